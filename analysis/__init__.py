@@ -1,0 +1,1 @@
+"""Tables -> laws -> figures, in float64. Never trains, never launches."""

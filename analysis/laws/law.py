@@ -1,0 +1,67 @@
+"""The interface behind which every scaling law stands."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+"""A float64 NumPy array."""
+
+ArrayLike: TypeAlias = Any
+"""An array of NumPy, JAX or any other library that follows the Python array API standard."""
+
+
+class Law(NamedTuple):
+    """A positive function of positive inputs, as a fit needs to see it.
+
+    A fit works on coordinates `theta`, shape `(..., n_params)`: the parameters in the order of
+    `params`, those named in `logs` replaced by their natural logarithm. Leading axes are a batch
+    (starts, bootstrap replicates). `log_x` has shape `(n_points, n_inputs)`.
+
+    `log_predict` and `jacobian` take their array library from `theta.__array_namespace__()`, so
+    that the same law runs on NumPy here and under `jax.vmap` elsewhere.
+
+    Attributes:
+        name: Name of the law, a Python identifier.
+        formula: The equation, in plain text.
+        inputs: Names of the input variables, one for each column of `log_x`.
+        params: Names of the parameters, in the order of `theta`.
+        logs: Names of the parameters that are positive and fitted as natural logarithms.
+        lower: Lower bounds of `theta`. A change of units must leave bounds as they are, so they
+            are 0, infinite, or belong to a parameter without units.
+        upper: Upper bounds of `theta`; the same rule.
+        log_predict: `(theta, log_x) -> log y`, shape `(..., n_points)`.
+        jacobian: `(theta, log_x) -> d log y / d theta`, shape `(..., n_points, n_params)`.
+        starts: `(log_x, log_y) -> theta`, shape `(n_starts, n_params)`: where to begin, for data
+            that are centred (the means of `log_x` and `log_y` are 0).
+        rescale: `(theta, log_x_scale, log_y_scale) -> theta`: the coordinates of the same curve
+            once every input is multiplied by `exp(log_x_scale)`, shape `(n_inputs,)`, and y by
+            `exp(log_y_scale)`. Affine in `theta`.
+    """
+
+    name: str
+    formula: str
+    inputs: tuple[str, ...]
+    params: tuple[str, ...]
+    logs: frozenset[str]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    log_predict: Callable[[ArrayLike, ArrayLike], ArrayLike]
+    jacobian: Callable[[ArrayLike, ArrayLike], ArrayLike]
+    starts: Callable[[Floats, Floats], Floats]
+    rescale: Callable[[Floats, Floats, float], Floats]
+
+    def to_params(self, theta: Floats) -> Floats:
+        """Parameters, shape `(..., n_params)`, of the coordinates `theta` of the same shape."""
+        return np.where(self.is_log, np.exp(np.where(self.is_log, theta, 0.0)), theta)
+
+    def to_theta(self, params: Floats) -> Floats:
+        """Coordinates, shape `(..., n_params)`, of the parameters `params` of the same shape."""
+        return np.where(self.is_log, np.log(np.where(self.is_log, params, 1.0)), params)
+
+    @property
+    def is_log(self) -> NDArray[np.bool_]:
+        """Which coordinates are logarithms, shape `(n_params,)`."""
+        return np.array([name in self.logs for name in self.params])

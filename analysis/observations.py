@@ -1,0 +1,145 @@
+"""Rows as a caller gives them -> centred logarithms in a canonical order, or a clear refusal."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.batched_least_squares import Points
+from analysis.laws.law import Floats, Law
+
+
+class Observations(NamedTuple):
+    """Rows sorted by input, then y, then unit, so that no result depends on their order.
+
+    Attributes:
+        log_x: Centred log inputs, shape `(n_rows, n_inputs)`.
+        log_y: Centred log y, shape `(n_rows,)`.
+        log_x_scale: What was subtracted from log x, shape `(n_inputs,)`.
+        log_y_scale: What was subtracted from log y.
+        units: Number of the unit of each row, shape `(n_rows,)`, or None.
+        order: Position in the caller's arrays of each row, shape `(n_rows,)`.
+        group: Number of the distinct input of each row, shape `(n_rows,)`, not decreasing.
+    """
+
+    log_x: Floats
+    log_y: Floats
+    log_x_scale: Floats
+    log_y_scale: float
+    units: NDArray[np.intp] | None
+    order: NDArray[np.intp]
+    group: NDArray[np.intp]
+
+    @property
+    def group_sizes(self) -> NDArray[np.intp]:
+        """Rows at each distinct input, shape `(n_distinct,)`."""
+        return np.bincount(self.group)
+
+    def group_means(self, rows: Floats) -> Floats:
+        """Means over the rows of each distinct input: `(..., n_rows) -> (..., n_distinct)`."""
+        sizes = self.group_sizes
+        first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        return np.add.reduceat(rows, first, axis=-1) / sizes
+
+    def points(self, delta: float | None) -> Points:
+        """Where to fit: the distinct inputs, each weighted by its rows; all rows under Huber.
+
+        Squared residuals of rows that share an input sum to a constant plus their number times
+        the squared residual of their mean, so that the fit may see the means alone.
+        """
+        if delta is not None:
+            return Points(self.log_x, np.ones(len(self.log_y)))
+        sizes = self.group_sizes
+        return Points(self.log_x[np.cumsum(sizes) - 1], sizes.astype(np.float64))
+
+    def targets(self, rows: Floats, delta: float | None) -> Floats:
+        """Values to fit at `points(delta)`: `(..., n_rows) -> (..., n_points)`."""
+        return rows if delta is not None else self.group_means(rows)
+
+
+def as_inputs(law: Law, x: ArrayLike) -> Floats:
+    """Inputs of a law as a float64 matrix.
+
+    Args:
+        law: The law.
+        x: Shape `(n_rows, n_inputs)`; for a law of one input also `(n_rows,)`.
+
+    Returns:
+        Shape `(n_rows, n_inputs)`, every value positive and finite.
+
+    Raises:
+        ValueError: Another shape, or a value that is not positive and finite.
+    """
+    values = np.asarray(x, dtype=np.float64)
+    matrix = values[:, None] if values.ndim == 1 and len(law.inputs) == 1 else values
+    if matrix.ndim != 2 or matrix.shape[1] != len(law.inputs):
+        raise ValueError(
+            f"x has shape {values.shape}, but {law.name} takes {len(law.inputs)} input(s) "
+            f"({', '.join(law.inputs)}): give one row for each observation, one column for each."
+        )
+    for column, name in enumerate(law.inputs):
+        require_positive(name, matrix[:, column])
+    return matrix
+
+
+def require_positive(name: str, values: Floats) -> None:
+    """Raise `ValueError` naming the first row that is not positive and finite."""
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if wrong.size:
+        raise ValueError(
+            f"{name}[{wrong[0]}] = {values[wrong[0]]}, but a law is fitted to logarithms, which "
+            f"need finite values > 0: drop or repair {_rows(wrong)} before the fit."
+        )
+
+
+def observe(law: Law, x: ArrayLike, y: ArrayLike, units: ArrayLike | None) -> Observations:
+    """Check rows and bring them into the form that a fit works on.
+
+    Args:
+        law: The law.
+        x: Inputs, shape `(n_rows, n_inputs)`; for a law of one input also `(n_rows,)`.
+        y: Values, shape `(n_rows,)`.
+        units: Labels that rows of the same unit share, shape `(n_rows,)`, or None.
+
+    Returns:
+        The observations.
+
+    Raises:
+        ValueError: Shapes that do not fit together, or values not positive and finite.
+    """
+    inputs = as_inputs(law, x)
+    values = np.asarray(y, dtype=np.float64)
+    if values.shape != (len(inputs),):
+        raise ValueError(
+            f"y has shape {values.shape}, but x has {len(inputs)} rows: give one y for each row."
+        )
+    require_positive("y", values)
+    labels = None if units is None else np.asarray(units)
+    if labels is not None and labels.shape != values.shape:
+        raise ValueError(
+            f"units has shape {labels.shape}, but x has {len(inputs)} rows: give one label for "
+            "each row."
+        )
+    numbers = None if labels is None else np.unique(labels, return_inverse=True)[1]
+
+    keys = (values,) if numbers is None else (numbers, values)
+    order = np.lexsort((*keys, *inputs.T[::-1]))
+    inputs, values = inputs[order], values[order]
+    log_x, log_y = np.log(inputs), np.log(values)
+    log_x_scale = log_x.mean(axis=0) if len(log_x) else np.zeros(len(law.inputs))
+    log_y_scale = float(log_y.mean()) if len(log_y) else 0.0
+    return Observations(
+        log_x=log_x - log_x_scale,
+        log_y=log_y - log_y_scale,
+        log_x_scale=log_x_scale,
+        log_y_scale=log_y_scale,
+        units=None if numbers is None else numbers[order],
+        order=order,
+        group=np.cumsum(np.any(np.diff(inputs, axis=0, prepend=inputs[:1]) != 0, axis=1)),
+    )
+
+
+def _rows(rows: NDArray[np.intp], shown: int = 5) -> str:
+    listed = ", ".join(str(row) for row in rows[:shown])
+    more = f" and {rows.size - shown} more" if rows.size > shown else ""
+    return f"row{'s' if rows.size > 1 else ''} {listed}{more}"

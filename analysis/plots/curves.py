@@ -1,0 +1,138 @@
+"""Measurements, theory, fits and residuals on a given axis. Nothing here fits or reads files."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from analysis.plots.style import GREY, INK, SERIES, Series
+from analysis.replicates import Statistic, centre, group_by_size
+
+Band = tuple[float, float] | Literal["standard_error"]
+
+
+def draw_replicates(
+    ax: Axes,
+    size: ArrayLike,
+    value: ArrayLike,
+    seed: ArrayLike,
+    *,
+    label: str,
+    statistic: Statistic = "median",
+    band: Band = (0.25, 0.75),
+    style: Series = SERIES[0],
+    bars: bool = False,
+) -> Axes:
+    """Draw the centre over seeds at every size, with its spread.
+
+    Args:
+        ax: Axes to draw on.
+        size: Size of each run, shape (n_runs,).
+        value: Metric of each run, shape (n_runs,).
+        seed: Seed label of each run, shape (n_runs,).
+        label: Legend entry.
+        statistic: Centre over seeds.
+        band: Two quantiles over seeds, or "standard_error" of the mean.
+        style: Colour, marker and line.
+        bars: Error bars without a joining line (to lay over a theory line), not line and band.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: For non-finite values or repeated runs, a standard error about the median, or
+            quantiles out of order.
+    """
+    runs = group_by_size(size, seed, value=value)
+    values = runs.values["value"]
+    middle = centre(values, statistic)
+    if band == "standard_error":
+        if statistic != "mean":
+            raise ValueError('band "standard_error" belongs to statistic "mean": give quantiles')
+        if runs.counts.min() < 2:
+            raise ValueError("a standard error needs at least 2 seeds at every size: add seeds")
+        half = np.array([np.std(v, ddof=1) / np.sqrt(len(v)) for v in values])
+        low, high = middle - half, middle + half
+    else:
+        if not 0 <= band[0] < band[1] <= 1:
+            raise ValueError(f"band is {band}: give two ascending quantiles in [0, 1]")
+        low, high = np.array([np.quantile(v, band) for v in values]).T
+    if bars:
+        # Drawn as segments: a quantile may lie on the far side of the mean, which errorbar refuses.
+        ax.vlines(runs.sizes, low, high, color=style.color, linewidth=0.8, zorder=2.5)
+    else:
+        ax.fill_between(runs.sizes, low, high, color=style.color, alpha=0.22, linewidth=0)
+    ax.plot(
+        runs.sizes,
+        middle,
+        color=style.color,
+        marker=style.marker,
+        linestyle="none" if bars else style.linestyle,
+        markerfacecolor="white" if bars else style.color,
+        label=label,
+    )
+    return ax
+
+
+def draw_theory(ax: Axes, x: ArrayLike, y: ArrayLike, *, label: str, color: str = INK) -> Axes:
+    """Draw a theory curve as a thin line without markers, under the measurements.
+
+    Args:
+        ax: Axes to draw on.
+        x: Sizes, shape (n,).
+        y: Predicted metric, shape (n,); infinite values break the line.
+        label: Legend entry.
+        color: Line colour.
+
+    Returns:
+        The axes.
+    """
+    ax.plot(x, y, color=color, linewidth=0.9, label=label, zorder=1.8)
+    return ax
+
+
+def draw_fit(
+    ax: Axes,
+    x: ArrayLike,
+    predict_low_mid_high: Callable[[np.ndarray], tuple[ArrayLike, ArrayLike, ArrayLike]],
+    *,
+    label: str,
+    style: Series = SERIES[1],
+) -> Axes:
+    """Draw a fitted law with its confidence band.
+
+    Args:
+        ax: Axes to draw on.
+        x: Where to evaluate the law, shape (n,).
+        predict_low_mid_high: Maps x to the lower end, middle and upper end of the prediction.
+        label: Legend entry.
+        style: Colour and line.
+
+    Returns:
+        The axes.
+    """
+    grid = np.asarray(x, dtype=np.float64)
+    low, middle, high = predict_low_mid_high(grid)
+    ax.fill_between(grid, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
+    ax.plot(
+        grid, middle, color=style.color, linestyle=style.linestyle, label=label, zorder=1.8
+    )
+    return ax
+
+
+def draw_standardised_residuals(
+    ax: Axes,
+    x: ArrayLike,
+    z: ArrayLike,
+    *,
+    label: str,
+    style: Series = SERIES[0],
+) -> Axes:
+    """Draw (measured - theory) / standard error over bands at 2 and 3 standard errors.
+
+    Residuals beyond the frame are clipped to it and drawn as filled triangles pointing out, so
+    that none is hidden.
+    """
+    return ax

@@ -1,0 +1,150 @@
+"""Figures for print: sizes, type, colours that survive greyscale, and files that never change.
+
+Figures are built from `matplotlib.figure.Figure` directly. Nothing here, or in the drawing
+functions, imports pyplot, keeps global state or opens a window.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+SINGLE_COLUMN = 3.4
+"""Width of a single-column figure, inches."""
+DOUBLE_COLUMN = 7.0
+"""Width of a double-column figure, inches."""
+
+INK = "#222222"
+"""Axes, text and theory lines."""
+GREY = "#767676"
+"""Reference lines, failed and missing cells."""
+
+RC: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same on every machine
+    "mathtext.fontset": "dejavusans",
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "xtick.minor.size": 1.6,
+    "ytick.minor.size": 1.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.6,
+    "lines.markeredgewidth": 0.7,
+    "errorbar.capsize": 0,
+    "patch.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.handlelength": 2.0,
+    "legend.handletextpad": 0.6,
+    "legend.labelspacing": 0.35,
+    "legend.borderaxespad": 0.4,
+    "pdf.fonttype": 42,  # TrueType: editable text, accepted by publishers
+    "ps.fonttype": 42,
+    "savefig.dpi": 300,
+    "figure.dpi": 100,
+}
+
+
+class Series(NamedTuple):
+    """Colour, marker and line of one series: any one of the three tells it from the others."""
+
+    color: str
+    marker: str
+    linestyle: str | tuple[int, tuple[float, ...]]
+
+
+# Okabe & Ito's colours (jfly.uni-koeln.de/color), darkest first; yellow is too pale for lines.
+SERIES: tuple[Series, ...] = (
+    Series("#0072B2", "o", "-"),
+    Series("#D55E00", "s", "--"),
+    Series("#009E73", "^", "-."),
+    Series("#CC79A7", "D", ":"),
+    Series("#56B4E9", "v", (0, (5, 1, 1, 1, 1, 1))),
+    Series("#E69F00", "P", (0, (7, 2))),
+    Series("#000000", "X", (0, (1, 1))),
+)
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Matplotlib settings for print within the block; the caller's settings return after it."""
+    with mpl.rc_context(RC):
+        yield
+
+
+def new_figure(
+    n_rows: int = 1, n_columns: int = 1, *, width: float = SINGLE_COLUMN, height: float = 2.4
+) -> tuple[Figure, NDArray[np.object_]]:
+    """A figure of panels, laid out so that nothing overlaps; call inside `paper_style()`.
+
+    Args:
+        n_rows: Rows of panels.
+        n_columns: Columns of panels.
+        width: Inches, `SINGLE_COLUMN` or `DOUBLE_COLUMN`.
+        height: Inches.
+
+    Returns:
+        The figure and its axes, an array of shape (n_rows, n_columns).
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False)
+
+
+def letter_panels(axes: NDArray[np.object_]) -> None:
+    """Letters (a), (b), ... above the top left corner of each panel, row by row."""
+    for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes.flat, strict=False):
+        ax.set_title(f"({letter})", loc="left", fontweight="bold", fontsize=9)
+
+
+def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
+    """Write a figure as PDF (embedded TrueType) and PNG (300 dpi), replacing older files.
+
+    The bytes depend on the figure and the versions of matplotlib and its libraries alone: no
+    dates, no paths. Each file appears whole or not at all.
+
+    Args:
+        figure: The figure.
+        path_without_suffix: Where to write; folders are made. ".pdf" and ".png" are appended.
+
+    Returns:
+        Paths of the PDF and the PNG.
+    """
+    stem = Path(path_without_suffix)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+    paths = []
+    with paper_style():
+        for suffix, fields in metadata.items():
+            path = stem.with_name(f"{stem.name}.{suffix}")
+            partial = path.with_name(f".{path.name}.partial")
+            figure.savefig(partial, format=suffix, metadata=fields)
+            os.replace(partial, path)
+            paths.append(path)
+    return paths

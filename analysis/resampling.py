@@ -1,0 +1,124 @@
+"""Resampled noise for the bootstrap, corrected for what the fit took from the residuals."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from analysis.batched_least_squares import influence_weights
+from analysis.errors import FitError
+from analysis.laws.law import Floats
+from analysis.observations import Observations
+
+Resampling: TypeAlias = Literal["residuals", "within_x", "units"]
+"""Where a bootstrap replicate has its noise from; the functions of this module say what each is."""
+
+MIN_UNITS = 5
+
+
+class Noise(NamedTuple):
+    """A source of noise for rows.
+
+    Attributes:
+        draw: `(generator, n_draws) -> noise`, shape `(n_draws, n_rows)`, in units of log y.
+        degrees_of_freedom: With which the spread of the draws estimates that of the true noise.
+    """
+
+    draw: Callable[[np.random.Generator, int], Floats]
+    degrees_of_freedom: float
+
+
+def noise_of(
+    resampling: Resampling,
+    rows: Observations,
+    residuals: Floats,
+    jacobian: Floats,
+    delta: float | None,
+) -> Noise:
+    """The noise that `resampling` names.
+
+    Args:
+        resampling: The kind.
+        rows: The observations.
+        residuals: Log residuals of the rows, shape `(n_rows,)`; more rows than parameters.
+        jacobian: d log y / d theta of the rows, shape `(n_rows, n_params)`.
+        delta: Huber's threshold in units of log y; None for squared error.
+
+    Returns:
+        The noise.
+
+    Raises:
+        FitError: Too few repeats or units.
+    """
+    if resampling == "residuals":
+        return _any_residual(residuals, jacobian, delta)
+    if resampling == "within_x":
+        return _repeats(rows, residuals, jacobian)
+    return _flipped_units(rows, residuals, jacobian.shape[1])
+
+
+def _any_residual(residuals: Floats, jacobian: Floats, delta: float | None) -> Noise:
+    """Any row's residual, divided by sqrt(1 - leverage); all rows share one spread.
+
+    Davison and Hinkley, Bootstrap Methods and their Application (1997), algorithm 6.1. The
+    leverage is that of the tangent plane, so the spread is then set to the unbiased one.
+    """
+    n_rows, n_params = jacobian.shape
+    df = n_rows - n_params
+    leverage = np.sum(np.linalg.svd(jacobian, full_matrices=False)[0] ** 2, axis=1)
+    pool = residuals / np.sqrt(np.maximum(1.0 - leverage, 1e-8))
+    pool = pool - np.average(pool, weights=influence_weights(pool, delta))
+    unbiased, actual = residuals @ residuals / df, np.mean(pool**2)
+    pool = pool * np.sqrt(unbiased / actual) if actual > 0 else pool
+    return Noise(lambda rng, n_draws: pool[rng.integers(0, n_rows, (n_draws, n_rows))], df)
+
+
+def _repeats(rows: Observations, residuals: Floats, jacobian: Floats) -> Noise:
+    """A residual of a row with the same input, whose spread about their mean is made unbiased.
+
+    Degrees of freedom by Welch and Satterthwaite for each parameter, to first order in the noise;
+    the smallest counts.
+    """
+    sizes = rows.group_sizes
+    if np.any(sizes < 2):
+        raise FitError(
+            f"within_x resamples repeats, but {np.sum(sizes < 2)} of {len(sizes)} distinct x have "
+            "one row: repeat those runs, or resample 'residuals'."
+        )
+    means = rows.group_means(residuals)[rows.group]
+    deviations = (residuals - means) * np.sqrt(sizes / (sizes - 1))[rows.group]
+    # The means stay in: with them the estimate is the fit to the mean of the draws, under
+    # squared error exactly, and under Huber's loss nearly.
+    pool = means + deviations
+    first, size = (np.cumsum(sizes) - sizes)[rows.group], sizes[rows.group]
+
+    root = np.sqrt(sizes)
+    influence = np.linalg.pinv(rows.group_means(jacobian.T).T * root[:, None]) * root
+    shares = influence**2 * (rows.group_means(deviations**2) / sizes)
+    total = shares.sum(axis=1)
+    df = total**2 / np.maximum((shares**2 / (sizes - 1)).sum(axis=1), np.finfo(float).tiny)
+    df = float(np.min(df, where=total > 0, initial=np.sum(sizes - 1)))
+    return Noise(lambda rng, n_draws: pool[first + rng.integers(0, size, (n_draws, len(size)))], df)
+
+
+def _flipped_units(rows: Observations, residuals: Floats, n_params: int) -> Noise:
+    """Each row's own residual, its sign flipped at random for all rows of a unit at once.
+
+    The wild cluster bootstrap of Cameron, Gelbach and Miller (2008), Rev. Econ. Stat. 90(3), 414,
+    with their correction for few units. It keeps what rows of a unit have in common, whatever
+    that is, and unlike drawing units with replacement it never loses an input.
+    """
+    assert rows.units is not None
+    units, n_rows = rows.units, len(residuals)
+    n_units = int(units.max()) + 1
+    if n_units < MIN_UNITS:
+        raise FitError(
+            f"{n_units} distinct units are too few to say how units differ: give at least "
+            f"{MIN_UNITS}, or leave `units` out if rows are independent."
+        )
+    correction = n_units / (n_units - 1) * (n_rows - 1) / (n_rows - n_params)
+    corrected = residuals * np.sqrt(correction)
+    return Noise(
+        lambda rng, n_draws: corrected * rng.choice([-1.0, 1.0], (n_draws, n_units))[:, units],
+        n_units - 1,
+    )

@@ -1,0 +1,299 @@
+"""Risk of linear regression on isotropic features: ridgeless, misspecified, ridge.
+
+The data are `y = x'beta + noise` with independent zero-mean, unit-variance features. Every function
+here returns the **excess** risk `E (x'(beta_hat - beta))^2`, averaged over training sets; add
+`noise_variance` for the test risk. Arguments broadcast against each other.
+
+| symbol | argument         | meaning                                                      |
+|--------|------------------|--------------------------------------------------------------|
+| n      | `n_samples`      | training examples                                            |
+| p      | `n_features`     | features                                                     |
+| gamma  | `aspect_ratio`   | p / n; the interpolation threshold is gamma = 1              |
+| s2     | `noise_variance` | variance of the label noise, in squared label units          |
+| r2     | `signal_power`   | squared norm of beta, in squared label units                 |
+| q      | `observed_share` | share of r2 carried by the features the model sees           |
+| lam    | `ridge`          | ridge of the estimator (X'X/n + lam)^-1 X'y/n                |
+| m      |                  | Stieltjes transform of the Marchenko-Pastur law, at -lam     |
+
+"Ridgeless" means least squares for p < n and the minimum-norm interpolator for p > n. At the
+threshold noise makes the ridgeless risk `inf`. Ridges in other normalisations convert by
+`ridge = Lam / n` (for `|Xb - y|^2 + Lam |b|^2`) and `ridge = delta / n` (for `(XX' + delta)^-1`).
+"""
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from analysis.theory._arguments import non_negative, positive, share
+
+
+def ridgeless_excess_risk(
+    aspect_ratio: ArrayLike, *, noise_variance: ArrayLike, signal_power: ArrayLike
+) -> Float[np.ndarray, "..."]:
+    """Asymptotic excess risk of minimum-norm least squares, n and p growing at fixed gamma.
+
+        excess = s2 gamma / (1 - gamma)                          gamma < 1
+        excess = r2 (1 - 1/gamma) + s2 / (gamma - 1)             gamma > 1
+
+    Args:
+        aspect_ratio: gamma = p/n, above 0.
+        noise_variance: s2, at least 0.
+        signal_power: r2, at least 0.
+
+    Returns:
+        Excess risk, of the broadcast shape; `inf` at gamma = 1 unless s2 = 0.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Hastie et al., arXiv:1903.08560, isotropic features.
+    """
+    gamma = positive("aspect_ratio", aspect_ratio)
+    gap = np.abs(1 - gamma)
+    inflation = np.divide(np.minimum(gamma, 1), gap, out=np.full_like(gamma, np.inf), where=gap > 0)
+    return _bias_plus_variance(1 / gamma, inflation, noise_variance, signal_power)
+
+
+def ridgeless_excess_risk_exact(
+    n_samples: ArrayLike,
+    n_features: ArrayLike,
+    *,
+    noise_variance: ArrayLike,
+    signal_power: ArrayLike,
+) -> Float[np.ndarray, "..."]:
+    """Exact expected excess risk of minimum-norm least squares on Gaussian features.
+
+        excess = s2 p / (n - p - 1)                              p < n - 1
+        excess = r2 (1 - n/p) + s2 n / (p - n - 1)               p > n + 1
+
+    In between, `|n - p| <= 1`, the mean of an inverse Wishart does not exist: noise makes the
+    expectation infinite, and a finite average of runs there says nothing. Compare medians instead.
+
+    Args:
+        n_samples: n, above 0.
+        n_features: p, above 0.
+        noise_variance: s2, at least 0.
+        signal_power: r2, at least 0.
+
+    Returns:
+        Excess risk, of the broadcast shape; `inf` for |n - p| <= 1 unless s2 = 0.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Belkin, Hsu & Xu, arXiv:1903.07571, theorem 1.
+    """
+    n = positive("n_samples", n_samples)
+    p = positive("n_features", n_features)
+    gap = np.abs(n - p) - 1
+    inflation = np.divide(np.minimum(n, p), gap, out=np.full_like(gap, np.inf), where=gap > 0)
+    return _bias_plus_variance(n / p, inflation, noise_variance, signal_power)
+
+
+def misspecified_excess_risk(
+    aspect_ratio: ArrayLike,
+    *,
+    noise_variance: ArrayLike,
+    signal_power: ArrayLike,
+    observed_share: ArrayLike,
+) -> Float[np.ndarray, "..."]:
+    """Asymptotic ridgeless excess risk of a model that sees only a share q of the signal.
+
+    The unseen signal (1 - q) r2 is lost, and acts on the fit as more label noise:
+    `excess = (1 - q) r2 + ridgeless(gamma; s2 + (1 - q) r2, q r2)`.
+
+    Args:
+        aspect_ratio: gamma = p/n with p the features seen, above 0.
+        noise_variance: s2, at least 0.
+        signal_power: r2 of all features, seen and unseen, at least 0.
+        observed_share: q, between 0 and 1.
+
+    Returns:
+        Excess risk relative to the full signal, of the broadcast shape.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Hastie et al., arXiv:1903.08560, misspecified model.
+    """
+    seen, unseen, noise = _split_signal(noise_variance, signal_power, observed_share)
+    risk = ridgeless_excess_risk(aspect_ratio, noise_variance=noise + unseen, signal_power=seen)
+    return unseen + risk
+
+
+def misspecified_excess_risk_exact(
+    n_samples: ArrayLike,
+    n_features: ArrayLike,
+    *,
+    noise_variance: ArrayLike,
+    signal_power: ArrayLike,
+    observed_share: ArrayLike,
+) -> Float[np.ndarray, "..."]:
+    """Exact expected ridgeless excess risk on Gaussian features when only a share q is seen.
+
+    As `misspecified_excess_risk`, with the exact ridgeless form. Seeing a random p of D features is
+    the case q = p/D.
+
+    Args:
+        n_samples: n, above 0.
+        n_features: p, the number of features seen, above 0.
+        noise_variance: s2, at least 0.
+        signal_power: r2 of all features, seen and unseen, at least 0.
+        observed_share: q, between 0 and 1.
+
+    Returns:
+        Excess risk relative to the full signal, of the broadcast shape.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Belkin, Hsu & Xu, arXiv:1903.07571, theorem 1.
+    """
+    seen, unseen, noise = _split_signal(noise_variance, signal_power, observed_share)
+    return unseen + ridgeless_excess_risk_exact(
+        n_samples, n_features, noise_variance=noise + unseen, signal_power=seen
+    )
+
+
+def marchenko_pastur_stieltjes(
+    aspect_ratio: ArrayLike, ridge: ArrayLike
+) -> Float[np.ndarray, "..."]:
+    """Stieltjes transform `m(-lam) = E 1/(x + lam)` of the Marchenko-Pastur law of X'X/n.
+
+    The positive root of `gamma lam m^2 + (1 - gamma + lam) m - 1 = 0`. The expectation includes the
+    atom of mass 1 - 1/gamma at zero when gamma > 1.
+
+    Args:
+        aspect_ratio: gamma = p/n, above 0.
+        ridge: lam, above 0.
+
+    Returns:
+        m(-lam), of the broadcast shape.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Hastie et al., arXiv:1903.08560, ridge regularization.
+    """
+    gamma = positive("aspect_ratio", aspect_ratio)
+    lam = positive("ridge", ridge)
+    return _ridge_shares(gamma, lam)[0] / lam
+
+
+def ridge_excess_risk(
+    aspect_ratio: ArrayLike,
+    ridge: ArrayLike,
+    *,
+    noise_variance: ArrayLike,
+    signal_power: ArrayLike,
+) -> Float[np.ndarray, "..."]:
+    """Asymptotic excess risk of ridge regression, n and p growing at fixed gamma.
+
+    `excess = r2 lam^2 m' + s2 gamma (m - lam m')` with m and its derivative m' taken at -lam.
+
+    Args:
+        aspect_ratio: gamma = p/n, above 0.
+        ridge: lam of (X'X/n + lam)^-1 X'y/n, at least 0; zero gives the ridgeless risk.
+        noise_variance: s2, at least 0.
+        signal_power: r2, at least 0.
+
+    Returns:
+        Excess risk, of the broadcast shape.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Hastie et al., arXiv:1903.08560, ridge regularization.
+    """
+    gamma = positive("aspect_ratio", aspect_ratio)
+    lam = non_negative("ridge", ridge)
+    s2 = non_negative("noise_variance", noise_variance)
+    r2 = non_negative("signal_power", signal_power)
+    # Where the ridge is zero the result is replaced, so 1 may stand in.
+    shrunk, kept, root = _ridge_shares(gamma, np.where(lam > 0, lam, 1.0))
+    # The published form without its cancellations: m' = m (1 + gamma m) / root, and so on.
+    excess = (r2 * shrunk**2 / kept + s2 * gamma * kept) / root
+    ridgeless = ridgeless_excess_risk(gamma, noise_variance=s2, signal_power=r2)
+    return np.where(lam > 0, excess, ridgeless)
+
+
+def optimal_ridge(
+    aspect_ratio: ArrayLike, *, noise_variance: ArrayLike, signal_power: ArrayLike
+) -> Float[np.ndarray, "..."]:
+    """Ridge that minimises the asymptotic excess risk: `lam = s2 gamma / r2`.
+
+    As `Lam = n lam = p s2 / r2` it does not depend on the number of examples.
+
+    Args:
+        aspect_ratio: gamma = p/n, above 0.
+        noise_variance: s2, at least 0.
+        signal_power: r2, above 0 (without signal the best ridge is infinite).
+
+    Returns:
+        lam in the normalisation of `ridge_excess_risk`, of the broadcast shape.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Nakkiran et al., arXiv:2003.01897; Hastie et al., arXiv:1903.08560.
+    """
+    gamma = positive("aspect_ratio", aspect_ratio)
+    s2 = non_negative("noise_variance", noise_variance)
+    return np.asarray(s2 * gamma / positive("signal_power", signal_power))
+
+
+def optimal_ridge_excess_risk(
+    aspect_ratio: ArrayLike, *, noise_variance: ArrayLike, signal_power: ArrayLike
+) -> Float[np.ndarray, "..."]:
+    """Asymptotic excess risk at the optimal ridge: `s2 gamma m(-lam)`, increasing in gamma.
+
+    Args:
+        aspect_ratio: gamma = p/n, above 0.
+        noise_variance: s2, at least 0.
+        signal_power: r2, above 0.
+
+    Returns:
+        Excess risk, of the broadcast shape; there is no peak at gamma = 1.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Reference: Nakkiran et al., arXiv:2003.01897.
+    """
+    s2, r2 = noise_variance, signal_power
+    lam = optimal_ridge(aspect_ratio, noise_variance=s2, signal_power=r2)
+    return ridge_excess_risk(aspect_ratio, lam, noise_variance=s2, signal_power=r2)
+
+
+def _bias_plus_variance(
+    samples_per_feature: Float[np.ndarray, "..."],
+    inflation: Float[np.ndarray, "..."],
+    noise_variance: ArrayLike,
+    signal_power: ArrayLike,
+) -> Float[np.ndarray, "..."]:
+    s2 = non_negative("noise_variance", noise_variance)
+    r2 = non_negative("signal_power", signal_power)
+    # An infinite inflation of no noise is no variance: 0 * inf must give 0 here.
+    inflation, s2 = np.broadcast_arrays(inflation, s2)
+    variance = np.multiply(s2, inflation, out=np.zeros(s2.shape), where=s2 > 0)
+    return np.asarray(r2 * np.maximum(1 - samples_per_feature, 0) + variance)
+
+
+def _split_signal(
+    noise_variance: ArrayLike, signal_power: ArrayLike, observed_share: ArrayLike
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    r2 = non_negative("signal_power", signal_power)
+    q = share("observed_share", observed_share)
+    noise = non_negative("noise_variance", noise_variance)
+    return np.asarray(q * r2), np.asarray((1 - q) * r2), noise
+
+
+def _ridge_shares(
+    gamma: Float[np.ndarray, "..."], lam: Float[np.ndarray, "..."]
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    """Return lam m (share shrunk away), 1 - lam m (share kept) and the root of the discriminant."""
+    linear = 1 - gamma + lam
+    root = np.hypot(linear, 2 * np.sqrt(gamma * lam))
+    # Of the two equal forms of the root of the quadratic, the one that adds: no cancellation.
+    scaled = np.where(linear >= 0, 2 * lam / (np.abs(linear) + root), (root - linear) / (2 * gamma))
+    return scaled, scaled / (lam + gamma * scaled), root

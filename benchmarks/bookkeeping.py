@@ -1,0 +1,125 @@
+"""What the results folder and the runner cost: 500 and 2,000 runs that compute nothing.
+
+    python benchmarks/bookkeeping.py [--json] [FOLDER]
+
+Wall time a run from `run_sweeps` to its summary (plan declared, folders made, workers started,
+every run claimed, published, fsynced and read back), beside the fsync of this disk, and the peak
+memory of parent and worker. FOLDER says on which disk; by default that of temporary files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SIZES = (500, 2000)
+REPEATS = 3
+
+
+def nothing(config):
+    """A run that computes nothing."""
+    from scaling.config import canonical_json, run_id
+    from scaling.record import RunRecord
+
+    plain = json.loads(canonical_json(config))
+    environment = {"worker_megabytes": peak_megabytes()}
+    return RunRecord(
+        run_id=run_id(config), status="done", config=plain, environment=environment
+    ), ()
+
+
+def measure(folder: Path, n_runs: int) -> dict[str, float]:
+    """One sweep, in this process and its workers."""
+    from scaling.config import RunConfig
+    from scaling.data.gaussian import GaussianTeacher, Isotropic
+    from scaling.models.linear import Linear
+    from scaling.training import Ridgeless
+    from sweeps.plan import make_plan
+    from sweeps.runner import run_sweeps
+    from sweeps.store import Store
+
+    data = GaussianTeacher(n_train=20, dimension=60, spectrum=Isotropic(), noise_variance=0.25)
+    configs = [
+        RunConfig(model=Linear(n_features=1 + i % 50), data=data, train=Ridgeless(), seed=i)
+        for i in range(n_runs)
+    ]
+    began = time.perf_counter()
+    plan = make_plan("bookkeeping", configs)
+    planned = time.perf_counter()
+    summary = run_sweeps([(folder, plan)], run="bookkeeping:nothing")
+    ended = time.perf_counter()
+    assert summary.complete
+    run_sweeps([(folder, plan)])
+    looked = time.perf_counter()
+    peak = peak_megabytes()
+    records = Store.open(folder).read(plan)
+    return {
+        "runs": n_runs,
+        "milliseconds_a_run": 1e3 * (ended - planned) / n_runs,
+        "plan_milliseconds_a_run": 1e3 * (planned - began) / n_runs,
+        "nothing_to_do_milliseconds": 1e3 * (looked - ended),
+        "parent_megabytes": peak,
+        "worker_megabytes": max(record.environment["worker_megabytes"] for record in records),
+    }
+
+
+def peak_megabytes() -> float:
+    """Peak memory of this process alone: getrusage would count its parent's before exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def fsync_milliseconds(folder: Path) -> float:
+    """Median time to write and fsync a small file."""
+    times = []
+    for i in range(50):
+        began = time.perf_counter()
+        with (folder / f"{i}.probe").open("wb") as file:
+            file.write(bytes(2000))
+            file.flush()
+            os.fsync(file.fileno())
+        times.append(1e3 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Runs every size several times, each in a process of its own; prints medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", default=tempfile.gettempdir())
+    parser.add_argument("--json", action="store_true", help="medians as JSON, nothing else")
+    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.size:
+        print(json.dumps(measure(Path(arguments.folder), arguments.size)))
+        return
+    medians = []
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        fsync = fsync_milliseconds(Path(folder))
+        for size in SIZES:
+            rows = []
+            for repeat in range(REPEATS):
+                place = str(Path(folder) / f"{size}-{repeat}")
+                command = [sys.executable, __file__, place, "--size", str(size)]
+                env = os.environ | {"PYTHONPATH": path}
+                rows.append(json.loads(subprocess.check_output(command, env=env)))
+            medians.append({k: statistics.median(row[k] for row in rows) for k in rows[0]})
+    if arguments.json:
+        print(json.dumps(medians))
+        return
+    few, many = medians
+    print(f"medians of {REPEATS}; one write and fsync on this disk: {fsync:.1f} ms")
+    for name in few:
+        ratio = many[name] / few[name]
+        print(f"{name:28} {few[name]:10.2f} {many[name]:10.2f}   ratio {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Finding experiments: by name in this package, or by the path of a user's own file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+import experiments
+from scaling.fields import nearest
+
+
+def names() -> list[str]:
+    """Names of the experiments of this package."""
+    found = []
+    for module in pkgutil.iter_modules(experiments.__path__):
+        spec = importlib.util.find_spec(f"experiments.{module.name}")
+        source = Path(spec.origin).read_text() if spec and spec.origin else ""
+        if "\nSWEEP" in source or "\nPARTS" in source:
+            found.append(module.name)
+    return sorted(found)
+
+
+def load(name: str) -> ModuleType:
+    """The experiment of that name, or the one in a Python file.
+
+    Raises:
+        ValueError: no such experiment (the nearest name is given), or a file that is none.
+    """
+    if name.endswith(".py"):
+        return _load_file(Path(name))
+    if name not in names():
+        raise ValueError(f"no experiment {name!r}; {nearest(name, names())}")
+    return importlib.import_module(f"experiments.{name}")
+
+
+def parts(experiment: ModuleType) -> list[ModuleType]:
+    """The experiments that one gathers, or itself alone."""
+    return list(getattr(experiment, "PARTS", [experiment]))
+
+
+def title(experiment: ModuleType) -> str:
+    """Short name of an experiment: the name of its file."""
+    return experiment.__name__.rpartition(".")[2]
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not (hasattr(module, "SWEEP") or hasattr(module, "PARTS")):
+        raise ValueError(f"{path}: no experiment, for it declares neither SWEEP nor PARTS")
+    return module

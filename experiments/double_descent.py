@@ -1,0 +1,48 @@
+"""Three double-descent curves and a scaling law, measured here and laid over what is known.
+
+Claim: one phenomenon in three systems, each with a peak where the model begins to interpolate its
+training set, and beside them a power law whose exponent theory gives.
+Paper: see the four parts: double_descent_linear, double_descent_random_features,
+double_descent_mlp, power_law_regression.
+Command: scaling run double_descent
+Cost: about 1,300 runs, under three minutes on two CPU cores.
+Expected: what each part expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from analysis.plots import style
+from experiments import (
+    double_descent_linear,
+    double_descent_mlp,
+    double_descent_random_features,
+    power_law_regression,
+)
+from experiments.experiment import Findings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PARTS = (
+    double_descent_linear,
+    double_descent_random_features,
+    double_descent_mlp,
+    power_law_regression,
+)
+
+
+def figure(findings: Mapping[str, Findings]) -> Figure:
+    """The main panel of every part.
+
+    Args:
+        findings: by name of the part.
+    """
+    with style.paper_style():
+        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
+        for ax, part in zip(axes.flat, PARTS, strict=True):
+            part.overview(ax, findings[part.__name__.rpartition(".")[2]])
+        style.letter_panels(axes)
+    return drawing

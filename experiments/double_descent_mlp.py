@@ -1,0 +1,144 @@
+"""Deep double descent on MNIST-1D: a network with noisy labels, wider and wider.
+
+Claim: trained long on data with 15 % wrong labels, a network's test loss rises towards the width at
+which it can just fit the training set, peaks there, and falls again; the test error peaks a little
+before the loss, or merely flattens.
+Paper: Nakkiran et al. 2019 (arXiv 1912.02292), figures 1 and 4; Greydanus & Kobak 2024 (MNIST-1D,
+arXiv 2011.14439), notebook "deep double descent": with n = 4,000 the loss peaks at width 61, the
+threshold, and the error at width 47.
+Command: scaling run double_descent_mlp
+Cost: 12 widths x 4 seeds, about 60 s on two CPU cores.
+Expected: peak of test loss over interpolation threshold between 0.7 and 1.4 (published: 1.0).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis import double_descent, tables
+from analysis.plots import curves, style
+from experiments.experiment import Expected, Findings, Sweep, measured
+from scaling.config import RunConfig
+from scaling.data.label_noise import LabelNoise
+from scaling.data.mnist1d import MNIST1D
+from scaling.models.mlp import MLP
+from scaling.training import SGD, Gradient
+from sweeps.space import grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _sweep(widths: list[int], n_train: int, steps: int, n_seeds: int) -> list[RunConfig]:
+    base = RunConfig(
+        model=MLP(width=1, depth=2),
+        data=MNIST1D(
+            n_train=n_train, label_noise=LabelNoise(fraction=0.15, convention="wrong_class")
+        ),
+        train=Gradient(
+            optimizer=SGD(learning_rate=0.02, momentum=0.9), batch_size=100, steps=steps
+        ),
+    )
+    return grid(base, {"model.width": widths, "seed": range(n_seeds)})
+
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, [4, 8, 12, 16, 24, 48], n_train=500, steps=5_000, n_seeds=3),
+    "cpu": partial(
+        _sweep,
+        [4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 48, 64, 96, 128],
+        n_train=2_000,
+        steps=20_000,
+        n_seeds=4,
+    ),
+    "gpu": partial(
+        _sweep,
+        [8, 16, 24, 32, 40, 44, 48, 52, 56, 60, 64, 72, 80, 96, 128, 192, 256, 384, 512],
+        n_train=4_000,
+        steps=40_000,
+        n_seeds=10,
+    ),
+}
+
+LAW = None
+
+INTERPOLATED = 0.01
+"""Train error, against the noisy labels, that counts as none."""
+
+EXPECTED = (
+    Expected(
+        name="peak_over_threshold",
+        says="peak of test loss over interpolation threshold",
+        low=0.7,
+        high=1.4,
+        source="MNIST-1D notebook: 61 / 61 = 1.0",
+    ),
+)
+
+PANELS = {
+    "train_error": "train error (noisy labels)",
+    "eval_loss_nats": "test loss (nats)",
+    "eval_error": "test error",
+}
+
+
+def analyse(table: pd.DataFrame) -> Findings:
+    """Train error, test loss and test error against width, medians over seeds."""
+    table = table.assign(width=table["model.width"])
+    runs, excluded = tables.usable(table, list(PANELS))
+    by_loss, by_error = (
+        double_descent.descent(
+            runs["width"], runs["train_error"], runs[metric], runs["seed"], tolerance=INTERPOLATED
+        )
+        for metric in ("eval_loss_nats", "eval_error")
+    )
+    shown = pd.concat(
+        [tables.summarise(runs, ["width"], name).assign(quantity=name) for name in PANELS]
+    )
+    return Findings(
+        measured={
+            "peak_over_threshold": measured(by_loss.ratio),
+            "peak": measured(by_loss.peak and by_loss.peak.location),
+            "threshold": measured(by_loss.threshold),
+        },
+        verdict=(
+            f"test loss: {by_loss.verdict.value}. {by_loss.reason}\n"
+            f"test error: {by_error.verdict.value}. {by_error.reason}"
+        ),
+        shown=shown,
+        details={"runs": runs, "excluded": excluded, "descent": by_loss},
+    )
+
+
+def figure(findings: Findings) -> Figure:
+    """Three panels over width, with the threshold and the peak of the loss and their intervals."""
+    with style.paper_style():
+        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.5)
+        for ax, quantity in zip(axes[0], PANELS, strict=True):
+            _draw(ax, findings, quantity)
+        axes[0, 0].legend()
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """Test loss against width."""
+    _draw(ax, findings, "eval_loss_nats")
+    ax.legend()
+
+
+def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
+    runs, descent = findings.details["runs"], findings.details["descent"]
+    curves.draw_replicates(
+        ax, runs["width"], runs[quantity], runs["seed"], label="median, 68 % of seeds",
+        band=(0.16, 0.84),
+    )  # fmt: skip
+    curves.mark_threshold(ax, descent.threshold, label="interpolation threshold")
+    if descent.peak is not None:
+        curves.mark_peak(ax, descent.peak.location, label="peak of test loss")
+    curves.mark_missing(ax, findings.details["excluded"], x="width")
+    ax.set(xscale="log", xlabel="width of the hidden layers", ylabel=PANELS[quantity])

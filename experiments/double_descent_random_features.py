@@ -1,0 +1,164 @@
+"""Random Fourier features on MNIST-1D: test error falls, explodes at N = n, and falls lower still.
+
+Claim: least squares on N random features of n examples has a peak of test error and of weight norm
+exactly where it begins to interpolate, N = n, without any label noise; far beyond it the error ends
+well below its first minimum.
+Paper: Belkin, Hsu, Ma, Mandal 2019 (PNAS; arXiv 1812.11118), figures 1 and 2. Data: Greydanus &
+Kobak 2024 (MNIST-1D, arXiv 2011.14439), n = 400, with sizes chosen for it.
+Command: scaling run double_descent_random_features
+Cost: 24 sizes x 10 seeds, about 15 s on two CPU cores.
+Expected: peak of test squared error over the interpolation threshold between 0.95 and 1.05, both
+at N = n; the second descent in test error below the first minimum.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis import double_descent, tables
+from analysis.plots import curves, style
+from experiments.experiment import Expected, Findings, Measured, Sweep, measured
+from scaling.config import RunConfig
+from scaling.data.mnist1d import MNIST1D
+from scaling.models.random_features import RandomFeatures
+from scaling.training import Ridgeless
+from sweeps.space import grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# N/n: even in log N, closer together around the threshold.
+RATIOS = (
+    0.05, 0.08, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0,
+    1.05, 1.1, 1.2, 1.4, 1.7, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0,
+)  # fmt: skip
+
+
+def _sweep(n_train: int, n_seeds: int) -> list[RunConfig]:
+    base = RunConfig(
+        model=RandomFeatures(n_features=1, activation="fourier", weight_scale=0.35),
+        data=MNIST1D(n_train=n_train),
+        train=Ridgeless(),
+    )
+    sizes = [round(ratio * n_train) for ratio in RATIOS]
+    return grid(base, {"model.n_features": sizes, "seed": range(n_seeds)})
+
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, n_train=100, n_seeds=5),
+    "cpu": partial(_sweep, n_train=400, n_seeds=10),
+    "gpu": partial(_sweep, n_train=4000, n_seeds=10),
+}
+
+LAW = None
+
+INTERPOLATED = 1e-12
+"""Train squared error that counts as none; one-hot targets are of order one."""
+
+EXPECTED = (
+    Expected(
+        name="peak_over_threshold",
+        says="peak of test squared error over interpolation threshold",
+        low=0.95,
+        high=1.05,
+        source="Belkin et al. 2019, fig. 2: both at N = n",
+    ),
+    Expected(
+        name="peak",
+        says="peak of test squared error, N/n",
+        low=0.95,
+        high=1.05,
+        source="Belkin et al. 2019, fig. 2",
+    ),
+    Expected(
+        name="threshold",
+        says="interpolation threshold, N/n",
+        low=0.95,
+        high=1.05,
+        source="n equations, N unknowns",
+    ),
+    Expected(
+        name="second_descent_gain",
+        says="final over first minimum of test error",
+        high=1.0,
+        source="Belkin et al. 2019, fig. 2",
+    ),
+)
+
+X_LABEL = "random features / training examples, $N/n$"
+
+PANELS = {
+    "eval_squared_error": "test squared error",
+    "eval_error": "test error",
+    "weight_norm_l2": "weight norm",
+}
+
+
+def analyse(table: pd.DataFrame) -> Findings:
+    """Test squared error, test error and weight norm against N/n, medians over seeds."""
+    table = table.assign(ratio=table["model.n_features"] / table["data.n_train"])
+    runs, excluded = tables.usable(table, [*PANELS, "train_squared_error"])
+    by_loss, by_error = (
+        double_descent.descent(
+            runs["ratio"],
+            runs["train_squared_error"],
+            runs[metric],
+            runs["seed"],
+            tolerance=INTERPOLATED,
+        )
+        for metric in ("eval_squared_error", "eval_error")
+    )
+    gain = None
+    if by_error.first_minimum is not None and by_error.final_minimum is not None:
+        gain = by_error.final_minimum.value.value / by_error.first_minimum.value.value
+    shown = pd.concat(
+        [tables.summarise(runs, ["ratio"], name).assign(quantity=name) for name in PANELS]
+    )
+    return Findings(
+        measured={
+            "peak_over_threshold": measured(by_loss.ratio),
+            "peak": measured(by_loss.peak and by_loss.peak.location),
+            "threshold": measured(by_loss.threshold),
+            "second_descent_gain": Measured(value=gain),
+        },
+        verdict=(
+            f"squared error: {by_loss.verdict.value}. {by_loss.reason}\n"
+            f"test error: {by_error.verdict.value}. {by_error.reason}"
+        ),
+        shown=shown,
+        details={"runs": runs, "excluded": excluded, "descent": by_loss},
+    )
+
+
+def figure(findings: Findings) -> Figure:
+    """Three panels, one quantity each, with the threshold and the peak marked."""
+    with style.paper_style():
+        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.5)
+        for ax, (quantity, label) in zip(axes[0], PANELS.items(), strict=True):
+            _draw(ax, findings, quantity, label)
+        axes[0, 0].legend()
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """Test squared error against N/n."""
+    _draw(ax, findings, "eval_squared_error", PANELS["eval_squared_error"])
+    ax.legend()
+
+
+def _draw(ax: Axes, findings: Findings, quantity: str, label: str) -> None:
+    runs, descent = findings.details["runs"], findings.details["descent"]
+    curves.draw_replicates(
+        ax, runs["ratio"], runs[quantity], runs["seed"], label="median, 68 % of seeds",
+        band=(0.16, 0.84),
+    )  # fmt: skip
+    curves.mark_threshold(ax, descent.threshold, label="interpolation threshold")
+    curves.mark_missing(ax, findings.details["excluded"], x="ratio")
+    ax.set(xscale="log", xlabel=X_LABEL, ylabel=label)
+    if quantity != "eval_error":
+        ax.set_yscale("log")

@@ -1,0 +1,1 @@
+"""One RunConfig -> one RunRecord: models, data, training, accounting."""

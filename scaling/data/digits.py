@@ -1,0 +1,98 @@
+"""Digits: 1,797 handwritten digits of 8x8 pixels, which scikit-learn carries along."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from scaling.data.dataset import Dataset
+from scaling.data.label_noise import LabelNoise, corrupt
+from scaling.fields import Count, check_fields
+from scaling.keys import rng_for
+
+N_CLASSES = 10
+N_PIXELS = 64
+N_IMAGES = 1797
+N_EVAL = 360
+SHA256 = "dafbc70f1957a1732cceb6f9c28819127487b766c83bc059755a79d75362df11"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits:
+    """Handwritten digits, pixels in [0, 1], 10 classes (UCI optdigits, Alpaydin & Kaynak 1998).
+
+    360 images, shuffled once for all, are held out from every run; a run's seed draws its
+    `n_train` from the other 1,437 without replacement. Pixels (0 to 16) are divided by 16, not
+    standardised: some are constant.
+    """
+
+    kind: ClassVar[str] = "digits"
+    n_train: Count
+    label_noise: LabelNoise = field(default_factory=LabelNoise)
+
+    n_inputs: ClassVar[int] = N_PIXELS
+    n_outputs: ClassVar[int] = N_CLASSES
+    n_classes: ClassVar[int | None] = N_CLASSES
+    n_eval: ClassVar[int] = N_EVAL
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        available = N_IMAGES - N_EVAL
+        if self.n_train > available:
+            raise ValueError(
+                f"digits.n_train = {self.n_train} exceeds the {available} images to train on, "
+                f"{N_EVAL} being held out: give fewer"
+            )
+
+    def fingerprint(self) -> str:
+        """Version of a run's draws, and SHA-256 of pixels and labels in their fixed order."""
+        return f"digits/1/{SHA256}"
+
+    def load(self, seed: int) -> Dataset:
+        """The data of one run; held-out arrays are shared between runs, hence read-only.
+
+        At one seed a smaller training set is the beginning of a larger one.
+
+        Raises:
+            ValueError: the installed scikit-learn carries other images.
+        """
+        inputs, labels = _images()
+        available = N_IMAGES - N_EVAL
+        chosen = rng_for(seed, "data").permutation(available)[: self.n_train]
+        clean = labels[chosen]
+        return Dataset(
+            train_inputs=inputs[chosen],
+            train_targets=corrupt(clean, self.label_noise, N_CLASSES, rng_for(seed, "label_noise")),
+            train_targets_clean=clean,
+            eval_inputs=inputs[available:],
+            eval_targets=labels[available:],
+        )
+
+
+@functools.cache
+def _images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
+    """All images in the order of the fixed shuffle, the held-out ones last; read-only."""
+    from sklearn.datasets import load_digits
+
+    pixels, classes = load_digits(return_X_y=True)
+    order = rng_for(0, "digits_split").permutation(N_IMAGES)
+    inputs, labels = np.asarray(pixels)[order] / 16, np.asarray(classes, dtype=np.int64)[order]
+    _verify(inputs, labels)
+    inputs.flags.writeable = labels.flags.writeable = False
+    return inputs, labels
+
+
+def _verify(inputs: Float[np.ndarray, "n 64"], labels: Int[np.ndarray, " n"]) -> None:
+    """Refuses other images, labels or order than those of `SHA256`."""
+    pixels = np.round(inputs * 16).astype(np.uint8)
+    found = hashlib.sha256(pixels.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    if found != SHA256:
+        raise ValueError(
+            f"data.kind = 'digits': SHA-256 of the loaded images is {found}, not {SHA256}: "
+            "scikit-learn or NumPy has changed them; install the versions that wrote the results"
+        )

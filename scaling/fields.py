@@ -1,0 +1,267 @@
+"""Typed trees of frozen dataclasses: check, convert, address and rebuild them by field path.
+
+A configuration is a tree of frozen dataclasses. A field that may hold one of several dataclasses
+is a union, and each member names itself by a class attribute `kind`. Everything that turns text,
+JSON or a sweep axis into a configuration goes through here, so one misspelt name or impossible
+value gets the same sentence wherever it came from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+import numbers
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Closed or half-open interval of allowed numbers, used as `Annotated[int, Range(low=1)]`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_excluded: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Whether `value` lies inside."""
+        above = value > self.low if self.low_excluded else value >= self.low
+        return above and value <= self.high
+
+    def __str__(self) -> str:
+        bounds = []
+        if self.low > -math.inf:
+            bounds.append(f"{'greater than' if self.low_excluded else 'at least'} {self.low:g}")
+        if self.high < math.inf:
+            bounds.append(f"at most {self.high:g}")
+        return " and ".join(bounds)
+
+
+Positive = Annotated[float, Range(low=0, low_excluded=True)]
+NonNegative = Annotated[float, Range(low=0)]
+Fraction = Annotated[float, Range(low=0, high=1)]
+Count = Annotated[int, Range(low=1)]
+"""The ranges that fields are usually declared with."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A remedy for a misspelt name: the nearest valid one, and all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid: {', '.join(names)}"
+
+
+@functools.cache
+def types_of(cls: type) -> dict[str, Any]:
+    """Annotated types of a dataclass's own fields, `Annotated` kept."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def check_fields(config: Any) -> None:
+    """Checks and normalises every field of a frozen dataclass; call it from `__post_init__`.
+
+    Integers become floats where a float is declared, NumPy scalars become Python ones, lists
+    become tuples: equal values then have one spelling, and one hash.
+
+    Raises:
+        ValueError: a value of another type or outside its declared range.
+    """
+    cls = type(config)
+    for name, annotation in types_of(cls).items():
+        value = _convert(getattr(config, name), annotation, f"{_label(cls)}.{name}")
+        object.__setattr__(config, name, value)
+
+
+def to_dict(config: Any) -> Any:
+    """Plain JSON values of a configuration tree; union members carry their `kind`."""
+    if dataclasses.is_dataclass(config):
+        named = getattr(config, "kind", None)
+        kind = {} if named is None else {"kind": named}
+        return kind | {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, tuple):
+        return [to_dict(item) for item in config]
+    return config
+
+
+def from_dict(cls: type[T], data: Any, where: str = "config") -> T:
+    """Rebuilds a configuration from `to_dict`'s output.
+
+    Raises:
+        ValueError: an unknown, missing or impossible field, with its path and the nearest name.
+    """
+    return _convert(data, cls, where)
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted columns of a configuration: `{"model.kind": "mlp", "model.width": 8, ...}`."""
+    flat: dict[str, Any] = {}
+    for name, value in to_dict(config).items() if not isinstance(config, dict) else config.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def replace_at(config: T, path: str, value: Any) -> T:
+    """A copy with the field at a dotted path replaced, every level checked again.
+
+    A class may declare `exclusive`, a tuple of optional fields of which only one may be set
+    (durations in different units): setting one clears the others.
+
+    Raises:
+        ValueError: the path names no field (the nearest one is given) or the value is impossible.
+    """
+    try:
+        return _replace_at(config, path.split("."), value)
+    except ValueError as error:
+        raise ValueError(f"{path} = {value!r}: {error}") from None
+
+
+def parse_override(config: T, text: str) -> T:
+    """Applies one typed override such as `train.steps=200` to a configuration.
+
+    Raises:
+        ValueError: not of the form `path=value`, no such field, or an impossible value.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ValueError(f"override {text!r}: write it as field.path=value, e.g. train.steps=200")
+    return replace_at(config, path.strip(), _Text(value.strip()))
+
+
+class _Text(str):
+    """A value as typed on a command line, still to be read as the type of its field."""
+
+    __slots__ = ()
+
+
+def _replace_at(config: Any, path: list[str], value: Any) -> Any:
+    name, rest = path[0], path[1:]
+    if isinstance(config, type) or not dataclasses.is_dataclass(config):
+        raise ValueError(f"there is no field {name!r} below a {type(config).__name__}")
+    known = types_of(type(config))
+    if name == "kind" and hasattr(config, "kind"):
+        raise ValueError("a kind is not overridden alone; choose another experiment or sweep")
+    if name not in known:
+        raise ValueError(f"no field {name!r} in {_label(type(config))}; {nearest(name, known)}")
+    if rest:
+        new = _replace_at(getattr(config, name), rest, value)
+    else:
+        new = _convert(value, known[name], f"{_label(type(config))}.{name}")
+    changes = {name: new}
+    exclusive = getattr(type(config), "exclusive", ())
+    if name in exclusive:
+        changes = dict.fromkeys(exclusive) | changes
+    return dataclasses.replace(config, **changes)
+
+
+def _label(cls: type) -> str:
+    return getattr(cls, "kind", cls.__name__)
+
+
+def _convert(value: Any, annotation: Any, where: str) -> Any:
+    """`value` as the annotated type, or a ValueError that says what `where` takes."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        converted = _convert(value, args[0], where)
+        for limit in args[1:]:
+            if isinstance(limit, Range) and converted is not None and converted not in limit:
+                raise ValueError(f"{where} = {converted!r} is impossible: give a value {limit}")
+        return converted
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(value, args, where)
+    if origin is typing.Literal:
+        if value not in args:
+            raise ValueError(f"{where} = {str(value)!r}: {nearest(str(value), map(str, args))}")
+        return str(value) if isinstance(value, str) else value
+    if origin is tuple:
+        if isinstance(value, _Text):
+            value = [_Text(part) for part in value.split(",") if part]
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise ValueError(f"{where} = {value!r}: give a list of values")
+        return tuple(_convert(item, args[0], f"{where}[{i}]") for i, item in enumerate(value))
+    if dataclasses.is_dataclass(annotation):
+        return _convert_dataclass(value, typing.cast(type, annotation), where)
+    return _convert_scalar(value, annotation, where)
+
+
+def _convert_union(value: Any, members: tuple[Any, ...], where: str) -> Any:
+    if type(None) in members:
+        if value is None or (isinstance(value, _Text) and value.lower() in ("none", "null")):
+            return None
+        (member,) = (m for m in members if m is not type(None))
+        return _convert(value, member, where)
+    if type(value) in members:
+        return value
+    kinds = {member.kind: member for member in members}
+    if not isinstance(value, Mapping) or "kind" not in value:
+        raise ValueError(f"{where} = {value!r}: give one of {', '.join(sorted(kinds))} with fields")
+    kind = value["kind"]
+    if kind not in kinds:
+        raise ValueError(f"{where}.kind = {kind!r}: {nearest(str(kind), kinds)}")
+    return _convert_dataclass(value, kinds[kind], where)
+
+
+def _convert_dataclass(value: Any, cls: type, where: str) -> Any:
+    if isinstance(value, cls):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where} = {value!r}: give the fields of {_label(cls)}")
+    known = types_of(cls)
+    fields = {name: item for name, item in value.items() if name != "kind"}
+    for name in fields:
+        if name not in known:
+            raise ValueError(f"{where}: no field {name!r}; {nearest(str(name), known)}")
+    required = {
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    }
+    if missing := sorted(required - fields.keys()):
+        raise ValueError(f"{where}: missing {', '.join(missing)}")
+    return cls(**{k: _convert(v, known[k], f"{where}.{k}") for k, v in fields.items()})
+
+
+def _convert_scalar(value: Any, kind: type, where: str) -> Any:
+    if kind is str:
+        if isinstance(value, str):
+            return str(value)
+    elif kind is bool:
+        words = {"true": True, "yes": True, "false": False, "no": False}
+        if isinstance(value, _Text) and value.lower() in words:
+            return words[value.lower()]
+        if isinstance(value, bool):
+            return value
+    elif kind in (int, float):
+        number = _number(value)
+        if number is not None and kind is float and math.isfinite(number):
+            return float(number) + 0.0  # -0.0 becomes 0.0: one value, one hash
+        if number is not None and kind is int and number == number // 1 and abs(number) < 2**63:
+            return int(number)
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ValueError(f"{where} = {value!r} is not a finite number; give a finite one")
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    raise ValueError(f"{where} = {value!r}: give {names.get(kind, kind)}")
+
+
+def _number(value: Any) -> int | float | None:
+    if isinstance(value, _Text):
+        for read in (int, float):
+            try:
+                return read(value)
+            except ValueError:
+                continue
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return int(value) if isinstance(value, numbers.Integral) else float(value)

@@ -1,0 +1,69 @@
+"""Multi-layer perceptron: ReLU layers of one width."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from scaling.fields import Count, check_fields
+
+if TYPE_CHECKING:
+    from flax import nnx
+
+    from scaling.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP:
+    """`depth` hidden ReLU layers of `width` units, with biases; LeCun-normal weights."""
+
+    kind: ClassVar[str] = "mlp"
+    width: Count
+    depth: Count = 2
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def check(self, n_inputs: int) -> None:
+        """Any input will do."""
+
+    def build(self, n_inputs: int, n_outputs: int) -> Model:
+        """The model, (batch, n_inputs) -> (batch, n_outputs)."""
+        from flax import nnx
+
+        from scaling.model import from_nnx
+
+        def make(rngs: nnx.Rngs) -> nnx.Module:
+            *hidden, last = (
+                nnx.Linear(fan_in, fan_out, rngs=rngs)
+                for fan_in, fan_out in self._layers(n_inputs, n_outputs)
+            )
+            activated = itertools.chain.from_iterable((layer, nnx.relu) for layer in hidden)
+            return nnx.Sequential(*activated, last)
+
+        return from_nnx(make)
+
+    def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
+        """Parameters by group."""
+        *hidden, last = (fan_in * out + out for fan_in, out in self._layers(n_inputs, n_outputs))
+        return {"hidden": sum(hidden), "readout": last}
+
+    def count_trainable(self, n_inputs: int, n_outputs: int) -> int:
+        """Parameters that training changes: all."""
+        return sum(self.count_params(n_inputs, n_outputs).values())
+
+    def flops_forward(self, n_inputs: int, n_outputs: int) -> int:
+        """FLOPs of the matrix products of one forward pass, an example."""
+        return sum(2 * fan_in * out for fan_in, out in self._layers(n_inputs, n_outputs))
+
+    def flops_backward(self, n_inputs: int, n_outputs: int) -> int:
+        """FLOPs of one backward pass, an example.
+
+        Twice the forward pass (gradients of weights and of activations), less the gradient of the
+        first layer's input, which nobody needs.
+        """
+        return 2 * self.flops_forward(n_inputs, n_outputs) - 2 * n_inputs * self.width
+
+    def _layers(self, n_inputs: int, n_outputs: int) -> list[tuple[int, int]]:
+        return list(itertools.pairwise([n_inputs, *[self.width] * self.depth, n_outputs]))

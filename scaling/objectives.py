@@ -1,0 +1,38 @@
+"""Losses and error rates over a batch of outputs. Losses in nats, errors as fractions."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+
+def cross_entropy(
+    outputs: Float[Array, "batch classes"], labels: Int[Array, " batch"]
+) -> Float[Array, " batch"]:
+    """Negative log-likelihood of each label under the softmax of its outputs, in nats."""
+    return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, labels)
+
+
+def squared_error(
+    outputs: Float[Array, "batch outputs"], targets: Float[Array, "batch outputs"]
+) -> Float[Array, " batch"]:
+    """Squared distance of each output vector from its target, summed over outputs."""
+    return jnp.sum(jnp.square(outputs - targets), axis=-1)
+
+
+def error(
+    outputs: Float[Array, "batch classes"], labels: Int[Array, " batch"]
+) -> Float[Array, " batch"]:
+    """1 where the largest output is not the label's, else 0."""
+    return jnp.asarray(jnp.argmax(outputs, axis=-1) != labels, outputs.dtype)
+
+
+def as_targets(
+    targets: Float[Array, " batch"] | Int[Array, " batch"], n_classes: int | None
+) -> Float[Array, "batch outputs"]:
+    """What a squared error compares with: one-hot vectors of classes, or the numbers themselves."""
+    if n_classes is None:
+        return targets[:, None]
+    return jax.nn.one_hot(targets, n_classes)

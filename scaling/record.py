@@ -1,0 +1,201 @@
+"""RunRecord and Curve: the one schema in which a run reports, and the checksummed file it leaves.
+
+Plain Python: importing this module imports neither JAX nor NumPy, so that any program can read
+results. Columns carry their unit in their name; `None` means that a quantity does not apply.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Status = Literal["done", "diverged", "failed", "missing"]
+
+VOLATILE_COLUMNS = ("attempt", "wall_seconds", "compile_seconds", "finished_at_utc")
+"""Columns (with all of `environment.*`) in which two equal runs may differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What became of one run. Losses are in nats per prediction, errors are fractions.
+
+    `eval_*` is measured on held-out examples with clean labels; `train_*` on the training set
+    against the labels that were trained on, `train_error_clean` against the labels before noise.
+    Squared errors are summed over outputs and averaged over examples.
+    """
+
+    run_id: str
+    status: Status
+    config: Mapping[str, Any]
+    schema_version: int = SCHEMA_VERSION
+    reason: str | None = None
+    message: str | None = None
+    attempt: int | None = None
+
+    n_params_total: int | None = None
+    n_params_trainable: int | None = None
+    n_params_embedding: int | None = None
+    n_params_non_embedding: int | None = None
+    n_features: int | None = None
+    n_outputs: int | None = None
+    n_train_examples: int | None = None
+    n_eval_examples: int | None = None
+    n_examples_seen: int | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    flops_train: float | None = None
+    flops_train_6nd: float | None = None
+
+    train_loss_nats: float | None = None
+    train_error: float | None = None
+    train_error_clean: float | None = None
+    train_squared_error: float | None = None
+    eval_loss_nats: float | None = None
+    eval_loss_sem_nats: float | None = None
+    eval_error: float | None = None
+    eval_error_sem: float | None = None
+    eval_squared_error: float | None = None
+    eval_squared_error_sem: float | None = None
+    eval_excess_risk: float | None = None
+    weight_norm_l2: float | None = None
+
+    ridge: float | None = None
+    rcond: float | None = None
+    rank: int | None = None
+    label_noise_fraction: float | None = None
+    label_noise_mask_sha256: str | None = None
+    diverged_at_step: int | None = None
+    last_finite_train_loss: float | None = None
+
+    wall_seconds: float | None = None
+    compile_seconds: float | None = None
+    finished_at_utc: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """One evaluation of a learning curve, at the state after `step` updates."""
+
+    step: int
+    n_examples_seen: int
+    train_loss: float
+    train_error: float | None = None
+    eval_loss: float
+    eval_error: float | None = None
+
+
+Curve = tuple[CurvePoint, ...]
+
+
+class DamagedFileError(Exception):
+    """A file of a results folder that does not read back as it was written."""
+
+
+def dump_record(record: RunRecord) -> str:
+    """The text of a record's file: strict JSON, the record beside the SHA-256 of its content.
+
+    Raises:
+        ValueError: a non-finite number, which strict JSON cannot hold.
+    """
+    plain = dataclasses.asdict(record)
+    return json.dumps({"sha256": _digest(plain), "record": plain}, indent=1, allow_nan=False) + "\n"
+
+
+def load_record(text: str | bytes) -> RunRecord:
+    """Reads what `dump_record` wrote.
+
+    Raises:
+        DamagedFileError: torn, altered, or not such a file at all.
+        ValueError: written under another schema version.
+    """
+    try:
+        document = json.loads(text, object_pairs_hook=_without_duplicates)
+        plain, digest = document["record"], document["sha256"]
+        version = plain["schema_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedFileError(f"not a complete record: {error}") from None
+    if digest != _digest(plain):
+        raise DamagedFileError("its content does not match its checksum")
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"schema version {version} is not {SCHEMA_VERSION}, the one this program reads"
+        )
+    try:
+        return RunRecord(**plain)
+    except TypeError as error:
+        raise DamagedFileError(f"not a record: {error}") from None
+
+
+def dump_curve_line(point: CurvePoint) -> str:
+    """One line of a curve file: a JSON record and the first 8 hex digits of its SHA-256."""
+    plain = dataclasses.asdict(point)
+    return json.dumps({"crc": _digest(plain)[:8], **plain}, allow_nan=False) + "\n"
+
+
+def load_curve(text: str) -> Curve:
+    """Reads a curve file up to its last good line: a torn tail is dropped, nothing before it is."""
+    points = []
+    for line in text.split("\n")[:-1]:
+        try:
+            plain = json.loads(line, object_pairs_hook=_without_duplicates)
+            crc = plain.pop("crc")
+            if crc != _digest(plain)[:8]:
+                break
+            points.append(CurvePoint(**plain))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            break
+    return tuple(points)
+
+
+def row(record: RunRecord) -> dict[str, Any]:
+    """A record as one flat table row; the configuration and environment in dotted columns."""
+    flat: dict[str, Any] = {}
+    for f in dataclasses.fields(record):
+        value = getattr(record, f.name)
+        if f.name == "config":
+            flat |= dict(_dotted(value, ""))
+        elif f.name == "environment":
+            flat |= dict(_dotted(value, "environment."))
+        else:
+            flat[f.name] = value
+    return flat
+
+
+def published_files(folder: Path) -> Iterator[Path]:
+    """The files of a results folder that hold one record each, in order of run_id."""
+    return iter(sorted(folder.glob("runs/*/*/result.json")))
+
+
+def finite(value: Any) -> float | None:
+    """A Python float, or None where it is not finite: strict JSON has no NaN."""
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _dotted(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _digest(plain: Any) -> str:
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) != len(pairs):
+        raise ValueError("a key appears twice")
+    return plain

@@ -1,0 +1,70 @@
+"""Where a run takes place: code, versions, device and host, as every record states them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Code, package versions, device and host of this process; looked up once.
+
+    The device is asked of JAX only where something else has loaded it: a closed-form run on the
+    host needs none.
+    """
+    return {
+        **_git_state(Path(__file__).parent),
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")},
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,
+    }
+
+
+def compile_quickly(function: Callable[..., Any], *shapes: Any) -> Callable[..., Any]:
+    """Compiles what runs once or twice a shape: optimising it would cost more than it saves."""
+    import jax
+
+    lowered = jax.jit(function).lower(*shapes)
+    return lowered.compile(compiler_options={"xla_backend_optimization_level": "1"})
+
+
+def device_name() -> str:
+    """The device that JAX computes on, or the host's processor where JAX is not loaded."""
+    jax = sys.modules.get("jax")
+    return jax.devices()[0].device_kind if jax is not None else platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _git_state(folder: Path) -> dict[str, Any]:
+    """Commit of the code and a hash of what differs from it; both None outside a checkout."""
+
+    def git(*args: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *args], capture_output=True, text=True, check=True
+        ).stdout
+
+    try:
+        if not (folder.parent / ".git").exists():  # installed: the checkout around is not ours
+            return {"git_commit": None, "git_dirty": None, "git_diff_sha256": None}
+        commit, diff = git("rev-parse", "HEAD").strip(), git("diff", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return {"git_commit": None, "git_dirty": None, "git_diff_sha256": None}
+    digest = hashlib.sha256(diff.encode()).hexdigest()[:16] if diff else None
+    return {"git_commit": commit, "git_dirty": bool(diff), "git_diff_sha256": digest}

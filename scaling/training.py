@@ -1,0 +1,214 @@
+"""The ways to train a run, as configurations: closed-form solutions and gradient descent.
+
+`scaling.solve` and `scaling.train` carry them out. Nothing here imports JAX.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple, Self
+
+from scaling.data.digits import Digits
+from scaling.data.gaussian import GaussianTeacher, Isotropic
+from scaling.data.mnist1d import MNIST1D
+from scaling.fields import Count, Fraction, NonNegative, Positive, check_fields
+from scaling.models.linear import Linear
+from scaling.models.mlp import MLP
+from scaling.models.random_features import RandomFeatures
+
+ModelConfig = Linear | RandomFeatures | MLP
+DataConfig = GaussianTeacher | MNIST1D | Digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ridgeless:
+    """Minimum-norm least squares on a model's features, solved in float64.
+
+    Singular values below `rcond` times the largest count as zero. The height of the peak at the
+    interpolation threshold depends on it, so it is part of the run's identity; None stands for
+    float64 epsilon times the larger side of the feature matrix, NumPy's choice.
+    """
+
+    kind: ClassVar[str] = "ridgeless"
+    rcond: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses a model that is not linear in what is trained."""
+        _require_features(self.kind, model)
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
+        """The same with the cut-off filled in."""
+        if self.rcond is not None:
+            return self
+        larger = max(data.n_train, _require_features(self.kind, model))
+        return replace(self, rcond=larger * sys.float_info.epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ridge:
+    """Ridge regression (X'X/n + ridge)^-1 X'y/n on a model's features, solved in float64."""
+
+    kind: ClassVar[str] = "ridge"
+    ridge: Positive
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses a model that is not linear in what is trained."""
+        _require_features(self.kind, model)
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
+        """Nothing is left open."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimalRidge:
+    """Ridge regression at the risk-minimising penalty for an isotropic linear teacher.
+
+    The optimum is noise_variance * p / (n * signal_power) (Hastie et al. 2019, arXiv 1903.08560,
+    section 5), with signal and noise of the teacher as the model sees them: coordinates that the
+    model does not observe act as noise.
+    """
+
+    kind: ClassVar[str] = "optimal_ridge"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses a problem for which the optimum has no closed form."""
+        self.resolve(model, data)
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Ridge:
+        """The penalty itself."""
+        if not (
+            isinstance(model, Linear)
+            and isinstance(data, GaussianTeacher)
+            and isinstance(data.spectrum, Isotropic)
+        ):
+            raise ValueError(
+                "train.kind = 'optimal_ridge' needs a linear model and data.kind = 'gaussian' with "
+                "an isotropic spectrum; elsewhere give train.kind = 'ridge' and train.ridge"
+            )
+        observed = min(model.n_features / data.dimension, 1.0)
+        power = data.spectrum.signal_power
+        noise = data.noise_variance + (1 - observed) * power
+        if noise == 0:
+            raise ValueError(
+                "train.kind = 'optimal_ridge' with data.noise_variance = 0 is a ridge of 0: "
+                "use train.kind = 'ridgeless'"
+            )
+        return Ridge(ridge=noise * model.n_features / (data.n_train * observed * power))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent, with heavy-ball momentum where it is not 0."""
+
+    kind: ClassVar[str] = "sgd"
+    learning_rate: Positive
+    momentum: Fraction = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (Kingma & Ba, arXiv 1412.6980); decoupled weight decay where it is not 0 (AdamW)."""
+
+    kind: ClassVar[str] = "adam"
+    learning_rate: Positive
+    b1: Fraction = 0.9
+    b2: Fraction = 0.999
+    weight_decay: NonNegative = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+class Duration(NamedTuple):
+    """How long a gradient run takes, in optimizer steps of `batch_size` examples."""
+
+    steps: int
+    batch_size: int
+    evaluations: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient:
+    """Gradient training for a stated duration, evaluated at even intervals.
+
+    The duration is given in exactly one unit; `resolve` turns it into steps. A batch size of None
+    is the whole training set. Batches are drawn without replacement, epoch by epoch; examples
+    that do not fill a last batch are left to the next shuffle.
+    """
+
+    kind: ClassVar[str] = "gradient"
+    exclusive: ClassVar[tuple[str, ...]] = ("steps", "epochs", "examples")
+    optimizer: SGD | Adam
+    schedule: Literal["constant", "cosine"] = "constant"
+    objective: Literal["cross_entropy", "squared_error"] = "cross_entropy"
+    batch_size: Count | None = None
+    steps: Count | None = None
+    epochs: Positive | None = None
+    examples: Count | None = None
+    evaluations: Count = 20
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        given = [name for name in self.exclusive if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"gradient: give the duration in exactly one of {', '.join(self.exclusive)}; "
+                f"given: {', '.join(given) or 'none'}"
+            )
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses a batch larger than the data, or an objective that the data do not have."""
+        if self.batch_size is not None and self.batch_size > data.n_train:
+            raise ValueError(
+                f"train.batch_size = {self.batch_size} exceeds data.n_train = {data.n_train}: "
+                "give a smaller batch, or none for full batches"
+            )
+        if self.objective == "cross_entropy" and data.n_classes is None:
+            raise ValueError(
+                f"train.objective = 'cross_entropy' needs classes, which data.kind = {data.kind!r} "
+                "does not have: use 'squared_error'"
+            )
+        if data.n_eval == 0:
+            raise ValueError("gradient training needs held-out examples: give data.n_eval >= 1")
+
+    def duration(self, n_train: int) -> Duration:
+        """Steps, batch size and evaluations on a training set of `n_train` examples."""
+        batch_size = self.batch_size or n_train
+        if self.steps is not None:
+            steps = self.steps
+        else:
+            examples = self.examples or (self.epochs or 0) * n_train
+            steps = math.ceil(examples / batch_size)
+        return Duration(steps, batch_size, min(self.evaluations, steps))
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
+        """The same with the duration in steps and the batch size filled in."""
+        filled = self.duration(data.n_train)._asdict()
+        return replace(self, epochs=None, examples=None, **filled)
+
+
+def _require_features(kind: str, model: ModelConfig) -> int:
+    if isinstance(model, MLP):
+        raise ValueError(
+            f"train.kind = {kind!r} solves for a linear read-out, which model.kind = "
+            f"{model.kind!r} is not: use train.kind = 'gradient'"
+        )
+    return model.n_features
+
+
+TrainConfig = Ridgeless | Ridge | OptimalRidge | Gradient

@@ -1,0 +1,1 @@
+"""Many RunConfigs -> one results folder that survives anything."""

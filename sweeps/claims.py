@@ -1,0 +1,172 @@
+"""Claims: which process is at a run, and when it has gone.
+
+A claim only spares double work. What is safe rests on publishing without replacing (`files`): a
+claim that is wrongly thought over costs one run done twice, and changes no result.
+
+A claim is over at once when its attempt has ended or when the process that made it, on this boot
+of this machine, is dead. Otherwise it is over when its heartbeat has stood still for the length
+of a lease, by the observer's own monotonic clock: no two clocks are ever compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps import files
+
+LEASE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a run: a folder of its own, numbered from 1."""
+
+    folder: Path
+    number: int
+
+    @classmethod
+    def numbered(cls, folder: Path, number: int) -> Attempt:
+        """Attempt `number` of those in a folder."""
+        return cls(folder / f"{number:04d}", number)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process has said how it ended."""
+        return (self.folder / "end.json").exists() or (self.folder / "failure.json").exists()
+
+    def claim(self) -> dict[str, Any]:
+        """Who made it; empty where that cannot be read (power was lost while it was written)."""
+        claim = files.read_json(self.folder / "claim.json")
+        return claim if isinstance(claim, dict) else {}
+
+
+def attempts_of(folder: Path) -> list[Attempt]:
+    """The attempts in a folder, oldest first."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    found = (
+        Attempt.numbered(folder, int(name)) for name in names if name.isascii() and name.isdigit()
+    )
+    named = [attempt for attempt in found if attempt.folder.name in names]
+    return sorted(named, key=lambda attempt: attempt.number)
+
+
+def take(folder: Path, number: int) -> Attempt | None:
+    """Claims attempt `number` for this process; None if somebody has been faster."""
+    attempt = Attempt.numbered(folder, number)
+    claim = json.dumps({**identity(os.getpid()), "token": files.token()}) + "\n"
+    won = files.make_filled_folder(attempt.folder, "claim.json", claim.encode())
+    return attempt if won else None
+
+
+@functools.cache
+def identity(pid: int) -> dict[str, Any]:
+    """What tells this process (`pid` is its number) from every other one, as far as it can be told.
+
+    Where there is no /proc, boot, namespace and start are None and only a lease ends a claim.
+    """
+    boot = namespace = None
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = os.readlink("/proc/self/ns/pid")
+    host = platform.node()
+    return {"host": host, "boot": boot, "namespace": namespace, "pid": pid, "start": start_of(pid)}
+
+
+def start_of(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None if there is none, or only its shell.
+
+    With its number, this tells a process from a later one that was given the same number.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text[text.rindex(")") + 2 :].split()  # the name before ')' may hold anything
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def is_dead(claim: dict[str, Any]) -> bool:
+    """Whether the process that made a claim is known to be dead."""
+    here = identity(os.getpid())
+    same = all(claim.get(name) == here[name] for name in ("host", "boot", "namespace"))
+    pid = claim.get("pid")
+    if here["boot"] is None or not same or not isinstance(pid, int):
+        return False
+    return start_of(pid) != claim.get("start")
+
+
+class Watch:
+    """Tells when attempts of others are over, by what it has seen of them so far."""
+
+    def __init__(self, lease: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lease = lease
+        self._clock = clock
+        self._seen: dict[Path, tuple[bytes, float]] = {}
+
+    def over(self, attempt: Attempt) -> bool:
+        """Whether nobody is at this attempt any more."""
+        if attempt.ended or is_dead(attempt.claim()):
+            self._seen.pop(attempt.folder, None)
+            return True
+        # Read, not stat: network file systems answer stat from a cache.
+        with contextlib.suppress(FileNotFoundError):
+            beat = (attempt.folder / "heartbeat").read_bytes()
+            return self._still(attempt.folder, beat)
+        return self._still(attempt.folder, b"")
+
+    def _still(self, folder: Path, beat: bytes) -> bool:
+        now = self._clock()
+        last, since = self._seen.setdefault(folder, (beat, now))
+        if last != beat:
+            self._seen[folder] = (beat, now)
+            return False
+        return now - since >= self._lease
+
+
+class Heartbeat:
+    """Shows, from a daemon thread, that this process is still at an attempt.
+
+    One thread serves all runs of a worker. Nothing is written for attempts shorter than the
+    interval, a tenth of the lease.
+    """
+
+    def __init__(self, lease: float) -> None:
+        self._attempt: Attempt | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, args=(lease / 10,), daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def on(self, attempt: Attempt | None) -> None:
+        """Names the attempt that is being worked on."""
+        self._attempt = attempt
+
+    def _beat(self, interval: float) -> None:
+        last, count = None, 0
+        while not self._stop.wait(interval):
+            attempt = self._attempt
+            if attempt is not None and attempt is last:
+                count += 1
+                # A heartbeat that cannot be written costs at most one run done twice.
+                with contextlib.suppress(OSError):
+                    files.overwrite(attempt.folder / "heartbeat", f"{count:08d}\n".encode())
+            last = attempt

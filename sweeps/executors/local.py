@@ -1,0 +1,133 @@
+"""Workers as processes of this machine, each pinned to a core of its own.
+
+A worker is a fresh interpreter, not a fork: JAX does not survive a fork. It sees one core and runs
+numerical libraries with one thread, so that results do not depend on how many workers there are.
+Its standard input stays open as long as this process wants it; the operating system closes it when
+this process dies, however that happens, and the worker leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NPROC": "1",  # XLA's thread pools, where a process cannot be pinned
+}
+_TAIL_BYTES = 2000
+
+
+def usable_cores() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+@dataclass
+class _Process:
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+    unread: bytearray = field(default_factory=bytearray)
+
+
+class LocalExecutor:
+    """Workers as local processes; see `sweeps.executors.Executor` for the calls."""
+
+    def __init__(self) -> None:
+        self._cores = usable_cores()
+        self._running: dict[int, _Process] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(at_once=True)
+        for worker in list(self._running):
+            self.why(worker)
+        self._selector.close()
+
+    def start(self, worker: int, settings: Mapping[str, Any]) -> None:
+        """Starts a worker, or starts it again once it has ended."""
+        errors = tempfile.TemporaryFile()
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sweeps.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=os.environ | _ONE_THREAD | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            bufsize=0,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        self._running[worker] = _Process(process, errors)
+        os.set_blocking(process.stdout.fileno(), False)
+        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        core = self._cores[worker % len(self._cores)]
+        line = json.dumps({**settings, "worker": worker, "core": core}).encode() + b"\n"
+        with contextlib.suppress(BrokenPipeError):  # it died already: its end will be noticed
+            view = memoryview(line)
+            while view:
+                view = view[process.stdin.write(view) or 0 :]
+
+    def alive(self) -> Collection[int]:
+        """The workers whose end has not been asked about with `why`."""
+        return tuple(self._running)
+
+    def stop(self, *, at_once: bool) -> None:
+        """Asks all workers to stop and to say so in their attempts, or ends them at once."""
+        for running in self._running.values():
+            if at_once:
+                running.process.kill()
+            else:
+                running.process.terminate()
+
+    def why(self, worker: int) -> str | None:
+        """Why a worker ended: None in good order, else in words. Forgets the worker."""
+        running = self._running.pop(worker)
+        code = running.process.wait()
+        for stream in (running.process.stdin, running.process.stdout):
+            assert stream is not None
+            stream.close()
+        with running.errors as errors:
+            size = errors.seek(0, os.SEEK_END)
+            errors.seek(max(0, size - _TAIL_BYTES))
+            tail = errors.read().decode("utf-8", "replace").strip()
+        if code == 0:
+            return None
+        cause = f"exit status {code}"
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                cause = f"killed by {signal.Signals(-code).name}"
+        return f"{cause}; its last words: {tail}" if tail else cause
+
+    def listen(self, seconds: float) -> list[tuple[int, dict[str, Any] | None]]:
+        """Waits for reports, at most so long: (worker, report), or (worker, None) on its end."""
+        reports: list[tuple[int, dict[str, Any] | None]] = []
+        for key, _ in self._selector.select(seconds):
+            worker, running = key.data, self._running[key.data]
+            try:
+                data = os.read(key.fd, 65536)
+            except BlockingIOError:
+                continue
+            running.unread += data
+            *lines, rest = bytes(running.unread).split(b"\n")
+            running.unread[:] = rest
+            reports += [(worker, json.loads(line)) for line in lines]
+            if not data:
+                self._selector.unregister(key.fileobj)
+                reports.append((worker, None))
+        return reports

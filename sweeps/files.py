@@ -1,0 +1,235 @@
+"""Durable file primitives: whole or not at all, never over what is there, nothing deleted unread.
+
+A file is published by writing it under another name, fsync, and `os.link`, which refuses to
+replace; then fsync of the folder. Every call of the operating system that changes a results
+folder is made here, so that tests can make each of them fail in turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class StoreError(Exception):
+    """A results folder that cannot be used as it is: the machine's trouble, not a run's."""
+
+
+class DamagedError(Exception):
+    """A sealed file that does not read back as it was written."""
+
+
+@contextlib.contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Turns an operating system's error while `path` is written or read into a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or path}: {error.strerror or error} ({_free(path)}). Nothing that "
+            "was finished is lost: put this right, and the same command resumes"
+        ) from error
+
+
+def write_new(path: Path, data: bytes, *, durable: bool) -> None:
+    """Creates a file; `durable` waits until its content is on the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Writes a small file in place: for content that may be lost, such as a heartbeat."""
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def publish(path: Path, data: bytes, *, scratch: Path, durable: bool) -> bool:
+    """Makes a file appear whole, unless there is one already.
+
+    Args:
+        path: Where it appears.
+        data: Its content.
+        scratch: A folder on the same file system for the file in the making.
+        durable: Whether to return only when file and name are on the disk.
+
+    Returns:
+        Whether this call's file is the one at `path`.
+    """
+    making = scratch / f".{token()}.tmp"
+    write_new(making, data, durable=durable)
+    try:
+        os.link(making, path)
+        won = True
+    except FileExistsError:
+        # A network file system may repeat a request whose answer was lost: is it ours after all?
+        won = _same_file(making, path)
+    os.unlink(making)
+    if durable:
+        sync_folder(path.parent)
+    return won
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> bool:
+    """Makes a folder unless it is there; whether it was made."""
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return False
+    return True
+
+
+def make_filled_folder(folder: Path, name: str, data: bytes) -> bool:
+    """Makes a folder that holds one file, in one step; False if there is such a folder already.
+
+    A folder that is not empty cannot be renamed over, so of several callers one alone succeeds,
+    and nobody ever sees the folder without the file.
+    """
+    making = folder.parent / f".{token()}.tmp"
+    os.mkdir(making)
+    write_new(making / name, data, durable=False)
+    try:
+        os.rename(making, folder)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise
+        os.unlink(making / name)
+        os.rmdir(making)
+        return False
+    return True
+
+
+def set_aside(path: Path, quarantine: Path, name: str, reason: str) -> Path | None:
+    """Moves a file into quarantine beside a note of the reason; None if it has gone meanwhile."""
+    check_inside(quarantine.parent, quarantine)
+    make_folder(quarantine)
+    target = quarantine / f"{name}-{token()}"
+    try:
+        os.rename(path, target)
+    except FileNotFoundError:
+        return None
+    write_new(target.with_name(f"{target.name}.reason.txt"), f"{reason}\n".encode(), durable=False)
+    return target
+
+
+def put_back(path: Path, original: Path) -> None:
+    """Returns a file from quarantine to where it was, unless another has taken its place."""
+    with contextlib.suppress(FileExistsError):
+        os.link(path, original)
+        sync_folder(original.parent)
+        os.unlink(path)
+
+
+def check_inside(root: Path, folder: Path) -> None:
+    """Refuses to write where symbolic links lead out of a results folder.
+
+    Raises:
+        StoreError: `folder` is really elsewhere than below `root` (itself free of links).
+    """
+    real = os.path.realpath(folder)
+    if real != str(root) and not real.startswith(f"{root}{os.sep}"):
+        raise StoreError(
+            f"{folder} leads out of the results folder, to {real}: nothing is written through "
+            "such a link; replace it by a folder"
+        )
+
+
+def probe(folder: Path) -> None:
+    """Tries everything that publishing needs, before anything is spent.
+
+    Raises:
+        StoreError: the folder cannot be written, or its file system has no hard links.
+    """
+    target = folder / f".{token()}.probe"
+    with storing(folder):
+        publish(target, b"probe\n", scratch=folder, durable=False)
+        os.unlink(target)
+
+
+def seal(content: Any) -> bytes:
+    """Strict JSON of `content` beside its SHA-256."""
+    return (json.dumps({"sha256": _digest(content), "content": content}) + "\n").encode()
+
+
+def unseal(data: bytes) -> Any:
+    """Reads what `seal` wrote.
+
+    Raises:
+        DamagedError: torn, altered, or no such file at all.
+    """
+    try:
+        document = json.loads(data, object_pairs_hook=_without_duplicates)
+        content, digest = document["content"], document["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedError(f"not a complete file: {error}") from None
+    if digest != _digest(content):
+        raise DamagedError("its content does not match its checksum")
+    return content
+
+
+def read_json(path: Path) -> Any:
+    """A small JSON file, or None where it is absent, torn or no JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+        return None
+
+
+def token() -> str:
+    """A name that no other process draws."""
+    return secrets.token_hex(8)
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) != len(pairs):
+        raise ValueError("a key appears twice")
+    return plain
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except FileNotFoundError:
+        return False
+
+
+def _free(path: Path) -> str:
+    for folder in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            return f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB free on its disk"
+    return "free space unknown"

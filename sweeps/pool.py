@@ -1,0 +1,226 @@
+"""A pool of workers seen from its parent: who is at what, who was lost, what is left to settle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaling.config import canonical_json
+from scaling.record import RunRecord
+from sweeps import publishing
+from sweeps.claims import Attempt
+from sweeps.executors import Executor
+from sweeps.files import StoreError
+from sweeps.plan import Plan
+from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS
+from sweeps.store import Store
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 5.0
+"""How long workers may take to stop before they are ended."""
+
+_LISTEN_SECONDS = 0.1
+_FINAL = ("done", "diverged", "failed", "elsewhere")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a job, for whoever shows progress.
+
+    `planned` comes once for each job, with the numbers of its runs and of those already published;
+    then `started`, `tried` (and failed, perhaps to be tried again), and one of `done`, `diverged`,
+    `failed`, `elsewhere` (published by another runner) for each run.
+    """
+
+    kind: str
+    job: int
+    run_id: str = ""
+    message: str = ""
+    name: str = ""
+    planned: int = 0
+    already: int = 0
+
+
+@dataclass(frozen=True)
+class JobSummary:
+    """What became of the runs of one plan, as the results folder tells it afterwards."""
+
+    name: str
+    root: Path
+    planned: int
+    already: int
+    done: int
+    diverged: int
+    failed: tuple[RunRecord, ...]
+    missing: tuple[RunRecord, ...]
+
+
+class Job:
+    """One plan in its results folder, as it was found."""
+
+    def __init__(self, index: int, store: Store, plan: Plan) -> None:
+        self.index, self.store, self.plan = index, store, plan
+        self.pending = store.pending(run.run_id for run in plan.runs)
+
+    def settings(self) -> dict[str, Any]:
+        """What a worker is told of it."""
+        before = {run_id: number for run_id, number in self.pending.items() if number}
+        plan_id = self.plan.plan_id if self.pending else None
+        return {"root": str(self.store.root), "plan_id": plan_id, "attempts_before": before}
+
+    def config(self, run_id: str) -> dict[str, Any]:
+        """The canonical configuration of one of its runs."""
+        (config,) = (run.config for run in self.plan.runs if run.run_id == run_id)
+        return json.loads(canonical_json(config))
+
+    def summary(self) -> JobSummary:
+        """What became of its runs."""
+        counts = Counter[str]()
+        holes = []
+        for run in self.plan.runs:
+            if run.run_id in self.pending:
+                record = self.store.record(run.run_id, {})
+                counts[record.status] += 1
+                if record.status == "missing":
+                    record = dataclasses.replace(record, config=self.config(run.run_id))
+                if record.status in ("failed", "missing"):
+                    holes.append(record)
+        return JobSummary(
+            name=self.plan.name,
+            root=self.store.root,
+            planned=len(self.plan.runs),
+            already=len(self.plan.runs) - len(self.pending),
+            done=counts["done"],
+            diverged=counts["diverged"],
+            failed=tuple(record for record in holes if record.status == "failed"),
+            missing=tuple(record for record in holes if record.status == "missing"),
+        )
+
+
+@dataclass
+class _Slot:
+    """One place in the pool, and the worker in it."""
+
+    started: tuple[Job, str, int] | None = None  # the attempt it is at
+    losses: int = 0  # workers lost in a row without a run settled
+    finished: bool = False  # whether it has said that it found nothing more to do
+
+
+class Pool:
+    """The workers of one call, and what is known of the runs they are to settle."""
+
+    def __init__(self, jobs: Sequence[Job], progress: Callable[[Event], None]) -> None:
+        self.signals = 0
+        self.notices: list[str] = []
+        self.unsettled: dict[tuple[Path, str], list[int]] = {}
+        self._jobs = jobs
+        self._progress = progress
+        self._slots: dict[int, _Slot] = {}
+        self._stopping_since: float | None = None
+        self._error: Exception | None = None
+        for job in jobs:
+            planned, already = len(job.plan.runs), len(job.plan.runs) - len(job.pending)
+            name = job.plan.name
+            progress(Event("planned", job.index, name=name, planned=planned, already=already))
+            for run_id in job.pending:
+                self.unsettled.setdefault((job.store.root, run_id), []).append(job.index)
+
+    def run(self, executor: Executor, settings: dict[str, Any]) -> None:
+        """Starts the workers and watches until all have ended."""
+        for worker in range(settings["workers"]):
+            self._slots[worker] = _Slot()
+            executor.start(worker, settings)
+        while executor.alive():
+            for worker, report in executor.listen(_LISTEN_SECONDS):
+                if report is not None:
+                    self._hear(worker, report)
+                elif self._lost(worker, executor.why(worker)):
+                    executor.start(worker, settings)
+            self._stop_if_wanted(executor)
+        if self._error is not None:
+            raise self._error
+        if self.unsettled and not self.signals:
+            self._notice(
+                f"all workers have stopped, with {len(self.unsettled)} runs to do: "
+                "the same command goes on with them"
+            )
+
+    def _stop_if_wanted(self, executor: Executor) -> None:
+        wanted = not self.unsettled or self.signals or self._error
+        if wanted and self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+            executor.stop(at_once=False)
+        if self._stopping_since is not None:
+            overdue = time.monotonic() - self._stopping_since > GRACE_SECONDS
+            if self.signals > 1 or overdue:
+                executor.stop(at_once=True)
+
+    def _hear(self, worker: int, report: dict[str, Any]) -> None:
+        kind, slot = report["kind"], self._slots[worker]
+        if kind == "trouble":
+            self._error = StoreError(report["message"])
+        elif kind == "broken":
+            self._error = RuntimeError(f"the workers cannot load {report['message']}")
+        slot.finished = kind == "finished"
+        if "run_id" not in report:
+            return
+        job, run_id = self._jobs[report["job"]], report["run_id"]
+        message = report.get("message") or ""
+        slot.started = (job, run_id, report["attempt"]) if kind == "started" else None
+        if kind == "stopped":
+            self._notice(
+                f"worker {worker} stopped after {FAILURES_BEFORE_A_WORKER_STOPS} "
+                f"failures in a row on different runs, the last: {message}"
+            )
+        elif kind == "conflict":
+            self._notice(
+                f"run {run_id}: attempt {report['attempt']} came to another result than "
+                f"the published one, and was set aside in {job.store.quarantine}"
+            )
+        if kind in _FINAL:
+            slot.losses = 0
+            for index in self.unsettled.pop((job.store.root, run_id), []):
+                self._progress(Event(kind, index, run_id, message))
+        else:
+            self._progress(Event(kind, job.index, run_id, message))
+
+    def _lost(self, worker: int, why: str | None) -> bool:
+        """Takes note of a worker's end; whether another is to take its place."""
+        slot = self._slots[worker]
+        why = why or "it left without a word"
+        held, slot.started = slot.started, None
+        if held is not None:
+            self._bury(*held, why)
+        if slot.finished or self._stopping_since is not None:
+            return False
+        slot.losses += 1
+        self._notice(f"worker {worker} was lost ({why})")
+        return slot.losses < FAILURES_BEFORE_A_WORKER_STOPS and bool(self.unsettled)
+
+    def _bury(self, job: Job, run_id: str, number: int, why: str) -> None:
+        """Ends the attempt of a worker that could not do so itself."""
+        attempt = Attempt.numbered(job.store.run_folder(run_id) / "attempts", number)
+        if attempt.ended or job.store.has_result(run_id):
+            return
+        try:
+            if self._stopping_since is not None:
+                publishing.end(job.store, attempt, "interrupted")
+            else:
+                failure = publishing.failure(
+                    run_id, job.config(run_id), "worker_lost", f"worker lost: {why}"
+                )
+                publishing.fail(job.store, attempt, failure)
+        except StoreError as error:
+            self._error = self._error or error
+
+    def _notice(self, text: str) -> None:
+        log.warning("%s", text)
+        self.notices.append(text)

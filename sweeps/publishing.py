@@ -1,0 +1,188 @@
+"""What runners and workers write into a results folder: plans, claims, results, ends.
+
+Each step leaves the folder in a state from which the same command goes on, wherever it is cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from scaling.config import canonical_json
+from scaling.record import (
+    SCHEMA_VERSION,
+    VOLATILE_COLUMNS,
+    DamagedFileError,
+    RunRecord,
+    dump_record,
+    load_record,
+)
+from sweeps import files
+from sweeps.claims import Attempt, take
+from sweeps.files import StoreError, storing
+from sweeps.store import Store
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
+
+Outcome = Literal["published", "equal", "different"]
+"""Of a result: the first for its run, the same as the first, or another (now in quarantine)."""
+
+Ending = Literal["published", "equal", "different", "interrupted", "superfluous"]
+
+
+def declare(store: Store, plan: Plan) -> None:
+    """Publishes a plan, unless it is there."""
+    path = store.plan_path(plan.plan_id)
+    if path.exists() and store.load_plan(plan.plan_id)[1]:
+        return
+    runs = [
+        {
+            "run_id": run.run_id,
+            "group": run.group,
+            "seconds": run.seconds,
+            "config": json.loads(canonical_json(run.config)),
+        }
+        for run in plan.runs
+    ]
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "plan_id": plan.plan_id,
+        "name": plan.name,
+        "created_at_utc": now_utc(),
+        "runs": runs,
+    }
+    with storing(path):
+        files.check_inside(store.root, path.parent)
+        files.make_folder(path.parent)
+        files.publish(path, files.seal(content), scratch=path.parent, durable=True)
+        files.sync_folder(store.root)
+
+
+def make_folders(store: Store, run_ids: Collection[str]) -> None:
+    """Makes the folders of runs, and waits until they are on the disk."""
+    changed = set()
+    with storing(store.root):
+        files.make_folder(store.root / "runs")
+        for run_id in run_ids:
+            folder = store.run_folder(run_id)
+            files.check_inside(store.root, folder / "attempts")
+            for parent in (folder.parent, folder, folder / "attempts"):
+                if files.make_folder(parent) and parent.parent != folder:
+                    changed.add(parent.parent)
+        for folder in (*sorted(changed), store.root):
+            files.sync_folder(folder)
+
+
+def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> Attempt | None:
+    """Claims attempt `number` at a run; None if somebody has been faster."""
+    folder = store.run_folder(run_id)
+    with storing(folder):
+        attempt = take(folder / "attempts", number)
+        if attempt is not None and not (folder / "config.json").exists():
+            text = json.dumps(config, indent=1, sort_keys=True) + "\n"
+            files.publish(
+                folder / "config.json", text.encode(), scratch=attempt.folder, durable=False
+            )
+    return attempt
+
+
+def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:
+    """Publishes what a run returned, or sets it aside where another result came first.
+
+    Args:
+        store: The results folder.
+        attempt: The attempt that returned it.
+        record: `done` or `diverged`.
+        text: The record as `dump_record` writes it.
+        curve: The lines of its learning curve; these are on the disk before the record is.
+
+    Raises:
+        StoreError: the machine refuses; the run is not done.
+    """
+    with storing(store.result_path(record.run_id)):
+        files.check_inside(store.root, attempt.folder)
+        if curve:
+            files.write_new(attempt.folder / "curve.jsonl", curve.encode(), durable=True)
+            files.sync_folder(attempt.folder)
+            files.sync_folder(attempt.folder.parent)
+        if record.environment:
+            environment = json.dumps(record.environment, indent=1).encode()
+            files.write_new(attempt.folder / "environment.json", environment, durable=False)
+        outcome = _publish(store, attempt, record, text.encode())
+    end(store, attempt, outcome)
+    return outcome
+
+
+def fail(store: Store, attempt: Attempt, failure: RunRecord, traceback: str = "") -> None:
+    """Records the failure in which an attempt ended; what is already said about it stands."""
+    folder = attempt.folder
+    with storing(folder):
+        files.check_inside(store.root, folder)
+        if traceback:
+            text = traceback.encode("utf-8", "replace")
+            files.publish(folder / "traceback.txt", text, scratch=folder, durable=False)
+        data = dump_record(dataclasses.replace(failure, attempt=attempt.number)).encode()
+        files.publish(folder / "failure.json", data, scratch=folder, durable=False)
+
+
+def end(store: Store, attempt: Attempt, ending: Ending) -> None:
+    """Says that nobody is at an attempt any more, and why; that the file is there says enough."""
+    text = json.dumps({"ending": ending, "at_utc": now_utc()}) + "\n"
+    with storing(attempt.folder), contextlib.suppress(FileExistsError):
+        files.check_inside(store.root, attempt.folder)
+        files.write_new(attempt.folder / "end.json", text.encode(), durable=False)
+
+
+def failure(run_id: str, config: Mapping[str, Any], reason: str, message: str) -> RunRecord:
+    """The record of a run that failed."""
+    return RunRecord(
+        run_id=run_id,
+        status="failed",
+        config=config,
+        reason=reason,
+        message=message,
+        finished_at_utc=now_utc(),
+    )
+
+
+def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> Outcome:
+    path = store.result_path(record.run_id)
+    while not files.publish(path, data, scratch=attempt.folder, durable=True):
+        try:
+            first = store.load(record.run_id)
+        except DamagedFileError:
+            if store.has_result(record.run_id):
+                raise StoreError(f"{path}: damaged, and it cannot be set aside") from None
+            continue
+        if first is None:
+            continue
+        if same_result(first, record):
+            return "equal"
+        second = attempt.folder / "second.json"
+        files.write_new(second, data, durable=True)
+        name = f"{record.run_id}-attempt-{attempt.number:04d}-result.json"
+        reason = f"came second: a different result, of attempt {first.attempt}, is published"
+        files.set_aside(second, store.quarantine, name, reason)
+        return "different"
+    return "published"
+
+
+def same_result(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two records agree in all that does not depend on when and where they were made."""
+    return _lasting(one) == _lasting(other)
+
+
+def now_utc() -> str:
+    """The time for people to read; nothing is decided by it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _lasting(record: RunRecord) -> dict[str, Any]:
+    # Through text: a record in memory may hold tuples or integers where its file holds lists.
+    plain = dataclasses.asdict(load_record(dump_record(record)))
+    return {k: v for k, v in plain.items() if k not in (*VOLATILE_COLUMNS, "environment")}

@@ -1,0 +1,131 @@
+"""Runs sweeps: opens the folders, starts workers, watches them, says what became of every run.
+
+Nothing here decides what is done: the results folders do. The runner may be killed at any
+instant, run twice at once or be started again, and the same table comes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps import publishing
+from sweeps.claims import LEASE_SECONDS
+from sweeps.executors.local import LocalExecutor, usable_cores
+from sweeps.files import probe
+from sweeps.plan import Plan
+from sweeps.pool import Event, Job, JobSummary, Pool
+from sweeps.store import Store
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of all jobs.
+
+    Attributes:
+        jobs: One for each job; `done`, `diverged`, `failed`, `missing` count what was not
+            published before.
+        interrupted: Whether a signal ended it before all was done.
+        notices: What people should know: conflicts, lost workers, workers that gave up.
+        seconds: Wall time.
+    """
+
+    jobs: tuple[JobSummary, ...]
+    interrupted: bool
+    notices: tuple[str, ...]
+    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned run is published."""
+        return not any(job.failed or job.missing for job in self.jobs)
+
+
+def run_sweeps(
+    jobs: Sequence[tuple[str | os.PathLike[str], Plan]],
+    *,
+    workers: int | None = None,
+    progress: Callable[[Event], None] | None = None,
+    run: str | Callable[..., Any] = "scaling.run:run",
+    lease: float = LEASE_SECONDS,
+) -> Summary:
+    """Does the runs of several plans that are not done yet, in one pool of workers.
+
+    Args:
+        jobs: Pairs of a results folder, made where there is none, and a plan.
+        workers: How many processes; None for one for each usable core.
+        progress: Told of every event.
+        run: What does one run, `RunConfig -> (RunRecord, Curve)`: "module:function", or a
+            function that can be imported under its own name.
+        lease: Seconds after which a claim without a heartbeat is over.
+
+    Returns:
+        What became of every run. Ctrl-C and SIGTERM end it early, in good order.
+
+    Raises:
+        ValueError: impossible arguments, or a folder that is no results folder.
+        StoreError: a results folder cannot be written or has another schema version.
+        RuntimeError: the workers cannot load `run`.
+    """
+    began = time.monotonic()
+    name = _importable(run)
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers = {workers}: give at least 1, or None for every usable core")
+    if lease <= 0:
+        raise ValueError(f"lease = {lease} s: give a time above 0")
+    opened = [Job(index, Store.create(root), plan) for index, (root, plan) in enumerate(jobs)]
+    pool = Pool(opened, progress or (lambda event: None))
+    waiting = [job for job in opened if job.pending]
+    for job in waiting:
+        probe(job.store.root)
+        publishing.declare(job.store, job.plan)
+        publishing.make_folders(job.store, job.pending)
+    if waiting:
+        count = min(workers or len(usable_cores()), len(pool.unsettled))
+        settings = {
+            "run": name,
+            "lease": lease,
+            "workers": count,
+            "jobs": [job.settings() for job in opened],
+        }
+        with LocalExecutor() as executor, _signals(pool):
+            pool.run(executor, settings)
+    return Summary(
+        jobs=tuple(job.summary() for job in opened),
+        interrupted=pool.signals > 0 and bool(pool.unsettled),
+        notices=tuple(pool.notices),
+        seconds=time.monotonic() - began,
+    )
+
+
+@contextlib.contextmanager
+def _signals(pool: Pool) -> Iterator[None]:
+    """Counts Ctrl-C and SIGTERM instead of dying of them, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def count(*_: object) -> None:
+        pool.signals += 1
+
+    before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _importable(run: str | Callable[..., Any]) -> str:
+    if isinstance(run, str):
+        return run
+    name = f"{run.__module__}:{run.__qualname__}"
+    if run.__module__ == "__main__" or "<" in name:
+        raise ValueError(f"run = {name}: workers import it, so define it at the top of a module")
+    return name

@@ -1,0 +1,98 @@
+"""Sweep algebra: lists of RunConfigs in, lists of RunConfigs out.
+
+Axes are dotted field paths with the values they take; a path that names no field, or a value that
+its field cannot hold, is refused before anything is built. Duplicates are harmless: a plan keeps
+one run for each run_id.
+
+    runs = grid(base, {"model.width": [8, 16, 32], "seed": range(3)})
+    runs = zipped(base, {"model.width": [8, 16], "train.steps": [400, 200]})
+    runs = chain(grid(...), zipped(...))
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scaling.config import RunConfig
+from scaling.fields import parse_override, replace_at
+
+MAX_RUNS = 1_000_000
+"""A sweep above this size is a mistake; it is refused before it is expanded."""
+
+Configs = RunConfig | Sequence[RunConfig]
+Axes = Mapping[str, Iterable[Any]]
+
+
+def grid(base: Configs, axes: Axes) -> list[RunConfig]:
+    """Every combination of the axes' values over every base, the last axis running fastest.
+
+    Raises:
+        ValueError: no such field, an impossible value, or more than `MAX_RUNS` runs.
+    """
+    values = {path: list(axis) for path, axis in axes.items()}
+    size = len(_listed(base))
+    for axis in values.values():
+        size *= len(axis)
+    if size > MAX_RUNS:
+        raise ValueError(f"a grid of {size:,} runs exceeds {MAX_RUNS:,}: give fewer values")
+    return _applied(base, list(values), list(itertools.product(*values.values())))
+
+
+def zipped(base: Configs, axes: Axes) -> list[RunConfig]:
+    """The axes' values taken together, first with first, second with second, over every base.
+
+    Raises:
+        ValueError: axes of different lengths, no such field, or an impossible value.
+    """
+    values = {path: list(axis) for path, axis in axes.items()}
+    lengths = {path: len(axis) for path, axis in values.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+        raise ValueError(f"zipped axes need equal lengths: {told}")
+    return _applied(base, list(values), list(zip(*values.values(), strict=True)))
+
+
+def chain(*sweeps: Configs) -> list[RunConfig]:
+    """One sweep after another."""
+    return list(itertools.chain.from_iterable(map(_listed, sweeps)))
+
+
+def subsample(configs: Sequence[RunConfig], n: int, seed: int = 0) -> list[RunConfig]:
+    """`n` runs of a sweep, drawn without replacement, in their old order.
+
+    Raises:
+        ValueError: `n` is negative or more than there are.
+    """
+    if not 0 <= n <= len(configs):
+        raise ValueError(f"subsample of {n} from {len(configs)} runs: give 0 to {len(configs)}")
+    chosen = sorted(random.Random(seed).sample(range(len(configs)), n))
+    return [configs[i] for i in chosen]
+
+
+def overridden(configs: Sequence[RunConfig], overrides: Sequence[str]) -> list[RunConfig]:
+    """Typed overrides such as `train.steps=200` applied to every run of a sweep, in order.
+
+    Raises:
+        ValueError: an override that some run cannot take, with the field and the remedy.
+    """
+    for text in overrides:
+        configs = [parse_override(config, text) for config in configs]
+    return list(configs)
+
+
+def _listed(base: Configs) -> list[RunConfig]:
+    return [base] if isinstance(base, RunConfig) else list(base)
+
+
+def _applied(base: Configs, paths: list[str], rows: list[tuple[Any, ...]]) -> list[RunConfig]:
+    configs = []
+    for config in _listed(base):
+        for row in rows:
+            changed = config
+            for path, value in zip(paths, row, strict=True):
+                changed = replace_at(changed, path, value)
+            configs.append(changed)
+    return configs

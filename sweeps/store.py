@@ -1,0 +1,284 @@
+"""The results folder: the only code that knows its layout. `publishing` writes through it.
+
+    store.json                                   marks the folder and its schema version
+    plans/<plan_id>.json                         sweeps as declared and resolved
+    runs/<h2>/<run_id>/config.json               the configuration, canonical
+    runs/<h2>/<run_id>/attempts/0001/            claim.json, heartbeat, curve.jsonl,
+                                                 environment.json, end.json or failure.json
+    runs/<h2>/<run_id>/result.json               the one published record
+    quarantine/                                  what could not be read or came second, and why
+
+The folder is the database: copy it, rsync it, mount it. A run is done when its result.json is
+there, which happens in one step, on the disk, never over another. Nothing in it is ever executed,
+and nothing that cannot be read is deleted.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.config import canonical_json
+from scaling.record import (
+    SCHEMA_VERSION,
+    Curve,
+    DamagedFileError,
+    RunRecord,
+    load_curve,
+    load_record,
+)
+from sweeps import files
+from sweeps.claims import Attempt, attempts_of
+from sweeps.files import StoreError, storing
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
+
+log = logging.getLogger(__name__)
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class DeclaredRun:
+    """One run of a sweep as its plan file declares it; the configuration is plain JSON."""
+
+    run_id: str
+    group: str
+    seconds: float
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A results folder; `root` is absolute and free of links."""
+
+    root: Path
+
+    @classmethod
+    def create(cls, root: str | os.PathLike[str]) -> Store:
+        """Opens a results folder, making it if there is none.
+
+        Raises:
+            ValueError: a folder that holds something else.
+            StoreError: another schema version, or the machine refuses.
+        """
+        store = cls(Path(os.path.realpath(root)))
+        with storing(store.root):
+            os.makedirs(store.root, exist_ok=True)
+            if store._version() is None:
+                store._mark()
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str]) -> Store:
+        """Opens a results folder that exists.
+
+        Raises:
+            ValueError: there is no results folder.
+            StoreError: it has another schema version.
+        """
+        store = cls(Path(os.path.realpath(root)))
+        version = store._version()
+        if version is None:
+            raise ValueError(f"{root} is no results folder: it holds no readable store.json")
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{store.root}: schema version {version}, but this program writes "
+                f"{SCHEMA_VERSION}: use the program that made it, or give another folder"
+            )
+        return store
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where everything about one run lies."""
+        return self.root / "runs" / run_id[:2] / run_id
+
+    def result_path(self, run_id: str) -> Path:
+        """Where a run's one published record lies."""
+        return self.run_folder(run_id) / "result.json"
+
+    def plan_path(self, plan_id: str) -> Path:
+        """Where a sweep is declared."""
+        return self.root / "plans" / f"{plan_id}.json"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where lies what could not be read or came second."""
+        return self.root / "quarantine"
+
+    def has_result(self, run_id: str) -> bool:
+        """Whether a run is published; its file is not read."""
+        return os.path.lexists(self.result_path(run_id))
+
+    def attempts(self, run_id: str) -> list[Attempt]:
+        """All attempts at a run, oldest first."""
+        return attempts_of(self.run_folder(run_id) / "attempts")
+
+    def pending(self, run_ids: Iterable[str]) -> dict[str, int]:
+        """The runs that are not published, each with the number of its latest attempt or 0."""
+        waiting = [run_id for run_id in run_ids if not self.has_result(run_id)]
+        return {i: max((a.number for a in self.attempts(i)), default=0) for i in waiting}
+
+    def load(self, run_id: str) -> RunRecord | None:
+        """The published record of a run; None if there is none.
+
+        Raises:
+            DamagedFileError: it could not be read, and has been set aside.
+            StoreError: it has another schema version, or the machine refuses to read it.
+        """
+        path = self.result_path(run_id)
+        if not self.has_result(run_id):
+            return None
+        try:
+            return _parse(path, run_id)
+        except DamagedFileError as error:
+            damage = str(error)
+        where = self._set_aside(run_id, damage)
+        if where is None:
+            return self.load(run_id)
+        log.warning("%s: %s; %s", path, damage, where)
+        raise DamagedFileError(f"{path}: {damage}; {where}")
+
+    def failure(self, run_id: str) -> RunRecord | None:
+        """The last failure of a run that can be read; None if it never failed."""
+        failures = (failure_of(attempt, run_id) for attempt in reversed(self.attempts(run_id)))
+        return next((failure for failure in failures if failure), None)
+
+    def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
+        """What is known of a run: `done` or `diverged` as published, `failed`, or `missing`.
+
+        A result that cannot be read is set aside and the run is missing, with the reason.
+        """
+        try:
+            known = self.load(run_id) or self.failure(run_id)
+        except DamagedFileError as error:
+            return RunRecord(
+                run_id=run_id,
+                status="missing",
+                config=config,
+                reason="damaged",
+                message=str(error),
+            )
+        return known or RunRecord(run_id=run_id, status="missing", config=config)
+
+    def read(self, plan: Plan) -> list[RunRecord]:
+        """One record for every run of a plan, in its order."""
+        return [self.record(r.run_id, json.loads(canonical_json(r.config))) for r in plan.runs]
+
+    def scan(self) -> list[RunRecord]:
+        """One record for every run that is in the folder or in one of its plans, by run_id."""
+        configs: dict[str, Mapping[str, Any]] = {}
+        for folder in self.root.glob("runs/*/*"):
+            if _RUN_ID.fullmatch(folder.name) and folder == self.run_folder(folder.name):
+                configs[folder.name] = files.read_json(folder / "config.json") or {}
+        for path in self.root.glob("plans/*.json"):
+            _, runs = self.load_plan(path.stem)
+            configs |= {run.run_id: run.config for run in runs}
+        return [self.record(run_id, configs[run_id]) for run_id in sorted(configs)]
+
+    def status(self, plan: Plan | None = None) -> dict[str, int]:
+        """How many runs of a plan, or of the folder, are done, diverged, failed and missing."""
+        counts = Counter(record.status for record in (self.read(plan) if plan else self.scan()))
+        return {status: counts[status] for status in ("done", "diverged", "failed", "missing")}
+
+    def curve(self, run_id: str) -> Curve:
+        """The learning curve of a published run, up to its last good line."""
+        record = self.load(run_id)
+        if record is None or record.attempt is None:
+            return ()
+        path = self.run_folder(run_id) / "attempts" / f"{record.attempt:04d}" / "curve.jsonl"
+        try:
+            return load_curve(path.read_bytes().decode("utf-8", "replace"))
+        except FileNotFoundError:
+            return ()
+
+    def load_plan(self, plan_id: str) -> tuple[str, tuple[DeclaredRun, ...]]:
+        """Name and runs of a declared sweep; no runs where its file is damaged and set aside."""
+        path = self.plan_path(plan_id)
+        try:
+            content = files.unseal(path.read_bytes())
+            runs = tuple(DeclaredRun(**run) for run in content["runs"])
+            if all(_RUN_ID.fullmatch(run.run_id) for run in runs):
+                return str(content["name"]), runs
+            damage = "a run_id that is none"
+        except (files.DamagedError, KeyError, TypeError) as error:
+            damage = str(error)
+        try:
+            where = f"set aside as {files.set_aside(path, self.quarantine, path.name, damage)}"
+        except OSError as error:
+            where = f"it could not be set aside ({error.strerror})"
+        log.warning("%s: %s; %s", path, damage, where)
+        return "", ()
+
+    def _version(self) -> Any:
+        """What store.json says, or None where there is none or it cannot be read."""
+        marker = files.read_json(self.root / "store.json")
+        return marker.get("schema_version") if isinstance(marker, dict) else None
+
+    def _mark(self) -> None:
+        """Makes a folder a results folder."""
+        marker = self.root / "store.json"
+        if os.path.lexists(marker):
+            files.set_aside(marker, self.quarantine, marker.name, "not readable")
+        elif foreign := sorted(n for n in os.listdir(self.root) if not n.startswith(".")):
+            raise ValueError(
+                f"{self.root} holds {foreign[0]!r} but no store.json, so it is no results folder: "
+                "give a new or an empty one"
+            )
+        content = {"schema_version": SCHEMA_VERSION, "holds": "results of scaling runs"}
+        data = f"{json.dumps(content)}\n".encode()
+        files.publish(marker, data, scratch=self.root, durable=True)
+        files.sync_folder(self.root.parent)
+
+    def _set_aside(self, run_id: str, damage: str) -> str | None:
+        """Moves a damaged result into quarantine, and says so; None if it was good after all."""
+        path = self.result_path(run_id)
+        try:
+            aside = files.set_aside(path, self.quarantine, f"{run_id}-result.json", damage)
+            if aside is None:
+                return "set aside by another process"
+        except OSError as error:
+            return f"it could not be set aside ({error.strerror})"
+        try:
+            _parse(aside, run_id)
+        except DamagedFileError:
+            return f"set aside as {aside}"
+        # Between reading and moving, another process has set it aside and put a good one there.
+        files.put_back(aside, path)
+        return None
+
+
+def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
+    """The failure in which an attempt ended, if it did and can be read."""
+    try:
+        return _parse(attempt.folder / "failure.json", run_id)
+    except DamagedFileError:
+        return None
+
+
+def _parse(path: Path, run_id: str) -> RunRecord:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+            raise DamagedFileError(f"no file: {error.strerror}") from None
+        raise StoreError(
+            f"{path}: {error.strerror}: it cannot be read; nothing was changed"
+        ) from error
+    try:
+        record = load_record(data)
+    except ValueError as error:
+        raise StoreError(
+            f"{path}: {error}. Nothing is lost: read it with the program that wrote it"
+        ) from None
+    if record.run_id != run_id:
+        raise DamagedFileError(f"it is the record of run {record.run_id}")
+    return record

@@ -1,0 +1,261 @@
+"""One worker: visits runs, claims one, does it, publishes, goes on.
+
+`python -m sweeps.worker` reads its settings as one line of JSON from standard input and reports
+what happens as lines of JSON on standard output. When standard input ends, its parent is gone or
+done with it, and it leaves at once. Whatever runs print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from scaling.config import RunConfig, load_config
+from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
+from sweeps import publishing
+from sweeps.claims import Attempt, Heartbeat, Watch
+from sweeps.files import StoreError
+from sweeps.order import Task, visiting_order
+from sweeps.retries import (
+    FAILURES_BEFORE_A_WORKER_STOPS,
+    back_off_seconds,
+    exhausted,
+    reason_of,
+)
+from sweeps.store import Store, failure_of
+
+Run = Callable[[RunConfig], tuple[RunRecord, Curve]]
+Emit = Callable[..., None]
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_MESSAGE_LENGTH = 1000
+
+
+class Stopped(BaseException):
+    """The parent wants this worker to stop; no `except Exception` of a run may swallow it."""
+
+
+def work(tasks: Sequence[Task], run: Run, *, lease: float, emit: Emit) -> None:
+    """Visits all tasks until each is published, given up, or there is a reason to stop.
+
+    Args:
+        tasks: The runs in the order in which to visit them.
+        run: Does one run.
+        lease: Seconds after which another's claim without a heartbeat is over.
+        emit: Told of every event by its kind, and `job`, `run_id` and more as keywords.
+
+    Raises:
+        StoreError: the results folder cannot be written; no run is to blame.
+    """
+    with Heartbeat(lease) as heartbeat:
+        worker = _Worker(run, Watch(lease), heartbeat, emit)
+        remaining, pause = list(tasks), _SHORTEST_PAUSE
+        while remaining:
+            attempts = worker.n_attempts
+            remaining = [task for task in remaining if not worker.settles(task)]
+            if worker.gives_up:
+                return
+            if worker.n_attempts > attempts:
+                pause = _SHORTEST_PAUSE
+            elif remaining:
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class _Worker:
+    """What a worker remembers from one run to the next."""
+
+    def __init__(self, run: Run, watch: Watch, heartbeat: Heartbeat, emit: Emit) -> None:
+        self.n_attempts = 0
+        self._run = run
+        self._watch = watch
+        self._heartbeat = heartbeat
+        self._emit = emit
+        self._failing: set[str] = set()
+        self._due: dict[Path, float] = {}
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether so many different runs have failed in a row that something else is wrong."""
+        return len(self._failing) >= FAILURES_BEFORE_A_WORKER_STOPS
+
+    def settles(self, task: Task) -> bool:
+        """Does a run if it is free; whether there is nothing left to do about it."""
+        if self.gives_up:
+            return False
+        store, run_id = task.store, task.run.run_id
+        if store.has_result(run_id):
+            return self._settled(task, "elsewhere")
+        attempts = store.attempts(run_id)
+        number = attempts[-1].number if attempts else 0
+        if attempts and not self._is_free(task, attempts[-1]):
+            return store.has_result(run_id) and self._settled(task, "elsewhere")
+        recent = [failure_of(a, run_id) for a in attempts if a.number > task.attempts_before]
+        failures = [failure for failure in recent if failure]
+        reasons = [failure.reason or "" for failure in failures]
+        if exhausted(reasons):
+            return self._settled(
+                task, "failed", reason=reasons[-1], message=failures[-1].message or ""
+            )
+        if attempts and not self._is_due(attempts[-1], reasons):
+            return False
+        attempt = publishing.claim(store, run_id, number + 1, task.run.config)
+        if attempt is None:
+            return False
+        if store.has_result(run_id):  # published while this one was being claimed
+            publishing.end(store, attempt, "superfluous")
+            return self._settled(task, "elsewhere")
+        return self._attempt(task, attempt)
+
+    def _is_free(self, task: Task, last: Attempt) -> bool:
+        """Whether nobody is at a run, judging by its last attempt; a lost one is marked so."""
+        if not self._watch.over(last):
+            return False
+        if not last.ended:
+            if task.store.has_result(task.run.run_id):
+                return False
+            claim = last.claim()
+            message = (
+                f"attempt {last.number} ended without a word (process {claim.get('pid')} on "
+                f"{claim.get('host')}): killed, out of memory, a crash or a lost machine"
+            )
+            lost = publishing.failure(task.run.run_id, task.run.config, "worker_lost", message)
+            publishing.fail(task.store, last, lost)
+        return True
+
+    def _is_due(self, last: Attempt, reasons: list[str]) -> bool:
+        now = time.monotonic()
+        return now >= self._due.setdefault(last.folder, now + back_off_seconds(reasons))
+
+    def _attempt(self, task: Task, attempt: Attempt) -> bool:
+        self.n_attempts += 1
+        self._emit("started", job=task.job, run_id=task.run.run_id, attempt=attempt.number)
+        self._heartbeat.on(attempt)
+        try:
+            return self._perform(task, attempt)
+        except (Stopped, StoreError):
+            with contextlib.suppress(StoreError):
+                publishing.end(task.store, attempt, "interrupted")
+            raise
+        finally:
+            self._heartbeat.on(None)
+
+    def _perform(self, task: Task, attempt: Attempt) -> bool:
+        try:
+            record, text, curve = self._compute(task, attempt)
+        except (Exception, SystemExit) as error:
+            message = f"{type(error).__name__}: {error}"[:_MESSAGE_LENGTH]
+            run, reason = task.run, reason_of(error)
+            failure = publishing.failure(run.run_id, run.config, reason, message)
+            return self._failed(task, attempt, failure, traceback.format_exc())
+        if record.status == "failed":
+            return self._failed(task, attempt, record, "")
+        outcome = publishing.publish(task.store, attempt, record, text, curve)
+        self._failing.clear()
+        if outcome == "different":
+            self._emit("conflict", job=task.job, run_id=task.run.run_id, attempt=attempt.number)
+        return self._settled(task, record.status if outcome == "published" else "elsewhere")
+
+    def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
+        """Does a run: its record, the text of that, and the lines of its curve."""
+        record, curve = self._run(load_config(dict(task.run.config)))
+        if record.run_id != task.run.run_id:
+            raise ValueError(f"run {task.run.run_id} returned the record of run {record.run_id}")
+        if record.status not in ("done", "diverged", "failed"):
+            raise ValueError(f"the run returned a record of status {record.status!r}")
+        record = dataclasses.replace(record, attempt=attempt.number)
+        return record, dump_record(record), "".join(map(dump_curve_line, curve))
+
+    def _failed(self, task: Task, attempt: Attempt, failure: RunRecord, trace: str) -> bool:
+        publishing.fail(task.store, attempt, failure, trace)
+        self._failing.add(task.run.run_id)
+        self._emit("tried", job=task.job, run_id=task.run.run_id, message=failure.message)
+        if self.gives_up:
+            self._emit("stopped", job=task.job, run_id=task.run.run_id, message=failure.message)
+        return False
+
+    def _settled(self, task: Task, kind: str, **more: Any) -> bool:
+        self._emit(kind, job=task.job, run_id=task.run.run_id, **more)
+        return True
+
+
+def load_run(name: str) -> Run:
+    """The function that `module:function` names."""
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
+    """The runs of several plans that are not published yet, each run of a folder once."""
+    tasks: dict[tuple[Path, str], Task] = {}
+    for index, job in enumerate(jobs):
+        store = Store.open(job["root"])
+        for run in store.load_plan(job["plan_id"])[1] if job["plan_id"] else ():
+            if not store.has_result(run.run_id):
+                task = Task(index, store, run, job["attempts_before"].get(run.run_id, 0))
+                tasks.setdefault((store.root, run.run_id), task)
+    return list(tasks.values())
+
+
+def main() -> int:
+    """Runs one worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    settings = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, _stop)
+    if settings["core"] is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {settings["core"]})
+
+    def emit(kind: str, **more: Any) -> None:
+        events.write(json.dumps({"kind": kind, **more}) + "\n")
+        events.flush()
+
+    try:
+        try:
+            run = load_run(settings["run"])
+        except (Exception, SystemExit) as error:
+            emit("broken", message=f"{settings['run']}: {type(error).__name__}: {error}")
+            return 1
+        tasks = visiting_order(
+            load_tasks(settings["jobs"]), settings["worker"], settings["workers"]
+        )
+        work(tasks, run, lease=settings["lease"], emit=emit)
+    except Stopped:
+        return 0
+    except StoreError as error:
+        emit("trouble", message=str(error))
+        return 1
+    emit("finished")
+    return 0
+
+
+def _stop(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def _leave_with_parent() -> None:
+    """Waits for the end of standard input. Nothing is tidied up: any moment is safe to leave."""
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

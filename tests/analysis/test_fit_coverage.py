@@ -1,0 +1,110 @@
+"""Do 95 % intervals hold the truth 95 % of the time? Counted on planted data sets.
+
+The short test judges few data sets by the binomial distribution: it fails where the count would
+be rare were the true coverage as low as 93 % or as high as 97 %. The slow one judges the rate
+itself, on enough data sets for that.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.fit import fit
+from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
+from analysis.laws.law import Floats
+
+TRUTH = {"power_law": (30.0, 0.1), "saturating_power_law": (1.7, 300.0, 0.35)}
+SIZES = np.geomspace(1e6, 1e9, 8)
+
+Rows: TypeAlias = tuple[Floats, Floats, np.ndarray | None]
+Draw: TypeAlias = Callable[[np.random.Generator], Rows]
+"""Draws x, the noise of log y, and the units of rows."""
+
+
+def single_runs(n_points: int, sigma: float) -> Draw:
+    x = np.geomspace(1e6, 1e9, n_points)
+    return lambda rng: (x, sigma * rng.standard_normal(n_points), None)
+
+
+def seeds_at_each_size(n_seeds: int, spread: Floats) -> Draw:
+    x, sigma = np.repeat(SIZES, n_seeds), np.repeat(spread, n_seeds)
+    return lambda rng: (x, sigma * rng.standard_normal(len(x)), None)
+
+
+def seeds_across_sizes(n_seeds: int, sigma: float, kept: float = 1.0) -> Draw:
+    """A seed shifts and tilts its whole curve; a share of the runs is missing."""
+    x, seed = np.repeat(SIZES, n_seeds), np.tile(np.arange(n_seeds), len(SIZES))
+    tilt = stats.zscore(np.log(x))
+
+    def draw(rng: np.random.Generator) -> Rows:
+        shifts, slopes = rng.standard_normal((2, n_seeds))
+        noise = sigma * (shifts[seed] + slopes[seed] * tilt + rng.standard_normal(len(x)))
+        chosen = rng.random(len(x)) < kept
+        return x[chosen], noise[chosen], seed[chosen]
+
+    return draw
+
+
+def exponents_covered(law: Law, draw: Draw, n_sets: int, n_replicates: int) -> int:
+    truth = np.array(TRUTH[law.name])
+    covered = 0
+    for data_set in range(n_sets):
+        x, noise, units = draw(np.random.default_rng(data_set))
+        y = np.exp(law.log_predict(law.to_theta(truth), np.log(x)[:, None]) + noise)
+        result = fit(law, x, y, units=units, n_replicates=n_replicates, seed=data_set)
+        low, high = result.intervals["alpha"]
+        covered += bool(low <= truth[-1] <= high)
+    return covered
+
+
+USE_CASES = [
+    pytest.param(POWER_LAW, single_runs(8, 0.02), id="power-single_runs"),
+    pytest.param(POWER_LAW, seeds_at_each_size(20, np.full(8, 0.05)), id="power-seeds"),
+    pytest.param(POWER_LAW, seeds_across_sizes(20, 0.02), id="power-shared_seeds"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(8, 0.01), id="saturating-single_runs"),
+    pytest.param(
+        SATURATING_POWER_LAW, seeds_at_each_size(20, np.full(8, 0.05)), id="saturating-seeds"
+    ),
+    pytest.param(SATURATING_POWER_LAW, seeds_across_sizes(20, 0.02), id="saturating-shared_seeds"),
+]
+HARDER_CASES = [
+    pytest.param(POWER_LAW, single_runs(4, 0.02), id="power-4_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(20, 0.03), id="saturating-20_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(8, 0.05), id="saturating-floor_uncertain"),
+    pytest.param(
+        SATURATING_POWER_LAW, seeds_at_each_size(20, np.geomspace(0.1, 0.01, 8)), id="noise_by_size"
+    ),
+    pytest.param(SATURATING_POWER_LAW, seeds_across_sizes(8, 0.01), id="8_shared_seeds"),
+    pytest.param(SATURATING_POWER_LAW, seeds_across_sizes(20, 0.02, 0.6), id="runs_missing"),
+]
+
+
+@pytest.mark.parametrize(("law", "draw"), USE_CASES)
+def test_coverage_is_not_far_from_its_level(law: Law, draw: Draw):
+    n_sets = 150
+    covered = exponents_covered(law, draw, n_sets, n_replicates=200)
+    assert stats.binom.cdf(covered, n_sets, 0.93) > 0.01
+    assert stats.binom.sf(covered - 1, n_sets, 0.97) > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "draw"), [*USE_CASES, *HARDER_CASES])
+def test_coverage_is_between_93_and_97_percent(law: Law, draw: Draw):
+    n_sets = 2000
+    coverage = exponents_covered(law, draw, n_sets, n_replicates=1000) / n_sets
+    print("COV", coverage)
+    assert 0.93 <= coverage <= 0.97
+
+
+@pytest.mark.slow
+def test_ignoring_what_rows_of_a_seed_share_covers_far_too_little():
+    draw = seeds_across_sizes(20, 0.02)
+
+    def without_units(rng: np.random.Generator) -> Rows:
+        x, noise, _ = draw(rng)
+        return x, noise, None
+
+    assert exponents_covered(POWER_LAW, without_units, 500, n_replicates=1000) < 0.7 * 500

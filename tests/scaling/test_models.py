@@ -1,0 +1,116 @@
+"""Model families: counts in closed form against real parameters and against XLA."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.accounting import account, flops_least_squares
+from scaling.config import RunConfig
+from scaling.data.mnist1d import MNIST1D
+from scaling.keys import key_for
+from scaling.models.linear import Linear
+from scaling.models.mlp import MLP
+from scaling.models.random_features import RandomFeatures
+from scaling.training import SGD, Gradient
+
+FAMILIES = [
+    Linear(n_features=7),
+    RandomFeatures(n_features=50, activation="fourier"),
+    RandomFeatures(n_features=50, activation="relu"),
+    MLP(width=16, depth=1),
+    MLP(width=24, depth=3),
+]
+
+
+@pytest.mark.parametrize("config", FAMILIES, ids=str)
+def test_parameter_count_is_that_of_the_pytree(config):
+    params = jax.eval_shape(config.build(9, 4).init, jax.random.key(0))
+    counted = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert sum(config.count_params(9, 4).values()) == counted
+
+
+@pytest.mark.parametrize("config", FAMILIES, ids=str)
+def test_trainable_count_is_what_gradients_reach(config):
+    model = config.build(9, 4)
+    params = jax.tree.map(lambda p: p + 0.1, model.init(jax.random.key(0)))
+    x = jax.random.normal(jax.random.key(1), (64, 9))
+    gradient = jax.grad(lambda p: jnp.mean(model.apply(p, x) ** 2))(params)
+    reached = sum(int(jnp.any(g != 0)) * g.size for g in jax.tree.leaves(gradient))
+    assert config.count_trainable(9, 4) == reached
+
+
+def _xla_flops(f, *shapes) -> float:
+    structs = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), shapes)
+    analysis = jax.jit(f).lower(*structs).compile().cost_analysis()
+    return analysis["flops"]
+
+
+@pytest.mark.parametrize(
+    "config", [MLP(width=256, depth=1), MLP(width=256, depth=3), Linear(n_features=300)], ids=str
+)
+def test_flops_are_those_of_xla_unrolled(config):
+    model = config.build(300, 100)
+    params = model.init(jax.random.key(0))
+    x = jnp.zeros((128, 300))
+    forward = _xla_flops(model.apply, params, x)
+    assert config.flops_forward(300, 100) * 128 == pytest.approx(forward, rel=0.02)
+
+    def gradient(p, x):
+        return jax.grad(lambda q: jnp.sum(model.apply(q, x) ** 2))(p)
+
+    both = config.flops_forward(300, 100) + config.flops_backward(300, 100)
+    assert both * 128 == pytest.approx(_xla_flops(gradient, params, x), rel=0.02)
+
+
+def test_account_of_a_gradient_run():
+    config = RunConfig(
+        model=MLP(width=8, depth=1),
+        data=MNIST1D(n_train=100),
+        train=Gradient(optimizer=SGD(learning_rate=1), batch_size=10, epochs=3),
+    )
+    counts = account(config)
+    n = 40 * 8 + 8 + 8 * 10 + 10
+    assert counts.n_params_total == counts.n_params_trainable == n
+    assert (counts.steps, counts.n_examples_seen, counts.epochs) == (30, 300, 3.0)
+    assert counts.flops_train_6nd == 6 * n * 300
+    # Forward and weight gradients of both layers, activation gradient of the second alone.
+    assert counts.flops_train == 300 * (4 * (40 * 8 + 8 * 10) + 2 * 8 * 10)
+
+
+def test_least_squares_count_is_symmetric():
+    assert flops_least_squares(30, 70, 2) == flops_least_squares(70, 30, 2)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_seeds_give_their_own_features_and_always_the_same(seed):
+    init = RandomFeatures(n_features=5).feature_map(3).init
+    same = [np.asarray(init(key_for(seed, "init"))["directions"]) for _ in range(2)]
+    assert np.array_equal(*same)
+    other = init(key_for((seed + 1) % 2**32, "init"))["directions"]
+    assert not np.array_equal(same[0], np.asarray(other))
+
+
+@pytest.mark.parametrize(
+    ("activation", "kernel"),
+    [
+        ("fourier", lambda x, y: np.exp(-0.5 * np.sum((x - y) ** 2) * 0.7**2)),
+        ("relu", lambda x, y: 0.7**2 * _arc_cosine(x, y)),
+    ],
+)
+def test_features_tend_to_their_kernel(activation, kernel):
+    features = RandomFeatures(n_features=200_000, activation=activation, weight_scale=0.7)
+    map_ = features.feature_map(3)
+    x = np.array([[0.3, -1.0, 0.5], [1.0, 0.2, -0.4]], dtype=np.float32)
+    phi = np.asarray(map_.apply(map_.init(jax.random.key(0)), jnp.asarray(x)))
+    assert float(phi[0] @ phi[1]) == pytest.approx(kernel(x[0], x[1]), abs=0.01)
+
+
+def _arc_cosine(x, y):
+    """Arc-cosine kernel of degree 1 (Cho & Saul 2009, equation 6)."""
+    norms = np.linalg.norm(x) * np.linalg.norm(y)
+    angle = np.arccos(x @ y / norms)
+    return norms / np.pi * (np.sin(angle) + (np.pi - angle) * np.cos(angle))

@@ -1,0 +1,127 @@
+"""Makes every call that changes a results folder fail in turn; prints what went wrong as JSON.
+
+    python fault_driver.py FOLDER FAULT STEP
+
+A sweep of two runs is done in a forked child in which the n-th call, for n = 1, 1 + STEP, ...,
+meets the fault: `kill` (SIGKILL instead of the call), `tear` (SIGKILL when half of the n-th write
+is written) or the name of an error, which is raised once (`ENOSPC`) or from then on (`ENOSPC+`).
+Then the same sweep is run again, undisturbed, and its table compared. fsync is only counted: what
+SIGKILL leaves does not depend on it, and the tests are to be quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trivial_runs import config, lasting, run
+
+from sweeps import files, publishing
+from sweeps.files import StoreError
+from sweeps.order import visiting_order
+from sweeps.plan import make_plan
+from sweeps.store import Store
+from sweeps.worker import load_tasks, work
+
+CALLS = ("mkdir", "open", "write", "fsync", "link", "unlink", "rename", "rmdir")
+PLAN = make_plan("faults", [config(3), config(4)])
+STOPPED, NOT_MET = 10, 11
+
+
+def sweep(root: Path) -> None:
+    """What `run_sweeps` does, in this process."""
+    store = Store.create(root)
+    pending = store.pending(r.run_id for r in PLAN.runs)
+    if pending:
+        files.probe(store.root)
+        publishing.declare(store, PLAN)
+        publishing.make_folders(store, pending)
+        job = {"root": str(root), "plan_id": PLAN.plan_id, "attempts_before": pending}
+        tasks = visiting_order(load_tasks([job]), 0, 1)
+        work(tasks, run, lease=30.0, emit=lambda kind, **more: None)
+
+
+def inject(fault: str, n: int) -> Callable[[], bool]:
+    """Arms the n-th call of this process; returns what tells whether it has come."""
+    count = itertools.count(1)
+
+    def wrap(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def faulty(*args: Any, **kwargs: Any) -> Any:
+            if fault == "tear" and name != "write":
+                return call(*args, **kwargs)
+            i = next(count)
+            if fault == "kill" and i == n:
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif fault == "tear" and i == n:
+                call(args[0], bytes(args[1])[: len(args[1]) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif fault.startswith("E") and (i == n or (fault.endswith("+") and i > n)):
+                number = getattr(errno, fault.rstrip("+"))
+                raise OSError(number, os.strerror(number))
+            return call(*args, **kwargs)
+
+        return faulty
+
+    for name in CALLS:
+        setattr(os, name, wrap(name, getattr(os, name)))
+    return lambda: next(count) > n
+
+
+def child(root: Path, fault: str, n: int) -> int:
+    """Exit status: NOT_MET, or STOPPED by an error that says what it should, or a mistake."""
+    met = inject(fault, n)
+    try:
+        sweep(root)
+    except StoreError as error:
+        text = str(error)
+        said = str(root.parent) in text and "free" in text and "resumes" in text
+        return STOPPED if said else 1
+    return 2 if met() else NOT_MET
+
+
+def published(root: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in root.glob("runs/*/*/result.json")}
+
+
+def main(folder: Path, fault: str, step: int) -> dict[str, Any]:
+    os.fsync = lambda descriptor: None
+    sweep(folder / "undisturbed")
+    truth = lasting(Store.open(folder / "undisturbed").read(PLAN))
+    assert len(truth) == 2 and {r["status"] for r in truth} == {"done", "diverged"}
+    problems: list[str] = []
+    for n in itertools.count(1, step):
+        root = folder / str(n)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os._exit(child(root, fault, n))
+            finally:
+                os._exit(3)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code not in (NOT_MET, STOPPED, -signal.SIGKILL):
+            problems.append(f"{fault} at call {n}: exit status {code}")
+        before = published(root)
+        sweep(root)
+        store = Store.open(root)
+        if lasting(store.read(PLAN)) != truth:
+            problems.append(f"{fault} at call {n}: another table")
+        if before.items() - published(root).items():
+            problems.append(f"{fault} at call {n}: a result that was published has changed")
+        if any(store.quarantine.glob("*")) or store.scan() != store.scan():
+            problems.append(f"{fault} at call {n}: something in quarantine")
+        if code == NOT_MET:
+            return {"calls": n - 1, "problems": problems}
+    raise AssertionError
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))

@@ -1,0 +1,324 @@
+"""Kill it, fill the disk, run it twice at once: the same command gives the same table.
+
+Every program that a test starts is in a process group of its own, which the test ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trivial_runs
+from trivial_runs import lasting, plan_of
+
+from sweeps.claims import start_of
+from sweeps.runner import run_sweeps
+from sweeps.store import Store
+
+HERE = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+PATIENCE = 30.0
+
+
+def truth(n_runs: int) -> list[dict]:
+    return lasting([trivial_runs.run(run.config)[0] for run in plan_of(n_runs).runs])
+
+
+def table(root: Path, n_runs: int) -> list[dict]:
+    return lasting(Store.open(root).read(plan_of(n_runs)))
+
+
+class Program:
+    """A sweep as a program of its own."""
+
+    def __init__(
+        self, root: Path, n_runs: int, function: str, workers: int = 2, lease: float = 30.0
+    ) -> None:
+        words = [str(root), str(n_runs), function, str(workers), str(lease)]
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "sweep_driver.py"), *words],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def members(self) -> list[int]:
+        """The living processes of its group: itself and its workers."""
+        pids = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
+        return [pid for pid in pids if self._is_member(pid)]
+
+    @property
+    def workers(self) -> list[int]:
+        return [pid for pid in self.members if pid != self.process.pid]
+
+    def _is_member(self, pid: int) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            return os.getpgid(pid) == self.process.pid and start_of(pid) is not None
+        return False
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def summary(self) -> dict:
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return json.loads(out)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Program]]:
+    programs: list[Program] = []
+
+    def start(*args: object, **kwargs: object) -> Program:
+        programs.append(Program(*args, **kwargs))  # pyright: ignore[reportArgumentType]
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        program.signal(signal.SIGKILL)
+        program.process.wait()
+        program.process.stdout.close()  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def under_way(root: Path) -> bool:
+    """Whether an attempt has been claimed and has not ended."""
+    attempts = root.glob("runs/*/*/attempts/[0-9]*")
+    return any(not (a / "end.json").exists() for a in attempts)
+
+
+def published(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.glob("runs/*/*/result.json")}
+
+
+def drive_faults(folder: Path, fault: str, step: int) -> None:
+    command = [sys.executable, str(HERE / "fault_driver.py"), str(folder), fault, str(step)]
+    out = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    report = json.loads(out.stdout)
+    assert report["problems"] == []
+    assert report["calls"] > (8 if fault == "tear" else 70)
+
+
+@pytest.mark.parametrize(("fault", "step"), [("kill", 2), ("tear", 1), ("ENOSPC", 5)])
+def test_faults_at_some_calls(tmp_path: Path, fault: str, step: int) -> None:
+    drive_faults(tmp_path, fault, step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["kill", "ENOSPC", "ENOSPC+", "EDQUOT", "EIO", "EIO+", "EROFS+"])
+def test_faults_at_every_call(tmp_path: Path, fault: str) -> None:
+    drive_faults(tmp_path, fault, 1)
+
+
+def kill_at_random_instants(start: Callable[..., Program], root: Path, kills: int) -> None:
+    """Until all is published; results that were there before a kill are there after it."""
+    n_runs, chance = 24, random.Random(kills)
+    safe: dict[Path, bytes] = {}
+    for _ in range(kills):
+        program = start(root, n_runs, "brief")
+        time.sleep(chance.uniform(0.05, 0.9))
+        program.signal(signal.SIGKILL)
+        program.process.wait()
+        wait_until(lambda program=program: not program.members)
+        assert not safe.items() - published(root).items()
+        safe = published(root)
+        if len(safe) == n_runs:
+            for path in random.Random(len(safe)).sample(sorted(safe), 12):
+                path.unlink()
+            safe = published(root)
+    summary = start(root, n_runs, "run").summary()
+    assert summary["complete"]
+    assert table(root, n_runs) == truth(n_runs)
+    assert not (root / "quarantine").exists()
+
+
+def test_kill_9_of_the_group_at_random_instants(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    kill_at_random_instants(start, tmp_path / "r", kills=4)
+
+
+@pytest.mark.slow
+def test_kill_9_of_the_group_at_many_random_instants(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    kill_at_random_instants(start, tmp_path / "r", kills=60)
+
+
+def test_kill_9_of_one_worker_costs_one_attempt(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    program = start(tmp_path / "r", 8, "slow")
+    wait_until(lambda: under_way(tmp_path / "r"))
+    os.kill(program.workers[0], signal.SIGKILL)
+    summary = program.summary()
+    assert summary["complete"] and any("SIGKILL" in notice for notice in summary["notices"])
+    assert table(tmp_path / "r", 8) == truth(8)
+    attempts = list((tmp_path / "r").glob("runs/*/*/attempts/[0-9]*"))
+    assert len(attempts) <= 9
+    lost = [a for a in attempts if (a / "failure.json").exists()]
+    assert all("SIGKILL" in (a / "failure.json").read_text() for a in lost)
+
+
+def test_kill_9_of_the_parent_alone_ends_the_workers(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    program = start(tmp_path / "r", 8, "stubborn")
+    wait_until(lambda: under_way(tmp_path / "r"))
+    program.process.kill()
+    began = time.monotonic()
+    wait_until(lambda: not program.members)
+    assert time.monotonic() - began < 2
+    assert run_sweeps([(tmp_path / "r", plan_of(8))], workers=1, run=trivial_runs.run).complete
+    assert table(tmp_path / "r", 8) == truth(8)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_once_ends_in_good_order(
+    tmp_path: Path, start: Callable[..., Program], number: int
+) -> None:
+    program = start(tmp_path / "r", 40, "slow")
+    wait_until(lambda: len(published(tmp_path / "r")) > 1)
+    if number == signal.SIGINT:
+        program.signal(number)  # as from a terminal, to the whole group
+    else:
+        program.process.terminate()
+    began = time.monotonic()
+    summary = program.summary()
+    assert time.monotonic() - began < 3
+    assert summary["interrupted"] and not summary["complete"] and summary["failed"] == 0
+    assert len(summary["done"]) + summary["missing"] == 40
+    assert not program.members
+    assert not under_way(tmp_path / "r")
+    again = run_sweeps([(tmp_path / "r", plan_of(40))], workers=2, run=trivial_runs.run)
+    assert again.complete and again.jobs[0].already == len(summary["done"])
+    assert table(tmp_path / "r", 40) == truth(40)
+
+
+def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Callable[..., Program]) -> None:
+    program = start(tmp_path / "r", 8, "stubborn")
+    wait_until(lambda: len(list((tmp_path / "r").glob("runs/*/*/attempts/[0-9]*"))) == 2)
+    program.signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert len(program.members) == 3
+    program.signal(signal.SIGINT)
+    began = time.monotonic()
+    assert program.summary()["interrupted"]
+    assert time.monotonic() - began < 2
+    assert not program.members
+    assert not under_way(tmp_path / "r")
+
+
+def test_two_runners_share_the_work(tmp_path: Path, start: Callable[..., Program]) -> None:
+    n_runs = 60
+    programs = [start(tmp_path / "r", n_runs, "brief") for _ in range(2)]
+    summaries = [program.summary() for program in programs]
+    assert all(summary["complete"] for summary in summaries)
+    done = [run_id for summary in summaries for run_id in summary["done"]]
+    assert len(done) == len(set(done))
+    assert len(list((tmp_path / "r").glob("runs/*/*/attempts/[0-9]*"))) <= n_runs + 2
+    assert table(tmp_path / "r", n_runs) == truth(n_runs)
+
+
+def test_a_second_runner_waits_for_what_the_first_is_at(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    first = start(tmp_path / "r", 2, "slow")
+    wait_until(lambda: under_way(tmp_path / "r"))
+    second = start(tmp_path / "r", 2, "slow").summary()
+    assert second["complete"] and first.summary()["complete"]
+    assert len(list((tmp_path / "r").glob("runs/*/*/attempts/[0-9]*"))) == 2
+
+
+@pytest.mark.parametrize("function", ["slow", "slow_and_different"])
+def test_a_runner_stopped_beyond_its_lease_cannot_overwrite(
+    tmp_path: Path, start: Callable[..., Program], function: str
+) -> None:
+    root = tmp_path / "r"
+    sleeper = start(root, 2, function, workers=1)
+    wait_until(lambda: under_way(root))
+    sleeper.signal(signal.SIGSTOP)
+    assert start(root, 2, "run", workers=1, lease=0.5).summary()["complete"]
+    before = published(root)
+    assert len(before) == 2
+    sleeper.signal(signal.SIGCONT)
+    summary = sleeper.summary()
+    assert summary["complete"] and published(root) == before
+    assert table(root, 2) == truth(2)
+    aside = [p for p in root.glob("quarantine/*") if "reason" not in p.name]
+    if function == "slow":
+        assert not aside and not any("another result" in text for text in summary["notices"])
+    else:
+        assert len(aside) == 1
+        assert json.loads(aside[0].read_text())["record"]["eval_loss_nats"] == 42.0
+        assert any("another result" in notice for notice in summary["notices"])
+
+
+def test_a_full_disk_stops_the_sweep_and_fails_no_run(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    """The worker's disk is filled by a limit on the size of files, which raises EFBIG."""
+    code = (
+        "import resource, sys\n"
+        "from trivial_runs import plan_of\n"
+        "from sweeps.runner import run_sweeps\n"
+        "plan = plan_of(4)\n"
+        f"run_sweeps([({str(tmp_path / 'r')!r}, plan)], run='trivial_runs:filling', workers=2)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert out.returncode == 1
+    last = out.stderr.strip().splitlines()[-1]
+    assert "StoreError" in last and "File too large" in last and "the same command resumes" in last
+    assert str(tmp_path / "r") in last and "MB free" in last
+    assert published(tmp_path / "r") == {}
+    assert not list((tmp_path / "r").glob("runs/*/*/attempts/*/failure.json"))
+    assert run_sweeps([(tmp_path / "r", plan_of(4))], workers=1, run=trivial_runs.run).complete
+    assert table(tmp_path / "r", 4) == truth(4)
+
+
+def test_a_damaged_result_among_many_is_run_again(tmp_path: Path) -> None:
+    root, plan = tmp_path / "r", plan_of(5)
+    run_sweeps([(root, plan)], workers=1, run=trivial_runs.run)
+    bad = Store.open(root).result_path(plan.runs[2].run_id)
+    bad.write_bytes(bad.read_bytes()[:100])
+    assert [r.status for r in Store.open(root).read(plan)].count("missing") == 1
+    (job,) = run_sweeps([(root, plan)], workers=1, run=trivial_runs.run).jobs
+    assert (job.already, job.done) == (4, 1)
+    assert table(root, 5) == truth(5)
+
+
+@pytest.mark.slow
+def test_two_thousand_runs_cost_little_time_and_no_memory() -> None:
+    """Peak memory may grow by the plan itself (a few kB a run), not by results."""
+    out = subprocess.run(
+        [sys.executable, str(HERE.parents[1] / "benchmarks" / "bookkeeping.py"), "--json"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert out.returncode == 0, out.stderr
+    few, many = json.loads(out.stdout)
+    assert many["milliseconds_a_run"] < 15
+    assert many["parent_megabytes"] < few["parent_megabytes"] + 40
+    assert many["worker_megabytes"] < few["worker_megabytes"] + 40

@@ -1,0 +1,252 @@
+"""Planning a pool of workers, doing sweeps, going on, and failing."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import trivial_runs
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from rich.console import Console
+from trivial_runs import config, lasting, plan_of
+
+from sweeps import retries
+from sweeps.order import Task, visiting_order
+from sweeps.plan import Plan, make_plan
+from sweeps.pool import Event
+from sweeps.progress import show_progress
+from sweeps.runner import run_sweeps
+from sweeps.store import DeclaredRun, Store
+
+
+def truth(plan: Plan) -> list[dict]:
+    """The table that an undisturbed sweep leaves."""
+    return lasting([trivial_runs.run(run.config)[0] for run in plan.runs])
+
+
+def test_several_sweeps_share_a_pool_and_a_second_call_does_nothing(tmp_path: Path) -> None:
+    plans = [plan_of(6, "small"), plan_of(9, "larger"), plan_of(4, "in a folder of its own")]
+    jobs = [(tmp_path / "a", plans[0]), (tmp_path / "a", plans[1]), (tmp_path / "b", plans[2])]
+    events: list[Event] = []
+    summary = run_sweeps(jobs, workers=2, run=trivial_runs.run, progress=events.append)
+    assert summary.complete and not summary.interrupted and not summary.notices
+    assert [(j.planned, j.already, j.done, j.diverged) for j in summary.jobs] == [
+        (6, 0, 5, 1),
+        (9, 0, 8, 1),
+        (4, 0, 3, 1),
+    ]
+    for root, plan in jobs:
+        assert lasting(Store.open(root).read(plan)) == truth(plan)
+    assert len(list((tmp_path / "a" / "runs").glob("*/*/attempts/*"))) == 9
+    settled = Counter(e.job for e in events if e.kind in ("done", "diverged", "elsewhere"))
+    assert settled == {0: 6, 1: 9, 2: 4}
+
+    began = time.perf_counter()
+    again = run_sweeps(jobs, run="no.such.module:run")
+    assert time.perf_counter() - began < 0.1
+    assert [(j.already, j.done) for j in again.jobs] == [(6, 0), (9, 0), (4, 0)]
+
+
+def test_a_sweep_is_extended_and_only_what_is_new_is_done(tmp_path: Path) -> None:
+    run_sweeps([(tmp_path, plan_of(4))], workers=1, run=trivial_runs.run)
+    before = {p: p.read_bytes() for p in tmp_path.glob("runs/*/*/result.json")}
+    (job,) = run_sweeps([(tmp_path, plan_of(6))], workers=1, run=trivial_runs.run).jobs
+    assert (job.already, job.done) == (4, 2)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(list((tmp_path / "plans").iterdir())) == 2
+
+
+def test_workers_are_fresh_single_threaded_and_pinned(tmp_path: Path) -> None:
+    plan = plan_of(1)
+    run_sweeps([(tmp_path, plan)], run="trivial_runs:telling", workers=3)
+    (record,) = Store.open(tmp_path).read(plan)
+    told = record.environment
+    assert told["cores"] in (1, None)
+    assert told["threads"] == "1"
+    assert told["heavy"] == []
+
+
+def attempts_and_reasons(root: Path, plan: Plan) -> dict[int, tuple[int, str | None]]:
+    """By seed: the number of attempts, and the reason of failure."""
+    store = Store.open(root)
+    table = zip(plan.runs, store.read(plan), strict=True)
+    return {p.config.seed: (len(store.attempts(p.run_id)), r.reason) for p, r in table}
+
+
+def test_failures_are_recorded_by_kind_and_the_others_go_on(tmp_path: Path) -> None:
+    plan = make_plan("mixed", [config(seed) for seed in (0, 1, 2, 3, 6, 7, 8)])
+    (job,) = run_sweeps([(tmp_path, plan)], workers=2, run=trivial_runs.mixed).jobs
+    assert attempts_and_reasons(tmp_path, plan) == {
+        0: (1, None),
+        1: (2, "exception"),
+        2: (1, "out_of_memory"),
+        3: (1, None),
+        6: (2, "exception"),
+        7: (2, "exception"),
+        8: (1, None),
+    }
+    assert (job.done, job.diverged, len(job.failed), len(job.missing)) == (2, 1, 4, 0)
+    first = next(record for record in job.failed if record.config["seed"] == 1)
+    assert first.message == "ValueError: one is not to be computed"
+    trace = Store.open(tmp_path).attempts(first.run_id)[0].folder / "traceback.txt"
+    assert "trivial_runs.py" in trace.read_text()
+
+    (job,) = run_sweeps([(tmp_path, plan)], workers=1, run=trivial_runs.run).jobs
+    assert (job.already, job.done, job.failed, job.missing) == (3, 4, (), ())
+    assert lasting(Store.open(tmp_path).read(plan)) == truth(plan)
+
+
+@pytest.mark.slow
+def test_the_machines_trouble_is_met_with_five_tries(tmp_path: Path) -> None:
+    plan = make_plan("machine", [config(seed) for seed in (0, 4, 5, 8)])
+    summary = run_sweeps([(tmp_path, plan)], workers=2, run=trivial_runs.mixed)
+    assert attempts_and_reasons(tmp_path, plan) == {
+        0: (1, None),
+        4: (5, "worker_lost"),
+        5: (5, "infrastructure"),
+        8: (1, None),
+    }
+    assert any("SIGKILL" in notice for notice in summary.notices)
+    lost = next(record for record in summary.jobs[0].failed if record.reason == "worker_lost")
+    assert "SIGKILL" in (lost.message or "") and lost.config["seed"] == 4
+
+
+def test_a_run_that_fails_once_is_done_by_the_same_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "marks").mkdir()
+    monkeypatch.setenv("TRIVIAL_MARKS", str(tmp_path / "marks"))
+    plan = plan_of(4)
+    summary = run_sweeps([(tmp_path / "r", plan)], workers=1, run=trivial_runs.failing_once)
+    assert summary.complete
+    assert lasting(Store.open(tmp_path / "r").read(plan)) == truth(plan)
+    assert Store.open(tmp_path / "r").curve(plan.runs[1].run_id) == trivial_runs.POINTS
+
+
+def test_a_worker_stops_after_five_failures_in_a_row_and_the_next_call_begins_elsewhere(
+    tmp_path: Path,
+) -> None:
+    plan = plan_of(12)
+    summary = run_sweeps([(tmp_path, plan)], workers=1, run=trivial_runs.failing)
+    (job,) = summary.jobs
+    assert (len(job.failed), len(job.missing)) == (5, 7)
+    assert any("5 failures in a row" in notice for notice in summary.notices)
+    assert any("all workers have stopped" in notice for notice in summary.notices)
+    first = {record.run_id for record in job.failed}
+    (job,) = run_sweeps([(tmp_path, plan)], workers=1, run=trivial_runs.failing).jobs
+    assert len({record.run_id for record in job.failed} - first) == 5
+
+
+def test_impossible_arguments_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    jobs = [(tmp_path / "r", plan_of(2))]
+    for arguments, said in (
+        ({"workers": 0}, "at least 1"),
+        ({"lease": 0.0}, "above 0"),
+        ({"run": lambda c: c}, "top of a module"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            run_sweeps(jobs, **arguments)
+    assert not (tmp_path / "r").exists()
+    with pytest.raises(RuntimeError, match="cannot load trivial_runs:absent"):
+        run_sweeps(jobs, run="trivial_runs:absent")
+
+
+def test_a_script_without_a_main_guard_can_run_a_sweep(tmp_path: Path) -> None:
+    code = (
+        "from trivial_runs import plan_of\nfrom sweeps.runner import run_sweeps\n"
+        f"s = run_sweeps([({str(tmp_path / 'r')!r}, plan_of(2))], run='trivial_runs:run')\n"
+        "print(s.complete)"
+    )
+    (tmp_path / "script.py").write_text(code)
+    env = {"PYTHONPATH": ":".join(sys.path)}
+    out = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")], env=env, capture_output=True, text=True
+    )
+    assert out.stdout == "True\n", out.stderr
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.floats(0.01, 100)), min_size=1, max_size=40),
+    st.integers(1, 6),
+)
+@examples(deadline=None, max_examples=50)
+def test_every_worker_visits_every_run_and_groups_are_shared_out_whole(
+    runs: list[tuple[int, float]], workers: int
+) -> None:
+    store = Store(Path("/nowhere"))
+    tasks = [
+        Task(0, store, DeclaredRun(f"{i:032x}", str(group), seconds, {}), 0)
+        for i, (group, seconds) in enumerate(runs)
+    ]
+    orders = [visiting_order(tasks, k, workers) for k in range(workers)]
+    for order in orders:
+        assert sorted(t.run.run_id for t in order) == [t.run.run_id for t in tasks]
+    cost = Counter()
+    for group, seconds in runs:
+        cost[str(group)] += seconds
+    firsts = [order[0].run.group for order in orders[: len(cost)]]
+    assert len(set(firsts)) == len(firsts)
+    alone = [task.run.group for task in visiting_order(tasks, 0, 1)]
+    assert [group for group, _ in itertools.groupby(alone)] == sorted(
+        cost, key=lambda group: -sum(t.run.seconds for t in tasks if t.run.group == group)
+    )
+
+
+def test_runs_that_were_tried_before_come_last() -> None:
+    store = Store(Path("/nowhere"))
+    tasks = [
+        Task(0, store, DeclaredRun(f"{i:032x}", "g", 1.0, {}), before)
+        for i, before in enumerate((2, 0, 1, 0))
+    ]
+    assert [t.attempts_before for t in visiting_order(tasks, 0, 1)] == [0, 0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "given_up"),
+    [
+        ([], False),
+        (["exception"], False),
+        (["exception"] * 2, True),
+        (["out_of_memory"], True),
+        (["infrastructure"] * 4, False),
+        (["infrastructure", "worker_lost"] * 2 + ["worker_lost"], True),
+        (["exception", "worker_lost"], False),
+        (["something else"], True),
+    ],
+)
+def test_tries_by_kind(reasons: list[str], given_up: bool) -> None:
+    assert retries.exhausted(reasons) is given_up
+
+
+def test_back_off_doubles_with_jitter_for_the_machines_trouble_alone() -> None:
+    for k in range(1, 5):
+        waits = {retries.back_off_seconds(["infrastructure"] * k) for _ in range(200)}
+        assert len(waits) > 100
+        assert 0.25 * 2 ** (k - 1) <= min(waits) < max(waits) <= 0.75 * 2 ** (k - 1)
+    assert retries.back_off_seconds(["exception"]) == 0 == retries.back_off_seconds([])
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_counts_what_is_settled(terminal: bool) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=120)
+    with show_progress(console) as show:
+        show(Event("planned", 0, name="peak [bold]", planned=5, already=1))
+        for kind in ("started", "tried", "failed", "started", "done", "elsewhere", "diverged"):
+            show(Event(kind, 0, run_id="x"))
+    assert "peak [bold]" in text.getvalue()
+    assert "5/5, 1 diverged, 1 failed" in text.getvalue().strip().splitlines()[-1 - terminal]
+
+
+def test_an_empty_call_is_fine() -> None:
+    assert run_sweeps([]).jobs == ()
+    with pytest.raises(ValueError, match="no runs"):
+        make_plan("empty", [])
