@@ -10,7 +10,7 @@ from analysis.errors import FitError
 from analysis.laws.law import Floats, Law
 
 _AGREEMENT = 1e-6  # of the objective
-_PRECISION = 1e-15  # SciPy's tolerances, a little above the float64 epsilon
+_PRECISION = 1e-15  # SciPy's tolerances, a little above the epsilon of float64
 _EXACT_RESIDUAL = 1e-10  # log residuals below it are those of a noise-free curve
 
 
@@ -19,8 +19,7 @@ class Optimum(NamedTuple):
 
     Attributes:
         theta: Coordinates, shape `(n_params,)`.
-        objective: Sum of losses over rows, up to what no law can change (rows of equal input).
-        jacobian: d log y / d theta at the points, shape `(n_points, n_params)`.
+        objective: Weighted sum of losses at the points.
         gradient_norm: Largest projection of the loss's derivatives on a column of the Jacobian
             that is free to move, for columns of length 1; in units of log y.
         condition_number: Of the Jacobian with columns of length 1; at most 1 / epsilon.
@@ -31,7 +30,6 @@ class Optimum(NamedTuple):
 
     theta: Floats
     objective: float
-    jacobian: Floats
     gradient_norm: float
     condition_number: float
     bounds_hit: tuple[str, ...]
@@ -43,7 +41,8 @@ def find_optimum(law: Law, points: Points, log_y: Floats, delta: float | None = 
     """Minimise the sum of losses from every start of the law.
 
     All starts run at once (`batched_least_squares`); SciPy's dogbox, which shares no code with
-    them, then takes the best one to machine precision.
+    them, then takes the best one as far as the objective can tell: to about a millionth of a
+    standard error.
 
     Args:
         law: The law.
@@ -90,7 +89,6 @@ def find_optimum(law: Law, points: Points, log_y: Floats, delta: float | None = 
     return Optimum(
         theta=theta,
         objective=objective,
-        jacobian=jacobian,
         gradient_norm=gradient_norm,
         condition_number=float(singular[0] / max(singular[-1], singular[0] * np.finfo(float).eps)),
         bounds_hit=tuple(np.array(law.params)[at_lower | at_upper].tolist()),

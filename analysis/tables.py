@@ -90,7 +90,7 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise ValueError(f"{path}: no such file or folder")
     check_format(path)
     if path.suffix == ".csv":
-        return with_units(pd.read_csv(path))
+        return with_units(pd.read_csv(path, dtype={"run_id": str}))
     return with_units(pd.read_parquet(path))
 
 

@@ -91,7 +91,7 @@ def fsync_milliseconds(folder: Path) -> float:
 
 def main() -> None:
     """Runs every size several times, each in a process of its own; prints medians."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="What the bookkeeping costs.")
     parser.add_argument("folder", nargs="?", default=tempfile.gettempdir())
     parser.add_argument("--json", action="store_true", help="medians as JSON, nothing else")
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)

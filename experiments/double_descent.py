@@ -26,12 +26,13 @@ from experiments.experiment import Findings
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PARTS = (
-    double_descent_linear,
-    double_descent_random_features,
-    double_descent_mlp,
-    power_law_regression,
-)
+PARTS = {
+    double_descent_linear: "linear regression",
+    double_descent_random_features: "random Fourier features, MNIST-1D",
+    double_descent_mlp: "MLP, MNIST-1D, 15 % wrong labels",
+    power_law_regression: "ridge on a power-law spectrum",
+}
+"""The experiments gathered, with the titles of their panels."""
 
 
 def figure(findings: Mapping[str, Findings]) -> Figure:
@@ -42,7 +43,8 @@ def figure(findings: Mapping[str, Findings]) -> Figure:
     """
     with style.paper_style():
         drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
-        for ax, part in zip(axes.flat, PARTS, strict=True):
-            part.overview(ax, findings[part.__name__.rpartition(".")[2]])
         style.letter_panels(axes)
+        for ax, (part, title) in zip(axes.flat, PARTS.items(), strict=True):
+            part.overview(ax, findings[part.__name__.rpartition(".")[2]])
+            ax.set_title(title)
     return drawing

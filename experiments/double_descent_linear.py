@@ -15,12 +15,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-
 import numpy as np
 
 from analysis import double_descent, tables, theory
-from analysis.plots import curves, style
-from experiments.experiment import Expected, Findings, Measured, Sweep, measured
+from analysis.plots import curves, scales, style
+from experiments.experiment import Expected, Findings, Measured, Sweep, mark_excluded, measured
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.models.linear import Linear
@@ -100,7 +99,7 @@ def analyse(table: pd.DataFrame) -> Findings:
     """Excess risk against p/n, beside the exact (ridgeless) and asymptotic (ridge) theory."""
     table = table.assign(
         aspect_ratio=table["model.n_features"] / table["data.n_train"],
-        estimator=table["train.kind"].map({"ridgeless": RIDGELESS, "ridge": TUNED}),
+        estimator=np.where(table["train.kind"] == "ridgeless", RIDGELESS, TUNED),
     )
     runs, excluded = tables.usable(table, ["eval_excess_risk", "train_squared_error"])
     n = int(runs["data.n_train"].iloc[0])
@@ -149,20 +148,26 @@ def figure(findings: Findings) -> Figure:
         drawing, axes = style.new_figure(2, 1, height=4.6)
         top, bottom = axes[:, 0]
         overview(top, findings)
+        scales.log_scale(bottom, "x", ticks=(1, 2, 5))
         for name, look in LOOKS.items():
             rows = findings.shown[findings.shown["estimator"] == name]
             rows = rows[rows["aspect_ratio"] != 1]
             curves.draw_standardised_residuals(
                 bottom, rows["aspect_ratio"], rows["z"], label=name, style=look
             )
-        bottom.set(xscale="log", xlabel=X_LABEL, ylabel="(measured − theory) / s.e.")
+        bottom.set(xlabel=X_LABEL, ylabel="(measured − theory) / s.e.")
         style.letter_panels(axes)
     return drawing
 
 
 def overview(ax: Axes, findings: Findings) -> None:
-    """Excess risk against p/n: means and standard errors, theory laid over."""
+    """Excess risk against p/n: means and standard errors, theory laid over.
+
+    At p = n the mean is infinite, so the median over seeds stands there, with 68 % of them.
+    """
     runs, n, teacher = (findings.details[name] for name in ("runs", "n_train", "teacher"))
+    scales.log_scale(ax, "x", ticks=(1, 2, 5))
+    scales.log_scale(ax, "y", ticks=(1,))
     p = np.unique(np.rint(np.geomspace(RATIOS[0], RATIOS[-1], 400) * n))
     theories = {
         RIDGELESS: theory.ridgeless_excess_risk_exact(n, p, **teacher),
@@ -172,10 +177,17 @@ def overview(ax: Axes, findings: Findings) -> None:
         rows = runs[(runs["estimator"] == name) & (runs["aspect_ratio"] != 1)]
         curves.draw_replicates(
             ax, rows["aspect_ratio"], rows["eval_excess_risk"], rows["seed"],
-            label=name, statistic="mean", band="standard_error", style=look, bars=True,
+            label=name, statistic="mean", band="standard_error", style=look,
+            bars=True,
         )  # fmt: skip
-        label = "theory" if name == RIDGELESS else ""
+        label = "theory" if name == TUNED else ""
         curves.draw_theory(ax, p / n, theories[name], label=label)
-    curves.mark_missing(ax, findings.details["excluded"], x="aspect_ratio")
-    ax.set(xscale="log", yscale="log", xlabel=X_LABEL, ylabel="excess risk")
-    ax.legend()
+    at = runs[(runs["estimator"] == RIDGELESS) & (runs["aspect_ratio"] == 1)]
+    if len(at):
+        curves.draw_replicates(
+            ax, at["aspect_ratio"], at["eval_excess_risk"], at["seed"],
+            label="median at $p = n$", band=(0.16, 0.84), style=style.SERIES[3], bars=True,
+        )  # fmt: skip
+    mark_excluded(ax, findings, "aspect_ratio")
+    ax.set(xlabel=X_LABEL, ylabel="excess risk")
+    ax.legend(loc="upper left")

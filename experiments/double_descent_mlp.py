@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis import double_descent, tables
-from analysis.plots import curves, style
-from experiments.experiment import Expected, Findings, Sweep, measured
+from analysis.plots import curves, marks, scales, style
+from experiments.experiment import Expected, Findings, Sweep, mark_excluded, measured
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
@@ -37,7 +37,10 @@ def _sweep(widths: list[int], n_train: int, steps: int, n_seeds: int) -> list[Ru
     base = RunConfig(
         model=MLP(width=1, depth=2),
         data=MNIST1D(
-            n_train=n_train, label_noise=LabelNoise(fraction=0.15, convention="wrong_class")
+            n_train=n_train,
+            n_samples=16_000,
+            n_eval=12_000,
+            label_noise=LabelNoise(fraction=0.15, convention="wrong_class"),
         ),
         train=Gradient(
             optimizer=SGD(learning_rate=0.02, momentum=0.9), batch_size=100, steps=steps
@@ -53,7 +56,7 @@ SWEEP: Sweep = {
         [4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 48, 64, 96, 128],
         n_train=2_000,
         steps=20_000,
-        n_seeds=4,
+        n_seeds=5,
     ),
     "gpu": partial(
         _sweep,
@@ -117,10 +120,10 @@ def analyse(table: pd.DataFrame) -> Findings:
 def figure(findings: Findings) -> Figure:
     """Three panels over width, with the threshold and the peak of the loss and their intervals."""
     with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.5)
+        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.6)
         for ax, quantity in zip(axes[0], PANELS, strict=True):
             _draw(ax, findings, quantity)
-        axes[0, 0].legend()
+        drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         style.letter_panels(axes)
     return drawing
 
@@ -128,17 +131,18 @@ def figure(findings: Findings) -> Figure:
 def overview(ax: Axes, findings: Findings) -> None:
     """Test loss against width."""
     _draw(ax, findings, "eval_loss_nats")
-    ax.legend()
+    ax.legend(loc="upper left")
 
 
 def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
     runs, descent = findings.details["runs"], findings.details["descent"]
+    scales.log_scale(ax, "x", ticks=(1, 2, 5))
     curves.draw_replicates(
-        ax, runs["width"], runs[quantity], runs["seed"], label="median, 68 % of seeds",
+        ax, runs["width"], runs[quantity], runs["seed"], label="median, 68 %",
         band=(0.16, 0.84),
     )  # fmt: skip
-    curves.mark_threshold(ax, descent.threshold, label="interpolation threshold")
+    marks.mark_threshold(ax, descent.threshold, label="threshold, 95 %")
     if descent.peak is not None:
-        curves.mark_peak(ax, descent.peak.location, label="peak of test loss")
-    curves.mark_missing(ax, findings.details["excluded"], x="width")
-    ax.set(xscale="log", xlabel="width of the hidden layers", ylabel=PANELS[quantity])
+        marks.mark_peak(ax, descent.peak.location, label="peak of loss, 95 %")
+    mark_excluded(ax, findings, "width")
+    ax.set(xlabel="width of hidden layers", ylabel=PANELS[quantity])

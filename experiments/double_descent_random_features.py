@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis import double_descent, tables
-from analysis.plots import curves, style
-from experiments.experiment import Expected, Findings, Measured, Sweep, measured
+from analysis.plots import curves, marks, scales, style
+from experiments.experiment import Expected, Findings, Measured, Sweep, mark_excluded, measured
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
@@ -89,7 +89,7 @@ EXPECTED = (
     ),
 )
 
-X_LABEL = "random features / training examples, $N/n$"
+X_LABEL = "features / examples, $N/n$"
 
 PANELS = {
     "eval_squared_error": "test squared error",
@@ -137,28 +137,29 @@ def analyse(table: pd.DataFrame) -> Findings:
 def figure(findings: Findings) -> Figure:
     """Three panels, one quantity each, with the threshold and the peak marked."""
     with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.5)
-        for ax, (quantity, label) in zip(axes[0], PANELS.items(), strict=True):
-            _draw(ax, findings, quantity, label)
-        axes[0, 0].legend()
+        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.6)
+        for ax, quantity in zip(axes[0], PANELS, strict=True):
+            _draw(ax, findings, quantity)
+        drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         style.letter_panels(axes)
     return drawing
 
 
 def overview(ax: Axes, findings: Findings) -> None:
     """Test squared error against N/n."""
-    _draw(ax, findings, "eval_squared_error", PANELS["eval_squared_error"])
-    ax.legend()
+    _draw(ax, findings, "eval_squared_error")
+    ax.legend(loc="upper left")
 
 
-def _draw(ax: Axes, findings: Findings, quantity: str, label: str) -> None:
+def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
     runs, descent = findings.details["runs"], findings.details["descent"]
+    scales.log_scale(ax, "x", ticks=(1,))
+    if quantity != "eval_error":
+        scales.log_scale(ax, "y", ticks=(1,))
     curves.draw_replicates(
-        ax, runs["ratio"], runs[quantity], runs["seed"], label="median, 68 % of seeds",
+        ax, runs["ratio"], runs[quantity], runs["seed"], label="median, 68 %",
         band=(0.16, 0.84),
     )  # fmt: skip
-    curves.mark_threshold(ax, descent.threshold, label="interpolation threshold")
-    curves.mark_missing(ax, findings.details["excluded"], x="ratio")
-    ax.set(xscale="log", xlabel=X_LABEL, ylabel=label)
-    if quantity != "eval_error":
-        ax.set_yscale("log")
+    marks.mark_threshold(ax, descent.threshold, label="threshold, 95 %")
+    mark_excluded(ax, findings, "ratio")
+    ax.set(xlabel=X_LABEL, ylabel=PANELS[quantity])

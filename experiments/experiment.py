@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from analysis.replicates import Estimate
     from scaling.config import RunConfig
@@ -92,3 +93,18 @@ def measured(estimate: Estimate | None) -> Measured:
     if estimate is None or estimate.censored:
         return Measured(value=None, note="not found" if estimate is None else str(estimate))
     return Measured(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def mark_excluded(ax: Axes, findings: Findings, x: str) -> None:
+    """Shows on the axis where runs are missing from a figure, and of which kind.
+
+    Args:
+        ax: the panel.
+        findings: `details["excluded"]` is the second table of `analysis.tables.usable`.
+        x: the column that the panel's axis shows.
+    """
+    from analysis.plots import marks
+
+    excluded = findings.details["excluded"]
+    diverged = excluded["why"] == "diverged"
+    marks.mark_missing(ax, diverged=excluded[x][diverged], failed=excluded[x][~diverged])

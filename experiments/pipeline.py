@@ -78,8 +78,8 @@ def run(
 
     jobs = jobs_for(name, budget, overrides, results)
     stores = [Store.create(job.root) for job in jobs]
-    for job, store in zip(jobs, stores, strict=True):
-        store.read(job.plan)  # sets aside what is damaged, so that it is run again
+    # Reading first sets aside what is damaged, so that it is run again.
+    before = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
     with show_progress() as progress:
         summary = run_sweeps(
             [(job.root, job.plan) for job in jobs], workers=workers, progress=progress
@@ -88,21 +88,23 @@ def run(
     if summary.interrupted:
         return 130
 
-    found = {
-        job.plan.name: _analyse(job, store) for job, store in zip(jobs, stores, strict=True)
-    }
+    found: dict[str, Findings | None] = {}
+    for job, store, records, told in zip(jobs, stores, before, summary.jobs, strict=True):
+        records = records if told.already == told.planned else store.read(job.plan)
+        found[job.plan.name] = _analyse(job, tables.frame(map(record.row, records)))
     whole = catalogue.load(name)
     if hasattr(whole, "PARTS") and all(found.values()):
         folder = Path(results) / catalogue.title(whole) / "reports" / jobs[0].report.name
         shown = pd.concat([f.shown.assign(experiment=name) for name, f in found.items() if f])
         _publish(folder, whole.figure(found), shown)
+        report.print_figure(catalogue.title(whole), folder)
     judged = [
         report.judge(expected, findings.measured[expected.name], budget)
         for job, findings in zip(jobs, found.values(), strict=True)
         if findings is not None
         for expected in job.experiment.EXPECTED
     ]
-    return 0 if all(found.values()) and "fail" not in judged else 1
+    return 0 if summary.complete and all(found.values()) and "fail" not in judged else 1
 
 
 def _n_pending(job: Job) -> int:
@@ -110,12 +112,11 @@ def _n_pending(job: Job) -> int:
     return len(Store.open(job.root).pending(ids)) if job.root.exists() else len(ids)
 
 
-def _analyse(job: Job, store: Store) -> Findings | None:
+def _analyse(job: Job, table: pd.DataFrame) -> Findings | None:
     """Findings of one experiment, their files and their lines on the screen.
 
     None where the table cannot support the analysis; the reason is printed.
     """
-    table = tables.frame(map(record.row, store.read(job.plan)))
     try:
         findings = job.experiment.analyse(table)
     except (ValueError, FitError) as error:

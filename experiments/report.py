@@ -1,4 +1,4 @@
-"""What the `scaling` command prints and writes: cards, plans, summaries, expected beside measured."""
+"""What the `scaling` command tells: cards, plans, summaries, expected beside measured."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from experiments import catalogue
 from experiments.experiment import Budget, Expected, Findings, Measured, passes
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sweeps.runner import Summary
 
 console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 120  # a file or a pipe: room for a line to stay one
 
 MOST_FAILURES = 5
 """Failed runs told one by one; `scaling status` tells all."""
@@ -114,13 +117,16 @@ def print_findings(
         measured = findings.measured[expected.name]
         judgement = judge(expected, measured, budget)
         colour = {"pass": "green", "fail": "red", "not judged": "yellow"}[judgement]
-        listing.add_row(
-            expected.says, _range(expected), _told(measured), f"[{colour}]{judgement}[/{colour}]"
-        )
-    console.print(f"\n[bold]{catalogue.title(experiment)}[/bold]")
+        cells = (expected.says, _range(expected), _told(measured))
+        listing.add_row(*map(Text, cells), Text(judgement, colour))
+    print_figure(catalogue.title(experiment), folder)
     console.print(listing)
     console.print(findings.verdict, markup=False)
-    console.print(f"{folder}/figure.pdf .png .csv", markup=False)
+
+
+def print_figure(title: str, folder: Path) -> None:
+    """Where the figure of an experiment lies."""
+    console.print(Text(f"\n{title}", "bold"), Text(f"{folder}/figure.pdf .png .csv"))
 
 
 def write_json(
@@ -191,5 +197,5 @@ def _told(measured: Measured) -> str:
         return measured.note or "not measured"
     text = f"{measured.value:.4g}"
     if measured.low is not None and measured.high is not None:
-        text += f" \\\\[{measured.low:.4g}, {measured.high:.4g}]"
+        text += f" [{measured.low:.4g}, {measured.high:.4g}]"
     return f"{text} ({measured.note})" if measured.note else text

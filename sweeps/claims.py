@@ -122,7 +122,7 @@ class Watch:
             self._seen.pop(attempt.folder, None)
             return True
         # Read, not stat: network file systems answer stat from a cache.
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(*files.NO_FILE):
             beat = (attempt.folder / "heartbeat").read_bytes()
             return self._still(attempt.folder, beat)
         return self._still(attempt.folder, b"")

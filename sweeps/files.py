@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""Errors that say that there is no file of this name, not that the machine fails."""
+
 
 class StoreError(Exception):
     """A results folder that cannot be used as it is: the machine's trouble, not a run's."""
@@ -197,11 +200,16 @@ def unseal(data: bytes) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """A small JSON file, or None where it is absent, torn or no JSON."""
-    try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
-        return None
+    """A small JSON file, or None where it is absent, torn or no JSON.
+
+    Raises:
+        StoreError: the machine refuses to read it.
+    """
+    with storing(path):
+        try:
+            return json.loads(path.read_bytes())
+        except (*NO_FILE, ValueError, RecursionError):
+            return None
 
 
 def token() -> str:

@@ -83,7 +83,16 @@ def _planned(identity: str, config: RunConfig) -> PlannedRun:
     return PlannedRun(identity, config, _compiled_shape(config), counts.flops_train, seconds)
 
 
-_ARGUMENTS = {"seed", "learning_rate", "steps", "ridge", "rcond", "noise_variance", "label_noise"}
+_ARGUMENTS = {
+    "seed",
+    "learning_rate",
+    "steps",
+    "evaluations",
+    "ridge",
+    "rcond",
+    "noise_variance",
+    "label_noise",
+}
 """Fields that reach compiled code as arguments: runs that differ in them alone share it."""
 
 

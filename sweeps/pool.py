@@ -69,6 +69,7 @@ class Job:
     def __init__(self, index: int, store: Store, plan: Plan) -> None:
         self.index, self.store, self.plan = index, store, plan
         self.pending = store.pending(run.run_id for run in plan.runs)
+        self._configs = {run.run_id: run.config for run in plan.runs}
 
     def settings(self) -> dict[str, Any]:
         """What a worker is told of it."""
@@ -78,8 +79,7 @@ class Job:
 
     def config(self, run_id: str) -> dict[str, Any]:
         """The canonical configuration of one of its runs."""
-        (config,) = (run.config for run in self.plan.runs if run.run_id == run_id)
-        return json.loads(canonical_json(config))
+        return json.loads(canonical_json(self._configs[run_id]))
 
     def summary(self) -> JobSummary:
         """What became of its runs."""
@@ -147,11 +147,19 @@ class Pool:
             self._stop_if_wanted(executor)
         if self._error is not None:
             raise self._error
+        self._settle_published()
         if self.unsettled and not self.signals:
             self._notice(
                 f"all workers have stopped, with {len(self.unsettled)} runs to do: "
                 "the same command goes on with them"
             )
+
+    def _settle_published(self) -> None:
+        """Settles what a worker published and did not live to report."""
+        for (root, run_id), indices in list(self.unsettled.items()):
+            if self._jobs[indices[0]].store.has_result(run_id):
+                for index in self.unsettled.pop((root, run_id)):
+                    self._progress(Event("elsewhere", index, run_id))
 
     def _stop_if_wanted(self, executor: Executor) -> None:
         wanted = not self.unsettled or self.signals or self._error

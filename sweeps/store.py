@@ -125,7 +125,8 @@ class Store:
     def pending(self, run_ids: Iterable[str]) -> dict[str, int]:
         """The runs that are not published, each with the number of its latest attempt or 0."""
         waiting = [run_id for run_id in run_ids if not self.has_result(run_id)]
-        return {i: max((a.number for a in self.attempts(i)), default=0) for i in waiting}
+        with storing(self.root):
+            return {i: max((a.number for a in self.attempts(i)), default=0) for i in waiting}
 
     def load(self, run_id: str) -> RunRecord | None:
         """The published record of a run; None if there is none.
@@ -149,7 +150,9 @@ class Store:
 
     def failure(self, run_id: str) -> RunRecord | None:
         """The last failure of a run that can be read; None if it never failed."""
-        failures = (failure_of(attempt, run_id) for attempt in reversed(self.attempts(run_id)))
+        with storing(self.run_folder(run_id)):
+            attempts = self.attempts(run_id)
+        failures = (failure_of(attempt, run_id) for attempt in reversed(attempts))
         return next((failure for failure in failures if failure), None)
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
@@ -204,7 +207,8 @@ class Store:
         """Name and runs of a declared sweep; no runs where its file is damaged and set aside."""
         path = self.plan_path(plan_id)
         try:
-            content = files.unseal(path.read_bytes())
+            with storing(path):
+                content = files.unseal(path.read_bytes())
             runs = tuple(DeclaredRun(**run) for run in content["runs"])
             if all(_RUN_ID.fullmatch(run.run_id) for run in runs):
                 return str(content["name"]), runs
@@ -268,7 +272,7 @@ def _parse(path: Path, run_id: str) -> RunRecord:
     try:
         data = path.read_bytes()
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP):
+        if isinstance(error, files.NO_FILE) or error.errno == errno.ELOOP:
             raise DamagedFileError(f"no file: {error.strerror}") from None
         raise StoreError(
             f"{path}: {error.strerror}: it cannot be read; nothing was changed"

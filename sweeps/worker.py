@@ -25,7 +25,7 @@ from scaling.config import RunConfig, load_config
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
-from sweeps.files import StoreError
+from sweeps.files import StoreError, storing
 from sweeps.order import Task, visiting_order
 from sweeps.retries import (
     FAILURES_BEFORE_A_WORKER_STOPS,
@@ -92,8 +92,10 @@ class _Worker:
 
     def settles(self, task: Task) -> bool:
         """Does a run if it is free; whether there is nothing left to do about it."""
-        if self.gives_up:
-            return False
+        with storing(task.store.run_folder(task.run.run_id)):
+            return not self.gives_up and self._settles(task)
+
+    def _settles(self, task: Task) -> bool:
         store, run_id = task.store, task.run.run_id
         if store.has_result(run_id):
             return self._settled(task, "elsewhere")

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from analysis.plots.style import GREY, INK, SERIES, Series
 from analysis.replicates import Statistic, centre, group_by_size
 
+_SIGMA_BAND = "sigma-band"
+
 Band = tuple[float, float] | Literal["standard_error"]
 
 
@@ -61,7 +63,7 @@ def draw_replicates(
         low, high = np.array([np.quantile(v, band) for v in values]).T
     if bars:
         # Drawn as segments: a quantile may lie on the far side of the mean, which errorbar refuses.
-        ax.vlines(runs.sizes, low, high, color=style.color, linewidth=0.8, zorder=2.5)
+        ax.vlines(runs.sizes, low, high, color=style.color, linewidth=0.8, zorder=1.9)
     else:
         ax.fill_between(runs.sizes, low, high, color=style.color, alpha=0.22, linewidth=0)
     ax.plot(
@@ -116,9 +118,7 @@ def draw_fit(
     grid = np.asarray(x, dtype=np.float64)
     low, middle, high = predict_low_mid_high(grid)
     ax.fill_between(grid, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
-    ax.plot(
-        grid, middle, color=style.color, linestyle=style.linestyle, label=label, zorder=1.8
-    )
+    ax.plot(grid, middle, color=style.color, linestyle=style.linestyle, label=label, zorder=1.8)
     return ax
 
 
@@ -132,7 +132,33 @@ def draw_standardised_residuals(
 ) -> Axes:
     """Draw (measured - theory) / standard error over bands at 2 and 3 standard errors.
 
-    Residuals beyond the frame are clipped to it and drawn as filled triangles pointing out, so
-    that none is hidden.
+    The y-axis is symmetric and wide enough for every residual; several series may share the axes.
+
+    Args:
+        ax: Axes to draw on.
+        x: Sizes, shape (n,).
+        z: Standardised residuals, shape (n,).
+        label: Legend entry.
+        style: Colour and marker.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: If a residual is not finite.
     """
+    residuals = np.asarray(z, dtype=np.float64)
+    bad = int(np.sum(~np.isfinite(residuals)))
+    if bad:
+        raise ValueError(f"{bad} of {residuals.size} residuals are not finite: drop and mark them")
+    if not any(patch.get_gid() == _SIGMA_BAND for patch in ax.patches):
+        for reach, alpha in ((3, 0.12), (2, 0.16)):
+            ax.axhspan(-reach, reach, color=GREY, alpha=alpha, linewidth=0, gid=_SIGMA_BAND)
+        ax.axhline(0, color=INK, linewidth=0.6, zorder=1.5)
+        ax.set_yticks([-3, 0, 3])
+        ax.set_yticks([-2, 2], minor=True)
+        ax.set_ylim(-4, 4)
+    ax.plot(x, residuals, color=style.color, marker=style.marker, linestyle="none", label=label)
+    reach = max(ax.get_ylim()[1], 1.1 * float(np.max(np.abs(residuals))))
+    ax.set_ylim(-reach, reach)
     return ax

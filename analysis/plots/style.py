@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
 SINGLE_COLUMN = 3.4
@@ -27,7 +27,7 @@ INK = "#222222"
 GREY = "#767676"
 """Reference lines, failed and missing cells."""
 
-RC: dict[str, Any] = {
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same on every machine
     "mathtext.fontset": "dejavusans",
@@ -61,13 +61,22 @@ RC: dict[str, Any] = {
     "patch.linewidth": 0.6,
     "legend.frameon": False,
     "legend.handlelength": 2.0,
-    "legend.handletextpad": 0.6,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 1.0,
     "legend.labelspacing": 0.35,
     "legend.borderaxespad": 0.4,
     "pdf.fonttype": 42,  # TrueType: editable text, accepted by publishers
     "ps.fonttype": 42,
     "savefig.dpi": 300,
     "figure.dpi": 100,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,  # `new_figure` asks for it
+}
+
+
+_FILE_OPTIONS: dict[str, dict[str, Any]] = {
+    "pdf": {"metadata": {"CreationDate": None}},
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
 }
 
 
@@ -100,7 +109,7 @@ def paper_style() -> Iterator[None]:
 
 def new_figure(
     n_rows: int = 1, n_columns: int = 1, *, width: float = SINGLE_COLUMN, height: float = 2.4
-) -> tuple[Figure, NDArray[np.object_]]:
+) -> tuple[Figure, NDArray[Any]]:
     """A figure of panels, laid out so that nothing overlaps; call inside `paper_style()`.
 
     Args:
@@ -117,17 +126,36 @@ def new_figure(
     return figure, figure.subplots(n_rows, n_columns, squeeze=False)
 
 
-def letter_panels(axes: NDArray[np.object_]) -> None:
-    """Letters (a), (b), ... above the top left corner of each panel, row by row."""
+def letter_panels(axes: NDArray[Any]) -> None:
+    """Letters (a), (b), ... outside the top left corner of each panel, row by row."""
     for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes.flat, strict=False):
-        ax.set_title(f"({letter})", loc="left", fontweight="bold", fontsize=9)
+        ax.annotate(
+            f"({letter})",
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(-10, 5),
+            textcoords="offset points",
+            ha="right",
+            fontweight="bold",
+            fontsize=9,
+        )
+
+
+def legend_above(ax: Axes, n_columns: int = 2) -> Legend:
+    """Legend over the top edge of a panel, where it can cover no data.
+
+    Choose `n_columns` so that it is no wider than the panel: a wider one squeezes the columns of
+    panels. Where a corner of the panel is empty, `ax.legend()` will do.
+    """
+    return ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, borderaxespad=0.2)
 
 
 def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
     """Write a figure as PDF (embedded TrueType) and PNG (300 dpi), replacing older files.
 
     The bytes depend on the figure and the versions of matplotlib and its libraries alone: no
-    dates, no paths. Each file appears whole or not at all.
+    dates, no paths. Each file appears whole or not at all. The first save fixes the layout: draw
+    everything before it.
 
     Args:
         figure: The figure.
@@ -138,13 +166,13 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
     """
     stem = Path(path_without_suffix)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     paths = []
     with paper_style():
-        for suffix, fields in metadata.items():
+        for suffix, options in _FILE_OPTIONS.items():
             path = stem.with_name(f"{stem.name}.{suffix}")
             partial = path.with_name(f".{path.name}.partial")
-            figure.savefig(partial, format=suffix, metadata=fields)
+            figure.savefig(partial, format=suffix, **options)
             os.replace(partial, path)
             paths.append(path)
+            figure.set_layout_engine(None)  # laid out again, panels could creep by a pixel
     return paths

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import signal
@@ -20,6 +21,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+log = logging.getLogger(__name__)
+
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -27,6 +30,7 @@ _ONE_THREAD = {
     "NPROC": "1",  # XLA's thread pools, where a process cannot be pinned
 }
 _TAIL_BYTES = 2000
+_SECONDS_TO_EXIT = 5.0
 
 
 def usable_cores() -> list[int]:
@@ -98,7 +102,11 @@ class LocalExecutor:
     def why(self, worker: int) -> str | None:
         """Why a worker ended: None in good order, else in words. Forgets the worker."""
         running = self._running.pop(worker)
-        code = running.process.wait()
+        try:
+            code = running.process.wait(_SECONDS_TO_EXIT)
+        except subprocess.TimeoutExpired:  # it has said goodbye, but hangs
+            running.process.kill()
+            code = running.process.wait()
         for stream in (running.process.stdin, running.process.stdout):
             assert stream is not None
             stream.close()
@@ -107,6 +115,8 @@ class LocalExecutor:
             errors.seek(max(0, size - _TAIL_BYTES))
             tail = errors.read().decode("utf-8", "replace").strip()
         if code == 0:
+            if tail:
+                log.info("worker %d wrote: %s", worker, tail)
             return None
         cause = f"exit status {code}"
         if code < 0:

@@ -152,7 +152,9 @@ def test_rows_at_one_x_are_fitted_to_the_mean_of_log_y():
     rows = fit(SATURATING_POWER_LAW, x, y)
     geometric_means = np.exp(np.log(y).reshape(-1, 7).mean(axis=1))
     means = fit(SATURATING_POWER_LAW, X, geometric_means)
-    np.testing.assert_allclose(estimates(rows), estimates(means), rtol=1e-7)
+    # Within what rounding of the objective hides, of the order of sqrt(epsilon) standard errors.
+    difference = np.abs(estimates(rows) - estimates(means))
+    assert np.all(difference < 1e-6 * np.array(list(rows.standard_errors.values())))
     np.testing.assert_allclose(np.exp(rows.residuals) * rows.predict(x), y, rtol=1e-12)
 
 

@@ -43,7 +43,6 @@ def sound() -> tuple[Optimum, Replicates]:
     optimum = Optimum(
         theta=np.array([0.0, 0.3]),
         objective=0.1,
-        jacobian=np.ones((5, 2)),
         gradient_norm=0.0,
         condition_number=1.0,
         bounds_hit=(),

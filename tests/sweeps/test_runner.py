@@ -7,7 +7,7 @@ import itertools
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -145,15 +145,24 @@ def test_a_worker_stops_after_five_failures_in_a_row_and_the_next_call_begins_el
     assert len({record.run_id for record in job.failed} - first) == 5
 
 
+def test_a_worker_that_dies_right_after_publishing_has_published(tmp_path: Path) -> None:
+    events: list[Event] = []
+    summary = run_sweeps(
+        [(tmp_path, plan_of(1))], run="trivial_runs:last_act", progress=events.append
+    )
+    assert summary.complete and summary.jobs[0].done == 1
+    assert not any("to do" in notice for notice in summary.notices)
+    assert [event.kind for event in events] == ["planned", "started", "elsewhere"]
+
+
 def test_impossible_arguments_are_refused_before_anything_is_made(tmp_path: Path) -> None:
     jobs = [(tmp_path / "r", plan_of(2))]
-    for arguments, said in (
-        ({"workers": 0}, "at least 1"),
-        ({"lease": 0.0}, "above 0"),
-        ({"run": lambda c: c}, "top of a module"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            run_sweeps(jobs, **arguments)
+    with pytest.raises(ValueError, match="at least 1"):
+        run_sweeps(jobs, workers=0)
+    with pytest.raises(ValueError, match="above 0"):
+        run_sweeps(jobs, lease=0.0)
+    with pytest.raises(ValueError, match="top of a module"):
+        run_sweeps(jobs, run=lambda c: c)
     assert not (tmp_path / "r").exists()
     with pytest.raises(RuntimeError, match="cannot load trivial_runs:absent"):
         run_sweeps(jobs, run="trivial_runs:absent")
@@ -189,7 +198,7 @@ def test_every_worker_visits_every_run_and_groups_are_shared_out_whole(
     orders = [visiting_order(tasks, k, workers) for k in range(workers)]
     for order in orders:
         assert sorted(t.run.run_id for t in order) == [t.run.run_id for t in tasks]
-    cost = Counter()
+    cost: dict[str, float] = defaultdict(float)
     for group, seconds in runs:
         cost[str(group)] += seconds
     firsts = [order[0].run.group for order in orders[: len(cost)]]

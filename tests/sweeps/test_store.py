@@ -1,4 +1,4 @@
-"""The results folder: claims, publishing, reading, damage, links that lead out."""
+"""The results folder: publishing, reading, plans, links that lead out."""
 
 from __future__ import annotations
 
@@ -7,51 +7,18 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import trivial_runs
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from folders import CONFIG, PLAN, RUN, claim, publish, quarantined
 
 from scaling.config import canonical_json
-from scaling.record import RunRecord, dump_curve_line, dump_record
-from sweeps import claims, files, publishing
-from sweeps.claims import Attempt, Watch
+from scaling.record import dump_record
+from sweeps import files, publishing
+from sweeps.claims import Attempt
 from sweeps.files import StoreError
 from sweeps.store import Store
-
-PLAN = trivial_runs.plan_of(6)
-RUN = PLAN.runs[0]
-CONFIG = json.loads(canonical_json(RUN.config))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    store = Store.create(tmp_path / "results")
-    publishing.declare(store, PLAN)
-    publishing.make_folders(store, [run.run_id for run in PLAN.runs])
-    return store
-
-
-def claim(store: Store, number: int = 1) -> Attempt:
-    attempt = publishing.claim(store, RUN.run_id, number, CONFIG)
-    assert attempt is not None
-    return attempt
-
-
-def publish(store: Store, number: int = 1, **changes: object) -> str:
-    record, _ = trivial_runs.run(RUN.config)
-    record = dataclasses.replace(record, attempt=number, **changes)
-    lines = "".join(map(dump_curve_line, trivial_runs.POINTS))
-    return publishing.publish(store, claim(store, number), record, dump_record(record), lines)
-
-
-def quarantined(store: Store) -> dict[str, str]:
-    """Names in quarantine and the reasons beside them."""
-    names = [p for p in store.quarantine.glob("*") if not p.name.endswith(".reason.txt")]
-    return {p.name: p.with_name(f"{p.name}.reason.txt").read_text() for p in names}
 
 
 def test_a_published_run_reads_back_with_its_curve(store: Store) -> None:
@@ -64,14 +31,6 @@ def test_a_published_run_reads_back_with_its_curve(store: Store) -> None:
     assert store.status(PLAN) == {"done": 1, "diverged": 0, "failed": 0, "missing": 5}
     assert store.scan() == sorted(records, key=lambda r: r.run_id)
     assert store.pending(r.run_id for r in PLAN.runs) == {r.run_id: 0 for r in PLAN.runs[1:]}
-
-
-def test_of_several_claims_one_alone_succeeds(store: Store) -> None:
-    first = publishing.claim(store, RUN.run_id, 1, CONFIG)
-    second = publishing.claim(store, RUN.run_id, 1, CONFIG)
-    assert first is not None and second is None
-    assert [a.number for a in store.attempts(RUN.run_id)] == [1]
-    assert os.listdir(first.folder) == ["claim.json"]
 
 
 def test_an_equal_second_result_is_dropped_and_a_different_one_set_aside(store: Store) -> None:
@@ -87,106 +46,37 @@ def test_an_equal_second_result_is_dropped_and_a_different_one_set_aside(store: 
     assert json.loads((store.quarantine / name).read_text())["record"]["eval_loss_nats"] == 42.0
 
 
-def damage_by(name: str, good: bytes) -> bytes:
-    middle = len(good) // 2
-    duplicate = good.replace(b'"record": {', b'"record": {"run_id": "x", ', 1)
-    flipped = good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :]
-    other = dump_record(RunRecord(run_id="0" * 32, status="done", config={})).encode()
-    return {
-        "empty": b"",
-        "torn": good[:middle],
-        "zeros": b"\0" * len(good),
-        "not UTF-8": good[:middle] + b"\xff\xfe" + good[middle:],
-        "a key twice": duplicate,
-        "a bit flipped": flipped,
-        "of another run": other,
-        "not an object": b"[1, 2]\n",
-        "deep": b"[" * 100_000,
-    }[name]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "empty",
-        "torn",
-        "zeros",
-        "not UTF-8",
-        "a key twice",
-        "a bit flipped",
-        "of another run",
-        "not an object",
-        "deep",
-    ],
-)
-def test_a_damaged_result_is_set_aside_with_the_reason_and_the_run_is_open_again(
-    store: Store, damage: str
-) -> None:
-    publish(store)
-    path = store.result_path(RUN.run_id)
-    bad = damage_by(damage, path.read_bytes())
-    path.unlink()
-    path.write_bytes(bad)
-    record = store.read(PLAN)[0]
-    assert (record.status, record.reason) == ("missing", "damaged")
-    ((name, reason),) = quarantined(store).items()
-    assert (store.quarantine / name).read_bytes() == bad
-    assert reason.strip() and name in (record.message or "")
-    assert RUN.run_id in store.pending([RUN.run_id])
-    assert publish(store, 2) == "published"
-    assert store.read(PLAN)[0].status == "done"
-
-
-def test_every_bit_of_a_result_is_guarded(store: Store) -> None:
-    publish(store)
-    good = store.result_path(RUN.run_id).read_bytes()
-    record = store.load(RUN.run_id)
-    for position in range(0, 8 * len(good), 97):
-        flipped = bytearray(good)
-        flipped[position // 8] ^= 1 << position % 8
-        store.result_path(RUN.run_id).unlink()
-        store.result_path(RUN.run_id).write_bytes(flipped)
-        read = store.record(RUN.run_id, CONFIG)
-        # What JSON does not care about, such as a space that becomes a tab, may change.
-        assert read == record or read.reason == "damaged"
-        store.result_path(RUN.run_id).write_bytes(good)
-
-
-def test_a_result_that_is_a_link_or_a_folder_is_set_aside_itself(
-    store: Store, tmp_path: Path
-) -> None:
-    path = store.result_path(RUN.run_id)
-    path.symlink_to(tmp_path / "nowhere")
-    assert store.has_result(RUN.run_id)
-    assert store.read(PLAN)[0].reason == "damaged"
-    path.mkdir()
-    assert store.read(PLAN)[0].reason == "damaged"
-    assert not os.path.lexists(path) and len(quarantined(store)) == 2
-
-
-def test_a_good_result_that_has_replaced_a_damaged_one_is_put_back(
+def test_what_must_survive_a_loss_of_power_is_on_the_disk_in_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Curve and record before the name, the name before anybody is told."""
+    calls: list[str] = []
+    fsync, link = os.fsync, os.link
+
+    def note_fsync(descriptor: int) -> None:
+        calls.append(f"fsync {os.readlink(f'/proc/self/fd/{descriptor}')}")
+        fsync(descriptor)
+
+    def note_link(source: Path, target: Path) -> None:
+        calls.append(f"link {source} {target}")
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "link", note_link)
     publish(store)
-    path = store.result_path(RUN.run_id)
-    good, record = path.read_bytes(), store.load(RUN.run_id)
-    path.unlink()
-    path.write_bytes(b"torn")
-    aside = files.set_aside
+    run = store.run_folder(RUN.run_id)
+    name = next(c for c in calls if c.endswith("result.json"))
+    making = name.split()[1]
+    attempt = run / "attempts" / "0001"
+    ordered = [f"fsync {attempt / 'curve.jsonl'}", f"fsync {making}", name, f"fsync {run}"]
+    assert [call for call in calls if call in ordered] == ordered
+    assert calls.index(f"fsync {attempt}") < calls.index(name)
 
-    def after_somebody_else(*args: object) -> Path | None:
-        path.write_bytes(good)
-        return aside(*args)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(files, "set_aside", after_somebody_else)
-    assert store.load(RUN.run_id) == record
-    assert path.read_bytes() == good
-
-
-def test_a_damaged_result_is_replaced_by_a_run_that_was_under_way(store: Store) -> None:
-    store.result_path(RUN.run_id).write_bytes(b"\0\0")
-    assert publish(store) == "published"
-    assert store.read(PLAN)[0].status == "done" and len(quarantined(store)) == 1
+    calls.clear()
+    other = "ab" * 16
+    publishing.make_folders(store, [other])
+    folder = store.run_folder(other)
+    assert calls == [f"fsync {f}" for f in (store.root / "runs", folder.parent, store.root)]
 
 
 def test_another_schema_version_is_refused_and_nothing_moved(store: Store) -> None:
@@ -315,103 +205,6 @@ def test_what_an_attempt_has_said_about_its_end_stands(store: Store) -> None:
         publishing.fail(store, attempt, failure, message)
     assert store.read(PLAN)[0].message == "said first"
     assert (attempt.folder / "traceback.txt").read_text() == "said first"
-
-
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_the_claim_of_a_dead_process_is_over_at_once_and_of_a_living_one_is_not(
-    store: Store,
-) -> None:
-    watch = Watch(lease=1e9)
-    attempt = claim(store)
-    path = attempt.folder / "claim.json"
-    mine = attempt.claim()
-    assert not watch.over(attempt)
-    for changes, over in (
-        ({"pid": dead_process()}, True),
-        ({"start": mine["start"] - 1}, True),  # the number was given to a later process
-        ({"pid": dead_process(), "host": "elsewhere"}, False),
-        ({"pid": dead_process(), "boot": "another"}, False),
-        ({"pid": dead_process(), "namespace": "pid:[1]"}, False),
-        ({"pid": "../1"}, False),
-    ):
-        path.write_text(json.dumps(mine | changes))
-        assert watch.over(attempt) is over, changes
-    path.write_bytes(b"")
-    assert not watch.over(attempt)
-    publishing.end(store, attempt, "interrupted")
-    assert watch.over(attempt)
-
-
-def test_a_process_that_is_dead_but_not_yet_buried_is_dead() -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    claim = claims.identity(os.getpid()) | {
-        "pid": process.pid,
-        "start": claims.start_of(process.pid),
-    }
-    assert not claims.is_dead(claim)
-    process.kill()
-    deadline = time.monotonic() + 10
-    while not claims.is_dead(claim) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert claims.is_dead(claim)
-    process.communicate()
-
-
-@given(
-    steps=st.lists(st.tuples(st.floats(0, 3), st.booleans(), st.floats(0, 4e9)), max_size=30),
-)
-@settings(deadline=None, max_examples=50)
-def test_a_claim_is_stale_by_the_observers_own_clock_alone(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, bool, float]]
-) -> None:
-    """Against a model: the time since a change was last seen; dates of files mean nothing."""
-    attempt = claims.take(tmp_path_factory.mktemp("attempts"), 1)
-    assert attempt is not None
-    now, since, beats, seen = 0.0, None, 0, None
-    watch = Watch(lease=5.0, clock=lambda: now)
-    for pause, beat, date in steps:
-        now += pause
-        if beat:
-            beats += 1
-            files.overwrite(attempt.folder / "heartbeat", f"{beats:08d}\n".encode())
-            os.utime(attempt.folder / "heartbeat", (date, date))
-        if since is None or beats != seen:
-            since, seen = now, beats
-        assert watch.over(attempt) is (now - since >= 5.0)
-
-
-def test_clocks_that_jump_decide_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_clock() -> float:
-        raise AssertionError("the time of day was asked for")
-
-    watch, attempt = Watch(lease=0.05), claim(store)
-    monkeypatch.setattr(time, "time", no_clock)
-    assert not watch.over(attempt)
-    time.sleep(0.06)
-    assert watch.over(attempt)
-
-
-def test_heartbeats_are_written_for_long_attempts_only(store: Store) -> None:
-    with claims.Heartbeat(lease=0.5) as heartbeat:
-        short, long = claim(store, 1), claim(store, 2)
-        for _ in range(30):
-            heartbeat.on(short)
-            time.sleep(0.001)
-            heartbeat.on(None)
-        heartbeat.on(long)
-        deadline = time.monotonic() + 10
-        while not (long.folder / "heartbeat").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        first = (long.folder / "heartbeat").read_bytes()
-        while (long.folder / "heartbeat").read_bytes() == first and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert (long.folder / "heartbeat").read_bytes() > first
-    assert not (short.folder / "heartbeat").exists()
 
 
 def test_importing_the_room_imports_neither_jax_nor_pandas_nor_scipy() -> None:

@@ -5,6 +5,7 @@ Imported by worker processes under its own name; imports neither JAX nor anythin
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -61,14 +62,19 @@ def brief(config: RunConfig) -> tuple[RunRecord, Curve]:
 
 
 def slow(config: RunConfig) -> tuple[RunRecord, Curve]:
-    time.sleep(0.4)
+    time.sleep(0.25)
     return run(config)
 
 
-def slow_and_different(config: RunConfig) -> tuple[RunRecord, Curve]:
-    time.sleep(0.4)
+def slower(config: RunConfig) -> tuple[RunRecord, Curve]:
+    time.sleep(2)
+    return run(config)
+
+
+def slower_and_different(config: RunConfig) -> tuple[RunRecord, Curve]:
+    time.sleep(2)
     record, curve = run(config)
-    return RunRecord(**(vars(record) | {"eval_loss_nats": 42.0})), curve
+    return dataclasses.replace(record, eval_loss_nats=42.0), curve
 
 
 def stubborn(config: RunConfig) -> tuple[RunRecord, Curve]:
@@ -93,7 +99,7 @@ def mixed(config: RunConfig) -> tuple[RunRecord, Curve]:
             raise OSError(errno.EIO, "the disk under the data has gone")
         case 6:
             record, curve = run(config)
-            return RunRecord(**(vars(record) | {"eval_loss_nats": float("nan")})), curve
+            return dataclasses.replace(record, eval_loss_nats=float("nan")), curve
         case 7:
             raise SystemExit("a run that tries to leave")
     return run(config)
@@ -132,7 +138,7 @@ def telling(config: RunConfig) -> tuple[RunRecord, Curve]:
         "threads": os.environ["OPENBLAS_NUM_THREADS"],
         "heavy": [name for name in ("jax", "pandas", "scipy") if name in sys.modules],
     }
-    return RunRecord(**(vars(record) | {"environment": environment})), curve
+    return dataclasses.replace(record, environment=environment), curve
 
 
 def filling(config: RunConfig) -> tuple[RunRecord, Curve]:
@@ -141,4 +147,18 @@ def filling(config: RunConfig) -> tuple[RunRecord, Curve]:
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+    return run(config)
+
+
+def last_act(config: RunConfig) -> tuple[RunRecord, Curve]:
+    """Its process dies right after it has published, before it can say so."""
+    from sweeps import publishing
+
+    publish = publishing.publish
+
+    def then_die(*args, **kwargs):
+        publish(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    publishing.publish = then_die
     return run(config)

@@ -1,0 +1,205 @@
+"""The `scaling` command as its users meet it: results, errors, interruptions."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments import catalogue
+from experiments.cli import main
+
+TINY = str(Path(__file__).with_name("tiny.py"))
+COMMAND = [sys.executable, "-m", "experiments.cli"]
+
+
+def run(tmp_path, *more) -> int:
+    return main(["run", TINY, "--results", str(tmp_path / "results"), "--workers", "1", *more])
+
+
+@pytest.fixture
+def done(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    capsys.readouterr()
+    return tmp_path / "results" / "tiny"
+
+
+def test_help_comes_at_once():
+    seconds = []
+    for _ in range(3):
+        before = os.times()
+        subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
+        after = os.times()
+        seconds.append(after.children_user - before.children_user)
+    assert min(seconds) < 1.0
+
+
+def test_list_names_every_experiment(capsys):
+    assert main(["list"]) == 0
+    told = capsys.readouterr().out
+    assert set(catalogue.names()) >= {
+        "double_descent",
+        "double_descent_linear",
+        "double_descent_mlp",
+        "double_descent_random_features",
+        "power_law_regression",
+    }
+    for name in catalogue.names():
+        assert f"{name} " in told
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_card_says_what_it_must(name, capsys):
+    assert main(["show", name]) == 0
+    card = capsys.readouterr().out
+    for word in ("Claim:", "Paper:", f"Command: scaling run {name}\n", "Cost:", "Expected:"):
+        assert word in card
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("budget", ["smoke", "cpu", "gpu"])
+def test_every_plan_can_be_priced_without_spending(name, budget, tmp_path, capsys):
+    assert main(["plan", name, "--budget", budget, "--results", str(tmp_path / "none")]) == 0
+    assert "core-seconds" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_run_leaves_figures_numbers_and_a_report(done):
+    report = done / "reports" / "cpu"
+    assert {file.name for file in report.iterdir()} == {
+        "figure.pdf",
+        "figure.png",
+        "figure.csv",
+        "report.json",
+    }
+    shown = pd.read_csv(report / "figure.csv")
+    ids = {each for row in shown["run_ids"] for each in row.split()}
+    assert ids == {path.parent.name for path in done.glob("runs/*/*/result.json")}
+    assert json.loads((report / "report.json").read_text())["measured"]["peak"]["value"] == 1.0
+
+
+def test_again_runs_nothing_and_redraws_the_same(done, tmp_path, capsys):
+    before = {p: p.stat().st_mtime_ns for p in done.glob("runs/**/*")}
+    figures = {p.name: p.read_bytes() for p in (done / "reports/cpu").iterdir()}
+    for path in (done / "reports/cpu").iterdir():
+        path.unlink()
+    assert run(tmp_path) == 0
+    assert "9 kept" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in done.glob("runs/**/*")} == before
+    assert {p.name: p.read_bytes() for p in (done / "reports/cpu").iterdir()} == figures
+
+
+def test_an_override_changes_identity_and_report(done, tmp_path, capsys):
+    assert run(tmp_path, "--set", "data.noise_variance=0.2") == 0
+    assert "9 done" in capsys.readouterr().out
+    assert len(list(done.glob("runs/*/*/result.json"))) == 18
+    assert len(list((done / "reports").iterdir())) == 2
+    # The same values in other words are the same runs.
+    assert run(tmp_path, "--set", "data.noise_variance=2e-1") == 0
+    assert "9 kept" in capsys.readouterr().out
+
+
+def test_one_more_size_runs_only_what_is_new(done, tmp_path, monkeypatch, capsys):
+    wider = tmp_path / "tiny.py"
+    wider.write_text(Path(TINY).read_text().replace("[5, 20, 60]", "[5, 20, 40, 60]"))
+    assert main(["run", str(wider), "--results", str(tmp_path / "results")]) == 0
+    assert "9 kept, 3 done" in capsys.readouterr().out
+
+
+def test_table_is_tidy_and_other_programs_read_it(done, tmp_path, capsys):
+    for name in ("runs.csv", "runs.parquet"):
+        assert main(["table", str(done), "--to", str(tmp_path / name)]) == 0
+    assert "9 rows (9 done)" in capsys.readouterr().out
+    table = pd.read_parquet(tmp_path / "runs.parquet")
+    assert len(table) == 9
+    assert table["model.n_features"].tolist() == table["n_features"].tolist()
+    assert main(["status", str(done)]) == 0
+    assert "done: 9" in capsys.readouterr().out
+
+
+def test_a_damaged_result_is_set_aside_and_run_again(done, tmp_path, capsys):
+    paths = sorted(done.glob("runs/*/*/result.json"))
+    before = [json.loads(path.read_text())["record"]["eval_excess_risk"] for path in paths]
+    for path, junk in zip(paths, [b"", b"\0" * 500, b'{"record"', b"\xff\xfe"], strict=False):
+        path.write_bytes(junk)
+    assert run(tmp_path) == 0
+    assert "5 kept, 4 done" in capsys.readouterr().out
+    after = [json.loads(path.read_text())["record"]["eval_excess_risk"] for path in paths]
+    assert after == before
+    assert len(list((done / "quarantine").glob("*.reason.txt"))) == 4
+
+
+def test_a_failed_expectation_is_exit_status_1(tmp_path, capsys):
+    wrong = tmp_path / "tiny.py"
+    wrong.write_text(Path(TINY).read_text().replace("low=0.9, high=1.1", "low=5, high=6"))
+    assert main(["run", str(wrong), "--results", str(tmp_path / "results")]) == 1
+    told = capsys.readouterr().out
+    assert "5 to 6" in told
+    assert "fail" in told
+
+
+def test_runs_that_fail_are_told_and_tried_again(tmp_path, capsys):
+    """Data of 80 terabytes cannot be had: a real failure, at once, in a real worker."""
+    broken = tmp_path / "tiny.py"
+    broken.write_text(Path(TINY).read_text().replace("dimension=60", "dimension=10**13"))
+    for _ in range(2):
+        arguments = ["run", str(broken), "--results", str(tmp_path / "results"), "--workers", "1"]
+        assert main(arguments) == 1
+        told = capsys.readouterr().out
+        assert "failed, out_of_memory" in told
+        assert "the same command tries them again" in told
+        assert "cannot be analysed" in told
+    assert main(["status", str(tmp_path / "results" / "tiny")]) == 1
+    assert "out_of_memory" in capsys.readouterr().out or "allocate" in told
+
+
+def test_a_folder_of_another_schema_is_refused(done, tmp_path, capsys):
+    marker = done / "store.json"
+    marker.write_text(marker.read_text().replace("1", "99"))
+    assert run(tmp_path) == 2
+    told = capsys.readouterr().err
+    assert str(done) in told
+    assert "99" in told
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "results").write_text("not a folder")
+    assert run(tmp_path) == 2
+    assert str(tmp_path / "results") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["run", "double_decent"], "did you mean 'double_descent'"),
+        (["show", "power_law_regresion"], "did you mean 'power_law_regression'"),
+        (["run", "none.py"], "no such file"),
+        (["run", TINY, "--set", "model.n_featurs=3"], "did you mean 'n_features'"),
+        (["run", TINY, "--set", "model.n_features=0"], "at least 1"),
+        (["run", TINY, "--set", "model.n_features=61"], "exceeds the 60 inputs"),
+        (["run", TINY, "--set", "data.noise_variance=nan"], "finite"),
+        (["run", TINY, "--workers", "0"], "at least 1"),
+        (["run", "double_descent_mlp", "--set", "data.label_noise.fraction=1.5"], "at most 1"),
+        (["run", "double_descent_mlp", "--set", "data.n_train=5000"], "5,?000"),
+        (["status", "nowhere"], "no results folder"),
+        (["table", "nowhere", "--to", "x.csv"], "no results folder"),
+        (["table", "nowhere", "--to", "x.xlsx"], "ends in .csv or .parquet"),
+    ],
+)
+def test_mistakes_get_one_sentence_and_spend_nothing(args, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(args) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("scaling: ")
+    assert captured.err.count("\n") <= 2
+    assert re.search(says, captured.err)
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(ValueError, match="did you mean"):
+        main(["show", "double_decent", "--debug"])

@@ -1,0 +1,37 @@
+"""A results folder with one plan, and short ways to claim, publish and look into it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import trivial_runs
+
+from scaling.config import canonical_json
+from scaling.record import dump_curve_line, dump_record
+from sweeps import publishing
+from sweeps.claims import Attempt
+from sweeps.store import Store
+
+PLAN = trivial_runs.plan_of(6)
+RUN = PLAN.runs[0]
+CONFIG = json.loads(canonical_json(RUN.config))
+
+
+def claim(store: Store, number: int = 1) -> Attempt:
+    attempt = publishing.claim(store, RUN.run_id, number, CONFIG)
+    assert attempt is not None
+    return attempt
+
+
+def publish(store: Store, number: int = 1, **changes: object) -> str:
+    record, _ = trivial_runs.run(RUN.config)
+    record = dataclasses.replace(record, attempt=number, **changes)
+    lines = "".join(map(dump_curve_line, trivial_runs.POINTS))
+    return publishing.publish(store, claim(store, number), record, dump_record(record), lines)
+
+
+def quarantined(store: Store) -> dict[str, str]:
+    """Names in quarantine and the reasons beside them."""
+    names = [p for p in store.quarantine.glob("*") if not p.name.endswith(".reason.txt")]
+    return {p.name: p.with_name(f"{p.name}.reason.txt").read_text() for p in names}

@@ -1,0 +1,75 @@
+"""Sweeps as programs of their own, for tests that stop and kill them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeps.claims import start_of
+
+HERE = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+PATIENCE = 30.0
+
+
+class Program:
+    """A sweep as a program of its own."""
+
+    def __init__(
+        self, root: Path, n_runs: int, function: str, workers: int = 2, lease: float = 30.0
+    ) -> None:
+        words = [str(root), str(n_runs), function, str(workers), str(lease)]
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "sweep_driver.py"), *words],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def members(self) -> list[int]:
+        """The living processes of its group: itself and its workers."""
+        pids = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
+        return [pid for pid in pids if self._is_member(pid)]
+
+    @property
+    def workers(self) -> list[int]:
+        return [pid for pid in self.members if pid != self.process.pid]
+
+    def _is_member(self, pid: int) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            return os.getpgid(pid) == self.process.pid and start_of(pid) is not None
+        return False
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def summary(self) -> dict:
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return json.loads(out)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def under_way(root: Path) -> bool:
+    """Whether an attempt has been claimed and has not ended."""
+    attempts = root.glob("runs/*/*/attempts/[0-9]*")
+    return any(not (a / "end.json").exists() for a in attempts)
+
+
+def published(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.glob("runs/*/*/result.json")}

@@ -1,0 +1,112 @@
+"""Sweep algebra and plans."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.accounting import account
+from scaling.config import RunConfig, run_id
+from scaling.data.mnist1d import MNIST1D
+from scaling.models.mlp import MLP
+from scaling.training import SGD, Adam, Gradient
+from sweeps import space
+from sweeps.plan import make_plan
+from sweeps.space import chain, grid, overridden, subsample, zipped
+
+BASE = RunConfig(
+    model=MLP(width=8),
+    data=MNIST1D(n_train=100),
+    train=Gradient(optimizer=SGD(learning_rate=0.1), batch_size=20, steps=50),
+)
+axes = st.dictionaries(
+    st.sampled_from(["model.width", "model.depth", "seed", "train.steps"]),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True),
+    max_size=3,
+)
+
+
+def test_grid_runs_its_last_axis_fastest():
+    runs = grid(BASE, {"model.width": [2, 3], "seed": range(2)})
+    assert [(run.model.width, run.seed) for run in runs] == [(2, 0), (2, 1), (3, 0), (3, 1)]
+
+
+def test_zipped_takes_values_together():
+    runs = zipped([BASE, dataclasses.replace(BASE, seed=9)], {"model.width": [2, 3]})
+    assert [(run.seed, run.model.width) for run in runs] == [(0, 2), (0, 3), (9, 2), (9, 3)]
+    with pytest.raises(ValueError, match=r"seed has 1"):
+        zipped(BASE, {"model.width": [2, 3], "seed": [1]})
+
+
+@settings(max_examples=30, deadline=None)
+@given(axes, axes)
+def test_grid_of_a_grid_is_a_grid(first, second):
+    shared = first.keys() & second.keys()
+    second = {path: values for path, values in second.items() if path not in shared}
+    assert grid(grid(BASE, first), second) == grid(BASE, first | second)
+    size = 1
+    for values in (first | second).values():
+        size *= len(values)
+    plan = make_plan("x", grid(BASE, first | second))
+    assert len(plan.runs) == size
+
+
+def test_whole_branches_are_axes_too():
+    optimizers = [SGD(learning_rate=0.1), Adam(learning_rate=0.1)]
+    assert [r.train.optimizer for r in grid(BASE, {"train.optimizer": optimizers})] == optimizers
+
+
+def test_subsample_keeps_the_order():
+    runs = grid(BASE, {"seed": range(20)})
+    some = subsample(runs, 7, seed=1)
+    assert some == [run for run in runs if run in some]
+    assert len(some) == 7
+    assert subsample(runs, 7, seed=1) == some != subsample(runs, 7, seed=2)
+    with pytest.raises(ValueError, match="give 0 to 20"):
+        subsample(runs, 21)
+
+
+def test_impossible_axes_are_refused():
+    with pytest.raises(ValueError, match="did you mean 'width'"):
+        grid(BASE, {"model.widht": [2]})
+    with pytest.raises(ValueError, match="at least 1"):
+        grid(BASE, {"model.width": [2, 0]})
+
+
+def test_a_grid_that_explodes_is_refused_before_it_is_built(monkeypatch):
+    monkeypatch.setattr(space, "MAX_RUNS", 100)
+    with pytest.raises(ValueError, match="a grid of 1,000 runs exceeds 100"):
+        grid(BASE, {"seed": range(10), "model.width": range(1, 11), "model.depth": range(1, 11)})
+
+
+def test_overrides_reach_every_run():
+    runs = overridden(grid(BASE, {"seed": range(3)}), ["train.steps=7", "model.width=4"])
+    assert {(run.train.steps, run.model.width) for run in runs} == {(7, 4)}
+    assert run_id(runs[0]) != run_id(BASE)
+
+
+def test_plan_keeps_one_run_for_each_identity():
+    again = overridden([BASE], ["train.epochs=10"])  # 10 epochs of 100 are 50 steps of 20
+    plan = make_plan("x", chain(BASE, again, grid(BASE, {"seed": range(3)})))
+    assert [run.config.seed for run in plan.runs] == [0, 1, 2]
+    assert plan.n_duplicates == 2
+    assert plan.flops == 3 * account(BASE).flops_train
+    with pytest.raises(ValueError, match="no runs"):
+        make_plan("x", [])
+
+
+def test_plan_identity_is_that_of_its_runs():
+    runs = grid(BASE, {"seed": range(3)})
+    assert make_plan("x", runs).plan_id == make_plan("x", runs[::-1]).plan_id
+    assert make_plan("x", runs).plan_id != make_plan("x", runs[1:]).plan_id
+    assert make_plan("x", runs).plan_id != make_plan("y", runs).plan_id
+
+
+def test_runs_are_grouped_by_what_is_compiled():
+    same = {"seed": range(2), "train.steps": [5, 9], "data.label_noise.fraction": [0.0, 0.3]}
+    other = [("model.width", 9), ("data.n_train", 99), ("train.batch_size", 10)]
+    runs = grid(BASE, same) + overridden([BASE], ["train.optimizer.learning_rate=0.01"])
+    assert make_plan("x", runs).n_groups == 1
+    for path, value in other:
+        assert make_plan("x", chain(BASE, grid(BASE, {path: [value]}))).n_groups == 2
