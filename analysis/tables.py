@@ -130,7 +130,7 @@ def column(table: pd.DataFrame, name: str) -> pd.Series:
         close = difflib.get_close_matches(name, map(str, table.columns), n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(table.columns)}"
         raise ValueError(f"no column {name!r}; {hint}")
-    return table[name]
+    return table.loc[:, name]
 
 
 def usable(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -141,11 +141,11 @@ def usable(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, p
     """
     why = pd.Series("", index=table.index)
     for name in reversed(columns):
-        values = pd.to_numeric(column(table, name), errors="coerce")
+        values = pd.Series(pd.to_numeric(column(table, name), errors="coerce"))
         why = why.mask(values.isna(), f"no {name}")
     why = why.mask(table["status"] != "done", table["status"])
-    excluded = table[why != ""].assign(why=why[why != ""])
-    return table[why == ""], excluded
+    left_out = why != ""
+    return table.loc[~left_out], table.loc[left_out].assign(why=why[left_out])
 
 
 def summarise(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:

@@ -36,17 +36,17 @@ Folder = Annotated[
 @app.command(name="list")
 def list_experiments() -> int:
     """List the experiments with the claim that each one tests."""
-    from experiments import report
+    from experiments import screen
 
-    return report.print_list()
+    return screen.print_list()
 
 
 @app.command
 def show(name: Name) -> int:
     """Show the card of an experiment: claim, paper, command, cost, expected numbers."""
-    from experiments import report
+    from experiments import screen
 
-    return report.print_card(name)
+    return screen.print_card(name)
 
 
 @app.command
@@ -83,9 +83,9 @@ def run(
 @app.command
 def status(results: Folder) -> int:
     """Say what a results folder holds: runs done, diverged, failed and missing, and why."""
-    from experiments import report
+    from experiments import screen
 
-    return report.print_status(results)
+    return screen.print_status(results)
 
 
 @app.command
@@ -94,9 +94,9 @@ def table(
     to: Annotated[str, arg(metavar="FILE", help="A file that ends in .parquet or .csv.")],
 ) -> int:
     """Write the tidy table of a results folder, one row a run, whatever became of it."""
-    from experiments import report
+    from experiments import screen
 
-    return report.write_table(results, to)
+    return screen.write_table(results, to)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -19,7 +19,14 @@ import numpy as np
 
 from analysis import double_descent, tables, theory
 from analysis.plots import curves, scales, style
-from experiments.experiment import Expected, Findings, Measured, Sweep, mark_excluded, measured
+from experiments.experiment import (
+    Expected,
+    Findings,
+    Measured,
+    Sweep,
+    mark_excluded,
+    peak_of,
+)
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.models.linear import Linear
@@ -31,17 +38,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# p/n: even in log gamma, closer together towards the threshold, never closer than 6 % to it except
-# at it: nearer, twenty seeds of a heavy-tailed risk say little about its mean.
-RATIOS = (
+# p/n: even in log gamma, closer together towards the threshold, never closer than 9 % to it except
+# at it: nearer, a few dozen seeds of a heavy-tailed risk say little about its mean.
+COARSE = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.25, 1.6, 2.2, 3.5, 6.0, 10.0)
+FINE = (
     0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.86, 0.91, 1.0,
     1.1, 1.16, 1.25, 1.4, 1.6, 1.8, 2.2, 2.7, 3.5, 5.0, 7.0, 10.0,
 )  # fmt: skip
 
 
-def _sweep(n_train: int, n_seeds: int) -> list[RunConfig]:
+def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunConfig]:
     runs = []
-    for ratio in RATIOS:
+    for ratio in ratios:
         p = round(ratio * n_train)
         base = RunConfig(
             model=Linear(n_features=p),
@@ -58,9 +66,9 @@ def _sweep(n_train: int, n_seeds: int) -> list[RunConfig]:
 
 
 SWEEP: Sweep = {
-    "smoke": partial(_sweep, n_train=60, n_seeds=20),
-    "cpu": partial(_sweep, n_train=200, n_seeds=24),
-    "gpu": partial(_sweep, n_train=1000, n_seeds=100),
+    "smoke": partial(_sweep, COARSE, n_train=60, n_seeds=20),
+    "cpu": partial(_sweep, FINE, n_train=200, n_seeds=24),
+    "gpu": partial(_sweep, FINE, n_train=1000, n_seeds=100),
 }
 
 LAW = None
@@ -132,7 +140,7 @@ def analyse(table: pd.DataFrame) -> Findings:
                 value=float(np.mean(np.abs(judged["z"]) <= 3)),
                 note=f"{len(judged)} points, each of {judged['n_runs'].min()} runs or more",
             ),
-            "ridgeless_peak": measured(found.peak and found.peak.location),
+            "ridgeless_peak": peak_of(found),
             "tuned_peak_p_value": Measured(value=1.0 if bump is None else bump.p_value),
         },
         verdict=f"ridgeless: {found.verdict.value}. {found.reason}",
@@ -168,7 +176,8 @@ def overview(ax: Axes, findings: Findings) -> None:
     runs, n, teacher = (findings.details[name] for name in ("runs", "n_train", "teacher"))
     scales.log_scale(ax, "x", ticks=(1, 2, 5))
     scales.log_scale(ax, "y", ticks=(1,))
-    p = np.unique(np.rint(np.geomspace(RATIOS[0], RATIOS[-1], 400) * n))
+    ends = runs["aspect_ratio"].min(), runs["aspect_ratio"].max()
+    p = np.unique(np.rint(np.geomspace(*ends, 400) * n))
     theories = {
         RIDGELESS: theory.ridgeless_excess_risk_exact(n, p, **teacher),
         TUNED: theory.optimal_ridge_excess_risk(p / n, **teacher),

@@ -20,7 +20,14 @@ import pandas as pd
 
 from analysis import double_descent, tables
 from analysis.plots import curves, marks, scales, style
-from experiments.experiment import Expected, Findings, Sweep, mark_excluded, measured
+from experiments.experiment import (
+    Expected,
+    Findings,
+    Sweep,
+    mark_excluded,
+    measured,
+    peak_of,
+)
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
@@ -104,8 +111,8 @@ def analyse(table: pd.DataFrame) -> Findings:
     )
     return Findings(
         measured={
-            "peak_over_threshold": measured(by_loss.ratio),
-            "peak": measured(by_loss.peak and by_loss.peak.location),
+            "peak_over_threshold": peak_of(by_loss, by_loss.ratio),
+            "peak": peak_of(by_loss),
             "threshold": measured(by_loss.threshold),
         },
         verdict=(

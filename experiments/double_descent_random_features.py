@@ -20,7 +20,15 @@ import pandas as pd
 
 from analysis import double_descent, tables
 from analysis.plots import curves, marks, scales, style
-from experiments.experiment import Expected, Findings, Measured, Sweep, mark_excluded, measured
+from experiments.experiment import (
+    Expected,
+    Findings,
+    Measured,
+    Sweep,
+    mark_excluded,
+    measured,
+    peak_of,
+)
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
@@ -32,26 +40,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # N/n: even in log N, closer together around the threshold.
-RATIOS = (
+COARSE = (0.05, 0.12, 0.3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.4, 2.0, 4.0, 10.0)
+FINE = (
     0.05, 0.08, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0,
     1.05, 1.1, 1.2, 1.4, 1.7, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0,
 )  # fmt: skip
 
 
-def _sweep(n_train: int, n_seeds: int) -> list[RunConfig]:
+def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunConfig]:
     base = RunConfig(
         model=RandomFeatures(n_features=1, activation="fourier", weight_scale=0.35),
         data=MNIST1D(n_train=n_train),
         train=Ridgeless(),
     )
-    sizes = [round(ratio * n_train) for ratio in RATIOS]
+    sizes = [round(ratio * n_train) for ratio in ratios]
     return grid(base, {"model.n_features": sizes, "seed": range(n_seeds)})
 
 
 SWEEP: Sweep = {
-    "smoke": partial(_sweep, n_train=100, n_seeds=5),
-    "cpu": partial(_sweep, n_train=400, n_seeds=10),
-    "gpu": partial(_sweep, n_train=4000, n_seeds=10),
+    "smoke": partial(_sweep, COARSE, n_train=100, n_seeds=10),
+    "cpu": partial(_sweep, FINE, n_train=400, n_seeds=10),
+    "gpu": partial(_sweep, FINE, n_train=4000, n_seeds=10),
 }
 
 LAW = None
@@ -120,8 +129,8 @@ def analyse(table: pd.DataFrame) -> Findings:
     )
     return Findings(
         measured={
-            "peak_over_threshold": measured(by_loss.ratio),
-            "peak": measured(by_loss.peak and by_loss.peak.location),
+            "peak_over_threshold": peak_of(by_loss, by_loss.ratio),
+            "peak": peak_of(by_loss),
             "threshold": measured(by_loss.threshold),
             "second_descent_gain": Measured(value=gain),
         },

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from analysis.double_descent import DoubleDescent
     from analysis.replicates import Estimate
     from scaling.config import RunConfig
 
@@ -93,6 +94,18 @@ def measured(estimate: Estimate | None) -> Measured:
     if estimate is None or estimate.censored:
         return Measured(value=None, note="not found" if estimate is None else str(estimate))
     return Measured(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+def peak_of(descent: DoubleDescent, estimate: Estimate | None = None) -> Measured:
+    """Location of a peak, or another estimate that hangs on it, if there is a peak at all.
+
+    A bump that could be seed noise has a location too; to report it would be to claim a peak.
+    """
+    from analysis.double_descent import Verdict
+
+    if descent.peak is None or descent.verdict not in (Verdict.PEAK, Verdict.SECOND_DESCENT_BELOW):
+        return Measured(value=None, note=descent.verdict.value)
+    return measured(estimate or descent.peak.location)
 
 
 def mark_excluded(ax: Axes, findings: Findings, x: str) -> None:

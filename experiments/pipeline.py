@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis import tables
-from analysis.fit import FitError
+from analysis.errors import FitError
 from analysis.plots import style
-from experiments import catalogue, report
+from experiments import catalogue, reports, screen
 from experiments.experiment import Budget, Findings
-from scaling import record
+from experiments.reports import Report
+from scaling.record import RunRecord, row
 from sweeps.plan import Plan, make_plan
 from sweeps.space import overridden
 from sweeps.store import Store
@@ -32,8 +33,7 @@ class Job:
     experiment: ModuleType
     plan: Plan
     root: Path
-    report: Path
-    budget: Budget
+    folder: Path
 
 
 def jobs_for(name: str, budget: Budget, overrides: Sequence[str], results: str) -> list[Job]:
@@ -44,23 +44,19 @@ def jobs_for(name: str, budget: Budget, overrides: Sequence[str], results: str) 
     Raises:
         ValueError: no such experiment, or an override that a run cannot take.
     """
-    label = budget
-    if overrides:
-        digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
-        label = f"{budget}-{digest}"
     jobs = []
     for part in catalogue.parts(catalogue.load(name)):
         title = catalogue.title(part)
-        configs = overridden(part.SWEEP[budget](), overrides)
-        root = Path(results) / title
-        jobs.append(Job(part, make_plan(title, configs), root, root / "reports" / label, budget))
+        plan = make_plan(title, overridden(part.SWEEP[budget](), overrides))
+        folder = _report_folder(results, part, budget, overrides)
+        jobs.append(Job(part, plan, Path(results) / title, folder))
     return jobs
 
 
 def show_plan(name: str, budget: Budget, overrides: Sequence[str], results: str) -> int:
     """Prints what a run would do and cost."""
     jobs = jobs_for(name, budget, overrides, results)
-    report.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
+    screen.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
     return 0
 
 
@@ -79,32 +75,43 @@ def run(
     jobs = jobs_for(name, budget, overrides, results)
     stores = [Store.create(job.root) for job in jobs]
     # Reading first sets aside what is damaged, so that it is run again.
-    before = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
+    records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
     with show_progress() as progress:
         summary = run_sweeps(
             [(job.root, job.plan) for job in jobs], workers=workers, progress=progress
         )
-    report.print_summary(summary)
+    screen.print_summary(summary)
     if summary.interrupted:
         return 130
 
-    found: dict[str, Findings | None] = {}
-    for job, store, records, told in zip(jobs, stores, before, summary.jobs, strict=True):
-        records = records if told.already == told.planned else store.read(job.plan)
-        found[job.plan.name] = _analyse(job, tables.frame(map(record.row, records)))
+    ok = summary.complete
+    sources: list[str] = []
+    for i, (job, told) in enumerate(zip(jobs, summary.jobs, strict=True)):
+        if told.already < told.planned:
+            records[i] = stores[i].read(job.plan)
+        sources.append(reports.source(job.experiment, records[i]))
+        made = reports.load(job.folder, sources[-1]) or _make(job, records[i], sources[-1])
+        if made is None:
+            ok = False
+        else:
+            judged = screen.print_findings(job.experiment, made, budget, job.folder)
+            ok &= "fail" not in judged
     whole = catalogue.load(name)
-    if hasattr(whole, "PARTS") and all(found.values()):
-        folder = Path(results) / catalogue.title(whole) / "reports" / jobs[0].report.name
-        shown = pd.concat([f.shown.assign(experiment=name) for name, f in found.items() if f])
-        _publish(folder, whole.figure(found), shown)
-        report.print_figure(catalogue.title(whole), folder)
-    judged = [
-        report.judge(expected, findings.measured[expected.name], budget)
-        for job, findings in zip(jobs, found.values(), strict=True)
-        if findings is not None
-        for expected in job.experiment.EXPECTED
-    ]
-    return 0 if summary.complete and all(found.values()) and "fail" not in judged else 1
+    if hasattr(whole, "PARTS"):
+        folder = _report_folder(results, whole, budget, overrides)
+        if reports.load(folder, "".join(sources)) or _gather(whole, folder, jobs, records, sources):
+            screen.print_figure(catalogue.title(whole), folder)
+    return 0 if ok else 1
+
+
+def _report_folder(
+    results: str, experiment: ModuleType, budget: Budget, overrides: Sequence[str]
+) -> Path:
+    label: str = budget
+    if overrides:
+        digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
+        label = f"{budget}-{digest}"
+    return Path(results) / catalogue.title(experiment) / "reports" / label
 
 
 def _n_pending(job: Job) -> int:
@@ -112,24 +119,42 @@ def _n_pending(job: Job) -> int:
     return len(Store.open(job.root).pending(ids)) if job.root.exists() else len(ids)
 
 
-def _analyse(job: Job, table: pd.DataFrame) -> Findings | None:
-    """Findings of one experiment, their files and their lines on the screen.
-
-    None where the table cannot support the analysis; the reason is printed.
-    """
+def _make(job: Job, records: Sequence[RunRecord], source: str) -> Report | None:
+    """Analyses and draws one experiment; None, with the reason printed, where that cannot be."""
+    table = tables.frame(map(row, records))
     try:
-        findings = job.experiment.analyse(table)
+        findings: Findings = job.experiment.analyse(table)
     except (ValueError, FitError) as error:
-        report.print_unanalysed(job.plan.name, table, error)
+        screen.print_unanalysed(job.plan.name, table, error)
         return None
-    _publish(job.report, job.experiment.figure(findings), findings.shown)
-    report.write_json(job.report / "report.json", job.plan, job.experiment.EXPECTED, findings)
-    report.print_findings(job.experiment, findings, job.budget, job.report)
-    return findings
+    made = Report(source, findings.verdict, findings.measured, findings.report)
+    _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
+    return made
 
 
-def _publish(folder: Path, figure: Figure, shown: pd.DataFrame) -> None:
-    """Writes a figure as PDF and PNG, and the exact numbers it shows beside it as CSV."""
+def _gather(
+    whole: ModuleType,
+    folder: Path,
+    jobs: Sequence[Job],
+    records: Sequence[Sequence[RunRecord]],
+    sources: Sequence[str],
+) -> bool:
+    """Draws the parts of an experiment together; whether all could be analysed."""
+    found: dict[str, Findings] = {}
+    for job, rows in zip(jobs, records, strict=True):
+        try:
+            found[job.plan.name] = job.experiment.analyse(tables.frame(map(row, rows)))
+        except (ValueError, FitError):
+            return False
+    shown = pd.concat([f.shown.assign(experiment=name) for name, f in found.items()])
+    made = Report("".join(sources), "\n".join(f.verdict for f in found.values()), {}, {})
+    _publish(folder, whole.figure(found), shown, made)
+    return True
+
+
+def _publish(folder: Path, figure: Figure, shown: pd.DataFrame, made: Report) -> None:
+    """Writes a figure as PDF and PNG, the numbers it shows as CSV, and last what it says."""
     folder.mkdir(parents=True, exist_ok=True)
     style.save(figure, folder / "figure")
     tables.write(shown, folder / "figure.csv")
+    reports.save(folder, made)

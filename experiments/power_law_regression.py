@@ -58,7 +58,7 @@ def _sweep(sizes: list[int], dimension: int, n_seeds: int) -> list[RunConfig]:
 # Two biases of a per cent act on the slope over finite sizes: few examples flatten it, a spectrum
 # cut at `dimension` steepens it. At dimension / n = 11 they cancel to 0.1 % (eigenlearning).
 SWEEP: Sweep = {
-    "smoke": partial(_sweep, [16, 23, 32, 45, 64, 91, 128, 181], dimension=2048, n_seeds=12),
+    "smoke": partial(_sweep, [16, 23, 32, 45, 64, 91, 128, 181], dimension=2048, n_seeds=24),
     "cpu": partial(_sweep, [32, 45, 64, 91, 128, 181, 256, 362], dimension=4096, n_seeds=24),
     "gpu": partial(
         _sweep, [64, 91, 128, 181, 256, 362, 512, 724, 1024], dimension=11_584, n_seeds=50

@@ -147,7 +147,7 @@ class _Text(str):
 
 def _replace_at(config: Any, path: list[str], value: Any) -> Any:
     name, rest = path[0], path[1:]
-    if isinstance(config, type) or not dataclasses.is_dataclass(config):
+    if not dataclasses.is_dataclass(type(config)):
         raise ValueError(f"there is no field {name!r} below a {type(config).__name__}")
     known = types_of(type(config))
     if name == "kind" and hasattr(config, "kind"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -44,58 +44,62 @@ class Batch(NamedTuple):
     clean: Array
 
 
+class Evaluation(NamedTuple):
+    """What the host is told of a run at one point of its training."""
+
+    step: Int[Array, ""]
+    diverged_at: Int[Array, ""]
+    last_finite_loss: Float[Array, ""]
+    columns: dict[str, Float[Array, ""]]
+
+
 class Trainer(NamedTuple):
-    """The compiled functions of one shape."""
+    """The functions of one shape."""
 
     init: Callable[[Array], State]
     advance: Callable[..., State]
-    measure: Callable[[Params, Batch], dict[str, Array]]
+    measure: Callable[[State, Batch, Batch], Evaluation]
 
 
 def train(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:
     """Trains a run and measures it at even intervals.
 
-    The host fetches one evaluation while the device works on the next interval. A loss that is
-    not finite ends the run as `diverged`, with the step and the last finite loss.
+    A loss that is not finite ends the run as `diverged`, with the step and the last finite loss.
 
     Returns:
         Columns of a RunRecord, and the learning curve.
     """
     plan = config.train
     assert isinstance(plan, Gradient)
-    steps, batch_size, evaluations = plan.duration(config.data.n_train)
     trainer, compile_seconds = _compiled(config, plan, dataset)
+    columns: dict[str, Any] = {}
+    curve: list[CurvePoint] = []
+    for evaluation in _evaluations(trainer, config, plan, dataset):
+        columns = _columns(plan, evaluation)
+        if columns["status"] == "diverged":
+            break
+        curve.append(_point(config, plan, int(evaluation.step), columns))
+    return {**columns, "compile_seconds": compile_seconds}, tuple(curve)
+
+
+def _evaluations(
+    trainer: Trainer, config: RunConfig, plan: Gradient, dataset: Dataset
+) -> Iterator[Evaluation]:
+    """Trains, and yields evaluations: each is fetched while the device is at the next interval."""
+    steps, _, evaluations = plan.duration(config.data.n_train)
     train_set, eval_set = _on_device(config, dataset)
-    order_key = key_for(config.seed, "order")
-    rate = jnp.float32(plan.optimizer.learning_rate)
+    rate, order = jnp.float32(plan.optimizer.learning_rate), key_for(config.seed, "order")
+    ends = np.rint(np.linspace(0, steps, evaluations + 1)).astype(int)
 
     state = trainer.init(key_for(config.seed, "init"))
-    ends = np.rint(np.linspace(0, steps, evaluations + 1)).astype(int)
     waiting = None
-    curve: list[CurvePoint] = []
-    measured: dict[str, Any] = {}
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        state = trainer.advance(
-            state, jnp.int32(end - start), train_set, rate, jnp.int32(steps), order_key
-        )
-        on_device = (
-            state,
-            trainer.measure(state.params, train_set),
-            trainer.measure(state.params, eval_set),
-        )
+    for count in np.diff(ends, prepend=0):
+        state = trainer.advance(state, jnp.int32(count), train_set, rate, jnp.int32(steps), order)
+        on_device = trainer.measure(state, train_set, eval_set)
         if waiting is not None:
-            measured = _columns(plan, *jax.device_get(waiting))
-            if measured["status"] == "diverged":
-                break
-            curve.append(_point(plan, batch_size, measured))
+            yield jax.device_get(waiting)
         waiting = on_device
-    else:
-        measured = _columns(plan, *jax.device_get(waiting))
-        if measured["status"] != "diverged":
-            curve.append(_point(plan, batch_size, measured))
-    measured["compile_seconds"] = compile_seconds
-    del measured["step"]
-    return measured, tuple(curve)
+    yield jax.device_get(waiting)
 
 
 def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | None) -> Trainer:
@@ -150,18 +154,36 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
             0, count, lambda _, s: step(s, data, rate, steps, order_key), state
         )
 
-    def measure(params: Params, data: Batch) -> dict[str, Array]:
-        outputs = model.apply(params, data.inputs)
-        losses = per_example(outputs, data.targets)
-        columns = {"loss": jnp.mean(losses), "loss_sem": _sem(losses)}
+    def measure(state: State, train_set: Batch, eval_set: Batch) -> Evaluation:
+        loss, loss_sem = _LOSS_COLUMNS[plan.objective]
+        on_train, on_eval = (
+            model.apply(state.params, data.inputs) for data in (train_set, eval_set)
+        )
+        losses = per_example(on_eval, eval_set.targets)
+        columns = {
+            f"train_{loss}": jnp.mean(per_example(on_train, train_set.targets)),
+            f"eval_{loss}": jnp.mean(losses),
+            f"eval_{loss_sem}": _sem(losses),
+            "weight_norm_l2": jnp.asarray(optax.tree.norm(state.params)),
+        }
         if n_classes is not None:
-            wrong = objectives.error(outputs, data.targets)
-            columns |= {"error": jnp.mean(wrong), "error_sem": _sem(wrong)}
-            columns["error_clean"] = jnp.mean(objectives.error(outputs, data.clean))
-        norm = optax.tree.norm(params)
-        return columns | {"weight_norm_l2": jnp.asarray(norm)}
+            wrong = objectives.error(on_eval, eval_set.targets)
+            columns |= {
+                "train_error": jnp.mean(objectives.error(on_train, train_set.targets)),
+                "train_error_clean": jnp.mean(objectives.error(on_train, train_set.clean)),
+                "eval_error": jnp.mean(wrong),
+                "eval_error_sem": _sem(wrong),
+            }
+        return Evaluation(state.step, state.diverged_at, state.last_finite_loss, columns)
 
     return Trainer(init, advance, measure)
+
+
+_LOSS_COLUMNS = {
+    "cross_entropy": ("loss_nats", "loss_sem_nats"),
+    "squared_error": ("squared_error", "squared_error_sem"),
+}
+"""What a RunRecord calls the loss, and its standard error, of each objective."""
 
 
 def _objective(name: str, n_classes: int | None) -> Callable[[Array, Array], Array]:
@@ -221,16 +243,12 @@ def _compile(
         targets: Any = jax.ShapeDtypeStruct(shape[:1], kind)
         return Batch(inputs, targets, targets)
 
-    measure = {
-        shape: jax.jit(trainer.measure).lower(state.params, batch(shape)).compile()
-        for shape in {train_shape, eval_shape}
-    }
+    train_set, eval_set = batch(train_shape), batch(eval_shape)
+    advance = jax.jit(trainer.advance)
     return Trainer(
         init=compile_quickly(trainer.init, key),
-        advance=jax.jit(trainer.advance)
-        .lower(state, count, batch(train_shape), number, count, key)
-        .compile(),
-        measure=lambda params, data: measure[data.inputs.shape](params, data),
+        advance=advance.lower(state, count, train_set, number, count, key).compile(),
+        measure=compile_quickly(trainer.measure, state, train_set, eval_set),
     )
 
 
@@ -248,37 +266,28 @@ def _on_device(config: RunConfig, dataset: Dataset) -> tuple[Batch, Batch]:
     )
 
 
-def _columns(
-    plan: Gradient, state: State, on_train: dict[str, Any], on_eval: dict[str, Any]
-) -> dict[str, Any]:
+def _columns(plan: Gradient, evaluation: Evaluation) -> dict[str, Any]:
     """Columns of a RunRecord from one evaluation."""
-    loss = "loss_nats" if plan.objective == "cross_entropy" else "squared_error"
-    names = {"loss": loss, "loss_sem": f"{loss}_sem" if loss != "loss_nats" else "loss_sem_nats"}
-    columns: dict[str, Any] = {"status": "done", "step": int(state.step)}
-    bad = int(state.diverged_at)
-    if bad < 0 and not (np.isfinite(on_train["loss"]) and np.isfinite(on_eval["loss"])):
-        bad = int(state.step)
-    if bad >= 0:
-        last = float(state.last_finite_loss)
-        columns |= {"status": "diverged", "reason": "non_finite_loss", "diverged_at_step": bad}
-        columns["last_finite_train_loss"] = last if np.isfinite(last) else None
-        return columns
-    for prefix, measured in (("train", on_train), ("eval", on_eval)):
-        for name, value in measured.items():
-            if name == "weight_norm_l2":
-                columns[name] = float(value)
-            elif not (prefix == "train" and name.endswith("_sem")) and not (
-                prefix == "eval" and name == "error_clean"
-            ):
-                columns[f"{prefix}_{names.get(name, name)}"] = float(value)
-    return columns
+    columns = {name: float(value) for name, value in evaluation.columns.items()}
+    loss, _ = _LOSS_COLUMNS[plan.objective]
+    bad = int(evaluation.diverged_at)
+    if bad < 0 and not np.isfinite([columns[f"train_{loss}"], columns[f"eval_{loss}"]]).all():
+        bad = int(evaluation.step)
+    if bad < 0:
+        return {"status": "done", **columns}
+    return {
+        "status": "diverged",
+        "reason": "non_finite_loss",
+        "diverged_at_step": bad,
+        "last_finite_train_loss": float(evaluation.last_finite_loss),
+    }
 
 
-def _point(plan: Gradient, batch_size: int, columns: dict[str, Any]) -> CurvePoint:
-    loss = "loss_nats" if plan.objective == "cross_entropy" else "squared_error"
+def _point(config: RunConfig, plan: Gradient, step: int, columns: dict[str, Any]) -> CurvePoint:
+    loss, _ = _LOSS_COLUMNS[plan.objective]
     return CurvePoint(
-        step=columns["step"],
-        n_examples_seen=columns["step"] * batch_size,
+        step=step,
+        n_examples_seen=step * plan.duration(config.data.n_train).batch_size,
         train_loss=columns[f"train_{loss}"],
         train_error=columns.get("train_error"),
         eval_loss=columns[f"eval_{loss}"],

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from experiments import catalogue
-from experiments.experiment import Budget, Expected, Findings, Measured, passes
+from experiments.experiment import Budget, Expected, Measured, passes
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from experiments.reports import Report
     from sweeps.plan import Plan
     from sweeps.runner import Summary
 
@@ -107,47 +107,28 @@ def print_unanalysed(name: str, table: pd.DataFrame, error: Exception) -> None:
 
 
 def print_findings(
-    experiment: ModuleType, findings: Findings, budget: Budget, folder: Path
-) -> None:
+    experiment: ModuleType, made: Report, budget: Budget, folder: Path
+) -> list[Judgement]:
     """Expected beside measured, the verdict, and where the figure lies."""
     listing = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "expected", "measured", ""):
         listing.add_column(heading)
+    judged = []
     for expected in experiment.EXPECTED:
-        measured = findings.measured[expected.name]
-        judgement = judge(expected, measured, budget)
-        colour = {"pass": "green", "fail": "red", "not judged": "yellow"}[judgement]
+        measured = made.measured[expected.name]
+        judged.append(judge(expected, measured, budget))
+        colour = {"pass": "green", "fail": "red", "not judged": "yellow"}[judged[-1]]
         cells = (expected.says, _range(expected), _told(measured))
-        listing.add_row(*map(Text, cells), Text(judgement, colour))
+        listing.add_row(*map(Text, cells), Text(judged[-1], colour))
     print_figure(catalogue.title(experiment), folder)
     console.print(listing)
-    console.print(findings.verdict, markup=False)
+    console.print(made.verdict, markup=False)
+    return judged
 
 
 def print_figure(title: str, folder: Path) -> None:
     """Where the figure of an experiment lies."""
     console.print(Text(f"\n{title}", "bold"), Text(f"{folder}/figure.pdf .png .csv"))
-
-
-def write_json(
-    path: Path, plan: Plan, expectations: Sequence[Expected], findings: Findings
-) -> None:
-    """The report as strict JSON, for programs."""
-    told: dict[str, Any] = {
-        "experiment": plan.name,
-        "plan_id": plan.plan_id,
-        "verdict": findings.verdict,
-        "measured": {
-            name: {"value": m.value, "low": m.low, "high": m.high, "note": m.note}
-            for name, m in findings.measured.items()
-        },
-        "expected": {
-            e.name: {"says": e.says, "low": e.low, "high": e.high, "target": e.target}
-            for e in expectations
-        },
-        **findings.report,
-    }
-    path.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n")
 
 
 def print_status(results: str) -> int:

@@ -1,0 +1,45 @@
+"""Times the main job as its users meet it: first run, run again, and the smallest size.
+
+    python benchmarks/main_job.py
+
+Each figure is the wall time of a whole `scaling` process. The first run starts from an empty
+results folder; "again" is the same command on the finished folder, the median of three, and
+"redrawn" the same with every report deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def seconds(*arguments: str) -> float:
+    """Wall time of one `scaling` command, which has to succeed."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "experiments.cli", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
+    print(f"scaling --help                      {seconds('--help'):7.2f} s")
+    for budget in ("smoke", "cpu"):
+        with tempfile.TemporaryDirectory() as folder:
+            command = ("run", "double_descent", "--budget", budget, "--results", folder)
+            print(f"double_descent, {budget:5}, first run    {seconds(*command):7.1f} s", flush=True)
+            again = statistics.median(seconds(*command) for _ in range(3))
+            print(f"double_descent, {budget:5}, again        {again:7.2f} s")
+            for reports in Path(folder).glob("*/reports"):
+                shutil.rmtree(reports)
+            print(f"double_descent, {budget:5}, redrawn      {seconds(*command):7.2f} s")
+
+
+if __name__ == "__main__":
+    main()
