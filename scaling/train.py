@@ -214,11 +214,9 @@ def _compiled(config: RunConfig, plan: Gradient, dataset: Dataset) -> tuple[Trai
 
 
 def _without_arguments(plan: Gradient) -> Gradient:
+    optimizer = dataclasses.replace(plan.optimizer, learning_rate=1.0)
     return dataclasses.replace(
-        plan,
-        steps=1,
-        evaluations=1,
-        optimizer=dataclasses.replace(plan.optimizer, learning_rate=1.0),
+        plan, optimizer=optimizer, steps=1, epochs=None, examples=None, evaluations=1
     )
 
 

@@ -135,6 +135,11 @@ def test_same_configuration_same_bits():
     assert curve == curve_again
 
 
+@pytest.mark.parametrize("duration", [("train.epochs", 40 / 3), ("train.examples", 800)])
+def test_durations_in_other_units_train_the_same(duration):
+    assert lasting(run(replace_at(MLP_RUN, *duration))[0]) == lasting(run(MLP_RUN)[0])
+
+
 def test_evaluations_do_not_disturb_training():
     often = run(replace_at(MLP_RUN, "train.evaluations", 40))[0]
     seldom = run(replace_at(MLP_RUN, "train.evaluations", 1))[0]

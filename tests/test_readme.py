@@ -1,0 +1,49 @@
+"""The README's commands and code, as written."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+SHELL, USE, PYTHON = re.findall(r"```(?:sh|python)\n(.*?)```", README, re.DOTALL)
+
+
+def test_two_commands_stand_at_the_top():
+    assert SHELL.splitlines() == [
+        "pip install -e . && scaling run double_descent",
+        "pip install -e '.[test]' && pytest",
+    ]
+
+
+def test_commands_do_what_they_say(tmp_path, monkeypatch, capsys):
+    """At the smallest size: the sizes that the README shows take minutes."""
+    monkeypatch.chdir(tmp_path)
+    commands = [shlex.split(line, comments=True)[1:] for line in USE.strip().splitlines()]
+    assert {command[0] for command in commands} == {
+        "list", "show", "plan", "run", "status", "table",
+    }  # fmt: skip
+    for command in commands:
+        running = command[0] == "run"
+        if running:
+            command += ["--budget", "smoke", "--set", "model.width=8", "--set", "train.steps=50"]
+        # One width has no peak: exit status 1.
+        assert main(command) == (1 if running else 0), capsys.readouterr()
+    assert (tmp_path / "runs.parquet").exists()
+
+
+def test_code_runs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert len(done.stdout.splitlines()) == 9
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\((\w[\w./]*)\)", README))
+def test_links_lead_somewhere(path):
+    assert (Path(__file__).parent.parent / path).exists()
