@@ -29,16 +29,21 @@ def seconds(*arguments: str) -> float:
 
 def main() -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    print(f"scaling --help                      {seconds('--help'):7.2f} s")
+    told("scaling --help", seconds("--help"))
     for budget in ("smoke", "cpu"):
         with tempfile.TemporaryDirectory() as folder:
             command = ("run", "double_descent", "--budget", budget, "--results", folder)
-            print(f"double_descent, {budget:5}, first run    {seconds(*command):7.1f} s", flush=True)
+            told(f"double_descent, {budget}, first run", seconds(*command))
             again = statistics.median(seconds(*command) for _ in range(3))
-            print(f"double_descent, {budget:5}, again        {again:7.2f} s")
+            told(f"double_descent, {budget}, again", again)
             for reports in Path(folder).glob("*/reports"):
                 shutil.rmtree(reports)
-            print(f"double_descent, {budget:5}, redrawn      {seconds(*command):7.2f} s")
+            told(f"double_descent, {budget}, redrawn", seconds(*command))
+
+
+def told(what: str, measured: float) -> None:
+    """Prints one figure."""
+    print(f"{what:36} {measured:7.2f} s", flush=True)
 
 
 if __name__ == "__main__":
