@@ -154,10 +154,12 @@ def descent(
         verdict, reason = _without_peak(sample, curves, found, threshold)
     else:
         verdict = Verdict.SECOND_DESCENT_BELOW if confidence >= level else Verdict.PEAK
+        below = f"is below the first {first_minimum.value} (confidence {confidence:.3g})"
+        if confidence < level:
+            below = f"is not shown to be below the first {first_minimum.value}"
         reason = (
             f"Peak of {found.height} at size {found.location} (p = {found.p_value:.2g}), {ratio} "
-            f"times the interpolation threshold; the final minimum {final_minimum.value} is below "
-            f"the first {first_minimum.value} with confidence {confidence:.3g}."
+            f"times the interpolation threshold; the final minimum {final_minimum.value} {below}."
         )
     return DoubleDescent(
         threshold, found, ratio, first_minimum, final_minimum, confidence, verdict, reason

@@ -8,7 +8,9 @@ Columns follow `scaling.record.RunRecord`, with the configuration in dotted colu
 from __future__ import annotations
 
 import difflib
+import io
 import os
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,32 +19,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.files import replace_file
 from scaling import record
 
 FORMATS = {".csv": "CSV", ".parquet": "Parquet"}
 
-_UNITS_BY_ENDING = {
-    "_nats": "nats per prediction",
-    "_seconds": "s",
-    "_error": "fraction of examples",
-    "_error_clean": "fraction of examples",
-    "_error_sem": "fraction of examples",
-    "_fraction": "fraction of examples",
-}
-_UNITS_BY_START = {"flops_": "FLOPs", "n_params_": "parameters"}
+_UNITS = (
+    (r"flops_.*", "FLOPs"),
+    (r"n_params_.*", "parameters"),
+    (r"(data\.)?n_.*examples.*|data\.n_(train|eval|samples)", "examples"),
+    (r".*_loss(_sem)?_nats", "nats per prediction"),
+    (r".*_squared_error(_sem)?|eval_excess_risk", "squared target units"),
+    (r".*_error(_clean|_sem)?|.*_fraction|.*\.fraction", "fraction of examples"),
+    (r".*_seconds", "s"),
+    (r"steps|diverged_at_step|train\.steps", "optimizer steps"),
+    (r"epochs|train\.epochs", "epochs"),
+)
+"""Units by pattern of the whole column name; the first that fits."""
 
 
 def unit(column: str) -> str:
     """Unit of a numeric column, from its name; a count or pure number has the unit 1."""
-    for start, name in _UNITS_BY_START.items():
-        if column.startswith(start):
-            return name
-    if column.startswith("n_") and "examples" in column:
-        return "examples"
-    for ending, name in _UNITS_BY_ENDING.items():
-        if column.endswith(ending):
-            return name
-    return "1"
+    return next((name for pattern, name in _UNITS if re.fullmatch(pattern, column)), "1")
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -102,16 +100,12 @@ def write(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     check_format(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    data = io.BytesIO()
+    if path.suffix == ".csv":
+        table.to_csv(data, index=False)
+    else:
+        table.to_parquet(data, index=False)
+    replace_file(path, data.getvalue())
 
 
 def check_format(path: Path) -> None:

@@ -47,12 +47,23 @@ def title(experiment: ModuleType) -> str:
 
 
 def _load_file(path: Path) -> ModuleType:
+    """A user's experiment, checked for all that it must declare before anything is spent."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
+    if path.stem in names() or not path.stem.isidentifier():
+        raise ValueError(
+            f"{path}: its name names its results folder: give it one of letters, digits and _ that "
+            "is no experiment of this package"
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not (hasattr(module, "SWEEP") or hasattr(module, "PARTS")):
-        raise ValueError(f"{path}: no experiment, for it declares neither SWEEP nor PARTS")
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+    gathers = hasattr(module, "PARTS")
+    needed = ("figure",) if gathers else ("SWEEP", "EXPECTED", "analyse", "figure")
+    if missing := [name for name in needed if not hasattr(module, name)]:
+        raise ValueError(f"{path}: no experiment, for it does not declare {', '.join(missing)}")
     return module

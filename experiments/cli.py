@@ -5,6 +5,7 @@ Nothing heavy is imported until a command needs it, so that help comes at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -116,10 +117,13 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("scaling: interrupted; the same command resumes", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         from sweeps.files import StoreError
 
-        if debug or not isinstance(error, ValueError | StoreError):
+        if debug or not isinstance(error, ValueError | StoreError | OSError):
             raise
         print(f"scaling: {error}", file=sys.stderr)
         return 2

@@ -20,10 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
-    from analysis.double_descent import DoubleDescent
-    from analysis.replicates import Estimate
     from scaling.config import RunConfig
 
 Budget = Literal["smoke", "cpu", "gpu"]
@@ -37,7 +34,6 @@ class Expected:
     """A prediction. It passes if the measured value lies in [low, high].
 
     Where `target` is given instead, it passes if the measured interval contains the target.
-    A budget too small to decide is left out of `budgets`: the number is then shown, not judged.
     """
 
     name: str
@@ -46,7 +42,6 @@ class Expected:
     low: float | None = None
     high: float | None = None
     target: float | None = None
-    budgets: tuple[Budget, ...] = ("smoke", "cpu", "gpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,37 +82,3 @@ def passes(expected: Expected, measured: Measured) -> bool:
         )
     above = expected.low is None or measured.value >= expected.low
     return above and (expected.high is None or measured.value <= expected.high)
-
-
-def measured(estimate: Estimate | None) -> Measured:
-    """An estimate of the analysis as a measured number; what lies beyond the grid has no value."""
-    if estimate is None or estimate.censored:
-        return Measured(value=None, note="not found" if estimate is None else str(estimate))
-    return Measured(value=estimate.value, low=estimate.low, high=estimate.high)
-
-
-def peak_of(descent: DoubleDescent, estimate: Estimate | None = None) -> Measured:
-    """Location of a peak, or another estimate that hangs on it, if there is a peak at all.
-
-    A bump that could be seed noise has a location too; to report it would be to claim a peak.
-    """
-    from analysis.double_descent import Verdict
-
-    if descent.peak is None or descent.verdict not in (Verdict.PEAK, Verdict.SECOND_DESCENT_BELOW):
-        return Measured(value=None, note=descent.verdict.value)
-    return measured(estimate or descent.peak.location)
-
-
-def mark_excluded(ax: Axes, findings: Findings, x: str) -> None:
-    """Shows on the axis where runs are missing from a figure, and of which kind.
-
-    Args:
-        ax: the panel.
-        findings: `details["excluded"]` is the second table of `analysis.tables.usable`.
-        x: the column that the panel's axis shows.
-    """
-    from analysis.plots import marks
-
-    excluded = findings.details["excluded"]
-    diverged = excluded["why"] == "diverged"
-    marks.mark_missing(ax, diverged=excluded[x][diverged], failed=excluded[x][~diverged])

@@ -17,7 +17,9 @@ from analysis.plots import style
 from experiments import catalogue, reports, screen
 from experiments.experiment import Budget, Findings
 from experiments.reports import Report
+from scaling.fields import nearest
 from scaling.record import RunRecord, row
+from sweeps.files import storing
 from sweeps.plan import Plan, make_plan
 from sweeps.space import overridden
 from sweeps.store import Store
@@ -34,12 +36,15 @@ class Job:
     plan: Plan
     root: Path
     folder: Path
+    budget: Budget
+    overrides: Sequence[str]
 
 
 def jobs_for(name: str, budget: Budget, overrides: Sequence[str], results: str) -> list[Job]:
     """Resolves a command into jobs, without spending or writing anything.
 
-    Reports of a declared size lie under its name; overridden ones under a name of their own.
+    Reports of a declared size lie under its name; those of any other sweep under the name of the
+    size and the plan's identity.
 
     Raises:
         ValueError: no such experiment, or an override that a run cannot take.
@@ -47,9 +52,18 @@ def jobs_for(name: str, budget: Budget, overrides: Sequence[str], results: str) 
     jobs = []
     for part in catalogue.parts(catalogue.load(name)):
         title = catalogue.title(part)
-        plan = make_plan(title, overridden(part.SWEEP[budget](), overrides))
-        folder = _report_folder(results, part, budget, overrides)
-        jobs.append(Job(part, plan, Path(results) / title, folder))
+        if budget not in part.SWEEP:
+            raise ValueError(f"{title}: no budget {budget!r}; {nearest(budget, part.SWEEP)}")
+        configs = part.SWEEP[budget]()
+        declared = plan = make_plan(title, configs)
+        if overrides:
+            try:
+                plan = make_plan(title, overridden(configs, overrides))
+            except ValueError as error:
+                raise ValueError(f"{title}: {error}") from None
+        root = Path(results) / title
+        label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
+        jobs.append(Job(part, plan, root, root / "reports" / label, budget, overrides))
     return jobs
 
 
@@ -72,6 +86,8 @@ def run(
     from sweeps.progress import show_progress
     from sweeps.runner import run_sweeps
 
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: give at least 1")
     jobs = jobs_for(name, budget, overrides, results)
     stores = [Store.create(job.root) for job in jobs]
     # Reading first sets aside what is damaged, so that it is run again.
@@ -85,33 +101,60 @@ def run(
         return 130
 
     ok = summary.complete
-    sources: list[str] = []
+    found: dict[str, Findings] = {}
     for i, (job, told) in enumerate(zip(jobs, summary.jobs, strict=True)):
         if told.already < told.planned:
             records[i] = stores[i].read(job.plan)
-        sources.append(reports.source(job.experiment, records[i]))
-        made = reports.load(job.folder, sources[-1]) or _make(job, records[i], sources[-1])
+        source = reports.source(job.experiment, records[i])
+        made = reports.load(job.folder, source)
+        if made is None and (findings := _analyse(job, records[i])) is not None:
+            found[job.plan.name] = findings
+            made = _report(job, source, findings)
+            _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
         if made is None:
             ok = False
         else:
-            judged = screen.print_findings(job.experiment, made, budget, job.folder)
+            judged = screen.print_findings(job.experiment, made, job.folder)
             ok &= "fail" not in judged
     whole = catalogue.load(name)
     if hasattr(whole, "PARTS"):
-        folder = _report_folder(results, whole, budget, overrides)
-        if reports.load(folder, "".join(sources)) or _gather(whole, folder, jobs, records, sources):
-            screen.print_figure(catalogue.title(whole), folder)
+        ok &= _gather(whole, jobs, records, found)
     return 0 if ok else 1
 
 
-def _report_folder(
-    results: str, experiment: ModuleType, budget: Budget, overrides: Sequence[str]
-) -> Path:
-    label: str = budget
-    if overrides:
-        digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
-        label = f"{budget}-{digest}"
-    return Path(results) / catalogue.title(experiment) / "reports" / label
+def _gather(
+    whole: ModuleType,
+    jobs: Sequence[Job],
+    records: Sequence[Sequence[RunRecord]],
+    found: dict[str, Findings],
+) -> bool:
+    """Draws the parts of an experiment together; whether all could be analysed.
+
+    Args:
+        whole: the experiment that gathers.
+        jobs: its parts.
+        records: of each part.
+        found: findings of the parts that were analysed just now, by name.
+    """
+    title, label = catalogue.title(whole), jobs[0].budget
+    if any(job.folder.name != label for job in jobs):
+        plans = "".join(job.plan.plan_id for job in jobs)
+        label = f"{label}-{hashlib.sha256(plans.encode()).hexdigest()[:8]}"
+    folder = jobs[0].root.parent / title / "reports" / label
+    source = reports.source(whole, [record for part in records for record in part])
+    if reports.load(folder, source) is None:
+        for job, rows in zip(jobs, records, strict=True):
+            findings = found.get(job.plan.name) or _analyse(job, rows, tell=False)
+            if findings is None:
+                return False
+            found[job.plan.name] = findings
+        parts = {job.plan.name: found[job.plan.name] for job in jobs}
+        shown = pd.concat([f.shown.assign(experiment=name) for name, f in parts.items()])
+        verdict = "\n".join(f"{name}: {f.verdict}" for name, f in parts.items())
+        made = Report(source, title, jobs[0].budget, jobs[0].overrides, verdict, {}, {})
+        _publish(folder, whole.figure(parts), shown, made)
+    screen.print_figure(title, folder)
+    return True
 
 
 def _n_pending(job: Job) -> int:
@@ -119,42 +162,34 @@ def _n_pending(job: Job) -> int:
     return len(Store.open(job.root).pending(ids)) if job.root.exists() else len(ids)
 
 
-def _make(job: Job, records: Sequence[RunRecord], source: str) -> Report | None:
-    """Analyses and draws one experiment; None, with the reason printed, where that cannot be."""
+def _analyse(job: Job, records: Sequence[RunRecord], *, tell: bool = True) -> Findings | None:
+    """Findings of one experiment; None, with the reason printed, where there can be none."""
     table = tables.frame(map(row, records))
     try:
-        findings: Findings = job.experiment.analyse(table)
+        if "done" not in set(table["status"]):
+            raise ValueError("no run is done")
+        return job.experiment.analyse(table)
     except (ValueError, FitError) as error:
-        screen.print_unanalysed(job.plan.name, table, error)
+        if tell:
+            screen.print_unanalysed(job.plan.name, table, error)
         return None
-    made = Report(source, findings.verdict, findings.measured, findings.report)
-    _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
-    return made
 
 
-def _gather(
-    whole: ModuleType,
-    folder: Path,
-    jobs: Sequence[Job],
-    records: Sequence[Sequence[RunRecord]],
-    sources: Sequence[str],
-) -> bool:
-    """Draws the parts of an experiment together; whether all could be analysed."""
-    found: dict[str, Findings] = {}
-    for job, rows in zip(jobs, records, strict=True):
-        try:
-            found[job.plan.name] = job.experiment.analyse(tables.frame(map(row, rows)))
-        except (ValueError, FitError):
-            return False
-    shown = pd.concat([f.shown.assign(experiment=name) for name, f in found.items()])
-    made = Report("".join(sources), "\n".join(f.verdict for f in found.values()), {}, {})
-    _publish(folder, whole.figure(found), shown, made)
-    return True
+def _report(job: Job, source: str, findings: Findings) -> Report:
+    return Report(
+        source=source,
+        experiment=job.plan.name,
+        budget=job.budget,
+        overrides=job.overrides,
+        verdict=findings.verdict,
+        measured=findings.measured,
+        more=findings.report,
+    )
 
 
 def _publish(folder: Path, figure: Figure, shown: pd.DataFrame, made: Report) -> None:
     """Writes a figure as PDF and PNG, the numbers it shows as CSV, and last what it says."""
-    folder.mkdir(parents=True, exist_ok=True)
-    style.save(figure, folder / "figure")
-    tables.write(shown, folder / "figure.csv")
-    reports.save(folder, made)
+    with storing(folder):
+        style.save(figure, folder / "figure")
+        tables.write(shown, folder / "figure.csv")
+        reports.save(folder, made)

@@ -10,8 +10,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ from typing import Any
 
 import analysis
 import experiments
+from analysis.files import replace_file
 from experiments.experiment import Measured
 from scaling.record import RunRecord
 
@@ -30,6 +30,9 @@ class Report:
     """What is told of an experiment: `more` holds its fits and settings, as plain JSON values."""
 
     source: str
+    experiment: str
+    budget: str
+    overrides: Sequence[str]
     verdict: str
     measured: Mapping[str, Measured]
     more: Mapping[str, Any]
@@ -39,6 +42,7 @@ def source(experiment: ModuleType, records: Iterable[RunRecord]) -> str:
     """Digest of all that a report follows from: records, the code of analysis, and libraries."""
     digest = hashlib.sha256(_code().encode())
     digest.update(Path(experiment.__file__ or "").read_bytes())
+    digest.update(b"\0")
     for record in records:
         digest.update(json.dumps(asdict(record), sort_keys=True).encode())
     return digest.hexdigest()[:32]
@@ -47,9 +51,7 @@ def source(experiment: ModuleType, records: Iterable[RunRecord]) -> str:
 def save(folder: Path, report: Report) -> None:
     """Writes the report as strict JSON, whole or not at all; last of its files."""
     text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
-    temporary = folder / f".report.json.{os.getpid()}"
-    temporary.write_text(text)
-    temporary.replace(folder / "report.json")
+    replace_file(folder / "report.json", text.encode())
 
 
 def load(folder: Path, source: str) -> Report | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments import catalogue
-from experiments.experiment import Budget, Expected, Measured, passes
+from experiments.experiment import Expected, Measured, passes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from experiments.reports import Report
     from sweeps.plan import Plan
     from sweeps.runner import Summary
+    from sweeps.store import Store
 
 console = Console(highlight=False)
 if not console.is_terminal:
@@ -29,14 +31,8 @@ if not console.is_terminal:
 MOST_FAILURES = 5
 """Failed runs told one by one; `scaling status` tells all."""
 
-Judgement = Literal["pass", "fail", "not judged"]
-
-
-def judge(expected: Expected, measured: Measured, budget: Budget) -> Judgement:
-    """Pass or fail, unless the budget is too small to decide."""
-    if budget not in expected.budgets:
-        return "not judged"
-    return "pass" if passes(expected, measured) else "fail"
+Judgement = Literal["pass", "fail"]
+_COLOURS: dict[Judgement, str] = {"pass": "green", "fail": "red"}
 
 
 def print_list() -> int:
@@ -68,7 +64,9 @@ def print_plans(plans: Sequence[tuple[Plan, int]]) -> None:
     """What sweeps would do and cost."""
     listing = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("sweep", "runs", "done", "shapes", "FLOPs", "core-seconds", "disk"):
-        listing.add_column(heading, justify="left" if heading == "sweep" else "right")
+        listing.add_column(
+            heading, justify="left" if heading == "sweep" else "right", no_wrap=heading == "sweep"
+        )
     for plan, done in plans:
         listing.add_row(
             plan.name,
@@ -106,20 +104,17 @@ def print_unanalysed(name: str, table: pd.DataFrame, error: Exception) -> None:
     console.print(f"\n[bold]{name}[/bold]: cannot be analysed ({counts}): {error}")
 
 
-def print_findings(
-    experiment: ModuleType, made: Report, budget: Budget, folder: Path
-) -> list[Judgement]:
+def print_findings(experiment: ModuleType, made: Report, folder: Path) -> list[Judgement]:
     """Expected beside measured, the verdict, and where the figure lies."""
     listing = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("", "expected", "measured", ""):
         listing.add_column(heading)
-    judged = []
+    judged: list[Judgement] = []
     for expected in experiment.EXPECTED:
         measured = made.measured[expected.name]
-        judged.append(judge(expected, measured, budget))
-        colour = {"pass": "green", "fail": "red", "not judged": "yellow"}[judged[-1]]
+        judged.append("pass" if passes(expected, measured) else "fail")
         cells = (expected.says, _range(expected), _told(measured))
-        listing.add_row(*map(Text, cells), Text(judged[-1], colour))
+        listing.add_row(*map(Text, cells), Text(judged[-1], _COLOURS[judged[-1]]))
     print_figure(catalogue.title(experiment), folder)
     console.print(listing)
     console.print(made.verdict, markup=False)
@@ -132,36 +127,50 @@ def print_figure(title: str, folder: Path) -> None:
 
 
 def print_status(results: str) -> int:
-    """What a results folder holds."""
-    from sweeps.store import Store
-
-    store = Store.open(results)
-    records = store.scan()
-    counts: dict[str, int] = {}
-    for record in records:
-        counts[record.status] = counts.get(record.status, 0) + 1
-    console.print(f"{store.root}: {len(records):,} runs", markup=False)
-    for status, count in sorted(counts.items()):
-        console.print(f"  {status}: {count:,}")
-    for record in records:
-        if record.status in ("failed", "diverged"):
-            why = record.message or record.reason
-            console.print(f"  {record.run_id} {record.status}: {why}", markup=False)
-    return 1 if counts.get("failed", 0) + counts.get("missing", 0) else 0
+    """What a results folder, or a folder of several, holds."""
+    ok = True
+    for store in _stores(results):
+        records = store.scan()
+        counts = Counter(record.status for record in records)
+        told = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
+        console.print(f"{store.root}: {len(records):,} runs: {told}", markup=False)
+        troubled = [record for record in records if record.status != "done"]
+        for record in troubled[:MOST_FAILURES]:
+            why = record.message or record.reason or ""
+            at = "" if record.diverged_at_step is None else f" at step {record.diverged_at_step}"
+            console.print(f"  {record.run_id} {record.status}{at} {why}".rstrip(), markup=False)
+        if len(troubled) > MOST_FAILURES:
+            more = len(troubled) - MOST_FAILURES
+            console.print(f"  and {more:,} more: `scaling table` tells all", markup=False)
+        ok &= not counts["failed"] and not counts["missing"]
+    return 0 if ok else 1
 
 
 def write_table(results: str, to: str) -> int:
-    """The tidy table of a results folder."""
+    """The tidy table of a results folder, or of several below one folder."""
     from analysis import tables
     from scaling.record import row
-    from sweeps.store import Store
+    from sweeps.files import storing
 
     tables.check_format(Path(to))
-    table = tables.frame(map(row, Store.open(results).scan()))
-    tables.write(table, to)
-    counts = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts().items())
-    console.print(f"{to}: {len(table):,} rows ({counts}), {len(table.columns)} columns")
-    return 0
+    records = [record for store in _stores(results) for record in store.scan()]
+    table = tables.frame(map(row, records))
+    with storing(Path(to)):
+        tables.write(table, to)
+    counts = Counter(record.status for record in records)
+    told = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
+    console.print(f"{to}: {len(table):,} rows ({told}), {len(table.columns)} columns", markup=False)
+    return 1 if counts["failed"] or counts["missing"] else 0
+
+
+def _stores(results: str) -> list[Store]:
+    """The results folder of that name, or those in it."""
+    from sweeps.store import Store
+
+    if (Path(results) / "store.json").exists():
+        return [Store.open(results)]
+    below = sorted(marker.parent for marker in Path(results).glob("*/store.json"))
+    return [Store.open(folder) for folder in below] or [Store.open(results)]
 
 
 def _range(expected: Expected) -> str:

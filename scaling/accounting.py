@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 class Account:
     """Counts of one run. FLOPs are floats: they outgrow 64-bit integers.
 
-    `flops_train` is the exact sum over matrix products (or the factorisation's count);
-    `flops_train_6nd` is the rule of thumb 6 N D with N the trained parameters (Kaplan et al.,
-    arXiv 2001.08361, section 2.1), None for closed-form runs, where it means nothing.
+    `flops_train` is the exact sum over matrix products (or the factorisation's count). Beside it
+    stands the rule of thumb 6 N D (Kaplan et al., arXiv 2001.08361, section 2.1) with N without
+    and with embeddings, None for closed-form runs, where it means nothing.
     """
 
     n_params_total: int
@@ -39,20 +39,27 @@ class Account:
     steps: int | None
     epochs: float
     flops_train: float
-    flops_train_6nd: float | None
+    flops_train_6n_non_embedding_d: float | None
+    flops_train_6n_total_d: float | None
 
 
-def account(config: RunConfig) -> Account:
-    """Parameters, examples and FLOPs of a run, without running it."""
+def account(config: RunConfig, steps: int | None = None) -> Account:
+    """Parameters, examples and FLOPs of a run, without running it.
+
+    Args:
+        config: the run.
+        steps: steps really taken, of a gradient run that ended early; None for all.
+    """
     model, data = config.model, config.data
     shape = (data.n_inputs, data.n_outputs)
     total = sum(model.count_params(*shape).values())
     trainable = model.count_trainable(*shape)
     if isinstance(config.train, Gradient):
-        steps, batch_size, _ = config.train.duration(data.n_train)
+        planned, batch_size, _ = config.train.duration(data.n_train)
+        steps = planned if steps is None else steps
         seen = steps * batch_size
         flops = float(model.flops_forward(*shape) + model.flops_backward(*shape)) * seen
-        rule = 6.0 * trainable * seen
+        rule = 6.0 * total * seen  # no family has embeddings yet
     else:
         steps, seen, rule = None, data.n_train, None
         readout = 2.0 * trainable
@@ -67,7 +74,8 @@ def account(config: RunConfig) -> Account:
         steps=steps,
         epochs=seen / data.n_train,
         flops_train=flops,
-        flops_train_6nd=rule,
+        flops_train_6n_non_embedding_d=rule,
+        flops_train_6n_total_d=rule,
     )
 
 

@@ -29,24 +29,26 @@ class Range:
     low: float = -math.inf
     high: float = math.inf
     low_excluded: bool = False
+    high_excluded: bool = False
 
     def __contains__(self, value: float) -> bool:
         """Whether `value` lies inside."""
         above = value > self.low if self.low_excluded else value >= self.low
-        return above and value <= self.high
+        return above and (value < self.high if self.high_excluded else value <= self.high)
 
     def __str__(self) -> str:
         bounds = []
         if self.low > -math.inf:
             bounds.append(f"{'greater than' if self.low_excluded else 'at least'} {self.low:g}")
         if self.high < math.inf:
-            bounds.append(f"at most {self.high:g}")
+            bounds.append(f"{'less than' if self.high_excluded else 'at most'} {self.high:g}")
         return " and ".join(bounds)
 
 
 Positive = Annotated[float, Range(low=0, low_excluded=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Fraction = Annotated[float, Range(low=0, high=1)]
+Decay = Annotated[float, Range(low=0, high=1, high_excluded=True)]
 Count = Annotated[int, Range(low=1)]
 """The ranges that fields are usually declared with."""
 

@@ -27,9 +27,11 @@ VOLATILE_COLUMNS = ("attempt", "wall_seconds", "compile_seconds", "finished_at_u
 class RunRecord:
     """What became of one run. Losses are in nats per prediction, errors are fractions.
 
-    `eval_*` is measured on held-out examples with clean labels; `train_*` on the training set
-    against the labels that were trained on, `train_error_clean` against the labels before noise.
-    Squared errors are summed over outputs and averaged over examples.
+    `eval_*` is measured on held-out examples (classes clean, regression targets with the noise of
+    their teacher); `train_*` on the training set against the labels that were trained on,
+    `train_error_clean` against the labels before noise. Squared errors are summed over outputs and
+    averaged over examples. Steps, examples and FLOPs are those really spent: of a run that
+    diverged, up to the evaluation that found it out.
     """
 
     run_id: str
@@ -52,7 +54,8 @@ class RunRecord:
     steps: int | None = None
     epochs: float | None = None
     flops_train: float | None = None
-    flops_train_6nd: float | None = None
+    flops_train_6n_non_embedding_d: float | None = None
+    flops_train_6n_total_d: float | None = None
 
     train_loss_nats: float | None = None
     train_error: float | None = None

@@ -49,7 +49,7 @@ def run(config: RunConfig) -> tuple[RunRecord, Curve]:
         "device": runtime.device_name(),
         "precision": precision,
     }
-    counts: dict[str, Any] = asdict(account(config))
+    counts: dict[str, Any] = asdict(account(config, columns.pop("steps", None)))
     record = RunRecord(
         run_id=run_id(config),
         config=json.loads(canonical_json(config)),

@@ -16,11 +16,7 @@ from typing import Any
 
 @functools.cache
 def environment() -> dict[str, Any]:
-    """Code, package versions, device and host of this process; looked up once.
-
-    The device is asked of JAX only where something else has loaded it: a closed-form run on the
-    host needs none.
-    """
+    """Code, package versions and host of this process; looked up once."""
     return {
         **_git_state(Path(__file__).parent),
         "python": platform.python_version(),
@@ -40,7 +36,7 @@ def compile_quickly(function: Callable[..., Any], *shapes: Any) -> Callable[...,
 
 
 def device_name() -> str:
-    """The device that JAX computes on, or the host's processor where JAX is not loaded."""
+    """The device that JAX computes on; the host's processor where nothing has loaded JAX."""
     jax = sys.modules.get("jax")
     return jax.devices()[0].device_kind if jax is not None else platform.machine()
 

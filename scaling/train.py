@@ -272,9 +272,10 @@ def _columns(plan: Gradient, evaluation: Evaluation) -> dict[str, Any]:
     if bad < 0 and not np.isfinite([columns[f"train_{loss}"], columns[f"eval_{loss}"]]).all():
         bad = int(evaluation.step)
     if bad < 0:
-        return {"status": "done", **columns}
+        return {"status": "done", "steps": int(evaluation.step), **columns}
     return {
         "status": "diverged",
+        "steps": int(evaluation.step),
         "reason": "non_finite_loss",
         "diverged_at_step": bad,
         "last_finite_train_loss": float(evaluation.last_finite_loss),

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, NamedTuple, Self
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.mnist1d import MNIST1D
-from scaling.fields import Count, Fraction, NonNegative, Positive, check_fields
+from scaling.fields import Count, Decay, Fraction, NonNegative, Positive, check_fields
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
@@ -114,7 +114,7 @@ class SGD:
 
     kind: ClassVar[str] = "sgd"
     learning_rate: Positive
-    momentum: Fraction = 0.0
+    momentum: Decay = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -126,12 +126,16 @@ class Adam:
 
     kind: ClassVar[str] = "adam"
     learning_rate: Positive
-    b1: Fraction = 0.9
-    b2: Fraction = 0.999
+    b1: Decay = 0.9
+    b2: Decay = 0.999
     weight_decay: NonNegative = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+MAX_STEPS = 2**31 - 1
+"""Steps are counted on the device in 32 bits."""
 
 
 class Duration(NamedTuple):
@@ -182,6 +186,10 @@ class Gradient:
             raise ValueError(
                 f"train.objective = 'cross_entropy' needs classes, which data.kind = {data.kind!r} "
                 "does not have: use 'squared_error'"
+            )
+        if (steps := self.duration(data.n_train).steps) > MAX_STEPS:
+            raise ValueError(
+                f"the duration is {steps:,} steps, above {MAX_STEPS:,}: give a shorter"
             )
         if data.n_eval == 0:
             raise ValueError("gradient training needs held-out examples: give data.n_eval >= 1")

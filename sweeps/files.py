@@ -36,9 +36,11 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = f"{error.strerror or error}{_free(path) if full else ''}"
         raise StoreError(
-            f"{error.filename or path}: {error.strerror or error} ({_free(path)}). Nothing that "
-            "was finished is lost: put this right, and the same command resumes"
+            f"{error.filename or path}: {why}. Nothing that was finished is lost: put this right, "
+            "and the same command resumes"
         ) from error
 
 
@@ -239,5 +241,5 @@ def _same_file(one: Path, other: Path) -> bool:
 def _free(path: Path) -> str:
     for folder in (path, *path.parents):
         with contextlib.suppress(OSError):
-            return f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB free on its disk"
-    return "free space unknown"
+            return f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB free)"
+    return ""

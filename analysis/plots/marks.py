@@ -11,10 +11,10 @@ from analysis.replicates import Estimate
 
 
 def mark_threshold(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
-    """Mark an interpolation threshold: a dashed vertical line over its shaded interval.
+    """Mark an interpolation threshold: a dashed vertical line, its interval a bar near the top.
 
-    Call it after the data are drawn: the x-limits are kept, and an interval without an end is
-    shaded to them. A censored threshold has no line, but its bound and an arrowhead away from it.
+    Call it after the data are drawn: the x-limits are kept, and an interval without an end reaches
+    to them. A censored threshold has no line, but its bound and an arrowhead away from it.
 
     Args:
         ax: Axes to draw on, x in units of size.
@@ -24,15 +24,15 @@ def mark_threshold(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
     Returns:
         The axes.
     """
-    return _mark_location(ax, estimate, label, GREY, (0, (4, 2)))
+    return _mark_location(ax, estimate, label, "threshold", GREY, (0, (4, 2)))
 
 
 def mark_peak(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
-    """Mark the location of a peak: a dotted vertical line over its shaded interval.
+    """Mark the location of a peak: a dotted vertical line, its interval a bar near the top.
 
     As `mark_threshold`, in another colour and line.
     """
-    return _mark_location(ax, estimate, label, SERIES[3].color, (0, (1, 1.2)))
+    return _mark_location(ax, estimate, label, "peak", SERIES[3].color, (0, (1, 1.2)))
 
 
 def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) -> Axes:
@@ -75,16 +75,36 @@ def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) 
     return ax
 
 
+def mark_expected(ax: Axes, low: float, high: float, *, label: str) -> Axes:
+    """Mark where theory or the literature puts a location: a bar along the top of the panel.
+
+    Args:
+        ax: Axes to draw on, x in units of size.
+        low: Lower end, in units of size.
+        high: Upper end.
+        label: Legend entry.
+
+    Returns:
+        The axes.
+    """
+    return _bar(ax, low, high, _HEIGHTS["expected"], color=INK, label=label)
+
+
+_HEIGHTS = {"expected": 1.0, "threshold": 0.97, "peak": 0.94}
+"""Bars that may overlap in size lie one below the other, in fractions of the panel."""
+
+
 def _mark_location(
     ax: Axes,
     estimate: Estimate,
     label: str,
+    kind: str,
     color: str,
     linestyle: tuple[int, tuple[float, ...]],
 ) -> Axes:
     left, right = ax.get_xlim()
     low, high = max(estimate.low, left), min(estimate.high, right)
-    ax.axvspan(low, high, color=color, alpha=0.15, linewidth=0, zorder=0.5)
+    _bar(ax, low, high, _HEIGHTS[kind], color=color)
     if estimate.censored is None:
         ax.axvline(
             estimate.value, color=color, linestyle=linestyle, linewidth=1, label=label, zorder=1.2
@@ -93,7 +113,7 @@ def _mark_location(
         at, arrow = (low, ">") if estimate.censored == "above" else (high, "<")
         ax.plot(
             [at],
-            [0.96],
+            [_HEIGHTS[kind]],
             transform=ax.get_xaxis_transform(),
             color=color,
             marker=arrow,
@@ -101,4 +121,23 @@ def _mark_location(
             label=label,
         )
     ax.set_xlim(left, right)
+    return ax
+
+
+def _bar(
+    ax: Axes, low: float, high: float, height: float, *, color: str, label: str | None = None
+) -> Axes:
+    limits = ax.get_xlim()
+    ax.plot(
+        [low, high],
+        [height, height],
+        transform=ax.get_xaxis_transform(),
+        color=color,
+        linewidth=2.5,
+        solid_capstyle="butt",
+        label=label,
+        clip_on=False,
+        zorder=1.3,
+    )
+    ax.set_xlim(limits)
     return ax

@@ -4,7 +4,7 @@ Figures are built from `matplotlib.figure.Figure` directly. Nothing here, or in 
 functions, imports pyplot, keeps global state or opens a window.
 """
 
-import os
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
+
+from analysis.files import replace_file
 
 SINGLE_COLUMN = 3.4
 """Width of a single-column figure, inches."""
@@ -165,14 +167,13 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
         Paths of the PDF and the PNG.
     """
     stem = Path(path_without_suffix)
-    stem.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     with paper_style():
         for suffix, options in _FILE_OPTIONS.items():
-            path = stem.with_name(f"{stem.name}.{suffix}")
-            partial = path.with_name(f".{path.name}.partial")
-            figure.savefig(partial, format=suffix, **options)
-            os.replace(partial, path)
-            paths.append(path)
+            # Through memory: a full disk then fails in one place, with the disk's own words.
+            image = io.BytesIO()
+            figure.savefig(image, format=suffix, **options)
+            paths.append(stem.with_name(f"{stem.name}.{suffix}"))
+            replace_file(paths[-1], image.getvalue())
             figure.set_layout_engine(None)  # laid out again, panels could creep by a pixel
     return paths

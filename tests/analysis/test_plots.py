@@ -17,7 +17,7 @@ from analysis.plots.curves import (
     draw_standardised_residuals,
     draw_theory,
 )
-from analysis.plots.marks import mark_missing, mark_peak, mark_threshold
+from analysis.plots.marks import mark_expected, mark_missing, mark_peak, mark_threshold
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     RC,
@@ -129,6 +129,21 @@ def test_residuals_share_one_pair_of_bands_and_all_stay_in_frame(ax):
         draw_standardised_residuals(ax, SIZES, [0, np.nan, 1, 2], label="c")
 
 
+def bar(ax) -> tuple[float, float]:
+    """Ends of the one bar that marks an interval."""
+    (line,) = (line for line in ax.lines if line.get_linewidth() == 2.5)
+    return tuple(line.get_xdata())
+
+
+def test_the_expected_range_is_a_bar_and_keeps_the_limits(ax):
+    ax.set_xscale("log")
+    ax.plot(SIZES, SIZES)
+    limits = ax.get_xlim()
+    mark_expected(ax, 0.1, 3.0, label="theory")
+    assert bar(ax) == (0.1, 3.0)
+    assert ax.get_xlim() == limits
+
+
 @pytest.mark.parametrize("mark", [mark_threshold, mark_peak])
 def test_marks_show_value_and_interval_and_keep_the_limits(ax, mark):
     ax.set_xscale("log")
@@ -136,8 +151,7 @@ def test_marks_show_value_and_interval_and_keep_the_limits(ax, mark):
     limits = ax.get_xlim()
     mark(ax, ESTIMATE, label="here")
     assert set(drawn(ax, "here")[0]) == {3.0}
-    box = ax.patches[0].get_bbox()
-    assert (box.x0, box.x1) == (2.0, 4.0)
+    assert bar(ax) == (2.0, 4.0)
     assert ax.get_xlim() == limits
 
 
@@ -154,8 +168,7 @@ def test_a_censored_threshold_shows_its_bound_and_no_line(ax, estimate, at, span
     mark_threshold(ax, estimate, label="bound")
     x, _ = drawn(ax, "bound")
     np.testing.assert_array_equal(x, [at])
-    box = ax.patches[0].get_bbox()
-    assert (box.x0, box.x1) == span
+    assert bar(ax) == span
 
 
 def test_missing_runs_are_each_visible_and_in_the_legend(ax):

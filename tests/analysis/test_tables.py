@@ -1,5 +1,7 @@
 """Tables: units, round trips, reasons for what is left out."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import polars
@@ -38,6 +40,17 @@ def test_columns_carry_units_and_types(table):
     assert table["eval_loss_nats"].dtype == "float64"
     assert table["model.width"].tolist()[:2] == [1, 2]
     assert table["environment.host"][0] == "a"
+
+
+def test_every_column_of_a_record_has_its_unit():
+    counts = {"schema_version", "attempt", "n_features", "n_outputs", "rank"}
+    pure = {"weight_norm_l2", "ridge", "rcond", "last_finite_train_loss"}
+    for f in dataclasses.fields(RunRecord):
+        if "int" in str(f.type) or "float" in str(f.type):
+            assert (tables.unit(f.name) == "1") == (f.name in counts | pure), f.name
+    assert tables.unit("eval_squared_error_sem") == "squared target units"
+    assert tables.unit("eval_error_sem") == "fraction of examples"
+    assert tables.unit("data.n_train") == "examples"
 
 
 def test_what_does_not_apply_is_missing_never_zero(table):

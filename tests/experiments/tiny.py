@@ -5,7 +5,8 @@ Claim: ridgeless regression peaks at p = n.
 
 from analysis import tables
 from analysis.plots import curves, style
-from experiments.experiment import Expected, Findings, Measured, mark_excluded
+from experiments.common import mark_excluded
+from experiments.experiment import Expected, Findings, Measured
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
 from scaling.models.linear import Linear

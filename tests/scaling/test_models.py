@@ -75,7 +75,7 @@ def test_account_of_a_gradient_run():
     n = 40 * 8 + 8 + 8 * 10 + 10
     assert counts.n_params_total == counts.n_params_trainable == n
     assert (counts.steps, counts.n_examples_seen, counts.epochs) == (30, 300, 3.0)
-    assert counts.flops_train_6nd == 6 * n * 300
+    assert counts.flops_train_6n_total_d == counts.flops_train_6n_non_embedding_d == 6 * n * 300
     # Forward and weight gradients of both layers, activation gradient of the second alone.
     assert counts.flops_train == 300 * (4 * (40 * 8 + 8 * 10) + 2 * 8 * 10)
 

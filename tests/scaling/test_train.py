@@ -167,7 +167,11 @@ def test_divergence_is_a_row_with_step_and_last_finite_loss():
     assert record.status == "diverged"
     assert record.reason == "non_finite_loss"
     assert record.diverged_at_step is not None
-    assert 0 < record.diverged_at_step <= 40
+    assert 0 < record.diverged_at_step < 10
+    # Found out at the first evaluation, after 10 of 40 steps: no more was spent.
+    assert (record.steps, record.n_examples_seen, record.epochs) == (10, 200, 10 / 3)
+    whole = run(MLP_RUN)[0].flops_train
+    assert whole is not None and record.flops_train == whole / 4
     assert record.last_finite_train_loss is not None
     assert np.isfinite(record.last_finite_train_loss)
     assert record.train_loss_nats is None

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeps.claims import start_of
+from sweeps.claims import Attempt, is_dead, start_of
 
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -66,9 +66,14 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 def under_way(root: Path) -> bool:
-    """Whether an attempt has been claimed and has not ended."""
-    attempts = root.glob("runs/*/*/attempts/[0-9]*")
-    return any(not (a / "end.json").exists() for a in attempts)
+    """Whether a living process is at an attempt of a run that is not published."""
+    folders = [path for path in root.glob("runs/*/*/attempts/[0-9]*")]
+    attempts = [Attempt.numbered(path.parent, int(path.name)) for path in folders]
+    return any(
+        not (attempt.ended or is_dead(attempt.claim()))
+        and not (attempt.folder.parent.parent / "result.json").exists()
+        for attempt in attempts
+    )
 
 
 def published(root: Path) -> dict[Path, bytes]:

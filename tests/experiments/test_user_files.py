@@ -1,0 +1,71 @@
+"""A user's own experiment files, alone and gathered."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.cli import main
+
+TINY = Path(__file__).with_name("tiny.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("SWEEP = ", "SWEEPS = "), "does not declare SWEEP"),
+        (('"cpu": _sweep, ', ""), "no budget 'cpu'"),
+        (("def analyse(", "def analyze("), "does not declare analyse"),
+        (("LAW = None", "LAW = nothing"), "NameError"),
+        (("LAW = None", "LAW ="), "SyntaxError"),
+    ],
+)
+def test_a_file_is_checked_before_anything_is_spent(change, says, tmp_path, capsys):
+    mine = tmp_path / "mine.py"
+    mine.write_text(TINY.replace(*change))
+    assert main(["run", str(mine), "--results", str(tmp_path / "results")]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["double_descent_mlp.py", "dot.name.py", "a-b.py"])
+def test_a_file_cannot_take_the_folder_of_another(name, tmp_path, capsys):
+    (tmp_path / name).write_text(TINY)
+    assert main(["run", str(tmp_path / name), "--results", str(tmp_path / "results")]) == 2
+    assert "names its results folder" in capsys.readouterr().err
+
+
+GATHERED = """'''Two at once.'''
+from one import overview
+import one, two
+from analysis.plots import style
+PARTS = (one, two)
+def figure(findings):
+    with style.paper_style():
+        drawing, axes = style.new_figure(1, 2)
+        for ax, part in zip(axes.flat, PARTS):
+            part.overview(ax, findings[part.__name__])
+            ax.set_title("before")
+    return drawing
+"""
+
+
+def test_gathered_experiments_are_redrawn_when_their_file_changes(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "one.py").write_text(TINY)
+    (tmp_path / "two.py").write_text(TINY.replace("noise_variance=0.1", "noise_variance=0.3"))
+    both = tmp_path / "both.py"
+    both.write_text(GATHERED)
+    command = ["run", str(both), "--results", str(tmp_path / "results")]
+    picture = tmp_path / "results" / "both" / "reports" / "cpu" / "figure.png"
+    assert main(command) == 0
+    before = picture.read_bytes()
+    assert main(command) == 0
+    assert picture.read_bytes() == before
+    both.write_text(GATHERED.replace("before", "after"))
+    assert main(command) == 0
+    assert picture.read_bytes() != before
+    assert set(pd.read_csv(picture.with_suffix(".csv"))["experiment"]) == {"one", "two"}
+    capsys.readouterr()
+    assert main(["status", str(tmp_path / "results")]) == 0
+    assert capsys.readouterr().out.count("9 runs") == 2
