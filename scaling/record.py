@@ -7,13 +7,14 @@ results. Columns carry their unit in their name; `None` means that a quantity do
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from scaling.sealed import DamagedFileError, digest, parse, seal, unseal
 
 SCHEMA_VERSION = 1
 
@@ -99,18 +100,13 @@ class CurvePoint:
 Curve = tuple[CurvePoint, ...]
 
 
-class DamagedFileError(Exception):
-    """A file of a results folder that does not read back as it was written."""
-
-
 def dump_record(record: RunRecord) -> str:
     """The text of a record's file: strict JSON, the record beside the SHA-256 of its content.
 
     Raises:
         ValueError: a non-finite number, which strict JSON cannot hold.
     """
-    plain = dataclasses.asdict(record)
-    return json.dumps({"sha256": _digest(plain), "record": plain}, indent=1, allow_nan=False) + "\n"
+    return seal("record", dataclasses.asdict(record), indent=1)
 
 
 def load_record(text: str | bytes) -> RunRecord:
@@ -120,15 +116,10 @@ def load_record(text: str | bytes) -> RunRecord:
         DamagedFileError: torn, altered, or not such a file at all.
         ValueError: written under another schema version.
     """
-    try:
-        document = json.loads(text, object_pairs_hook=_without_duplicates)
-        plain, digest = document["record"], document["sha256"]
-        version = plain["schema_version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedFileError(f"not a complete record: {error}") from None
-    if digest != _digest(plain):
-        raise DamagedFileError("its content does not match its checksum")
-    if version != SCHEMA_VERSION:
+    plain = unseal("record", text)
+    if not isinstance(plain, dict) or "schema_version" not in plain:
+        raise DamagedFileError("not a complete record")
+    if (version := plain["schema_version"]) != SCHEMA_VERSION:
         raise ValueError(
             f"schema version {version} is not {SCHEMA_VERSION}, the one this program reads"
         )
@@ -141,7 +132,7 @@ def load_record(text: str | bytes) -> RunRecord:
 def dump_curve_line(point: CurvePoint) -> str:
     """One line of a curve file: a JSON record and the first 8 hex digits of its SHA-256."""
     plain = dataclasses.asdict(point)
-    return json.dumps({"crc": _digest(plain)[:8], **plain}, allow_nan=False) + "\n"
+    return json.dumps({"crc": digest(plain)[:8], **plain}, allow_nan=False) + "\n"
 
 
 def load_curve(text: str) -> Curve:
@@ -149,9 +140,9 @@ def load_curve(text: str) -> Curve:
     points = []
     for line in text.split("\n")[:-1]:
         try:
-            plain = json.loads(line, object_pairs_hook=_without_duplicates)
+            plain = parse(line)
             crc = plain.pop("crc")
-            if crc != _digest(plain)[:8]:
+            if crc != digest(plain)[:8]:
                 break
             points.append(CurvePoint(**plain))
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -190,15 +181,3 @@ def _dotted(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _dotted(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _digest(plain: Any) -> str:
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    plain = dict(pairs)
-    if len(plain) != len(pairs):
-        raise ValueError("a key appears twice")
-    return plain

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import secrets
@@ -26,17 +25,13 @@ class StoreError(Exception):
     """A results folder that cannot be used as it is: the machine's trouble, not a run's."""
 
 
-class DamagedError(Exception):
-    """A sealed file that does not read back as it was written."""
-
-
 @contextlib.contextmanager
 def storing(path: Path) -> Iterator[None]:
     """Turns an operating system's error while `path` is written or read into a StoreError."""
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = f"{error.strerror or error}{_free(path) if full else ''}"
         raise StoreError(
             f"{error.filename or path}: {why}. Nothing that was finished is lost: put this right, "
@@ -180,27 +175,6 @@ def probe(folder: Path) -> None:
         os.unlink(target)
 
 
-def seal(content: Any) -> bytes:
-    """Strict JSON of `content` beside its SHA-256."""
-    return (json.dumps({"sha256": _digest(content), "content": content}) + "\n").encode()
-
-
-def unseal(data: bytes) -> Any:
-    """Reads what `seal` wrote.
-
-    Raises:
-        DamagedError: torn, altered, or no such file at all.
-    """
-    try:
-        document = json.loads(data, object_pairs_hook=_without_duplicates)
-        content, digest = document["content"], document["sha256"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedError(f"not a complete file: {error}") from None
-    if digest != _digest(content):
-        raise DamagedError("its content does not match its checksum")
-    return content
-
-
 def read_json(path: Path) -> Any:
     """A small JSON file, or None where it is absent, torn or no JSON.
 
@@ -217,18 +191,6 @@ def read_json(path: Path) -> Any:
 def token() -> str:
     """A name that no other process draws."""
     return secrets.token_hex(8)
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    plain = dict(pairs)
-    if len(plain) != len(pairs):
-        raise ValueError("a key appears twice")
-    return plain
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -16,11 +16,11 @@ from scaling.config import canonical_json
 from scaling.record import (
     SCHEMA_VERSION,
     VOLATILE_COLUMNS,
-    DamagedFileError,
     RunRecord,
     dump_record,
     load_record,
 )
+from scaling.sealed import DamagedFileError, seal
 from sweeps import files
 from sweeps.claims import Attempt, take
 from sweeps.files import StoreError, storing
@@ -59,7 +59,7 @@ def declare(store: Store, plan: Plan) -> None:
     with storing(path):
         files.check_inside(store.root, path.parent)
         files.make_folder(path.parent)
-        files.publish(path, files.seal(content), scratch=path.parent, durable=True)
+        files.publish(path, seal("plan", content).encode(), scratch=path.parent, durable=True)
         files.sync_folder(store.root)
 
 

@@ -30,11 +30,11 @@ from scaling.config import canonical_json
 from scaling.record import (
     SCHEMA_VERSION,
     Curve,
-    DamagedFileError,
     RunRecord,
     load_curve,
     load_record,
 )
+from scaling.sealed import DamagedFileError, unseal
 from sweeps import files
 from sweeps.claims import Attempt, attempts_of
 from sweeps.files import StoreError, storing
@@ -208,12 +208,12 @@ class Store:
         path = self.plan_path(plan_id)
         try:
             with storing(path):
-                content = files.unseal(path.read_bytes())
+                content = unseal("plan", path.read_bytes())
             runs = tuple(DeclaredRun(**run) for run in content["runs"])
             if all(_RUN_ID.fullmatch(run.run_id) for run in runs):
                 return str(content["name"]), runs
             damage = "a run_id that is none"
-        except (files.DamagedError, KeyError, TypeError) as error:
+        except (DamagedFileError, KeyError, TypeError) as error:
             damage = str(error)
         try:
             where = f"set aside as {files.set_aside(path, self.quarantine, path.name, damage)}"

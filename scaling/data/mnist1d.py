@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from scaling.data.dataset import Dataset
-from scaling.data.label_noise import LabelNoise, corrupt
+from scaling.data.label_noise import LabelNoise
+from scaling.data.pool import draw
 from scaling.fields import Count, Range, check_fields
-from scaling.keys import rng_for
 
 N_CLASSES = 10
 LENGTH = 40
@@ -84,20 +84,14 @@ class MNIST1D:
         return "mnist1d/1"
 
     def load(self, seed: int) -> Dataset:
-        """The data of one run; held-out arrays are shared between runs, hence read-only.
-
-        At one seed a smaller training set is the beginning of a larger one.
-        """
-        inputs, labels = generate(self.n_samples, self.generator_seed)
-        available = self.n_samples - self.n_eval
-        chosen = rng_for(seed, "data").permutation(available)[: self.n_train]
-        clean = labels[chosen]
-        return Dataset(
-            train_inputs=inputs[chosen],
-            train_targets=corrupt(clean, self.label_noise, N_CLASSES, rng_for(seed, "label_noise")),
-            train_targets_clean=clean,
-            eval_inputs=inputs[available:],
-            eval_targets=labels[available:],
+        """The data of one run; held-out arrays are shared between runs, hence read-only."""
+        return draw(
+            *generate(self.n_samples, self.generator_seed),
+            n_train=self.n_train,
+            n_eval=self.n_eval,
+            n_classes=N_CLASSES,
+            label_noise=self.label_noise,
+            seed=seed,
         )
 
 

@@ -15,6 +15,7 @@ from folders import CONFIG, PLAN, RUN, claim, publish, quarantined
 
 from scaling.config import canonical_json
 from scaling.record import dump_record
+from scaling.sealed import seal
 from sweeps import files, publishing
 from sweeps.claims import Attempt
 from sweeps.files import StoreError
@@ -117,7 +118,7 @@ def test_a_damaged_marker_is_replaced_and_a_damaged_plan_declared_again(store: S
 def test_a_plan_with_a_path_for_a_run_id_is_set_aside(store: Store) -> None:
     path = store.plan_path("evil")
     run = {"run_id": "../../../tmp/x", "group": "", "seconds": 0.0, "config": {}}
-    path.write_bytes(files.seal({"name": "evil", "runs": [run]}))
+    path.write_text(seal("plan", {"name": "evil", "runs": [run]}))
     assert len(store.scan()) == 6
     assert not path.exists()
 
