@@ -188,9 +188,7 @@ class Gradient:
                 "does not have: use 'squared_error'"
             )
         if (steps := self.duration(data.n_train).steps) > MAX_STEPS:
-            raise ValueError(
-                f"the duration is {steps:,} steps, above {MAX_STEPS:,}: give a shorter"
-            )
+            raise ValueError(f"{steps:,} steps are above {MAX_STEPS:,}: give a shorter run")
         if data.n_eval == 0:
             raise ValueError("gradient training needs held-out examples: give data.n_eval >= 1")
 
