@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,9 +12,24 @@ from analysis.fit_verdict import Verdict
 from analysis.laws import LAWS
 from analysis.laws.law import Floats, Law
 from analysis.observations import as_inputs
-from analysis.uncertainty import Bootstrap, percentile_interval
+from analysis.problem import Scale
+from analysis.uncertainty import Bootstrap, percentile_interval, percentiles
 
 _ARRAYS = ("covariance", "replicates", "residuals")
+
+
+class Derived(NamedTuple):
+    """A number that follows from the parameters.
+
+    Attributes:
+        value: At the estimates.
+        standard_error: Standard deviation over the replicates.
+        interval: (low, high): percentiles of the replicates.
+    """
+
+    value: float
+    standard_error: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +49,18 @@ class FitResult:
             and y, shape `(n_replicates, n_params)`; `law.to_params` makes them parameters.
         verdict: Whether the fit is to be trusted.
         reason: The verdict in a sentence or more.
-        objective: Sum over rows of half the squared log residual, or of Huber's loss.
-        delta: Huber's threshold in units of log y; None for squared error.
+        objective: Weighted sum over rows of half the squared residual, or of Huber's loss.
+        scale: Whether residuals are of log y or of y.
+        delta: Huber's threshold in units of the residuals; None for squared error.
         n_points: Rows fitted.
         n_starts: Starts tried.
         n_starts_agreeing: Starts that ended at the best objective, to a part in a million.
         gradient_norm: Largest projection of the residuals on a direction in which a parameter may
-            move, in units of log y; 0 at a perfect minimum.
+            move, in units of log y, or of y over its geometric mean; 0 at a perfect minimum.
         bounds_hit: Names of the parameters that lie on a bound.
         condition_number: Of the Jacobian in centred units, columns of length 1. 1 is best.
-        residuals: `log y - log f(x)` for each row in the order given, shape `(n_points,)`.
+        residuals: `log y - log f(x)` or, on the linear scale, `y - f(x)` for each row in the order
+            given, shape `(n_points,)`.
     """
 
     law: Law
@@ -57,6 +74,7 @@ class FitResult:
     verdict: Verdict
     reason: str
     objective: float
+    scale: Scale
     delta: float | None
     n_points: int
     n_starts: int
@@ -101,12 +119,38 @@ class FitResult:
         low, high = percentile_interval(curves, level)
         return np.exp(low), np.exp(high)
 
+    def derived(self) -> dict[str, Derived]:
+        """What the law derives from its parameters, e.g. exponents of compute-optimal growth.
+
+        Returns:
+            By name; empty where the law derives nothing. Where more replicates than lie beyond an
+            end do not define a number (an exponent of 0), its error and interval are NaN.
+        """
+        estimates = self.law.derived(np.array([self.params[name] for name in self.law.params]))
+        with np.errstate(over="ignore", under="ignore"):
+            replicates = self.law.derived(self.law.to_params(self.replicates))
+        found = {}
+        for name, value in estimates.items():
+            defined = replicates[name][np.isfinite(replicates[name])]
+            error = low = high = np.nan
+            if 1 - len(defined) / len(self.replicates) <= (1 - self.level) / 2:
+                error = float(np.std(defined, ddof=1))
+                low, high = (float(ends[0]) for ends in percentiles(defined[:, None], self.level))
+            found[name] = Derived(float(value), error, (low, high))
+        return found
+
     def summary(self) -> str:
         """The fit as a plain-text table."""
         how = self.bootstrap
         width = max(len("parameter"), *map(len, self.params))
         units = "" if how.n_units is None else f", {how.n_units} units"
+        freedom = (
+            ""
+            if how.degrees_of_freedom is None
+            else f"{how.degrees_of_freedom:.4g} degrees of freedom, "
+        )
         loss = "squared error" if self.delta is None else f"Huber {self.delta:g}"
+        kind = "log residuals" if self.scale == "log" else "residuals"
         rms = float(np.sqrt(np.mean(self.residuals**2)))
         lines = [
             f"{self.law.name}: {self.law.formula}",
@@ -119,13 +163,17 @@ class FitResult:
                 f"[{self.intervals[name][0]:.6g}, {self.intervals[name][1]:.6g}]"
                 for name, value in self.params.items()
             ),
+            *(
+                f"{name:<{width}} {value:>13.6g} {error:>13.3g}   [{low:.6g}, {high:.6g}]"
+                for name, (value, error, (low, high)) in self.derived().items()
+            ),
             "",
-            f"{self.n_points} points, log residuals {rms:.3g} rms, objective {self.objective:.6g} "
+            f"{self.n_points} points, {kind} {rms:.3g} rms, objective {self.objective:.6g} "
             f"({loss})",
             f"{self.n_starts_agreeing} of {self.n_starts} starts agree, gradient "
             f"{self.gradient_norm:.1e}, condition number {self.condition_number:.3g}",
             f"percentile bootstrap '{how.resampling}': {how.n_replicates} replicates{units}, "
-            f"{how.degrees_of_freedom:.4g} degrees of freedom, seed {how.seed}",
+            f"{freedom}seed {how.seed}",
         ]
         return "\n".join(lines)
 

@@ -14,9 +14,10 @@ class Observations(NamedTuple):
 
     Attributes:
         log_x: Centred log inputs, shape `(n_rows, n_inputs)`.
-        log_y: Centred log y, shape `(n_rows,)`.
+        log_y: Centred log y, shape `(n_rows,)`; y over its geometric mean in `on_linear_scale`.
         log_x_scale: What was subtracted from log x, shape `(n_inputs,)`.
         log_y_scale: What was subtracted from log y.
+        weights: Weight of the loss at each row, positive, shape `(n_rows,)`.
         units: Number of the unit of each row, shape `(n_rows,)`, or None.
         order: Position in the caller's arrays of each row, shape `(n_rows,)`.
         group: Number of the distinct input of each row, shape `(n_rows,)`, not decreasing.
@@ -26,6 +27,7 @@ class Observations(NamedTuple):
     log_y: Floats
     log_x_scale: Floats
     log_y_scale: float
+    weights: Floats
     units: NDArray[np.intp] | None
     order: NDArray[np.intp]
     group: NDArray[np.intp]
@@ -37,24 +39,34 @@ class Observations(NamedTuple):
 
     def group_means(self, rows: Floats) -> Floats:
         """Means over the rows of each distinct input: `(..., n_rows) -> (..., n_distinct)`."""
+        return self._group_sums(rows) / self.group_sizes
+
+    def _group_sums(self, rows: Floats) -> Floats:
         sizes = self.group_sizes
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        return np.add.reduceat(rows, first, axis=-1) / sizes
+        return np.add.reduceat(rows, first, axis=-1)
+
+    def on_linear_scale(self) -> "Observations":
+        """The same rows with y over its geometric mean in place of its centred logarithm."""
+        return self._replace(log_y=np.exp(self.log_y))
 
     def points(self, delta: float | None) -> Points:
-        """Where to fit: the distinct inputs, each weighted by its rows; all rows under Huber.
+        """Where to fit: the distinct inputs with the weight of their rows; all rows under Huber.
 
         Squared residuals of rows that share an input sum to a constant plus their number times
-        the squared residual of their mean, so that the fit may see the means alone.
+        the squared residual of their mean, so that the fit may see the means alone; with
+        weights likewise.
         """
         if delta is not None:
-            return Points(self.log_x, np.ones(len(self.log_y)))
-        sizes = self.group_sizes
-        return Points(self.log_x[np.cumsum(sizes) - 1], sizes.astype(np.float64))
+            return Points(self.log_x, self.weights)
+        last = np.cumsum(self.group_sizes) - 1
+        return Points(self.log_x[last], self._group_sums(self.weights))
 
     def targets(self, rows: Floats, delta: float | None) -> Floats:
         """Values to fit at `points(delta)`: `(..., n_rows) -> (..., n_points)`."""
-        return rows if delta is not None else self.group_means(rows)
+        if delta is not None:
+            return rows
+        return self._group_sums(rows * self.weights) / self._group_sums(self.weights)
 
 
 def as_inputs(law: Law, x: ArrayLike) -> Floats:
@@ -92,7 +104,13 @@ def require_positive(name: str, values: Floats) -> None:
         )
 
 
-def observe(law: Law, x: ArrayLike, y: ArrayLike, units: ArrayLike | None) -> Observations:
+def observe(
+    law: Law,
+    x: ArrayLike,
+    y: ArrayLike,
+    units: ArrayLike | None,
+    weights: ArrayLike | None = None,
+) -> Observations:
     """Check rows and bring them into the form that a fit works on.
 
     Args:
@@ -100,6 +118,7 @@ def observe(law: Law, x: ArrayLike, y: ArrayLike, units: ArrayLike | None) -> Ob
         x: Inputs, shape `(n_rows, n_inputs)`; for a law of one input also `(n_rows,)`.
         y: Values, shape `(n_rows,)`.
         units: Labels that rows of the same unit share, shape `(n_rows,)`, or None.
+        weights: Of the loss at each row, shape `(n_rows,)`, positive; 1 unless given.
 
     Returns:
         The observations.
@@ -114,6 +133,18 @@ def observe(law: Law, x: ArrayLike, y: ArrayLike, units: ArrayLike | None) -> Ob
             f"y has shape {values.shape}, but x has {len(inputs)} rows: give one y for each row."
         )
     require_positive("y", values)
+    shares = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
+    if shares.shape != values.shape:
+        raise ValueError(
+            f"weights has shape {shares.shape}, but x has {len(inputs)} rows: give one weight for "
+            "each row."
+        )
+    wrong = np.flatnonzero(~(np.isfinite(shares) & (shares > 0)))
+    if wrong.size:
+        raise ValueError(
+            f"weights[{wrong[0]}] = {shares[wrong[0]]}, but a weight is finite and > 0: drop "
+            f"{_rows(wrong)} if it is not to count."
+        )
     labels = None if units is None else np.asarray(units)
     if labels is not None and labels.shape != values.shape:
         raise ValueError(
@@ -122,17 +153,19 @@ def observe(law: Law, x: ArrayLike, y: ArrayLike, units: ArrayLike | None) -> Ob
         )
     numbers = None if labels is None else np.unique(labels, return_inverse=True)[1]
 
-    keys = (values,) if numbers is None else (numbers, values)
+    keys = (shares, values) if numbers is None else (shares, numbers, values)
     order = np.lexsort((*keys, *inputs.T[::-1]))
     inputs, values = inputs[order], values[order]
     log_x, log_y = np.log(inputs), np.log(values)
-    log_x_scale = log_x.mean(axis=0) if len(log_x) else np.zeros(len(law.inputs))
+    scaled = np.array([name not in law.unscaled for name in law.inputs])
+    log_x_scale = log_x.mean(axis=0) * scaled if len(log_x) else np.zeros(len(law.inputs))
     log_y_scale = float(log_y.mean()) if len(log_y) else 0.0
     return Observations(
         log_x=log_x - log_x_scale,
         log_y=log_y - log_y_scale,
         log_x_scale=log_x_scale,
         log_y_scale=log_y_scale,
+        weights=shares[order],
         units=None if numbers is None else numbers[order],
         order=order,
         group=np.cumsum(np.any(np.diff(inputs, axis=0, prepend=inputs[:1]) != 0, axis=1)),

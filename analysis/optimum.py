@@ -5,13 +5,22 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import least_squares
 
-from analysis.batched_least_squares import Points, influence_weights, loss, solve
+from analysis.batched_least_squares import (
+    Points,
+    Project,
+    Solutions,
+    influence_weights,
+    loss,
+    solve,
+)
 from analysis.errors import FitError
 from analysis.laws.law import Floats, Law
 
 _AGREEMENT = 1e-6  # of the objective
 _PRECISION = 1e-15  # SciPy's tolerances, a little above the epsilon of float64
 _EXACT_RESIDUAL = 1e-10  # log residuals below it are those of a noise-free curve
+_NEAR = 100.0  # times the least squared error: ten times its root
+_SAME_PLACE = 1e-5  # coordinates that round to one multiple of it are the same
 
 
 class Optimum(NamedTuple):
@@ -37,8 +46,16 @@ class Optimum(NamedTuple):
     n_starts_agreeing: int
 
 
-def find_optimum(law: Law, points: Points, log_y: Floats, delta: float | None = None) -> Optimum:
-    """Minimise the sum of losses from every start of the law.
+def find_optimum(
+    law: Law,
+    points: Points,
+    log_y: Floats,
+    delta: float | None = None,
+    *,
+    starts: Floats | None = None,
+    project: Project | None = None,
+) -> Optimum:
+    """Minimise the sum of losses from every start.
 
     All starts run at once (`batched_least_squares`); SciPy's dogbox, which shares no code with
     them, then takes the best one as far as the objective can tell: to about a millionth of a
@@ -49,6 +66,9 @@ def find_optimum(law: Law, points: Points, log_y: Floats, delta: float | None = 
         points: Centred inputs and weights.
         log_y: Centred log y, shape `(n_points,)`.
         delta: Huber's threshold in units of log y; None for squared error.
+        starts: Coordinates to start from, shape `(n_starts, n_params)`; those of the law unless
+            given.
+        project: For variable projection, under squared error (`batched_least_squares.solve`).
 
     Returns:
         The optimum.
@@ -56,14 +76,10 @@ def find_optimum(law: Law, points: Points, log_y: Floats, delta: float | None = 
     Raises:
         FitError: No start reached a stationary point.
     """
-    starts = law.starts(points.log_x, log_y)
-    targets = np.broadcast_to(log_y, (len(starts), len(log_y)))
+    starts = law.starts(points.log_x, log_y) if starts is None else starts
+    found = _solve_all(law, points, log_y, starts, None, project)
     if delta is not None:
-        # Far from the data Huber's loss has little slope to follow: also start where squared
-        # error, from the same starts, comes to rest.
-        starts = np.concatenate([starts, solve(law, points, targets, starts).theta])
-        targets = np.broadcast_to(log_y, (len(starts), len(log_y)))
-    found = solve(law, points, targets, starts, delta=delta)
+        found = _under_huber(law, points, log_y, starts, found, delta)
     best = int(np.argmin(found.objective))
     theta = _polish(law, points, log_y, found.theta[best], delta)
 
@@ -97,8 +113,62 @@ def find_optimum(law: Law, points: Points, log_y: Floats, delta: float | None = 
     )
 
 
+def _under_huber(
+    law: Law, points: Points, log_y: Floats, starts: Floats, squared: Solutions, delta: float
+) -> Solutions:
+    """Minima of Huber's loss: from where squared error came to rest, and from starts near the data.
+
+    Far from the data Huber's loss has little slope to follow, and every start goes by way of
+    squared error. Near them it may have minima of its own, and the better of two ends is kept.
+    """
+    found = _solve_all(law, points, log_y, squared.theta, delta)
+    with np.errstate(over="ignore", invalid="ignore"):
+        residuals = log_y - law.log_predict(starts, points.log_x)
+        at_start = loss(residuals, None) @ points.weights
+    near = np.flatnonzero(at_start <= _NEAR * squared.objective.min())
+    direct = _solve_all(law, points, log_y, starts[near], delta)
+    better = direct.objective < found.objective[near]
+    for ours, theirs in zip(found, direct, strict=True):
+        ours[near[better]] = theirs[better]
+    return found
+
+
+def _solve_all(
+    law: Law,
+    points: Points,
+    log_y: Floats,
+    starts: Floats,
+    delta: float | None,
+    project: Project | None = None,
+) -> Solutions:
+    """`solve` from every start, once for starts that coincide."""
+    _, first, place = np.unique(
+        np.round(starts / _SAME_PLACE), axis=0, return_index=True, return_inverse=True
+    )
+    targets = np.broadcast_to(log_y, (len(first), len(log_y)))
+    found = solve(law, points, targets, starts[first], delta=delta, project=project)
+    every = place.reshape(-1)
+    return Solutions(found.theta[every], found.objective[every], found.converged[every])
+
+
 def _polish(law: Law, points: Points, log_y: Floats, theta: Floats, delta: float | None) -> Floats:
-    root = np.sqrt(points.weights)
+    weights = points.weights
+    root = np.sqrt(weights)
+
+    def huber(squares: Floats) -> Floats:
+        # Twice the weighted loss as a function of the weighted squared residual, and derivatives.
+        assert delta is not None
+        residuals = np.sqrt(squares / weights)
+        inner = residuals <= delta
+        size = np.where(inner, 1.0, residuals)
+        return np.stack(
+            [
+                2 * weights * loss(residuals, delta),
+                influence_weights(residuals, delta),
+                np.where(inner, 0.0, -0.5 * delta / (weights * size**3)),
+            ]
+        )
+
     result = least_squares(
         lambda theta: root * (law.log_predict(theta, points.log_x) - log_y),
         theta,
@@ -106,8 +176,7 @@ def _polish(law: Law, points: Points, log_y: Floats, theta: Floats, delta: float
         bounds=(law.lower, law.upper),
         method="dogbox",
         x_scale="jac",
-        loss="linear" if delta is None else "huber",
-        f_scale=1.0 if delta is None else delta,
+        loss="linear" if delta is None else huber,  # pyright: ignore[reportArgumentType]
         ftol=_PRECISION,
         xtol=_PRECISION,
         gtol=_PRECISION,

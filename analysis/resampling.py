@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.batched_least_squares import influence_weights
 from analysis.errors import FitError
 from analysis.laws.law import Floats
 from analysis.observations import Observations
 
-Resampling: TypeAlias = Literal["residuals", "within_x", "units"]
+Resampling: TypeAlias = Literal["residuals", "within_x", "units", "rows"]
 """Where a bootstrap replicate has its noise from; the functions of this module say what each is."""
 
 MIN_UNITS = 5
@@ -38,7 +39,7 @@ def noise_of(
     """The noise that `resampling` names.
 
     Args:
-        resampling: The kind.
+        resampling: The kind; "rows" has no noise but `row_counts`.
         rows: The observations.
         residuals: Log residuals of the rows, shape `(n_rows,)`; more rows than parameters.
         jacobian: d log y / d theta of the rows, shape `(n_rows, n_params)`.
@@ -51,10 +52,49 @@ def noise_of(
         FitError: Too few repeats or units.
     """
     if resampling == "residuals":
-        return _any_residual(residuals, jacobian, delta)
+        # Weights are taken for the inverse variances that they are of most use as.
+        root = np.sqrt(rows.weights)
+        pooled = _any_residual(residuals * root, jacobian * root[:, None], delta)
+        return pooled._replace(draw=lambda rng, n_draws: pooled.draw(rng, n_draws) / root)
     if resampling == "within_x":
         return _repeats(rows, residuals, jacobian)
     return _flipped_units(rows, residuals, jacobian.shape[1])
+
+
+def row_counts(rows: Observations, rng: np.random.Generator, n_draws: int) -> Floats:
+    """How often each row is drawn when as many rows, or whole units, are drawn with replacement.
+
+    The bootstrap of cases (Efron 1979), or of clusters where rows belong to units. It asks nothing
+    of the noise but that rows, or units, be independent; from few of them it is too short, for
+    nothing is corrected here.
+
+    Args:
+        rows: The observations.
+        rng: Generator.
+        n_draws: Resamples.
+
+    Returns:
+        Counts, shape `(n_draws, n_rows)`.
+
+    Raises:
+        FitError: Too few units.
+    """
+    if rows.units is None:
+        n_rows = len(rows.log_y)
+        return rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), n_draws).astype(np.float64)
+    n_units = _require_units(rows.units)
+    drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), n_draws)
+    return drawn[:, rows.units].astype(np.float64)
+
+
+def _require_units(units: NDArray[np.intp]) -> int:
+    n_units = int(units.max()) + 1
+    if n_units < MIN_UNITS:
+        raise FitError(
+            f"{n_units} distinct units are too few to say how units differ: give at least "
+            f"{MIN_UNITS}, or leave `units` out if rows are independent."
+        )
+    return n_units
 
 
 def _any_residual(residuals: Floats, jacobian: Floats, delta: float | None) -> Noise:
@@ -110,12 +150,7 @@ def _flipped_units(rows: Observations, residuals: Floats, n_params: int) -> Nois
     """
     assert rows.units is not None
     units, n_rows = rows.units, len(residuals)
-    n_units = int(units.max()) + 1
-    if n_units < MIN_UNITS:
-        raise FitError(
-            f"{n_units} distinct units are too few to say how units differ: give at least "
-            f"{MIN_UNITS}, or leave `units` out if rows are independent."
-        )
+    n_units = _require_units(units)
     correction = n_units / (n_units - 1) * (n_rows - 1) / (n_rows - n_params)
     corrected = residuals * np.sqrt(correction)
     return Noise(

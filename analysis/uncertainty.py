@@ -10,6 +10,8 @@ hold, and the same replicates serve every level, every parameter and the band of
 with `noise_b` resampled from corrected residuals (`analysis.resampling`) and `s_b` drawn anew for
 each replicate. For a law linear in theta and normal noise the replicates follow the textbook's t.
 Intervals hold where the law does: a wrong law gives narrow ones around the wrong curve.
+
+Where rows themselves are redrawn ("rows"), the replicates are plain refits to the drawn rows.
 """
 
 import math
@@ -18,13 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.batched_least_squares import solve
+from analysis.batched_least_squares import Points, Project, solve
 from analysis.laws.law import Floats, Law
 from analysis.observations import Observations
-from analysis.resampling import Resampling, noise_of
+from analysis.resampling import Resampling, noise_of, row_counts
 
 _MIN_REPLICATES_BEYOND = 5
-_BLOCK = 200_000  # row values in memory at once: bounded, and small enough for the cache
+_BLOCK = 2_000_000  # row values in memory at once
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Bootstrap:
         n_replicates: Replicates fitted.
         n_unconverged: Replicates whose fit stopped before its minimum; they are kept.
         n_units: Units that the rows belong to; None where none were given.
-        degrees_of_freedom: Those of the Student t that the replicates follow.
+        degrees_of_freedom: Those of the Student t that the replicates follow; None for "rows".
         seed: Seed of the draws.
     """
 
@@ -44,7 +46,7 @@ class Bootstrap:
     n_replicates: int
     n_unconverged: int
     n_units: int | None
-    degrees_of_freedom: float
+    degrees_of_freedom: float | None
     seed: int
 
 
@@ -83,6 +85,11 @@ def percentile_interval(replicates: Floats, level: float) -> tuple[Floats, Float
         ValueError: A level that the replicates cannot resolve.
     """
     require_resolvable(level, len(replicates))
+    return percentiles(replicates, level)
+
+
+def percentiles(replicates: Floats, level: float) -> tuple[Floats, Floats]:
+    """`percentile_interval` of replicates that are known to resolve the level."""
     tail = (1 - level) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail], axis=0, method="weibull")
     return low, high
@@ -119,6 +126,7 @@ def draw_replicates(
     n_replicates: int,
     seed: int,
     delta: float | None = None,
+    project: Project | None = None,
 ) -> Replicates:
     """Refit the law to redrawn rows, all replicates at once, each from the estimate.
 
@@ -130,6 +138,7 @@ def draw_replicates(
         n_replicates: Replicates to fit.
         seed: Seed of the draws: the same seed and rows give the same replicates.
         delta: Huber's threshold in units of log y; None for squared error.
+        project: For variable projection, under squared error.
 
     Returns:
         The replicates.
@@ -137,19 +146,29 @@ def draw_replicates(
     Raises:
         FitError: Too few repeats or units.
     """
-    fitted = law.log_predict(theta, rows.log_x)
-    jacobian = law.jacobian(theta, rows.log_x)
-    noise = noise_of(resampling, rows, rows.log_y - fitted, jacobian, delta)
-    df = noise.degrees_of_freedom
-
     rng = np.random.default_rng(seed)
-    scales = np.sqrt(df / rng.chisquare(df, size=n_replicates))
-    points = rows.points(delta)
+    if resampling == "rows":
+        df, scales = None, np.ones(n_replicates)
+
+        def redraw(scale: Floats) -> tuple[Points, Floats]:
+            weights = rows.weights * row_counts(rows, rng, len(scale))
+            return Points(rows.log_x, weights), np.broadcast_to(rows.log_y, weights.shape)
+    else:
+        fitted = law.log_predict(theta, rows.log_x)
+        jacobian = law.jacobian(theta, rows.log_x)
+        noise = noise_of(resampling, rows, rows.log_y - fitted, jacobian, delta)
+        df, points = float(noise.degrees_of_freedom), rows.points(delta)
+        scales = np.sqrt(df / rng.chisquare(df, size=n_replicates))
+
+        def redraw(scale: Floats) -> tuple[Points, Floats]:
+            redrawn = fitted + scale[:, None] * noise.draw(rng, len(scale))
+            return points, rows.targets(redrawn, delta)
+
     replicates, n_unconverged = [], 0
-    for scale in np.array_split(scales, math.ceil(n_replicates * len(fitted) / _BLOCK)):
-        redrawn = fitted + scale[:, None] * noise.draw(rng, len(scale))
+    for scale in np.array_split(scales, math.ceil(n_replicates * len(rows.log_y) / _BLOCK)):
+        where, targets = redraw(scale)
         starts = np.broadcast_to(theta, (len(scale), len(theta)))
-        found = solve(law, points, rows.targets(redrawn, delta), starts, delta=delta)
+        found = solve(law, where, targets, starts, delta=delta, project=project)
         replicates.append(found.theta)
         n_unconverged += int(np.sum(~found.converged))
     how = Bootstrap(
@@ -157,7 +176,7 @@ def draw_replicates(
         n_replicates=n_replicates,
         n_unconverged=n_unconverged,
         n_units=None if rows.units is None else int(rows.units.max()) + 1,
-        degrees_of_freedom=float(df),
+        degrees_of_freedom=df,
         seed=seed,
     )
     return Replicates(np.concatenate(replicates), scales, how)

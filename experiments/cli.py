@@ -100,6 +100,29 @@ def table(
     return screen.write_table(results, to)
 
 
+@app.command
+def fit(
+    table: Annotated[
+        Positional[str],
+        arg(metavar="TABLE", help="CSV, TSV, JSON (lines), Parquet or a results folder."),
+    ],
+    law: Annotated[str, arg(help="Name of a law, or your own as module:NAME.")],
+    columns: Annotated[
+        str | None,
+        arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss."),
+    ] = None,
+    huber: Annotated[
+        float | None,
+        arg(metavar="DELTA", help="Huber's threshold on log loss; by default squared error."),
+    ] = None,
+    json: Annotated[str | None, arg(metavar="FILE", help="Write fit, checks and source.")] = None,
+) -> int:
+    """Fit a scaling law to a table; tell how far to trust it and how other choices change it."""
+    from experiments import fitting
+
+    return fitting.run(table, law, columns, huber, json)
+
+
 def main(args: list[str] | None = None) -> int:
     """Runs the `scaling` command; returns its exit status."""
     args = list(sys.argv[1:] if args is None else args)
@@ -121,9 +144,10 @@ def main(args: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        from analysis.errors import FitError
         from sweeps.files import StoreError
 
-        if debug or not isinstance(error, ValueError | StoreError | OSError):
+        if debug or not isinstance(error, ValueError | StoreError | FitError | OSError):
             raise
         print(f"scaling: {error}", file=sys.stderr)
         return 2

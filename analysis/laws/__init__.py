@@ -1,10 +1,54 @@
 """Scaling laws, one in a file, all behind the `Law` interface."""
 
+from analysis.laws.broken_power_law import BNSL_1, BNSL_2, broken_power_law
+from analysis.laws.chinchilla import CHINCHILLA
+from analysis.laws.chinchilla_tied import CHINCHILLA_TIED
+from analysis.laws.data_constrained import DATA_CONSTRAINED
+from analysis.laws.delayed_power_law import DELAYED_POWER_LAW
+from analysis.laws.interaction import INTERACTION
+from analysis.laws.kaplan import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
 from analysis.laws.law import Law
+from analysis.laws.m4 import M4
 from analysis.laws.power_law import POWER_LAW
 from analysis.laws.saturating_power_law import SATURATING_POWER_LAW
 
-LAWS = {law.name: law for law in (POWER_LAW, SATURATING_POWER_LAW)}
+LAWS = {
+    law.name: law
+    for law in (
+        POWER_LAW,
+        SATURATING_POWER_LAW,
+        DELAYED_POWER_LAW,
+        M4,
+        BNSL_1,
+        BNSL_2,
+        KAPLAN_N,
+        KAPLAN_D,
+        KAPLAN_C,
+        KAPLAN,
+        CHINCHILLA,
+        CHINCHILLA_TIED,
+        INTERACTION,
+        DATA_CONSTRAINED,
+    )
+}
 """Every law by its name, to read back what a file names."""
 
-__all__ = ["LAWS", "POWER_LAW", "SATURATING_POWER_LAW", "Law"]
+__all__ = [
+    "BNSL_1",
+    "BNSL_2",
+    "CHINCHILLA",
+    "CHINCHILLA_TIED",
+    "DATA_CONSTRAINED",
+    "DELAYED_POWER_LAW",
+    "INTERACTION",
+    "KAPLAN",
+    "KAPLAN_C",
+    "KAPLAN_D",
+    "KAPLAN_N",
+    "LAWS",
+    "M4",
+    "POWER_LAW",
+    "SATURATING_POWER_LAW",
+    "Law",
+    "broken_power_law",
+]

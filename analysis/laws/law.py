@@ -13,6 +13,11 @@ ArrayLike: TypeAlias = Any
 """An array of NumPy, JAX or any other library that follows the Python array API standard."""
 
 
+def nothing_derived(params: Floats) -> dict[str, Floats]:
+    """What is derived from the parameters of a law of which nothing is."""
+    return {}
+
+
 class Law(NamedTuple):
     """A positive function of positive inputs, as a fit needs to see it.
 
@@ -39,6 +44,12 @@ class Law(NamedTuple):
         rescale: `(theta, log_x_scale, log_y_scale) -> theta`: the coordinates of the same curve
             once every input is multiplied by `exp(log_x_scale)`, shape `(n_inputs,)`, and y by
             `exp(log_y_scale)`. Affine in `theta`.
+        linear: Names of the parameters in which y (not log y) is linear, all others fixed. With
+            one of them set to 1 and the rest to 0, y is the curve that it multiplies.
+        unscaled: Names of the inputs that have no units, and whose absolute value counts; a fit
+            does not centre their logarithms, and `rescale` may take their scale to be 0.
+        derived: `params -> name -> values`: numbers that follow from the parameters, such as the
+            exponents of compute-optimal growth; from shape `(..., n_params)` to `(...)`.
     """
 
     name: str
@@ -52,6 +63,9 @@ class Law(NamedTuple):
     jacobian: Callable[[ArrayLike, ArrayLike], ArrayLike]
     starts: Callable[[Floats, Floats], Floats]
     rescale: Callable[[Floats, Floats, float], Floats]
+    linear: tuple[str, ...] = ()
+    unscaled: tuple[str, ...] = ()
+    derived: Callable[[Floats], dict[str, Floats]] = nothing_derived
 
     def to_params(self, theta: Floats) -> Floats:
         """Parameters, shape `(..., n_params)`, of the coordinates `theta` of the same shape."""
@@ -65,3 +79,8 @@ class Law(NamedTuple):
     def is_log(self) -> NDArray[np.bool_]:
         """Which coordinates are logarithms, shape `(n_params,)`."""
         return np.array([name in self.logs for name in self.params])
+
+    @property
+    def is_linear(self) -> NDArray[np.bool_]:
+        """Which coordinates belong to parameters in which y is linear, shape `(n_params,)`."""
+        return np.array([name in self.linear for name in self.params])

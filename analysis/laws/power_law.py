@@ -47,6 +47,7 @@ POWER_LAW = Law(
     jacobian=_jacobian,
     starts=_starts,
     rescale=_rescale,
+    linear=("A",),
 )
 """y = A x^-alpha, with A > 0 and alpha of either sign.
 

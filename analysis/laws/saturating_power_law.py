@@ -65,6 +65,7 @@ SATURATING_POWER_LAW = Law(
     jacobian=_jacobian,
     starts=_starts,
     rescale=_rescale,
+    linear=("E", "A"),
 )
 """y = E + A x^-alpha, with E >= 0, A > 0 and 0 <= alpha <= 10.
 

@@ -13,6 +13,37 @@ every_law = pytest.mark.parametrize("law", LAWS.values(), ids=lambda law: law.na
 PARAMS = {
     "power_law": [[2.5, 0.3], [1e-3, -0.7], [40.0, 0.0]],
     "saturating_power_law": [[1.7, 300.0, 0.35], [0.0, 2.0, 1.2], [1e-3, 50.0, 0.05]],
+    "chinchilla": [
+        [1.8, 4.0, 2.0, 0.35, 0.37],
+        [0.0, 3.0, 1.0, 0.3, 0.9],
+        [1.0, 1.0, 5.0, 1.2, 0.05],
+    ],
+    "chinchilla_tied": [[1.8, 4.0, 2.0, 0.35], [0.0, 3.0, 1.0, 0.9], [1.0, 1.0, 5.0, 0.05]],
+    "interaction": [
+        [1.8, 4.0, 2.0, 0.35, 0.37, 1.0],
+        [0.0, 3.0, 1.0, 0.3, 0.9, 0.3],
+        [1.0, 1.0, 5.0, 1.2, 0.05, 2.5],
+    ],
+    "data_constrained": [
+        [1.8, 4.0, 2.0, 0.35, 0.37, 15.0, 5.0],
+        [0.0, 3.0, 1.0, 0.3, 0.9, 2.0, 0.5],
+        [1.0, 1.0, 5.0, 1.2, 0.05, 40.0, 20.0],
+    ],
+    "kaplan": [[4.0, 3.0, 0.176, 0.303], [1.0, 2.0, 0.5, 0.3], [1.0, 5.0, 0.0, 1.2]],
+    "kaplan_n": [[11.0, 0.076], [1e-3, -0.7]],
+    "kaplan_d": [[20.0, 0.095], [40.0, 0.3]],
+    "kaplan_c": [[2.6, 0.05], [1.0, 0.2]],
+    "m3": [[2.0, 0.5, 0.1], [1.0, 0.0, 2.0], [5.0, 1.5, 1e-3]],
+    "m4": [
+        [0.3, 3.0, 1.0, 0.6, 0.5],
+        [0.0, 1.0, 2.0, 1.0, 3.0],
+        [1.0, 50.0, 1.0, 0.3, 1.0],
+    ],
+    "bnsl_1": [[0.5, 2.0, 0.3, 0.4, 3.0, 0.3], [0.0, 1.0, 0.8, -1.2, 1.5, 0.1]],
+    "bnsl_2": [
+        [0.5, 2.0, 0.3, 0.4, -0.2, 3.0, 9.0, 0.3, 0.5],
+        [0.0, 1.0, 0.2, -0.9, 1.3, 1.5, 4.0, 0.1, 0.2],
+    ],
 }
 
 
@@ -57,7 +88,7 @@ def test_the_same_functions_run_batched_under_jax(law: Law):
 @given(log_x_scale=st.floats(-40, 40), log_y_scale=st.floats(-20, 20))
 def test_rescale_moves_the_curve_to_other_units(law: Law, log_x_scale: float, log_y_scale: float):
     log_x, theta = inputs(law), coordinates(law)
-    shift = np.full(len(law.inputs), log_x_scale)
+    shift = np.array([0.0 if name in law.unscaled else log_x_scale for name in law.inputs])
     rescaled = law.rescale(theta, shift, log_y_scale)
     np.testing.assert_allclose(
         law.log_predict(rescaled, log_x + shift),

@@ -1,0 +1,218 @@
+"""iso-FLOP figures: valleys with their minima, and how the optimum grows with compute."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.figure import Figure
+
+from analysis.isoflop_result import IsoflopResult
+from analysis.plots.scales import log_scale
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    SERIES,
+    Series,
+    legend_above,
+    letter_panels,
+    new_figure,
+    paper_style,
+)
+from analysis.replicates import Estimate
+from analysis.trend import Trend
+from analysis.valley import Valley
+
+# Viridis without its palest fifth: lightness grows with compute, in greyscale too.
+_COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))
+
+
+def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> Axes:
+    """Draw every budget's points and curve, with the minimum and the interval of its size.
+
+    Points that a curve was not made from are open; refused budgets are grey, with crosses.
+
+    Args:
+        ax: Axes to draw on, x in parameters (logarithmic), y in nats.
+        result: The analysis.
+        colorbar: Whether to put a bar with the FLOPs of the colours beside the axes.
+
+    Returns:
+        The axes.
+    """
+    flops = [valley.flops for valley in result.valleys]
+    norm = LogNorm(min(flops) / 1.01, max(flops) * 1.01)
+    for valley in result.valleys:
+        if valley.refusal is None:
+            _draw_valley(ax, valley, _COMPUTE_COLORS(norm(valley.flops)))
+        else:
+            ax.plot(valley.n_params, valley.loss, color=GREY, marker="x", linestyle="none")
+            ax.plot(valley.curve_n_params, valley.curve_loss, color=GREY, linewidth=0.7, dashes=[3])
+    kept = [valley for valley in result.valleys if valley.optimal_params is not None]
+    ax.plot(
+        [v.optimal_params.value for v in kept if v.optimal_params],
+        [v.lowest_loss.value for v in kept if v.lowest_loss],
+        label="minimum",
+        **_MINIMUM,
+    )
+    if len(kept) < len(result.valleys):
+        ax.plot([], [], color=GREY, marker="x", linestyle="none", label="refused budget")
+    if colorbar and ax.figure is not None:
+        bar = ax.figure.colorbar(
+            ScalarMappable(norm, _COMPUTE_COLORS), ax=ax, pad=0.02, aspect=30, label="FLOPs"
+        )
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    return ax
+
+
+_MINIMUM = {
+    "color": INK,
+    "marker": "D",
+    "markerfacecolor": "white",
+    "markersize": 3.4,
+    "linestyle": "none",
+    "zorder": 4,
+}
+
+
+def _draw_valley(ax: Axes, valley: Valley, color: tuple[float, ...]) -> None:
+    points = zip(valley.n_params, valley.loss, valley.used, strict=True)
+    for size, loss, used in points:
+        ax.plot(
+            [size],
+            [loss],
+            color=color,
+            marker="o",
+            markersize=2.8,
+            markerfacecolor=color if used else "white",
+            linestyle="none",
+        )
+    ax.plot(valley.curve_n_params, valley.curve_loss, color=color, linewidth=0.9, zorder=1.8)
+    size, loss = valley.optimal_params, valley.lowest_loss
+    assert size is not None and loss is not None
+    # An open end stops at that of the grid.
+    low, high = max(size.low, valley.n_params[0]), min(size.high, valley.n_params[-1])
+    ax.hlines(loss.value, low, high, color=INK, linewidth=1.0, zorder=3.5)
+
+
+def draw_optimal_params(
+    ax: Axes, result: IsoflopResult, *, label: str | None = None, style: Series = SERIES[0]
+) -> Axes:
+    """Draw N* against compute: minima with intervals, the power law and its band.
+
+    Args:
+        ax: Axes to draw on, x in FLOPs, y in parameters, both logarithmic.
+        result: The analysis.
+        label: Legend entry; the power law with its exponent and standard error unless given.
+        style: Colour, marker and line.
+
+    Returns:
+        The axes.
+    """
+    trend = None if result.trends is None else result.trends.params
+    law = "N^*\\propto C^{"
+    return _draw_growth(ax, result, lambda v: v.optimal_params, trend, law, label, style)
+
+
+def draw_tokens_per_param(
+    ax: Axes, result: IsoflopResult, *, label: str | None = None, style: Series = SERIES[1]
+) -> Axes:
+    """Draw D* / N* against compute, as `draw_optimal_params` does N*."""
+    trend = None if result.trends is None else result.trends.tokens_per_param
+    law = "D^*\\!/N^*\\propto C^{"
+    return _draw_growth(ax, result, lambda v: v.tokens_per_param, trend, law, label, style)
+
+
+def _draw_growth(
+    ax: Axes,
+    result: IsoflopResult,
+    quantity: Callable[[Valley], Estimate | None],
+    trend: Trend | None,
+    law: str,
+    label: str | None,
+    style: Series,
+) -> Axes:
+    """Draw estimates and their trend; `law` is the start of its formula, up to the exponent."""
+    found = [(v, e) for v in result.valleys if (e := quantity(v)) is not None]
+    flops = np.array([valley.flops for valley, _ in found])
+    values = np.array([estimate.value for _, estimate in found])
+    if trend is not None:
+        exponent = trend.exponent
+        label = label or f"${law}{exponent.value:.3f}\\pm{trend.exponent_se:.3f}}}$"
+        budgets = [valley.flops for valley in result.valleys]
+        along = np.geomspace(min(budgets), max(budgets), 60)
+        low, high = trend.predict_interval(along)
+        ax.fill_between(along, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
+        ax.plot(along, trend.predict(along), color=style.color, linewidth=1, label=label)
+    ax.plot(flops, values, color=style.color, marker=style.marker, linestyle="none")
+    for (_, estimate), at in zip(found, flops, strict=True):
+        _draw_interval(ax, at, estimate, style)
+    refused = [valley.flops for valley in result.valleys if valley.refusal is not None]
+    _mark_refused(ax, refused)
+    return ax
+
+
+def _draw_interval(ax: Axes, at: float, estimate: Estimate, style: Series) -> None:
+    """The interval; an arrow where it has no end."""
+    low = estimate.low if estimate.low > 0 else estimate.value
+    high = estimate.high if np.isfinite(estimate.high) else estimate.value
+    ax.vlines(at, low, high, color=style.color, linewidth=0.8)
+    for end, arrow in ((estimate.low > 0, "v"), (np.isfinite(estimate.high), "^")):
+        if not end:
+            ax.annotate(
+                "",
+                (at, estimate.value),
+                xytext=(0, 12 if arrow == "^" else -12),
+                textcoords="offset points",
+                arrowprops={"arrowstyle": "<-", "color": style.color, "linewidth": 0.8},
+            )
+
+
+def _mark_refused(ax: Axes, flops: Sequence[float]) -> None:
+    if flops:
+        ax.plot(
+            flops,
+            np.full(len(flops), 0.03),
+            transform=ax.get_xaxis_transform(),
+            color=GREY,
+            marker="x",
+            linestyle="none",
+            clip_on=False,
+            label="refused budget",
+        )
+
+
+def isoflop_figure(result: IsoflopResult) -> Figure:
+    """The valleys, N* against compute and tokens per parameter against compute, side by side.
+
+    Losses far above every valley are cut off; `draw_valleys` on other axes shows them.
+
+    Args:
+        result: The analysis.
+
+    Returns:
+        A figure two columns wide.
+    """
+    with paper_style():
+        figure, axes = new_figure(1, 3, width=DOUBLE_COLUMN, height=2.6)
+        valleys, growth, ratio = axes[0]
+        draw_valleys(valleys, result)
+        valleys.set(xscale="log", xlabel="parameters", ylabel="loss (nats)")
+        lowest = [min(valley.loss) for valley in result.valleys]
+        margin = max(0.5 * (max(lowest) - min(lowest)), 0.1 * max(lowest))
+        top = min(max(lowest) + margin, valleys.get_ylim()[1])
+        valleys.set_ylim(min(lowest) - 0.12 * (top - min(lowest)), top)
+        draw_optimal_params(growth, result)
+        growth.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="optimal parameters")
+        draw_tokens_per_param(ratio, result)
+        ratio.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="tokens per parameter")
+        bottom, top = ratio.get_ylim()
+        ticks = (1, 1.5, 2, 3, 5, 7) if top < 5 * bottom else (1, 2, 5)
+        log_scale(ratio, "y", ticks=ticks if top < 100 * bottom else (1,))
+        for ax in axes.flat:
+            legend_above(ax, n_columns=1)
+        letter_panels(axes)
+    return figure
