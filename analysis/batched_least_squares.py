@@ -125,7 +125,7 @@ def solve(
         problems = _Problems(law, points.log_x, weights[share], log_y[share], delta, project)
         return _solve_share(problems, theta[share], Bounds(*(ends[share] for ends in bounds)))
 
-    n_threads = len(os.sched_getaffinity(0))
+    n_threads = _n_cores()
     if n_problems <= _in_step(log_y) or n_threads == 1:
         return solve_share(slice(None))
     with ThreadPoolExecutor(n_threads) as threads:
@@ -137,6 +137,13 @@ def solve(
         for whole, part in zip(solutions, share, strict=True):
             whole[first::n_threads] = part
     return solutions
+
+
+def _n_cores() -> int:
+    """Cores that this process may use; not every system can say so of less than all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _in_step(log_y: Floats) -> int:

@@ -1,8 +1,7 @@
 """How much less likely rows become as the objective of a fit rises above its minimum."""
 
 import numpy as np
-from scipy.special import erf
-from scipy.stats import f as f_distribution
+from scipy.special import erf, fdtri
 
 from analysis.laws.law import Floats
 
@@ -52,7 +51,7 @@ def deviance_limit(level: float, n_rows: int, n_params: int) -> float:
         The limit.
     """
     df = n_rows - n_params
-    return n_rows * float(np.log1p(f_distribution.ppf(level, 1, df) / df))
+    return n_rows * float(np.log1p(fdtri(1, df, level) / df))
 
 
 def _huber_surprise(mean_loss: Floats) -> Floats:
