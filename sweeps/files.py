@@ -31,11 +31,9 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = f"{error.strerror or error}{_free(path) if full else ''}"
         raise StoreError(
-            f"{error.filename or path}: {why}. Nothing that was finished is lost: put this right, "
-            "and the same command resumes"
+            f"{error.filename or path}: {error.strerror or error}{_free(path)}. Nothing that was "
+            "finished is lost: put this right, and the same command resumes"
         ) from error
 
 
