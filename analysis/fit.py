@@ -80,7 +80,7 @@ def fit(
     """
     require_resolvable(level, n_replicates)
     rows = observe(law, x, y, units, weights)
-    _require_enough(law, rows)
+    require_enough(law, rows)
     resampling = _choose_resampling(rows, resampling)
     problem = pose(law, rows, scale, delta)
 
@@ -163,7 +163,12 @@ def _centred_starts(law: Law, rows: Observations, starts: ArrayLike) -> Floats:
     )
 
 
-def _require_enough(law: Law, rows: Observations) -> None:
+def require_enough(law: Law, rows: Observations) -> None:
+    """Refuses rows that cannot support a law.
+
+    Raises:
+        FitError: no more rows than parameters, or an input that is the same in all of them.
+    """
     n_params, n_rows, n_distinct = len(law.params), len(rows.log_y), len(rows.group_sizes)
     if n_rows <= n_params:
         raise FitError(
