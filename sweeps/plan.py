@@ -11,10 +11,10 @@ from typing import Any
 from scaling.accounting import account
 from scaling.config import RunConfig, canonical_json, run_id
 
-FLOPS_PER_SECOND = 3e9
-SECONDS_A_STEP = 1e-4
-SECONDS_A_RUN = 1e-2
-SECONDS_A_SHAPE = 0.8
+FLOPS_PER_SECOND = 4e10
+SECONDS_A_STEP = 2e-5
+SECONDS_A_RUN = 5e-3
+SECONDS_A_SHAPE = 1.0
 BYTES_A_RUN = 12_000
 """Order-of-magnitude prices of one CPU core and its disk, for estimates only."""
 
