@@ -7,11 +7,10 @@
 | T | tokens served at inference, 2 N FLOPs each | 1 |
 """
 
-import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from analysis import strict_json
 from analysis.replicates import Estimate
 
 
@@ -123,7 +122,7 @@ class Allocation:
 
     def to_json(self) -> str:
         """The allocation as strict JSON; what is not a finite number is null."""
-        return json.dumps(_finite_or_none(asdict(self)), allow_nan=False)
+        return strict_json.dumps(asdict(self))
 
 
 def _row(name: str, estimate: Estimate) -> str:
@@ -131,11 +130,3 @@ def _row(name: str, estimate: Estimate) -> str:
     if math.isnan(estimate.low):
         interval = "unknown"
     return f"{name:<21} {estimate.value:>10.5g}   {interval}"
-
-
-def _finite_or_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite_or_none(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite_or_none(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

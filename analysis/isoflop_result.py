@@ -1,12 +1,9 @@
 """What an iso-FLOP analysis found: every budget's valley, and the power laws through the minima."""
 
-import json
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from analysis import strict_json
 from analysis.seed_noise import SeedNoise
 from analysis.trend import Trend
 from analysis.valley import Method, Valley
@@ -89,15 +86,4 @@ class IsoflopResult:
         }
         if self.trends is not None:
             values["trends"] = {name: asdict(t) for name, t in self.trends._asdict().items()}
-        return json.dumps(_plain(values), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    """The same with lists for arrays and tuples, and null for numbers that JSON has not."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return strict_json.dumps(values)

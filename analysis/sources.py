@@ -18,6 +18,7 @@ import pandas as pd
 
 from analysis import columns as naming
 from analysis import tables
+from analysis.budgets import FLOPS_PER_PARAM_TOKEN
 from analysis.column_values import UNITS, read_values
 from analysis.raw_tables import read_raw
 
@@ -66,7 +67,7 @@ def read(
     columns: str | Mapping[str, str] | None = None,
     *,
     needs: Sequence[str] = ("loss",),
-    flops_per_parameter_and_token: float = 6.0,
+    flops_per_parameter_and_token: float = FLOPS_PER_PARAM_TOKEN,
 ) -> Source:
     """Reads a table of runs and checks every number that a fit would use.
 

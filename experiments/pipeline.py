@@ -40,17 +40,19 @@ class Job:
     overrides: Sequence[str]
 
 
-def jobs_for(name: str, budget: Budget, overrides: Sequence[str], results: str) -> list[Job]:
+def jobs_for(
+    experiment: ModuleType, budget: Budget, overrides: Sequence[str], results: str
+) -> list[Job]:
     """Resolves a command into jobs, without spending or writing anything.
 
     Reports of a declared size lie under its name; those of any other sweep under the name of the
     size and the plan's identity.
 
     Raises:
-        ValueError: no such experiment, or an override that a run cannot take.
+        ValueError: no such budget, or an override that a run cannot take.
     """
     jobs = []
-    for part in catalogue.parts(catalogue.load(name)):
+    for part in catalogue.parts(experiment):
         title = catalogue.title(part)
         if budget not in part.SWEEP:
             raise ValueError(f"{title}: no budget {budget!r}; {nearest(budget, part.SWEEP)}")
@@ -69,7 +71,7 @@ def jobs_for(name: str, budget: Budget, overrides: Sequence[str], results: str) 
 
 def show_plan(name: str, budget: Budget, overrides: Sequence[str], results: str) -> int:
     """Prints what a run would do and cost."""
-    jobs = jobs_for(name, budget, overrides, results)
+    jobs = jobs_for(catalogue.load(name), budget, overrides, results)
     screen.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
     return 0
 
@@ -88,7 +90,8 @@ def run(
 
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: give at least 1")
-    jobs = jobs_for(name, budget, overrides, results)
+    whole = catalogue.load(name)
+    jobs = jobs_for(whole, budget, overrides, results)
     stores = [Store.create(job.root) for job in jobs]
     # Reading first sets aside what is damaged, so that it is run again.
     records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
@@ -116,7 +119,6 @@ def run(
         else:
             judged = screen.print_findings(job.experiment, made, job.folder)
             ok &= "fail" not in judged
-    whole = catalogue.load(name)
     if hasattr(whole, "PARTS"):
         ok &= _gather(whole, jobs, records, found)
     return 0 if ok else 1
