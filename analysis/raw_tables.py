@@ -1,7 +1,8 @@
 """Files of other programs -> raw tables: every row numbered as a person counts it in the file.
 
-CSV, TSV, JSON lines, JSON (records, columns, or what W&B's API gives), Parquet, and the results
-folder of a sweep. Nothing is interpreted here but types. Loading never runs code.
+CSV, TSV, JSON lines, JSON (records, columns, or what W&B's API gives), any of these compressed,
+Parquet, and the results folder of a sweep. Nothing is interpreted here but types. Loading never
+runs code.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from analysis import tables
+from analysis.chart_exports import unpivoted
 from analysis.nested_columns import expand_dictionaries, flatten_record
 
 LABELS = ("run", "runid", "name", "id", "group")
@@ -53,13 +55,16 @@ def read_raw(path: Path) -> RawTable:
         return RawTable(frame.rename_axis("run"), "results folder")
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder")
-    if path.suffix.lower() not in _READERS:
+    *_, inner, outer = "", "", *(suffix.lower() for suffix in path.suffixes)
+    codec = _CODECS.get(outer)
+    ending = outer if codec is None else inner
+    if ending not in _READERS:
         raise ValueError(
-            f"{path}: no table; give a file that ends in {', '.join(_READERS)}, or the results "
-            "folder of a sweep"
+            f"{path}: no table; give a file that ends in {', '.join(_READERS)} (or that and "
+            f"{', '.join(_CODECS)}), or the results folder of a sweep"
         )
-    name, read = _READERS[path.suffix.lower()]
-    data = path.read_bytes()
+    name, read = _READERS[ending]
+    data = path.read_bytes() if codec is None else _decompress(path, codec)
     if not data.strip(codecs.BOM_UTF8 + b" \t\r\n"):
         raise ValueError(
             f"{path}: the file is empty; give one line with the names of the columns, such as "
@@ -68,7 +73,7 @@ def read_raw(path: Path) -> RawTable:
     frame = read(path, data)
     if frame.empty:
         raise ValueError(f"{path}: has no rows; give one for each run")
-    return RawTable(expand_dictionaries(frame), name)
+    return RawTable(unpivoted(expand_dictionaries(frame)), name)
 
 
 def _read_csv(path: Path, data: bytes) -> pd.DataFrame:
@@ -220,6 +225,17 @@ _READERS: dict[str, tuple[str, Callable[[Path, bytes], pd.DataFrame]]] = {
     ".json": ("JSON", _read_json),
     ".parquet": ("Parquet", _read_parquet),
 }
+
+
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+
+
+def _decompress(path: Path, codec: str) -> bytes:
+    try:
+        with pa.input_stream(path, compression=codec) as stream:
+            return stream.read()
+    except OSError as error:
+        raise ValueError(f"{path}: not a whole {codec} file ({error})") from None
 
 
 def _to_pandas(columns: pa.Table) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,6 +161,17 @@ def test_a_column_that_is_named_like_a_quantity_but_is_not_it_stays(tmp_path):
     assert source.table["file.N"].tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(("ending", "codec"), [(".gz", "gzip"), (".bz2", "bz2"), (".zst", "zstd")])
+def test_compressed_files(tmp_path, ending, codec):
+    text = "params,tokens,val_loss\n1e6,2e7,3.5\n2e6,4e7,3.2\n"
+    path = tmp_path / f"my.runs.csv{ending}"
+    with pa.output_stream(path, compression=codec) as stream:
+        stream.write(text.encode())
+    plain = tmp_path / "runs.csv"
+    plain.write_text(text)
+    assert sources.read(path).table.equals(sources.read(plain).table)
+
+
 def test_a_wandb_export(tmp_path):
     path = tmp_path / "wandb_export.csv"
     path.write_text(
@@ -175,6 +187,20 @@ def test_a_wandb_export(tmp_path):
     assert source.table.index.tolist() == [2, 4]
     assert source.excluded["why"].tolist() == ["crashed"]
     assert "1 crashed" in source.describe()
+
+
+def test_a_wandb_chart_export(tmp_path):
+    path = tmp_path / "wandb_chart.csv"
+    heads = [f"{run} - eval/loss{end}" for run in ("a", "b - c") for end in ("", "__MIN", "__MAX")]
+    path.write_text(
+        ",".join(f'"{head}"' for head in ["Step", *heads]) + "\n"
+        "100,3.5,3.4,3.6,,,\n200,3.2,3.2,3.2,3.3,3.3,3.3\n"
+    )
+    table = sources.read(path, "D=Step[512]").table
+    assert table["run"].tolist() == ["a", "a", "b - c"]
+    assert table["D"].tolist() == [51200, 102400, 102400]
+    assert table["loss"].tolist() == [3.5, 3.2, 3.3]
+    assert table.index.tolist() == [2, 3, 3]
 
 
 CONFIG = {"n_params": 1e6, "tokens": 2e7}

@@ -1,5 +1,6 @@
 """What bad input gets: a sentence that names row, column, value and remedy."""
 
+import gzip
 import json
 
 import pytest
@@ -36,6 +37,9 @@ def test_no_such_file_or_format(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         sources.read(tmp_path / "none.csv")
     refused(tmp_path, GOOD, "ends in .csv, .tsv", name="runs.xlsx")
+    refused(tmp_path, GOOD, "ends in .csv, .tsv", name="gz")
+    refused(tmp_path, GOOD, "not a whole gzip file", name="runs.csv.gz")
+    refused(tmp_path, gzip.compress(GOOD.encode())[:-9], "not a whole gzip file", name="r.csv.gz")
 
 
 @pytest.mark.parametrize(
