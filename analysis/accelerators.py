@@ -1,8 +1,9 @@
-"""Training compute of accelerators: hours at a share of their peak -> FLOPs."""
+"""Accelerators at a share of their peak: hours and dollars -> FLOPs, and back."""
 
 import difflib
 import math
 import re
+from dataclasses import dataclass
 
 PEAK_FLOPS = {
     "a100": 312e12,  # NVIDIA A100 Tensor Core GPU datasheet (2021), all form factors
@@ -18,54 +19,98 @@ PEAK_FLOPS = {
 _SECONDS_PER_HOUR = 3600.0
 
 
-def flops(hours: float, peak_flops: float, mfu: float) -> float:
-    """FLOPs of a training run: `3600 hours peak_flops mfu`.
+@dataclass(frozen=True)
+class Accelerator:
+    """A device at work on a model. Hours are device-hours: hours times devices.
 
-    Args:
-        hours: Device-hours: hours times devices.
+    Attributes:
+        name: Its name.
         peak_flops: Of one device, in FLOP/s, at the precision of training and without sparsity.
         mfu: Model FLOPs utilisation (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): the
-            share of the peak that goes into the FLOPs of the model, from 0 to 1.
-
-    Returns:
-        FLOPs.
-
-    Raises:
-        ValueError: hours or peak not positive and finite, or mfu not in (0, 1].
+            share of the peak that goes into the FLOPs of the model, above 0 and up to 1.
+        dollars_per_hour: Price of a device-hour; None where unknown.
     """
-    for name, value in (("hours", hours), ("peak_flops", peak_flops)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} = {value}, but it is positive and finite: give e.g. 5000.")
-    if not 0 < mfu <= 1:
-        raise ValueError(f"mfu = {mfu}, but it is a share above 0 and up to 1: give e.g. 0.4.")
-    return hours * _SECONDS_PER_HOUR * peak_flops * mfu
+
+    name: str
+    peak_flops: float
+    mfu: float
+    dollars_per_hour: float | None = None
+
+    def __post_init__(self) -> None:
+        _require_positive("peak_flops", self.peak_flops, "989e12")
+        if not 0 < self.mfu <= 1:
+            raise ValueError(
+                f"mfu = {self.mfu}, but it is a share above 0 and up to 1: give e.g. 0.4."
+            )
+        if self.dollars_per_hour is not None:
+            _require_positive("dollars_per_hour", self.dollars_per_hour, "2.5")
+
+    def flops(self, hours: float) -> float:
+        """FLOPs of so many device-hours: `3600 hours peak_flops mfu`.
+
+        Raises:
+            ValueError: hours not positive and finite.
+        """
+        _require_positive("hours", hours, "5000")
+        return hours * self._flops_per_hour
+
+    def hours(self, flops: float) -> float:
+        """Device-hours that so many FLOPs take."""
+        return flops / self._flops_per_hour
+
+    def hours_for(self, dollars: float) -> float:
+        """Device-hours that a price buys.
+
+        Raises:
+            ValueError: dollars not positive and finite, or the price of an hour unknown.
+        """
+        _require_positive("price", dollars, "20000")
+        if self.dollars_per_hour is None:
+            raise ValueError(
+                f"price = {dollars:g} buys hours of {self.name} at a price that is not given: give "
+                "dollars_per_hour, e.g. 2.5."
+            )
+        return dollars / self.dollars_per_hour
+
+    def dollars(self, flops: float) -> float | None:
+        """What so many FLOPs cost; None where the price of an hour is unknown."""
+        return None if self.dollars_per_hour is None else self.hours(flops) * self.dollars_per_hour
+
+    @property
+    def _flops_per_hour(self) -> float:
+        return _SECONDS_PER_HOUR * self.peak_flops * self.mfu
 
 
-def compute_from_gpu(gpu: str, hours: float, mfu: float) -> float:
-    """`flops` of an accelerator by its name in `PEAK_FLOPS`; case, blanks, - and _ do not matter.
+def accelerator(gpu: str, mfu: float, dollars_per_hour: float | None = None) -> Accelerator:
+    """An accelerator by its name in `PEAK_FLOPS`; case, blanks, - and _ do not matter.
 
     Args:
         gpu: Name, e.g. "h200".
-        hours: Device-hours.
-        mfu: Model FLOPs utilisation, from 0 to 1.
+        mfu: Model FLOPs utilisation, above 0 and up to 1.
+        dollars_per_hour: Price of a device-hour; None where unknown.
 
     Returns:
-        FLOPs.
+        The accelerator.
 
     Raises:
-        ValueError: An unknown name (the nearest is given), and as `flops`.
+        ValueError: An unknown name (the nearest is given), or a number out of range.
     """
-    known = {_bare(name): peak for name, peak in PEAK_FLOPS.items()}
-    if _bare(gpu) not in known:
-        names = {_bare(name): name for name in PEAK_FLOPS}
+    names = {_bare(name): name for name in PEAK_FLOPS}
+    if _bare(gpu) not in names:
         close = difflib.get_close_matches(_bare(gpu), names, n=1, cutoff=0.5)
         hint = f"did you mean {names[close[0]]!r}? " if close else ""
         raise ValueError(
             f"no accelerator {gpu!r}; {hint}known are {', '.join(PEAK_FLOPS)}; for any other give "
             "the compute itself."
         )
-    return flops(hours, known[_bare(gpu)], mfu)
+    name = names[_bare(gpu)]
+    return Accelerator(name, PEAK_FLOPS[name], mfu, dollars_per_hour)
 
 
 def _bare(name: str) -> str:
     return re.sub(r"[\s_-]", "", name.lower())
+
+
+def _require_positive(name: str, value: float, example: str) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} = {value}, but it is positive and finite: give e.g. {example}.")

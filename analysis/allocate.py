@@ -5,18 +5,19 @@ import math
 import numpy as np
 
 from analysis.allocation import Allocation, OffOptimum, OverTrained
+from analysis.best_models import (
+    INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN,
+    Family,
+    Models,
+    best_models,
+    cheapest_models,
+    require_allocatable,
+)
 from analysis.errors import FitError
 from analysis.fit_result import FitResult
 from analysis.fit_verdict import Verdict
-from analysis.laws import CHINCHILLA, CHINCHILLA_TIED
-from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN, compute_optimal
-from analysis.laws.law import Floats, Law
-from analysis.laws.off_optimum import (
-    INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN,
-    compute_ratio_of,
-    excess_of,
-    over_trained,
-)
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.laws.law import Floats
 from analysis.replicates import Estimate
 from analysis.uncertainty import percentiles, require_resolvable
 
@@ -25,11 +26,6 @@ __all__ = ["FAR", "Allocation", "OffOptimum", "OverTrained", "allocate"]
 FAR = 10.0
 """Times the largest compute of a fit beyond which an allocation is called an extrapolation."""
 
-# Which parameters of a law are E, A, B, alpha and beta.
-_CHINCHILLA_COLUMNS: dict[Law, list[int]] = {
-    CHINCHILLA: [0, 1, 2, 3, 4],
-    CHINCHILLA_TIED: [0, 1, 2, 3, 3],
-}
 _OFF_FACTORS = (0.5, 2.0)
 
 
@@ -38,18 +34,21 @@ def allocate(
     flops: float,
     *,
     inference_tokens: float | None = None,
+    unique_tokens: float | None = None,
     level: float | None = None,
     largest_flops: float | None = None,
 ) -> Allocation:
     """The compute-optimal model for a budget, and what leaving it costs.
 
     Every interval is one of percentiles: each bootstrap replicate of the fit is a law of its own,
-    with an optimum of its own.
+    with an optimum of its own (`analysis.best_models`).
 
     Args:
-        result: A fit of the Chinchilla law or of its tied form, to N and D counted one by one.
+        result: A fit of any law whose loss follows from N and D, counted one by one.
         flops: C, the training compute, as 6 N D.
         inference_tokens: T, tokens that the model will serve. Adds the over-trained alternative.
+        unique_tokens: U, tokens there are to train on; more are repeats. None where they never
+            run out. Only for a law that tells repeats from new tokens.
         level: Probability of an interval to cover; that of the fit unless given.
         largest_flops: Largest compute of the fitted rows. A budget more than `FAR` times as large
             is told in the notes.
@@ -58,12 +57,10 @@ def allocate(
         The allocation.
 
     Raises:
-        ValueError: A law without a known optimum, an impossible level, or a number out of range.
-        FitError: An exponent of the fit is 0, or its optimum is beyond the range of float64.
+        ValueError: A law without an optimum, an impossible level, or a number out of range.
+        FitError: The fitted loss falls all the way to one parameter, or to one token.
     """
-    if result.law not in _CHINCHILLA_COLUMNS:
-        known = ", ".join(law.name for law in _CHINCHILLA_COLUMNS)
-        raise ValueError(f"{result.law.name} has no known compute optimum: fit one of {known}.")
+    require_allocatable(result.law, unique_tokens)
     _require_positive("flops", flops)
     if largest_flops is not None:
         _require_positive("largest_flops", largest_flops)
@@ -77,86 +74,110 @@ def allocate(
     level = result.level if level is None else level
     require_resolvable(level, len(result.replicates))
 
-    params, n_undefined = _defined_laws(result, flops)
-    # Too many replicates without an optimum leave no percentile to be an end.
-    ends_known = n_undefined / len(result.replicates) <= (1 - level) / 2
-
-    def estimate(values: Floats) -> Estimate:
-        low = high = math.nan
-        if ends_known:
-            low, high = (float(end[0]) for end in percentiles(values[1:, None], level))
-        return Estimate(float(values[0]), low, high, level)
-
-    best = compute_optimal(params, flops)
-    off = []
-    for factor in _OFF_FACTORS:
-        excess = excess_of(params, factor) * (best.loss - params[:, 0])
-        off.append(
-            OffOptimum(
-                factor,
-                estimate(best.loss + excess),
-                estimate(excess),
-                estimate(compute_ratio_of(params, factor)),
-            )
+    family = family_of(result, unique_tokens)
+    best = best_models(family, flops)
+    if not np.isfinite(best.log_loss[0]):
+        found = ", ".join(f"{name} = {value:.4g}" for name, value in result.params.items())
+        raise FitError(
+            f"{result.law.name} with {found} has no optimum at {flops:.4g} FLOPs: its loss falls "
+            "all the way to one parameter or to one token, as with an exponent at or near 0. Fit "
+            "rows that span more sizes and more tokens."
         )
-    other = None
+    served = None
     if inference_tokens is not None:
-        n, d = over_trained(params, flops, inference_tokens)
-        training = FLOPS_PER_PARAMETER_AND_TOKEN * n * d
-        served = INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN * inference_tokens
-        total = training + served * n
-        other = OverTrained(
-            float(inference_tokens),
-            estimate(n),
-            estimate(d),
-            estimate(d / n),
-            estimate(training),
-            estimate(total),
-            estimate(total / (flops + served * best.parameters)),
-        )
+        served = _over_trained(family, best, flops, inference_tokens, level)
     return Allocation(
         law=result.law.name,
         formula=result.law.formula,
         flops=float(flops),
         level=float(level),
-        parameters=estimate(best.parameters),
-        tokens=estimate(best.tokens),
-        tokens_per_parameter=estimate(best.tokens / best.parameters),
-        loss=estimate(best.loss),
-        off=tuple(off),
-        over_trained=other,
-        notes=tuple(_notes(result, flops, largest_flops, n_undefined, ends_known)),
+        parameters=_estimate(np.exp(best.log_n), level),
+        tokens=_estimate(np.exp(best.log_d), level),
+        tokens_per_parameter=_estimate(np.exp(best.log_d - best.log_n), level),
+        epochs=None if unique_tokens is None else _estimate(_epochs(best, unique_tokens), level),
+        loss=_estimate(np.exp(best.log_loss), level),
+        off=tuple(_off_optimum(family, best, flops, factor, level) for factor in _OFF_FACTORS),
+        over_trained=served,
+        notes=tuple(_notes(result, best, flops, largest_flops, unique_tokens, level)),
     )
 
 
-def _defined_laws(result: FitResult, flops: float) -> tuple[Floats, int]:
-    """Chinchilla parameters of the estimate, then of each replicate that has an optimum.
+def family_of(result: FitResult, unique_tokens: float | None = None) -> Family:
+    """The fitted law, then each of its bootstrap replicates."""
+    estimate = np.array([result.params[name] for name in result.law.params])
+    theta = np.vstack([result.law.to_theta(estimate), result.replicates])
+    return Family(result.law, theta, unique_tokens)
+
+
+def interval_of(replicates: Floats, level: float) -> tuple[float, float]:
+    """Percentiles of a number over replicates, some of which may not have it.
+
+    Args:
+        replicates: Shape `(n_replicates,)`; NaN where there is no such number.
+        level: Share of the replicates between the ends.
 
     Returns:
-        Shape `(1 + n_defined, 5)`, and the number of replicates without an optimum.
+        The ends; NaN where more replicates lack the number than lie beyond an end.
     """
-    law = result.law
-    estimate = np.array([result.params[name] for name in law.params])
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        params = np.vstack([estimate, law.to_params(result.replicates)])
-        params = params[:, _CHINCHILLA_COLUMNS[law]]
-        best = np.stack(compute_optimal(params, flops), axis=-1)
-    defined = np.all(np.isfinite(best) & (best > 0), axis=-1)
-    if not defined[0]:
-        found = ", ".join(f"{name} = {value:.4g}" for name, value in result.params.items())
-        raise FitError(
-            f"{law.name} with {found} has no optimum at {flops:.4g} FLOPs in the range of float64: "
-            "an exponent is at or near 0. Fit rows that span more sizes and more tokens."
-        )
-    return params[defined], int(np.sum(~defined))
+    defined = replicates[np.isfinite(replicates)]
+    if 1 - len(defined) / len(replicates) > (1 - level) / 2:
+        return math.nan, math.nan
+    low, high = percentiles(defined[:, None], level)
+    return float(low[0]), float(high[0])
+
+
+def _estimate(values: Floats, level: float) -> Estimate:
+    """Value of the fit, with the interval of its replicates."""
+    return Estimate(float(values[0]), *interval_of(values[1:], level), level)
+
+
+def _epochs(models: Models, unique_tokens: float) -> Floats:
+    return np.maximum(np.exp(models.log_d) / unique_tokens, 1.0)
+
+
+def _off_optimum(
+    family: Family, best: Models, flops: float, factor: float, level: float
+) -> OffOptimum:
+    shift = math.log(factor)
+    everyone = np.arange(len(best.log_n))
+    log_loss = family.log_loss(everyone, best.log_n + shift, best.log_d - shift)
+    _, log_needed = cheapest_models(family, log_loss, 0.0, best)
+    return OffOptimum(
+        factor,
+        _estimate(np.exp(log_loss), level),
+        _estimate(np.exp(log_loss) - np.exp(best.log_loss), level),
+        _estimate(flops / np.exp(log_needed), level),
+    )
+
+
+def _over_trained(
+    family: Family, best: Models, flops: float, inference_tokens: float, level: float
+) -> OverTrained:
+    models = best
+    if inference_tokens > 0:
+        models, _ = cheapest_models(family, best.log_loss, inference_tokens, best)
+    per_parameter = INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN * inference_tokens
+    n, d = np.exp(models.log_n), np.exp(models.log_d)
+    training = FLOPS_PER_PARAMETER_AND_TOKEN * n * d
+    total = training + per_parameter * n
+    return OverTrained(
+        float(inference_tokens),
+        _estimate(n, level),
+        _estimate(d, level),
+        _estimate(d / n, level),
+        _estimate(training, level),
+        _estimate(total, level),
+        _estimate(total / (flops + per_parameter * np.exp(best.log_n)), level),
+    )
 
 
 def _notes(
     result: FitResult,
+    best: Models,
     flops: float,
     largest_flops: float | None,
-    n_undefined: int,
-    ends_known: bool,
+    unique_tokens: float | None,
+    level: float,
 ) -> list[str]:
     notes = []
     if result.verdict is not Verdict.CONVERGED:
@@ -167,11 +188,15 @@ def _notes(
             f"fit, {largest_flops:.4g}: the intervals take the law to hold that far, which no row "
             "shows."
         )
+    if "epochs" in result.law.inputs and unique_tokens is None:
+        notes.append("No unique tokens are given: every token is taken to be new.")
+    n_undefined, n = int(np.sum(np.isnan(best.log_loss[1:]))), len(result.replicates)
     if n_undefined:
-        consequence = "they are left out" if ends_known else "too many to know an interval"
+        known = n_undefined / n <= (1 - level) / 2
+        consequence = "they are left out" if known else "too many to know an interval"
         notes.append(
-            f"{n_undefined} of {len(result.replicates)} bootstrap replicates have an exponent at "
-            f"or near 0 and no optimum: {consequence}."
+            f"{n_undefined} of {n} bootstrap replicates have an exponent at or near 0 and no "
+            f"optimum: {consequence}."
         )
     return notes
 

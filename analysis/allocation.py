@@ -66,6 +66,7 @@ class Allocation:
         parameters: N_opt.
         tokens: D_opt.
         tokens_per_parameter: D_opt / N_opt.
+        epochs: D_opt over the unique tokens, 1 or more; None where tokens never run out.
         loss: L(N_opt, D_opt), in the unit of the fitted losses.
         off: Models of half and of twice the optimal size.
         over_trained: The alternative for an inference load; None where none was given.
@@ -79,6 +80,7 @@ class Allocation:
     parameters: Estimate
     tokens: Estimate
     tokens_per_parameter: Estimate
+    epochs: Estimate | None
     loss: Estimate
     off: tuple[OffOptimum, ...]
     over_trained: OverTrained | None
@@ -94,6 +96,7 @@ class Allocation:
             _row("parameters", self.parameters),
             _row("tokens", self.tokens),
             _row("tokens per parameter", self.tokens_per_parameter),
+            *([] if self.epochs is None else [_row("epochs", self.epochs)]),
             _row("loss", self.loss),
         ]
         for off in self.off:

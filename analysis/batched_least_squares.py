@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.law import Floats, Law
+from analysis.losses import curvatures, influence_weights, loss
 
 _MAX_ITERATIONS = 300
 _RELATIVE_DECREMENT = 1e-12  # of the objective: coordinates within ~1e-6 standard errors
 _ROUNDING = 2e-15  # of a log residual
-_TAIL_CURVATURE = 0.03  # of Huber's loss; 0.01 to 0.1 converge alike, 1 several times slower
 _NO_EFFECT = 1e-100  # curvature of a coordinate that has left the curve, e.g. log A far down
 _EASE, _CAUTION = 1 / 3, 4.0  # what a step that was accepted, or refused, makes of the damping
 _LEAST_DAMPING = 1e-12  # keeps the normal equations of a degenerate problem solvable
@@ -65,22 +65,6 @@ class Solutions(NamedTuple):
     converged: NDArray[np.bool_]
 
 
-def loss(residuals: Floats, delta: float | None) -> Floats:
-    """Half the squared residual or, beyond `delta`, Huber's `delta (|r| - delta / 2)`."""
-    squared = 0.5 * residuals**2
-    if delta is None:
-        return squared
-    size = np.abs(residuals)
-    return np.where(size <= delta, squared, delta * (size - 0.5 * delta))
-
-
-def influence_weights(residuals: Floats, delta: float | None) -> Floats:
-    """Derivative of `loss` over the residual: 1, or `delta / |r|` beyond `delta`."""
-    if delta is None:
-        return np.ones_like(residuals)
-    return delta / np.maximum(np.abs(residuals), delta)
-
-
 def solve(
     law: Law,
     points: Points,
@@ -88,6 +72,7 @@ def solve(
     theta: Floats,
     *,
     delta: float | None = None,
+    above: float = 1.0,
     bounds: Bounds | None = None,
     project: Project | None = None,
 ) -> Solutions:
@@ -109,6 +94,7 @@ def solve(
         log_y: Shape `(n_problems, n_points)`, on the scale on which the law predicts.
         theta: Where each problem starts, shape `(n_problems, n_params)`.
         delta: Huber's threshold in units of log y; None for squared error.
+        above: Factor of the loss of rows above the curve.
         bounds: Bounds of each problem; those of the law unless given.
         project: Sets the coordinates of `law.linear` to their best; squared error alone.
 
@@ -122,7 +108,7 @@ def solve(
     weights = np.broadcast_to(points.weights, log_y.shape)
 
     def solve_share(share: slice) -> Solutions:
-        problems = _Problems(law, points.log_x, weights[share], log_y[share], delta, project)
+        problems = _Problems(law, points.log_x, weights[share], log_y[share], delta, above, project)
         return _solve_share(problems, theta[share], Bounds(*(ends[share] for ends in bounds)))
 
     n_threads = _n_cores()
@@ -159,6 +145,7 @@ class _Problems(NamedTuple):
     weights: Floats
     log_y: Floats
     delta: float | None
+    above: float
     project: Project | None
 
     def take(self, rows: NDArray[np.intp]) -> "_Problems":
@@ -207,7 +194,8 @@ def _objective(problems: _Problems, theta: Floats) -> tuple[Floats, Floats]:
     """Residuals, and their weighted loss: infinite where it is not a number."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         residuals = problems.log_y - problems.law.log_predict(theta, problems.log_x)
-        value = np.einsum("pi,pi->p", loss(residuals, problems.delta), problems.weights)
+        losses = loss(residuals, problems.delta, problems.above)
+        value = np.einsum("pi,pi->p", losses, problems.weights)
     return residuals, np.where(np.isnan(value), np.inf, value)
 
 
@@ -215,19 +203,11 @@ def _normal_equations(
     problems: _Problems, theta: Floats, residuals: Floats
 ) -> tuple[Floats, Floats]:
     jacobian = problems.law.jacobian(theta, problems.log_x)
-    influence = influence_weights(residuals, problems.delta)
-    slopes = problems.weights * influence * residuals
-    curvatures = problems.weights * _curvatures(influence)
+    slopes = problems.weights * residuals
+    slopes = slopes * influence_weights(residuals, problems.delta, problems.above)
+    bends = problems.weights * curvatures(residuals, problems.delta, problems.above)
     gradient = -(slopes[:, None, :] @ jacobian)[:, 0, :]
-    return gradient, np.swapaxes(jacobian * curvatures[..., None], -1, -2) @ jacobian
-
-
-def _curvatures(influence: Floats) -> Floats:
-    """Second derivative of `loss`; beyond `delta`, where that is 0, a little of the first over r.
-
-    The little keeps the normal equations solvable where all residuals are beyond `delta`.
-    """
-    return np.where(influence < 1.0, _TAIL_CURVATURE * influence, 1.0)
+    return gradient, np.swapaxes(jacobian * bends[..., None], -1, -2) @ jacobian
 
 
 def _step(

@@ -6,7 +6,7 @@ the labels `run`, `seed` and `group`. Rows of different groups are never compare
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,9 @@ FLOPS_GAP = 1e2
 """Factor by which C / (N D) of a row differs from the others' only if units are mixed."""
 
 
-def check(table: pd.DataFrame) -> pd.DataFrame:
+def check(
+    table: pd.DataFrame, law_inputs: Sequence[str] = (), output: str = "loss"
+) -> pd.DataFrame:
     """Every doubt about the rows of a table.
 
     - duplicate: all columns but `run` equal those of an earlier row, which is not flagged;
@@ -48,6 +50,8 @@ def check(table: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         table: The table; its index labels the rows, each once.
+        law_inputs: Inputs of the law that is to be fitted, where they are others than N, D and U.
+        output: The column that depends on them.
 
     Returns:
         Columns `row` (label of the index), `reason` (a `Reason`) and `detail` (a sentence); a row
@@ -68,10 +72,13 @@ def check(table: pd.DataFrame) -> pd.DataFrame:
         *_mixed_units(once),
         *_decreasing_data(once),
     ]
+    names = inputs(table, law_inputs)
+    if output in once and names:
+        for group in _groups(_finite(once, [*names, output])):
+            flags += _outliers(group, names, output)
+            flags += _seed_spread(group, names, output)
     if "loss" in once:
-        for group in _groups(_finite(once)):
-            flags += _outliers(group)
-            flags += _seed_spread(group)
+        for group in _groups(_finite(once, [*inputs(once), "loss"])):
             flags += budget_checks.check_budgets(group)
     found = flag_table(flags)
     order = {str(reason): place for place, reason in enumerate(Reason)}
@@ -83,9 +90,17 @@ def duplicated(table: pd.DataFrame) -> pd.Series:
     return table.drop(columns="run", errors="ignore").duplicated()
 
 
-def inputs(table: pd.DataFrame) -> list[str]:
-    """The columns that a loss depends on: N, D and U; C where it is the only one."""
+def inputs(table: pd.DataFrame, law_inputs: Sequence[str] = ()) -> list[str]:
+    """The columns that a loss depends on: N, D, U and what else a law takes; C where it is alone.
+
+    C, M and epochs say nothing beside the columns that they follow from.
+    """
     there = [name for name in ("N", "D", "U") if name in table]
+    follow = {"C": "ND", "M": "ND", "epochs": "DU"}
+    for name in law_inputs:
+        known = name in there or (name in follow and set(follow[name]) <= set(there))
+        if name in table and not known:
+            there.append(name)
     return there or [name for name in ("C",) if name in table]
 
 
@@ -163,9 +178,9 @@ def _decreasing_data(table: pd.DataFrame) -> Iterator[Flag]:
         )
 
 
-def _finite(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows that have a logarithm in every column that counts."""
-    values = table[[*inputs(table), "loss"]].to_numpy(dtype=np.float64)
+def _finite(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Rows that have a logarithm in every column named."""
+    values = table[names].to_numpy(dtype=np.float64)
     return table.loc[(np.isfinite(values) & (values > 0)).all(axis=1)]
 
 
@@ -177,34 +192,29 @@ def _groups(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield rows
 
 
-def _outliers(table: pd.DataFrame) -> Iterator[Flag]:
-    names = inputs(table)
-    if not names:
-        return
-    found = deviations(_log(table, names), _log(table, ["loss"])[:, 0])
+def _outliers(table: pd.DataFrame, names: list[str], output: str) -> Iterator[Flag]:
+    found = deviations(_log(table, names), _log(table, [output])[:, 0])
     if found is None:
         return
     far = np.abs(found.score) > MANY_DEVIATIONS
     far &= np.abs(found.residual) > SMALLEST_DEVIATION
     for at in np.flatnonzero(far):
         row, residual = table.index[at], found.residual[at]
-        loss = table["loss"].iloc[at]
+        value = table[output].iloc[at]
         yield Flag(
             row,
             Reason.OUTLIER,
-            f"{place(table, row)}, column loss: {loss:.5g} lies {abs(np.expm1(residual)):.1%} "
+            f"{place(table, row)}, column {output}: {value:.5g} lies "
+            f"{abs(np.expm1(residual)):.1%} "
             f"{'above' if residual > 0 else 'below'} a smooth surface through the other rows, "
             f"{abs(found.score[at]):.0f} robust standard deviations; look at the run, and fit "
             "with and without it",
         )
 
 
-def _seed_spread(table: pd.DataFrame) -> Iterator[Flag]:
-    names = inputs(table)
-    if not names:
-        return
+def _seed_spread(table: pd.DataFrame, names: list[str], output: str) -> Iterator[Flag]:
     cells = table.groupby(names, sort=False).ngroup().to_numpy()
-    log_loss = _log(table, ["loss"])[:, 0]
+    log_loss = _log(table, [output])[:, 0]
     count = np.bincount(cells)
     repeated = count > 1
     if repeated.sum() < 4:
@@ -230,8 +240,8 @@ def _seed_spread(table: pd.DataFrame) -> Iterator[Flag]:
             row,
             Reason.SEED_SPREAD,
             f"{place(table, row)}: the {count[cell]} runs at {sizes} scatter by "
-            f"{spread[cell]:.2%} in loss, other repeats by {np.sqrt(typical):.2%}; look for a run "
-            "that failed or differs in its settings",
+            f"{spread[cell]:.2%} in {output}, other repeats by {np.sqrt(typical):.2%}; look for a "
+            "run that failed or differs in its settings",
         )
 
 

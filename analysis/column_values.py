@@ -11,30 +11,45 @@ from analysis.columns import LABELS, Choice
 from analysis.raw_tables import is_number
 
 POSITIVE = ("N", "D", "C", "U", "loss")
+FRACTIONS = ("accuracy", "error")
 UNITS = {
     "N": "parameters",
     "D": "tokens or examples",
     "C": "FLOPs",
     "U": "tokens or examples",
+    "M": "tokens per parameter",
     "loss": "nats per prediction",
+    "accuracy": "fraction",
+    "error": "fraction",
 }
-_NAMES = {"N": "a size", "D": "an amount of data", "C": "a compute", "U": "an amount of data"}
+_NAMES = {
+    "N": "a size",
+    "D": "an amount of data",
+    "C": "a compute",
+    "U": "an amount of data",
+    "M": "a ratio of tokens to parameters",
+    "X": "a number of experts",
+    "accuracy": "an accuracy",
+    "error": "an error",
+}
 _SUFFIXES = {"k": "1e3", "m": "1e6", "b": "1e9", "g": "1e9", "t": "1e12"}
 
 
-def read_values(frame: pd.DataFrame, choice: Choice) -> pd.Series:
+def read_values(frame: pd.DataFrame, choice: Choice, *, positive: bool = False) -> pd.Series:
     """Values of a quantity in this project's units, each a number that it can take.
 
     Args:
         frame: The raw table; its index numbers the rows as in the file.
         choice: The quantity, its columns and unit.
+        positive: Whether it has to be above 0 though it is none of `POSITIVE`, for a law.
 
     Returns:
         float64 of the same index; for a label the column as it stands, or several joined.
 
     Raises:
         ValueError: Text, a missing or an infinite value, or one <= 0 where only positive ones
-            are possible: names the row, column and value, what to do, and which other rows.
+            are possible, or an accuracy or error above 1: names the row, column and value, what to
+            do, and which other rows.
     """
     quantity = choice.quantity
     if quantity in LABELS:
@@ -48,11 +63,14 @@ def read_values(frame: pd.DataFrame, choice: Choice) -> pd.Series:
     column = tables.column(frame, choice.columns[0])
     given = _numbers(column, choice)
     numbers = choice.unit.convert(given) if choice.unit else given
+    positive = positive or quantity in POSITIVE
     wrong = ~np.isfinite(numbers)
-    if quantity in POSITIVE:
+    if positive:
         wrong |= numbers <= 0
+    if quantity in FRACTIONS:
+        wrong |= numbers > 1
     if wrong.any():
-        raise ValueError(_at_fault(column, wrong, given, choice))
+        raise ValueError(_at_fault(column, wrong, given, choice, positive))
     return pd.Series(numbers, index=frame.index)
 
 
@@ -90,15 +108,21 @@ def _at_fault(
     wrong: NDArray[np.bool_],
     given: NDArray[np.float64],
     choice: Choice,
+    positive: bool,
 ) -> str:
     value = given[wrong][0]
     quantity = choice.quantity
     name = _NAMES.get(quantity, f"the {quantity}")
     if np.isnan(value):
         says = f"holds no number (empty or NaN), but {name} ({quantity}) is needed for every run"
-    elif quantity in POSITIVE:
-        unit = UNITS[quantity] if not (choice.unit and choice.unit.is_perplexity) else "perplexity"
-        limit = "above 1" if unit == "perplexity" else "a finite number above 0"
+    elif quantity in FRACTIONS and value > 1:
+        says = (
+            f"{value:g} cannot be {name} ({quantity}), which is a fraction of at most 1; declare "
+            f"per cent as --columns {quantity}={choice.columns[0]}[%]"
+        )
+    elif positive:
+        is_perplexity = choice.unit is not None and choice.unit.is_perplexity
+        limit = "above 1" if is_perplexity else "a finite number above 0"
         says = f"{value:g} cannot be {name} ({quantity}), which is {limit}"
     else:
         says = f"{value:g} cannot be {name}, which is a finite number"

@@ -1,7 +1,9 @@
 """Which column of a table holds which quantity: as declared (`N=params[1e6]`), or by its name.
 
 N parameters, D tokens or examples, C training FLOPs, U unique tokens, loss, and the labels `run`,
-`group` and `seed`. A declaration may name any other quantity too, as laws of one's own need.
+`group` and `seed` are looked for in every table; M tokens per parameter, X experts, epochs, width,
+depth, accuracy and error only where a law needs them; any other quantity that a law needs, by its
+own name alone. A declaration may name anything.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import pandas as pd
 from analysis import tables, units
 
 LABELS = ("run", "group", "seed")
+_ALWAYS = ("N", "D", "C", "U", "loss", "seed", "run", "group")
 
 # Names by which a quantity is known, the best first; names in one tier are a matter of choice,
 # and where several of them are there the choice is the caller's. Compared without case and
@@ -36,11 +39,18 @@ _KNOWN: dict[str, tuple[str, ...]] = {
         "trainingcompute pfdays petaflopdays",
     ),
     "U": ("u uniquetokens nuniquetokens uniqueexamples",),
+    "M": ("tokensperparameter tokensperparam tokenparameterratio",),
+    "X": ("experts nexperts numexperts expertcount numberofexperts",),
+    "epochs": ("epochs nepochs numepochs",),
+    "width": ("width modelwidth dmodel hiddensize hiddendim nembd embeddim",),
+    "depth": ("depth modeldepth layers nlayers numlayers nlayer",),
     "loss": (
         "loss valloss validationloss evalloss testloss finalloss evallossnats lossnats lmloss",
         "trainloss trainingloss trainlossnats",
         "perplexity ppl valperplexity valppl evalperplexity evalppl",
     ),
+    "accuracy": ("accuracy acc valaccuracy valacc evalaccuracy evalacc testaccuracy testacc",),
+    "error": ("error errorrate valerror evalerror testerror",),
     "seed": ("seed randomseed",),
     "run": ("run runid", "runname name", "id"),
     "group": ("group",),
@@ -54,6 +64,8 @@ _OF_RESULTS = {
     "D": ("n_tokens_seen", "n_examples_seen", "n_train_examples"),
     "C": ("flops_train",),
     "loss": ("eval_loss_nats",),
+    "epochs": ("epochs",),
+    "error": ("eval_error",),
     "run": ("run_id",),
     "seed": ("seed",),
 }
@@ -110,8 +122,18 @@ def parse_columns(text: str) -> dict[str, str]:
     return declared
 
 
-def choose(frame: pd.DataFrame, declared: Mapping[str, str]) -> list[Choice]:
+def choose(
+    frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str] = ()
+) -> list[Choice]:
     """What each quantity is read from: as declared, and what is left by well-known names.
+
+    Args:
+        frame: The raw table.
+        declared: Columns by quantity, as `parse_columns` returns them.
+        needs: Quantities to look for besides those that are looked for in every table.
+
+    Returns:
+        A choice for each quantity that the table is known to hold.
 
     Raises:
         ValueError: A declared column is missing, a unit is none, or names leave a choice.
@@ -120,11 +142,12 @@ def choose(frame: pd.DataFrame, declared: Mapping[str, str]) -> list[Choice]:
     choices = [_declared(names, quantity, text) for quantity, text in declared.items()]
     taken = {column for choice in choices for column in choice.columns}
     left = [name for name in names if name not in taken]
-    for quantity in _KNOWN:
+    for quantity in dict.fromkeys((*needs, *_ALWAYS)):
         if quantity not in declared:
             choice = _by_name(frame, left, quantity)
             if choice:
                 choices.append(choice)
+                left = [name for name in left if name not in choice.columns]
     return choices
 
 
@@ -178,7 +201,7 @@ def _by_name(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> Choice
             if name in names and _can_hold(frame, name, quantity):
                 return Choice(quantity, (name,), None, False)
         return None
-    for tier in _KNOWN[quantity]:
+    for tier in _KNOWN.get(quantity, ()):
         found = [
             name
             for name in names

@@ -20,9 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.errors import FitError
-from analysis.fit import require_enough
 from analysis.laws.law import Floats, Law
-from analysis.observations import as_inputs, observe, require_positive
+from analysis.observations import (
+    as_inputs,
+    observe,
+    require_enough,
+    require_positive,
+    require_spread,
+)
 from analysis.optimum import find_optimum
 from analysis.problem import pose
 
@@ -191,9 +196,10 @@ def _log_predict_from(
     """
     rows = observe(law, x, y, None)
     require_enough(law, rows)
+    require_spread(law, rows)
     problem = pose(law, rows, "log", delta)
-    points, targets = rows.points(delta), rows.targets(rows.log_y, delta)
-    theta = find_optimum(problem.law, points, targets, delta).theta
+    targets = problem.targets(problem.rows.log_y)
+    theta = find_optimum(problem.law, problem.points, targets, delta).theta
     # A law may leave float64 far from its rows.
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         return law.log_predict(theta, log_x_new - rows.log_x_scale) + rows.log_y_scale

@@ -5,11 +5,10 @@ from enum import StrEnum
 import numpy as np
 
 from analysis.laws.law import Floats, Law
-from analysis.optimum import Optimum
+from analysis.optimum import MAX_CONDITION_NUMBER, Optimum
 from analysis.uncertainty import Replicates
 
 _AGREEING_SHARE = 0.25
-_MAX_CONDITION_NUMBER = 1e6
 _MAX_UNCONVERGED_SHARE = 0.01
 
 
@@ -18,6 +17,7 @@ class Verdict(StrEnum):
 
     CONVERGED = "converged"
     BOUND_HIT = "bound_hit"
+    SEVERAL_OPTIMA = "several_optima"
     STARTS_DISAGREE = "starts_disagree"
     ILL_CONDITIONED = "ill_conditioned"
     INTERVAL_AT_BOUND = "interval_at_bound"
@@ -57,6 +57,15 @@ def _at_the_optimum(optimum: Optimum) -> list[tuple[Verdict, str]]:
                 "and intervals there may cover too much or too little.",
             )
         )
+    if optimum.n_optima > 1:
+        sentence = (
+            f"{optimum.n_optima} separate sets of parameters have an objective as low, of "
+            f"{optimum.n_curves} different curves: the rows do not say which is right."
+            if optimum.n_curves > 1
+            else f"{optimum.n_optima} separate sets of parameters draw the same curve: the rows do "
+            "not say which is right."
+        )
+        doubts.append((Verdict.SEVERAL_OPTIMA, f"{sentence} Intervals are those of the one given."))
     if optimum.n_starts_agreeing < _AGREEING_SHARE * optimum.n_starts:
         doubts.append(
             (
@@ -65,7 +74,7 @@ def _at_the_optimum(optimum: Optimum) -> list[tuple[Verdict, str]]:
                 "objective: a lower minimum may exist.",
             )
         )
-    if optimum.condition_number > _MAX_CONDITION_NUMBER:
+    if optimum.condition_number > MAX_CONDITION_NUMBER:
         doubts.append(
             (
                 Verdict.ILL_CONDITIONED,

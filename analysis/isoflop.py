@@ -45,6 +45,11 @@ from analysis.valley import (
 # error of a curve between its points. The value is that of Porian et al.'s code.
 _ERROR_FLOOR = 0.33
 
+_OUTSIDE = (
+    "noise moves the minimum of this curve to one side, so that it lies outside its own interval; "
+    "use parabolas, or add seeds"
+)
+
 
 def isoflop(
     n_params: ArrayLike,
@@ -185,6 +190,8 @@ def _measure(
         params = clamped_estimate(best.log_n[0], (low[0], high[0]), grid_n, level)
         data = clamped_estimate(at[0], (low[1], high[1]), grid_d, level)
         lowest = Estimate(float(best.loss[0]), float(low[2]), float(high[2]), level)
+        if not low[0] <= best.log_n[0] <= high[0]:
+            reason = f"{reason}; {_OUTSIDE}" if reason else _OUTSIDE
         inside = np.flatnonzero(noisy.inside)
         rows = np.arange(len(scales))
         # Where a replicate has no minimum inside, another of the same budget stands in.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.batched_least_squares import Points
+from analysis.errors import FitError
 from analysis.laws.law import Floats, Law
 
 
@@ -50,21 +51,21 @@ class Observations(NamedTuple):
         """The same rows with y over its geometric mean in place of its centred logarithm."""
         return self._replace(log_y=np.exp(self.log_y))
 
-    def points(self, delta: float | None) -> Points:
-        """Where to fit: the distinct inputs with the weight of their rows; all rows under Huber.
+    def points(self, delta: float | None, above: float = 1.0) -> Points:
+        """Where to fit: under plain squared error the distinct inputs, with their rows' weight.
 
         Squared residuals of rows that share an input sum to a constant plus their number times
         the squared residual of their mean, so that the fit may see the means alone; with
-        weights likewise.
+        weights likewise. Under any other loss each row counts by itself.
         """
-        if delta is not None:
+        if delta is not None or above != 1:
             return Points(self.log_x, self.weights)
         last = np.cumsum(self.group_sizes) - 1
         return Points(self.log_x[last], self._group_sums(self.weights))
 
-    def targets(self, rows: Floats, delta: float | None) -> Floats:
-        """Values to fit at `points(delta)`: `(..., n_rows) -> (..., n_points)`."""
-        if delta is not None:
+    def targets(self, rows: Floats, delta: float | None, above: float = 1.0) -> Floats:
+        """Values to fit at `points(delta, above)`: `(..., n_rows) -> (..., n_points)`."""
+        if delta is not None or above != 1:
             return rows
         return self._group_sums(rows * self.weights) / self._group_sums(self.weights)
 
@@ -170,6 +171,40 @@ def observe(
         order=order,
         group=np.cumsum(np.any(np.diff(inputs, axis=0, prepend=inputs[:1]) != 0, axis=1)),
     )
+
+
+def require_enough(law: Law, rows: Observations) -> None:
+    """Refuse rows that cannot support a law, or a view of it with parameters held.
+
+    Raises:
+        FitError: No more rows than parameters, or fewer distinct inputs.
+    """
+    n_params, n_rows, n_distinct = len(law.params), len(rows.log_y), len(rows.group_sizes)
+    if n_rows <= n_params:
+        raise FitError(
+            f"{law.name} has {n_params} parameters ({', '.join(law.params)}), but there are "
+            f"{n_rows} rows: give at least {n_params + 1}, so that a residual is left to judge by."
+        )
+    if n_distinct < n_params:
+        raise FitError(
+            f"{law.name} has {n_params} parameters ({', '.join(law.params)}), but {n_distinct} "
+            f"distinct x: give rows at {n_params} distinct x or more."
+        )
+
+
+def require_spread(law: Law, rows: Observations) -> None:
+    """Refuse rows that do not show how a law of several inputs depends on one of them.
+
+    Raises:
+        FitError: An input that is the same in all rows.
+    """
+    for column, name in enumerate(law.inputs):
+        if np.ptp(rows.log_x[:, column]) == 0 and len(law.inputs) > 1:
+            value = float(np.exp(rows.log_x[0, column] + rows.log_x_scale[column]))
+            raise FitError(
+                f"{name} = {value:.6g} in every row: how {law.name} depends on {name} cannot be "
+                f"told. Give rows at several {name}, or fit a law of the other inputs."
+            )
 
 
 def _rows(rows: NDArray[np.intp], shown: int = 5) -> str:

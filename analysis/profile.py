@@ -12,12 +12,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.batched_least_squares import loss
+from analysis.coordinates import in_own_units, seen_through
 from analysis.deviance import deviance_limit
 from analysis.errors import FitError
 from analysis.fit_result import FitResult, read_only
-from analysis.laws.law import ArrayLike as LawArray
 from analysis.laws.law import Floats, Law
+from analysis.losses import loss
 from analysis.observations import observe
 from analysis.problem import Problem, pose
 from analysis.profile_path import Path, first_stride, follow
@@ -67,7 +67,7 @@ def profile_likelihood(
     weights: ArrayLike | None = None,
     level: float | None = None,
 ) -> dict[str, Profile]:
-    """Profiles of every parameter of a fit.
+    """Profiles of every parameter that was fitted.
 
     Args:
         result: The fit, its scale and its loss.
@@ -80,23 +80,51 @@ def profile_likelihood(
         Profiles by the name of the parameter.
 
     Raises:
-        ValueError: Rows that are not those of the fit; an impossible level.
+        ValueError: Rows that are not those of the fit; an impossible level; a fit with `above`
+            other than 1.
         FitError: Rows without noise; a lower minimum found on the way.
     """
     level = result.level if level is None else level
+    problem, theta = posed_again(result, x, y, weights, level)
+    profiles = {}
+    for column, name in enumerate(problem.law.params):
+        # Held as it is in the caller's units, the other coordinates centred.
+        raw = result.law.params.index(name)
+        view = in_own_units(problem.to_raw, [column], [raw])
+        own = seen_through(problem.law, view, problem.law.params)
+        start = theta.copy()
+        start[column] = problem.to_raw(theta)[raw]
+        path = path_of(problem, theta, own, column, level)
+        profiles[name] = followed(path, start, name, level)
+    return profiles
+
+
+def posed_again(
+    result: FitResult, x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, level: float
+) -> tuple[Problem, Floats]:
+    """The problem that a fit has solved, and its solution.
+
+    Raises:
+        ValueError: Rows that are not those of the fit; an impossible level; a fit with `above`
+            other than 1.
+    """
     if not 0 < level < 1:
         raise ValueError(f"level = {level}, but a probability lies between 0 and 1: give e.g. 0.95")
+    if result.above != 1:
+        raise ValueError(
+            f"The fit weighs rows above its curve by {result.above:g}: it seeks their floor, which "
+            "maximises no likelihood to profile. Its intervals are those of the bootstrap, or fit "
+            "with above=1."
+        )
     rows = observe(result.law, x, y, None, weights)
     rows = rows._replace(weights=rows.weights / rows.weights.mean())
-    problem = pose(result.law, rows, result.scale, result.delta)
-    params = np.array([result.params[name] for name in result.law.params])
-    raw = result.law.to_theta(params)
-    theta = result.law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
+    law, fixed = result.law, {name: result.params[name] for name in result.fixed}
+    problem = pose(law, rows, result.scale, result.delta, result.above, fixed)
+    raw = law.to_theta(np.array([result.params[name] for name in law.params]))
+    theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
+    theta = theta[[law.params.index(name) for name in problem.law.params]]
     _require_the_same_rows(result, problem, theta)
-    return {
-        name: _profile(problem, theta, column, level)
-        for column, name in enumerate(result.law.params)
-    }
+    return problem, theta
 
 
 def _require_the_same_rows(result: FitResult, problem: Problem, theta: Floats) -> None:
@@ -111,22 +139,38 @@ def _require_the_same_rows(result: FitResult, problem: Problem, theta: Floats) -
     )
 
 
-def _profile(problem: Problem, theta: Floats, column: int, level: float) -> Profile:
-    law, rows = problem.law, problem.rows
-    name, is_log = law.params[column], bool(law.is_log[column])
+def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float) -> Path:
+    """What following a coordinate of a view of the law needs.
+
+    Args:
+        problem: The problem that was solved.
+        theta: Its solution.
+        own: The law in coordinates of which `column` is the one to hold.
+        column: Of that coordinate.
+        level: Of confidence.
+
+    Returns:
+        The path.
+
+    Raises:
+        FitError: Rows without noise.
+    """
+    rows, points = problem.rows, problem.points
     least = float(rows.weights @ loss(problem.residuals(theta), problem.delta))
     n_rows = len(rows.log_y)
     if least <= n_rows * _EXACT_RESIDUAL**2:
         raise FitError(
             "The rows lie on the curve exactly: without noise there is no likelihood to profile."
         )
-    own, start = _own_coordinate(problem, theta, column)
-    points = rows.points(problem.delta)
-    targets = rows.targets(rows.log_y, problem.delta)
-    at_points = targets - law.log_predict(theta, points.log_x)
+    at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
     constant = least - float(points.weights @ loss(at_points, problem.delta))
     limit = deviance_limit(level, n_rows, len(theta))
-    path = Path(problem._replace(law=own), column, constant, least, limit)
+    return Path(problem._replace(law=own), column, constant, least, limit)
+
+
+def followed(path: Path, start: Floats, name: str, level: float) -> Profile:
+    """The profile along a path, from the estimate `start` to both sides."""
+    column, law = path.column, path.problem.law
     stride = first_stride(path, start)
     sides = [follow(path, start, sign * stride, name) for sign in (-1.0, 1.0)]
 
@@ -140,13 +184,13 @@ def _profile(problem: Problem, theta: Floats, column: int, level: float) -> Prof
     low, high = (
         float(bound) if end is None else end for bound, end in zip(bounds, ends, strict=True)
     )
-    as_param = np.exp if is_log else np.asarray
+    as_param = np.exp if law.is_log[column] else np.asarray
     return Profile(
         name=name,
         estimate=float(as_param(start[column])),
         values=read_only(as_param(np.array(values))),
-        deviance=read_only(limit * roots**2),
-        limit=limit,
+        deviance=read_only(path.limit * roots**2),
+        limit=path.limit,
         level=level,
         interval=(float(as_param(low)), float(as_param(high))),
         open_sides=open_sides,
@@ -163,34 +207,3 @@ def _reason(name: str, level: float, open_sides: tuple[Side, ...]) -> str:
         f"{name} is unidentifiable: no value is too {sides} for the rows at the "
         f"{100 * level:g} % level."
     )
-
-
-def _own_coordinate(problem: Problem, theta: Floats, column: int) -> tuple[Law, Floats]:
-    """A view of the law with one coordinate in the caller's units, and the estimate in it.
-
-    A coordinate in the caller's units is affine in the centred ones, `raw = row @ theta + origin`:
-    log A, for instance, is log A' + alpha times the mean of log N. In the view that `raw` takes the
-    place of its own centred coordinate, so that holding it holds the caller's parameter.
-    """
-    law, rows, n_params = problem.law, problem.rows, len(theta)
-
-    def rescale(coordinates: Floats) -> Floats:
-        return law.rescale(coordinates, rows.log_x_scale, rows.log_y_scale)
-
-    origin = rescale(np.zeros(n_params))
-    row = rescale(np.eye(n_params))[:, column] - origin[column]
-    to_centred = np.eye(n_params)
-    to_centred[column] = -row / row[column]
-    to_centred[column, column] = 1.0 / row[column]
-    shift = np.zeros(n_params)
-    shift[column] = -origin[column] / row[column]
-
-    def predict(own: LawArray, log_x: LawArray) -> LawArray:
-        return law.log_predict(own @ to_centred.T + shift, log_x)
-
-    def jacobian(own: LawArray, log_x: LawArray) -> LawArray:
-        return law.jacobian(own @ to_centred.T + shift, log_x) @ to_centred
-
-    start = theta.copy()
-    start[column] = row @ theta + origin[column]
-    return law._replace(log_predict=predict, jacobian=jacobian), start

@@ -45,10 +45,10 @@ class Path(NamedTuple):
             np.tile(ends, (len(starts), 1)) for ends in (problem.law.lower, problem.law.upper)
         )
         lower[:, self.column] = upper[:, self.column] = value
-        targets = problem.rows.targets(problem.rows.log_y, problem.delta)
+        targets = problem.targets(problem.rows.log_y)
         found = solve(
             problem.law,
-            problem.rows.points(problem.delta),
+            problem.points,
             np.broadcast_to(targets, (len(starts), len(targets))),
             starts,
             delta=problem.delta,

@@ -1,20 +1,90 @@
-"""Resampled noise for the bootstrap, corrected for what the fit took from the residuals."""
+"""Noise for the bootstrap, corrected for what the fit took from the residuals."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.batched_least_squares import influence_weights
 from analysis.errors import FitError
+from analysis.huber_density import likeliest_scale, size_quantile
 from analysis.laws.law import Floats
+from analysis.losses import influence_weights, loss
 from analysis.observations import Observations
 
-Resampling: TypeAlias = Literal["residuals", "within_x", "units", "rows"]
+Resampling: TypeAlias = Literal["residuals", "within_x", "units", "rows", "parametric"]
 """Where a bootstrap replicate has its noise from; the functions of this module say what each is."""
 
 MIN_UNITS = 5
+
+_ROWS_A_PARAMETER, _ROWS_A_PARAMETER_HUBER = 20, 5
+"""From so many rows for each parameter on they are redrawn themselves."""
+
+
+def choose_resampling(
+    rows: Observations,
+    asked: Resampling | None,
+    *,
+    n_params: int,
+    delta: float | None = None,
+    above: float = 1.0,
+) -> Resampling:
+    """The kind asked for, or the best that the rows allow.
+
+    Redrawn residuals take noise to be alike everywhere. Runs are not so: small models scatter more.
+    Where the noise falls sevenfold over the rows of a Chinchilla fit, of the 90 % intervals from
+    redrawn residuals 63 to 77 % cover under squared error and 32 to 60 % under Huber's loss, of
+    those from redrawn rows 83 to 95 %; where it is alike everywhere, both are right. So rows are
+    redrawn wherever they are many; few rows, redrawn, miss out parts of the curve.
+
+    A curve that is not to lie in the middle of the rows leaves residuals that are not centred on
+    it, and little of the noise below it: of the 95 % intervals that they give 80 to 95 % cover
+    (normal noise, a tenth above, 20 to 60 rows), of those from redrawn rows 88 to 96 %. Only rows
+    are redrawn there.
+
+    Args:
+        rows: The observations.
+        asked: The kind; None for the best that the rows allow.
+        n_params: Parameters fitted.
+        delta: Huber's threshold; None for squared error.
+        above: Factor of the loss of rows above the curve.
+
+    Returns:
+        The kind.
+
+    Raises:
+        ValueError: No such kind, or one that does not go with the rows.
+    """
+    if asked is None:
+        if above != 1:
+            return "rows"
+        if rows.units is not None:
+            return "units"
+        if np.all(rows.group_sizes > 1) and np.ptp(rows.weights) == 0:
+            return "within_x"
+        enough = _ROWS_A_PARAMETER if delta is None else _ROWS_A_PARAMETER_HUBER
+        return "rows" if len(rows.log_y) >= enough * n_params else "residuals"
+    if asked not in get_args(Resampling):
+        raise ValueError(
+            f"resampling = {asked!r}, but it is one of {', '.join(get_args(Resampling))}."
+        )
+    if above != 1 and asked != "rows":
+        raise ValueError(
+            f"resampling = {asked!r} with above = {above:g}: residuals are not centred on a curve "
+            "that seeks the floor of the rows. Give 'rows', or leave it out."
+        )
+    if asked == "within_x" and np.ptp(rows.weights) > 0:
+        raise ValueError(
+            "resampling = 'within_x' with weights that differ: give 'residuals' or 'rows', or "
+            "leave the weights out."
+        )
+    if asked != "rows" and (asked == "units") != (rows.units is not None):
+        state = "missing" if rows.units is None else "given"
+        raise ValueError(
+            f"resampling = {asked!r} with `units` {state}: give `units` with resampling 'units' "
+            "or 'rows' and with no other."
+        )
+    return asked
 
 
 class Noise(NamedTuple):
@@ -51,10 +121,13 @@ def noise_of(
     Raises:
         FitError: Too few repeats or units.
     """
-    if resampling == "residuals":
+    if resampling in ("residuals", "parametric"):
         # Weights are taken for the inverse variances that they are of most use as.
         root = np.sqrt(rows.weights)
-        pooled = _any_residual(residuals * root, jacobian * root[:, None], delta)
+        if resampling == "residuals":
+            pooled = _any_residual(residuals * root, jacobian * root[:, None], delta)
+        else:
+            pooled = _from_density(residuals * root, jacobian.shape[1], delta)
         return pooled._replace(draw=lambda rng, n_draws: pooled.draw(rng, n_draws) / root)
     if resampling == "within_x":
         return _repeats(rows, residuals, jacobian)
@@ -111,6 +184,29 @@ def _any_residual(residuals: Floats, jacobian: Floats, delta: float | None) -> N
     unbiased, actual = residuals @ residuals / df, np.mean(pool**2)
     pool = pool * np.sqrt(unbiased / actual) if actual > 0 else pool
     return Noise(lambda rng, n_draws: pool[rng.integers(0, n_rows, (n_draws, n_rows))], df)
+
+
+def _from_density(residuals: Floats, n_params: int, delta: float | None) -> Noise:
+    """The noise that the loss is the likelihood of: normal, or that of `analysis.huber_density`.
+
+    Its scale is the likeliest for the residuals, the loss divided by n - p in place of n, which for
+    normal noise is the unbiased variance. Efron and Tibshirani 1993, An Introduction to the
+    Bootstrap, section 6.5.
+    """
+    n_rows = len(residuals)
+    df = n_rows - n_params
+    mean_loss = float(loss(residuals, delta).sum()) / df
+    if delta is None:
+        sigma = np.sqrt(2 * mean_loss)
+        return Noise(lambda rng, n_draws: sigma * rng.standard_normal((n_draws, n_rows)), df)
+    scale = float(likeliest_scale(np.array(mean_loss / delta**2)))
+
+    def draw(rng: np.random.Generator, n_draws: int) -> Floats:
+        # One number for both: its side of 1/2 is the sign.
+        place = 2 * rng.random((n_draws, n_rows)) - 1
+        return delta * np.sign(place) * size_quantile(np.abs(place), scale)
+
+    return Noise(draw, df)
 
 
 def _repeats(rows: Observations, residuals: Floats, jacobian: Floats) -> Noise:

@@ -19,6 +19,7 @@ from analysis.extrapolation import Extrapolation, Window, extrapolation, pooled_
 from analysis.fit import fit
 from analysis.fit_result import FitResult
 from analysis.laws.law import Law
+from analysis.losses import named
 
 __all__ = ["Information", "RankedLaw", "Ranking", "extrapolation", "information", "rank"]
 
@@ -41,7 +42,7 @@ def information(result: FitResult) -> Information:
     """AIC, AICc and BIC of a fit by squared log error.
 
     The likelihood is that of independent normal log residuals of one variance, at its maximum. The
-    variance counts as a parameter, so that with p parameters of the law, k = p + 1:
+    variance counts as a parameter, so that with p parameters fitted, k = p + 1:
 
         AIC = n log(2 pi RSS / n) + n + 2 k
         AICc = AIC + 2 k (k + 1) / (n - k - 1)
@@ -57,14 +58,13 @@ def information(result: FitResult) -> Information:
         The criteria; -inf where the curve goes through every row exactly.
 
     Raises:
-        ValueError: A fit on the linear scale or with Huber's loss, whose optimum is not the
+        ValueError: A fit on the linear scale or with another loss, whose optimum is not the
             maximum of this likelihood, or one whose weights differ from 1.
     """
-    if result.scale != "log" or result.delta is not None:
-        loss = "squared error" if result.delta is None else f"Huber {result.delta:g}"
+    if result.scale != "log" or result.delta is not None or result.above != 1:
         raise ValueError(
-            f"A fit on the {result.scale} scale by {loss} does not maximise the likelihood of "
-            "normal log residuals: fit with scale='log' and delta=None for AIC and BIC."
+            f"A fit on the {result.scale} scale by {named(result.delta, result.above)} does not "
+            "maximise a normal likelihood: for AIC, BIC fit with scale='log', delta=None, above=1."
         )
     rss = float(result.residuals @ result.residuals)
     if not math.isclose(rss, 2 * result.objective, rel_tol=1e-6, abs_tol=1e-20):
@@ -72,7 +72,7 @@ def information(result: FitResult) -> Information:
             f"The residuals' squares sum to {rss:.6g}, and with weights to "
             f"{2 * result.objective:.6g}: fit without weights for AIC and BIC."
         )
-    n, k = result.n_points, len(result.params) + 1
+    n, k = result.n_points, len(result.params) - len(result.fixed) + 1
     deviance = n * math.log(2 * math.pi * rss / n) + n if rss > 0 else -math.inf
     aic = deviance + 2 * k
     correction = 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else math.inf

@@ -2,7 +2,8 @@
 
 N parameters, D tokens (or examples), C training FLOPs (one multiply-add = 2), loss in nats per
 prediction, and as far as they are there U unique tokens, `run`, `group`, `seed` and whatever else
-a law takes. Of N, D and C any two give the third, by C = 6 N D unless told otherwise.
+a law takes. Of N, D and C any two give the third, by C = 6 N D unless told otherwise; where a law
+needs them, tokens per parameter M follow from N and D, and epochs from D and U.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _NOT_ENDED = frozenset(
     {"crashed", "failed", "killed", "running", "pending", "preempting", "preempted", "queued"}
     | {"diverged", "missing"}
 )
+_RATIOS = (("M", "D", "N"), ("epochs", "D", "U"))
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,17 @@ class Source:
     excluded: pd.DataFrame
     taken: Mapping[str, str]
     convention: str
+
+    def provenance(self) -> dict[str, object]:
+        """Where the rows are from, as strict JSON can hold it."""
+        return {
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "format": self.format,
+            "rows": len(self.table),
+            "taken": dict(self.taken),
+            "convention": self.convention,
+        }
 
     def describe(self) -> str:
         """What was read and taken, in a few lines."""
@@ -77,7 +90,8 @@ def read(
         columns: Quantities and the columns that hold them, as `N=params[1e6],D=tokens` or a
             mapping. Quantities not declared are recognised by well-known names; `Source.taken`
             says which. `group=Domain+Model` makes a label of several columns.
-        needs: Quantities that have to be there in the end, such as a law's inputs and `loss`.
+        needs: Quantities that have to be there in the end and above 0, such as a law's inputs and
+            its output.
         flops_per_parameter_and_token: k of C = k N D, by which the third of N, D and C follows.
 
     Returns:
@@ -100,17 +114,21 @@ def read(
         shown = ", ".join(f"{count} {why}" for why, count in counts.items())
         raise ValueError(f"{path}: no run has finished ({shown}); give a table of finished runs")
     try:
-        choices = naming.choose(ended, declared)
+        choices = naming.choose(ended, declared, needs)
         ended, excluded = _filled(ended, excluded, choices)
-        values = {choice.quantity: read_values(ended, choice) for choice in choices}
+        values = {
+            choice.quantity: read_values(ended, choice, positive=choice.quantity in needs)
+            for choice in choices
+        }
         taken = {choice.quantity: str(choice) for choice in choices}
         k = float(flops_per_parameter_and_token)
         convention = f"C = {k:g} N D"
         _derive(values, taken, k)
+        _derive_needed(values, taken, needs)
         for quantity in needs:
             if quantity not in values:
                 raise ValueError(_lacking(ended, quantity, values))
-            if quantity in ("N", "D", "C"):
+            if quantity in ("N", "D", "C", "M"):
                 _require_distinct(quantity, values[quantity])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -187,11 +205,25 @@ def _derive(values: dict[str, pd.Series], taken: dict[str, str], k: float) -> No
         taken["C"] += f"; it is {middle:.3g} ({low:.3g} to {high:.3g}) times {k:g} N D"
 
 
+def _derive_needed(
+    values: dict[str, pd.Series], taken: dict[str, str], needs: Sequence[str]
+) -> None:
+    """Adds the ratios that a law needs, where they are not given."""
+    for ratio, over, under in _RATIOS:
+        if ratio in needs and ratio not in values and {over, under} <= set(values):
+            values[ratio] = values[over] / values[under]
+            taken[ratio] = f"{ratio} = {over} / {under}"
+
+
 def _lacking(frame: pd.DataFrame, quantity: str, values: Mapping[str, pd.Series]) -> str:
     message = naming.missing([str(name) for name in frame.columns], quantity)
     if quantity in ("N", "D", "C"):
         have = [name for name in ("N", "D", "C") if name in values]
         message += f"; of N, D and C two give the third, here is {' and '.join(have) or 'none'}"
+    for ratio, over, under in _RATIOS:
+        if quantity == ratio:
+            have = [name for name in (over, under) if name in values]
+            message += f"; {ratio} = {over} / {under}, here is {' and '.join(have) or 'neither'}"
     return message
 
 

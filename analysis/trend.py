@@ -8,24 +8,18 @@ from numpy.typing import ArrayLike
 from analysis.budgets import positive_column
 from analysis.laws.law import Floats
 from analysis.replicates import Estimate
-from analysis.uncertainty import percentile_interval
+from analysis.uncertainty import percentiles
 
 
 @dataclass(frozen=True, eq=False)
-class Trend:
-    """A power law `y = y_ref (C / C_ref)^exponent` through the optima of several budgets.
+class Growth:
+    """A power law `y = y_ref (C / C_ref)^exponent` with its replicates.
 
     Attributes:
         exponent: With its interval.
         exponent_se: Standard deviation of its replicates.
-        flops_ref: C_ref, the weighted geometric mean of the budgets, FLOPs.
+        flops_ref: C_ref, FLOPs.
         value_ref: y_ref, with its interval.
-        r_squared: Weighted share of the variance of log y that the line explains; NaN where the
-            optima do not differ.
-        misfit: Scatter of the optima about the line in units of the noise of their replicates; well
-            above 1, the budgets err by more than seed noise, and intervals are too narrow. NaN for
-            two budgets, or without noise.
-        n_budgets: Budgets on the line.
         replicates: (log y_ref, exponent) of each bootstrap replicate, shape `(n_replicates, 2)`.
     """
 
@@ -33,9 +27,6 @@ class Trend:
     exponent_se: float
     flops_ref: float
     value_ref: Estimate
-    r_squared: float
-    misfit: float
-    n_budgets: int
     replicates: Floats = field(repr=False)
 
     @property
@@ -61,8 +52,59 @@ class Trend:
         """
         log_ratio = np.log(positive_column("flops", flops) / self.flops_ref)
         lines = self.replicates[:, :1] + self.replicates[:, 1:] * log_ratio
-        low, high = percentile_interval(lines, self.exponent.level)
+        low, high = percentiles(lines, self.exponent.level)
         return np.exp(low), np.exp(high)
+
+    def at(self, flops: float) -> Estimate:
+        """Y at one compute, FLOPs, with its interval."""
+        low, high = self.predict_interval([flops])
+        value = self.predict([flops])
+        return Estimate(float(value[0]), float(low[0]), float(high[0]), self.exponent.level)
+
+
+@dataclass(frozen=True, eq=False)
+class Trend(Growth):
+    """A power law through the optima of several budgets.
+
+    Attributes:
+        r_squared: Weighted share of the variance of log y that the line explains; NaN where the
+            optima do not differ.
+        misfit: Scatter of the optima about the line in units of the noise of their replicates; well
+            above 1, the budgets err by more than seed noise, and intervals are too narrow. NaN for
+            two budgets, or without noise.
+        n_budgets: Budgets on the line.
+    """
+
+    r_squared: float
+    misfit: float
+    n_budgets: int
+
+
+def growth(
+    line: tuple[float, float], replicates: Floats, *, flops_ref: float, level: float
+) -> Growth:
+    """A power law from its line on logarithms.
+
+    Args:
+        line: log y_ref and the exponent.
+        replicates: The same of bootstrap replicates, shape `(n_replicates, 2)`.
+        flops_ref: C_ref, FLOPs.
+        level: Of the intervals.
+
+    Returns:
+        The power law.
+    """
+    low, high = percentiles(replicates, level)
+    value, value_low, value_high = np.exp([line[0], low[0], high[0]]).tolist()
+    kept = replicates.copy()
+    kept.flags.writeable = False
+    return Growth(
+        exponent=Estimate(float(line[1]), float(low[1]), float(high[1]), level),
+        exponent_se=float(np.std(kept[:, 1], ddof=1)),
+        flops_ref=float(flops_ref),
+        value_ref=Estimate(value, value_low, value_high, level),
+        replicates=kept,
+    )
 
 
 def fit_trend(
@@ -92,16 +134,10 @@ def fit_trend(
     noise, spare = log_replicates.var(axis=1), len(flops) - 2
     testable = spare > 0 and bool(np.all(noise > 0))
     variance = share @ (log_values - height) ** 2
-    low, high = percentile_interval(replicates, level)
-    value, value_low, value_high = np.exp([height, low[0], high[0]]).tolist()
-    replicates.flags.writeable = False
+    line = growth((height, exponent), replicates, flops_ref=float(np.exp(centre)), level=level)
     return Trend(
-        exponent=Estimate(exponent, float(low[1]), float(high[1]), level),
-        exponent_se=float(np.std(replicates[:, 1], ddof=1)),
-        flops_ref=float(np.exp(centre)),
-        value_ref=Estimate(value, value_low, value_high, level),
+        **vars(line),
         r_squared=float(1 - share @ residual**2 / variance) if variance > 0 else float("nan"),
         misfit=float(np.sqrt(np.sum(residual**2 / noise) / spare)) if testable else float("nan"),
         n_budgets=len(flops),
-        replicates=replicates,
     )

@@ -7,9 +7,10 @@ hold, and the same replicates serve every level, every parameter and the band of
 
     log y*_b = log f(x; estimate) + s_b noise_b,      s_b = sqrt(df / chi2_df)
 
-with `noise_b` resampled from corrected residuals (`analysis.resampling`) and `s_b` drawn anew for
-each replicate. For a law linear in theta and normal noise the replicates follow the textbook's t.
-Intervals hold where the law does: a wrong law gives narrow ones around the wrong curve.
+with `noise_b` resampled from corrected residuals, or drawn from their density
+(`analysis.resampling`), and `s_b` drawn anew for each replicate. For a law linear in theta and
+normal noise the replicates follow the textbook's t. Intervals hold where the law does: a wrong law
+gives narrow ones around the wrong curve.
 
 Where rows themselves are redrawn ("rows"), the replicates are plain refits to the drawn rows.
 """
@@ -114,7 +115,17 @@ class Replicates(NamedTuple):
         To first order a replicate's deviation is proportional to `noise_scale`; divided by it,
         deviations have the spread of the estimate rather than the wider one of Student's t.
         """
-        return np.cov((self.theta - estimate) / self.noise_scale[:, None], rowvar=False)
+        deviations = (self.theta - estimate) / self.noise_scale[:, None]
+        return np.atleast_2d(np.cov(deviations, rowvar=False))
+
+
+def student_scales(
+    rng: np.random.Generator, degrees_of_freedom: float | None, n_replicates: int
+) -> Floats:
+    """The factors s_b, shape `(n_replicates,)`; 1 where there are no degrees of freedom."""
+    if degrees_of_freedom is None:
+        return np.ones(n_replicates)
+    return np.sqrt(degrees_of_freedom / rng.chisquare(degrees_of_freedom, size=n_replicates))
 
 
 def draw_replicates(
@@ -126,6 +137,7 @@ def draw_replicates(
     n_replicates: int,
     seed: int,
     delta: float | None = None,
+    above: float = 1.0,
     project: Project | None = None,
 ) -> Replicates:
     """Refit the law to redrawn rows, all replicates at once, each from the estimate.
@@ -138,6 +150,7 @@ def draw_replicates(
         n_replicates: Replicates to fit.
         seed: Seed of the draws: the same seed and rows give the same replicates.
         delta: Huber's threshold in units of log y; None for squared error.
+        above: Factor of the loss of rows above the curve.
         project: For variable projection, under squared error.
 
     Returns:
@@ -148,7 +161,7 @@ def draw_replicates(
     """
     rng = np.random.default_rng(seed)
     if resampling == "rows":
-        df, scales = None, np.ones(n_replicates)
+        df, scales = None, student_scales(rng, None, n_replicates)
 
         def redraw(scale: Floats) -> tuple[Points, Floats]:
             weights = rows.weights * row_counts(rows, rng, len(scale))
@@ -157,18 +170,18 @@ def draw_replicates(
         fitted = law.log_predict(theta, rows.log_x)
         jacobian = law.jacobian(theta, rows.log_x)
         noise = noise_of(resampling, rows, rows.log_y - fitted, jacobian, delta)
-        df, points = float(noise.degrees_of_freedom), rows.points(delta)
-        scales = np.sqrt(df / rng.chisquare(df, size=n_replicates))
+        df, points = float(noise.degrees_of_freedom), rows.points(delta, above)
+        scales = student_scales(rng, df, n_replicates)
 
         def redraw(scale: Floats) -> tuple[Points, Floats]:
             redrawn = fitted + scale[:, None] * noise.draw(rng, len(scale))
-            return points, rows.targets(redrawn, delta)
+            return points, rows.targets(redrawn, delta, above)
 
     replicates, n_unconverged = [], 0
     for scale in np.array_split(scales, math.ceil(n_replicates * len(rows.log_y) / _BLOCK)):
         where, targets = redraw(scale)
         starts = np.broadcast_to(theta, (len(scale), len(theta)))
-        found = solve(law, where, targets, starts, delta=delta, project=project)
+        found = solve(law, where, targets, starts, delta=delta, above=above, project=project)
         replicates.append(found.theta)
         n_unconverged += int(np.sum(~found.converged))
     how = Bootstrap(

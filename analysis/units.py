@@ -1,7 +1,7 @@
 """Units that a column is declared in -> the units of this project, as in `tokens[1e9]`.
 
 Parameters and tokens are counted, compute is in FLOPs (one multiply-add = 2), a loss is in nats
-per prediction.
+per prediction, an accuracy or error is a fraction.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ _PLAIN = {
         "bpb": math.log(2),
         "dits": math.log(10),
     },
+    "accuracy": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
+    "error": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
 }
 _PERPLEXITY = ("ppl", "perplexity")
 _SHOWN = {
@@ -59,6 +61,8 @@ _SHOWN = {
     "U": "[1e9], [B], [tokens]",
     "C": "[FLOPs], [TFLOPs], [PF-days], [1e18]",
     "loss": "[nats], [bits], [bits/byte], [perplexity]",
+    "accuracy": "[fraction], [%]",
+    "error": "[fraction], [%]",
 }
 
 
@@ -90,7 +94,8 @@ def unit(quantity: str, text: str) -> Unit:
     """The unit that a text declares for a quantity.
 
     Args:
-        quantity: `N`, `D`, `C`, `U`, `loss` or any other name, which takes a factor alone.
+        quantity: `N`, `D`, `C`, `U`, `loss`, `accuracy`, `error` or any other name, which takes a
+            factor alone.
         text: A factor (`1e9`, `524288`), a word for one (`B`, `million`) or a unit of the
             quantity (`PF-days`, `TFLOPs`, `bits`, `perplexity`). Case, spaces, dashes and
             underscores do not matter.

@@ -31,12 +31,13 @@ _CURVE_POINTS = 81
 
 
 class Refusal(StrEnum):
-    """Why a budget has no minimum."""
+    """Why a budget, or a span of compute, has no minimum."""
 
     TOO_FEW_SIZES = "too_few_sizes"
     WRONG_CURVATURE = "wrong_curvature"
     EDGE = "edge"
     UNRESOLVED = "unresolved"
+    UNCOVERED = "uncovered"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Annotated
 from tyro.conf import Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
 
+from experiments import cli_laws as laws
 from experiments.experiment import Budget
 
 app = SubcommandApp()
@@ -100,27 +101,8 @@ def table(
     return screen.write_table(results, to)
 
 
-@app.command
-def fit(
-    table: Annotated[
-        Positional[str],
-        arg(metavar="TABLE", help="CSV, TSV, JSON (lines), Parquet or a results folder."),
-    ],
-    law: Annotated[str, arg(help="Name of a law, or your own as module:NAME.")],
-    columns: Annotated[
-        str | None,
-        arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss."),
-    ] = None,
-    huber: Annotated[
-        float | None,
-        arg(metavar="DELTA", help="Huber's threshold on log loss; by default squared error."),
-    ] = None,
-    json: Annotated[str | None, arg(metavar="FILE", help="Write fit, checks and source.")] = None,
-) -> int:
-    """Fit a scaling law to a table; tell how far to trust it and how other choices change it."""
-    from experiments import fitting
-
-    return fitting.run(table, law, columns, huber, json)
+for command in (laws.fit, laws.rank, laws.isoflop, laws.allocate, laws.design, laws.reproduce):
+    app.command(command)
 
 
 def main(args: list[str] | None = None) -> int:

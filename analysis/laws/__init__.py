@@ -9,8 +9,12 @@ from analysis.laws.interaction import INTERACTION
 from analysis.laws.kaplan import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
 from analysis.laws.law import Law
 from analysis.laws.m4 import M4
+from analysis.laws.over_training import OVER_TRAINING
 from analysis.laws.power_law import POWER_LAW
+from analysis.laws.routed import ROUTED
 from analysis.laws.saturating_power_law import SATURATING_POWER_LAW
+from analysis.laws.task_metric import TASK_EXPONENTIAL, TASK_SIGMOID
+from analysis.laws.width_depth import WIDTH_DEPTH, WIDTH_DEPTH_N
 
 LAWS = {
     law.name: law
@@ -29,6 +33,12 @@ LAWS = {
         CHINCHILLA_TIED,
         INTERACTION,
         DATA_CONSTRAINED,
+        OVER_TRAINING,
+        ROUTED,
+        WIDTH_DEPTH,
+        WIDTH_DEPTH_N,
+        TASK_SIGMOID,
+        TASK_EXPONENTIAL,
     )
 }
 """Every law by its name, to read back what a file names."""
@@ -47,8 +57,14 @@ __all__ = [
     "KAPLAN_N",
     "LAWS",
     "M4",
+    "OVER_TRAINING",
     "POWER_LAW",
+    "ROUTED",
     "SATURATING_POWER_LAW",
+    "TASK_EXPONENTIAL",
+    "TASK_SIGMOID",
+    "WIDTH_DEPTH",
+    "WIDTH_DEPTH_N",
     "Law",
     "broken_power_law",
 ]

@@ -50,6 +50,8 @@ class Law(NamedTuple):
             does not centre their logarithms, and `rescale` may take their scale to be 0.
         derived: `params -> name -> values`: numbers that follow from the parameters, such as the
             exponents of compute-optimal growth; from shape `(..., n_params)` to `(...)`.
+        output: Name of y, and so of the column that holds it: "loss", or a metric such as
+            "accuracy" for the laws that take a loss (`analysis.laws.task_metric`).
     """
 
     name: str
@@ -66,6 +68,7 @@ class Law(NamedTuple):
     linear: tuple[str, ...] = ()
     unscaled: tuple[str, ...] = ()
     derived: Callable[[Floats], dict[str, Floats]] = nothing_derived
+    output: str = "loss"
 
     def to_params(self, theta: Floats) -> Floats:
         """Parameters, shape `(..., n_params)`, of the coordinates `theta` of the same shape."""

@@ -26,8 +26,8 @@ from analysis.replicates import Estimate
 from analysis.trend import Trend
 from analysis.valley import Valley
 
-# Viridis without its palest fifth: lightness grows with compute, in greyscale too.
-_COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))
+COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))
+"""Viridis without its palest fifth: lightness grows with compute or size, in greyscale too."""
 
 
 def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> Axes:
@@ -47,7 +47,7 @@ def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> A
     norm = LogNorm(min(flops) / 1.01, max(flops) * 1.01)
     for valley in result.valleys:
         if valley.refusal is None:
-            _draw_valley(ax, valley, _COMPUTE_COLORS(norm(valley.flops)))
+            _draw_valley(ax, valley, COMPUTE_COLORS(norm(valley.flops)))
         else:
             ax.plot(valley.n_params, valley.loss, color=GREY, marker="x", linestyle="none")
             ax.plot(valley.curve_n_params, valley.curve_loss, color=GREY, linewidth=0.7, dashes=[3])
@@ -62,7 +62,7 @@ def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> A
         ax.plot([], [], color=GREY, marker="x", linestyle="none", label="refused budget")
     if colorbar and ax.figure is not None:
         bar = ax.figure.colorbar(
-            ScalarMappable(norm, _COMPUTE_COLORS), ax=ax, pad=0.02, aspect=30, label="FLOPs"
+            ScalarMappable(norm, COMPUTE_COLORS), ax=ax, pad=0.02, aspect=30, label="FLOPs"
         )
         bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     return ax
@@ -149,14 +149,21 @@ def _draw_growth(
         ax.plot(along, trend.predict(along), color=style.color, linewidth=1, label=label)
     ax.plot(flops, values, color=style.color, marker=style.marker, linestyle="none")
     for (_, estimate), at in zip(found, flops, strict=True):
-        _draw_interval(ax, at, estimate, style)
+        draw_interval(ax, at, estimate, style)
     refused = [valley.flops for valley in result.valleys if valley.refusal is not None]
     _mark_refused(ax, refused)
     return ax
 
 
-def _draw_interval(ax: Axes, at: float, estimate: Estimate, style: Series) -> None:
-    """The interval; an arrow where it has no end."""
+def draw_interval(ax: Axes, at: float, estimate: Estimate, style: Series) -> None:
+    """Draw an interval as a vertical line, with an arrow where it has no end.
+
+    Args:
+        ax: Axes to draw on.
+        at: Where, in units of x.
+        estimate: The interval.
+        style: Colour.
+    """
     low = estimate.low if estimate.low > 0 else estimate.value
     high = estimate.high if np.isfinite(estimate.high) else estimate.value
     ax.vlines(at, low, high, color=style.color, linewidth=0.8)
@@ -185,6 +192,38 @@ def _mark_refused(ax: Axes, flops: Sequence[float]) -> None:
         )
 
 
+def frame_valleys(ax: Axes, result: IsoflopResult) -> Axes:
+    """Limit the y-axis to the valleys, cutting off losses far above every one; label the axes.
+
+    Args:
+        ax: Axes on which `draw_valleys` has drawn.
+        result: What it drew.
+
+    Returns:
+        The axes.
+    """
+    ax.set(xscale="log", xlabel="parameters", ylabel="loss (nats)")
+    lowest = [min(valley.loss) for valley in result.valleys]
+    margin = max(0.5 * (max(lowest) - min(lowest)), 0.1 * max(lowest))
+    top = min(max(lowest) + margin, ax.get_ylim()[1])
+    ax.set_ylim(min(lowest) - 0.12 * (top - min(lowest)), top)
+    return ax
+
+
+def tick_ratios(ax: Axes) -> Axes:
+    """Tick a logarithmic y-axis of tokens per parameter by as many plain numbers as fit.
+
+    Args:
+        ax: Axes on which all is drawn.
+
+    Returns:
+        The axes.
+    """
+    bottom, top = ax.get_ylim()
+    ticks = (1, 1.5, 2, 3, 5, 7) if top < 5 * bottom else (1, 2, 5)
+    return log_scale(ax, "y", ticks=ticks if top < 100 * bottom else (1,))
+
+
 def isoflop_figure(result: IsoflopResult) -> Figure:
     """The valleys, N* against compute and tokens per parameter against compute, side by side.
 
@@ -200,18 +239,12 @@ def isoflop_figure(result: IsoflopResult) -> Figure:
         figure, axes = new_figure(1, 3, width=DOUBLE_COLUMN, height=2.6)
         valleys, growth, ratio = axes[0]
         draw_valleys(valleys, result)
-        valleys.set(xscale="log", xlabel="parameters", ylabel="loss (nats)")
-        lowest = [min(valley.loss) for valley in result.valleys]
-        margin = max(0.5 * (max(lowest) - min(lowest)), 0.1 * max(lowest))
-        top = min(max(lowest) + margin, valleys.get_ylim()[1])
-        valleys.set_ylim(min(lowest) - 0.12 * (top - min(lowest)), top)
+        frame_valleys(valleys, result)
         draw_optimal_params(growth, result)
         growth.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="optimal parameters")
         draw_tokens_per_param(ratio, result)
         ratio.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="tokens per parameter")
-        bottom, top = ratio.get_ylim()
-        ticks = (1, 1.5, 2, 3, 5, 7) if top < 5 * bottom else (1, 2, 5)
-        log_scale(ratio, "y", ticks=ticks if top < 100 * bottom else (1,))
+        tick_ratios(ratio)
         for ax in axes.flat:
             legend_above(ax, n_columns=1)
         letter_panels(axes)

@@ -4,17 +4,28 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from analysis.batched_least_squares import Points, loss, solve
+from analysis.batched_least_squares import Points, solve
 from analysis.fit import fit
 from analysis.laws import LAWS, Law, broken_power_law
 from analysis.laws.chinchilla import compute_optimal
 from analysis.laws.law import Floats
+from analysis.losses import loss
 from analysis.observations import observe
 from analysis.optimum import find_optimum
 
 LINE = np.geomspace(1e6, 1e10, 24)
 RNG = np.random.default_rng(0)
 PLANE = np.exp(RNG.uniform(np.log([5e7, 1e9]), np.log([1e10, 3e11]), (60, 2)))
+
+# Ranges of the inputs of laws that neither a line of x nor a plane of N and D serves.
+RANGES = {
+    ("N", "D", "epochs"): [(5e7, 1e10), (1e9, 3e11), (0.6, 90.0)],
+    ("C", "M"): [(1e18, 1e22), (0.5, 640.0)],
+    ("N", "X"): [(1e7, 2e9), (1.0, 512.0)],
+    ("width", "depth", "D"): [(64.0, 4096.0), (2.0, 96.0), (1e8, 3e11)],
+    ("width", "depth", "D", "N"): [(64.0, 4096.0), (2.0, 96.0), (1e8, 3e11), (1e6, 1e10)],
+    ("loss",): [(1.6, 4.5)],
+}
 
 # Inputs, and parameters that the inputs show.
 PLANTED: dict[str, list[tuple[float, ...]]] = {
@@ -32,6 +43,12 @@ PLANTED: dict[str, list[tuple[float, ...]]] = {
     "chinchilla_tied": [(1.87, 520.0, 1490.0, 0.353)],
     "data_constrained": [(1.87, 520.0, 1490.0, 0.353, 0.353, 15.4, 5.3)],
     "interaction": [(1.7, 400.0, 900.0, 0.35, 0.33, 0.6), (1.0, 90.0, 500.0, 0.25, 0.3, 1.5)],
+    "over_training": [(1.5, 220.0, 900.0, 0.12, 0.18), (1.8, 9e3, 2e4, 0.2, 0.35)],
+    "routed": [(-0.082, -0.108, 0.009, 1.104, 1.86, 314.5), (-0.1, -0.1, 0.008, 1.2, 4.0, 60.0)],
+    "width_depth": [(1.6, 40.0, 1.5, 3e3, 0.6, 0.8, 0.4), (0.8, 9.0, 2.0, 200.0, 0.4, 0.5, 0.25)],
+    "width_depth_n": [(1.6, 40.0, 1.5, 3e3, 60.0, 0.6, 0.8, 0.4, 0.3)],
+    "task_sigmoid": [(0.25, 0.95, 4.0, 2.8), (0.9, 0.3, 2.5, 3.0)],
+    "task_exponential": [(0.86, 2.2, 0.72), (0.7, 0.5, 0.4)],
 }
 every_planted = pytest.mark.parametrize(
     ("name", "params"), [(name, each) for name, many in PLANTED.items() for each in many]
@@ -39,9 +56,9 @@ every_planted = pytest.mark.parametrize(
 
 
 def inputs(law: Law) -> Floats:
-    if law.inputs == ("N", "D", "epochs"):
-        epochs = np.exp(np.random.default_rng(3).uniform(-0.5, 4.5, len(PLANE)))
-        return np.column_stack([PLANE, epochs])
+    if law.inputs in RANGES:
+        low, high = np.log(RANGES[law.inputs]).T
+        return np.exp(np.random.default_rng(3).uniform(low, high, (60, len(low))))
     return LINE[:, None] if len(law.inputs) == 1 else PLANE
 
 

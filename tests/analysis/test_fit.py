@@ -60,7 +60,7 @@ def test_noise_free_parameters_are_recovered(law: Law, params, delta: float | No
 def test_power_law_is_the_regression_line_with_its_textbook_errors():
     x = np.geomspace(1e6, 1e9, 40)
     y = noisy(POWER_LAW, x)
-    result = fit(POWER_LAW, x, y, n_replicates=20_000)
+    result = fit(POWER_LAW, x, y, resampling="residuals", n_replicates=20_000)
     (slope, intercept), covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
     slope_error, intercept_error = np.sqrt(np.diag(covariance))
     assert result.params["alpha"] == pytest.approx(-slope, rel=1e-10)
@@ -78,7 +78,7 @@ def test_power_law_is_the_regression_line_with_its_textbook_errors():
 def test_covariance_of_a_saturating_fit_is_the_gauss_newton_one():
     law, x = SATURATING_POWER_LAW, np.geomspace(1e6, 1e9, 60)
     y = noisy(law, x, sigma=0.005)
-    result = fit(law, x, y, n_replicates=20_000)
+    result = fit(law, x, y, resampling="residuals", n_replicates=20_000)
     # d log f / d params by central differences, in the units of x and y.
     params, columns = estimates(result), []
     for column, value in enumerate(params):

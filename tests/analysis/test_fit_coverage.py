@@ -6,13 +6,14 @@ itself, on enough data sets for that.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from analysis.fit import fit
+from analysis.huber_density import size_quantile
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
 from analysis.laws.law import Floats
 
@@ -48,13 +49,25 @@ def seeds_across_sizes(n_seeds: int, sigma: float, kept: float = 1.0) -> Draw:
     return draw
 
 
-def exponents_covered(law: Law, draw: Draw, n_sets: int, n_replicates: int) -> int:
+def hubers_noise(n_points: int, sigma: float) -> Draw:
+    """Noise of the density that Huber's loss with a threshold of half of `sigma` is right for."""
+    x = np.geomspace(1e6, 1e9, n_points)
+
+    def draw(rng: np.random.Generator) -> Rows:
+        place = 2 * rng.random(n_points) - 1
+        size = size_quantile(np.abs(place), 2.0)
+        return x, sigma / 2 * np.sign(place) * size, None
+
+    return draw
+
+
+def exponents_covered(law: Law, draw: Draw, n_sets: int, n_replicates: int, **choices: Any) -> int:
     truth = np.array(TRUTH[law.name])
     covered = 0
     for data_set in range(n_sets):
         x, noise, units = draw(np.random.default_rng(data_set))
         y = np.exp(law.log_predict(law.to_theta(truth), np.log(x)[:, None]) + noise)
-        result = fit(law, x, y, units=units, n_replicates=n_replicates, seed=data_set)
+        result = fit(law, x, y, units=units, n_replicates=n_replicates, seed=data_set, **choices)
         low, high = result.intervals["alpha"]
         covered += bool(low <= truth[-1] <= high)
     return covered
@@ -117,3 +130,41 @@ def test_ignoring_what_rows_of_a_seed_share_covers_as_little_as_theory_says():
     assert expected < 0.81
     coverage = exponents_covered(POWER_LAW, without_units, n_sets, n_replicates=1000) / n_sets
     assert coverage == pytest.approx(expected, abs=0.04)
+
+
+PARAMETRIC_CASES = [
+    pytest.param(POWER_LAW, single_runs(4, 0.02), None, id="power-4_points"),
+    pytest.param(POWER_LAW, single_runs(8, 0.02), None, id="power-8_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(8, 0.01), None, id="saturating-8_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(20, 0.03), None, id="saturating-20_points"),
+    pytest.param(POWER_LAW, hubers_noise(30, 0.02), 0.01, id="power-huber"),
+    pytest.param(SATURATING_POWER_LAW, hubers_noise(30, 0.02), 0.01, id="saturating-huber"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "draw", "delta"), PARAMETRIC_CASES)
+def test_parametric_coverage_is_between_93_and_97_percent(
+    law: Law, draw: Draw, delta: float | None
+):
+    n_sets = 500
+    covered = exponents_covered(law, draw, n_sets, 400, resampling="parametric", delta=delta)
+    assert 0.93 <= covered / n_sets <= 0.97
+
+
+def falling_noise(n_points: int, sigma: float) -> Draw:
+    """Runs that scatter the less the larger they are, down to a seventh."""
+    x, spread = np.geomspace(1e6, 1e9, n_points), sigma * np.geomspace(1, 1 / 7, n_points)
+    return lambda rng: (x, spread * rng.standard_normal(n_points), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delta", [None, 1e-3])
+def test_many_rows_of_unlike_noise_are_covered_and_residuals_would_not_be(delta: float | None):
+    n_sets, draw = 500, falling_noise(80, 0.02)
+    covered = exponents_covered(SATURATING_POWER_LAW, draw, n_sets, 400, delta=delta)
+    assert 0.93 <= covered / n_sets <= 0.97
+    alike = exponents_covered(
+        SATURATING_POWER_LAW, draw, n_sets, 400, delta=delta, resampling="residuals"
+    )
+    assert alike / n_sets < 0.91

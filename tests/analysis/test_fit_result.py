@@ -73,13 +73,29 @@ def test_json_is_strict_even_for_an_exact_fit():
 
 
 def test_json_of_something_else_is_refused(result: FitResult):
-    with pytest.raises(ValueError, match=r"missing fields \['bootstrap'.*to_json"):
+    with pytest.raises(ValueError, match=r"missing fields .*'bootstrap'.*to_json"):
         FitResult.from_json('{"law": "power_law"}')
     with pytest.raises(ValueError, match="Not a FitResult"):
         FitResult.from_json("[1, 2]")
     other = json.loads(result.to_json()) | {"law": "pwer_law"}
     with pytest.raises(ValueError, match="'pwer_law': known are power_law"):
         FitResult.from_json(json.dumps(other))
+
+
+def test_a_law_of_ones_own_is_given_to_read_its_fit_back():
+    own = SATURATING_POWER_LAW._replace(name="my_law")
+    text = fit(own, X, 1.7 + 300 * X**-0.35, n_replicates=200).to_json()
+    restored = FitResult.from_json(text, own)
+    assert restored.law is own
+    assert restored.to_json() == text
+    np.testing.assert_allclose(restored.predict(X), 1.7 + 300 * X**-0.35, rtol=1e-9)
+    with pytest.raises(ValueError, match=r"Unknown law 'my_law'.*from_json\(text, law\)"):
+        FitResult.from_json(text)
+    with pytest.raises(ValueError, match=r"fit of my_law \(E, A, alpha\).*power_law \(A, alpha\)"):
+        FitResult.from_json(text, POWER_LAW)
+    renamed = own._replace(params=("E", "B", "alpha"))
+    with pytest.raises(ValueError, match=r"the law is my_law \(E, B, alpha\)"):
+        FitResult.from_json(text, renamed)
 
 
 def test_a_result_is_frozen_and_can_be_pickled(result: FitResult):

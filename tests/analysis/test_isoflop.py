@@ -129,6 +129,37 @@ def test_a_downward_parabola_is_refused_and_the_rest_analysed():
         analyse(columns(downward, n_star))
 
 
+@pytest.mark.parametrize("method", ["parabola", "akima"])
+@pytest.mark.parametrize("offsets", [OFFSETS, OFFSETS + 0.4])
+def test_a_single_downward_budget_raises(method, offsets):
+    n_star = power_optimum(0.5)
+    rows = columns(parabolas(n_star, -0.1), n_star, offsets, budgets=BUDGETS[:1])
+    says = "opens downward" if method == "parabola" else "lowest at an end of the grid"
+    with pytest.raises(FitError, match=says):
+        analyse(rows, method=method, noise=1e-3)
+
+
+@pytest.mark.parametrize("method", ["parabola", "akima"])
+def test_a_flat_budget_raises(method):
+    n_star = power_optimum(0.5)
+    rows = columns(lambda size, flops: 3.0, n_star, budgets=BUDGETS[:1])
+    with pytest.raises(FitError, match=r"opens downward|smallest size|lowest at an end"):
+        analyse(rows, method=method, noise=1e-3)
+
+
+def test_a_minimum_outside_its_own_interval_is_doubted():
+    """Sizes in close pairs: the Akima curve dips between them, and noise fills that dip."""
+    rng = np.random.default_rng(69)
+    offsets = np.sort(rng.uniform(-1.2, 1.2, 9))
+    offsets = np.sort(np.concatenate([offsets, offsets[3:6] + 0.003]))
+    loss = 3 + 0.1 * offsets**2 + 0.003 * rng.standard_normal(12)
+    rows = (1e8 * np.exp(offsets), loss, np.full(12, 1e18))
+    valley = analyse(rows, method="akima", noise=0.003).valleys[0]
+    assert valley.optimal_params.value < valley.optimal_params.low
+    assert "outside its own interval" in valley.reason
+    assert analyse(rows, noise=0.003).valleys[0].reason == ""
+
+
 @pytest.mark.parametrize(("sign", "end"), [(-1, "largest"), (1, "smallest")])
 def test_a_falling_curve_is_refused_though_its_parabola_has_a_vertex_inside(sign, end):
     log_n = np.linspace(0, 3, 9)

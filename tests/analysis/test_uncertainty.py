@@ -6,6 +6,7 @@ from scipy import stats
 from scipy.optimize import least_squares
 
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW
+from analysis.losses import loss
 from analysis.observations import Observations, observe
 from analysis.optimum import find_optimum
 from analysis.resampling import Noise, Resampling, noise_of
@@ -140,3 +141,35 @@ def test_percentile_interval_covers_an_exchangeable_truth_exactly(n_replicates: 
     uniform = np.arange(1, n_replicates + 1) / (n_replicates + 1)
     low, high = percentile_interval(uniform[:, None], 0.95)
     assert high[0] - low[0] == pytest.approx(0.95, abs=1e-12)
+
+
+def test_parametric_noise_is_normal_with_the_unbiased_variance_and_heeds_weights():
+    x = np.geomspace(1e6, 1e9, 7)
+    noise = 0.1 * np.random.default_rng(2).standard_normal(7)
+    weights = np.array([1.0, 4.0, 1.0, 1.0, 9.0, 1.0, 1.0])
+    rows = observe(POWER_LAW, x, x**-0.2 * np.exp(noise), None, weights)
+    source, residuals = noise_for(rows, "parametric")
+    assert source.degrees_of_freedom == 5
+    sigma = np.sqrt(rows.weights @ residuals**2 / 5 / rows.weights)
+    drawn = source.draw(np.random.default_rng(0), 4000)
+    for row in range(7):
+        assert stats.kstest(drawn[:, row], stats.norm(0, sigma[row]).cdf).pvalue > 1e-3
+
+
+def test_parametric_noise_under_huber_is_that_of_its_density():
+    delta, rng = 0.01, np.random.default_rng(0)
+    residuals = 0.03 * rng.standard_t(3, 400)
+    rows = observe(POWER_LAW, np.geomspace(1e6, 1e9, 400), np.ones(400), None)
+    source = noise_of("parametric", rows, residuals, np.ones((400, 1)), delta)
+    drawn = source.draw(rng, 100).ravel()
+    # The mean loss of draws is that of the residuals, but for the degrees of freedom.
+    mean_loss = loss(residuals, delta).sum() / 399
+    assert loss(drawn, delta).mean() == pytest.approx(mean_loss, rel=0.02)
+    # The density falls by the loss over s^2, whichever s: log counts against the loss are a line.
+    counts, edges = np.histogram(np.abs(drawn), bins=np.linspace(0, 0.1, 41))
+    middles = (edges[1:] + edges[:-1]) / 2
+    slope, intercept = np.polyfit(loss(middles, delta), np.log(counts), 1)
+    expected = np.exp(intercept + slope * loss(middles, delta))
+    assert slope < 0
+    assert np.max(np.abs(counts - expected) / np.sqrt(expected)) < 5
+    assert np.mean(drawn > 0) == pytest.approx(0.5, abs=0.01)

@@ -1,0 +1,292 @@
+"""Approaches 1, 2 and 3 of Hoffmann et al. (arXiv:2203.15556, section 3) side by side.
+
+1. The envelope of learning curves over model sizes (`analysis.envelope`).
+2. Minima over size at fixed compute, by parabola and by Akima interpolation (`analysis.isoflop`).
+3. A parametric fit of `L = E + A N^-alpha + B D^-beta` (`analysis.fit`), by Huber's loss with
+   delta = 1e-3 on log loss, theirs, and by squared error through variable projection, which of the
+   common ways errs least on planted data (Open-Athena, scaling-law-analysis).
+
+Each gives N* = k C^a and D* = k' C^b with intervals of its own kind: over resampled runs (1), over
+seed noise (2), over resampled residuals (3). None holds the bias of its approach: where they differ
+by more than their intervals, at least one is biased.
+"""
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from analysis import tables
+from analysis.allocate import FAR
+from analysis.approaches_result import Approach, Approaches, Detail, Exponents
+from analysis.budgets import nominal_budgets, positive_column
+from analysis.envelope import envelope
+from analysis.errors import FitError
+from analysis.fit import fit
+from analysis.fit_verdict import Verdict
+from analysis.fitted_growth import fitted_growth
+from analysis.isoflop import isoflop
+from analysis.isoflop_result import IsoflopResult
+from analysis.laws import CHINCHILLA
+from analysis.laws.law import Floats
+from analysis.learning_curves import covered_budgets, learning_curves, read_off
+from analysis.problem import Scale
+from analysis.uncertainty import require_resolvable
+from analysis.valley import Method
+
+HUBER = 1e-3
+"""Threshold on log loss of Hoffmann et al. 2022, section 3.3."""
+
+N_BUDGETS = 9
+"""Budgets at which curves are read off where none are given, as many as theirs."""
+
+_SIZES_COVERED = 5
+_LARGEST_MISFIT = 2.0
+_ONE_CONVENTION = 0.05
+
+
+def three_approaches(
+    table: pd.DataFrame,
+    *,
+    curves: bool = False,
+    budgets: ArrayLike | None = None,
+    span: float | None = None,
+    noise: float | None = None,
+    flops: float | None = None,
+    level: float = 0.95,
+    n_replicates: int = 1000,
+    seed: int = 0,
+) -> Approaches:
+    """All approaches that a table allows; one that it does not is a row with the reason.
+
+    Args:
+        table: Columns N, D, C and loss (nats), as of `analysis.sources`; with `curves` also `run`.
+        curves: Whether rows are evaluations along runs, which `run` labels. Approach 2 then reads
+            the curves off at the budgets, and approach 3 takes the last evaluation of each run.
+        budgets: FLOPs of the budgets of approach 2. Unless given: the groups that the table's C
+            fall into, or for curves 9 over the compute that 5 sizes cover.
+        span: As of `isoflop`, for the parabolas.
+        noise: Standard deviation of the loss over seeds, nats. Unless given: from repeated runs,
+            or from the scatter about the parabolas, for the Akima curves too.
+        flops: The compute at which optima are told, FLOPs; the largest of the table unless given.
+        level: Probability with which an interval is to cover.
+        n_replicates: Bootstrap replicates of each approach.
+        seed: Seed of the bootstraps.
+
+    Returns:
+        The approaches, in order.
+
+    Raises:
+        ValueError: A column is missing or at fault, or an impossible level, span, noise or
+            budget.
+        FitError: No approach can be done, with the reason for each.
+    """
+    require_resolvable(level, n_replicates)
+    if span is not None and not 1 < span < np.inf:
+        raise ValueError(f"span = {span}: give a factor above 1, such as 5, or none")
+    if noise is not None:
+        positive_column("noise", [noise])
+    rows = _Rows(
+        *(positive_column(name, tables.column(table, name)) for name in ("N", "D", "C", "loss")),
+        run=np.asarray(tables.column(table, "run")) if curves else None,
+    )
+    compute = (float(rows.flops.min()), float(rows.flops.max()))
+    at = compute[1] if flops is None else float(positive_column("flops", [flops])[0])
+    options = _Options(level, n_replicates, seed)
+    final = rows if rows.run is None else _last_of_each(rows, rows.run)
+    points, notes = _points(rows, budgets)
+
+    told = [_attempt("1 envelope", at, lambda: _by_envelope(rows, options))]
+    told.append(_attempt("2 parabola", at, lambda: _by_isoflop(points, span, noise, options)))
+    of_akima = _scatter(told[-1].detail) if noise is None else noise
+    told.append(
+        _attempt("2 Akima", at, lambda: _by_isoflop(points, None, of_akima, options, "akima"))
+    )
+    told.append(_attempt(f"3 Huber {HUBER:g}", at, lambda: _by_fit(final, options, delta=HUBER)))
+    told.append(_attempt("3 squared error", at, lambda: _by_fit(final, options, scale="linear")))
+    if all(approach.exponents is None for approach in told):
+        reasons = "; ".join(f"{approach.name}: {approach.reason}" for approach in told)
+        raise FitError(f"no approach can be done: {reasons}")
+    if at > FAR * compute[1]:
+        notes.append(
+            f"{at:.4g} FLOPs are {at / compute[1]:.3g} times the largest compute of the table: the "
+            "intervals take every power law to hold that far, which no row shows"
+        )
+    notes += _disagreements(told)
+    return Approaches(at, compute, level, tuple(told), tuple(notes))
+
+
+class _Rows(NamedTuple):
+    """Columns of a table, each of shape `(n_rows,)`; `run` is None where rows are ends of runs."""
+
+    n_params: Floats
+    tokens: Floats
+    flops: Floats
+    loss: Floats
+    run: NDArray[Any] | None = None
+
+
+class _NotApplicable(Exception):
+    """The table has not what an approach needs."""
+
+
+class _Options(NamedTuple):
+    level: float
+    n_replicates: int
+    seed: int
+
+
+class _Found(NamedTuple):
+    """What an approach found, with its doubts in sentences."""
+
+    exponents: Exponents
+    doubts: str
+    detail: Detail
+
+
+def _attempt(name: str, flops: float, find: Callable[[], _Found]) -> Approach:
+    try:
+        found = find()
+    except _NotApplicable as error:
+        return Approach(name, "not applicable", str(error), None, None, None, None)
+    except (ValueError, FitError) as error:
+        return Approach(name, "refused", str(error), None, None, None, None)
+    return Approach(
+        name=name,
+        status="doubtful" if found.doubts else "estimated",
+        reason=found.doubts,
+        exponents=found.exponents,
+        optimal_params=found.exponents.params.at(flops),
+        tokens_per_param=found.exponents.tokens_per_param.at(flops),
+        detail=found.detail,
+    )
+
+
+def _disagreements(told: list[Approach]) -> list[str]:
+    """A sentence where intervals of a do not overlap."""
+    ends = [(each.name, each.exponents.params.exponent) for each in told if each.exponents]
+    apart = [
+        f"{name} and {other}"
+        for (name, a), (other, b) in combinations(ends, 2)
+        if a.high < b.low or b.high < a.low
+    ]
+    if not apart:
+        return []
+    return [
+        f"a differs by more than its intervals between {', '.join(apart)}: at least one is biased, "
+        "a parabola by a wide or off-centre grid (a span limits that), a fit by a law that does "
+        "not hold over all rows"
+    ]
+
+
+def _last_of_each(rows: _Rows, run: NDArray[Any]) -> _Rows:
+    """The evaluation of each run at its largest compute."""
+    order = np.lexsort((rows.flops, np.unique(run, return_inverse=True)[1]))
+    last = order[np.append(run[order][1:] != run[order][:-1], True)]
+    return _Rows(rows.n_params[last], rows.tokens[last], rows.flops[last], rows.loss[last])
+
+
+def _points(rows: _Rows, budgets: ArrayLike | None) -> tuple[_Rows, list[str]]:
+    """The rows of approach 2, and what there is to say of them."""
+    if rows.run is None:
+        if budgets is None:
+            return rows, []
+        nominal, near = nominal_budgets(rows.flops, budgets)
+        note = f"approach 2 takes the {near.sum()} of {len(near)} rows near a budget that was given"
+        kept = _Rows(rows.n_params[near], rows.tokens[near], nominal[near], rows.loss[near])
+        return kept, [note]
+    if budgets is None:
+        found = learning_curves(
+            rows.run, rows.n_params, rows.loss, flops=rows.flops, tokens=rows.tokens
+        )
+        budgets = covered_budgets(found, _SIZES_COVERED, N_BUDGETS)
+        if not len(budgets):
+            return _Rows(*(np.empty(0) for _ in range(4))), []
+    read = read_off(rows.run, rows.n_params, rows.flops, rows.loss, budgets, tokens=rows.tokens)
+    note = (
+        f"approach 2 takes {len(read.loss)} losses read off learning curves, approach 3 the last "
+        "of each curve"
+    )
+    if read.unread:
+        note += f"; {len(read.unread)} times a curve has no evaluation near a budget"
+    return _Rows(read.n_params, read.tokens, read.flops, read.loss), [note]
+
+
+def _scatter(parabolas: Detail | None) -> float | None:
+    """The noise that Akima curves cannot tell: the scatter about parabolas, if nothing else is."""
+    if isinstance(parabolas, IsoflopResult) and parabolas.noise.source == "residuals":
+        return parabolas.noise.sd
+    return None
+
+
+def _by_envelope(rows: _Rows, options: _Options) -> _Found:
+    if rows.run is None:
+        raise _NotApplicable("no learning curves: every row is the end of a run")
+    found = envelope(
+        rows.run,
+        rows.n_params,
+        rows.loss,
+        flops=rows.flops,
+        tokens=rows.tokens,
+        **options._asdict(),
+    )
+    return _Found(Exponents(*found.trends), "", found)
+
+
+def _by_isoflop(
+    points: _Rows,
+    span: float | None,
+    noise: float | None,
+    options: _Options,
+    method: Method = "parabola",
+) -> _Found:
+    if not len(points.loss):
+        raise FitError(
+            f"no compute at which the curves of {_SIZES_COVERED} sizes have a loss: give budgets "
+            "that they reach, or train on"
+        )
+    found = isoflop(
+        points.n_params,
+        points.loss,
+        flops=points.flops,
+        tokens=points.tokens,
+        method=method,
+        span=span,
+        noise=noise,
+        **options._asdict(),
+    )
+    if found.trends is None:
+        raise FitError("one minimum makes no exponent: add budgets")
+    n_minima, misfit = found.trends.params.n_budgets, found.trends.params.misfit
+    doubts = []
+    if n_minima < len(found.valleys):
+        doubts.append(f"{len(found.valleys) - n_minima} of {len(found.valleys)} budgets refused")
+    if n_minima == 2:
+        doubts.append("two budgets leave nothing to judge the line by")
+    if misfit > _LARGEST_MISFIT:
+        doubts.append(
+            f"minima scatter {misfit:.2g} times as widely as the noise: the intervals are too short"
+        )
+    return _Found(Exponents(*found.trends), "; ".join(doubts), found)
+
+
+def _by_fit(
+    rows: _Rows, options: _Options, *, delta: float | None = None, scale: Scale = "log"
+) -> _Found:
+    x = np.stack([rows.n_params, rows.tokens], axis=1)
+    found = fit(CHINCHILLA, x, rows.loss, delta=delta, scale=scale, **options._asdict())
+    # C = k N D, 6 unless the table counts otherwise.
+    per_product = np.log(rows.flops / (rows.n_params * rows.tokens))
+    doubts = [] if found.verdict is Verdict.CONVERGED else [found.reason]
+    if np.ptp(per_product) > np.log1p(_ONE_CONVENTION):
+        low, high = np.exp([per_product.min(), per_product.max()])
+        doubts.append(f"C is {low:.3g} to {high:.3g} times N D, taken for one multiple of it")
+    laws = fitted_growth(
+        found,
+        flops_per_product=float(np.exp(per_product.mean())),
+        flops_ref=float(np.exp(np.log(rows.flops).mean())),
+    )
+    return _Found(laws, " ".join(doubts), found)

@@ -1,0 +1,156 @@
+"""Allocation figures: what grows with compute, and what a size beside the optimum costs."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType
+
+from analysis.allocation import Allocation
+from analysis.plots.frontier import draw_growth
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    SERIES,
+    Series,
+    legend_above,
+    letter_panels,
+    new_figure,
+    paper_style,
+)
+from analysis.plots.ticks import log_ticks
+from analysis.replicates import Estimate
+
+MARKED = (0.5, 2.0)
+"""Sizes beside the optimum that a figure marks, in multiples of it."""
+
+
+def draw_budget(ax: Axes, allocation: Allocation, estimate: Estimate, *, style: Series) -> Axes:
+    """Mark what a budget buys: a point with its interval.
+
+    Args:
+        ax: Axes to draw on, x in FLOPs.
+        allocation: The allocation.
+        estimate: One of its estimates, in the unit of y.
+        style: Colour and marker.
+
+    Returns:
+        The axes.
+    """
+    ax.vlines(allocation.flops, estimate.low, estimate.high, color=style.color, linewidth=1.6)
+    ax.plot(
+        [allocation.flops],
+        [estimate.value],
+        color=style.color,
+        marker=style.marker,
+        markersize=4.5,
+        markerfacecolor="white",
+        linestyle="none",
+        zorder=4,
+    )
+    return ax
+
+
+def draw_penalty(ax: Axes, table: pd.DataFrame, *, style: Series = SERIES[3]) -> Axes:
+    """Draw the excess loss of sizes beside the optimum, with its band; half and twice are marked.
+
+    Args:
+        ax: Axes to draw on, x in multiples of the optimal size (logarithmic), y in units of loss.
+        table: Of `analysis.allocation_curves.penalty_table`.
+        style: Colour.
+
+    Returns:
+        The axes.
+    """
+    factors, excess = table["factor"], table["excess_loss"]
+    low, high = table["excess_loss_low"], table["excess_loss_high"]
+    ax.fill_between(factors, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
+    ax.plot(factors, excess, color=style.color, linewidth=1.2, zorder=2.6)
+    for factor in MARKED:
+        nearest = int(np.argmin(np.abs(np.log(factors / factor))))
+        value = float(excess.iloc[nearest])
+        ax.plot(
+            [factor],
+            [value],
+            color=INK,
+            marker="o",
+            markerfacecolor="white",
+            linestyle="none",
+            label="half and twice" if factor < 1 else None,
+            zorder=4,
+        )
+        # Beside the valley, where its sides have left room.
+        side = -1 if factor < 1 else 1
+        ax.annotate(
+            f"+{value:.2g}",
+            (factor, value),
+            xytext=(6 * side, -2),
+            textcoords="offset points",
+            ha="right" if side < 0 else "left",
+            va="center",
+        )
+    return ax
+
+
+def allocation_figure(
+    allocation: Allocation,
+    growth: pd.DataFrame,
+    penalty: pd.DataFrame,
+    largest_flops: float | None = None,
+) -> Figure:
+    """Optimal N and D and their ratio against compute, and the cost of sizes beside the optimum.
+
+    Args:
+        allocation: What the budget buys.
+        growth: Of `analysis.allocation_curves.growth_table`, around the budget.
+        penalty: Of `analysis.allocation_curves.penalty_table`, at the budget.
+        largest_flops: Largest compute of the fitted rows; None where unknown.
+
+    Returns:
+        A figure two columns wide.
+    """
+    with paper_style():
+        figure, axes = new_figure(1, 3, width=DOUBLE_COLUMN, height=2.7)
+        sizes, ratio, cost = axes[0]
+        parts = (
+            (sizes, "parameters", allocation.parameters, "$N^*$", SERIES[0]),
+            (sizes, "tokens", allocation.tokens, "$D^*$", SERIES[1]),
+            (
+                ratio,
+                "tokens_per_parameter",
+                allocation.tokens_per_parameter,
+                "$D^*\\!/N^*$",
+                _RATIO,
+            ),
+        )
+        for ax, quantity, estimate, label, style in parts:
+            draw_growth(ax, growth, quantity, label=label, style=style)
+            draw_budget(ax, allocation, estimate, style=style)
+        for ax, labelled in ((sizes, True), (ratio, False)):
+            _line(ax, allocation.flops, INK, "-", "budget" if labelled else None)
+            if largest_flops is not None:
+                dots = (0, (1, 1.5))
+                _line(ax, largest_flops, GREY, dots, "largest fitted" if labelled else None)
+            ax.set(xscale="log", yscale="log", xlabel="training compute $C$ (FLOPs)")
+            ax.set_xlim(growth["flops"].min(), growth["flops"].max())
+            log_ticks(ax, "x", "y", most=5 if labelled else 7)
+        sizes.set(ylabel="parameters, tokens")
+        ratio.set(ylabel="tokens per parameter")
+        draw_penalty(cost, penalty)
+        cost.set(xscale="log", xlabel="$N/N^*$ at the budget", ylabel="excess loss (nats)")
+        log_ticks(cost, "x")
+        for ax, style in ((ratio, _RATIO), (cost, SERIES[3])):
+            band = f"{100 * allocation.level:g} % band"
+            ax.fill_between([], [], color=style.color, alpha=0.25, linewidth=0, label=band)
+        for ax, n_columns in zip(axes[0], (2, 1, 1), strict=True):
+            legend_above(ax, n_columns)
+        letter_panels(axes)
+    return figure
+
+
+_RATIO = SERIES[2]
+
+
+def _line(ax: Axes, flops: float, color: str, linestyle: LineStyleType, label: str | None) -> None:
+    ax.axvline(flops, color=color, linestyle=linestyle, linewidth=0.9, label=label, zorder=1.2)

@@ -1,0 +1,197 @@
+"""Figures of the three approaches: learning curves, valleys, and how each lets the optimum grow."""
+
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.approaches_result import Approach, Approaches
+from analysis.envelope_result import EnvelopeResult
+from analysis.isoflop_result import IsoflopResult
+from analysis.plots.isoflop import (
+    COMPUTE_COLORS,
+    draw_interval,
+    draw_valleys,
+    frame_valleys,
+    tick_ratios,
+)
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    SERIES,
+    Series,
+    legend_above,
+    letter_panels,
+    new_figure,
+    paper_style,
+)
+from analysis.replicates import Estimate
+
+Quantity = Literal["params", "tokens_per_param"]
+"""What grows with compute: N* or D* / N*."""
+
+
+def draw_learning_curves(ax: Axes, result: EnvelopeResult, *, colorbar: bool = True) -> Axes:
+    """Draw every learning curve, coloured by size, and their envelope with its hand-overs.
+
+    Args:
+        ax: Axes to draw on, x in FLOPs (logarithmic), y in nats.
+        result: The envelope.
+        colorbar: Whether to put a bar with the sizes of the colours beside the axes.
+
+    Returns:
+        The axes.
+    """
+    sizes = [curve.n_params for curve in result.curves]
+    norm = LogNorm(min(sizes) / 1.01, max(sizes) * 1.01)
+    for curve in result.curves:
+        color = COMPUTE_COLORS(norm(curve.n_params))
+        ax.plot(curve.flops, curve.loss, color=color, linewidth=0.6, zorder=1.6)
+    ax.plot(result.flops, result.loss, color=INK, linewidth=1.4, label="envelope", zorder=2.5)
+    at = [each.flops for each in result.hand_overs]
+    ax.plot(
+        at,
+        np.interp(np.log(at), np.log(result.flops), result.loss),
+        color=INK,
+        marker="D",
+        markerfacecolor="white",
+        markersize=2.8,
+        linestyle="none",
+        label="hand-over",
+        zorder=3,
+    )
+    if colorbar and ax.figure is not None:
+        bar = ax.figure.colorbar(
+            ScalarMappable(norm, COMPUTE_COLORS), ax=ax, pad=0.02, aspect=30, label="parameters"
+        )
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    return ax
+
+
+def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
+    """Draw how one quantity grows with compute by each approach: power law, band and optima.
+
+    A thin vertical line marks the compute at which the report tells optima.
+
+    Args:
+        ax: Axes to draw on, x in FLOPs, y the quantity, both logarithmic.
+        approaches: The report.
+        quantity: N* or D* / N*.
+
+    Returns:
+        The axes.
+    """
+    low, high = approaches.compute
+    along = np.geomspace(min(low, approaches.flops), max(high, approaches.flops), 80)
+    for approach, style in _styled(approaches):
+        assert approach.exponents is not None
+        law = getattr(approach.exponents, quantity)
+        band = law.predict_interval(along)
+        ax.fill_between(along, *band, color=style.color, alpha=0.13, linewidth=0, zorder=1.4)
+        ax.plot(
+            along,
+            law.predict(along),
+            color=style.color,
+            linestyle=style.linestyle,
+            linewidth=1,
+            zorder=2,
+        )
+        for flops, optimum in _optima(approach, quantity):
+            draw_interval(ax, flops, optimum, style)
+            ax.plot(
+                [flops],
+                [optimum.value],
+                color=style.color,
+                marker=style.marker,
+                markersize=2.6,
+                zorder=3,
+            )
+    ax.axvline(approaches.flops, color=GREY, linewidth=0.6, dashes=(1, 1.5), zorder=1.2)
+    return ax
+
+
+def approaches_figure(approaches: Approaches) -> Figure:
+    """Learning curves and valleys as far as they are there, N* and tokens per parameter.
+
+    Args:
+        approaches: The report.
+
+    Returns:
+        A figure two columns wide: two by two panels with learning curves, one row without.
+    """
+    envelope = next(
+        (each.detail for each in approaches.rows if isinstance(each.detail, EnvelopeResult)), None
+    )
+    valleys = next(
+        (each.detail for each in approaches.rows if isinstance(each.detail, IsoflopResult)), None
+    )
+    n_panels = 2 + (envelope is not None) + (valleys is not None)
+    n_rows = 2 if n_panels == 4 else 1
+    with paper_style():
+        figure, grid = new_figure(
+            n_rows, n_panels // n_rows, width=DOUBLE_COLUMN, height=2.5 * n_rows + 0.6
+        )
+        panels = iter(grid.flat)
+        if envelope is not None:
+            ax = next(panels)
+            draw_learning_curves(ax, envelope)
+            lowest, highest = float(np.nanmin(envelope.loss)), float(np.nanmax(envelope.loss))
+            ax.set(xscale="log", xlabel="FLOPs", ylabel="loss (nats)")
+            # The start of training of every size towers above what the envelope is about.
+            ax.set_ylim(lowest - 0.05 * (highest - lowest), highest + 0.05 * (highest - lowest))
+            legend_above(ax)
+        if valleys is not None:
+            ax = next(panels)
+            draw_valleys(ax, valleys)
+            frame_valleys(ax, valleys)
+            legend_above(ax, n_columns=2 if n_rows == 2 else 1)
+        growth, ratio = panels
+        draw_growth(growth, approaches, "params")
+        growth.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="optimal parameters")
+        draw_growth(ratio, approaches, "tokens_per_param")
+        ratio.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="tokens per parameter")
+        tick_ratios(ratio)
+        figure.legend(
+            handles=[_legend_entry(approach, style) for approach, style in _styled(approaches)],
+            loc="outside lower center",
+            ncols=2,
+        )
+        letter_panels(grid)
+    return figure
+
+
+def _styled(approaches: Approaches) -> list[tuple[Approach, Series]]:
+    """The approaches with an answer; each keeps its style whichever others have one."""
+    pairs = zip(approaches.rows, SERIES, strict=False)
+    return [(each, style) for each, style in pairs if each.exponents is not None]
+
+
+def _legend_entry(approach: Approach, style: Series) -> Line2D:
+    assert approach.exponents is not None
+    a = approach.exponents.params.exponent
+    look: dict[str, Any] = {"color": style.color, "linestyle": style.linestyle, "linewidth": 1}
+    look["marker"] = style.marker if _optima(approach, "params") else "none"
+    return Line2D(
+        [], [], **look, label=f"{approach.name}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]"
+    )
+
+
+def _optima(approach: Approach, quantity: Quantity) -> list[tuple[float, Estimate]]:
+    """The optima that a power law goes through; none for a parametric fit."""
+    detail = approach.detail
+    if isinstance(detail, EnvelopeResult):
+        found = []
+        for each in detail.hand_overs:
+            value = each.n_params if quantity == "params" else each.tokens / each.n_params
+            found.append((each.flops, Estimate(value, value, value, detail.level)))
+        return found
+    if isinstance(detail, IsoflopResult):
+        name = "optimal_params" if quantity == "params" else "tokens_per_param"
+        estimates = ((valley.flops, getattr(valley, name)) for valley in detail.valleys)
+        return [(flops, estimate) for flops, estimate in estimates if estimate is not None]
+    return []

@@ -1,0 +1,246 @@
+"""Compute-optimal growth as a fit foretells it: N, D and tokens per parameter against compute.
+
+Every replicate of the fit is a law with an optimum of its own; bands are percentiles of those.
+Drawn for any law of N and D whose `derived` gives a, b and G of `N_opt = G (C/6)^a` and
+`D_opt = (C/6)^b / G`, as `analysis.laws.chinchilla.growth` does.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from analysis.allocate import FAR
+from analysis.fit_result import FitResult
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.laws.law import Floats, Law
+from analysis.plots.rows import Rows
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    SERIES,
+    Series,
+    legend_above,
+    letter_panels,
+    new_figure,
+    paper_style,
+)
+from analysis.plots.ticks import log_ticks
+from analysis.uncertainty import percentiles
+
+_QUANTITIES = ("parameters", "tokens", "tokens_per_parameter")
+_N_BUDGETS = 81
+
+
+class Reference(NamedTuple):
+    """A ratio to compare with, e.g. `Reference("Chinchilla 70B", 20.0, 5.76e23)`.
+
+    Attributes:
+        label: Legend entry.
+        tokens_per_parameter: D / N.
+        flops: Compute of the model; None where the ratio is one for all compute.
+    """
+
+    label: str
+    tokens_per_parameter: float
+    flops: float | None = None
+
+
+def has_frontier(law: Law) -> bool:
+    """Whether a law of N and D says how they grow with compute."""
+    if law.inputs != ("N", "D"):
+        return False
+    with np.errstate(all="ignore"):
+        return {"a", "b", "G"} <= set(law.derived(np.ones((1, len(law.params)))))
+
+
+def budgets_of(rows: Rows, beyond: float = FAR) -> Floats:
+    """Budgets from the least compute fitted to some times the largest, in FLOPs.
+
+    Args:
+        rows: Rows with the inputs N and D.
+        beyond: How far past the largest budget, as a factor.
+
+    Returns:
+        Shape `(n_budgets,)`, evenly spaced in log C; the largest budget fitted is among them.
+    """
+    flops = _flops(rows)[rows.fitted]
+    within = np.geomspace(flops.min(), flops.max(), _N_BUDGETS)
+    further = np.geomspace(flops.max(), beyond * flops.max(), _N_BUDGETS // 4)
+    return np.concatenate([within, further[1:]])
+
+
+def frontier_table(result: FitResult, rows: Rows, flops: ArrayLike | None = None) -> pd.DataFrame:
+    """The optimum at each budget, C = 6 N D, with the interval of its replicates.
+
+    Args:
+        result: A fit for which `has_frontier`.
+        rows: Its rows; those not fitted play no part.
+        flops: Budgets, ascending; `budgets_of(rows)` unless given.
+
+    Returns:
+        Columns "flops", "extrapolated" (beyond the budgets fitted), and for each of "parameters",
+        "tokens" and "tokens_per_parameter" the value, "_low" and "_high". Ends are NaN where more
+        replicates than lie beyond one have no optimum.
+
+    Raises:
+        ValueError: A law without a known optimum.
+    """
+    if not has_frontier(result.law):
+        raise ValueError(
+            f"{result.law.name} derives no a, b and G of compute-optimal growth: give a fit of "
+            "the chinchilla law or of another law of N and D that does."
+        )
+    budgets = budgets_of(rows) if flops is None else np.asarray(flops, dtype=np.float64)
+    fitted = _flops(rows)[rows.fitted]
+    estimate = np.array([[result.params[name] for name in result.law.params]])
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        every = np.vstack([estimate, result.law.to_params(result.replicates)])
+        values = _optimum(result.law, every, budgets)
+    table = {"flops": budgets, "extrapolated": (budgets < fitted.min()) | (budgets > fitted.max())}
+    for name, logs in zip(_QUANTITIES, values, strict=True):
+        low = high = np.full(len(budgets), np.nan)
+        defined = logs[1:][np.all(np.isfinite(logs[1:]), axis=1)]
+        if 1 - len(defined) / len(result.replicates) <= (1 - result.level) / 2:
+            low, high = percentiles(defined, result.level)
+        table |= {name: np.exp(logs[0]), f"{name}_low": np.exp(low), f"{name}_high": np.exp(high)}
+    return pd.DataFrame(table)
+
+
+def _optimum(law: Law, params: Floats, flops: Floats) -> tuple[Floats, Floats, Floats]:
+    """Log N, log D and log D/N at the optimum, each of shape `(n, n_budgets)`."""
+    found = law.derived(params)
+    a, b, g = (np.asarray(found[name], dtype=np.float64)[:, None] for name in ("a", "b", "G"))
+    product = np.log(flops / FLOPS_PER_PARAMETER_AND_TOKEN)
+    log_n, log_d = np.log(g) + a * product, b * product - np.log(g)
+    return log_n, log_d, log_d - log_n
+
+
+def _flops(rows: Rows) -> Floats:
+    return FLOPS_PER_PARAMETER_AND_TOKEN * rows.column("N") * rows.column("D")
+
+
+def draw_growth(
+    ax: Axes, table: pd.DataFrame, quantity: str, *, label: str, style: Series = SERIES[0]
+) -> Axes:
+    """Draw an optimal quantity against compute with its band, dashed where it is extrapolated.
+
+    Args:
+        ax: Axes to draw on, x in FLOPs, both logarithmic.
+        table: Of `frontier_table`.
+        quantity: "parameters", "tokens" or "tokens_per_parameter".
+        label: Legend entry of the line.
+        style: Colour.
+
+    Returns:
+        The axes.
+    """
+    flops = table["flops"]
+    low, high = table[f"{quantity}_low"], table[f"{quantity}_high"]
+    ax.fill_between(flops, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
+    return draw_dashed_beyond(ax, table, "flops", quantity, label=label, color=style.color)
+
+
+def draw_dashed_beyond(
+    ax: Axes, table: pd.DataFrame, x: str, y: str, *, label: str, color: str = INK
+) -> Axes:
+    """Draw one column against another, solid within the budgets fitted and dashed beyond them.
+
+    Args:
+        ax: Axes to draw on.
+        table: Of `frontier_table`.
+        x: Column for the horizontal axis.
+        y: Column for the vertical axis.
+        label: Legend entry.
+        color: Of the line.
+
+    Returns:
+        The axes.
+    """
+    beyond = table["extrapolated"].to_numpy()
+    below = np.flatnonzero(~beyond)[:1].sum()
+    inside = table[~beyond]
+    ax.plot(inside[x], inside[y], color=color, linewidth=1.2, label=label, zorder=2.6)
+    for part in (table.iloc[: below + 1], table.iloc[below + len(inside) - 1 :]):
+        if len(part) > 1:
+            ax.plot(part[x], part[y], color=color, linewidth=1.2, linestyle=(0, (3, 2)), zorder=2.6)
+    return ax
+
+
+def draw_references(ax: Axes, references: Sequence[Reference]) -> Axes:
+    """Mark ratios to compare with: a point, or a dotted line where one holds at every compute.
+
+    Args:
+        ax: Axes to draw on, x in FLOPs, y in tokens per parameter.
+        references: What to mark; nothing is marked that is not given.
+
+    Returns:
+        The axes.
+    """
+    for number, each in enumerate(references):
+        if each.flops is None:
+            ax.axhline(
+                each.tokens_per_parameter,
+                color=GREY,
+                linestyle=(0, (1, 1.5)),
+                linewidth=1,
+                label=each.label,
+                zorder=1.2,
+            )
+        else:
+            style = SERIES[1 + number % (len(SERIES) - 1)]
+            ax.plot(
+                [each.flops],
+                [each.tokens_per_parameter],
+                color=style.color,
+                marker=style.marker,
+                markersize=5,
+                linestyle="none",
+                label=each.label,
+                zorder=3,
+            )
+    return ax
+
+
+def frontier_figure(
+    result: FitResult, rows: Rows, *, references: Sequence[Reference] = ()
+) -> Figure:
+    """Optimal parameters and tokens, and tokens per parameter, against compute.
+
+    Args:
+        result: A fit for which `has_frontier`.
+        rows: Its rows.
+        references: Ratios to compare with.
+
+    Returns:
+        A figure two columns wide.
+    """
+    table = frontier_table(result, rows)
+    band = f"{100 * result.level:g} % band"
+    with paper_style():
+        figure, axes = new_figure(1, 2, width=DOUBLE_COLUMN, height=2.9)
+        growth, ratio = axes[0]
+        for ax in axes[0]:
+            ax.set(xscale="log", yscale="log", xlabel=rows.label("C"))
+        for quantity, name, style in (("parameters", "N", SERIES[0]), ("tokens", "D", SERIES[1])):
+            exponent = result.derived()["a" if name == "N" else "b"]
+            label = (
+                f"${name}^*\\propto C^{{{exponent.value:.3f}\\pm{exponent.standard_error:.3f}}}$"
+            )
+            draw_growth(growth, table, quantity, label=label, style=style)
+        draw_growth(ratio, table, "tokens_per_parameter", label="optimum", style=SERIES[2])
+        draw_references(ratio, references)
+        growth.set(ylabel="compute-optimal $N^*$, $D^*$")
+        ratio.set(ylabel="tokens per parameter $D^*\\!/N^*$")
+        for ax, color in ((growth, GREY), (ratio, SERIES[2].color)):
+            ax.fill_between([], [], color=color, alpha=0.25, linewidth=0, label=band)
+            ax.plot([], [], color=INK, linestyle=(0, (3, 2)), linewidth=1, label="extrapolated")
+            log_ticks(ax, "x", "y")
+            legend_above(ax)
+        letter_panels(axes)
+    return figure

@@ -1,0 +1,165 @@
+"""The rows behind a fit, and the marks that they have in every figure.
+
+A filled mark was fitted, an open one was not; a cross lies on a flagged one.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.laws.law import Floats, Law
+from analysis.observations import as_inputs, require_positive
+from analysis.plots.style import SERIES, Series
+from analysis.plots.symbols import axis_label
+
+_LARGEST_AREA = 36.0  # of a mark whose row has the largest weight, points^2
+
+
+class Rows(NamedTuple):
+    """What was measured; make it with `rows_of`.
+
+    Attributes:
+        inputs: Names of the inputs, one for each column of x.
+        x: Inputs, shape `(n_rows, n_inputs)`.
+        y: Values, shape `(n_rows,)`.
+        fitted: Whether the fit saw the row, shape `(n_rows,)`.
+        flagged: Whether the row is doubtful, shape `(n_rows,)`.
+        weights: Of the rows in the fit, shape `(n_rows,)`.
+        labels: Words for axes by the name of an input, or "y".
+    """
+
+    inputs: tuple[str, ...]
+    x: Floats
+    y: Floats
+    fitted: NDArray[np.bool_]
+    flagged: NDArray[np.bool_]
+    weights: Floats
+    labels: Mapping[str, str]
+
+    def column(self, name: str) -> Floats:
+        """Values of an input, shape `(n_rows,)`."""
+        return self.x[:, self.inputs.index(name)]
+
+    def label(self, name: str) -> str:
+        """What the axis of an input, or of "y", says."""
+        return axis_label(name, self.labels)
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Rows that the fit did not see."""
+        return ~self.fitted
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Rows":
+        """Some of the rows."""
+        columns = (self.x, self.y, self.fitted, self.flagged, self.weights)
+        x, y, fitted, flagged, weights = (column[chosen] for column in columns)
+        return Rows(self.inputs, x, y, fitted, flagged, weights, self.labels)
+
+
+def rows_of(
+    law: Law,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    fitted: ArrayLike | None = None,
+    flagged: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Rows:
+    """Rows for figures: those of a fit, and any others that are to be seen beside them.
+
+    Args:
+        law: The law that was fitted.
+        x: Inputs, shape `(n_rows,)`, or `(n_rows, n_inputs)`; positive.
+        y: Values, shape `(n_rows,)`; positive.
+        fitted: Whether the fit saw the row, shape `(n_rows,)`; every row unless given.
+        flagged: Whether the row is doubtful, shape `(n_rows,)`; none unless given.
+        weights: Of the rows in the fit, shape `(n_rows,)`; 1 unless given.
+        labels: Words for axes, with units, by the name of an input, or "y".
+
+    Returns:
+        The rows.
+
+    Raises:
+        ValueError: Shapes that do not belong together, values that are not positive and finite.
+    """
+    inputs, values = as_inputs(law, x), np.asarray(y, dtype=np.float64)
+    n_rows = len(inputs)
+    masks = [
+        np.full(n_rows, default) if given is None else np.asarray(given, dtype=bool)
+        for given, default in ((fitted, True), (flagged, False))
+    ]
+    weight = np.ones(n_rows) if weights is None else np.asarray(weights, dtype=np.float64)
+    columns = {"y": values, "fitted": masks[0], "flagged": masks[1], "weights": weight}
+    for name, column in columns.items():
+        if column.shape != (n_rows,):
+            raise ValueError(
+                f"{name} has shape {column.shape}, but x has {n_rows} rows: give one value a row."
+            )
+    require_positive("y", values)
+    require_positive("weights", weight)
+    return Rows(law.inputs, inputs, values, masks[0], masks[1], weight, dict(labels or {}))
+
+
+def mark_rows(
+    ax: Axes,
+    rows: Rows,
+    at: Floats,
+    value: Floats,
+    *,
+    left_out: str = "not fitted",
+    style: Series = SERIES[0],
+) -> Axes:
+    """Mark every row at a place, its area by its weight.
+
+    Args:
+        ax: Axes to draw on.
+        rows: The rows.
+        at: Horizontal place of each, shape `(n_rows,)`.
+        value: Vertical place of each, shape `(n_rows,)`.
+        left_out: Legend entry of rows that the fit did not see.
+        style: Colour and marker.
+
+    Returns:
+        The axes.
+    """
+    area = 12.0 * np.ones(len(at))
+    if np.ptp(rows.weights) > 0:
+        area = np.maximum(_LARGEST_AREA * rows.weights / rows.weights.max(), 2.0)
+    for chosen, face, label in (
+        (rows.fitted, style.color, "fitted"),
+        (rows.held_out, "white", left_out),
+    ):
+        if chosen.any():
+            ax.scatter(
+                at[chosen],
+                value[chosen],
+                s=area[chosen],
+                marker=style.marker,
+                facecolor=face,
+                edgecolor=style.color,
+                linewidth=0.6,
+                label=label,
+                zorder=2.5,
+            )
+    return mark_flagged(ax, rows, at, value)
+
+
+def mark_flagged(ax: Axes, rows: Rows, at: Floats, value: Floats) -> Axes:
+    """A cross over every flagged row; arguments as of `mark_rows`."""
+    if rows.flagged.any():
+        ax.plot(
+            at[rows.flagged],
+            value[rows.flagged],
+            color=SERIES[1].color,
+            marker="x",
+            markersize=5,
+            markeredgewidth=1.0,
+            linestyle="none",
+            label="flagged",
+            zorder=3,
+        )
+    return ax

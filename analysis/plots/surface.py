@@ -1,0 +1,265 @@
+"""Contours of a fitted loss over two inputs, with the runs it was fitted to.
+
+Runs and contours share one colour scale: a run whose colour differs from the contours around it is
+one that the law misses.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+
+from analysis.fit_result import FitResult
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.laws.law import Floats
+from analysis.plots.frontier import draw_dashed_beyond, frontier_table, has_frontier
+from analysis.plots.rows import Rows, mark_flagged
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    letter_panels,
+    new_figure,
+    paper_style,
+)
+from analysis.plots.ticks import log_ticks, number
+
+# Viridis without its palest fifth, the highest loss darkest: dense where there is most to gain.
+_COLORS: Colormap = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
+_N_GRID = 120
+_N_LEVELS = 9
+_MARGIN = 1.5  # around the runs, as a factor
+_MOST_PLANES = 3
+_LEAST_ROWS_OF_A_PLANE = 8
+
+
+def planes(rows: Rows) -> tuple[float | None, ...]:
+    """What a surface over N and D, or over both inputs of a law of two, has to hold fixed.
+
+    Args:
+        rows: The rows of a fit.
+
+    Returns:
+        (None,) for a law of two inputs: nothing. For one of N, D and epochs the unique tokens,
+        D / epochs, of the budgets with the most rows, ascending. Empty for every other law.
+    """
+    if len(rows.inputs) == 2:
+        return (None,)
+    if rows.inputs != ("N", "D", "epochs"):
+        return ()
+    unique, counts = np.unique(_unique_tokens(rows), return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:_MOST_PLANES]
+    return tuple(sorted(unique[most][counts[most] >= _LEAST_ROWS_OF_A_PLANE].tolist()))
+
+
+def _unique_tokens(rows: Rows) -> Floats:
+    """D / epochs without the rounding of the quotient."""
+    return np.exp(np.round(np.log(rows.column("D") / rows.column("epochs")), 6))
+
+
+def surface_table(result: FitResult, rows: Rows) -> pd.DataFrame:
+    """Every run with its inputs, "observed" and "predicted" loss, "fitted" and "flagged"."""
+    return pd.DataFrame(
+        {
+            **{name: rows.column(name) for name in rows.inputs},
+            "observed": rows.y,
+            "predicted": result.predict(rows.x),
+            "fitted": rows.fitted,
+            "flagged": rows.flagged,
+        }
+    )
+
+
+def loss_norm(rows: Rows) -> LogNorm:
+    """Colours of the losses of all rows."""
+    return LogNorm(float(rows.y.min()) / 1.001, float(rows.y.max()) * 1.001)
+
+
+def draw_surface(
+    ax: Axes,
+    result: FitResult,
+    rows: Rows,
+    *,
+    unique_tokens: float | None = None,
+    norm: LogNorm | None = None,
+) -> Axes:
+    """Draw contours of the fitted loss and the runs; over N and D also budgets and the optimum.
+
+    Filled points were fitted, open ones were not; a cross lies on a flagged one. Thin lines are
+    budgets of equal compute, C = 6 N D. The line across them is the compute optimum where the law
+    derives one, dashed beyond the budgets fitted, with the band of its replicates; both of them
+    move along a budget.
+
+    Args:
+        ax: Axes to draw on; both become logarithmic.
+        result: The fit.
+        rows: Its rows.
+        unique_tokens: For a law of N, D and epochs, the plane to show and the rows on it.
+        norm: Colours; those of these rows unless given.
+
+    Returns:
+        The axes.
+    """
+    law = result.law
+    norm = norm or loss_norm(rows)
+    if unique_tokens is not None:
+        rows = rows.take(np.isclose(_unique_tokens(rows), unique_tokens, rtol=1e-4))
+    optimum = frontier_table(result, rows) if has_frontier(law) else None
+    ax.set(xscale="log", yscale="log")
+    limits = _limits(rows, optimum)
+    ax.set(xlim=limits[0], ylim=limits[1])
+    if rows.inputs[:2] == ("N", "D"):
+        _draw_budgets(ax)
+    _draw_contours(ax, result, unique_tokens, norm)
+    if unique_tokens is not None:
+        ax.axhline(unique_tokens, color=GREY, linestyle=(0, (1, 1.5)), zorder=1.4)
+    if optimum is not None:
+        _draw_optimum(ax, optimum, result.level)
+    _draw_runs(ax, rows, norm)
+    return ax
+
+
+def _limits(rows: Rows, optimum: pd.DataFrame | None) -> list[tuple[float, float]]:
+    found = []
+    for column, name in enumerate(("parameters", "tokens")):
+        shown = rows.x[:, column]
+        if optimum is not None:
+            shown = np.append(shown, optimum[name])
+        found.append((float(shown.min()) / _MARGIN, float(shown.max()) * _MARGIN))
+    return found
+
+
+def contour_levels(losses: Floats) -> Floats:
+    """Round losses, about as much of the surface between any two of them."""
+    quantiles = np.quantile(losses, np.linspace(0.04, 0.96, _N_LEVELS))
+    step = 10.0 ** np.floor(np.log10(np.ptp(quantiles) / _N_LEVELS))
+    return np.unique(np.round(np.round(quantiles / step) * step, 12))
+
+
+def _draw_contours(ax: Axes, result: FitResult, unique_tokens: float | None, norm: LogNorm) -> None:
+    first, second = (np.geomspace(*lim, _N_GRID) for lim in (ax.get_xlim(), ax.get_ylim()))
+    mesh = np.meshgrid(first, second)
+    columns = [each.ravel() for each in mesh]
+    if unique_tokens is not None:
+        columns.append(columns[1] / unique_tokens)
+    losses = result.predict(np.stack(columns, axis=1)).reshape(_N_GRID, _N_GRID)
+    lines = ax.contour(
+        *mesh,
+        losses,
+        levels=contour_levels(losses),
+        norm=norm,
+        cmap=_COLORS,
+        linewidths=1.1,
+        zorder=1.7,
+    )
+    for text in ax.clabel(lines, fontsize=7, fmt=lambda value: f"{value:g}", inline_spacing=2):
+        text.set_color(INK)
+
+
+def _draw_budgets(ax: Axes) -> None:
+    """Lines of equal compute at powers of ten, labelled at their lower ends."""
+    (n_low, n_high), (d_low, d_high) = ax.get_xlim(), ax.get_ylim()
+    ends = FLOPS_PER_PARAMETER_AND_TOKEN * np.array([n_low * d_low, n_high * d_high])
+    first, last = np.ceil(np.log10(ends[0])), np.floor(np.log10(ends[1]))
+    stride = max(1, int(np.ceil((last - first + 1) / 9)))
+    for power in range(int(first), int(last) + 1, stride):
+        product = 10.0**power / FLOPS_PER_PARAMETER_AND_TOKEN
+        n = np.array([max(n_low, product / d_high), min(n_high, product / d_low)])
+        ax.plot(n, product / n, color=GREY, linewidth=0.5, alpha=0.7, zorder=1.1, gid="budget")
+        if np.log(n[1] / n[0]) < 0.12 * np.log(n_high / n_low):
+            continue
+        at = n[1] / (n_high / n_low) ** 0.06
+        ax.text(
+            at,
+            product / at,
+            f"$10^{{{power}}}$",
+            color=GREY,
+            fontsize=7,
+            rotation=-45,
+            rotation_mode="anchor",
+            transform_rotates_text=True,
+            ha="center",
+            va="bottom",
+            clip_on=True,
+            zorder=1.1,
+        )
+
+
+def _draw_optimum(ax: Axes, optimum: pd.DataFrame, level: float) -> None:
+    n = optimum[["parameters_low", "parameters_high"]].to_numpy().T
+    product = optimum["flops"].to_numpy() / FLOPS_PER_PARAMETER_AND_TOKEN
+    if np.all(np.isfinite(n)):
+        low, high = (np.stack([each, product / each], axis=1) for each in n)
+        band = Polygon(
+            np.concatenate([low, high[::-1]]),
+            closed=True,
+            facecolor=INK,
+            alpha=0.2,
+            linewidth=0,
+            label=f"its {100 * level:g} % band",
+            zorder=2.2,
+        )
+        ax.add_patch(band)
+    draw_dashed_beyond(ax, optimum, "parameters", "tokens", label="compute optimum")
+
+
+def _draw_runs(ax: Axes, rows: Rows, norm: LogNorm) -> None:
+    at, value = rows.x[:, 0], rows.x[:, 1]
+    for chosen, label in ((rows.fitted, "fitted run"), (rows.held_out, "run not fitted")):
+        if chosen.any():
+            colors = _COLORS(norm(rows.y[chosen]))
+            ax.scatter(
+                at[chosen],
+                value[chosen],
+                s=13,
+                facecolor=colors if label == "fitted run" else "white",
+                edgecolor=INK if label == "fitted run" else colors,
+                linewidth=0.4 if label == "fitted run" else 1.1,
+                label=label,
+                zorder=2.8,
+            )
+    mark_flagged(ax, rows, at, value)
+
+
+def surface_figure(result: FitResult, rows: Rows) -> Figure:
+    """The surface, or one panel for each budget of unique tokens, with a bar of the losses.
+
+    Args:
+        result: The fit.
+        rows: Its rows; `planes(rows)` must not be empty.
+
+    Returns:
+        A figure.
+    """
+    shown = planes(rows)
+    if not shown:
+        raise ValueError(
+            f"{result.law.name} takes {', '.join(rows.inputs)}: a surface needs a law of two "
+            "inputs, or of N, D and epochs."
+        )
+    norm = loss_norm(rows)
+    with paper_style():
+        one = len(shown) == 1
+        figure, axes = new_figure(
+            1, len(shown), width=5.2 if one else DOUBLE_COLUMN, height=3.9 if one else 3.0
+        )
+        for ax, unique_tokens in zip(axes[0], shown, strict=True):
+            draw_surface(ax, result, rows, unique_tokens=unique_tokens, norm=norm)
+            ax.set(xlabel=rows.label(rows.inputs[0]))
+            if unique_tokens is not None:
+                ax.set_title(f"{number(unique_tokens)} unique tokens", fontsize=8)
+            log_ticks(ax, "x", "y", most=6 if one else 4)
+        axes[0, 0].set(ylabel=rows.label(rows.inputs[1]))
+        bar = figure.colorbar(ScalarMappable(norm, _COLORS), ax=list(axes[0]), pad=0.02, aspect=30)
+        bar.set_label(rows.label("y"))
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        log_ticks(bar.ax, "y")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=4)
+        if not one:
+            letter_panels(axes)
+    return figure

@@ -1,0 +1,86 @@
+"""`scaling rank`: the laws that apply to a table, by how well they foretell larger sizes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis import sources
+from analysis.files import replace_file
+from analysis.laws import LAWS, Law
+from analysis.select import rank
+from experiments.screen import console
+from experiments.selecting import selected
+from scaling.fields import nearest
+from sweeps.files import storing
+
+_GENERIC = "x"
+"""The input of laws that are for any single variable."""
+
+
+def run(
+    path: str,
+    columns: str | None,
+    where: str | None,
+    along: str | None,
+    delta: float | None,
+    to: str | None,
+) -> int:
+    """Reads a table, ranks every law of its quantities, and prints the ranking."""
+    source = sources.read(path, columns)
+    console.print(source.describe(), markup=False)
+    source = selected(source, where)
+    inputs = _inputs(source.table)
+    laws = applicable(inputs)
+    size = _size(source.table, inputs, along)
+    ranking = rank(
+        laws,
+        source.table.loc[:, list(inputs)].to_numpy(np.float64),
+        source.table["loss"].to_numpy(np.float64),
+        along=source.table[size].to_numpy(np.float64),
+        delta=delta,
+    )
+    console.print(f"\nextrapolation to larger {size}", highlight=False)
+    console.print(ranking.summary(), markup=False)
+    if to is not None:
+        told = {
+            "ranking": json.loads(ranking.to_json()),
+            "along": size,
+            "huber": delta,
+            "source": {**source.provenance(), "where": where},
+        }
+        with storing(Path(to)):
+            replace_file(Path(to), (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+        console.print(f"{to}: written", markup=False)
+    return 0
+
+
+def applicable(inputs: tuple[str, ...]) -> list[Law]:
+    """The laws of those inputs; of a single one, also the laws of any variable."""
+    generic = (_GENERIC,) if len(inputs) == 1 else inputs
+    return [
+        law for law in LAWS.values() if law.inputs in (inputs, generic) and law.output == "loss"
+    ]
+
+
+def _inputs(table: pd.DataFrame) -> tuple[str, ...]:
+    """What the loss is a function of: a declared x, else N and D, else whichever there is."""
+    for choice in ((_GENERIC,), ("N", "D"), ("N",), ("D",), ("C",)):
+        if all(name in table for name in choice):
+            return choice
+    raise ValueError(
+        "there is no N, D, C or x to rank laws over; declare one, as --columns x=NAME,loss=NAME"
+    )
+
+
+def _size(table: pd.DataFrame, inputs: tuple[str, ...], along: str | None) -> str:
+    """The quantity whose larger values are to be foretold: compute where it is known."""
+    if along is None:
+        return "C" if "C" in table and _GENERIC not in inputs else inputs[0]
+    known = [name for name in (*inputs, "N", "D", "C") if name in table]
+    if along not in known:
+        raise ValueError(f"--along {along}: no such quantity; {nearest(along, known)}")
+    return along
