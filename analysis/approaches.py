@@ -7,8 +7,8 @@
    common ways errs least on planted data (Open-Athena, scaling-law-analysis).
 
 Each gives N* = k C^a and D* = k' C^b with intervals of its own kind: over resampled runs (1), over
-seed noise (2), over resampled residuals (3). None holds the bias of its approach: where they differ
-by more than their intervals, at least one is biased.
+seed noise (2), over redrawn runs or residuals (3). None holds the bias of its approach: where they
+differ by more than their intervals, at least one is biased.
 """
 
 from collections.abc import Callable

@@ -93,7 +93,7 @@ class Approaches:
         lines += [
             "",
             f"N* ~ C^a, D* ~ C^b; {100 * self.level:g} % intervals: over resampled runs (1), "
-            "seed noise (2), resampled residuals (3)",
+            "seed noise (2), redrawn runs or residuals (3)",
         ]
         lines += [f"{row.name}, {row.status}: {row.reason}" for row in self.rows if row.reason]
         return "\n".join([*lines, *self.notes])

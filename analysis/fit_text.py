@@ -10,6 +10,16 @@ from analysis.losses import named
 
 if TYPE_CHECKING:
     from analysis.fit_result import FitResult
+    from analysis.resampling import Resampling
+
+_BOOTSTRAP: dict[Resampling, str] = {
+    "residuals": "residuals redrawn",
+    "within_x": "residuals redrawn within each x",
+    "units": "residuals of units redrawn",
+    "parametric": "noise drawn anew",
+    "rows": "rows redrawn",
+    "sandwich": "limit of rows redrawn, a normal",
+}
 
 
 def plain_table(result: FitResult) -> str:
@@ -46,7 +56,7 @@ def plain_table(result: FitResult) -> str:
         f"({named(result.delta, result.above)})",
         f"{result.n_starts_agreeing} of {result.n_starts} starts agree, gradient "
         f"{result.gradient_norm:.1e}, condition number {result.condition_number:.3g}",
-        f"percentile bootstrap '{how.resampling}': {how.n_replicates} replicates{units}, "
-        f"{freedom}seed {how.seed}",
+        f"percentile bootstrap, {_BOOTSTRAP[how.resampling]}: {how.n_replicates} replicates"
+        f"{units}, {freedom}seed {how.seed}",
     ]
     return "\n".join(lines)

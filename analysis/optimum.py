@@ -19,6 +19,8 @@ _BARRIER = 1e3  # times that tolerance: midway between two optima the objective 
 _PRECISION = 1e-15  # SciPy's tolerances, a little above the epsilon of float64
 _EXACT_RESIDUAL = 1e-10  # log residuals below it are those of a noise-free curve
 _NEAR = 100.0  # times the least squared error: ten times its root
+_MANY, _SAMPLE = 20_000, 2_000  # points
+_SAME_ON_SAMPLE = 1e-3  # less than what the rows left out move an end by
 _SAME_PLACE = 1e-5  # coordinates that round to one multiple of it are the same
 
 
@@ -63,7 +65,8 @@ def find_optimum(
 
     All starts run at once (`batched_least_squares`); SciPy's dogbox, which shares no code with
     them, then takes the best one as far as the objective can tell: to about a millionth of a
-    standard error.
+    standard error. Of very many points a sample, evenly spread, tells the basins: the starts end
+    there first, and go on from where they ended.
 
     Args:
         law: The law.
@@ -81,10 +84,14 @@ def find_optimum(
     Raises:
         FitError: No start reached a stationary point.
     """
-    starts = law.starts(points.log_x, log_y) if starts is None else starts
-    found = _solve_all(law, points, log_y, starts, None, above, project)
-    if delta is not None:
-        found = _under_huber(law, points, log_y, starts, found, delta, above)
+    some = slice(None, None, max(1, len(log_y) // _SAMPLE) if len(log_y) > _MANY else None)
+    sample = Points(points.log_x[some], points.weights[some])
+    starts = law.starts(sample.log_x, log_y[some]) if starts is None else starts
+    found = _search(law, sample, log_y[some], starts, delta, above, project)
+    if len(log_y) > _MANY:
+        near = found.objective <= _NEAR * found.objective.min()
+        ends = found.theta[near]
+        found = _solve_all(law, points, log_y, ends, delta, above, project, _SAME_ON_SAMPLE)
     best = int(np.argmin(found.objective))
     theta = _polish(law, points, log_y, found.theta[best], delta, above)
 
@@ -144,6 +151,22 @@ def _condition_number(columns: Floats) -> float:
     return float(singular[0] / max(singular[-1], singular[0] * np.finfo(float).eps))
 
 
+def _search(
+    law: Law,
+    points: Points,
+    log_y: Floats,
+    starts: Floats,
+    delta: float | None,
+    above: float,
+    project: Project | None,
+) -> Solutions:
+    """Where every start comes to rest."""
+    found = _solve_all(law, points, log_y, starts, None, above, project)
+    if delta is not None:
+        found = _under_huber(law, points, log_y, starts, found, delta, above)
+    return found
+
+
 def _under_huber(
     law: Law,
     points: Points,
@@ -178,10 +201,11 @@ def _solve_all(
     delta: float | None,
     above: float,
     project: Project | None = None,
+    same_place: float = _SAME_PLACE,
 ) -> Solutions:
     """`solve` from every start, once for starts that coincide."""
     _, first, place = np.unique(
-        np.round(starts / _SAME_PLACE), axis=0, return_index=True, return_inverse=True
+        np.round(starts / same_place), axis=0, return_index=True, return_inverse=True
     )
     targets = np.broadcast_to(log_y, (len(first), len(log_y)))
     found = solve(law, points, targets, starts[first], delta=delta, above=above, project=project)

@@ -6,16 +6,19 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis import sandwich
 from analysis.errors import FitError
 from analysis.huber_density import likeliest_scale, size_quantile
 from analysis.laws.law import Floats
 from analysis.losses import influence_weights, loss
 from analysis.observations import Observations
 
-Resampling: TypeAlias = Literal["residuals", "within_x", "units", "rows", "parametric"]
+Resampling: TypeAlias = Literal["residuals", "within_x", "units", "rows", "parametric", "sandwich"]
 """Where a bootstrap replicate has its noise from; the functions of this module say what each is."""
 
 MIN_UNITS = 5
+
+_BY_ROWS = ("rows", "sandwich")
 
 _ROWS_A_PARAMETER, _ROWS_A_PARAMETER_HUBER = 20, 5
 """From so many rows for each parameter on they are redrawn themselves."""
@@ -56,6 +59,8 @@ def choose_resampling(
         ValueError: No such kind, or one that does not go with the rows.
     """
     if asked is None:
+        if len(rows.log_y) > sandwich.FROM:
+            return "sandwich"
         if above != 1:
             return "rows"
         if rows.units is not None:
@@ -68,7 +73,7 @@ def choose_resampling(
         raise ValueError(
             f"resampling = {asked!r}, but it is one of {', '.join(get_args(Resampling))}."
         )
-    if above != 1 and asked != "rows":
+    if above != 1 and asked not in _BY_ROWS:
         raise ValueError(
             f"resampling = {asked!r} with above = {above:g}: residuals are not centred on a curve "
             "that seeks the floor of the rows. Give 'rows', or leave it out."
@@ -78,7 +83,7 @@ def choose_resampling(
             "resampling = 'within_x' with weights that differ: give 'residuals' or 'rows', or "
             "leave the weights out."
         )
-    if asked != "rows" and (asked == "units") != (rows.units is not None):
+    if asked not in _BY_ROWS and (asked == "units") != (rows.units is not None):
         state = "missing" if rows.units is None else "given"
         raise ValueError(
             f"resampling = {asked!r} with `units` {state}: give `units` with resampling 'units' "

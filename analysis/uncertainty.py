@@ -12,7 +12,8 @@ with `noise_b` resampled from corrected residuals, or drawn from their density
 normal noise the replicates follow the textbook's t. Intervals hold where the law does: a wrong law
 gives narrow ones around the wrong curve.
 
-Where rows themselves are redrawn ("rows"), the replicates are plain refits to the drawn rows.
+Where rows themselves are redrawn ("rows"), the replicates are plain refits to the drawn rows; of
+very many rows they come from the limit of such refits ("sandwich", `analysis.sandwich`).
 """
 
 import math
@@ -21,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from analysis import sandwich
 from analysis.batched_least_squares import Points, Project, solve
 from analysis.laws.law import Floats, Law
 from analysis.observations import Observations
@@ -160,6 +162,13 @@ def draw_replicates(
         FitError: Too few repeats or units.
     """
     rng = np.random.default_rng(seed)
+    n_units = None if rows.units is None else int(rows.units.max()) + 1
+    if resampling == "sandwich":
+        drawn = sandwich.draw(
+            law, rows, theta, n_draws=n_replicates, rng=rng, delta=delta, above=above
+        )
+        how = Bootstrap(resampling, n_replicates, 0, n_units, None, seed)
+        return Replicates(drawn, np.ones(n_replicates), how)
     if resampling == "rows":
         df, scales = None, student_scales(rng, None, n_replicates)
 
@@ -188,7 +197,7 @@ def draw_replicates(
         resampling=resampling,
         n_replicates=n_replicates,
         n_unconverged=n_unconverged,
-        n_units=None if rows.units is None else int(rows.units.max()) + 1,
+        n_units=n_units,
         degrees_of_freedom=df,
         seed=seed,
     )

@@ -21,7 +21,7 @@ Huber = Annotated[
 ]
 FitFile = Annotated[str, arg(metavar="FILE", help="What `scaling fit --json` wrote.")]
 Span = tuple[float, float] | None
-Bootstrap = Literal["units", "within_x", "residuals", "parametric", "rows"]
+Bootstrap = Literal["units", "within_x", "residuals", "parametric", "rows", "sandwich"]
 
 
 def fit(

@@ -90,7 +90,7 @@ def as_json(
             for name, profile in profiles.items()
         },
         "alternatives": {
-            name: json.loads(other.to_json()) if isinstance(other, FitResult) else other
+            name: _in_short(other) if isinstance(other, FitResult) else other
             for name, other in others
         },
         "flags": [
@@ -100,6 +100,18 @@ def as_json(
         "source": source,
     }
     return strict_json.dumps(told)
+
+
+def _in_short(result: FitResult) -> dict[str, Any]:
+    return {
+        "params": result.params,
+        "standard_errors": result.standard_errors,
+        "intervals": result.intervals,
+        "objective": result.objective,
+        "n_points": result.n_points,
+        "verdict": str(result.verdict),
+        "reason": result.reason,
+    }
 
 
 def draw(

@@ -1,0 +1,240 @@
+"""Residuals of a fit: against the curve, against every input and against a normal distribution.
+
+Residuals of logs are shown in percent, 100 times the residual, and others in the units of y. A fit
+that misses nothing leaves a band of even height about 0 in every panel and a straight line in the
+last.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from scipy.special import betaincinv, ndtri
+
+from analysis.fit_result import FitResult
+from analysis.laws.law import Floats
+from analysis.observations import as_inputs
+from analysis.plots.rows import Rows, mark_rows, rows_of
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    INK,
+    SERIES,
+    Series,
+    letter_panels,
+    new_figure,
+    paper_style,
+)
+from analysis.plots.ticks import log_ticks
+
+_MANY = 200
+"""Rows beyond which marks shrink, and are drawn as pixels."""
+_QUARTILE = float(ndtri(0.75))
+_QQ_BAND = 0.95
+
+
+def residuals_table(
+    result: FitResult, x: ArrayLike, flagged: ArrayLike | None = None
+) -> pd.DataFrame:
+    """What `residuals_figure` shows, one row for each row fitted, in the order given.
+
+    Args:
+        result: The fit.
+        x: Inputs of the rows fitted, in the order in which they were, shape `(n_points,)`, or
+            `(n_points, n_inputs)`.
+        flagged: Whether the row is doubtful, shape `(n_points,)`; none unless given.
+
+    Returns:
+        Columns: the inputs, "fitted" (y on the curve), "residual" (of log y, not in percent; of y
+        on the linear scale) and "flagged".
+
+    Raises:
+        ValueError: x or flagged of another shape than the rows fitted.
+    """
+    rows, fitted = _rows_and_curve(result, x, flagged, None)
+    return pd.DataFrame(
+        {
+            **{name: rows.column(name) for name in rows.inputs},
+            "fitted": fitted,
+            "residual": result.residuals,
+            "flagged": rows.flagged,
+        }
+    )
+
+
+def residuals_figure(
+    result: FitResult,
+    x: ArrayLike,
+    *,
+    flagged: ArrayLike | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Figure:
+    """Residuals against the fitted value and every input, and a normal Q-Q plot.
+
+    Dashed lines mark Huber's threshold, beyond which a row pulls no harder. The line of the Q-Q
+    plot goes through the quartiles, which outliers do not move; the band about it holds each point
+    of a normal sample with a probability of 95 %. A cross lies on a flagged row.
+
+    Args:
+        result: The fit.
+        x: Inputs of the rows fitted, in the order in which they were, shape `(n_points,)`, or
+            `(n_points, n_inputs)`.
+        flagged: Whether the row is doubtful, shape `(n_points,)`; none unless given.
+        labels: Words for axes, with units, by the name of an input, or "y".
+
+    Returns:
+        A figure two columns wide.
+
+    Raises:
+        ValueError: x or flagged of another shape than the rows fitted.
+    """
+    rows, fitted = _rows_and_curve(result, x, flagged, labels)
+    unit = 100.0 if result.scale == "log" else 1.0
+    residuals = unit * result.residuals
+    n_panels = len(rows.inputs) + 2
+    n_columns = 2 if n_panels == 4 else 3
+    n_grid_rows = -(-n_panels // n_columns)
+    with paper_style():
+        figure, axes = new_figure(
+            n_grid_rows, n_columns, width=DOUBLE_COLUMN, height=2.2 * n_grid_rows + 0.3
+        )
+        for unused in axes.flat[n_panels:]:
+            unused.remove()
+        panels = axes.flat[:n_panels]
+        shown = [(f"fitted {rows.label('y')}", fitted)]
+        shown += [(rows.label(name), rows.column(name)) for name in rows.inputs]
+        for ax, (label, at) in zip(panels, shown, strict=False):
+            ax.set(xscale="log", xlabel=label)
+            draw_residuals(ax, result, rows, at)
+            log_ticks(ax, "x", most=4)
+        draw_normal_quantiles(panels[-1], rows, residuals)
+        panels[-1].set(xlabel="normal quantile")
+        limits = _limits(residuals)
+        for ax in panels:
+            ax.set_ylim(limits)
+        name = rows.label("y")
+        for ax in axes[:, 0]:
+            ax.set_ylabel("log residual (%)" if result.scale == "log" else f"residual of {name}")
+        entries = {}
+        for ax in (panels[0], panels[-1]):
+            entries |= {text: each for each, text in zip(*ax.get_legend_handles_labels())}  # noqa: B905
+        del entries["fitted"]
+        if entries:
+            figure.legend(
+                list(entries.values()), list(entries), loc="outside upper center", ncols=4
+            )
+        letter_panels(panels)
+    return figure
+
+
+def draw_residuals(ax: Axes, result: FitResult, rows: Rows, at: Floats) -> Axes:
+    """Draw the residuals of a fit at given places, 0 and Huber's threshold.
+
+    Args:
+        ax: Axes to draw on.
+        result: The fit.
+        rows: Its rows.
+        at: Horizontal place of each, shape `(n_points,)`.
+
+    Returns:
+        The axes.
+    """
+    unit = 100.0 if result.scale == "log" else 1.0
+    ax.axhline(0, color=INK, linewidth=0.6, zorder=1.5)
+    if result.delta is not None:
+        reach = unit * result.delta
+        percent = " %" if result.scale == "log" else ""
+        for sign, label in ((1, f"Huber's threshold, $\\pm${reach:.3g}{percent}"), (-1, None)):
+            ax.axhline(
+                sign * reach, color=INK, linestyle=(0, (4, 2)), linewidth=0.7, label=label, zorder=4
+            )
+    return mark_many_rows(ax, rows, at, unit * result.residuals)
+
+
+def draw_normal_quantiles(ax: Axes, rows: Rows, values: Floats) -> Axes:
+    """Draw values against the quantiles of a normal distribution, with the line to compare with.
+
+    The i-th of n values, ascending, lies at the quantile of (i - 1/2) / n. The line goes through
+    the quartiles. The band is that of each point by itself: the i-th of n probabilities is
+    Beta(i, n + 1 - i).
+
+    Args:
+        ax: Axes to draw on.
+        rows: The rows, of which flagged ones have crosses.
+        values: A value of each, shape `(n_rows,)`.
+
+    Returns:
+        The axes.
+    """
+    n = len(values)
+    quantile = np.empty(n)
+    quantile[np.argsort(values, kind="stable")] = ndtri((np.arange(n) + 0.5) / n)
+    low, high = np.quantile(values, [0.25, 0.75])
+    centre, spread = (low + high) / 2, (high - low) / (2 * _QUARTILE)
+    # Ranks dense at both ends, where the band bends.
+    near_end = np.unique(np.geomspace(1, n, 200).astype(int))
+    rank = np.union1d(near_end, n + 1 - near_end)
+    line = ndtri((rank - 0.5) / n)
+    tail = (1 - _QQ_BAND) / 2
+    ends = [centre + spread * ndtri(betaincinv(rank, n + 1 - rank, p)) for p in (tail, 1 - tail)]
+    ax.fill_between(
+        line,
+        *ends,
+        color=GREY,
+        alpha=0.25,
+        linewidth=0,
+        label=f"{100 * _QQ_BAND:g} % band of normal residuals",
+        zorder=1.2,
+    )
+    ax.plot(line, centre + spread * line, color=INK, linewidth=0.7, zorder=4)
+    return mark_many_rows(ax, rows, quantile, values)
+
+
+def mark_many_rows(
+    ax: Axes,
+    rows: Rows,
+    at: Floats,
+    value: Floats,
+    *,
+    left_out: str = "not fitted",
+    style: Series = SERIES[0],
+) -> Axes:
+    """`mark_rows`, but many rows have small, translucent marks, which are pixels in a PDF."""
+    before = set(ax.collections)
+    mark_rows(ax, rows, at, value, left_out=left_out, style=style)
+    excess = len(at) / _MANY
+    if excess > 1:
+        for marks in set(ax.collections) - before:
+            assert isinstance(marks, PathCollection)
+            marks.set_sizes(np.maximum(marks.get_sizes() / np.sqrt(excess), 0.5))
+            marks.set(alpha=max(excess**-0.25, 0.2), rasterized=True)
+            marks.set_linewidth(0.6 / np.sqrt(excess))
+    return ax
+
+
+def _rows_and_curve(
+    result: FitResult,
+    x: ArrayLike,
+    flagged: ArrayLike | None,
+    labels: Mapping[str, str] | None,
+) -> tuple[Rows, Floats]:
+    n_rows = len(as_inputs(result.law, x))
+    if n_rows != result.n_points:
+        raise ValueError(
+            f"x has {n_rows} rows, but the fit has {result.n_points} residuals: give the rows that "
+            "were fitted, in their order."
+        )
+    fitted = result.predict(x)
+    y = fitted * np.exp(result.residuals) if result.scale == "log" else fitted + result.residuals
+    return rows_of(result.law, x, y, flagged=flagged, labels=labels), fitted
+
+
+def _limits(residuals: Floats) -> tuple[float, float]:
+    """Limits with every residual and 0 inside; Huber's threshold may lie beyond them."""
+    low, high = min(float(residuals.min()), 0.0), max(float(residuals.max()), 0.0)
+    margin = 0.07 * (high - low) or 1.0
+    return low - margin, high + margin

@@ -1,0 +1,230 @@
+"""Bootstrap replicates as figures: which parameters trade against each other, and how far.
+
+A long thin cloud is a valley of the objective: its two parameters are known together better than
+each alone. A cloud cut off by a wall lies at a bound of the law.
+"""
+
+import textwrap
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from analysis.fit_result import FitResult
+from analysis.laws.law import Floats
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    INK,
+    SERIES,
+    SINGLE_COLUMN,
+    new_figure,
+    paper_style,
+)
+from analysis.plots.symbols import symbol
+from analysis.plots.ticks import log_ticks
+
+_MOST = 6  # parameters in one figure
+_TAIL = 0.005  # of the replicates, beyond each end of an axis
+_N_BINS = 30
+_MARGIN = 0.04
+_FARTHEST = 600.0  # of a logarithm: its exponential is a float64 with room to spare
+_LETTERS_PER_INCH = 17.5
+_INTERVAL = "interval"
+
+
+class _Cloud(NamedTuple):
+    """One parameter: its replicates, in its own units, and the axis they are seen on."""
+
+    name: str
+    replicates: Floats
+    estimate: float
+    interval: tuple[float, float]
+    is_log: bool
+    limits: tuple[float, float]
+
+
+def clouds_figure(result: FitResult) -> Figure:
+    """Replicates of every pair of parameters, and of each parameter by itself on the diagonal.
+
+    The diagonal shades the interval of the fit and marks the estimate. Parameters that do not vary,
+    as those held, have no panel. Axes end at the 0.5 and 99.5 % percentiles of the replicates, or
+    at the interval where that is wider; the line under the figure says how many lie beyond.
+
+    Args:
+        result: The fit.
+
+    Returns:
+        The figure, with an axis for each of the first 6 parameters; logarithmic for those in
+        `law.logs`.
+
+    Raises:
+        ValueError: A fit of which no parameter varies.
+    """
+    varying = _clouds(result)
+    if not varying:
+        raise ValueError(
+            f"No parameter of {result.law.name} varies over the {len(result.replicates)} "
+            "replicates: there is no cloud to draw."
+        )
+    shown, n = varying[:_MOST], min(len(varying), _MOST)
+    wide = n > 2
+    width = DOUBLE_COLUMN if wide else SINGLE_COLUMN
+    with paper_style():
+        height = min(width, 1.75 * n) + 0.3
+        figure, grid = new_figure(n, n, width=width, height=height)
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.set(w_pad=0.03, h_pad=0.03)  # type: ignore[call-arg]
+        for row, below in enumerate(shown):
+            for column, left in enumerate(shown):
+                ax = grid[row, column]
+                if column > row:
+                    ax.remove()
+                    continue
+                if column == row:
+                    _draw_margin(ax, below)
+                else:
+                    _draw_pair(ax, left, below)
+                _dress(ax, left, below, bottom=row == n - 1, outer=column == 0 < row)
+        figure.align_labels()
+        handles = _legend_entries(result.level)
+        if n > 1:
+            figure.legend(handles=handles, loc="upper right")
+        else:
+            figure.legend(handles=handles[1:], loc="outside upper center", ncols=2)
+        note = textwrap.fill(_note(result, varying), int(_LETTERS_PER_INCH * width))
+        figure.supxlabel(note, x=0.01, ha="left", fontsize=7)
+    return figure
+
+
+def clouds_table(result: FitResult) -> pd.DataFrame:
+    """The numbers behind `clouds_figure`.
+
+    Args:
+        result: The fit.
+
+    Returns:
+        A row for each replicate and a column for each parameter of the law, in its own units; those
+        held, too, and none clipped.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        values = result.law.to_params(result.replicates)
+    for name in result.fixed:
+        values[:, result.law.params.index(name)] = result.params[name]
+    return pd.DataFrame(values, columns=list(result.law.params))
+
+
+def _clouds(result: FitResult) -> list[_Cloud]:
+    """The parameters that vary, in the order of the law."""
+    table, clouds = clouds_table(result), []
+    for column, name in enumerate(result.law.params):
+        coordinates = result.replicates[:, column]
+        if name in result.fixed or np.ptp(coordinates) == 0:
+            continue
+        is_log, estimate, interval = (
+            name in result.law.logs,
+            result.params[name],
+            result.intervals[name],
+        )
+        marks = np.array([estimate, *interval])
+        ends = [
+            *np.quantile(coordinates, [_TAIL, 1 - _TAIL]),
+            *(np.log(marks) if is_log else marks),
+        ]
+        margin = _MARGIN * (max(ends) - min(ends))
+        limits = np.array([min(ends) - margin, max(ends) + margin])
+        if is_log:
+            limits = np.exp(np.clip(limits, -_FARTHEST, _FARTHEST))
+        low, high = limits.tolist()
+        clouds.append(_Cloud(name, table[name].to_numpy(), estimate, interval, is_log, (low, high)))
+    return clouds
+
+
+def _draw_margin(ax: Axes, cloud: _Cloud) -> None:
+    """A histogram over the width of the panel, the interval shaded, the estimate a line."""
+    ax.axvspan(*cloud.interval, color=SERIES[0].color, alpha=0.2, linewidth=0, gid=_INTERVAL)
+    space = np.geomspace if cloud.is_log else np.linspace
+    ax.hist(
+        cloud.replicates[_within(cloud)],
+        bins=space(*cloud.limits, _N_BINS + 1),
+        histtype="step",
+        color=INK,
+        linewidth=0.8,
+    )
+    ax.axvline(cloud.estimate, color=SERIES[1].color, linewidth=1.2)
+
+
+def _draw_pair(ax: Axes, left: _Cloud, below: _Cloud) -> None:
+    """A dot for every replicate within both axes, as pixels: thousands of dots make slow files."""
+    inside = _within(left) & _within(below)
+    ax.scatter(
+        left.replicates[inside],
+        below.replicates[inside],
+        s=3,
+        color=SERIES[0].color,
+        alpha=0.3,
+        linewidth=0,
+        rasterized=True,
+    )
+    ax.plot(
+        [left.estimate],
+        [below.estimate],
+        color=SERIES[1].color,
+        marker="P",
+        markersize=6,
+        markeredgecolor="white",
+        linestyle="none",
+    )
+
+
+def _within(cloud: _Cloud) -> np.ndarray:
+    low, high = cloud.limits
+    return (cloud.replicates >= low) & (cloud.replicates <= high)
+
+
+def _dress(ax: Axes, left: _Cloud, below: _Cloud, *, bottom: bool, outer: bool) -> None:
+    """Scales, limits and ticks; names and numbers on the outer panels alone."""
+    for axis, cloud in (("x", left), ("y", below)):
+        if axis == "y" and left is below:
+            ax.set_yticks([])
+            ax.spines["left"].set_visible(False)
+            continue
+        labelled = bottom if axis == "x" else outer
+        ax.set(**{f"{axis}scale": "log" if cloud.is_log else "linear"})
+        ax.set(**{f"{axis}lim": cloud.limits})
+        if cloud.is_log:
+            log_ticks(ax, axis, most=3)
+        else:
+            which = ax.xaxis if axis == "x" else ax.yaxis
+            which.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+            which.set_major_formatter(ScalarFormatter(useOffset=False))
+        ax.tick_params(axis=axis, labelbottom=labelled, labelleft=labelled)
+        if labelled:
+            ax.set(**{f"{axis}label": symbol(cloud.name)})
+
+
+def _legend_entries(level: float) -> list[Line2D | Patch]:
+    cloud, estimate = SERIES[0].color, SERIES[1].color
+    dots = {"color": cloud, "marker": "o", "markersize": 3, "linestyle": "none"}
+    return [
+        Line2D([], [], **dots, label="replicate"),
+        Line2D([], [], color=estimate, marker="P", markersize=5, label="estimate"),
+        Patch(color=cloud, alpha=0.2, linewidth=0, label=f"{100 * level:g} % interval"),
+    ]
+
+
+def _note(result: FitResult, varying: list[_Cloud]) -> str:
+    """What the axes leave out."""
+    shown, others = varying[:_MOST], varying[_MOST:]
+    beyond = int(np.sum(~np.all([_within(cloud) for cloud in shown], axis=0)))
+    note = (
+        f"{len(result.replicates)} bootstrap replicates; axes are clipped to the "
+        f"{100 * _TAIL:g}\N{EN DASH}{100 * (1 - _TAIL):g} % percentiles of each parameter, or to "
+        f"its interval where that is wider: {beyond} replicates lie beyond."
+    )
+    return note + (f" Not shown: {', '.join(each.name for each in others)}." if others else "")
