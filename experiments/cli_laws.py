@@ -15,6 +15,10 @@ Columns = Annotated[
     arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss."),
 ]
 Where = Annotated[str | None, arg(metavar="COLUMN=VALUE,...", help="Take these rows alone.")]
+Flagged = Annotated[
+    Literal["keep", "drop"] | None,
+    arg(help="Doubtful rows; by default kept, but repeats and mixed units are refused."),
+]
 Huber = Annotated[
     float | None,
     arg(metavar="DELTA", help="Huber's threshold on log loss; by default squared error."),
@@ -29,6 +33,7 @@ def fit(
     law: Annotated[str, arg(help="Name of a law, or your own as module:NAME.")],
     columns: Columns = None,
     where: Where = None,
+    flagged: Flagged = None,
     huber: Huber = None,
     above: Annotated[
         float, arg(help="Factor of the loss of rows above the curve; 0.1 fits the floor.")
@@ -60,6 +65,7 @@ def fit(
         above=above,
         fix=fix,
         bootstrap=bootstrap,
+        flagged=flagged,
         json_to=json,
         latex_to=latex,
         figures_to=figures,
@@ -70,16 +76,20 @@ def rank(
     table: TableFile,
     columns: Columns = None,
     where: Where = None,
+    flagged: Flagged = None,
     along: Annotated[
         str | None, arg(metavar="Q", help="Extrapolate over N, D or C; by default compute.")
     ] = None,
     huber: Huber = None,
     json: Annotated[str | None, arg(metavar="FILE", help="Write the ranking.")] = None,
+    figure: Annotated[
+        str | None, arg(metavar="STEM", help="Draw the best laws over rows held out.")
+    ] = None,
 ) -> int:
     """Rank the laws that apply to a table by how well they foretell its larger sizes."""
     from experiments import ranking
 
-    return ranking.run(table, columns, where, along, huber, json)
+    return ranking.run(table, columns, where, flagged, along, huber, json, figure)
 
 
 def isoflop(

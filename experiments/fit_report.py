@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -15,21 +14,8 @@ from analysis.fit_result import FitResult
 from analysis.profile import Profile
 from experiments.screen import console
 
-MOST_FLAGS = 10
-"""Flagged rows told one by one; the JSON file tells all."""
-
 Alternative: TypeAlias = tuple[str, FitResult | str]
 """Another choice: its name, and the fit or why there is none."""
-
-
-def print_flags(flags: pd.DataFrame) -> None:
-    """Every doubt about the rows, the first of them in words."""
-    for _, flag in flags.head(MOST_FLAGS).iterrows():
-        console.print(f"  {flag['reason']}: {flag['detail']}", markup=False)
-    if len(flags) > MOST_FLAGS:
-        console.print(f"  and {len(flags) - MOST_FLAGS:,} more")
-    if len(flags):
-        console.print("flagged rows are kept; the table below says what they change")
 
 
 def print_profiles(profiles: Mapping[str, Profile] | str) -> None:
@@ -112,14 +98,3 @@ def _in_short(result: FitResult) -> dict[str, Any]:
         "verdict": str(result.verdict),
         "reason": result.reason,
     }
-
-
-def draw(
-    result: FitResult,
-    profiles: Mapping[str, Profile] | str,
-    table: pd.DataFrame,
-    flags: pd.DataFrame,
-    folder: Path,
-) -> None:
-    """Writes every figure that applies to a fit, each beside the numbers it shows."""
-    raise NotImplementedError

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import checks, conventions, sources
+from analysis import conventions, sources
 from analysis.errors import FitError
 from analysis.files import replace_file
 from analysis.fit import fit
@@ -23,7 +23,8 @@ from analysis.laws import LAWS, Law
 from analysis.problem import Scale
 from analysis.profile import Profile, profile_likelihood
 from analysis.resampling import Resampling
-from experiments import fit_report
+from experiments import fit_figures, fit_report
+from experiments.doubts import Flagged, settled
 from experiments.fit_report import Alternative
 from experiments.screen import console
 from experiments.selecting import selected
@@ -66,6 +67,7 @@ def run(
     above: float,
     fix: str | None,
     bootstrap: Resampling | None,
+    flagged: Flagged | None,
     json_to: str | None,
     latex_to: str | None,
     figures_to: str | None,
@@ -78,8 +80,7 @@ def run(
     source = sources.read(path, columns, needs=(*law.inputs, law.output))
     console.print(source.describe(), markup=False)
     source = selected(source, where)
-    flags = checks.check(source.table, law.inputs, law.output)
-    fit_report.print_flags(flags)
+    source, flags = settled(source, law.inputs, law.output, flagged)
 
     result = _fit(law, source.table, choices)
     console.print(f"\n{result.summary()}\n", markup=False)
@@ -89,12 +90,14 @@ def run(
     fit_report.print_alternatives(result, others)
 
     if json_to is not None:
-        told = fit_report.as_json(result, profiles, others, flags, _provenance(law, source, where))
+        told = fit_report.as_json(
+            result, profiles, others, flags, _provenance(law, source, where, flagged)
+        )
         _write(json_to, told)
     if latex_to is not None:
         _write(latex_to, result.to_latex())
     if figures_to is not None:
-        fit_report.draw(result, profiles, source.table, flags, Path(figures_to))
+        fit_figures.draw(result, profiles, source.table, flags, Path(figures_to))
     return 0
 
 
@@ -201,7 +204,9 @@ def _loss(choices: Choices) -> str:
     return name if choices.scale == "log" else f"{name}, not of logs"
 
 
-def _provenance(law: Law, source: sources.Source, where: str | None) -> dict[str, object]:
+def _provenance(
+    law: Law, source: sources.Source, where: str | None, flagged: Flagged | None
+) -> dict[str, object]:
     """Where the rows came from, and how far they reach."""
     table = source.table
     largest = None
@@ -212,6 +217,7 @@ def _provenance(law: Law, source: sources.Source, where: str | None) -> dict[str
     return {
         **source.provenance(),
         "where": where,
+        "flagged": flagged,
         "largest_flops": largest,
         "range": {name: [float(low), float(high)] for name, low, high in ranges},
     }

@@ -8,14 +8,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import sources
+from analysis import sources, tables
 from analysis.files import replace_file
+from analysis.fit import fit
 from analysis.laws import LAWS, Law
-from analysis.select import rank
+from analysis.plots import style
+from analysis.plots.held_out import held_out_figure, held_out_table
+from analysis.select import Ranking, rank
+from experiments.doubts import Flagged, settled
 from experiments.screen import console
 from experiments.selecting import selected
 from scaling.fields import nearest
 from sweeps.files import storing
+
+MOST_DRAWN = 3
+"""Laws of a ranking that its figure shows."""
 
 _GENERIC = "x"
 """The input of laws that are for any single variable."""
@@ -25,37 +32,59 @@ def run(
     path: str,
     columns: str | None,
     where: str | None,
+    flagged: Flagged | None,
     along: str | None,
     delta: float | None,
     to: str | None,
+    figure: str | None,
 ) -> int:
     """Reads a table, ranks every law of its quantities, and prints the ranking."""
     source = sources.read(path, columns)
     console.print(source.describe(), markup=False)
     source = selected(source, where)
     inputs = _inputs(source.table)
+    source, _ = settled(source, inputs, "loss", flagged)
     laws = applicable(inputs)
     size = _size(source.table, inputs, along)
-    ranking = rank(
-        laws,
-        source.table.loc[:, list(inputs)].to_numpy(np.float64),
-        source.table["loss"].to_numpy(np.float64),
-        along=source.table[size].to_numpy(np.float64),
-        delta=delta,
-    )
+    x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
+    y = source.table["loss"].to_numpy(np.float64)
+    sizes = source.table[size].to_numpy(np.float64)
+    ranking = rank(laws, x, y, along=sizes, delta=delta)
     console.print(f"\nextrapolation to larger {size}", highlight=False)
     console.print(ranking.summary(), markup=False)
+    if figure is not None:
+        _draw(ranking, x, y, sizes, delta, figure)
     if to is not None:
         told = {
             "ranking": json.loads(ranking.to_json()),
             "along": size,
             "huber": delta,
-            "source": {**source.provenance(), "where": where},
+            "source": {**source.provenance(), "where": where, "flagged": flagged},
         }
         with storing(Path(to)):
             replace_file(Path(to), (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
         console.print(f"{to}: written", markup=False)
     return 0
+
+
+def _draw(
+    ranking: Ranking,
+    x: np.ndarray,
+    y: np.ndarray,
+    sizes: np.ndarray,
+    delta: float | None,
+    stem: str,
+) -> None:
+    """The best laws, fitted below the first window that all of them share, over what came above."""
+    best = [row for row in ranking.rows if row.error is not None][:MOST_DRAWN]
+    windows = best[0].extrapolation
+    assert windows is not None
+    held_out = sizes >= windows.windows[ranking.windows[0]].scored_from
+    fits = [fit(row.law, x[~held_out], y[~held_out], delta=delta) for row in best]
+    with storing(Path(stem)):
+        style.save(held_out_figure(fits, x, y, held_out), stem)
+        tables.write(held_out_table(fits, x, y, held_out), f"{stem}.csv")
+    console.print(f"{stem}: .pdf .png .csv", markup=False)
 
 
 def applicable(inputs: tuple[str, ...]) -> list[Law]:
@@ -80,7 +109,7 @@ def _size(table: pd.DataFrame, inputs: tuple[str, ...], along: str | None) -> st
     """The quantity whose larger values are to be foretold: compute where it is known."""
     if along is None:
         return "C" if "C" in table and _GENERIC not in inputs else inputs[0]
-    known = [name for name in (*inputs, "N", "D", "C") if name in table]
+    known = {name for name in (*inputs, "N", "D", "C") if name in table}
     if along not in known:
         raise ValueError(f"--along {along}: no such quantity; {nearest(along, known)}")
     return along

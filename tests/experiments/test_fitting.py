@@ -90,6 +90,11 @@ def test_a_power_law_of_ones_own_results(tmp_path, capsys):
         (["--law", "chinchilla", "--columns", "N=sise (M),D=tokens"], "size \\(M\\)"),
         (["--law", "chinchilla", "--columns", "N=size (M),D=tokens", "--huber", "-1"], "positive"),
         (["--law", "power_law"], "x"),
+        (["--law", "chinchilla", "--columns", COLUMNS, "--fix", "alpha:0.3"], "NAME=NUMBER"),
+        (["--law", "chinchilla", "--columns", COLUMNS, "--fix", "alfa=0.3"], "alpha"),
+        (["--law", "chinchilla", "--columns", COLUMNS, "--above", "0"], "above"),
+        (["--law", "chinchilla", "--columns", COLUMNS, "--where", "N=7"], "no such value"),
+        (["--law", "task_sigmoid"], "accuracy"),
     ],
 )
 def test_mistakes_get_a_sentence(arguments, says, planted, capsys):
@@ -107,6 +112,18 @@ def test_mistakes_get_a_sentence(arguments, says, planted, capsys):
         (lambda t: t.assign(val_loss="much"), "line 2"),
         (lambda t: t.assign(tokens=1e9), "D is 1e.09 in every line"),
         (lambda t: t.head(0), "no rows|empty"),
+        (
+            lambda t: pd.concat([t, t.iloc[[3]]]),
+            "duplicate: line 38 repeats line 5.*--flagged drop",
+        ),
+        (
+            lambda t: t.assign(tokens=t["tokens"].where(t.index != 30, t["tokens"] / 1e9)),
+            "mixed units.*line 32, column D",
+        ),
+        (
+            lambda t: t.assign(run="a", tokens=t["tokens"][::-1].to_numpy()),
+            "decreasing D.*column D",
+        ),
     ],
 )
 def test_impossible_tables_get_a_sentence(change, says, planted, capsys):
@@ -114,3 +131,66 @@ def test_impossible_tables_get_a_sentence(change, says, planted, capsys):
     assert main(["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS]) == 2
     captured = capsys.readouterr()
     assert re.search(says, captured.err), captured.err
+
+
+def test_flagged_rows_are_left_out_or_kept_as_asked(planted, tmp_path, capsys):
+    table = pd.read_csv(planted)
+    pd.concat([table, table.iloc[[3]]]).to_csv(planted, index=False)
+    common = ["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS]
+    for choice, n_rows in (("drop", 36), ("keep", 37)):
+        to = tmp_path / f"{choice}.json"
+        assert main([*common, "--flagged", choice, "--json", str(to)]) == 0
+        told = json.loads(to.read_text())
+        assert told["fit"]["n_points"] == n_rows
+        assert told["source"]["flagged"] == choice
+        assert len(told["flags"]) == (choice == "keep")
+
+
+def noisy(path: Path) -> None:
+    table = pd.read_csv(path)
+    rng = np.random.default_rng(0)
+    table["val_loss"] *= np.exp(0.005 * rng.standard_normal(len(table)))
+    table["params_non_embedding"] = table["size (M)"] * 1e6 * 0.8
+    table.to_csv(path, index=False)
+
+
+def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
+    noisy(planted)
+    stem = tmp_path / "out"
+    arguments = ["--law", "chinchilla", "--columns", COLUMNS, "--json", f"{stem}.json"]
+    assert main(["fit", str(planted), *arguments, "--latex", f"{stem}.tex",
+                 "--figures", str(stem)]) == 0  # fmt: skip
+    told = json.loads(Path(f"{stem}.json").read_text())
+    # Of 0.8 times the parameters A is 0.8^alpha as large, and nothing else changes.
+    other = told["alternatives"]["N = params_non_embedding"]["params"]
+    params = told["fit"]["params"]
+    assert other["A"] == pytest.approx(params["A"] * 0.8 ** params["alpha"], rel=1e-4)
+    assert other["beta"] == pytest.approx(params["beta"], rel=1e-5)
+    assert told["profiles"]["alpha"]["identifiable"]
+    assert told["source"]["range"]["N"] == pytest.approx([1e7, 1e10])
+    assert told["source"]["largest_flops"] == pytest.approx(6e22)
+    assert "\\bottomrule" in Path(f"{stem}.tex").read_text()
+    drawn = {path.stem for path in stem.iterdir()}
+    assert drawn == {"surface", "frontier", "residuals", "replicates", "profiles"}
+    assert len(list(stem.iterdir())) == 3 * len(drawn)
+
+    held = ["--fix", "alpha=0.34,beta=0.3", "--json", f"{stem}.json"]
+    assert main(["fit", str(planted), *arguments[:4], *held]) == 0
+    told = json.loads(Path(f"{stem}.json").read_text())["fit"]
+    assert (told["fixed"], told["params"]["alpha"]) == (["alpha", "beta"], 0.34)
+    assert "held" in capsys.readouterr().out
+
+
+def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path, capsys):
+    noisy(planted)
+    stem = tmp_path / "rank"
+    assert main(["rank", str(planted), "--columns", COLUMNS, "--json", f"{stem}.json",
+                 "--figure", str(stem)]) == 0  # fmt: skip
+    ranked = json.loads(Path(f"{stem}.json").read_text())["ranking"]["laws"]
+    assert {row["law"] for row in ranked} == {"chinchilla", "chinchilla_tied", "interaction",
+                                              "kaplan"}  # fmt: skip
+    # The planted law leads, or one that holds it as a special case.
+    assert ranked[0]["law"] in ("chinchilla", "interaction")
+    assert Path(f"{stem}.png").exists()
+    assert main(["rank", str(planted), "--columns", COLUMNS, "--along", "Q"]) == 2
+    assert "valid: C, D, N" in capsys.readouterr().err
