@@ -1,0 +1,194 @@
+"""N-gram source: a random Markov chain over tokens, whose entropy is known exactly.
+
+No model's expected loss is below that entropy, and a model that learns the chain comes down to it:
+the planted truth for everything that measures losses of language models.
+"""
+
+from __future__ import annotations
+
+import functools
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt16
+
+from scaling.data.token_dataset import TokenDataset, passes, token_dataset
+from scaling.fields import Count, Positive, Range, check_fields
+from scaling.keys import rng_for
+
+MAX_STATES = 1024
+"""Most sequences of `order` tokens that a source may have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NGram:
+    """Tokens of which each depends on the `order` tokens before it, by a random table.
+
+    For every sequence of `order` tokens the next one's probabilities are drawn from a symmetric
+    Dirichlet distribution: the smaller its `concentration`, the more predictable the tokens. The
+    table and the tokens follow from `generator_seed`, so every run sees the same; a run's seed
+    decides in what order the windows come. A smaller `n_tokens` is the beginning of a larger one.
+
+    Attributes:
+        context: Tokens predicted in a sequence.
+        vocab_size: Number of different tokens.
+        order: Tokens on which the next depends: 1 for bigrams.
+        concentration: Of the Dirichlet distribution, for each token.
+        generator_seed: Decides table and tokens.
+        n_tokens: Training tokens.
+        n_eval: Held-out sequences.
+        repeat: Whether a run may take more tokens than `n_tokens`.
+    """
+
+    kind: ClassVar[str] = "ngram"
+    context: Count = 64
+    vocab_size: Annotated[int, Range(low=2, high=MAX_STATES)] = 16
+    order: Count = 1
+    concentration: Positive = 0.3
+    generator_seed: Annotated[int, Range(low=0, high=2**32 - 1)] = 0
+    n_tokens: Count = 2**18
+    n_eval: Count = 256
+    repeat: bool = False
+
+    n_classes: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.order > 10 or self.vocab_size**self.order > MAX_STATES:
+            raise ValueError(
+                f"ngram.order = {self.order} with vocab_size = {self.vocab_size} is more than "
+                f"{MAX_STATES:,} sequences of {self.order} tokens: give a smaller order or "
+                "vocabulary"
+            )
+
+    @property
+    def n_inputs(self) -> int:
+        """Tokens that a model sees at once."""
+        return self.context
+
+    @property
+    def n_outputs(self) -> int:
+        """Tokens of the vocabulary."""
+        return self.vocab_size
+
+    def entropy_rate(self) -> float:
+        """Nats per token, given all tokens before it.
+
+        H = sum_s p(s) H(next | s), s the last `order` tokens and p their stationary distribution
+        (Cover & Thomas, Elements of Information Theory, theorem 4.2.4).
+        """
+        return float(_conditional_entropies(self)[-1])
+
+    def least_loss(self) -> float:
+        """Least expected loss, in nats per token, of a model that sees one sequence.
+
+        Its first predictions know fewer than `order` tokens, so it is above `entropy_rate`, by
+        the mean over the sequence of H(next | tokens seen); for bigrams the two are equal.
+        """
+        entropies = _conditional_entropies(self)
+        seen = np.minimum(np.arange(1, self.context + 1), self.order)
+        return float(entropies[seen].mean())
+
+    def fingerprint(self) -> str:
+        """Name and version of the generator: raised whenever the same seed draws other data."""
+        return "ngram/1"
+
+    def load(self, seed: int) -> TokenDataset:
+        """The sequences of one run; the same tokens for every seed.
+
+        Raises:
+            ValueError: fewer training tokens than one sequence takes.
+        """
+        return _load(self)
+
+    @property
+    def n_train(self) -> int:
+        """Examples to train on: different sequences."""
+        return self.n_tokens // self.context
+
+    def check_tokens(self, n_tokens: int) -> float:
+        """Passes over the training data that a run of `n_tokens` makes.
+
+        Raises:
+            ValueError: more than one without `repeat`, or as `load`.
+        """
+        return passes(n_tokens, self.load(0).n_train_tokens, repeat=self.repeat)
+
+
+class Chain(NamedTuple):
+    """A Markov chain over sequences of `order` tokens, the oldest token the leading digit.
+
+    Attributes:
+        transitions: Probability of each next token after each sequence.
+        stationary: Probability of each sequence.
+    """
+
+    transitions: Float[np.ndarray, "states vocab"]
+    stationary: Float[np.ndarray, " states"]
+
+
+def chain_of(source: NGram) -> Chain:
+    """The table of a source and the sequences' stationary distribution, solved in float64."""
+    vocab, n_states = source.vocab_size, source.vocab_size**source.order
+    rng = rng_for(source.generator_seed, "transitions")
+    transitions = rng.dirichlet(np.full(vocab, source.concentration), size=n_states)
+    # p = pT: one of its equations follows from the others, and gives way to sum(p) = 1.
+    states = np.arange(n_states)
+    following = (states * vocab % n_states)[:, None] + np.arange(vocab)
+    matrix = np.zeros((n_states, n_states))
+    matrix[following, states[:, None]] = transitions
+    matrix -= np.eye(n_states)
+    matrix[0] = 1.0
+    stationary = np.linalg.solve(matrix, np.eye(n_states)[0])
+    return Chain(transitions, np.maximum(stationary, 0.0))
+
+
+@functools.lru_cache(maxsize=8)
+def _conditional_entropies(source: NGram) -> Float[np.ndarray, " order+1"]:
+    """H(next | the last k tokens) for k = 0 to order, in nats."""
+    chain, vocab = chain_of(source), source.vocab_size
+    joint = chain.stationary[:, None] * chain.transitions
+    entropies = []
+    for k in range(source.order + 1):
+        block = joint.reshape(-1, vocab**k, vocab).sum(axis=0)
+        chances = block / np.maximum(block.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        entropies.append(-np.sum(block * np.log(np.where(block > 0, chances, 1.0))))
+    return np.array(entropies)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(source: NGram) -> TokenDataset:
+    chain = chain_of(source)
+    train = _draw(chain, source, source.n_tokens + 1, "data")
+    held_out = _draw(chain, source, source.n_eval * source.context + 1, "eval")
+    return token_dataset(
+        read_train=lambda: train,
+        n_train_tokens=len(train),
+        read_held_out=lambda: held_out,
+        n_held_out_tokens=len(held_out),
+        context=source.context,
+        n_tokens=source.n_tokens,
+        n_eval=source.n_eval,
+        byte_lengths=None,
+        end_of_document=None,
+    )
+
+
+def _draw(
+    chain: Chain, source: NGram, n_tokens: int, stream: str
+) -> UInt16[np.ndarray, " n_tokens"]:
+    """A row of tokens that begins in the stationary distribution."""
+    rng = rng_for(source.generator_seed, stream)
+    n_states, vocab = chain.transitions.shape
+    # The last bound is left out: where rounding leaves it below a draw, the last token is meant.
+    rows = [row.tolist() for row in np.cumsum(chain.transitions, axis=1)[:, :-1]]
+    starts = np.cumsum(chain.stationary)[:-1]
+    state = int(np.searchsorted(starts, rng.random(), side="right"))
+    tokens = [state // vocab**place % vocab for place in reversed(range(source.order))]
+    for chance in rng.random(max(n_tokens - source.order, 0)).tolist():
+        token = bisect_right(rows[state], chance)
+        state = (state * vocab + token) % n_states
+        tokens.append(token)
+    return np.array(tokens[:n_tokens], dtype=np.uint16)

@@ -1,0 +1,138 @@
+"""Text for language models: any corpus, any tokenizer, mapped into memory and never loaded."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from scaling.data.cache import sha256_of
+from scaling.data.token_dataset import TokenDataset, passes, token_dataset
+from scaling.data.token_files import given_halves, given_sha256
+from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
+from scaling.data.tokenizing import BPE, Bytes, Tiktoken, Tokenized, tiktoken_tokenizer
+from scaling.fields import Count, check_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Text cut into sequences of `context` predicted tokens.
+
+    Exact duplicates among the documents are removed, one document in 20 is held out, and the
+    training documents stand in the order of their hashes (`scaling.data.survey`): every run of a
+    corpus sees the same row of tokens, whatever its seed, which decides in what order the row's
+    windows come. `n_tokens` takes the beginning of the row, so that a smaller training set is the
+    beginning of a larger one.
+
+    Attributes:
+        context: Tokens predicted in a sequence.
+        tokenizer: What makes tokens of text.
+        path: A file, folder, glob, or `hf://` data set; text, JSON lines (`.jsonl`, `.ndjson`),
+            either compressed (`.gz`, `.zst`), or tokens (`.bin`). None is the source code of the
+            running interpreter's standard library: 30 MB of real text on every machine.
+        text_field: The field of JSON lines, or column of a data set, that holds the text.
+        n_tokens: Different training tokens to use, in whole sequences; None for all there are.
+        n_eval: Held-out sequences, the same for every run.
+        repeat: Whether a run may take more tokens than there are.
+    """
+
+    kind: ClassVar[str] = "text"
+    context: Count = 64
+    tokenizer: Bytes | BPE | Tiktoken | Tokenized = field(default_factory=Bytes)
+    path: str | None = None
+    text_field: str = "text"
+    n_tokens: Count | None = None
+    n_eval: Count = 256
+    repeat: bool = False
+
+    n_classes: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        tokenized = isinstance(self.tokenizer, Tokenized)
+        if tokenized and self.path is None:
+            raise ValueError(
+                "text.tokenizer.kind = 'tokenized' needs text.path: a .bin file, or a folder with "
+                "train.bin and val.bin"
+            )
+        if not tokenized and (self.path or "").endswith(".bin"):
+            raise ValueError(
+                f"text.path = {self.path!r} holds tokens, which text.tokenizer.kind = "
+                f"{self.tokenizer.kind!r} cannot read: use kind = 'tokenized' with the vocab_size "
+                "they were made with"
+            )
+
+    @property
+    def n_inputs(self) -> int:
+        """Tokens that a model sees at once."""
+        return self.context
+
+    @property
+    def n_outputs(self) -> int:
+        """Tokens of the vocabulary."""
+        if isinstance(self.tokenizer, Tiktoken):
+            return tiktoken_tokenizer(self.tokenizer.name).vocab_size
+        return 256 if isinstance(self.tokenizer, Bytes) else self.tokenizer.vocab_size
+
+    def fingerprint(self) -> str:
+        """Version of order and split, and SHA-256 of documents and tokenizer, wherever they lie.
+
+        A corpus is read for it once, and again when its files change; a tokenizer is trained.
+        """
+        if isinstance(self.tokenizer, Tokenized):
+            assert self.path is not None
+            content = _given_sha256(self.path, self.tokenizer)
+        else:
+            documents = summary_of(self.path, self.text_field).sha256
+            tokenizer = tokenizer_of(self.path, self.text_field, self.tokenizer)
+            content = sha256_of([documents, tokenizer.identity])
+        return f"text/1/{content}"
+
+    def load(self, seed: int) -> TokenDataset:
+        """The sequences of one run; the same tokens for every seed, made once and then mapped.
+
+        Raises:
+            ValueError: a corpus that cannot be read, or is too small for what is asked of it.
+        """
+        return _load(self)
+
+    @property
+    def n_train(self) -> int:
+        """Examples to train on: different sequences."""
+        return _load(self).n_windows
+
+    def check_tokens(self, n_tokens: int) -> float:
+        """Passes over the training data that a run of `n_tokens` makes.
+
+        Raises:
+            ValueError: more than one without `repeat`, or as `load`.
+        """
+        return passes(n_tokens, _load(self).n_train_tokens, repeat=self.repeat)
+
+
+_given_sha256 = functools.cache(given_sha256)
+
+
+@functools.lru_cache(maxsize=64)
+def _load(config: Text) -> TokenDataset:
+    if isinstance(config.tokenizer, Tokenized):
+        assert config.path is not None
+        _given_sha256(config.path, config.tokenizer)  # refuses tokens outside the vocabulary
+        train, held_out = given_halves(config.path, config.tokenizer)
+        byte_lengths, end_of_document = None, config.tokenizer.end_of_document
+    else:
+        corpus = (config.path, config.text_field, config.tokenizer)
+        tokenizer = tokenizer_of(*corpus)
+        train, held_out = halves_of(*corpus)
+        byte_lengths, end_of_document = tokenizer.byte_lengths, tokenizer.end_of_document
+    return token_dataset(
+        read_train=train.read,
+        n_train_tokens=train.n_tokens,
+        read_held_out=held_out.read,
+        n_held_out_tokens=held_out.n_tokens,
+        context=config.context,
+        n_tokens=config.n_tokens,
+        n_eval=config.n_eval,
+        byte_lengths=byte_lengths,
+        end_of_document=end_of_document,
+    )

@@ -1,0 +1,167 @@
+"""TokenDataset: a long row of tokens, read as sequences in an order that needs no memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int, UInt
+
+from scaling.keys import rng_for
+
+Reader = Callable[[], UInt[np.ndarray, " tokens"]]
+"""Gives a row of tokens; of a file, mapped anew, so that pages read before are let go."""
+
+_READ_AT_ONCE = 1024  # windows: a mapping keeps up to 64 kB of memory a window until it ends
+
+
+@dataclass(frozen=True)
+class TokenDataset:
+    """Training and held-out sequences of one run.
+
+    The row of training tokens is cut into windows of `context` predicted tokens, one after
+    another; a sequence is a window with the token before it, which is predicted by none.
+
+    Attributes:
+        read: The row of training tokens: documents one after another, each ended by
+            `end_of_document`.
+        n_windows: Windows in it.
+        eval_tokens: Held-out sequences, evenly spaced over the held-out text.
+        bytes_per_token: Of the tokens predicted in `eval_tokens`, so that bits per byte are nats
+            / ln 2 / bytes_per_token; NaN where tokens stand for no bytes.
+        end_of_document: The token that ends a document; None where none does.
+    """
+
+    read: Reader
+    n_windows: int
+    eval_tokens: Int[np.ndarray, "n_eval context+1"]
+    bytes_per_token: float
+    end_of_document: int | None
+
+    @property
+    def context(self) -> int:
+        """Tokens predicted in a sequence."""
+        return self.eval_tokens.shape[1] - 1
+
+    @property
+    def n_train_tokens(self) -> int:
+        """Tokens predicted in one pass over the training data."""
+        return self.n_windows * self.context
+
+    @property
+    def train(self) -> UInt[np.ndarray, " tokens"]:
+        """The training tokens that are used."""
+        return self.read()[: self.n_train_tokens + 1]
+
+    def sequences(self, seed: int, first: int, count: int) -> Int[np.ndarray, "count context+1"]:
+        """Training sequences number `first` to `first + count` of the run with this seed.
+
+        Each is a function of seed and number alone. Every pass over the data is a new permutation
+        of the windows.
+        """
+        passes, places = np.divmod(np.arange(first, first + count), self.n_windows)
+        windows = np.empty(count, dtype=np.int64)
+        for number in np.unique(passes):
+            now = passes == number
+            windows[now] = _permutation(seed, int(number), self.n_windows)[places[now]]
+        return _gathered(self.read, windows, self.context)
+
+
+def token_dataset(
+    *,
+    read_train: Reader,
+    n_train_tokens: int,
+    read_held_out: Reader,
+    n_held_out_tokens: int,
+    context: int,
+    n_tokens: int | None,
+    n_eval: int,
+    byte_lengths: Int[np.ndarray, " vocab_size"] | None,
+    end_of_document: int | None,
+) -> TokenDataset:
+    """Cuts rows of tokens into training windows and held-out sequences.
+
+    Args:
+        read_train: The row of training tokens.
+        n_train_tokens: Their number.
+        read_held_out: The row of held-out tokens.
+        n_held_out_tokens: Their number.
+        context: Tokens predicted in a sequence.
+        n_tokens: Training tokens to use, the first of the row; None for all.
+        n_eval: Held-out sequences.
+        byte_lengths: Bytes that each token stands for, if any.
+        end_of_document: The token that ends a document, if one does.
+
+    Raises:
+        ValueError: fewer tokens than asked for, or than one sequence takes.
+    """
+    available = max(n_train_tokens - 1, 0)
+    if context > available:
+        raise ValueError(
+            f"data.context = {context:,} is longer than the {available:,} tokens that there are "
+            "to predict in training: give a shorter context, or more data"
+        )
+    used = available if n_tokens is None else n_tokens
+    if used > available:
+        raise ValueError(
+            f"data.n_tokens = {n_tokens:,} exceeds the {available:,} tokens to train on: give "
+            "fewer, or more data"
+        )
+    if used < context:
+        raise ValueError(
+            f"data.n_tokens = {n_tokens:,} is less than data.context = {context:,}, the tokens of "
+            "one sequence: give more of them, or a shorter context"
+        )
+    held_out = max(n_held_out_tokens - 1, 0) // context
+    if n_eval > held_out:
+        raise ValueError(
+            f"data.n_eval = {n_eval:,} exceeds the {held_out:,} sequences of {context:,} tokens in "
+            f"the {n_held_out_tokens:,} tokens held out: give fewer, a shorter context, or more "
+            "data"
+        )
+    spaced = np.arange(n_eval) * held_out // n_eval
+    eval_tokens = _gathered(read_held_out, spaced, context)
+    eval_tokens.flags.writeable = False  # shared between runs
+    lengths = np.nan if byte_lengths is None else byte_lengths[eval_tokens[:, 1:]]
+    return TokenDataset(
+        read=read_train,
+        n_windows=used // context,
+        eval_tokens=eval_tokens,
+        bytes_per_token=float(np.mean(lengths)),
+        end_of_document=end_of_document,
+    )
+
+
+def passes(n_tokens: int, n_train_tokens: int, *, repeat: bool) -> float:
+    """Passes over the training data that a run of `n_tokens` makes.
+
+    Raises:
+        ValueError: more than one, though tokens may not be repeated.
+    """
+    if n_tokens > n_train_tokens and not repeat:
+        raise ValueError(
+            f"the run takes {n_tokens:,} tokens and data has {n_train_tokens:,} to train on: train "
+            "on fewer, give more data (data.path, data.n_tokens), or set data.repeat = true"
+        )
+    return n_tokens / n_train_tokens
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, number: int, n_windows: int) -> UInt[np.ndarray, " n_windows"]:
+    """Order of the windows in one pass; 4 bytes a window."""
+    order = np.arange(n_windows, dtype=np.uint32 if n_windows <= 2**32 else np.uint64)
+    rng_for(seed, f"order/{number}").shuffle(order)
+    return order
+
+
+def _gathered(
+    read: Reader, windows: Int[np.ndarray, " count"], context: int
+) -> Int[np.ndarray, "count context+1"]:
+    sequences = np.empty((len(windows), context + 1), dtype=np.int32)
+    within = np.arange(context + 1)
+    for start in range(0, len(windows), _READ_AT_ONCE):
+        part = slice(start, start + _READ_AT_ONCE)
+        sequences[part] = read()[windows[part, None] * context + within]
+    return sequences
