@@ -229,7 +229,7 @@ def _mark_ends(ax: Axes, profile: Profile) -> None:
                 "shrinkB": 0,
             },
             zorder=3,
-            **place,
+            **place,  # pyright: ignore[reportArgumentType]
         )
         ax.annotate(
             "open",

@@ -222,7 +222,8 @@ def draw_laws(
             continue
         ax.fill_between(
             at,
-            *(shown(each, first) for each in ends),
+            shown(ends[0], first),
+            shown(ends[1], first),
             color=_STYLES[0].color,
             alpha=alpha,
             linewidth=0,
@@ -320,7 +321,8 @@ def _frame(ax: Axes, results: Sequence[FitResult], rows: Rows) -> None:
     curves = np.concatenate([result.predict(_grid(rows)) for result in results])
     if rows.y.max() >= _DECADE * rows.y.min():
         ax.set_yscale("log")
-        ax.set_ylim(np.exp(_limits(np.log(rows.y), np.log(curves))))
+        low, high = _limits(np.log(rows.y), np.log(curves))
+        ax.set_ylim(float(np.exp(low)), float(np.exp(high)))
         log_ticks(ax, "y")
     else:
         ax.set_ylim(_limits(rows.y, curves))

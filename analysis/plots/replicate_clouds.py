@@ -5,7 +5,7 @@ each alone. A cloud cut off by a wall lies at a bound of the law.
 """
 
 import textwrap
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -151,7 +151,7 @@ def _draw_margin(ax: Axes, cloud: _Cloud) -> None:
     space = np.geomspace if cloud.is_log else np.linspace
     ax.hist(
         cloud.replicates[_within(cloud)],
-        bins=space(*cloud.limits, _N_BINS + 1),
+        bins=space(*cloud.limits, _N_BINS + 1).tolist(),
         histtype="step",
         color=INK,
         linewidth=0.8,
@@ -189,7 +189,8 @@ def _within(cloud: _Cloud) -> np.ndarray:
 
 def _dress(ax: Axes, left: _Cloud, below: _Cloud, *, bottom: bool, outer: bool) -> None:
     """Scales, limits and ticks; names and numbers on the outer panels alone."""
-    for axis, cloud in (("x", left), ("y", below)):
+    axes: tuple[tuple[Literal["x", "y"], _Cloud], ...] = (("x", left), ("y", below))
+    for axis, cloud in axes:
         if axis == "y" and left is below:
             ax.set_yticks([])
             ax.spines["left"].set_visible(False)

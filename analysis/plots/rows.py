@@ -54,9 +54,13 @@ class Rows(NamedTuple):
 
     def take(self, chosen: NDArray[np.bool_]) -> "Rows":
         """Some of the rows."""
-        columns = (self.x, self.y, self.fitted, self.flagged, self.weights)
-        x, y, fitted, flagged, weights = (column[chosen] for column in columns)
-        return Rows(self.inputs, x, y, fitted, flagged, weights, self.labels)
+        return self._replace(
+            x=self.x[chosen],
+            y=self.y[chosen],
+            fitted=self.fitted[chosen],
+            flagged=self.flagged[chosen],
+            weights=self.weights[chosen],
+        )
 
 
 def rows_of(
@@ -88,12 +92,10 @@ def rows_of(
     """
     inputs, values = as_inputs(law, x), np.asarray(y, dtype=np.float64)
     n_rows = len(inputs)
-    masks = [
-        np.full(n_rows, default) if given is None else np.asarray(given, dtype=bool)
-        for given, default in ((fitted, True), (flagged, False))
-    ]
+    seen = np.ones(n_rows, dtype=bool) if fitted is None else np.asarray(fitted, dtype=bool)
+    doubted = np.zeros(n_rows, dtype=bool) if flagged is None else np.asarray(flagged, dtype=bool)
     weight = np.ones(n_rows) if weights is None else np.asarray(weights, dtype=np.float64)
-    columns = {"y": values, "fitted": masks[0], "flagged": masks[1], "weights": weight}
+    columns = {"y": values, "fitted": seen, "flagged": doubted, "weights": weight}
     for name, column in columns.items():
         if column.shape != (n_rows,):
             raise ValueError(
@@ -101,7 +103,7 @@ def rows_of(
             )
     require_positive("y", values)
     require_positive("weights", weight)
-    return Rows(law.inputs, inputs, values, masks[0], masks[1], weight, dict(labels or {}))
+    return Rows(law.inputs, inputs, values, seen, doubted, weight, dict(labels or {}))
 
 
 def mark_rows(

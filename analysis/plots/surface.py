@@ -158,10 +158,15 @@ def _draw_contours(ax: Axes, result: FitResult, unique_tokens: float | None, nor
     )
     for text in ax.clabel(lines, fontsize=7, fmt=lambda value: f"{value:g}", inline_spacing=2):
         text.set_color(INK)
+        text.set_clip_on(False)
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+        (low, high), at = ax.get_ylim(), text.get_position()[1]
+        # Half of a label at the edge says nothing.
+        text.set_visible(bool(0.03 < np.log(at / low) / np.log(high / low) < 0.97))
 
 
 def _draw_budgets(ax: Axes) -> None:
-    """Lines of equal compute at powers of ten, labelled at their lower ends."""
+    """Lines of equal compute at powers of ten, labelled at their upper ends."""
     (n_low, n_high), (d_low, d_high) = ax.get_xlim(), ax.get_ylim()
     ends = FLOPS_PER_PARAMETER_AND_TOKEN * np.array([n_low * d_low, n_high * d_high])
     first, last = np.ceil(np.log10(ends[0])), np.floor(np.log10(ends[1]))
@@ -169,23 +174,29 @@ def _draw_budgets(ax: Axes) -> None:
     for power in range(int(first), int(last) + 1, stride):
         product = 10.0**power / FLOPS_PER_PARAMETER_AND_TOKEN
         n = np.array([max(n_low, product / d_high), min(n_high, product / d_low)])
-        ax.plot(n, product / n, color=GREY, linewidth=0.5, alpha=0.7, zorder=1.1, gid="budget")
+        ax.plot(
+            n,
+            product / n,
+            color=GREY,
+            linewidth=0.5,
+            alpha=0.7,
+            zorder=1.1,
+            gid="budget",
+            label="equal compute (FLOPs)" if power == first else None,
+        )
         if np.log(n[1] / n[0]) < 0.12 * np.log(n_high / n_low):
             continue
-        at = n[1] / (n_high / n_low) ** 0.06
+        at = n[0] * (n_high / n_low) ** 0.05
         ax.text(
             at,
             product / at,
             f"$10^{{{power}}}$",
             color=GREY,
             fontsize=7,
-            rotation=-45,
-            rotation_mode="anchor",
-            transform_rotates_text=True,
             ha="center",
-            va="bottom",
-            clip_on=True,
-            zorder=1.1,
+            va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            zorder=1.2,
         )
 
 
