@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining, TokenSource
 from scaling.training import Gradient
 
 if TYPE_CHECKING:
@@ -26,20 +28,29 @@ if TYPE_CHECKING:
 class Account:
     """Counts of one run. FLOPs are floats: they outgrow 64-bit integers.
 
+    `n_params_embedding` are looked up by token and position. `n_params_non_embedding` leave out
+    those and the read-out to the vocabulary (Kaplan et al., arXiv 2001.08361, section 2.1);
+    `n_params_matmul` are those in products with activations, read-out included, tied or not
+    (Porian et al., arXiv 2406.19146, section 3, count these). Families without tokens have one
+    count for all.
+
     `flops_train` is the exact sum over matrix products (or the factorisation's count). Beside it
-    stands the rule of thumb 6 N D (Kaplan et al., arXiv 2001.08361, section 2.1) with N without
-    and with embeddings, None for closed-form runs, where it means nothing.
+    stands the rule of thumb 6 N D with each N; None for closed-form runs, where it means nothing.
     """
 
     n_params_total: int
     n_params_trainable: int
     n_params_embedding: int
     n_params_non_embedding: int
+    n_params_matmul: int
     n_examples_seen: int
+    n_tokens_seen: int | None
+    n_tokens_unique: int | None
     steps: int | None
     epochs: float
     flops_train: float
     flops_train_6n_non_embedding_d: float | None
+    flops_train_6n_matmul_d: float | None
     flops_train_6n_total_d: float | None
 
 
@@ -50,32 +61,53 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         config: the run.
         steps: steps really taken, of a gradient run that ended early; None for all.
     """
-    model, data = config.model, config.data
+    model, data, train = config.model, config.data, config.train
     shape = (data.n_inputs, data.n_outputs)
-    total = sum(model.count_params(*shape).values())
-    trainable = model.count_trainable(*shape)
-    if isinstance(config.train, Gradient):
-        planned, batch_size, _ = config.train.duration(data.n_train)
+    groups = model.count_params(*shape)
+    total, trainable = sum(groups.values()), model.count_trainable(*shape)
+    embedding, non_embedding, matmul = 0, total, total
+    tokens = unique = None
+    n_train = data.n_train
+    if isinstance(train, Pretraining):
+        assert isinstance(model, Transformer) and isinstance(data, TokenSource)
+        steps = train.length(model, data).steps if steps is None else steps
+        seen = steps * train.batch_size
+        embedding = groups["embedding"]
+        non_embedding = total - embedding - groups["readout"]
+        matmul = non_embedding - groups["norm"] + model.width * data.n_outputs
+        counted = tokens = seen * data.context
+        unique = min(seen, n_train) * data.context
+    elif isinstance(train, Gradient):
+        planned, batch_size, _ = train.duration(data.n_train)
         steps = planned if steps is None else steps
-        seen = steps * batch_size
-        flops = float(model.flops_forward(*shape) + model.flops_backward(*shape)) * seen
-        rule = 6.0 * total * seen  # no family has embeddings yet
+        counted = seen = steps * batch_size
     else:
-        steps, seen, rule = None, data.n_train, None
+        steps, counted, seen = None, None, n_train
+    if counted is None:
         readout = 2.0 * trainable
-        flops = (model.flops_forward(*shape) - readout) * data.n_train
-        flops += flops_least_squares(data.n_train, trainable // data.n_outputs, data.n_outputs)
+        flops = (model.flops_forward(*shape) - readout) * seen
+        flops += flops_least_squares(seen, trainable // data.n_outputs, data.n_outputs)
+    else:
+        flops = float(model.flops_forward(*shape) + model.flops_backward(*shape)) * seen
+
+    def rule_of_thumb(n_params: int) -> float | None:
+        return None if counted is None else 6.0 * n_params * counted
+
     return Account(
         n_params_total=total,
         n_params_trainable=trainable,
-        n_params_embedding=0,
-        n_params_non_embedding=total,
+        n_params_embedding=embedding,
+        n_params_non_embedding=non_embedding,
+        n_params_matmul=matmul,
         n_examples_seen=seen,
+        n_tokens_seen=tokens,
+        n_tokens_unique=unique,
         steps=steps,
-        epochs=seen / data.n_train,
+        epochs=seen / n_train,
         flops_train=flops,
-        flops_train_6n_non_embedding_d=rule,
-        flops_train_6n_total_d=rule,
+        flops_train_6n_non_embedding_d=rule_of_thumb(non_embedding),
+        flops_train_6n_matmul_d=rule_of_thumb(matmul),
+        flops_train_6n_total_d=rule_of_thumb(total),
     )
 
 

@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from scaling.fields import Range, check_fields, from_dict, to_dict
-from scaling.training import DataConfig, ModelConfig, TrainConfig
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.training import DataConfig, Gradient, ModelConfig, OptimalRidge, Ridge, Ridgeless
+
+TrainConfig = Ridgeless | Ridge | OptimalRidge | Gradient | Pretraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +37,17 @@ class RunConfig:
 
 def canonical_json(config: RunConfig) -> str:
     """The one spelling of a configuration: resolved, keys sorted, shortest exact floats."""
-    plain = to_dict(config)
-    plain["train"] = to_dict(config.train.resolve(config.model, config.data))
-    plain["data"]["fingerprint"] = config.data.fingerprint()
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _dumps(_resolved(config))
 
 
 def run_id(config: RunConfig) -> str:
-    """Identity of a run: 128 bits of the SHA-256 of its canonical JSON, as 32 hex digits."""
-    return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:32]
+    """Identity of a run: 128 bits of the SHA-256 of its canonical JSON, as 32 hex digits.
+
+    Where data lie is left out: their fingerprint says what they are.
+    """
+    plain = _resolved(config)
+    plain["data"].pop("path", None)
+    return hashlib.sha256(_dumps(plain).encode()).hexdigest()[:32]
 
 
 def load_config(plain: dict[str, Any]) -> RunConfig:
@@ -59,3 +65,16 @@ def load_config(plain: dict[str, Any]) -> RunConfig:
             f"{config.data.fingerprint()!r}: the data have changed, so this is another run"
         )
     return config
+
+
+def _resolved(config: RunConfig) -> dict[str, Any]:
+    plain = to_dict(config)
+    if isinstance(config.model, Transformer):
+        plain["model"] = to_dict(config.model.resolve())
+    plain["train"] = to_dict(config.train.resolve(config.model, config.data))
+    plain["data"]["fingerprint"] = config.data.fingerprint()
+    return plain
+
+
+def _dumps(plain: dict[str, Any]) -> str:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)

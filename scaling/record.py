@@ -47,15 +47,19 @@ class RunRecord:
     n_params_trainable: int | None = None
     n_params_embedding: int | None = None
     n_params_non_embedding: int | None = None
+    n_params_matmul: int | None = None
     n_features: int | None = None
     n_outputs: int | None = None
     n_train_examples: int | None = None
     n_eval_examples: int | None = None
     n_examples_seen: int | None = None
+    n_tokens_seen: int | None = None
+    n_tokens_unique: int | None = None
     steps: int | None = None
     epochs: float | None = None
     flops_train: float | None = None
     flops_train_6n_non_embedding_d: float | None = None
+    flops_train_6n_matmul_d: float | None = None
     flops_train_6n_total_d: float | None = None
 
     train_loss_nats: float | None = None
@@ -64,6 +68,7 @@ class RunRecord:
     train_squared_error: float | None = None
     eval_loss_nats: float | None = None
     eval_loss_sem_nats: float | None = None
+    eval_bits_per_byte: float | None = None
     eval_error: float | None = None
     eval_error_sem: float | None = None
     eval_squared_error: float | None = None
@@ -78,6 +83,7 @@ class RunRecord:
     label_noise_mask_sha256: str | None = None
     diverged_at_step: int | None = None
     last_finite_train_loss: float | None = None
+    n_loss_spikes: int | None = None
 
     wall_seconds: float | None = None
     compile_seconds: float | None = None

@@ -6,6 +6,7 @@ import datetime
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,22 @@ import numpy as np
 from scaling import runtime
 from scaling.accounting import account
 from scaling.config import RunConfig, canonical_json, run_id
+from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
+from scaling.data.token_dataset import TokenDataset
 from scaling.record import Curve, RunRecord, finite
 from scaling.training import Gradient
 
 
-def run(config: RunConfig) -> tuple[RunRecord, Curve]:
+def run(config: RunConfig, workspace: Path | None = None) -> tuple[RunRecord, Curve]:
     """Loads the data, trains the model, measures it.
 
-    The same configuration on the same device gives the same bits.
+    The same configuration on the same device gives the same bits, resumed or not.
+
+    Args:
+        config: The run.
+        workspace: A folder of this run alone, in which one on tokens that takes minutes saves
+            its state, and from which it goes on if an earlier attempt was cut short.
 
     Returns:
         The record, `done` or `diverged`, and the learning curve (empty for closed-form runs).
@@ -30,17 +38,22 @@ def run(config: RunConfig) -> tuple[RunRecord, Curve]:
     dataset = config.data.load(config.seed)
     curve: Curve = ()
     columns: dict[str, Any]
-    if isinstance(config.train, Gradient):
+    precision = "float32"
+    if isinstance(dataset, TokenDataset):
+        from scaling.train_tokens import train as train_tokens
+
+        columns, curve = train_tokens(config, dataset, workspace)
+        precision = getattr(config.model, "compute_dtype", precision)
+    elif isinstance(config.train, Gradient):
         from scaling.train import train
 
         columns, curve = train(config, dataset)
-        precision = "float32"
     else:
         from scaling.solve import solve
 
         columns, precision = {"status": "done", **solve(config, dataset)}, "float64"
     columns |= {k: finite(v) for k, v in columns.items() if isinstance(v, float)}
-    if config.data.n_classes is not None:
+    if isinstance(dataset, Dataset) and config.data.n_classes is not None:
         changed = dataset.train_targets != dataset.train_targets_clean
         columns["label_noise_fraction"] = float(np.mean(changed))
         columns["label_noise_mask_sha256"] = mask_sha256(changed)
@@ -49,6 +62,9 @@ def run(config: RunConfig) -> tuple[RunRecord, Curve]:
         "device": runtime.device_name(),
         "precision": precision,
     }
+    if resumed_at_steps := columns.pop("resumed_at_steps", None):
+        environment["resumed_at_steps"] = resumed_at_steps
+    seconds = columns.pop("earlier_seconds", 0.0) + time.perf_counter() - start
     counts: dict[str, Any] = asdict(account(config, columns.pop("steps", None)))
     record = RunRecord(
         run_id=run_id(config),
@@ -58,7 +74,7 @@ def run(config: RunConfig) -> tuple[RunRecord, Curve]:
         n_outputs=config.data.n_outputs,
         n_train_examples=config.data.n_train,
         n_eval_examples=config.data.n_eval,
-        wall_seconds=time.perf_counter() - start,
+        wall_seconds=seconds,
         finished_at_utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         environment=environment,
         **columns,

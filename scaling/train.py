@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 from scaling import objectives
 from scaling.config import ModelConfig, RunConfig
 from scaling.data.dataset import Dataset
+from scaling.divergence import Watch, diverged_columns, unharmed
 from scaling.keys import key_for
 from scaling.model import Model, Params
 from scaling.optimizers import learning_rate_at, transformation
@@ -32,8 +33,7 @@ class State(NamedTuple):
     optimizer: optax.OptState
     order: Int[Array, " n"]
     step: Int[Array, ""]
-    diverged_at: Int[Array, ""]
-    last_finite_loss: Float[Array, ""]
+    watch: Watch
 
 
 class Batch(NamedTuple):
@@ -48,8 +48,7 @@ class Evaluation(NamedTuple):
     """What the host is told of a run at one point of its training."""
 
     step: Int[Array, ""]
-    diverged_at: Int[Array, ""]
-    last_finite_loss: Float[Array, ""]
+    watch: Watch
     columns: dict[str, Float[Array, ""]]
 
 
@@ -117,14 +116,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
 
     def init(key: Array) -> State:
         params = model.init(key)
-        return State(
-            params,
-            descend.init(params),
-            jnp.arange(n_train),
-            jnp.int32(0),
-            jnp.int32(-1),
-            jnp.float32(jnp.nan),
-        )
+        return State(params, descend.init(params), jnp.arange(n_train), jnp.int32(0), unharmed())
 
     def step(state: State, data: Batch, rate: Array, steps: Array, order_key: Array) -> State:
         inputs, targets, order = data.inputs, data.targets, state.order
@@ -141,10 +133,8 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
         direction, optimizer = descend.update(gradient, state.optimizer, state.params)
         scale = -learning_rate_at(plan, rate, state.step, steps)
         params = optax.apply_updates(state.params, optax.tree.scale(scale, direction))
-        good = jnp.isfinite(value)
-        first_bad = jnp.where(good | (state.diverged_at >= 0), state.diverged_at, state.step)
-        last_good = jnp.where(good & (first_bad < 0), value, state.last_finite_loss)
-        return State(params, optimizer, order, state.step + 1, first_bad, last_good)
+        watch = state.watch.after(state.step, value)
+        return State(params, optimizer, order, state.step + 1, watch)
 
     def advance(
         state: State, count: Array, data: Batch, rate: Array, steps: Array, order_key: Array
@@ -174,7 +164,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
                 "eval_error": jnp.mean(wrong),
                 "eval_error_sem": _sem(wrong),
             }
-        return Evaluation(state.step, state.diverged_at, state.last_finite_loss, columns)
+        return Evaluation(state.step, state.watch, columns)
 
     return Trainer(init, advance, measure)
 
@@ -268,18 +258,12 @@ def _columns(plan: Gradient, evaluation: Evaluation) -> dict[str, Any]:
     """Columns of a RunRecord from one evaluation."""
     columns = {name: float(value) for name, value in evaluation.columns.items()}
     loss, _ = _LOSS_COLUMNS[plan.objective]
-    bad = int(evaluation.diverged_at)
+    bad = int(evaluation.watch.diverged_at)
     if bad < 0 and not np.isfinite([columns[f"train_{loss}"], columns[f"eval_{loss}"]]).all():
         bad = int(evaluation.step)
     if bad < 0:
         return {"status": "done", "steps": int(evaluation.step), **columns}
-    return {
-        "status": "diverged",
-        "steps": int(evaluation.step),
-        "reason": "non_finite_loss",
-        "diverged_at_step": bad,
-        "last_finite_train_loss": float(evaluation.last_finite_loss),
-    }
+    return diverged_columns(int(evaluation.step), bad, evaluation.watch)
 
 
 def _point(config: RunConfig, plan: Gradient, step: int, columns: dict[str, Any]) -> CurvePoint:

@@ -13,13 +13,16 @@ from typing import ClassVar, Literal, NamedTuple, Self
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.mnist1d import MNIST1D
+from scaling.data.ngram import NGram
+from scaling.data.text import Text
 from scaling.fields import Count, Decay, Fraction, NonNegative, Positive, check_fields
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
+from scaling.models.transformer import Transformer
 
-ModelConfig = Linear | RandomFeatures | MLP
-DataConfig = GaussianTeacher | MNIST1D | Digits
+ModelConfig = Linear | RandomFeatures | MLP | Transformer
+DataConfig = GaussianTeacher | MNIST1D | Digits | Text | NGram
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +180,11 @@ class Gradient:
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a batch larger than the data, or an objective that the data do not have."""
+        if isinstance(data, Text | NGram) or isinstance(model, Transformer):
+            raise ValueError(
+                f"train.kind = 'gradient' takes no tokens, and model.kind = {model.kind!r} with "
+                f"data.kind = {data.kind!r} does: use train.kind = 'pretraining'"
+            )
         if self.batch_size is not None and self.batch_size > data.n_train:
             raise ValueError(
                 f"train.batch_size = {self.batch_size} exceeds data.n_train = {data.n_train}: "
@@ -209,12 +217,9 @@ class Gradient:
 
 
 def _require_features(kind: str, model: ModelConfig) -> int:
-    if isinstance(model, MLP):
+    if isinstance(model, MLP | Transformer):
         raise ValueError(
             f"train.kind = {kind!r} solves for a linear read-out, which model.kind = "
             f"{model.kind!r} is not: use train.kind = 'gradient'"
         )
     return model.n_features
-
-
-TrainConfig = Ridgeless | Ridge | OptimalRidge | Gradient

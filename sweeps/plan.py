@@ -88,6 +88,7 @@ _ARGUMENTS = {
     "learning_rate",
     "steps",
     "evaluations",
+    "warmup_tokens",
     "ridge",
     "rcond",
     "noise_variance",

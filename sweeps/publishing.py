@@ -9,7 +9,9 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import shutil
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaling.config import canonical_json
@@ -91,6 +93,13 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
     return attempt
 
 
+def workspace(store: Store, run_id: str) -> Path:
+    """Where attempts at a run leave what spares the next one work; gone once it is published."""
+    folder = store.run_folder(run_id) / "checkpoints"
+    files.check_inside(store.root, folder)
+    return folder
+
+
 def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:
     """Publishes what a run returned, or sets it aside where another result came first.
 
@@ -115,6 +124,8 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
             files.write_new(attempt.folder / "environment.json", environment, durable=False)
         outcome = _publish(store, attempt, record, text.encode())
     end(store, attempt, outcome)
+    # What cannot be removed costs space, no result; links are not followed.
+    shutil.rmtree(workspace(store, record.run_id), ignore_errors=True)
     return outcome
 
 

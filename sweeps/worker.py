@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import inspect
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.config import RunConfig, load_config
+from scaling.config import load_config
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
@@ -35,7 +36,10 @@ from sweeps.retries import (
 )
 from sweeps.store import Store, failure_of
 
-Run = Callable[[RunConfig], tuple[RunRecord, Curve]]
+Run = Callable[..., tuple[RunRecord, Curve]]
+"""Does one run: a configuration, and where it has a parameter `workspace`, a folder to resume from.
+"""
+
 Emit = Callable[..., None]
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
@@ -79,6 +83,7 @@ class _Worker:
     def __init__(self, run: Run, watch: Watch, heartbeat: Heartbeat, emit: Emit) -> None:
         self.n_attempts = 0
         self._run = run
+        self._resumes = "workspace" in inspect.signature(run).parameters
         self._watch = watch
         self._heartbeat = heartbeat
         self._emit = emit
@@ -171,7 +176,11 @@ class _Worker:
 
     def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
         """Does a run: its record, the text of that, and the lines of its curve."""
-        record, curve = self._run(load_config(dict(task.run.config)))
+        config = load_config(dict(task.run.config))
+        more = {}
+        if self._resumes:
+            more["workspace"] = publishing.workspace(task.store, task.run.run_id)
+        record, curve = self._run(config, **more)
         if record.run_id != task.run.run_id:
             raise ValueError(f"run {task.run.run_id} returned the record of run {record.run_id}")
         if record.status not in ("done", "diverged", "failed"):

@@ -1,0 +1,180 @@
+"""Checkpoints: a pytree on disk beside the SHA-256 of every file, so that damage is never loaded.
+
+    <folder>/000000001200/          one checkpoint, named by its step; the newest two are kept
+        state/                      the pytree, as orbax writes it
+        manifest.json               run_id, step, notes and checksums; written last, sealed
+    <folder>/damaged-000000001200-<token>/
+
+A checkpoint appears in one step, by renaming. Several processes may save to one folder, and any
+of them may be killed at any moment. After a loss of power the checksums say what is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from scaling.sealed import DamagedFileError, digest, seal, unseal
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+_KEPT = 2
+
+
+class Checkpoint(NamedTuple):
+    """What `latest` finds.
+
+    Attributes:
+        step: Steps taken.
+        state: As it was saved, bit for bit.
+        notes: What was saved beside it.
+    """
+
+    step: int
+    state: Any
+    notes: dict[str, Any]
+
+
+def save(folder: Path, run_id: str, step: int, state: Any, notes: dict[str, Any]) -> None:
+    """Saves a state; returns when it is there.
+
+    Where there is a checkpoint of this step already, it stands: of one run, both are the same.
+
+    Args:
+        folder: Where a run's checkpoints lie; made if there is none.
+        run_id: Whose it is.
+        step: Steps taken.
+        state: A pytree of arrays.
+        notes: JSON values to keep with it.
+
+    Raises:
+        OSError: the machine refuses.
+        ValueError: a note that strict JSON cannot hold.
+    """
+    import orbax.checkpoint.experimental.v1 as ocp
+
+    folder.mkdir(parents=True, exist_ok=True)
+    making = folder.resolve() / f".{secrets.token_hex(8)}.tmp"
+    try:
+        ocp.save(str(making / "state"), state)
+        content = {
+            "format": FORMAT,
+            "run_id": run_id,
+            "step": step,
+            "structure": _structure(state),
+            "notes": notes,
+            "files": _checksums(making),
+        }
+        (making / "manifest.json").write_text(seal("checkpoint", content))
+        target = folder / _name(step)
+        try:
+            making.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    for old in _checkpoints(folder)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def latest(folder: Path, run_id: str, like: Any) -> Checkpoint | None:
+    """The newest whole checkpoint in a folder; None if there is none.
+
+    A damaged one is set aside under a name that says so, and the one before it is used. What
+    killed processes left unfinished is removed.
+
+    Args:
+        folder: Where a run's checkpoints lie.
+        run_id: Whose they must be.
+        like: A pytree of arrays with the structure, shapes, types and devices of the state.
+
+    Raises:
+        ValueError: a checkpoint of another run, or of a program that keeps another state.
+        OSError: the machine refuses to read it.
+    """
+    for unfinished in folder.glob(".*.tmp"):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    for path in reversed(_checkpoints(folder)):
+        try:
+            content = _verified(path)
+        except DamagedFileError as error:
+            aside = path.with_name(f"damaged-{path.name}-{secrets.token_hex(4)}")
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(aside)
+            log.warning("%s: %s; it is set aside as %s", path, error, aside.name)
+            continue
+        if content["run_id"] != run_id:
+            raise ValueError(
+                f"{path} is a checkpoint of run {content['run_id']}, not of {run_id}: give the "
+                "folder of this run, or an empty one"
+            )
+        if (content["format"], content["structure"]) != (FORMAT, _structure(like)):
+            raise ValueError(
+                f"{path} was written by a program whose runs keep another state: resume with that "
+                f"one, or remove {folder} to start from the beginning"
+            )
+        return Checkpoint(content["step"], _load(path / "state", like), content["notes"])
+    return None
+
+
+def _load(path: Path, like: Any) -> Any:
+    import orbax.checkpoint.experimental.v1 as ocp
+
+    def shape(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+    return ocp.load(str(path.resolve()), jax.tree.map(shape, like))
+
+
+def _name(step: int) -> str:
+    return f"{step:012d}"
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Those in a folder, oldest first."""
+    return sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit())
+
+
+def _verified(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint all of whose files are as they were written.
+
+    Raises:
+        DamagedFileError: they are not.
+    """
+    try:
+        text = (path / "manifest.json").read_bytes()
+    except FileNotFoundError:
+        raise DamagedFileError("it has no manifest") from None
+    content = unseal("checkpoint", text)
+    found = _checksums(path)
+    for name in sorted(found.keys() | content["files"].keys()):
+        if found.get(name) != content["files"].get(name):
+            raise DamagedFileError(f"{name} does not match its checksum")
+    return content
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a checkpoint but its manifest, by path within it."""
+    sums = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / "manifest.json":
+            with path.open("rb") as file:
+                sums[path.relative_to(folder).as_posix()] = hashlib.file_digest(
+                    file, "sha256"
+                ).hexdigest()
+    return sums
+
+
+def _structure(state: Any) -> str:
+    """Digest of a pytree's names, shapes and types."""
+    leaves, _ = jax.tree.flatten_with_path(state)
+    return digest([[jax.tree_util.keystr(k), list(x.shape), str(x.dtype)] for k, x in leaves])

@@ -1,0 +1,84 @@
+"""Watching a loss on the device: where it stopped being finite, and how often it jumped."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+class Watch(NamedTuple):
+    """What is known of a run's losses so far.
+
+    Attributes:
+        diverged_at: First step whose loss was not finite; -1 while there is none.
+        last_finite_loss: Loss of the last step before; NaN before the first.
+    """
+
+    diverged_at: Int[Array, ""]
+    last_finite_loss: Float[Array, ""]
+
+    def after(self, step: Int[Array, ""], loss: Float[Array, ""]) -> Watch:
+        """The same once a step has been taken at that loss."""
+        good = jnp.isfinite(loss)
+        first_bad = jnp.where(good | (self.diverged_at >= 0), self.diverged_at, step)
+        last_good = jnp.where(good & (first_bad < 0), loss, self.last_finite_loss)
+        return Watch(first_bad, last_good)
+
+
+def unharmed() -> Watch:
+    """The watch before the first step."""
+    return Watch(jnp.int32(-1), jnp.float32(jnp.nan))
+
+
+SPIKE_DEVIATIONS = 7.0
+SPIKE_MEMORY = 128
+
+
+class Spikes(NamedTuple):
+    """How often a loss was above what it had been by more than 7 standard deviations.
+
+    What it had been is an average over the last eighth of the steps so far, at most 128: before
+    it is taken in, each loss is compared with m and v^1/2, then m += w d and
+    v = (1 - w) (v + w d^2) with d = loss - m and w = max(8 / (step + 8), 1 / 128). The first 128
+    steps are not judged. Of a spike no more than the 7 deviations is taken in: one does not hide
+    the next, and a jump that lasts is counted until the average has followed it.
+
+    After the spike score of OLMo 2 (2025, arXiv 2501.00656, section 3), which counts values 7
+    deviations from the average of the last 1000.
+
+    Attributes:
+        mean: Of the last losses.
+        variance: Of the last losses.
+        number: Steps whose loss was a spike.
+    """
+
+    mean: Float[Array, ""]
+    variance: Float[Array, ""]
+    number: Int[Array, ""]
+
+    def after(self, step: Int[Array, ""], loss: Float[Array, ""]) -> Spikes:
+        """The same once step `step`, the first of which is 0, has been taken at that loss."""
+        above, most = loss - self.mean, SPIKE_DEVIATIONS * jnp.sqrt(self.variance)
+        spike = (step >= SPIKE_MEMORY) & (above > most)
+        above = jnp.where(spike, most, above)
+        weight = jnp.maximum(8 / (step + 8), 1 / SPIKE_MEMORY)
+        variance = (1 - weight) * (self.variance + weight * jnp.square(above))
+        return Spikes(self.mean + weight * above, variance, self.number + spike)
+
+
+def no_spikes() -> Spikes:
+    """Before the first step."""
+    return Spikes(jnp.float32(0), jnp.float32(0), jnp.int32(0))
+
+
+def diverged_columns(steps: int, at_step: int, watch: Watch) -> dict[str, Any]:
+    """Columns of a RunRecord of a run that diverged."""
+    return {
+        "status": "diverged",
+        "steps": steps,
+        "reason": "non_finite_loss",
+        "diverged_at_step": at_step,
+        "last_finite_train_loss": float(watch.last_finite_loss),
+    }

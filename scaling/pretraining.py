@@ -1,0 +1,183 @@
+"""Training on a stream of tokens, as a configuration; `scaling.train_tokens` carries it out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, NamedTuple, Self
+
+from scaling.data.ngram import NGram
+from scaling.data.text import Text
+from scaling.fields import Count, Decay, NonNegative, Positive, Range, check_fields
+from scaling.models.transformer import Transformer
+from scaling.parametrization import Standard
+from scaling.schedules import Constant, Cosine, Schedule
+from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig
+
+TokenSource = Text | NGram
+
+
+@dataclass(frozen=True, kw_only=True)
+class Muon:
+    """Orthogonalised momentum for the matrices in blocks, Adam for all other parameters.
+
+    The update of a matrix is its Nesterov momentum with singular values brought near to 1 by five
+    Newton-Schulz steps, times max(1, fan_out / fan_in)^1/2 (Jordan et al. 2024, "Muon: an
+    optimizer for hidden layers in neural networks"). Matrices that stand side by side in one
+    (queries, keys and values; gates and what they gate) are brought there together.
+
+    Attributes:
+        learning_rate: Of the matrices in blocks.
+        momentum: Decay of the average of their gradients.
+        weight_decay: Decoupled, of the matrices in blocks.
+        adam: For embeddings, gains and the read-out.
+    """
+
+    kind: ClassVar[str] = "muon"
+    learning_rate: Positive
+    momentum: Decay = 0.95
+    weight_decay: NonNegative = 0.0
+    adam: Adam
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleFree:
+    """AdamW whose iterates are averaged instead of its learning rate decayed.
+
+    Gradients are taken between the iterate and the average, a share `b1` of the way to the
+    average, which alone is evaluated (Defazio et al. 2024, arXiv 2405.15682, algorithm 1).
+    """
+
+    kind: ClassVar[str] = "schedule_free"
+    learning_rate: Positive
+    b1: Annotated[float, Range(low=0, high=1, low_excluded=True, high_excluded=True)] = 0.9
+    b2: Decay = 0.999
+    weight_decay: NonNegative = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+PretrainingOptimizer = SGD | Adam | Muon | ScheduleFree
+
+
+def learning_rates(optimizer: PretrainingOptimizer) -> tuple[float, ...]:
+    """Peak learning rates of an optimizer; of Muon's two, Adam's is the second."""
+    rate = optimizer.learning_rate
+    return (rate, optimizer.adam.learning_rate) if isinstance(optimizer, Muon) else (rate,)
+
+
+class Length(NamedTuple):
+    """How long a run takes.
+
+    Attributes:
+        steps: Optimizer steps.
+        warmup: Of them, steps of warm-up.
+        tokens: Tokens predicted in them, repetitions counted.
+    """
+
+    steps: int
+    warmup: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """Next-token prediction for a stated duration, evaluated at even intervals.
+
+    The duration is given in exactly one unit; `resolve` turns it into steps. Tokens and FLOPs are
+    rounded up; epochs are rounded down, so that one epoch sees nothing twice. `flops` are those of
+    `accounting`, summed over matrix products. `batch_size` counts sequences, and
+    `microbatches` splits each batch into parts whose gradients are added up before the step.
+    `z_loss` times the squared log of the softmax's normaliser is added to the loss trained on
+    (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported.
+    """
+
+    kind: ClassVar[str] = "pretraining"
+    exclusive: ClassVar[tuple[str, ...]] = ("steps", "tokens", "epochs", "flops")
+    optimizer: PretrainingOptimizer
+    schedule: Schedule = field(default_factory=Cosine)
+    batch_size: Count = 16
+    microbatches: Count = 1
+    warmup_tokens: Annotated[int, Range(low=0)] = 0
+    clip_norm: Positive | None = 1.0
+    z_loss: NonNegative = 0.0
+    steps: Count | None = None
+    tokens: Count | None = None
+    epochs: Positive | None = None
+    flops: Positive | None = None
+    evaluations: Count = 10
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        given = [name for name in self.exclusive if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"pretraining: give the duration in exactly one of {', '.join(self.exclusive)}; "
+                f"given: {', '.join(given) or 'none'}"
+            )
+        if self.batch_size % self.microbatches:
+            raise ValueError(
+                f"pretraining.microbatches = {self.microbatches} does not divide batch_size = "
+                f"{self.batch_size}: give a divisor"
+            )
+        if isinstance(self.optimizer, ScheduleFree) and not isinstance(self.schedule, Constant):
+            raise ValueError(
+                f"pretraining.schedule.kind = {self.schedule.kind!r} decays a learning rate that "
+                "optimizer.kind = 'schedule_free' does without: use schedule.kind = 'constant'"
+            )
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses data without tokens, and more tokens than there are."""
+        if not isinstance(data, TokenSource) or not isinstance(model, Transformer):
+            raise ValueError(
+                "train.kind = 'pretraining' trains model.kind = 'transformer' on data.kind = "
+                f"'text' or 'ngram', not {model.kind!r} on {data.kind!r}: use train.kind = "
+                "'gradient'"
+            )
+        if not isinstance(model.parametrization, Standard) and isinstance(
+            self.optimizer, SGD | Muon
+        ):
+            raise ValueError(
+                f"model.parametrization.kind = {model.parametrization.kind!r} scales Adam's "
+                f"learning rates, not those of train.optimizer.kind = {self.optimizer.kind!r}: "
+                "use 'adam' or 'schedule_free', or parametrization.kind = 'standard'"
+            )
+        length = self.length(model, data)
+        if length.steps > MAX_STEPS:
+            raise ValueError(f"{length.steps:,} steps are above {MAX_STEPS:,}: give a shorter run")
+        if length.warmup >= length.steps:
+            raise ValueError(
+                f"train.warmup_tokens = {self.warmup_tokens:,} leave nothing of the run's "
+                f"{length.tokens:,} tokens: warm up for fewer, or train for longer"
+            )
+        data.check_tokens(length.tokens)
+
+    def length(self, model: ModelConfig, data: DataConfig) -> Length:
+        """Steps and tokens of a run of a model and data that `check` lets pass."""
+        assert isinstance(data, TokenSource)
+        a_step = self.batch_size * data.context
+        if self.steps is not None:
+            steps = self.steps
+        elif self.tokens is not None:
+            steps = math.ceil(self.tokens / a_step)
+        elif self.epochs is not None:
+            whole = self.epochs * data.n_train / self.batch_size
+            steps = max(1, math.floor(whole * (1 + 1e-12)))  # 0.3 * 10 is 3, not 2.99...
+        else:
+            assert self.flops is not None
+            shape = (data.n_inputs, data.n_outputs)
+            a_sequence = model.flops_forward(*shape) + model.flops_backward(*shape)
+            steps = math.ceil(self.flops / (a_sequence * self.batch_size))
+        return Length(steps, math.ceil(self.warmup_tokens / a_step), steps * a_step)
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
+        """The same with the duration in steps."""
+        steps = self.length(model, data).steps
+        return replace(
+            self, tokens=None, epochs=None, flops=None, steps=steps,
+            evaluations=min(self.evaluations, steps),
+        )  # fmt: skip

@@ -1,0 +1,99 @@
+"""Learning-rate schedules as configurations: what share of the peak a step takes.
+
+All follow a linear warm-up, from 1/(w + 1) of the peak at the first of w steps. The share is a
+function of the step, the number of steps and the warm-up, which are arguments of compiled code:
+runs of different lengths share a compilation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from scaling.fields import Fraction, Range, check_fields
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant:
+    """The peak to the end."""
+
+    kind: ClassVar[str] = "constant"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """Half a cosine from the peak to `floor` times the peak at the end of the run.
+
+    Hoffmann et al. 2022 (arXiv 2203.15556, figure A1): the cosine must end with the run, and decay
+    tenfold.
+    """
+
+    kind: ClassVar[str] = "cosine"
+    floor: Fraction = 0.1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """A straight line from the peak to `floor` times the peak at the end of the run."""
+
+    kind: ClassVar[str] = "linear"
+    floor: Fraction = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StableDecay:
+    """The peak, then a straight line to 0 over the last `decay` share of the run.
+
+    Warm-up-stable-decay (Hu et al. 2024, arXiv 2404.06395; Hägele et al. 2024, arXiv 2405.18392).
+    """
+
+    kind: ClassVar[str] = "stable_decay"
+    decay: Annotated[float, Range(low=0, high=1, low_excluded=True)] = 0.2
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+Schedule = Constant | Cosine | Linear | StableDecay
+
+
+def share_of_peak(
+    schedule: Schedule, step: Int[Array, ""], steps: Int[Array, ""], warmup: Int[Array, ""]
+) -> Float[Array, ""]:
+    """Learning rate of a step over its peak.
+
+    Args:
+        schedule: What follows the warm-up.
+        step: Number of the step; the first is 0.
+        steps: Of the whole run.
+        warmup: Steps of warm-up, fewer than `steps`.
+
+    Returns:
+        The share, from 0 to 1.
+    """
+    import jax.numpy as jnp
+
+    rising = (step + 1) / (warmup + 1)
+    done = jnp.clip((step - warmup) / jnp.maximum(steps - warmup, 1), 0.0, 1.0)
+    match schedule:
+        case Constant():
+            falling = jnp.ones_like(done)
+        case Cosine(floor=floor):
+            falling = floor + (1 - floor) * 0.5 * (1 + jnp.cos(jnp.pi * done))
+        case Linear(floor=floor):
+            falling = 1 - (1 - floor) * done
+        case StableDecay(decay=decay):
+            falling = jnp.clip((1 - step / steps) / decay, 0.0, 1.0)
+    return jnp.minimum(rising, falling)

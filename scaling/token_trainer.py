@@ -1,0 +1,232 @@
+"""The compiled functions of pre-training: they start, advance and measure a run of one shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from scaling import objectives
+from scaling.divergence import Spikes, Watch, no_spikes, unharmed
+from scaling.model import Model, Params
+from scaling.models.transformer import Transformer
+from scaling.optimizers import descent, evaluated, treatments
+from scaling.pretraining import Muon, Pretraining, learning_rates
+from scaling.runtime import compile_quickly
+from scaling.schedules import share_of_peak
+
+_TOKENS_IN_BLOCK = 2**18  # what a call on the device takes: 1 MB of them
+_EVALUATED_AT_ONCE = 2**13  # tokens: bounds the memory of their logits
+
+
+class State(NamedTuple):
+    """Everything that one step hands to the next.
+
+    Attributes:
+        params: Where gradients are taken.
+        optimizer: What the optimizer remembers.
+        step: Steps taken.
+        watch: Whether the loss is still finite.
+        spikes: How often it jumped.
+        loss_sum: Of the losses since the last evaluation, each before its update.
+    """
+
+    params: Params
+    optimizer: optax.OptState
+    step: Int[Array, ""]
+    watch: Watch
+    spikes: Spikes
+    loss_sum: Float[Array, ""]
+
+
+class Arguments(NamedTuple):
+    """What of a plan reaches compiled code as an argument, not as a constant.
+
+    Attributes:
+        rates: Peak learning rates.
+        steps: Of the whole run.
+        warmup: Of them, steps of warm-up.
+    """
+
+    rates: Float[Array, " rates"]
+    steps: Int[Array, ""]
+    warmup: Int[Array, ""]
+
+
+class Evaluation(NamedTuple):
+    """What the host is told of a run at one point of its training."""
+
+    step: Int[Array, ""]
+    watch: Watch
+    n_spikes: Int[Array, ""]
+    loss_sum: Float[Array, ""]
+    eval_losses: Float[Array, " n_eval"]
+    weight_norm: Float[Array, ""]
+
+
+class Trainer(NamedTuple):
+    """The functions of one shape.
+
+    Attributes:
+        init: Key -> the state before the first step.
+        advance: (state, block of batches, how many of them, arguments) -> the state after them,
+            and a flag that is known when they are done; the state that went in is given away.
+        measure: (state, held-out sequences) -> evaluation.
+    """
+
+    init: Callable[[Array], State]
+    advance: Callable[[State, Array, Array, Arguments], tuple[State, Array]]
+    measure: Callable[[State, Array], Evaluation]
+
+
+def make_trainer(
+    model: Model, plan: Pretraining, treated: dict[str, Any], n_eval_at_once: int
+) -> Trainer:
+    """Pure functions that start, advance and measure a run of one shape.
+
+    Args:
+        model: Tokens (batch, context) -> logits (batch, context, vocabulary).
+        plan: How to train.
+        treated: How the optimizer treats each parameter, as `optimizers.treatments` says.
+        n_eval_at_once: Held-out sequences that are evaluated together.
+    """
+    descend = functools.partial(descent, plan.optimizer, treated)
+    peaks = jnp.array(learning_rates(plan.optimizer))
+
+    def losses(params: Params, sequences: Array) -> tuple[Array, Array]:
+        logits = model.apply(params, sequences[:, :-1])
+        return objectives.cross_entropy(logits, sequences[:, 1:]), logits
+
+    def objective(params: Params, sequences: Array) -> tuple[Array, Array]:
+        each, logits = losses(params, sequences)
+        loss = jnp.mean(each)
+        if not plan.z_loss:
+            return loss, loss
+        normaliser = jax.nn.logsumexp(logits, axis=-1)
+        return loss + plan.z_loss * jnp.mean(jnp.square(normaliser)), loss
+
+    def gradient_of(params: Params, batch: Array) -> tuple[Array, Params]:
+        """Mean loss and gradient of a batch, in as many parts as the plan says."""
+        both = jax.value_and_grad(objective, has_aux=True)
+        if plan.microbatches == 1:
+            (_, loss), gradient = both(params, batch)
+            return loss, gradient
+
+        def add(total: tuple[Array, Params], part: Array) -> tuple[tuple[Array, Params], None]:
+            (_, loss), gradient = both(params, part)
+            return (total[0] + loss, optax.tree.add(total[1], gradient)), None
+
+        parts = batch.reshape(plan.microbatches, -1, batch.shape[-1])
+        total, _ = jax.lax.scan(add, (jnp.float32(0), optax.tree.zeros_like(params)), parts)
+        return jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
+
+    def step(state: State, batch: Array, arguments: Arguments) -> State:
+        loss, gradient = gradient_of(state.params, batch)
+        if plan.clip_norm is not None:
+            norm = optax.tree.norm(gradient)
+            gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
+        share = share_of_peak(plan.schedule, state.step, arguments.steps, arguments.warmup)
+        move = descend(share * arguments.rates)
+        updates, optimizer = move.update(gradient, state.optimizer, state.params)
+        return State(
+            optax.apply_updates(state.params, updates),
+            optimizer,
+            state.step + 1,
+            state.watch.after(state.step, loss),
+            state.spikes.after(state.step, loss),
+            state.loss_sum + loss,
+        )
+
+    def init(key: Array) -> State:
+        params = model.init(key)
+        return State(
+            params,
+            descend(peaks).init(params),
+            jnp.int32(0),
+            unharmed(),
+            no_spikes(),
+            jnp.float32(0),
+        )
+
+    def advance(
+        state: State, block: Array, count: Array, arguments: Arguments
+    ) -> tuple[State, Array]:
+        # A counted loop is lax.scan without stacked outputs; its length may be an argument.
+        state = jax.lax.fori_loop(
+            0, count, lambda i, current: step(current, block[i], arguments), state
+        )
+        return state, jnp.isfinite(state.loss_sum)
+
+    def measure(state: State, eval_tokens: Array) -> Evaluation:
+        params = evaluated(plan.optimizer, state.optimizer, state.params)
+        each = jax.lax.map(
+            lambda sequence: jnp.mean(losses(params, sequence[None])[0]),
+            eval_tokens,
+            batch_size=min(len(eval_tokens), n_eval_at_once),
+        )
+        norm = jnp.asarray(optax.tree.norm(params))
+        return Evaluation(state.step, state.watch, state.spikes.number, state.loss_sum, each, norm)
+
+    return Trainer(init, advance, measure)
+
+
+def steps_in_block(plan: Pretraining, context: int) -> int:
+    """Steps that one call on the device takes at most."""
+    return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
+
+
+def compiled(
+    model: Transformer, plan: Pretraining, context: int, n_outputs: int, n_eval: int
+) -> Trainer:
+    """The compiled functions of a shape, made once in a process.
+
+    Runs that differ in seed, length, warm-up, learning rates or evaluations share them.
+    """
+    return _compiled(model, _without_arguments(plan), context, n_outputs, n_eval)
+
+
+def _without_arguments(plan: Pretraining) -> Pretraining:
+    """The plan with all that reaches compiled code as an argument set to one value."""
+    optimizer = dataclasses.replace(plan.optimizer, learning_rate=1.0)
+    if isinstance(optimizer, Muon):
+        adam = dataclasses.replace(optimizer.adam, learning_rate=1.0)
+        optimizer = dataclasses.replace(optimizer, adam=adam)
+    return dataclasses.replace(
+        plan,
+        optimizer=optimizer,
+        warmup_tokens=0,
+        evaluations=1,
+        **(dict.fromkeys(plan.exclusive) | {"steps": 1}),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(
+    config: Transformer, plan: Pretraining, context: int, n_outputs: int, n_eval: int
+) -> Trainer:
+    trainer = make_trainer(
+        config.build(context, n_outputs),
+        plan,
+        treatments(plan.optimizer, config, context, n_outputs),
+        max(1, _EVALUATED_AT_ONCE // context),
+    )
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.eval_shape(trainer.init, key)
+    n_rates = len(learning_rates(plan.optimizer))
+    count: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    rates: Any = jax.ShapeDtypeStruct((n_rates,), jnp.float32)
+    block_shape = (steps_in_block(plan, context), plan.batch_size, context + 1)
+    block = jax.ShapeDtypeStruct(block_shape, jnp.int32)
+    held_out = jax.ShapeDtypeStruct((n_eval, context + 1), jnp.int32)
+    advance = jax.jit(trainer.advance, donate_argnames="state")
+    return Trainer(
+        init=compile_quickly(trainer.init, key),
+        advance=advance.lower(state, block, count, Arguments(rates, count, count)).compile(),
+        measure=jax.jit(trainer.measure).lower(state, held_out).compile(),
+    )

@@ -1,0 +1,261 @@
+"""Pre-training runs: sequences stream from the host, and the device takes many steps a call.
+
+While the device is at one block of steps the host gathers the next and fetches the evaluation
+before it, so that neither waits for the other. `token_trainer` holds what the device does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scaling import checkpoint, runtime
+from scaling.config import RunConfig, run_id
+from scaling.data.token_dataset import TokenDataset
+from scaling.divergence import diverged_columns
+from scaling.keys import key_for
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining, TokenSource, learning_rates
+from scaling.record import Curve, CurvePoint
+from scaling.token_trainer import (
+    Arguments,
+    Evaluation,
+    State,
+    Trainer,
+    compiled,
+    steps_in_block,
+)
+
+log = logging.getLogger(__name__)
+
+SAVE_SECONDS = 60.0
+SAVE_SHARE = 0.02
+"""A run saves its state no sooner than this after it began or last saved, and spends no larger
+share of its time on it."""
+
+_DECIDE_BITS = ("git_commit", "git_diff_sha256", "jax", "jaxlib", "optax", "numpy", "device")
+"""What of an environment may change the last bits of a run's numbers."""
+
+
+class Interval(NamedTuple):
+    """What happens between two evaluations: `n_steps` steps, measured at their end."""
+
+    n_steps: int
+    evaluation: Evaluation
+
+
+class Block(NamedTuple):
+    """A run at the end of a block of steps; the state is given away when the next one begins."""
+
+    step: int
+    state: State
+    interval: Interval | None
+
+
+def train(
+    config: RunConfig, dataset: TokenDataset, workspace: Path | None = None
+) -> tuple[dict[str, Any], Curve]:
+    """Trains a run and measures it at even intervals.
+
+    The training loss of an interval is the mean over its steps, each before its update. A loss
+    that is not finite ends the run as `diverged`, with the step and the last finite loss.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        workspace: Where to save the state from time to time, and from where to go on if an
+            earlier attempt has saved it there: the bits that come out are the same.
+
+    Returns:
+        Columns of a RunRecord with `compile_seconds`, and `earlier_seconds` and
+        `resumed_at_steps` of the attempts before; and the learning curve.
+
+    Raises:
+        ValueError: the workspace holds checkpoints of another run.
+    """
+    plan, model, data = config.train, config.model, config.data
+    assert isinstance(plan, Pretraining) and isinstance(model, Transformer)
+    assert isinstance(data, TokenSource)
+    began = time.monotonic()
+    trainer = compiled(model, plan, data.context, data.n_outputs, len(dataset.eval_tokens))
+    compile_seconds = time.monotonic() - began
+    history = _History(config, workspace)
+    state = history.restore(trainer.init(key_for(config.seed, "init")))
+    total = plan.length(model, data).steps
+
+    columns: dict[str, Any] = {}
+    pending: deque[Interval] = deque()
+    for block in _blocks(trainer, state, config, dataset):
+        pending += [block.interval] if block.interval else []
+        saving = block.step < total and history.due()
+        # The last evaluation stays on the device while that is at the next block.
+        while len(pending) > (0 if saving or block.step == total else 1):
+            columns = _columns(pending.popleft(), dataset.bytes_per_token)
+            if columns["status"] == "diverged":
+                return history.told(columns, compile_seconds)
+            history.add(columns, plan.batch_size)
+        if saving:
+            history.save(block)
+    return history.told(columns, compile_seconds)
+
+
+class _History:
+    """What a run has behind it: its curve, the time it took, and where it is saved."""
+
+    def __init__(self, config: RunConfig, workspace: Path | None) -> None:
+        self._folder = workspace
+        self._run_id = run_id(config) if workspace else ""
+        self._curve: list[CurvePoint] = []
+        self._began = self._saved_at = time.monotonic()
+        self._cost = 0.0
+        self._earlier_seconds = 0.0
+        self._resumed_at: list[int] = []
+
+    def restore(self, initial: State) -> State:
+        """The state that was saved last, or the initial one."""
+        if self._folder is None:
+            return initial
+        saved = checkpoint.latest(self._folder, self._run_id, initial)
+        if saved is None:
+            return initial
+        notes = saved.notes
+        self._curve = [CurvePoint(**point) for point in notes["curve"]]
+        self._earlier_seconds = notes["seconds"]
+        self._resumed_at = [*notes["resumed_at_steps"], saved.step]
+        changed = {k for k, v in _environment().items() if notes["environment"].get(k) != v}
+        if changed:
+            log.warning(
+                "run %s goes on from step %d under another %s: its last bits may differ",
+                *(self._run_id, saved.step, ", ".join(sorted(changed))),
+            )
+        return saved.state
+
+    def add(self, columns: dict[str, Any], batch_size: int) -> None:
+        """Adds an evaluation to the curve."""
+        point = CurvePoint(
+            step=columns["steps"],
+            n_examples_seen=columns["steps"] * batch_size,
+            train_loss=columns["train_loss_nats"],
+            eval_loss=columns["eval_loss_nats"],
+        )
+        self._curve.append(point)
+
+    def due(self) -> bool:
+        """Whether it is time to save."""
+        wait = max(SAVE_SECONDS, self._cost / SAVE_SHARE)
+        return self._folder is not None and time.monotonic() - self._saved_at >= wait
+
+    def save(self, block: Block) -> None:
+        """Saves a state and all that was measured before it.
+
+        A checkpoint spares work and changes no result: a disk that refuses one ends no run.
+        """
+        assert self._folder is not None
+        jax.block_until_ready(block.state)
+        start = time.monotonic()
+        notes = {
+            "curve": [dataclasses.asdict(point) for point in self._curve],
+            "seconds": self._earlier_seconds + start - self._began,
+            "resumed_at_steps": self._resumed_at,
+            "environment": _environment(),
+        }
+        try:
+            checkpoint.save(self._folder, self._run_id, block.step, block.state, notes)
+        except (OSError, ValueError) as error:
+            log.warning("no checkpoint of run %s at step %d: %s", self._run_id, block.step, error)
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - start
+
+    def told(self, columns: dict[str, Any], compile_seconds: float) -> tuple[dict[str, Any], Curve]:
+        """What `train` returns."""
+        more = {
+            "compile_seconds": compile_seconds,
+            "earlier_seconds": self._earlier_seconds,
+            "resumed_at_steps": self._resumed_at,
+        }
+        return columns | more, tuple(self._curve)
+
+
+def _environment() -> dict[str, Any]:
+    here = {**runtime.environment(), "device": runtime.device_name()}
+    return {name: here[name] for name in _DECIDE_BITS}
+
+
+def _blocks(
+    trainer: Trainer, state: State, config: RunConfig, dataset: TokenDataset
+) -> Iterator[Block]:
+    """Trains from a state to the end, a block at a time.
+
+    A block waits until the one before the last has ended: the host is never far ahead.
+    """
+    plan, data, seed = config.train, config.data, config.seed
+    assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
+    length = plan.length(config.model, data)
+    rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
+    arguments = Arguments(rates, jnp.int32(length.steps), jnp.int32(length.warmup))
+    eval_tokens = jnp.asarray(dataset.eval_tokens, jnp.int32)
+    in_block = steps_in_block(plan, data.context)
+    resumed = int(state.step)
+    ends = np.rint(np.linspace(0, length.steps, min(plan.evaluations, length.steps) + 1))
+
+    before: Array | None = None
+    running: Array | None = None
+    for start, end in zip(ends[:-1].astype(int), ends[1:].astype(int), strict=True):
+        if start >= resumed:
+            state = state._replace(loss_sum=jnp.float32(0))
+        for first in range(max(start, resumed), end, in_block):
+            count = min(in_block, end - first)
+            block = _batches(dataset, seed, first, count, plan.batch_size, in_block)
+            if before is not None:
+                before.block_until_ready()
+            before = running
+            state, running = trainer.advance(state, block, jnp.int32(count), arguments)
+            reached, interval = int(first + count), None
+            if reached == end:
+                interval = Interval(int(end - start), trainer.measure(state, eval_tokens))
+            yield Block(reached, state, interval)
+
+
+def _batches(
+    dataset: TokenDataset, seed: int, first: int, count: int, batch_size: int, in_block: int
+) -> Array:
+    """Batches of `count` steps from step `first`, padded to a whole block."""
+    sequences = dataset.sequences(seed, first * batch_size, count * batch_size)
+    block = np.zeros((in_block, batch_size, sequences.shape[-1]), np.int32)
+    block[:count] = sequences.reshape(count, batch_size, -1)
+    return jnp.asarray(block)
+
+
+def _columns(interval: Interval, bytes_per_token: float) -> dict[str, Any]:
+    """Columns of a RunRecord from the evaluation at the end of an interval."""
+    evaluation: Evaluation = jax.device_get(interval.evaluation)
+    losses = np.asarray(evaluation.eval_losses, np.float64)
+    steps, loss = int(evaluation.step), float(losses.mean())
+    n_spikes = {"n_loss_spikes": int(evaluation.n_spikes)}
+    bad = int(evaluation.watch.diverged_at)
+    if bad < 0 and not math.isfinite(loss):
+        bad = steps
+    if bad >= 0:
+        return diverged_columns(steps, bad, evaluation.watch) | n_spikes
+    sem = float(losses.std(ddof=1)) / math.sqrt(len(losses)) if len(losses) > 1 else math.nan
+    return {
+        "status": "done",
+        "steps": steps,
+        "train_loss_nats": float(evaluation.loss_sum) / interval.n_steps,
+        "eval_loss_nats": loss,
+        "eval_loss_sem_nats": sem,
+        "eval_bits_per_byte": loss / math.log(2) / bytes_per_token,
+        "weight_norm_l2": float(evaluation.weight_norm),
+        **n_spikes,
+    }

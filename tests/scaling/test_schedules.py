@@ -1,0 +1,104 @@
+"""Learning-rate schedules against their closed forms and optax's."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling.schedules import Constant, Cosine, Linear, Schedule, StableDecay, share_of_peak
+
+EVERY = [Constant(), Cosine(), Cosine(floor=0.0), Linear(), Linear(floor=0.25), StableDecay()]
+
+
+LONGEST = 300
+
+
+@functools.cache
+def compiled(schedule: Schedule) -> Callable[..., jax.Array]:
+    """The shares of the first 300 steps, whatever the length of the run."""
+    return jax.jit(lambda *lengths: share_of_peak(schedule, jnp.arange(LONGEST), *lengths))
+
+
+def shares(schedule: Schedule, steps: int, warmup: int) -> np.ndarray:
+    return np.asarray(compiled(schedule)(jnp.int32(steps), jnp.int32(warmup)))[:steps]
+
+
+def test_warm_up_climbs_in_equal_steps_to_the_peak():
+    for schedule in EVERY:
+        got = shares(schedule, 50, 9)
+        assert np.allclose(got[:10], np.arange(1, 11) / 10, rtol=1e-6), schedule
+
+
+@pytest.mark.parametrize(
+    ("schedule", "peer"),
+    [
+        (Constant(), optax.constant_schedule(1.0)),
+        (Cosine(floor=0.1), optax.cosine_decay_schedule(1.0, 40, alpha=0.1)),
+        (Linear(floor=0.25), optax.linear_schedule(1.0, 0.25, 40)),
+        (
+            StableDecay(decay=0.25),
+            optax.join_schedules(
+                [optax.constant_schedule(1.0), optax.linear_schedule(1.0, 0.0, 10)], [30]
+            ),
+        ),
+    ],
+    ids=["constant", "cosine", "linear", "stable_decay"],
+)
+def test_shapes_are_those_of_optax(schedule, peer):
+    assert np.allclose(shares(schedule, 40, 0), peer(jnp.arange(40)), atol=2e-7)
+
+
+def test_closed_forms_after_a_warm_up():
+    done = np.arange(90) / 90
+    cosine = 0.2 + 0.8 * np.cos(np.pi * done / 2) ** 2
+    assert np.allclose(shares(Cosine(floor=0.2), 100, 10)[10:], cosine, atol=2e-7)
+    assert np.allclose(shares(Linear(floor=0.2), 100, 10)[10:], 1 - 0.8 * done, atol=2e-7)
+    # The decay is a share of the run, whatever the warm-up.
+    stable = shares(StableDecay(decay=0.2), 100, 10)
+    assert np.allclose(stable[10:81], 1) and np.allclose(stable[80:], np.arange(20, 0, -1) / 20)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    schedule=st.sampled_from(EVERY),
+    steps=st.integers(1, LONGEST),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_shares_climb_then_fall_between_0_and_1(schedule, steps, share):
+    warmup = int(share * steps)
+    got = shares(schedule, steps, warmup)
+    assert np.all((got > 0) & (got <= 1))
+    peak = int(np.argmax(got))
+    assert np.all(np.diff(got[: peak + 1]) >= 0) and np.all(np.diff(got[peak:]) <= 1e-7)
+    assert np.all(got[warmup:] <= got[: warmup + 1].max() + 1e-7)
+
+
+def test_lengths_are_arguments_of_one_compilation():
+    schedule = Cosine(floor=0.3)
+    for steps, warmup in [(10, 0), (200, 7), (33, 32)]:
+        done = np.arange(steps - warmup) / (steps - warmup)
+        falling = 0.3 + 0.7 * np.cos(np.pi * done / 2) ** 2
+        assert np.allclose(shares(schedule, steps, warmup)[warmup:], falling, atol=2e-7)
+    assert compiled(schedule)._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: Cosine(floor=1.5),
+            "cosine.floor = 1.5 is impossible: give a value at least 0 and",
+        ),
+        (lambda: Linear(floor=-0.1), "linear.floor = -0.1 is impossible: give a value at least 0"),
+        (lambda: StableDecay(decay=0), "stable_decay.decay = 0.0 is impossible: give a value gr"),
+    ],
+)
+def test_impossible_schedules_are_refused(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
