@@ -9,6 +9,11 @@ cost, expected numbers) and it declares
 - `analyse(table) -> Findings`: what was measured, and the exact numbers that the figure shows;
 - `figure(findings) -> Figure`, and `overview(ax, findings)`, its main panel.
 
+It may declare `CURVES = True`: `analyse(table, curves)` is then given the learning curves too, a
+row an evaluation with its `run_id` and the fields of `scaling.record.CurvePoint`. And it may
+declare `RUNS_OF = "name"`: its runs lie in the results folder of that experiment, so that what both
+ask for is trained once.
+
 An experiment that only gathers others declares `PARTS` instead.
 """
 

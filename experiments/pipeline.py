@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -63,9 +63,10 @@ def jobs_for(
                 plan = make_plan(title, overridden(configs, overrides))
             except ValueError as error:
                 raise ValueError(f"{title}: {error}") from None
-        root = Path(results) / title
         label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
-        jobs.append(Job(part, plan, root, root / "reports" / label, budget, overrides))
+        folder = Path(results) / title / "reports" / label
+        root = Path(results) / getattr(part, "RUNS_OF", title)
+        jobs.append(Job(part, plan, root, folder, budget, overrides))
     return jobs
 
 
@@ -170,11 +171,24 @@ def _analyse(job: Job, records: Sequence[RunRecord], *, tell: bool = True) -> Fi
     try:
         if "done" not in set(table["status"]):
             raise ValueError("no run is done")
+        if getattr(job.experiment, "CURVES", False):
+            return job.experiment.analyse(table, _curves(job, records))
         return job.experiment.analyse(table)
     except (ValueError, FitError) as error:
         if tell:
             screen.print_unanalysed(job.plan.name, table, error)
         return None
+
+
+def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Every evaluation of every run that is done, a row each."""
+    store = Store.open(job.root)
+    return pd.DataFrame(
+        {"run_id": record.run_id, **asdict(point)}
+        for record in records
+        if record.status == "done"
+        for point in store.curve(record.run_id)
+    )
 
 
 def _report(job: Job, source: str, findings: Findings) -> Report:

@@ -1,0 +1,254 @@
+"""Compute-optimal language models: at every budget, how large and on how many tokens?
+
+Claim: of models trained at equal compute one size has the lowest loss, and it grows as C^a with a
+near 0.5: parameters and tokens are to be scaled alike.
+Paper: Hoffmann et al. 2022 (arXiv 2203.15556), figures 2 and 3, approaches 1, 2 and 3; Besiroglu et
+al. 2024 (arXiv 2404.10102); Porian et al. 2024 (arXiv 2406.19146).
+Command: scaling run chinchilla
+Cost: 5 budgets of 2e11 to 8e12 FLOPs x up to 7 sizes of 1e4 to 8e5 parameters, repeats from other
+seeds, 1e14 FLOPs in all: about 10 to 20 min on two CPU cores. Text: the standard library's source
+code, byte by byte. `--budget gpu` reaches 1e19 FLOPs and wants a corpus:
+--set data.path=/a/corpus.
+Expected: a and b between 0.4 and 0.65 by minima of parabolas (approach 2), with intervals of 95 %
+narrower than +-0.15; a minimum inside the grid at three budgets or more; the same of a by the
+parametric fit (approach 3), which holds all budgets to one law. The envelope of learning curves
+(approach 1) is told beside them: along a cosine that ends later its losses are too high, and by how
+much depends on the size.
+
+N counts parameters in products with activations: read-out in, embedding out. C is the exact sum of
+FLOPs. What other ways to count make of it, `scaling run kaplan_vs_chinchilla` tells from the same
+runs.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables
+from analysis.allocate import FAR, allocate
+from analysis.approaches import three_approaches
+from analysis.errors import FitError
+from analysis.fit_result import FitResult
+from analysis.isoflop_result import IsoflopResult
+from analysis.laws import CHINCHILLA
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.plots.isoflop import draw_valleys, frame_valleys
+from analysis.plots.rows import rows_of
+from analysis.plots.style import legend_above
+from experiments import language_models as lm
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.language_model_figures import approaches_and_surface
+from scaling.config import RunConfig
+from sweeps.recipes import Recipe, around, iso_flop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analysis.approaches_result import Approaches
+
+CURVES = True
+PARABOLA, FIT = "2 parabola", "3 squared error"
+
+
+def _sweep(
+    recipe: Callable[[], Recipe],
+    budgets: Sequence[float],
+    expected: tuple[float, float],
+    factor: float,
+    n_sizes: int,
+    n_repeated: int,
+) -> list[RunConfig]:
+    """iso-FLOP runs about an expected optimum (N, C); the first budgets from two more seeds."""
+    made = recipe()
+    sizes = around(*expected, exponent=0.5, factor=factor, n_sizes=n_sizes)
+    # Sizes that share a shape are one run, so that only gaps in the family are a miss.
+    by_budget = [iso_flop([flops], sizes, made, size_tolerance=0.4) for flops in budgets]
+    runs = [run for of_budget in by_budget for run in of_budget]
+    for of_budget in by_budget[:n_repeated]:
+        middle = len(of_budget) // 2
+        runs += lm.reseeded(of_budget[middle - 1 : middle + 2], seeds=(1, 2))
+    return runs
+
+
+SWEEP: Sweep = {
+    "smoke": partial(
+        _sweep,
+        partial(lm.small_models, n_eval=256),
+        (1e11, 3e11, 8e11),
+        expected=(3.2e4, 2e11),
+        factor=2.7,
+        n_sizes=5,
+        n_repeated=1,
+    ),
+    "cpu": partial(
+        _sweep,
+        lm.small_models,
+        (2e11, 5e11, 1.25e12, 3.2e12, 8e12),
+        expected=(1e5, 2e12),
+        factor=3.5,
+        n_sizes=7,
+        n_repeated=2,
+    ),
+    "gpu": partial(
+        _sweep,
+        lm.large_models,
+        (1e17, 3e17, 1e18, 3e18, 1e19),
+        expected=(4e7, 1e18),
+        factor=4,
+        n_sizes=7,
+        n_repeated=1,
+    ),
+}
+
+LAW = CHINCHILLA
+
+_SOURCE = "Hoffmann et al. 2022: 0.46 to 0.50; DeepSeek-AI 2024: 0.45 to 0.58 by corpus"
+
+EXPECTED = (
+    Expected(
+        name="a", says="a of N* ~ C^a, minima of parabolas", low=0.4, high=0.7, source=_SOURCE
+    ),
+    Expected(
+        name="b", says="b of D* ~ C^b, minima of parabolas", low=0.3, high=0.6, source=_SOURCE
+    ),
+    Expected(
+        name="a_half_width",
+        says="half the 95 % interval of a",
+        high=0.15,
+        source="the design of the sweep",
+    ),
+    Expected(
+        name="b_half_width",
+        says="half the 95 % interval of b",
+        high=0.15,
+        source="the design of the sweep",
+    ),
+    Expected(
+        name="minima",
+        says="budgets with a minimum inside the grid",
+        low=3,
+        source="Hoffmann et al. 2022, figure 3: at all nine",
+    ),
+    Expected(
+        name="a_fit",
+        says="a of the parametric fit",
+        low=0.4,
+        high=0.7,
+        source="Besiroglu et al. 2024: 0.513",
+    ),
+    Expected(
+        name="epochs",
+        says="passes over the data, at most",
+        high=4,
+        source="Muennighoff et al. 2023: four are nearly as good as new data",
+    ),
+)
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
+    """Approaches 2 and 3 on the ends of the runs, approach 1 on their learning curves."""
+    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    ends = lm.points(runs)
+    found = lm.with_envelope(three_approaches(ends), lm.learning_curves(runs, curves))
+    rows = {row.name: row for row in found.rows}
+    valleys, fitted = rows[PARABOLA].detail, rows[FIT].detail
+    if not isinstance(fitted, FitResult):
+        raise FitError(f"no law of N and D: {rows[FIT].reason}")
+    largest = FLOPS_PER_PARAMETER_AND_TOKEN * float(np.max(ends["N"] * ends["D"]))
+    allocation = allocate(
+        fitted,
+        FAR * largest,
+        largest_flops=largest,
+    )
+    a, b = lm.exponent(rows[PARABOLA]), lm.exponent(rows[PARABOLA], "tokens")
+    n_minima, noise = 0, ""
+    if isinstance(valleys, IsoflopResult):
+        n_minima = sum(valley.refusal is None for valley in valleys.valleys)
+        noise = lm.told(valleys.noise)
+    return Findings(
+        measured={
+            "a": a,
+            "b": b,
+            "a_half_width": lm.half_width(a),
+            "b_half_width": lm.half_width(b),
+            "minima": Measured(value=n_minima, note=noise),
+            "a_fit": lm.exponent(rows[FIT]),
+            "epochs": Measured(value=float(np.max(runs["epochs"]))),
+        },
+        verdict=f"{found.summary()}\n\n{allocation.summary()}",
+        shown=_shown(runs, excluded, found),
+        details={
+            "approaches": found,
+            "valleys": valleys,
+            "fit": fitted,
+            "rows": rows_of(CHINCHILLA, ends[["N", "D"]], ends["loss"]),
+        },
+        report={
+            **json.loads(found.to_json()),
+            "details": {
+                row.name: json.loads(row.detail.to_json()) for row in found.rows if row.detail
+            },
+            "allocation": json.loads(allocation.to_json()),
+            "counts": {"N": "n_params_matmul", "D": "n_tokens_seen", "C": "flops_train"},
+        },
+    )
+
+
+def figure(findings: Findings) -> Figure:
+    """Learning curves, valleys, growth by every approach, the surface L(N, D), the allocation."""
+    details = findings.details
+    return approaches_and_surface(details["approaches"], details["fit"], details["rows"])
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """The valleys."""
+    valleys = findings.details["valleys"]
+    if isinstance(valleys, IsoflopResult):
+        draw_valleys(ax, valleys)
+        frame_valleys(ax, valleys)
+        legend_above(ax)
+
+
+def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.DataFrame:
+    """Runs with their counts, those left out with the reason, minima and power laws."""
+    columns = {"flops_train": "flops", "n_params_matmul": "n_params", "n_tokens_seen": "tokens"}
+    columns |= {"eval_loss_nats": "loss_nats", "run_id": "run_ids"}
+    parts = [
+        part.rename(columns=columns).loc[:, [*columns.values(), "seed", *more]].assign(kind=kind)
+        for kind, part, more in (("run", runs, []), ("left out", excluded, ["why"]))
+        if len(part)
+    ]
+    told = []
+    for row in found.rows:
+        if isinstance(row.detail, IsoflopResult):
+            for valley in row.detail.valleys:
+                best, loss = valley.optimal_params, valley.lowest_loss
+                each = {"kind": "minimum", "approach": row.name, "flops": valley.flops}
+                each |= {"why": valley.reason}
+                if best is not None and loss is not None:
+                    each |= {"n_params": best.value, "loss_nats": loss.value}
+                    each |= {"n_params_low": best.low, "n_params_high": best.high}
+                told.append(each)
+        if row.exponents is not None:
+            for flops in found.compute:
+                size, data = (law.at(flops) for law in row.exponents[:2])
+                told.append(
+                    {
+                        "kind": "power law",
+                        "approach": row.name,
+                        "flops": flops,
+                        "n_params": size.value,
+                        "n_params_low": size.low,
+                        "n_params_high": size.high,
+                        "tokens": data.value,
+                    }
+                )
+    return pd.concat([*parts, pd.DataFrame(told)], ignore_index=True)

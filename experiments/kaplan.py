@@ -1,0 +1,186 @@
+"""Loss as a power of parameters, of tokens and of compute, each alone and jointly.
+
+Claim: held-out loss falls as a power of the size where tokens abound, of the tokens where size
+abounds, and of compute along the frontier; one law of both holds over the whole grid.
+Paper: Kaplan et al. 2020 (arXiv 2001.08361), equations 1.1 to 1.3 and 1.5, figures 1 and 4.
+Command: scaling run kaplan
+Cost: 6 sizes of 1e4 to 2.5e5 parameters x 5 numbers of tokens from 2.5e5 to 4e6, one pass each,
+3e13 FLOPs, about 3 to 9 min on two CPU cores.
+Expected: straight lines on logarithms, squared correlation 0.95 and above, for L(N), L(D) and L(C);
+the joint law within 5 % of every run, root mean square. Exponents are told beside Kaplan's 0.076,
+0.095 and 0.050; at these sizes, on bytes, every one of them is larger: a law without irreducible
+loss flattens as it goes.
+
+L(N) takes the runs with the most tokens, L(D) those of the largest model, L(C) those that no run of
+less compute beats. N leaves out embeddings and read-out, as theirs does. Where Kaplan et al. stop
+early on small data sets that they repeat, every token here is new.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables
+from analysis.fit import fit
+from analysis.fit_result import FitResult
+from analysis.laws import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
+from analysis.plots import curves, style
+from analysis.plots.ticks import log_ticks
+from experiments import language_models as lm
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from scaling.config import RunConfig
+from sweeps.recipes import Recipe, crossed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _sweep(
+    recipe: Callable[[], Recipe], sizes: Sequence[float], tokens: Sequence[float]
+) -> list[RunConfig]:
+    return crossed(sizes, tokens, recipe(), size_tolerance=0.4)
+
+
+_small = partial(lm.small_models, evaluations=1)
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, _small, (1.1e4, 3.3e4, 9e4, 2.5e5), (1e5, 2.5e5, 6e5)),
+    "cpu": partial(
+        _sweep, _small, (1.1e4, 2e4, 3.3e4, 6.8e4, 1.2e5, 2.5e5), (2.5e5, 5e5, 1e6, 2e6, 4e6)
+    ),
+    "gpu": partial(
+        _sweep, lm.large_models, (3e6, 1.4e7, 2.9e7, 5.5e7, 1.2e8), (3e8, 1e9, 3e9, 1e10)
+    ),
+}
+
+LAW = KAPLAN
+
+ALONE = {"N": KAPLAN_N, "D": KAPLAN_D, "C": KAPLAN_C}
+PUBLISHED = {"N": 0.076, "D": 0.095, "C": 0.050}
+LABELS = {"N": "parameters without embeddings, $N$", "D": "tokens, $D$", "C": "FLOPs, $C$"}
+
+EXPECTED = (
+    *(
+        Expected(
+            name=f"straight_{name}",
+            says=f"squared correlation of log L and log {name}",
+            low=0.95,
+            source="Kaplan et al. 2020, figure 1",
+        )
+        for name in ALONE
+    ),
+    Expected(
+        name="joint",
+        says="root mean square of log loss about L(N, D)",
+        high=0.05,
+        source="Kaplan et al. 2020, figure 4",
+    ),
+)
+
+
+def analyse(table: pd.DataFrame) -> Findings:
+    """Kaplan's laws of one variable on the runs that each speaks of, and of two on all."""
+    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    ends = lm.points(runs, "n_params_non_embedding")
+    taken = {
+        "N": ends[ends["D"] == ends["D"].max()],
+        "D": ends[ends["N"] == ends["N"].max()],
+        "C": _frontier(ends),
+    }
+    fits = {name: fit(law, taken[name][name], taken[name]["loss"]) for name, law in ALONE.items()}
+    joint = fit(KAPLAN, ends[["N", "D"]], ends["loss"])
+    measured = {}
+    for name, result in fits.items():
+        logs = np.log(taken[name][[name, "loss"]].to_numpy(np.float64))
+        alpha, (low, high) = result.params["alpha"], result.intervals["alpha"]
+        measured[f"straight_{name}"] = Measured(
+            value=float(np.corrcoef(logs.T)[0, 1] ** 2),
+            note=f"exponent {alpha:.3f} [{low:.3f}, {high:.3f}], Kaplan's {PUBLISHED[name]:g}",
+        )
+    off = np.log(ends["loss"].to_numpy() / joint.predict(ends[["N", "D"]].to_numpy()))
+    measured["joint"] = Measured(value=float(np.sqrt(np.mean(off**2))))
+    shown = [
+        each.assign(law=f"L({name})", fitted=fits[name].predict(each[name].to_numpy()))
+        for name, each in taken.items()
+    ]
+    shown.append(ends.assign(law="L(N, D)", fitted=joint.predict(ends[["N", "D"]].to_numpy())))
+    left_out = excluded.rename(columns={"run_id": "run"}).loc[:, ["run", "why"]]
+    return Findings(
+        measured=measured,
+        verdict=joint.summary(),
+        shown=pd.concat([*shown, left_out] if len(left_out) else shown).rename(
+            columns={"run": "run_ids", "loss": "loss_nats"}
+        ),
+        details={"ends": ends, "taken": taken, "fits": fits, "joint": joint},
+        report={
+            "fits": {name: json.loads(result.to_json()) for name, result in fits.items()},
+            "joint": json.loads(joint.to_json()),
+        },
+    )
+
+
+def figure(findings: Findings) -> Figure:
+    """L(N), L(D) and L(C), each with its law, and the joint law over the whole grid."""
+    with style.paper_style():
+        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.4)
+        for ax, name in zip(axes.flat, ALONE, strict=False):
+            _draw_alone(ax, findings, name)
+        overview(axes[1, 1], findings)
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """Every run against its tokens, with the joint law for each size."""
+    ends, joint = findings.details["ends"], findings.details["joint"]
+    along = np.geomspace(ends["D"].min(), ends["D"].max(), 60)
+    sizes = sorted(ends["N"].unique())
+    for number, size in enumerate(sizes):
+        each, look = ends[ends["N"] == size], style.SERIES[number % len(style.SERIES)]
+        at = np.stack([np.full_like(along, size), along], axis=1)
+        ax.plot(along, joint.predict(at), color=look.color, linewidth=0.9)
+        ax.plot(
+            each["D"],
+            each["loss"],
+            color=look.color,
+            marker=look.marker,
+            linestyle="none",
+            label=f"$N$ = {size:,.0f}",
+        )
+    ax.set(xscale="log", yscale="log", xlabel=LABELS["D"], ylabel="loss (nats per token)")
+    log_ticks(ax, "x", "y", most=4)
+    ax.legend(loc="upper right", fontsize=7, title="joint law $L(N, D)$", title_fontsize=7)
+
+
+def _draw_alone(ax: Axes, findings: Findings, name: str) -> None:
+    ends, taken = findings.details["ends"], findings.details["taken"][name]
+    result: FitResult = findings.details["fits"][name]
+    others = ends[~ends["run"].isin(taken["run"])]
+    ax.plot(others[name], others["loss"], color=style.GREY, marker=".", linestyle="none", alpha=0.5)
+    look = style.SERIES[0]
+    ax.plot(taken[name], taken["loss"], color=look.color, marker=look.marker, linestyle="none")
+    along = np.geomspace(taken[name].min(), taken[name].max(), 60)
+    alpha, (low, high) = result.params["alpha"], result.intervals["alpha"]
+    curves.draw_fit(
+        ax,
+        along,
+        lambda x: (result.predict_interval(x)[0], result.predict(x), result.predict_interval(x)[1]),
+        label=f"exponent {alpha:.3f} [{low:.3f}, {high:.3f}]",
+    )
+    ax.set(xscale="log", yscale="log", xlabel=LABELS[name], ylabel="loss (nats per token)")
+    log_ticks(ax, "x", "y", most=4)
+    ax.legend(loc="upper right")
+
+
+def _frontier(ends: pd.DataFrame) -> pd.DataFrame:
+    """The runs that no run of as much compute or less beats."""
+    ordered = ends.sort_values("C")
+    return ordered.loc[ordered["loss"] == ordered["loss"].cummin()]

@@ -1,0 +1,147 @@
+"""How far apart do two seeds end? The error bars of every other experiment on language models.
+
+Claim: the final loss of a language model varies by about a per cent from seed to seed at the
+smallest sizes and by less at larger ones, so that one run a cell resolves an iso-FLOP valley.
+Paper: Porian et al. 2024 (arXiv 2406.19146), appendix C, take seed noise into their intervals;
+Hoffmann et al. 2022 (arXiv 2203.15556) train one seed.
+Command: scaling run seed_noise
+Cost: 5 sizes of 1e4 to 1.2e5 parameters x 8 seeds at 20 tokens a parameter, 3e13 FLOPs, about 3 to
+8 min on two CPU cores.
+Expected: a standard deviation below 0.05 nats at every size, where losses of one valley differ by
+0.1 and more; at the largest size not above twice that of the smallest. The law of its fall with N
+is told, without an expectation: over a decade of sizes eight seeds do not fix it.
+
+A seed decides the initial weights and the order of the data; the data and the held-out documents
+are the same. Standard deviations have intervals of 95 % by chi-squared.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from analysis import tables
+from analysis.plots import scales, style
+from analysis.plots.ticks import log_ticks
+from experiments import language_models as lm
+from experiments.common import mark_excluded, with_notes
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from scaling.config import RunConfig
+from sweeps.recipes import Recipe, ladder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEVEL = 0.95
+
+
+def _sweep(recipe: Callable[[], Recipe], sizes: Sequence[float], n_seeds: int) -> list[RunConfig]:
+    runs = ladder(sizes, [20], recipe(), size_tolerance=0.4)
+    return lm.reseeded(runs, range(n_seeds))
+
+
+_small = partial(lm.small_models, n_eval=256, evaluations=1)
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, _small, (1.1e4, 2e4, 3.3e4), n_seeds=5),
+    "cpu": partial(_sweep, lm.small_models, (1.1e4, 2e4, 3.3e4, 6.8e4, 1.2e5), n_seeds=8),
+    "gpu": partial(_sweep, lm.large_models, (3e6, 1.4e7, 5.5e7, 1.2e8), n_seeds=8),
+}
+
+LAW = None
+
+EXPECTED = (
+    Expected(
+        name="largest",
+        says="largest standard deviation over seeds, nats",
+        high=0.05,
+        source="the depth of valleys, 0.1 nats and more within a factor 4 of N*",
+    ),
+    Expected(
+        name="ratio",
+        says="standard deviation at the largest size over that at the smallest",
+        high=2,
+        source="larger models are not noisier: Porian et al. 2024, appendix C",
+    ),
+)
+
+
+def analyse(table: pd.DataFrame) -> Findings:
+    """The standard deviation of the final loss over seeds, size by size.
+
+    Raises:
+        ValueError: fewer than two sizes with three seeds or more.
+    """
+    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    shown = tables.summarise(runs, ["n_params_matmul"], "eval_loss_nats")
+    shown["sd"] = shown["sem"] * np.sqrt(shown["n_runs"])
+    shown = shown.loc[shown["n_runs"] >= 3].reset_index(drop=True)
+    if len(shown) < 2:
+        raise ValueError("a spread over seeds needs two sizes of three seeds or more: add seeds")
+    spare = shown["n_runs"].to_numpy(np.float64) - 1
+    sizes = shown["n_params_matmul"].to_numpy(np.float64)
+    tails = (1 + LEVEL) / 2, (1 - LEVEL) / 2
+    sd = shown["sd"].to_numpy(np.float64)
+    shown["sd_low"], shown["sd_high"] = (
+        sd * np.sqrt(spare / stats.chi2.ppf(p, spare)) for p in tails
+    )
+    # log sd of k + 1 seeds has a standard error near sqrt(1 / 2k).
+    line, covariance = np.polyfit(
+        np.log(sizes),
+        np.log(sd),
+        1,
+        w=np.sqrt(2 * spare),
+        cov="unscaled",
+    )
+    ratio, error = sd[-1] / sd[0], stats.f.ppf(tails, spare[-1], spare[0])
+    return Findings(
+        measured={
+            "largest": Measured(value=float(sd.max())),
+            "ratio": Measured(
+                value=float(ratio), low=float(ratio / error[0]), high=float(ratio / error[1])
+            ),
+        },
+        verdict=(
+            f"standard deviation ~ N^({line[0]:.2f} ± {1.96 * np.sqrt(covariance[0, 0]):.2f}), "
+            f"{sd[0]:.2g} to {sd[-1]:.2g} nats at {sizes[0]:,.0f} to "
+            f"{sizes[-1]:,.0f} parameters"
+        ),
+        shown=with_notes(shown, excluded, "n_params_matmul"),
+        details={"spread": shown, "excluded": excluded},
+    )
+
+
+def figure(findings: Findings) -> Figure:
+    """Standard deviation over seeds against size."""
+    with style.paper_style():
+        drawing, axes = style.new_figure(1, 1, height=2.6)
+        overview(axes[0, 0], findings)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """Standard deviation over seeds against size, with intervals."""
+    spread, look = findings.details["spread"], style.SERIES[0]
+    sd = spread["sd"].to_numpy()
+    ax.errorbar(
+        spread["n_params_matmul"].to_numpy(np.float64),
+        sd,
+        yerr=np.stack([sd - spread["sd_low"], spread["sd_high"] - sd]),
+        color=look.color,
+        marker=look.marker,
+        linestyle="none",
+        label="over seeds, 95 % interval",
+    )
+    scales.log_scale(ax, "x", ticks=(1, 2, 5))
+    scales.log_scale(ax, "y", ticks=(1, 2, 5))
+    log_ticks(ax, "x", "y", most=5)
+    mark_excluded(ax, findings, "n_params_matmul")
+    ax.set(xlabel="parameters, $N$", ylabel="s.d. of held-out loss (nats per token)")
+    ax.legend(loc="upper right")
