@@ -41,7 +41,7 @@ def local_copy(path: str, text_field: str) -> Path:
 def _texts(path: str, text_field: str) -> Iterator[str]:
     name, choices, n_documents = _parse(path)
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports]  # an extra
     except ModuleNotFoundError:
         raise ValueError(
             f"data.path = {path!r} needs the package 'datasets': pip install datasets, or give "
