@@ -29,6 +29,7 @@ class Rows(NamedTuple):
         flagged: Whether the row is doubtful, shape `(n_rows,)`.
         weights: Of the rows in the fit, shape `(n_rows,)`.
         labels: Words for axes by the name of an input, or "y".
+        output: Name of what y is.
     """
 
     inputs: tuple[str, ...]
@@ -38,6 +39,7 @@ class Rows(NamedTuple):
     flagged: NDArray[np.bool_]
     weights: Floats
     labels: Mapping[str, str]
+    output: str
 
     def column(self, name: str) -> Floats:
         """Values of an input, shape `(n_rows,)`."""
@@ -45,6 +47,8 @@ class Rows(NamedTuple):
 
     def label(self, name: str) -> str:
         """What the axis of an input, or of "y", says."""
+        if name == "y":
+            return self.labels.get("y") or axis_label(self.output, self.labels)
         return axis_label(name, self.labels)
 
     @property
@@ -103,7 +107,7 @@ def rows_of(
             )
     require_positive("y", values)
     require_positive("weights", weight)
-    return Rows(law.inputs, inputs, values, seen, doubted, weight, dict(labels or {}))
+    return Rows(law.inputs, inputs, values, seen, doubted, weight, dict(labels or {}), law.output)
 
 
 def mark_rows(

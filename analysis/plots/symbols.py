@@ -11,7 +11,10 @@ _NAME = re.compile(r"(?P<letter>[A-Za-z]+?)(?:_(?P<index>[A-Za-z0-9]+)|(?P<numbe
 
 _AXES = {
     "x": "scale $x$",
-    "y": "loss (nats)",
+    "loss": "loss (nats)",
+    "accuracy": "accuracy",
+    "error": "error",
+    "X": "experts $X$",
     "N": "parameters $N$",
     "D": "training tokens $D$",
     "C": "training compute $C$ (FLOPs)",
@@ -41,10 +44,10 @@ def symbol(name: str) -> str:
 
 
 def axis_label(name: str, labels: Mapping[str, str]) -> str:
-    """What an axis says: the caller's words for an input or "y", else ours, else the symbol.
+    """What an axis says: the caller's words for an input or output, else ours, else the symbol.
 
     Args:
-        name: Of an input of a law, or "y".
+        name: Of an input or the output of a law.
         labels: The caller's words, by name.
     """
     return labels.get(name) or _AXES.get(name) or symbol(name)

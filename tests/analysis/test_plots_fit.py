@@ -7,7 +7,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.text import Text
 
 from analysis.fit import fit
-from analysis.laws import CHINCHILLA, LAWS, POWER_LAW, SATURATING_POWER_LAW
+from analysis.laws import CHINCHILLA, LAWS, POWER_LAW, SATURATING_POWER_LAW, TASK_SIGMOID
 from analysis.plots import frontier, style, surface
 from analysis.plots.deviance_curves import draw_profile, profiles_figure, profiles_table
 from analysis.plots.fit_residuals import residuals_figure, residuals_table
@@ -138,6 +138,14 @@ def test_bands_are_those_of_the_curve_and_of_a_new_run(curve):
     drawn = curve_figure(result, x, y)
     bands = {band.get_gid() for band in drawn.axes[0].collections}
     assert {"confidence", "prediction"} <= bands
+
+
+def test_axes_say_what_a_law_predicts():
+    x = np.linspace(1.8, 4, 30)
+    y = 0.25 + 0.6 / (1 + np.exp(3 * (x - 2.6)))
+    result = fit(TASK_SIGMOID, x, y + 0.01 * np.sin(9 * x), scale="linear", n_replicates=200)
+    shown = curve_figure(result, x, y + 0.01 * np.sin(9 * x)).axes[0]
+    assert (shown.get_xlabel(), shown.get_ylabel()) == ("loss (nats)", "accuracy")
 
 
 def test_rows_held_out_are_open_and_scored(curve):
