@@ -7,12 +7,23 @@ import pytest
 from experiments import catalogue
 from experiments.cli import main
 
-PARTS = [name for name in catalogue.names() if hasattr(catalogue.load(name), "SWEEP")]
+PARTS = {name: part for name in catalogue.names() if hasattr(part := catalogue.load(name), "SWEEP")}
+# Experiments that ask other questions of the same runs follow the one that makes them.
+GROUPS = {
+    name: [name, *(other for other in PARTS if getattr(PARTS[other], "RUNS_OF", None) == name)]
+    for name, part in PARTS.items()
+    if not hasattr(part, "RUNS_OF")
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PARTS)
-def test_expectations_hold_at_smoke_size(name, tmp_path):
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_expectations_hold_at_smoke_size(group, tmp_path):
+    for name in group:
+        expectations_hold(name, tmp_path)
+
+
+def expectations_hold(name, tmp_path):
     assert main(["run", name, "--budget", "smoke", "--results", str(tmp_path)]) == 0
     report = json.loads((tmp_path / name / "reports" / "smoke" / "report.json").read_text())
     for expected in catalogue.load(name).EXPECTED:
