@@ -41,9 +41,12 @@ def _height(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
     # From the side on which the tangent lies outside the curve, its asymptotes give the start.
     u = xp.where(target < 0, target, target / delta)
     for _ in range(_NEWTON_STEPS):
-        p = xp.exp(-_softplus(-u))
+        # log p = u - log(1 + e^u): one exponential and one logarithm a step, which are its cost.
+        tail = xp.exp(-xp.abs(u))
+        softplus = xp.maximum(u, xp.zeros_like(u)) + xp.log1p(tail)
+        p = xp.where(u < 0, tail, xp.ones_like(u)) / (1 + tail)
         slope = 1 - p + delta * p
-        u = u - (-_softplus(-u) + delta * _softplus(u) - target) / slope
+        u = u - (u - softplus + delta * softplus - target) / slope
     p = xp.exp(-_softplus(-u))
     return u, 1 - p + delta * p
 
