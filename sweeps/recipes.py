@@ -13,79 +13,38 @@ had is refused with the nearest that can; `achieved` tells what the runs really 
 
 from __future__ import annotations
 
-import bisect
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from scaling.accounting import Account, account
+from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
-from sweeps.rules import Cell, Rule
+from sweeps.recipe import (
+    Count,
+    Recipe,
+    aspect_ratio,
+    n_params_of,
+    nearest_shape,
+    require_positive,
+    run_of_budget,
+    run_of_tokens,
+)
 
-Count = Literal["n_params_matmul", "n_params_total", "n_params_non_embedding"]
-"""A way to count parameters (`scaling.accounting.Account`)."""
+__all__ = [
+    "Achieved",
+    "Count",
+    "Recipe",
+    "achieved",
+    "around",
+    "aspect_ratio",
+    "crossed",
+    "iso_flop",
+    "ladder",
+]
 
 Sizes = Iterable[float] | Callable[[float], Iterable[float]]
 """Numbers of parameters, or what gives them for a budget of FLOPs, as `around` does."""
-
-MOST_MULTIPLES = 4096
-"""Widths are sought up to this many times what they are a multiple of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a size and a length become a run.
-
-    Attributes:
-        base: What the runs have in common: data, optimizer, schedule, parametrization and size of
-            the heads. Its width and duration are replaced.
-        depth: Blocks for a width, rounded; None for those of the base.
-        multiple_of: Widths are whole multiples of this and of the size of a head.
-        count: What a size counts.
-        learning_rate: Rule for the peak; None for that of the base, as under muP.
-        batch_size: Rule for the sequences of a batch, rounded to a power of two; None for the base.
-        warmup_tokens: Rule; None for the base.
-        at_once: Sequences that the device has room for; larger batches are split into microbatches
-            of as many. None for the microbatches of the base.
-
-    Raises:
-        ValueError: a base that does not train a Transformer on tokens, or whose heads have no size.
-    """
-
-    base: RunConfig
-    depth: Callable[[int], float] | None = None
-    multiple_of: int = 64
-    count: Count = "n_params_matmul"
-    learning_rate: Rule | None = None
-    batch_size: Rule | None = None
-    warmup_tokens: Rule | None = None
-    at_once: int | None = None
-
-    def __post_init__(self) -> None:
-        model, train = self.base.model, self.base.train
-        if not isinstance(model, Transformer) or not isinstance(train, Pretraining):
-            raise ValueError(
-                f"a recipe for model.kind = {model.kind!r} and train.kind = {train.kind!r}: give a "
-                "base with 'transformer' and 'pretraining'"
-            )
-        if model.head_size is None or model.heads is not None:
-            raise ValueError(
-                f"model.heads = {model.heads}, model.head_size = {model.head_size} in the base of "
-                "a recipe: give head_size alone, so that heads follow the width"
-            )
-        for name, value in (("multiple_of", self.multiple_of), ("at_once", self.at_once)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} = {value}: give 1 or more")
-
-    def model(self, width: int) -> Transformer:
-        """The model of a width."""
-        model = self.base.model
-        assert isinstance(model, Transformer)
-        depth = model.depth if self.depth is None else max(1, math.floor(self.depth(width) + 0.5))
-        return replace(model, width=width, depth=depth)
 
 
 class Achieved(NamedTuple):
@@ -116,11 +75,6 @@ class Achieved(NamedTuple):
     batch_size: int
     learning_rate: float
     warmup_tokens: int
-
-
-def aspect_ratio(ratio: float, *, at_least: int = 1) -> Callable[[int], float]:
-    """Depth as width over `ratio`, but `at_least` so many blocks."""
-    return lambda width: max(width / ratio, at_least)
 
 
 def around(
@@ -176,10 +130,10 @@ def iso_flop(
     """
     runs = []
     for flops in budgets:
-        _require_positive("budget", flops)
+        require_positive("budget", flops)
         wanted = sizes(flops) if callable(sizes) else sizes
-        models = dict.fromkeys(_shape(recipe, n, size_tolerance) for n in wanted)
-        runs += [_of_budget(recipe, model, flops, tolerance) for model in models]
+        models = dict.fromkeys(nearest_shape(recipe, n, size_tolerance) for n in wanted)
+        runs += [run_of_budget(recipe, model, flops, tolerance) for model in models]
     return runs
 
 
@@ -206,10 +160,10 @@ def ladder(
     """
     multiples = list(multiples)
     runs = []
-    for model in dict.fromkeys(_shape(recipe, n, size_tolerance) for n in sizes):
+    for model in dict.fromkeys(nearest_shape(recipe, n, size_tolerance) for n in sizes):
         for multiple in multiples:
-            _require_positive("multiple", multiple)
-            runs.append(_run(recipe, model, multiple * _n_params(recipe, model)))
+            require_positive("multiple", multiple)
+            runs.append(run_of_tokens(recipe, model, multiple * n_params_of(recipe, model)))
     return runs
 
 
@@ -236,9 +190,9 @@ def crossed(
     """
     tokens = list(tokens)
     for each in tokens:
-        _require_positive("tokens", each)
-    models = dict.fromkeys(_shape(recipe, n, size_tolerance) for n in sizes)
-    return [_run(recipe, model, each) for model in models for each in tokens]
+        require_positive("tokens", each)
+    models = dict.fromkeys(nearest_shape(recipe, n, size_tolerance) for n in sizes)
+    return [run_of_tokens(recipe, model, each) for model in models for each in tokens]
 
 
 def achieved(configs: Sequence[RunConfig], count: Count = "n_params_matmul") -> list[Achieved]:
@@ -270,116 +224,3 @@ def achieved(configs: Sequence[RunConfig], count: Count = "n_params_matmul") -> 
             )
         )
     return rows
-
-
-def _shape(recipe: Recipe, n_params: float, tolerance: float) -> Transformer:
-    """The model with the number of parameters nearest to one asked for, in ratio."""
-    _require_positive("size", n_params)
-    base = recipe.base.model
-    assert isinstance(base, Transformer) and base.head_size is not None
-    step = math.lcm(recipe.multiple_of, base.head_size)
-    widths = range(step, step * MOST_MULTIPLES + 1, step)
-
-    def count(width: int) -> int:
-        return _n_params(recipe, recipe.model(width))
-
-    above = bisect.bisect_left(widths, n_params, key=count)
-    beside = [recipe.model(width) for width in widths[max(above - 1, 0) : above + 1]]
-    counts = [_n_params(recipe, model) for model in beside]
-    ratios = [abs(math.log(n / n_params)) for n in counts]
-    best = ratios.index(min(ratios))
-    if ratios[best] > math.log1p(tolerance):
-        near = " and ".join(
-            f"{n:,} (width {model.width}, depth {model.depth})"
-            for n, model in zip(counts, beside, strict=True)
-        )
-        raise ValueError(
-            f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any shape: the nearest "
-            f"have {near}; ask for one of these, or give a finer multiple_of"
-        )
-    return beside[best]
-
-
-def _of_budget(recipe: Recipe, model: Transformer, flops: float, tolerance: float) -> RunConfig:
-    data = recipe.base.data
-    per_token = _flops_per_token(recipe, model)
-    config = _run(recipe, model, flops / per_token, flops)
-    assert isinstance(config.train, Pretraining)
-    a_step = per_token * config.train.batch_size * data.n_inputs
-    steps = config.train.steps or 0
-    if abs(math.log(steps * a_step / flops)) > math.log1p(tolerance):
-        near = " and ".join(f"{n * a_step:.4g}" for n in (steps - 1, steps, steps + 1) if n)
-        raise ValueError(
-            f"{flops:.4g} FLOPs are more than {100 * tolerance:g} % from what whole steps of "
-            f"{config.train.batch_size} sequences make at width {model.width}: the nearest budgets "
-            f"are {near}; ask for one of these, or give a smaller batch"
-        )
-    return config
-
-
-def _run(
-    recipe: Recipe, model: Transformer, tokens: float, flops: float | None = None
-) -> RunConfig:
-    """The run of a model nearest to a number of tokens, by the rules of a recipe."""
-    train, data = recipe.base.train, recipe.base.data
-    assert isinstance(train, Pretraining)
-    per_token = _flops_per_token(recipe, model)
-    counts = _account(recipe, model)
-    cell = Cell(
-        n_params_matmul=counts.n_params_matmul,
-        n_params_non_embedding=counts.n_params_non_embedding,
-        tokens=tokens,
-        flops=per_token * tokens if flops is None else flops,
-        context=data.n_inputs,
-        width=model.width,
-    )
-    if recipe.batch_size is not None:
-        batch_size = 2 ** max(0, round(math.log2(recipe.batch_size(cell))))
-        train = replace(train, batch_size=max(batch_size, train.microbatches))
-    if recipe.at_once is not None:
-        parts = math.ceil(train.batch_size / recipe.at_once)
-        while train.batch_size % parts:
-            parts += 1
-        train = replace(train, microbatches=parts)
-    if recipe.learning_rate is not None:
-        rate = recipe.learning_rate(cell)
-        train = replace(train, optimizer=replace(train.optimizer, learning_rate=rate))
-    if recipe.warmup_tokens is not None:
-        train = replace(train, warmup_tokens=round(recipe.warmup_tokens(cell)))
-    a_step = train.batch_size * data.n_inputs
-    steps = max(1, round(tokens / a_step))
-    most = data.n_train * data.n_inputs
-    if steps * a_step > most and not getattr(data, "repeat", True):
-        raise ValueError(
-            f"{cell.flops:.4g} FLOPs at N = {getattr(counts, recipe.count):,} take "
-            f"{steps * a_step:,} tokens and data has {most:,}: the nearest budget of this shape is "
-            f"{per_token * (most // a_step) * a_step:.4g}, and of this budget the smallest model "
-            f"does {cell.flops / most:.4g} FLOPs a token, not {per_token:.4g}; or give more data, "
-            "or data.repeat = true"
-        )
-    durations = dict.fromkeys(train.exclusive) | {"steps": steps}
-    return replace(recipe.base, model=model, train=replace(train, **durations))
-
-
-def _account(recipe: Recipe, model: Transformer) -> Account:
-    """The counts of a model, whatever it is trained for."""
-    train = recipe.base.train
-    assert isinstance(train, Pretraining)
-    durations = dict.fromkeys(train.exclusive) | {"steps": 1}
-    shortest = replace(train, warmup_tokens=0, **durations)
-    return account(replace(recipe.base, model=model, train=shortest))
-
-
-def _n_params(recipe: Recipe, model: Transformer) -> int:
-    return getattr(_account(recipe, model), recipe.count)
-
-
-def _flops_per_token(recipe: Recipe, model: Transformer) -> float:
-    data = recipe.base.data
-    shape = (data.n_inputs, data.n_outputs)
-    return (model.flops_forward(*shape) + model.flops_backward(*shape)) / data.n_inputs
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} = {value}: give a positive number")
