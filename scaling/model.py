@@ -16,12 +16,16 @@ Params = Any
 class Model(NamedTuple):
     """`init(key) -> params` and `apply(params, inputs) -> outputs`, batch axis first.
 
+    A model of tokens takes two more inputs by name, each only where a run asks for it: `segments`
+    (batch, context), the document of each token, outside which it sees nothing; and `dropout_key`,
+    without which nothing is dropped.
+
     The interface follows optax's `GradientTransformation`: a NamedTuple of functions, so that
     `jax.jit`, `grad`, `vmap` and `eval_shape` apply to it without ceremony.
     """
 
     init: Callable[[Array], Params]
-    apply: Callable[[Params, Array], Array]
+    apply: Callable[..., Array]
 
 
 def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:

@@ -52,11 +52,13 @@ class Arguments(NamedTuple):
         rates: Peak learning rates.
         steps: Of the whole run.
         warmup: Of them, steps of warm-up.
+        dropout: Key of what training drops; None where nothing is.
     """
 
     rates: Float[Array, " rates"]
     steps: Int[Array, ""]
     warmup: Int[Array, ""]
+    dropout: Array | None = None
 
 
 class Evaluation(NamedTuple):
@@ -86,7 +88,11 @@ class Trainer(NamedTuple):
 
 
 def make_trainer(
-    model: Model, plan: Pretraining, treated: dict[str, Any], n_eval_at_once: int
+    model: Model,
+    plan: Pretraining,
+    treated: dict[str, Any],
+    n_eval_at_once: int,
+    separator: int | None = None,
 ) -> Trainer:
     """Pure functions that start, advance and measure a run of one shape.
 
@@ -95,39 +101,48 @@ def make_trainer(
         plan: How to train.
         treated: How the optimizer treats each parameter, as `optimizers.treatments` says.
         n_eval_at_once: Held-out sequences that are evaluated together.
+        separator: The token that ends a document, where none is predicted from another.
     """
     descend = functools.partial(descent, plan.optimizer, treated)
     peaks = jnp.array(learning_rates(plan.optimizer))
 
-    def losses(params: Params, sequences: Array) -> tuple[Array, Array]:
-        logits = model.apply(params, sequences[:, :-1])
+    def losses(params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
+        inputs = sequences[:, :-1]
+        if separator is not None:
+            more["segments"] = segments_of(inputs, separator)
+        logits = model.apply(params, inputs, **more)
         return objectives.cross_entropy(logits, sequences[:, 1:]), logits
 
-    def objective(params: Params, sequences: Array) -> tuple[Array, Array]:
-        each, logits = losses(params, sequences)
+    def objective(params: Params, sequences: Array, key: Array | None) -> tuple[Array, Array]:
+        each, logits = losses(params, sequences, **({} if key is None else {"dropout_key": key}))
         loss = jnp.mean(each)
         if not plan.z_loss:
             return loss, loss
         normaliser = jax.nn.logsumexp(logits, axis=-1)
         return loss + plan.z_loss * jnp.mean(jnp.square(normaliser)), loss
 
-    def gradient_of(params: Params, batch: Array) -> tuple[Array, Params]:
+    def gradient_of(params: Params, batch: Array, key: Array | None) -> tuple[Array, Params]:
         """Mean loss and gradient of a batch, in as many parts as the plan says."""
         both = jax.value_and_grad(objective, has_aux=True)
         if plan.microbatches == 1:
-            (_, loss), gradient = both(params, batch)
+            (_, loss), gradient = both(params, batch, key)
             return loss, gradient
 
-        def add(total: tuple[Array, Params], part: Array) -> tuple[tuple[Array, Params], None]:
-            (_, loss), gradient = both(params, part)
+        def add(total: tuple[Array, Params], given: Any) -> tuple[tuple[Array, Params], None]:
+            (_, loss), gradient = both(params, *given)
             return (total[0] + loss, optax.tree.add(total[1], gradient)), None
 
         parts = batch.reshape(plan.microbatches, -1, batch.shape[-1])
-        total, _ = jax.lax.scan(add, (jnp.float32(0), optax.tree.zeros_like(params)), parts)
+        keys = None if key is None else jax.random.split(key, plan.microbatches)
+        nothing = jnp.float32(0), optax.tree.zeros_like(params)
+        total, _ = jax.lax.scan(add, nothing, (parts, keys))
         return jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
 
     def step(state: State, batch: Array, arguments: Arguments) -> State:
-        loss, gradient = gradient_of(state.params, batch)
+        key = arguments.dropout
+        if key is not None:
+            key = jax.random.fold_in(key, state.step)
+        loss, gradient = gradient_of(state.params, batch, key)
         if plan.clip_norm is not None:
             norm = optax.tree.norm(gradient)
             gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
@@ -176,19 +191,30 @@ def make_trainer(
     return Trainer(init, advance, measure)
 
 
+def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Array, "batch context"]:
+    """The document of each token of a sequence, counted from 0; a separator belongs to its own."""
+    ends = jnp.asarray(tokens == separator, jnp.int32)
+    return jnp.cumsum(ends, axis=1) - ends
+
+
 def steps_in_block(plan: Pretraining, context: int) -> int:
     """Steps that one call on the device takes at most."""
     return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
 
 
 def compiled(
-    model: Transformer, plan: Pretraining, context: int, n_outputs: int, n_eval: int
+    model: Transformer,
+    plan: Pretraining,
+    context: int,
+    n_outputs: int,
+    n_eval: int,
+    separator: int | None = None,
 ) -> Trainer:
     """The compiled functions of a shape, made once in a process.
 
     Runs that differ in seed, length, warm-up, learning rates or evaluations share them.
     """
-    return _compiled(model, _without_arguments(plan), context, n_outputs, n_eval)
+    return _compiled(model, _without_arguments(plan), context, n_outputs, n_eval, separator)
 
 
 def _without_arguments(plan: Pretraining) -> Pretraining:
@@ -208,13 +234,19 @@ def _without_arguments(plan: Pretraining) -> Pretraining:
 
 @functools.lru_cache(maxsize=8)
 def _compiled(
-    config: Transformer, plan: Pretraining, context: int, n_outputs: int, n_eval: int
+    config: Transformer,
+    plan: Pretraining,
+    context: int,
+    n_outputs: int,
+    n_eval: int,
+    separator: int | None,
 ) -> Trainer:
     trainer = make_trainer(
         config.build(context, n_outputs),
         plan,
         treatments(plan.optimizer, config, context, n_outputs),
         max(1, _EVALUATED_AT_ONCE // context),
+        separator,
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(trainer.init, key)
@@ -224,9 +256,10 @@ def _compiled(
     block_shape = (steps_in_block(plan, context), plan.batch_size, context + 1)
     block = jax.ShapeDtypeStruct(block_shape, jnp.int32)
     held_out = jax.ShapeDtypeStruct((n_eval, context + 1), jnp.int32)
+    arguments = Arguments(rates, count, count, key if config.dropout else None)
     advance = jax.jit(trainer.advance, donate_argnames="state")
     return Trainer(
         init=compile_quickly(trainer.init, key),
-        advance=advance.lower(state, block, count, Arguments(rates, count, count)).compile(),
+        advance=advance.lower(state, block, count, arguments).compile(),
         measure=jax.jit(trainer.measure).lower(state, held_out).compile(),
     )

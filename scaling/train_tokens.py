@@ -88,7 +88,9 @@ def train(
     assert isinstance(plan, Pretraining) and isinstance(model, Transformer)
     assert isinstance(data, TokenSource)
     began = time.monotonic()
-    trainer = compiled(model, plan, data.context, data.n_outputs, len(dataset.eval_tokens))
+    separator = dataset.end_of_document if dataset.separated else None
+    shape = data.context, data.n_outputs, len(dataset.eval_tokens)
+    trainer = compiled(model, plan, *shape, separator)
     compile_seconds = time.monotonic() - began
     history = _History(config, workspace)
     state = history.restore(trainer.init(key_for(config.seed, "init")))
@@ -203,7 +205,8 @@ def _blocks(
     assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
     length = plan.length(config.model, data)
     rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
-    arguments = Arguments(rates, jnp.int32(length.steps), jnp.int32(length.warmup))
+    dropout = key_for(seed, "dropout") if getattr(config.model, "dropout", 0) else None
+    arguments = Arguments(rates, jnp.int32(length.steps), jnp.int32(length.warmup), dropout)
     eval_tokens = jnp.asarray(dataset.eval_tokens, jnp.int32)
     in_block = steps_in_block(plan, data.context)
     resumed = int(state.step)

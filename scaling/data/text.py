@@ -34,6 +34,8 @@ class Text:
         n_tokens: Different training tokens to use, in whole sequences; None for all there are.
         n_eval: Held-out sequences, the same for every run.
         repeat: Whether a run may take more tokens than there are.
+        document_mask: Whether attention stays within documents, several of which may share a
+            sequence; without it, a token is predicted from what came before its document too.
     """
 
     kind: ClassVar[str] = "text"
@@ -44,6 +46,7 @@ class Text:
     n_tokens: Count | None = None
     n_eval: Count = 256
     repeat: bool = False
+    document_mask: bool = False
 
     n_classes: ClassVar[int | None] = None
 
@@ -54,6 +57,11 @@ class Text:
             raise ValueError(
                 "text.tokenizer.kind = 'tokenized' needs text.path: a .bin file, or a folder with "
                 "train.bin and val.bin"
+            )
+        if self.document_mask and getattr(self.tokenizer, "end_of_document", 0) is None:
+            raise ValueError(
+                "text.document_mask = True needs to know where documents end: give "
+                "tokenizer.end_of_document, the token that ends one"
             )
         if not tokenized and (self.path or "").endswith(".bin"):
             raise ValueError(
@@ -135,4 +143,5 @@ def _load(config: Text) -> TokenDataset:
         n_eval=config.n_eval,
         byte_lengths=byte_lengths,
         end_of_document=end_of_document,
+        separated=config.document_mask,
     )

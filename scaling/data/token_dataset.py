@@ -32,6 +32,7 @@ class TokenDataset:
         bytes_per_token: Of the tokens predicted in `eval_tokens`, so that bits per byte are nats
             / ln 2 / bytes_per_token; NaN where tokens stand for no bytes.
         end_of_document: The token that ends a document; None where none does.
+        separated: Whether tokens are to be predicted from their own document alone.
     """
 
     read: Reader
@@ -39,6 +40,7 @@ class TokenDataset:
     eval_tokens: Int[np.ndarray, "n_eval context+1"]
     bytes_per_token: float
     end_of_document: int | None
+    separated: bool = False
 
     @property
     def context(self) -> int:
@@ -80,6 +82,7 @@ def token_dataset(
     n_eval: int,
     byte_lengths: Int[np.ndarray, " vocab_size"] | None,
     end_of_document: int | None,
+    separated: bool = False,
 ) -> TokenDataset:
     """Cuts rows of tokens into training windows and held-out sequences.
 
@@ -93,6 +96,7 @@ def token_dataset(
         n_eval: Held-out sequences.
         byte_lengths: Bytes that each token stands for, if any.
         end_of_document: The token that ends a document, if one does.
+        separated: Whether tokens are to be predicted from their own document alone.
 
     Raises:
         ValueError: fewer tokens than asked for, or than one sequence takes.
@@ -131,6 +135,7 @@ def token_dataset(
         eval_tokens=eval_tokens,
         bytes_per_token=float(np.mean(lengths)),
         end_of_document=end_of_document,
+        separated=separated,
     )
 
 

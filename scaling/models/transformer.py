@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from scaling.fields import Count, check_fields
+from scaling.fields import Count, Decay, check_fields
 from scaling.parametrization import Parameter, Parametrization, Role, Rule, Standard, Tree
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ class Transformer:
         norm: "rms" or "layer", which also subtracts the mean; both with a gain.
         activation: "swiglu" (Shazeer 2020, arXiv 2002.05202) or "gelu".
         tied: Whether the embedding is the read-out too.
+        dropout: Share of the embedding and of what each branch adds to the residual stream that
+            training sets to zero, the rest scaled up (Vaswani et al. 2017, arXiv 1706.03762,
+            section 5.4). Most pre-training sees its data once, and goes without.
         qk_norm: Whether queries and keys are RMS-normalised in each head, with a gain.
         parametrization: How initial scales and learning rates follow the shape.
         compute_dtype: Of activations and products. Parameters, statistics of norms and softmaxes,
@@ -70,6 +73,7 @@ class Transformer:
     activation: Literal["swiglu", "gelu"] = "swiglu"
     tied: bool = False
     qk_norm: bool = False
+    dropout: Decay = 0.0
     parametrization: Parametrization = field(default_factory=Standard)
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     remat: Literal["none", "dots", "full"] = "none"

@@ -259,6 +259,10 @@ def test_round_trip_through_plain_values_and_overrides():
         ({"tokenizer": {"kind": "bpe", "vocab_size": 256}}, "vocab_size = 256 .* at least 257"),
         ({"tokenizer": {"kind": "byte"}}, "did you mean 'bytes'"),
         ({"tokenizer": Tokenized(vocab_size=9)}, "'tokenized' needs text.path: a .bin file"),
+        (
+            {"tokenizer": Tokenized(vocab_size=9), "path": "a.bin", "document_mask": True},
+            "document_mask = True needs to know where documents end: give tokenizer.end_of_doc",
+        ),
         ({"path": "a/train.bin"}, "holds tokens, which text.tokenizer.kind = 'bytes' cannot read"),
     ],
 )

@@ -342,6 +342,45 @@ def test_gradients_are_clipped_and_z_loss_is_trained_on_but_not_told():
     assert not np.allclose(*(g["readout"] for g in directions), atol=1e-2)
 
 
+def test_documents_end_with_their_separator():
+    tokens = jnp.array([[7, 1, 0, 2, 0, 0, 3], [0, 1, 2, 3, 4, 5, 0]])
+    numbers = token_trainer.segments_of(tokens, 0)
+    assert numbers.tolist() == [[0, 0, 0, 1, 1, 2, 3], [0, 1, 1, 1, 1, 1, 1]]
+
+
+@pytest.mark.slow
+def test_losses_are_those_of_documents_told_apart():
+    tokens = jnp.asarray(dataset(0).eval_tokens[:8])
+    state = compiled().init(key_for(0, "init"))
+    model, told = GPT.build(8, 8), {}
+    for separator in (None, 0):
+        treated = treatments(plan_of(RUN).optimizer, GPT, 8, 8)
+        trainer = token_trainer.make_trainer(model, plan_of(RUN), treated, 8, separator)
+        told[separator] = trainer.measure(state, tokens).eval_losses
+    inputs = tokens[:, :-1]
+    segments = token_trainer.segments_of(inputs, 0)
+    assert segments.max() > 0
+    logits = model.apply(state.params, inputs, segments=segments)
+    expected = optax.losses.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:])
+    np.testing.assert_allclose(told[0], expected.mean(axis=1), rtol=1e-5)
+    assert not np.allclose(told[0], told[None])
+
+
+@pytest.mark.slow
+def test_dropout_is_for_training_alone_and_the_same_for_the_same_seed():
+    dropping = dataclasses.replace(RUN, model=dataclasses.replace(GPT, dropout=0.3))
+    (one, curve), (again, _), (without, plain) = run(dropping), run(dropping), run(RUN)
+    assert lasting(one) == lasting(again)
+    assert losses(curve)[0] != losses(plain)[0]
+    still = changed(dropping, optimizer=Adam(learning_rate=1e-12))
+    # Nothing is learned: held out, where nothing is dropped, both are the same model.
+    first = run(still)[0].eval_loss_nats
+    assert first == pytest.approx(
+        run(changed(RUN, optimizer=Adam(learning_rate=1e-12)))[0].eval_loss_nats, rel=1e-6
+    )
+    assert one.eval_loss_nats != without.eval_loss_nats
+
+
 def least_on(data: NGram) -> float:
     """Loss of the planted chain itself on the held-out sequences, bigrams only."""
     tokens = data.load(0).eval_tokens

@@ -13,7 +13,7 @@ from scaling.keys import key_for
 from scaling.model import Model
 from scaling.models import transformer_apply
 from scaling.models.transformer import Transformer
-from scaling.models.transformer_apply import causal_attention, rotary_angles, turned
+from scaling.models.transformer_apply import causal_attention, dropped, rotary_angles, turned
 
 CONTEXT, VOCAB = 6, 11
 SMALL = Transformer(width=16, depth=2, heads=4, kv_heads=2)
@@ -113,6 +113,39 @@ def test_no_gradient_reaches_back_from_later_tokens(config):
     jacobian = jax.jit(jax.jacrev(logits))(rows)[:, :, :CONTEXT]
     reached = np.asarray(jnp.any(jacobian != 0, axis=(1, 3)))
     assert np.array_equal(reached, np.tri(CONTEXT, dtype=bool))
+
+
+def test_packed_documents_are_predicted_as_if_each_stood_alone():
+    """Rotary positions: only distances within a document are seen."""
+    model, params = start(SMALL)
+    segments = jnp.array([[0, 0, 0, 0, 1, 1], [0, 1, 1, 1, 1, 2], [0, 0, 0, 0, 0, 0]])
+    packed = model.apply(params, TOKENS, segments=segments)
+    for tokens, of_row, numbers in zip(TOKENS, packed, np.asarray(segments), strict=True):
+        alone = [
+            reference(SMALL, params, tokens[numbers == number]) for number in np.unique(numbers)
+        ]
+        np.testing.assert_allclose(of_row, np.concatenate(alone), atol=3e-6)
+
+
+def test_dropout_keeps_the_mean_and_drops_the_share():
+    x = jnp.full((400, 500), 2.0)
+    out = np.asarray(dropped(x, 0.3, jax.random.key(0)))
+    assert set(np.unique(out)) == {0.0, np.float32(2 / 0.7)}
+    # 2e5 draws: a standard error of 0.001
+    assert np.mean(out == 0) == pytest.approx(0.3, abs=0.004)
+    assert out.mean() == pytest.approx(2.0, rel=0.006)
+
+
+def test_nothing_is_dropped_without_a_key():
+    config = Transformer(width=16, depth=2, heads=2, dropout=0.5)
+    model, params = start(config)
+    plain, _ = start(Transformer(width=16, depth=2, heads=2))
+    np.testing.assert_array_equal(model.apply(params, TOKENS), plain.apply(params, TOKENS))
+    one, again, other = (
+        model.apply(params, TOKENS, dropout_key=jax.random.key(seed)) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.allclose(one, other)
 
 
 def test_shorter_sequences_give_the_beginning_of_longer_ones():
