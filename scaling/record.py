@@ -20,7 +20,16 @@ SCHEMA_VERSION = 1
 
 Status = Literal["done", "diverged", "failed", "missing"]
 
-VOLATILE_COLUMNS = ("attempt", "wall_seconds", "compile_seconds", "finished_at_utc")
+VOLATILE_COLUMNS = (
+    "attempt",
+    "wall_seconds",
+    "compile_seconds",
+    "train_seconds",
+    "tokens_per_second",
+    "model_flops_per_second",
+    "model_flops_utilisation",
+    "finished_at_utc",
+)
 """Columns (with all of `environment.*`) in which two equal runs may differ."""
 
 
@@ -32,7 +41,8 @@ class RunRecord:
     their teacher); `train_*` on the training set against the labels that were trained on,
     `train_error_clean` against the labels before noise. Squared errors are summed over outputs and
     averaged over examples. Steps, examples and FLOPs are those really spent: of a run that
-    diverged, up to the evaluation that found it out.
+    diverged, up to the evaluation that found it out. `train_seconds` are those that the last
+    attempt at a run on tokens spent on steps and evaluations, and the rates are of its steps.
     """
 
     run_id: str
@@ -87,6 +97,10 @@ class RunRecord:
 
     wall_seconds: float | None = None
     compile_seconds: float | None = None
+    train_seconds: float | None = None
+    tokens_per_second: float | None = None
+    model_flops_per_second: float | None = None
+    model_flops_utilisation: float | None = None
     finished_at_utc: str | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
 

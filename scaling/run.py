@@ -18,6 +18,7 @@ from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
 from scaling.data.token_dataset import TokenDataset
 from scaling.record import Curve, RunRecord, finite
+from scaling.throughput import peak_flops_per_second, throughput
 from scaling.training import Gradient
 
 
@@ -65,7 +66,13 @@ def run(config: RunConfig, workspace: Path | None = None) -> tuple[RunRecord, Cu
     if resumed_at_steps := columns.pop("resumed_at_steps", None):
         environment["resumed_at_steps"] = resumed_at_steps
     seconds = columns.pop("earlier_seconds", 0.0) + time.perf_counter() - start
+    timed_steps = columns.pop("timed_steps", 0)
     counts: dict[str, Any] = asdict(account(config, columns.pop("steps", None)))
+    if timed_steps:
+        share, peak = timed_steps / counts["steps"], peak_flops_per_second()
+        done = share * counts["n_tokens_seen"], share * counts["flops_train"]
+        columns |= throughput(*done, columns["train_seconds"], peak)._asdict()
+        environment["device_peak_flops_per_second"] = peak
     record = RunRecord(
         run_id=run_id(config),
         config=json.loads(canonical_json(config)),

@@ -78,8 +78,8 @@ def train(
             earlier attempt has saved it there: the bits that come out are the same.
 
     Returns:
-        Columns of a RunRecord with `compile_seconds`, and `earlier_seconds` and
-        `resumed_at_steps` of the attempts before; and the learning curve.
+        Columns of a RunRecord, with `timed_steps`, those that this attempt took, and
+        `earlier_seconds` and `resumed_at_steps` of the attempts before; and the learning curve.
 
     Raises:
         ValueError: the workspace holds checkpoints of another run.
@@ -120,7 +120,8 @@ class _History:
         self._run_id = run_id(config) if workspace else ""
         self._curve: list[CurvePoint] = []
         self._began = self._saved_at = time.monotonic()
-        self._cost = 0.0
+        self._first_step = 0
+        self._cost = self._spent_otherwise = 0.0
         self._earlier_seconds = 0.0
         self._resumed_at: list[int] = []
 
@@ -135,12 +136,14 @@ class _History:
         self._curve = [CurvePoint(**point) for point in notes["curve"]]
         self._earlier_seconds = notes["seconds"]
         self._resumed_at = [*notes["resumed_at_steps"], saved.step]
+        self._first_step = saved.step
         changed = {k for k, v in _environment().items() if notes["environment"].get(k) != v}
         if changed:
             log.warning(
                 "run %s goes on from step %d under another %s: its last bits may differ",
                 *(self._run_id, saved.step, ", ".join(sorted(changed))),
             )
+        self._spent_otherwise = time.monotonic() - self._began
         return saved.state
 
     def add(self, columns: dict[str, Any], batch_size: int) -> None:
@@ -178,11 +181,14 @@ class _History:
             log.warning("no checkpoint of run %s at step %d: %s", self._run_id, block.step, error)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - start
+        self._spent_otherwise += self._cost
 
     def told(self, columns: dict[str, Any], compile_seconds: float) -> tuple[dict[str, Any], Curve]:
         """What `train` returns."""
         more = {
             "compile_seconds": compile_seconds,
+            "train_seconds": time.monotonic() - self._began - self._spent_otherwise,
+            "timed_steps": columns["steps"] - self._first_step,
             "earlier_seconds": self._earlier_seconds,
             "resumed_at_steps": self._resumed_at,
         }
