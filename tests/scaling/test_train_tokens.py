@@ -210,6 +210,31 @@ def test_runs_that_differ_in_arguments_share_one_compilation():
     assert token_trainer._compiled.cache_info().misses == 1
 
 
+@pytest.mark.slow
+def test_runs_side_by_side_under_vmap_are_those_alone():
+    """Seeds and learning rates as one batch; to the last bits, which depend on the batch."""
+    trainer = token_trainer.make_trainer(
+        GPT.build(8, 8), plan_of(RUN), treatments(plan_of(RUN).optimizer, GPT, 8, 8), NGRAM.n_eval
+    )
+    steps, seeds, peaks = 12, (0, 1, 2), jnp.array([[0.003], [0.01], [0.03]])
+    keys = jnp.stack([key_for(seed, "init") for seed in seeds])
+    batches = jnp.stack(
+        [jnp.asarray(dataset(seed).sequences(seed, 0, 4 * steps)) for seed in seeds]
+    ).reshape(len(seeds), steps, 4, -1)
+    held_out = jnp.asarray(dataset(0).eval_tokens)
+
+    def losses_of(key: jax.Array, block: jax.Array, rates: jax.Array) -> tuple[Any, Any]:
+        arguments = token_trainer.Arguments(rates, jnp.int32(steps), jnp.int32(3))
+        state, _ = trainer.advance(trainer.init(key), block, jnp.int32(steps), arguments)
+        return state.loss_sum / steps, trainer.measure(state, held_out).eval_losses
+
+    together = jax.jit(jax.vmap(losses_of))(keys, batches, peaks)
+    alone = jax.jit(losses_of)
+    for i in range(len(seeds)):
+        for ours, theirs in zip(together, alone(keys[i], batches[i], peaks[i]), strict=True):
+            np.testing.assert_allclose(ours[i], theirs, atol=2e-6)
+
+
 def test_divergence_is_a_row_with_step_and_last_finite_loss():
     config = changed(RUN, optimizer=Adam(learning_rate=1e38, weight_decay=0.1), evaluations=3)
     record, curve = run(config)

@@ -1,0 +1,112 @@
+"""An experiment run through, and once more with everything killed five times: the same table?
+
+    python benchmarks/kills.py chinchilla --budget smoke
+
+First the command as it is, timed. Then the same into another folder, whose whole process group,
+runner and workers, gets SIGKILL at five random instants, each drawn evenly from a fifth of the
+first one's time; after each the same command goes on, and the last is let finish. Prints both
+times and compares every run's record and learning curve, columns of time and place aside, and the
+numbers of the figure. Exit status 1 where anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+KILLS = 5
+
+
+def command(experiment: str, budget: str, results: Path) -> list[str]:
+    run = ["run", experiment, "--budget", budget, "--results", str(results)]
+    return [sys.executable, "-m", "experiments.cli", *run]
+
+
+def run_through(words: list[str], log: Path) -> float:
+    """Wall time of a command that has to come to its end."""
+    began = time.perf_counter()
+    with log.open("wb") as file:
+        code = subprocess.run(words, stdout=file, stderr=subprocess.STDOUT).returncode
+    if code not in (0, 1):  # 1: an expectation failed, which is not the question here
+        sys.exit(f"{' '.join(words)}: exit status {code}\n{log.read_text()[-2000:]}")
+    return time.perf_counter() - began
+
+
+def killed_after(seconds: float, words: list[str]) -> bool:
+    """Whether a command, and all that it started, was still there to be killed."""
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        process.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def told(experiment: str, root: Path) -> dict[str, Any]:
+    """All that a results folder says, columns of time and place aside, by run."""
+    from scaling.record import VOLATILE_COLUMNS, load_record, published_files, row
+    from sweeps.store import Store
+
+    store, found = Store.open(root / experiment), {}
+    for path in published_files(root / experiment):
+        record = load_record(path.read_bytes())
+        lasting = {
+            name: value
+            for name, value in row(record).items()
+            if name not in VOLATILE_COLUMNS and not name.startswith("environment.")
+        }
+        found[record.run_id] = (lasting, store.curve(record.run_id))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Whether kills change a table.")
+    parser.add_argument("experiment", nargs="?", default="chinchilla")
+    parser.add_argument("--budget", default="smoke")
+    parser.add_argument("--folder", default=tempfile.gettempdir(), help="where to work")
+    parser.add_argument("--seed", type=int, default=0, help="of the instants")
+    given = parser.parse_args()
+    draw = random.Random(given.seed)
+    with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
+        whole, killed = Path(scratch, "whole"), Path(scratch, "killed")
+        seconds = run_through(
+            command(given.experiment, given.budget, whole), Path(scratch, "whole.log")
+        )
+        print(f"{given.experiment}, {given.budget}, run through: {seconds:.1f} s", flush=True)
+        words = command(given.experiment, given.budget, killed)
+        instants = [draw.uniform(0, seconds / KILLS) for _ in range(KILLS)]
+        kills = sum(killed_after(instant, words) for instant in instants)
+        rest = run_through(words, Path(scratch, "killed.log"))
+        shown = ", ".join(f"{instant:.1f}" for instant in instants)
+        print(f"killed {kills} times, after {shown} s; then {rest:.1f} s to the end", flush=True)
+        one, other = told(given.experiment, whole), told(given.experiment, killed)
+        differing = [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
+        figures = [
+            (root / given.experiment / "reports" / given.budget / "figure.csv").read_bytes()
+            for root in (whole, killed)
+        ]
+        print(
+            f"{len(one)} runs, {len(differing)} of which differ; the numbers of the figure "
+            f"{'are the same' if figures[0] == figures[1] else 'differ'}"
+        )
+        print(
+            json.dumps({"seconds": seconds, "kills": kills, "seconds_killed": sum(instants) + rest})
+        )
+        sys.exit(bool(differing) or figures[0] != figures[1] or kills < KILLS)
+
+
+if __name__ == "__main__":
+    main()
