@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining, TokenSource
 from scaling.training import Gradient
 
@@ -69,12 +68,12 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
     tokens = unique = None
     n_train = data.n_train
     if isinstance(train, Pretraining):
-        assert isinstance(model, Transformer) and isinstance(data, TokenSource)
+        assert isinstance(data, TokenSource)
         steps = train.length(model, data).steps if steps is None else steps
         seen = steps * train.batch_size
-        embedding = groups["embedding"]
-        non_embedding = total - embedding - groups["readout"]
-        matmul = non_embedding - groups["norm"] + model.width * data.n_outputs
+        embedding = groups.get("embedding", 0)
+        non_embedding = total - embedding - groups.get("readout", 0)
+        matmul = model.count_matmul(*shape)
         counted = tokens = seen * data.context
         unique = min(seen, n_train) * data.context
     elif isinstance(train, Gradient):

@@ -1,19 +1,22 @@
 """RunConfig: everything that decides the outcome of a run, and nothing else.
 
 The identity of a run is the SHA-256 of the canonical JSON of its *resolved* configuration:
-defaults filled, durations in steps, the seed and the data's fingerprint in. Paths, devices and
-logging are no part of it.
+defaults filled, durations in steps, the seed and the data's fingerprint in, and that of the code of
+a model that is not of this package. Paths, devices and logging are no part of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from scaling import own
 from scaling.fields import Range, check_fields, from_dict, to_dict
-from scaling.models.transformer import Transformer
+from scaling.models.family import Family, check_offers
 from scaling.pretraining import Pretraining
 from scaling.training import DataConfig, Gradient, ModelConfig, OptimalRidge, Ridge, Ridgeless
 
@@ -31,6 +34,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_offers(self.model)
         self.train.check(self.model, self.data)
         self.model.check(self.data.n_inputs)
 
@@ -50,30 +54,79 @@ def run_id(config: RunConfig) -> str:
     return hashlib.sha256(_dumps(plain).encode()).hexdigest()[:32]
 
 
-def load_config(plain: dict[str, Any]) -> RunConfig:
+def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) -> RunConfig:
     """Rebuilds a configuration from its canonical JSON once parsed.
 
+    Args:
+        plain: The configuration; it names no code, and none is looked for.
+        families: Families of models that it may be of, beside those of this package.
+
     Raises:
-        ValueError: fields that no configuration has, or data that have changed since.
+        ValueError: fields that no configuration has, a family that is not given, or data or code of
+            a model that have changed since.
     """
-    data = {name: value for name, value in plain["data"].items() if name != "fingerprint"}
-    config = from_dict(RunConfig, plain | {"data": data})
-    recorded = plain["data"].get("fingerprint")
-    if recorded is not None and recorded != config.data.fingerprint():
+    kinds = {family.kind: family for family in families}
+    data, data_was = _without_fingerprint(plain["data"])
+    model, model_was = _without_fingerprint(plain["model"])
+    kind = model.get("kind")
+    if kind in kinds:
+        model = from_dict(kinds[kind], model, "config.model")
+    elif model_was is not None:
         raise ValueError(
-            f"data.fingerprint {recorded!r} was recorded, but {config.data.kind} is now "
-            f"{config.data.fingerprint()!r}: the data have changed, so this is another run"
+            f"model.kind = {kind!r} is no family of this package: give its class in `families`"
         )
+    config = from_dict(RunConfig, plain | {"data": data, "model": model})
+    for name, was, now in (
+        ("data", data_was, config.data.fingerprint()),
+        ("model", model_was, _fingerprint(config.model)),
+    ):
+        if was not in (None, now):
+            raise ValueError(
+                f"{name}.fingerprint {was!r} was recorded, but {getattr(config, name).kind} is now "
+                f"{now!r}: it has changed, so this is another run"
+            )
     return config
+
+
+def own_origins(configs: Iterable[RunConfig]) -> list[own.Origin]:
+    """Where the families of models lie that are not of this package, each once.
+
+    Raises:
+        ValueError: two of them have one kind, or one cannot be loaded by another process.
+    """
+    found: dict[str, type] = {}
+    for config in configs:
+        cls = type(config.model)
+        if _is_own(cls) and found.setdefault(config.model.kind, cls) is not cls:
+            raise ValueError(
+                f"model.kind = {config.model.kind!r} is both {found[config.model.kind]} and {cls}: "
+                "give each a kind of its own"
+            )
+    return [own.origin(cls) for cls in found.values()]
 
 
 def _resolved(config: RunConfig) -> dict[str, Any]:
     plain = to_dict(config)
-    if isinstance(config.model, Transformer):
-        plain["model"] = to_dict(config.model.resolve())
+    plain["model"] = to_dict(config.model.resolve())
+    if (code := _fingerprint(config.model)) is not None:
+        plain["model"]["fingerprint"] = code
     plain["train"] = to_dict(config.train.resolve(config.model, config.data))
     plain["data"]["fingerprint"] = config.data.fingerprint()
     return plain
+
+
+def _is_own(cls: type) -> bool:
+    return cls not in typing.get_args(ModelConfig)
+
+
+def _fingerprint(model: Family) -> str | None:
+    """Of the code of a model that is not of this package, whose own is told by its version."""
+    return own.origin(type(model)).fingerprint if _is_own(type(model)) else None
+
+
+def _without_fingerprint(plain: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    rest = dict(plain)
+    return rest, rest.pop("fingerprint", None)
 
 
 def _dumps(plain: dict[str, Any]) -> str:

@@ -1,7 +1,9 @@
 """Typed trees of frozen dataclasses: check, convert, address and rebuild them by field path.
 
 A configuration is a tree of frozen dataclasses. A field that may hold one of several dataclasses
-is a union, and each member names itself by a class attribute `kind`. Everything that turns text,
+is a union, and each member names itself by a class attribute `kind`. A union with a `Protocol`
+among its members is open: it takes values of dataclasses that it does not name, too, but reads only
+those that it names. Everything that turns text,
 JSON or a sweep axis into a configuration goes through here, so one misspelt name or impossible
 value gets the same sentence wherever it came from.
 """
@@ -205,13 +207,40 @@ def _convert_union(value: Any, members: tuple[Any, ...], where: str) -> Any:
         return _convert(value, member, where)
     if type(value) in members:
         return value
-    kinds = {member.kind: member for member in members}
+    kinds = {member.kind: member for member in members if hasattr(member, "kind")}
+    if len(kinds) < len(members) and not isinstance(value, Mapping | str | type):
+        return _checked_newcomer(value, kinds, where)
     if not isinstance(value, Mapping) or "kind" not in value:
         raise ValueError(f"{where} = {value!r}: give one of {', '.join(sorted(kinds))} with fields")
     kind = value["kind"]
     if kind not in kinds:
         raise ValueError(f"{where}.kind = {kind!r}: {nearest(str(kind), kinds)}")
     return _convert_dataclass(value, kinds[kind], where)
+
+
+def _checked_newcomer(value: Any, kinds: Mapping[str, type], where: str) -> Any:
+    """A value of a class that an open union does not name, if it is like those that it does."""
+    cls = type(value)
+    made_by = getattr(cls, "__dataclass_params__", None)
+    if made_by is None or not made_by.frozen:
+        raise ValueError(
+            f"{where} = {value!r}: give one of {', '.join(sorted(kinds))}, or a frozen dataclass: "
+            f"{cls.__name__} is none, and @dataclass(frozen=True, kw_only=True) makes one"
+        )
+    kind = getattr(cls, "kind", None)
+    if not isinstance(kind, str) or "kind" in types_of(cls):
+        raise ValueError(
+            f"{where}: {cls.__name__} has no kind: declare one, such as kind: ClassVar[str] = "
+            f"{cls.__name__.lower()!r}"
+        )
+    if kind in kinds:
+        taken = kinds[kind]
+        raise ValueError(
+            f"{where}: {cls.__name__} has the kind {kind!r} of {taken.__module__}.{taken.__name__}:"
+            " give it one of its own"
+        )
+    check_fields(value)
+    return value
 
 
 def _convert_dataclass(value: Any, cls: type, where: str) -> Any:

@@ -6,7 +6,6 @@ differ in it share one compilation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from optax.contrib import MuonDimensionNumbers
 
 from scaling.model import Params
+from scaling.models.family import Family
 from scaling.parametrization import Parameter, Parametrized, learning_rate_multipliers
 from scaling.pretraining import Muon, PretrainingOptimizer, ScheduleFree
 from scaling.training import SGD, Adam, Gradient
@@ -60,29 +60,24 @@ class Treatment:
 
 
 def treatments(
-    optimizer: PretrainingOptimizer, model: Parametrized, n_inputs: int, n_outputs: int
-) -> dict[str, Any]:
+    optimizer: PretrainingOptimizer, model: Family, n_inputs: int, n_outputs: int
+) -> Any:
     """How each parameter of a model is treated, in a tree like them.
 
     Decay is decoupled (Loshchilov & Hutter, arXiv 1711.05101): it takes its share of the learning
     rate, but no part in the parametrization's multipliers, so that it is the same at every width.
-    All parameters decay but the gains of norms, as in Megatron-LM and nanoGPT.
+    All parameters decay but the gains of norms, as in Megatron-LM and nanoGPT; where a model gives
+    its parameters no roles, all that have two axes or more.
     """
+    if not isinstance(model, Parametrized):
+        params = jax.eval_shape(model.build(n_inputs, n_outputs).init, jax.random.key(0))
+        return jax.tree.map(lambda leaf: _treatment(optimizer, decays=leaf.ndim > 1), params)
 
     def treatment(parameter: Parameter, multiplier: float) -> Treatment:
-        match optimizer:
-            case SGD():
-                return Treatment(multiplier, 0.0)
-            case Adam() | ScheduleFree():
-                decay = optimizer.weight_decay
-                return Treatment(multiplier, 0.0 if parameter.role == "gain" else decay)
-            case Muon():
-                if parameter.role in ("hidden", "branch_out"):
-                    _, fan_in, fan_out = parameter.shape
-                    multiplier *= max(1.0, fan_out / fan_in) ** 0.5
-                    return Treatment(multiplier, optimizer.weight_decay, orthogonal=True)
-                decay = optimizer.adam.weight_decay
-                return Treatment(multiplier, 0.0 if parameter.role == "gain" else decay, rate=1)
+        matrix = parameter.shape[-2:] if parameter.role in ("hidden", "branch_out") else None
+        return _treatment(
+            optimizer, decays=parameter.role != "gain", multiplier=multiplier, matrix=matrix
+        )
 
     return jax.tree.map(
         treatment,
@@ -91,9 +86,30 @@ def treatments(
     )
 
 
+def _treatment(
+    optimizer: PretrainingOptimizer,
+    *,
+    decays: bool,
+    multiplier: float = 1.0,
+    matrix: tuple[int, ...] | None = None,
+) -> Treatment:
+    """How a parameter is treated; `matrix` is the shape of one that Muon orthogonalises."""
+    match optimizer:
+        case SGD():
+            return Treatment(multiplier, 0.0)
+        case Adam() | ScheduleFree():
+            return Treatment(multiplier, optimizer.weight_decay if decays else 0.0)
+        case Muon() if matrix is not None:
+            fan_in, fan_out = matrix
+            multiplier *= max(1.0, fan_out / fan_in) ** 0.5
+            return Treatment(multiplier, optimizer.weight_decay, orthogonal=True)
+        case Muon():
+            return Treatment(multiplier, optimizer.adam.weight_decay if decays else 0.0, rate=1)
+
+
 def descent(
     optimizer: PretrainingOptimizer,
-    treated: Mapping[str, Any],
+    treated: Any,
     rates: Float[Array, " rates"],
 ) -> optax.GradientTransformation:
     """Gradients -> what to add to the parameters, at the learning rates of one step.
@@ -129,9 +145,7 @@ def evaluated(optimizer: PretrainingOptimizer, state: optax.OptState, params: Pa
     return params
 
 
-def _direction(
-    optimizer: PretrainingOptimizer, treated: Mapping[str, Any]
-) -> optax.GradientTransformation:
+def _direction(optimizer: PretrainingOptimizer, treated: Any) -> optax.GradientTransformation:
     match optimizer:
         case SGD():
             return transformation(optimizer)
@@ -147,9 +161,11 @@ def _direction(
 
 
 def _orthogonal(optimizer: Muon) -> optax.GradientTransformation:
-    """Muon's direction for matrices stacked by layer: each layer is orthogonalised by itself."""
+    """Muon's direction for matrices, which stacked by layer are orthogonalised one by one."""
 
     def axes(updates: Params) -> Params:
-        return jax.tree.map(lambda _: MuonDimensionNumbers(1, 2), updates)
+        return jax.tree.map(
+            lambda leaf: MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1), updates
+        )
 
     return optax.contrib.scale_by_muon(beta=optimizer.momentum, weight_dimension_numbers=axes)

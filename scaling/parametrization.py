@@ -28,7 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from scaling.fields import Count, Range, check_fields
 
@@ -153,6 +153,7 @@ class MuP:
 Parametrization = Standard | MuP
 
 
+@runtime_checkable
 class Parametrized(Protocol):
     """A model's configuration that names its parameters and scales them by a rule."""
 

@@ -9,8 +9,7 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.fields import Count, Decay, NonNegative, Positive, Range, check_fields
-from scaling.models.transformer import Transformer
-from scaling.parametrization import Standard
+from scaling.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule
 from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig
 
@@ -132,17 +131,27 @@ class Pretraining:
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses data without tokens, and more tokens than there are."""
-        if not isinstance(data, TokenSource) or not isinstance(model, Transformer):
+        if not isinstance(data, TokenSource) or not model.takes_tokens:
             raise ValueError(
-                "train.kind = 'pretraining' trains model.kind = 'transformer' on data.kind = "
-                f"'text' or 'ngram', not {model.kind!r} on {data.kind!r}: use train.kind = "
-                "'gradient'"
+                "train.kind = 'pretraining' trains a model that takes tokens, such as model.kind = "
+                f"'transformer', on data.kind = 'text' or 'ngram', not {model.kind!r} on "
+                f"{data.kind!r}: use train.kind = 'gradient'"
             )
-        if not isinstance(model.parametrization, Standard) and isinstance(
-            self.optimizer, SGD | Muon
-        ):
+        if getattr(data, "document_mask", False) and not model.takes_segments:
             raise ValueError(
-                f"model.parametrization.kind = {model.parametrization.kind!r} scales Adam's "
+                f"data.document_mask = True asks models to keep within documents, and model.kind = "
+                f"{model.kind!r} cannot: its takes_segments is False"
+            )
+        if isinstance(self.optimizer, Muon) and not isinstance(model, Parametrized):
+            raise ValueError(
+                f"train.optimizer.kind = 'muon' asks which parameters are matrices in blocks, and "
+                f"model.kind = {model.kind!r} gives them no roles: use 'adam', or define "
+                "`parameters` and `rule` as scaling.parametrization.Parametrized asks"
+            )
+        parametrization = getattr(model, "parametrization", Standard())
+        if not isinstance(parametrization, Standard) and isinstance(self.optimizer, SGD | Muon):
+            raise ValueError(
+                f"model.parametrization.kind = {parametrization.kind!r} scales Adam's "
                 f"learning rates, not those of train.optimizer.kind = {self.optimizer.kind!r}: "
                 "use 'adam' or 'schedule_free', or parametrization.kind = 'standard'"
             )

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from scaling import objectives
 from scaling.divergence import Spikes, Watch, no_spikes, unharmed
 from scaling.model import Model, Params
-from scaling.models.transformer import Transformer
+from scaling.models.family import Family
 from scaling.optimizers import descent, evaluated, treatments
 from scaling.pretraining import Muon, Pretraining, learning_rates
 from scaling.runtime import compile_quickly
@@ -90,7 +90,7 @@ class Trainer(NamedTuple):
 def make_trainer(
     model: Model,
     plan: Pretraining,
-    treated: dict[str, Any],
+    treated: Any,
     n_eval_at_once: int,
     separator: int | None = None,
 ) -> Trainer:
@@ -203,7 +203,7 @@ def steps_in_block(plan: Pretraining, context: int) -> int:
 
 
 def compiled(
-    model: Transformer,
+    model: Family,
     plan: Pretraining,
     context: int,
     n_outputs: int,
@@ -234,7 +234,7 @@ def _without_arguments(plan: Pretraining) -> Pretraining:
 
 @functools.lru_cache(maxsize=8)
 def _compiled(
-    config: Transformer,
+    config: Family,
     plan: Pretraining,
     context: int,
     n_outputs: int,
@@ -256,7 +256,7 @@ def _compiled(
     block_shape = (steps_in_block(plan, context), plan.batch_size, context + 1)
     block = jax.ShapeDtypeStruct(block_shape, jnp.int32)
     held_out = jax.ShapeDtypeStruct((n_eval, context + 1), jnp.int32)
-    arguments = Arguments(rates, count, count, key if config.dropout else None)
+    arguments = Arguments(rates, count, count, key if getattr(config, "dropout", 0) else None)
     advance = jax.jit(trainer.advance, donate_argnames="state")
     return Trainer(
         init=compile_quickly(trainer.init, key),

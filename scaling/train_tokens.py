@@ -25,7 +25,6 @@ from scaling.config import RunConfig, run_id
 from scaling.data.token_dataset import TokenDataset
 from scaling.divergence import diverged_columns
 from scaling.keys import key_for
-from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining, TokenSource, learning_rates
 from scaling.record import Curve, CurvePoint
 from scaling.token_trainer import (
@@ -85,8 +84,7 @@ def train(
         ValueError: the workspace holds checkpoints of another run.
     """
     plan, model, data = config.train, config.model, config.data
-    assert isinstance(plan, Pretraining) and isinstance(model, Transformer)
-    assert isinstance(data, TokenSource)
+    assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
     began = time.monotonic()
     separator = dataset.end_of_document if dataset.separated else None
     shape = data.context, data.n_outputs, len(dataset.eval_tokens)

@@ -16,12 +16,15 @@ from scaling.data.mnist1d import MNIST1D
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.fields import Count, Decay, Fraction, NonNegative, Positive, check_fields
+from scaling.models.family import Family, LinearFamily
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
 from scaling.models.transformer import Transformer
 
-ModelConfig = Linear | RandomFeatures | MLP | Transformer
+ModelConfig = Linear | RandomFeatures | MLP | Transformer | Family
+"""The families of this package, and any other: see `scaling.own` for one of a user's own."""
+
 DataConfig = GaussianTeacher | MNIST1D | Digits | Text | NGram
 
 
@@ -180,7 +183,7 @@ class Gradient:
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a batch larger than the data, or an objective that the data do not have."""
-        if isinstance(data, Text | NGram) or isinstance(model, Transformer):
+        if isinstance(data, Text | NGram) or model.takes_tokens:
             raise ValueError(
                 f"train.kind = 'gradient' takes no tokens, and model.kind = {model.kind!r} with "
                 f"data.kind = {data.kind!r} does: use train.kind = 'pretraining'"
@@ -217,7 +220,7 @@ class Gradient:
 
 
 def _require_features(kind: str, model: ModelConfig) -> int:
-    if isinstance(model, MLP | Transformer):
+    if not isinstance(model, LinearFamily):
         raise ValueError(
             f"train.kind = {kind!r} solves for a linear read-out, which model.kind = "
             f"{model.kind!r} is not: use train.kind = 'gradient'"

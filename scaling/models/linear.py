@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from scaling.fields import Count, check_fields
+from scaling.models.family import Family
 
 if TYPE_CHECKING:
     from scaling.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear:
+class Linear(Family):
     """y = x[:n_features] W, without a bias.
 
     With fewer features than the data have dimensions the model is misspecified: the coordinates

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from scaling.fields import Count, check_fields
+from scaling.models.family import Family
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLP:
+class MLP(Family):
     """`depth` hidden ReLU layers of `width` units, with biases; LeCun-normal weights."""
 
     kind: ClassVar[str] = "mlp"
@@ -24,9 +25,6 @@ class MLP:
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    def check(self, n_inputs: int) -> None:
-        """Any input will do."""
 
     def build(self, n_inputs: int, n_outputs: int) -> Model:
         """The model, (batch, n_inputs) -> (batch, n_outputs)."""
@@ -48,10 +46,6 @@ class MLP:
         """Parameters by group."""
         *hidden, last = (fan_in * out + out for fan_in, out in self._layers(n_inputs, n_outputs))
         return {"hidden": sum(hidden), "readout": last}
-
-    def count_trainable(self, n_inputs: int, n_outputs: int) -> int:
-        """Parameters that training changes: all."""
-        return sum(self.count_params(n_inputs, n_outputs).values())
 
     def flops_forward(self, n_inputs: int, n_outputs: int) -> int:
         """FLOPs of the matrix products of one forward pass, an example."""

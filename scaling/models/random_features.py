@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from scaling.fields import Count, Positive, check_fields
+from scaling.models.family import Family
 
 if TYPE_CHECKING:
     from jax import Array
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomFeatures:
+class RandomFeatures(Family):
     """Random Fourier features sqrt(2/N) cos(x'w + b), or ReLU features sqrt(2/N) max(x'w, 0).
 
     Directions w are Gaussian with standard deviation `weight_scale` in each coordinate; phases b
@@ -31,9 +32,6 @@ class RandomFeatures:
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    def check(self, n_inputs: int) -> None:
-        """Any input will do."""
 
     def feature_map(self, n_inputs: int) -> Model:
         """The fixed layer, (batch, n_inputs) -> (batch, n_features).

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from scaling.fields import Count, Decay, check_fields
+from scaling.models.family import Family
 from scaling.parametrization import Parameter, Parametrization, Role, Rule, Standard, Tree
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Sizes(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transformer:
+class Transformer(Family):
     """Maps tokens (batch, context) to logits (batch, context, vocabulary) of the token after each.
 
     x = embedding[tokens] (+ learned positions); in each block x += attention(norm(x)), then
@@ -62,6 +63,8 @@ class Transformer:
     """
 
     kind: ClassVar[str] = "transformer"
+    takes_tokens: ClassVar[bool] = True
+    takes_segments: ClassVar[bool] = True
     width: Count
     depth: Count
     heads: Count | None = None
@@ -121,9 +124,6 @@ class Transformer:
     def resolve(self) -> Self:
         """The same with every size filled in."""
         return replace(self, **self.sizes._asdict())
-
-    def check(self, n_inputs: int) -> None:
-        """Any context will do."""
 
     def build(self, n_inputs: int, n_outputs: int) -> Model:
         """The model of a context of `n_inputs` tokens from a vocabulary of `n_outputs`.
@@ -196,9 +196,10 @@ class Transformer:
             counts[parameter.group] += math.prod(parameter.shape)
         return counts
 
-    def count_trainable(self, n_inputs: int, n_outputs: int) -> int:
-        """Parameters that training changes: all."""
-        return sum(self.count_params(n_inputs, n_outputs).values())
+    def count_matmul(self, n_inputs: int, n_outputs: int) -> int:
+        """Parameters in products with activations: the read-out among them, tied or not."""
+        read_out_twice = self.width * n_outputs if self.tied else 0
+        return super().count_matmul(n_inputs, n_outputs) + read_out_twice
 
     def flops_forward(self, n_inputs: int, n_outputs: int) -> int:
         """FLOPs of the matrix products of one forward pass, an example of `n_inputs` tokens.

@@ -258,5 +258,5 @@ def test_stored_configurations_with_unknown_fields_are_refused():
 def test_changed_data_are_another_run():
     plain = json.loads(canonical_json(small()))
     plain["data"]["fingerprint"] = "mnist1d/0"
-    with pytest.raises(ValueError, match="data have changed"):
+    with pytest.raises(ValueError, match="mnist1d is now 'mnist1d/1': it has changed, so"):
         load_config(plain)

@@ -224,8 +224,8 @@ MUP = Transformer(width=16, depth=2, heads=2, parametrization=MuP(base_width=8))
             lambda: dataclasses.replace(
                 RUN, data=GaussianTeacher(n_train=9, dimension=4), model=Linear(n_features=4)
             ),
-            "'pretraining' trains model.kind = 'transformer' on data.kind = 'text' or 'ngram', not "
-            "'linear' on 'gaussian'",
+            "trains a model that takes tokens, such as model.kind = 'transformer', on data.kind = "
+            "'text' or 'ngram', not 'linear' on 'gaussian'",
         ),
         (
             lambda: dataclasses.replace(RUN, train=Gradient(optimizer=ADAM, steps=3)),

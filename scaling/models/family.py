@@ -1,0 +1,118 @@
+"""What a family of models offers: one frozen dataclass that builds its models and counts them.
+
+Families of this package and a user's own (docs/own_model.md) are asked for the same things. What
+is no more than a plain answer has one here, which a class gets that names `Family` as its base.
+"""
+
+from __future__ import annotations
+
+from dataclasses import Field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    from scaling.model import Model
+
+NEEDED = ("kind", "build", "count_params", "flops_forward")
+"""What a class must define for itself, though its base be `Family`."""
+
+UNMULTIPLIED = ("embedding", "norm")
+"""Groups of parameters that are looked up, or multiply and shift elements one by one."""
+
+
+class Family(Protocol):
+    """The configuration of a model: its fields say all about it but the shape of the data.
+
+    Attributes:
+        kind: Its name in configurations, tables and overrides.
+        takes_tokens: Whether it maps tokens, (batch, context), to logits of the token after each,
+            (batch, context, vocabulary), none of which may depend on a later token. `n_inputs` is
+            then the context and `n_outputs` the vocabulary. Elsewhere it maps (batch, n_inputs) to
+            (batch, n_outputs).
+        takes_segments: Whether its models of tokens can keep within documents: `apply` takes
+            `segments`, as `scaling.model.Model` says.
+    """
+
+    kind: ClassVar[str]
+    takes_tokens: ClassVar[bool] = False
+    takes_segments: ClassVar[bool] = False
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def check(self, n_inputs: int) -> None:
+        """Refuses inputs that it cannot take; any will do."""
+
+    def resolve(self) -> Self:
+        """The same with every field filled in that a default leaves open; none is."""
+        return self
+
+    def build(self, n_inputs: int, n_outputs: int) -> Model:
+        """The model of a shape."""
+        ...
+
+    def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
+        """Parameters by group.
+
+        Three names of groups mean something where tokens are taken: "embedding" is looked up by
+        token or position, "readout" makes the logits, "norm" multiplies or shifts elements.
+        """
+        ...
+
+    def count_trainable(self, n_inputs: int, n_outputs: int) -> int:
+        """Parameters that training changes: all."""
+        return sum(self.count_params(n_inputs, n_outputs).values())
+
+    def count_matmul(self, n_inputs: int, n_outputs: int) -> int:
+        """Parameters in products with activations: all groups but "embedding" and "norm"."""
+        groups = self.count_params(n_inputs, n_outputs)
+        return sum(count for group, count in groups.items() if group not in UNMULTIPLIED)
+
+    def flops_forward(self, n_inputs: int, n_outputs: int) -> int:
+        """FLOPs of the matrix products of one forward pass, an example (a sequence of tokens)."""
+        ...
+
+    def flops_backward(self, n_inputs: int, n_outputs: int) -> int:
+        """FLOPs of one backward pass, an example: the gradients of both factors of each product."""
+        return 2 * self.flops_forward(n_inputs, n_outputs)
+
+
+@runtime_checkable
+class LinearFamily(Family, Protocol):
+    """A family that is linear in what is trained: a read-out of the outputs of a fixed map."""
+
+    @property
+    def n_features(self) -> int:
+        """Features read out."""
+        ...
+
+    def feature_map(self, n_inputs: int) -> Model:
+        """The map, (batch, n_inputs) -> (batch, n_features)."""
+        ...
+
+
+@runtime_checkable
+class SizedFamily(Family, Protocol):
+    """A family whose size follows its width."""
+
+    @property
+    def width(self) -> int:
+        """Of its layers."""
+        ...
+
+
+def check_offers(family: object) -> None:
+    """Refuses a configuration whose class lacks some of what is asked of a family.
+
+    Raises:
+        ValueError: with the names of what is missing.
+    """
+    cls = type(family)
+    asked = dict.fromkeys((*Family.__annotations__, *vars(Family)))
+    if missing := [name for name in asked if name[0] != "_" and _lacks(cls, name)]:
+        raise ValueError(
+            f"{cls.__name__} lacks {', '.join(missing)}: define what scaling.models.family.Family "
+            f"asks of a family of models; one that has it as its base needs {', '.join(NEEDED)}"
+        )
+
+
+def _lacks(cls: type, name: str) -> bool:
+    found = getattr(cls, name, None)
+    return found is None or (name in NEEDED and found is getattr(Family, name, None))
