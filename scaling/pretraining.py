@@ -90,7 +90,8 @@ class Pretraining:
     The duration is given in exactly one unit; `resolve` turns it into steps. Tokens and FLOPs are
     rounded up; epochs are rounded down, so that one epoch sees nothing twice. `flops` are those of
     `accounting`, summed over matrix products. `batch_size` counts sequences, and
-    `microbatches` splits each batch into parts whose gradients are added up before the step.
+    `microbatches` splits each batch into parts whose gradients are added up before the step; where
+    there are several, the noise of the gradient is told (`scaling.gradient_noise`).
     `z_loss` times the squared log of the softmax's normaliser is added to the loss trained on
     (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported.
     """

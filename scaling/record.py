@@ -40,9 +40,11 @@ class RunRecord:
     `eval_*` is measured on held-out examples (classes clean, regression targets with the noise of
     their teacher); `train_*` on the training set against the labels that were trained on,
     `train_error_clean` against the labels before noise. Squared errors are summed over outputs and
-    averaged over examples. Steps, examples and FLOPs are those really spent: of a run that
-    diverged, up to the evaluation that found it out. `train_seconds` are those that the last
-    attempt at a run on tokens spent on steps and evaluations, and the rates are of its steps.
+    averaged over examples. `gradient_*`, of batches trained on in several parts, are means over the
+    steps since the evaluation before (`scaling.gradient_noise`). Steps, examples and FLOPs are
+    those really spent: of a run that diverged, up to the evaluation that found it out.
+    `train_seconds` are those that the last attempt at a run on tokens spent on steps and
+    evaluations, and the rates are of its steps.
     """
 
     run_id: str
@@ -85,6 +87,9 @@ class RunRecord:
     eval_squared_error_sem: float | None = None
     eval_excess_risk: float | None = None
     weight_norm_l2: float | None = None
+    gradient_squared_norm: float | None = None
+    gradient_covariance_trace: float | None = None
+    gradient_noise_scale_tokens: float | None = None
 
     ridge: float | None = None
     rcond: float | None = None
@@ -115,6 +120,9 @@ class CurvePoint:
     train_error: float | None = None
     eval_loss: float
     eval_error: float | None = None
+    gradient_squared_norm: float | None = None
+    gradient_covariance_trace: float | None = None
+    gradient_noise_scale_tokens: float | None = None
 
 
 Curve = tuple[CurvePoint, ...]

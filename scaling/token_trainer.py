@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from scaling import objectives
 from scaling.divergence import Spikes, Watch, no_spikes, unharmed
+from scaling.gradient_noise import SquaredNorms, no_norms
 from scaling.model import Model, Params
 from scaling.models.family import Family
 from scaling.optimizers import descent, evaluated, treatments
@@ -35,6 +36,8 @@ class State(NamedTuple):
         watch: Whether the loss is still finite.
         spikes: How often it jumped.
         loss_sum: Of the losses since the last evaluation, each before its update.
+        norms: Of the gradients since the last evaluation, each before it is clipped; None where
+            batches have one part.
     """
 
     params: Params
@@ -43,6 +46,12 @@ class State(NamedTuple):
     watch: Watch
     spikes: Spikes
     loss_sum: Float[Array, ""]
+    norms: SquaredNorms | None
+
+    def summed_anew(self) -> State:
+        """The same with nothing behind the sums, as right after an evaluation."""
+        norms = None if self.norms is None else no_norms()
+        return self._replace(loss_sum=jnp.float32(0), norms=norms)
 
 
 class Arguments(NamedTuple):
@@ -68,6 +77,7 @@ class Evaluation(NamedTuple):
     watch: Watch
     n_spikes: Int[Array, ""]
     loss_sum: Float[Array, ""]
+    norms: SquaredNorms | None
     eval_losses: Float[Array, " n_eval"]
     weight_norm: Float[Array, ""]
 
@@ -105,6 +115,7 @@ def make_trainer(
     """
     descend = functools.partial(descent, plan.optimizer, treated)
     peaks = jnp.array(learning_rates(plan.optimizer))
+    squared_norm = functools.partial(optax.tree.norm, squared=True)
 
     def losses(params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
         inputs = sequences[:, :-1]
@@ -121,28 +132,31 @@ def make_trainer(
         normaliser = jax.nn.logsumexp(logits, axis=-1)
         return loss + plan.z_loss * jnp.mean(jnp.square(normaliser)), loss
 
-    def gradient_of(params: Params, batch: Array, key: Array | None) -> tuple[Array, Params]:
-        """Mean loss and gradient of a batch, in as many parts as the plan says."""
+    def gradient_of(
+        params: Params, batch: Array, key: Array | None
+    ) -> tuple[Array, Params, SquaredNorms | None]:
+        """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
         both = jax.value_and_grad(objective, has_aux=True)
         if plan.microbatches == 1:
             (_, loss), gradient = both(params, batch, key)
-            return loss, gradient
+            return loss, gradient, None
 
-        def add(total: tuple[Array, Params], given: Any) -> tuple[tuple[Array, Params], None]:
+        def add(total: Any, given: Any) -> tuple[Any, None]:
             (_, loss), gradient = both(params, *given)
-            return (total[0] + loss, optax.tree.add(total[1], gradient)), None
+            return optax.tree.add(total, (loss, gradient, squared_norm(gradient))), None
 
         parts = batch.reshape(plan.microbatches, -1, batch.shape[-1])
         keys = None if key is None else jax.random.split(key, plan.microbatches)
-        nothing = jnp.float32(0), optax.tree.zeros_like(params)
+        nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
         total, _ = jax.lax.scan(add, nothing, (parts, keys))
-        return jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
+        loss, gradient, square = jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
+        return loss, gradient, SquaredNorms(square, squared_norm(gradient))
 
     def step(state: State, batch: Array, arguments: Arguments) -> State:
         key = arguments.dropout
         if key is not None:
             key = jax.random.fold_in(key, state.step)
-        loss, gradient = gradient_of(state.params, batch, key)
+        loss, gradient, norms = gradient_of(state.params, batch, key)
         if plan.clip_norm is not None:
             norm = optax.tree.norm(gradient)
             gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
@@ -156,6 +170,7 @@ def make_trainer(
             state.watch.after(state.step, loss),
             state.spikes.after(state.step, loss),
             state.loss_sum + loss,
+            optax.tree.add(state.norms, norms),
         )
 
     def init(key: Array) -> State:
@@ -167,6 +182,7 @@ def make_trainer(
             unharmed(),
             no_spikes(),
             jnp.float32(0),
+            None if plan.microbatches == 1 else no_norms(),
         )
 
     def advance(
@@ -186,7 +202,15 @@ def make_trainer(
             batch_size=min(len(eval_tokens), n_eval_at_once),
         )
         norm = jnp.asarray(optax.tree.norm(params))
-        return Evaluation(state.step, state.watch, state.spikes.number, state.loss_sum, each, norm)
+        return Evaluation(
+            state.step,
+            state.watch,
+            state.spikes.number,
+            state.loss_sum,
+            state.norms,
+            each,
+            norm,
+        )
 
     return Trainer(init, advance, measure)
 

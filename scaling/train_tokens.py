@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scaling import checkpoint, runtime
+from scaling import checkpoint, gradient_noise, runtime
 from scaling.config import RunConfig, run_id
 from scaling.data.token_dataset import TokenDataset
 from scaling.divergence import diverged_columns
@@ -67,8 +67,10 @@ def train(
 ) -> tuple[dict[str, Any], Curve]:
     """Trains a run and measures it at even intervals.
 
-    The training loss of an interval is the mean over its steps, each before its update. A loss
-    that is not finite ends the run as `diverged`, with the step and the last finite loss.
+    The training loss of an interval is the mean over its steps, each before its update, and so is
+    what `gradient_noise` tells, where batches have several parts, of gradients before they are
+    clipped. A loss that is not finite ends the run as `diverged`, with the step and the last finite
+    loss.
 
     Args:
         config: The run.
@@ -101,7 +103,7 @@ def train(
         saving = block.step < total and history.due()
         # The last evaluation stays on the device while that is at the next block.
         while len(pending) > (0 if saving or block.step == total else 1):
-            columns = _columns(pending.popleft(), dataset.bytes_per_token)
+            columns = _columns(pending.popleft(), config, dataset.bytes_per_token)
             if columns["status"] == "diverged":
                 return history.told(columns, compile_seconds)
             history.add(columns, plan.batch_size)
@@ -151,6 +153,7 @@ class _History:
             n_examples_seen=columns["steps"] * batch_size,
             train_loss=columns["train_loss_nats"],
             eval_loss=columns["eval_loss_nats"],
+            **{name: columns[name] for name in gradient_noise.COLUMNS},
         )
         self._curve.append(point)
 
@@ -220,7 +223,7 @@ def _blocks(
     running: Array | None = None
     for start, end in zip(ends[:-1].astype(int), ends[1:].astype(int), strict=True):
         if start >= resumed:
-            state = state._replace(loss_sum=jnp.float32(0))
+            state = state.summed_anew()
         for first in range(max(start, resumed), end, in_block):
             count = min(in_block, end - first)
             block = _batches(dataset, seed, first, count, plan.batch_size, in_block)
@@ -244,8 +247,10 @@ def _batches(
     return jnp.asarray(block)
 
 
-def _columns(interval: Interval, bytes_per_token: float) -> dict[str, Any]:
+def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> dict[str, Any]:
     """Columns of a RunRecord from the evaluation at the end of an interval."""
+    plan = config.train
+    assert isinstance(plan, Pretraining)
     evaluation: Evaluation = jax.device_get(interval.evaluation)
     losses = np.asarray(evaluation.eval_losses, np.float64)
     steps, loss = int(evaluation.step), float(losses.mean())
@@ -265,4 +270,10 @@ def _columns(interval: Interval, bytes_per_token: float) -> dict[str, Any]:
         "eval_bits_per_byte": loss / math.log(2) / bytes_per_token,
         "weight_norm_l2": float(evaluation.weight_norm),
         **n_spikes,
+        **gradient_noise.told(
+            evaluation.norms,
+            interval.n_steps,
+            plan.batch_size * config.data.n_inputs,
+            plan.microbatches,
+        ),
     }

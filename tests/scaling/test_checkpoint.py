@@ -265,9 +265,10 @@ def test_resumed_at_every_tenth_step_equals_uninterrupted_bit_for_bit(
 def test_a_run_is_resumed_between_evaluations_too(
     tmp_path: Path, saving: Callable[[int | None], list[int]]
 ):
-    """Blocks of 256 steps, evaluations after 400, 800 and 1200."""
+    """Blocks of 256 steps, evaluations after 400, 800 and 1200, each with the noise since then."""
     config = replace_at(replace_at(RUN, "data.repeat", True), "train.steps", 1200)
     config = replace_at(config, "train.evaluations", 3)
+    config = replace_at(config, "train.microbatches", 2)
     whole = run(config)
     kills = [256, 400, 656, 1056]
     check_resumed(config, tmp_path / "r", whole, kills, saving)

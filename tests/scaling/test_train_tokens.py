@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from scaling import token_trainer, train_tokens
+from scaling import gradient_noise, token_trainer, train_tokens
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram, chain_of
 from scaling.data.text import Text
@@ -253,11 +253,12 @@ def columns_of(**changes: Any) -> dict[str, Any]:
         watch=unharmed(),
         n_spikes=jnp.int32(2),
         loss_sum=jnp.float32(30.0),
+        norms=None,
         eval_losses=jnp.array([1.0, 2.0, 3.0, 6.0]),
         weight_norm=jnp.float32(5.0),
     )
     interval = train_tokens.Interval(10, evaluation._replace(**changes))
-    return train_tokens._columns(interval, bytes_per_token=4.0)
+    return train_tokens._columns(interval, RUN, bytes_per_token=4.0)
 
 
 def test_columns_of_an_evaluation():
@@ -272,6 +273,7 @@ def test_columns_of_an_evaluation():
         "eval_bits_per_byte": pytest.approx(3 / np.log(2) / 4),
         "weight_norm_l2": 5.0,
         "n_loss_spikes": 2,
+        **dict.fromkeys(gradient_noise.COLUMNS),
     }
     lonely = columns_of(eval_losses=jnp.array([2.0]))
     assert np.isnan(lonely["eval_loss_sem_nats"]) and lonely["status"] == "done"
