@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.fields import Count, Decay, NonNegative, Positive, Range, check_fields
+from scaling.models.family import ObservedFamily
 from scaling.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule
 from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig
@@ -93,7 +94,9 @@ class Pretraining:
     `microbatches` splits each batch into parts whose gradients are added up before the step; where
     there are several, the noise of the gradient is told (`scaling.gradient_noise`).
     `z_loss` times the squared log of the softmax's normaliser is added to the loss trained on
-    (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported.
+    (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported. With
+    `activation_scales` every evaluation also measures the root mean square of what each part of
+    the model puts out, over all held-out tokens.
     """
 
     kind: ClassVar[str] = "pretraining"
@@ -110,6 +113,7 @@ class Pretraining:
     epochs: Positive | None = None
     flops: Positive | None = None
     evaluations: Count = 10
+    activation_scales: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -142,6 +146,12 @@ class Pretraining:
             raise ValueError(
                 f"data.document_mask = True asks models to keep within documents, and model.kind = "
                 f"{model.kind!r} cannot: its takes_segments is False"
+            )
+        if self.activation_scales and not isinstance(model, ObservedFamily):
+            raise ValueError(
+                "train.activation_scales = True measures what each part of a model puts out, and "
+                f"model.kind = {model.kind!r} does not show it: define `activations` as "
+                "scaling.models.family.ObservedFamily asks"
             )
         if isinstance(self.optimizer, Muon) and not isinstance(model, Parametrized):
             raise ValueError(

@@ -112,7 +112,11 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """One evaluation of a learning curve, at the state after `step` updates."""
+    """One evaluation of a learning curve, at the state after `step` updates.
+
+    `activation_scales` holds the root mean square of what each part of the model puts out, by the
+    part's name, where the run was to measure them; None for one that is not finite.
+    """
 
     step: int
     n_examples_seen: int
@@ -123,6 +127,7 @@ class CurvePoint:
     gradient_squared_norm: float | None = None
     gradient_covariance_trace: float | None = None
     gradient_noise_scale_tokens: float | None = None
+    activation_scales: Mapping[str, float | None] | None = None
 
 
 Curve = tuple[CurvePoint, ...]

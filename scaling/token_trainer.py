@@ -16,7 +16,7 @@ from scaling import objectives
 from scaling.divergence import Spikes, Watch, no_spikes, unharmed
 from scaling.gradient_noise import SquaredNorms, no_norms
 from scaling.model import Model, Params
-from scaling.models.family import Family
+from scaling.models.family import Family, ObservedFamily
 from scaling.optimizers import descent, evaluated, treatments
 from scaling.pretraining import Muon, Pretraining, learning_rates
 from scaling.runtime import compile_quickly
@@ -80,6 +80,7 @@ class Evaluation(NamedTuple):
     norms: SquaredNorms | None
     eval_losses: Float[Array, " n_eval"]
     weight_norm: Float[Array, ""]
+    activation_scales: dict[str, Float[Array, ""]]
 
 
 class Trainer(NamedTuple):
@@ -103,6 +104,7 @@ def make_trainer(
     treated: Any,
     n_eval_at_once: int,
     separator: int | None = None,
+    activations: Callable[..., dict[str, Array]] | None = None,
 ) -> Trainer:
     """Pure functions that start, advance and measure a run of one shape.
 
@@ -112,16 +114,19 @@ def make_trainer(
         treated: How the optimizer treats each parameter, as `optimizers.treatments` says.
         n_eval_at_once: Held-out sequences that are evaluated together.
         separator: The token that ends a document, where none is predicted from another.
+        activations: What an evaluation measures the scales of, if anything:
+            `scaling.models.family.ObservedFamily.activations`.
     """
     descend = functools.partial(descent, plan.optimizer, treated)
     peaks = jnp.array(learning_rates(plan.optimizer))
     squared_norm = functools.partial(optax.tree.norm, squared=True)
 
+    def within(tokens: Array) -> dict[str, Array]:
+        return {} if separator is None else {"segments": segments_of(tokens, separator)}
+
     def losses(params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
         inputs = sequences[:, :-1]
-        if separator is not None:
-            more["segments"] = segments_of(inputs, separator)
-        logits = model.apply(params, inputs, **more)
+        logits = model.apply(params, inputs, **within(inputs), **more)
         return objectives.cross_entropy(logits, sequences[:, 1:]), logits
 
     def objective(params: Params, sequences: Array, key: Array | None) -> tuple[Array, Array]:
@@ -196,12 +201,17 @@ def make_trainer(
 
     def measure(state: State, eval_tokens: Array) -> Evaluation:
         params = evaluated(plan.optimizer, state.optimizer, state.params)
-        each = jax.lax.map(
-            lambda sequence: jnp.mean(losses(params, sequence[None])[0]),
-            eval_tokens,
-            batch_size=min(len(eval_tokens), n_eval_at_once),
+
+        def of_sequence(sequence: Array) -> tuple[Array, dict[str, Array]]:
+            sequence, parts = sequence[None], {}
+            if activations is not None:
+                tokens = sequence[:, :-1]
+                parts = activations(params, tokens, **within(tokens))
+            return jnp.mean(losses(params, sequence)[0]), jax.tree.map(_power, parts)
+
+        each, powers = jax.lax.map(
+            of_sequence, eval_tokens, batch_size=min(len(eval_tokens), n_eval_at_once)
         )
-        norm = jnp.asarray(optax.tree.norm(params))
         return Evaluation(
             state.step,
             state.watch,
@@ -209,7 +219,8 @@ def make_trainer(
             state.loss_sum,
             state.norms,
             each,
-            norm,
+            jnp.asarray(optax.tree.norm(params)),
+            jax.tree.map(lambda power: jnp.sqrt(jnp.mean(power)), powers),
         )
 
     return Trainer(init, advance, measure)
@@ -219,6 +230,10 @@ def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Arra
     """The document of each token of a sequence, counted from 0; a separator belongs to its own."""
     ends = jnp.asarray(tokens == separator, jnp.int32)
     return jnp.cumsum(ends, axis=1) - ends
+
+
+def _power(x: Array) -> Array:
+    return jnp.mean(jnp.square(x.astype(jnp.float32)))
 
 
 def steps_in_block(plan: Pretraining, context: int) -> int:
@@ -265,12 +280,17 @@ def _compiled(
     n_eval: int,
     separator: int | None,
 ) -> Trainer:
+    activations = None
+    if plan.activation_scales:
+        assert isinstance(config, ObservedFamily)
+        activations = config.activations
     trainer = make_trainer(
         config.build(context, n_outputs),
         plan,
         treatments(plan.optimizer, config, context, n_outputs),
         max(1, _EVALUATED_AT_ONCE // context),
         separator,
+        activations,
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(trainer.init, key)

@@ -26,7 +26,7 @@ from scaling.data.token_dataset import TokenDataset
 from scaling.divergence import diverged_columns
 from scaling.keys import key_for
 from scaling.pretraining import Pretraining, TokenSource, learning_rates
-from scaling.record import Curve, CurvePoint
+from scaling.record import Curve, CurvePoint, finite
 from scaling.token_trainer import (
     Arguments,
     Evaluation,
@@ -103,10 +103,11 @@ def train(
         saving = block.step < total and history.due()
         # The last evaluation stays on the device while that is at the next block.
         while len(pending) > (0 if saving or block.step == total else 1):
-            columns = _columns(pending.popleft(), config, dataset.bytes_per_token)
+            interval = pending.popleft()
+            columns = _columns(interval, config, dataset.bytes_per_token)
             if columns["status"] == "diverged":
                 return history.told(columns, compile_seconds)
-            history.add(columns, plan.batch_size)
+            history.add(columns, plan.batch_size, interval.evaluation)
         if saving:
             history.save(block)
     return history.told(columns, compile_seconds)
@@ -146,14 +147,16 @@ class _History:
         self._spent_otherwise = time.monotonic() - self._began
         return saved.state
 
-    def add(self, columns: dict[str, Any], batch_size: int) -> None:
+    def add(self, columns: dict[str, Any], batch_size: int, evaluation: Evaluation) -> None:
         """Adds an evaluation to the curve."""
+        scales = jax.device_get(evaluation.activation_scales)
         point = CurvePoint(
             step=columns["steps"],
             n_examples_seen=columns["steps"] * batch_size,
             train_loss=columns["train_loss_nats"],
             eval_loss=columns["eval_loss_nats"],
             **{name: columns[name] for name in gradient_noise.COLUMNS},
+            activation_scales={name: finite(each) for name, each in scales.items()} or None,
         )
         self._curve.append(point)
 

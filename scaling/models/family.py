@@ -10,7 +10,9 @@ from dataclasses import Field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
-    from scaling.model import Model
+    from jax import Array
+
+    from scaling.model import Model, Params
 
 NEEDED = ("kind", "build", "count_params", "flops_forward")
 """What a class must define for itself, though its base be `Family`."""
@@ -85,6 +87,20 @@ class LinearFamily(Family, Protocol):
 
     def feature_map(self, n_inputs: int) -> Model:
         """The map, (batch, n_inputs) -> (batch, n_features)."""
+        ...
+
+
+@runtime_checkable
+class ObservedFamily(Family, Protocol):
+    """A family that takes tokens and shows what each part of its models puts out."""
+
+    def activations(
+        self, params: Params, tokens: Array, *, segments: Array | None = None
+    ) -> dict[str, Array]:
+        """What every part puts out, by name, each (batch, context, features).
+
+        `segments` is for families that take them, as in `scaling.model.Model`.
+        """
         ...
 
 

@@ -134,7 +134,9 @@ class Transformer(Family):
 
         return transformer_apply.build(self, n_inputs, n_outputs)
 
-    def activations(self, params: Params, tokens: Array) -> dict[str, Array]:
+    def activations(
+        self, params: Params, tokens: Array, *, segments: Array | None = None
+    ) -> dict[str, Array]:
         """What every part of the model puts out, by name, each (batch, context, features).
 
         "embedding"; "block_i.attention" and "block_i.feed_forward" as they are added to the
@@ -142,7 +144,7 @@ class Transformer(Family):
         """
         from scaling.models import transformer_apply
 
-        return transformer_apply.activations(self, params, tokens)
+        return transformer_apply.activations(self, params, tokens, segments)
 
     def parameters(self, n_inputs: int, n_outputs: int) -> Tree:
         """Every parameter by name; those of blocks are stacked on a first axis of length depth.

@@ -80,11 +80,14 @@ def build(config: Transformer, context: int, vocab: int) -> Model:
 
 
 def activations(
-    config: Transformer, params: Params, tokens: Int[Array, "batch context"]
+    config: Transformer,
+    params: Params,
+    tokens: Int[Array, "batch context"],
+    segments: Int[Array, "batch context"] | None,
 ) -> dict[str, Float[Array, "batch context features"]]:
     """What every part of the model puts out, by name."""
     embedded = _embed(config, params, tokens)
-    block = _block(config, *tokens.shape)
+    block = _block(config, *tokens.shape, segments)
     x, branches = _over_layers(config, block, embedded, Layer(params["blocks"]))
     named = {"embedding": embedded}
     for i in range(config.depth):

@@ -275,6 +275,15 @@ def test_a_run_is_resumed_between_evaluations_too(
     assert saving(None) == [256, 400, 656, 800, 1056]
 
 
+def test_activation_scales_measured_before_a_kill_are_kept(
+    tmp_path: Path, saving: Callable[[int | None], list[int]]
+):
+    config = replace_at(RUN, "train.activation_scales", True)
+    whole = run(config)
+    assert all(point.activation_scales for point in whole[1])
+    check_resumed(config, tmp_path / "r", whole, [30], saving)
+
+
 def test_a_diverged_run_ends_the_same_when_it_is_resumed(
     tmp_path: Path, saving: Callable[[int | None], list[int]]
 ):

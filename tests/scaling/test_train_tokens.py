@@ -23,7 +23,15 @@ from scaling.keys import key_for
 from scaling.models.transformer import Transformer
 from scaling.optimizers import treatments
 from scaling.pretraining import Muon, Pretraining, ScheduleFree
-from scaling.record import VOLATILE_COLUMNS, Curve, RunRecord, row
+from scaling.record import (
+    VOLATILE_COLUMNS,
+    Curve,
+    CurvePoint,
+    RunRecord,
+    dump_curve_line,
+    load_curve,
+    row,
+)
 from scaling.run import run
 from scaling.runtime import compile_quickly
 from scaling.schedules import Constant, Cosine
@@ -256,6 +264,7 @@ def columns_of(**changes: Any) -> dict[str, Any]:
         norms=None,
         eval_losses=jnp.array([1.0, 2.0, 3.0, 6.0]),
         weight_norm=jnp.float32(5.0),
+        activation_scales={},
     )
     interval = train_tokens.Interval(10, evaluation._replace(**changes))
     return train_tokens._columns(interval, RUN, bytes_per_token=4.0)
@@ -379,11 +388,15 @@ def test_documents_end_with_their_separator():
 def test_losses_are_those_of_documents_told_apart():
     tokens = jnp.asarray(dataset(0).eval_tokens[:8])
     state = compiled().init(key_for(0, "init"))
-    model, told = GPT.build(8, 8), {}
+    model, told, scales = GPT.build(8, 8), {}, {}
     for separator in (None, 0):
         treated = treatments(plan_of(RUN).optimizer, GPT, 8, 8)
-        trainer = token_trainer.make_trainer(model, plan_of(RUN), treated, 8, separator)
-        told[separator] = trainer.measure(state, tokens).eval_losses
+        trainer = token_trainer.make_trainer(
+            model, plan_of(RUN), treated, 8, separator, GPT.activations
+        )
+        evaluation = trainer.measure(state, tokens)
+        told[separator] = evaluation.eval_losses
+        scales[separator] = float(evaluation.activation_scales["logits"])
     inputs = tokens[:, :-1]
     segments = token_trainer.segments_of(inputs, 0)
     assert segments.max() > 0
@@ -391,6 +404,8 @@ def test_losses_are_those_of_documents_told_apart():
     expected = optax.losses.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:])
     np.testing.assert_allclose(told[0], expected.mean(axis=1), rtol=1e-5)
     assert not np.allclose(told[0], told[None])
+    assert scales[0] == pytest.approx(float(jnp.sqrt(jnp.mean(logits**2))), rel=1e-5)
+    assert scales[0] != pytest.approx(scales[None], rel=1e-4)
 
 
 @pytest.mark.slow
@@ -406,6 +421,44 @@ def test_dropout_is_for_training_alone_and_the_same_for_the_same_seed():
         run(changed(RUN, optimizer=Adam(learning_rate=1e-12)))[0].eval_loss_nats, rel=1e-6
     )
     assert one.eval_loss_nats != without.eval_loss_nats
+
+
+def test_activation_scales_are_those_of_the_model_and_disturb_nothing():
+    measuring = changed(RUN, activation_scales=True, evaluations=2)
+    record, curve = run(measuring)
+    plain, plain_curve = run(changed(RUN, evaluations=2))
+    assert lasting(record) == lasting(plain) | {"run_id": record.run_id} | {
+        "train.activation_scales": True
+    }
+    assert all(point.activation_scales is None for point in plain_curve)
+    assert [dataclasses.replace(p, activation_scales=None) for p in curve] == list(plain_curve)
+
+    trainer = token_trainer.compiled(GPT, plan_of(RUN), 8, 8, 64)
+    batches = np.zeros((256, 4, 9), np.int32)
+    batches[:12] = dataset(3).sequences(3, 0, 48).reshape(12, 4, 9)
+    arguments = token_trainer.Arguments(jnp.array([0.01]), jnp.int32(12), jnp.int32(3))
+    state = trainer.init(key_for(3, "init"))
+    state, _ = trainer.advance(state, jnp.asarray(batches), jnp.int32(12), arguments)
+    parts = GPT.activations(state.params, jnp.asarray(dataset(3).eval_tokens[:, :-1]))
+    expected = {
+        name: float(np.sqrt(np.mean(np.asarray(part, np.float64) ** 2)))
+        for name, part in parts.items()
+    }
+    assert len(expected) == 5 and len(set(expected.values())) == 5
+    assert curve[-1].activation_scales == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_line_of_a_curve_keeps_activation_scales():
+    point = CurvePoint(
+        step=3,
+        n_examples_seen=12,
+        train_loss=2.0,
+        eval_loss=1.5,
+        activation_scales={"logits": 0.1 + 0.2, "embedding": None},
+    )
+    line = dump_curve_line(point)
+    assert load_curve(line) == (point,)
+    assert load_curve(line.replace("0.3", "0.4")) == ()
 
 
 def least_on(data: NGram) -> float:
