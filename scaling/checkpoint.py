@@ -43,7 +43,14 @@ class Checkpoint(NamedTuple):
     notes: dict[str, Any]
 
 
-def save(folder: Path, run_id: str, step: int, state: Any, notes: dict[str, Any]) -> None:
+def save(
+    folder: Path,
+    run_id: str,
+    step: int,
+    state: Any,
+    notes: dict[str, Any],
+    scratch: Path | None = None,
+) -> None:
     """Saves a state; returns when it is there.
 
     Where there is a checkpoint of this step already, it stands: of one run, both are the same.
@@ -54,6 +61,8 @@ def save(folder: Path, run_id: str, step: int, state: Any, notes: dict[str, Any]
         step: Steps taken.
         state: A pytree of arrays.
         notes: JSON values to keep with it.
+        scratch: Folder on the same disk in which it is made before it appears; `folder` unless
+            given. `latest` of that folder removes what a process killed there has left.
 
     Raises:
         OSError: the machine refuses.
@@ -61,8 +70,10 @@ def save(folder: Path, run_id: str, step: int, state: Any, notes: dict[str, Any]
     """
     import orbax.checkpoint.experimental.v1 as ocp
 
-    folder.mkdir(parents=True, exist_ok=True)
-    making = folder.resolve() / f".{secrets.token_hex(8)}.tmp"
+    scratch = scratch or folder
+    for needed in (folder, scratch):
+        needed.mkdir(parents=True, exist_ok=True)
+    making = scratch.resolve() / f".{secrets.token_hex(8)}.tmp"
     try:
         ocp.save(str(making / "state"), state)
         content = {
@@ -86,7 +97,7 @@ def save(folder: Path, run_id: str, step: int, state: Any, notes: dict[str, Any]
         shutil.rmtree(old, ignore_errors=True)
 
 
-def latest(folder: Path, run_id: str, like: Any) -> Checkpoint | None:
+def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) -> Checkpoint | None:
     """The newest whole checkpoint in a folder; None if there is none.
 
     A damaged one is set aside under a name that says so, and the one before it is used. What
@@ -96,6 +107,7 @@ def latest(folder: Path, run_id: str, like: Any) -> Checkpoint | None:
         folder: Where a run's checkpoints lie.
         run_id: Whose they must be.
         like: A pytree of arrays with the structure, shapes, types and devices of the state.
+        steps: Which checkpoints are of use.
 
     Raises:
         ValueError: a checkpoint of another run, or of a program that keeps another state.
@@ -104,6 +116,8 @@ def latest(folder: Path, run_id: str, like: Any) -> Checkpoint | None:
     for unfinished in folder.glob(".*.tmp"):
         shutil.rmtree(unfinished, ignore_errors=True)
     for path in reversed(_checkpoints(folder)):
+        if int(path.name) not in steps:
+            continue
         try:
             content = _verified(path)
         except DamagedFileError as error:

@@ -12,7 +12,7 @@ import json
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from scaling import own
 from scaling.fields import Range, check_fields, from_dict, to_dict
@@ -49,9 +49,34 @@ def run_id(config: RunConfig) -> str:
 
     Where data lie is left out: their fingerprint says what they are.
     """
+    return _identity(_resolved(config))
+
+
+class Trunk(NamedTuple):
+    """What a run has in common with longer ones, up to where its learning rates fall.
+
+    Attributes:
+        trunk_id: Identity of a trunk, made as that of a run is, of all that decides it.
+        steps: After which the run leaves it.
+    """
+
+    trunk_id: str
+    steps: int
+
+
+def trunk_of(config: RunConfig) -> Trunk | None:
+    """The trunk of a run; None if it has none."""
+    train = config.train
+    if not isinstance(train, Pretraining):
+        return None
+    steps = train.length(config.model, config.data).trunk
+    if not steps:
+        return None
     plain = _resolved(config)
-    plain["data"].pop("path", None)
-    return hashlib.sha256(_dumps(plain).encode()).hexdigest()[:32]
+    for name in ("steps", "evaluations"):
+        del plain["train"][name]
+    del plain["train"]["schedule"]["decay"]
+    return Trunk(_identity(plain), steps)
 
 
 def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) -> RunConfig:
@@ -127,6 +152,11 @@ def _fingerprint(model: Family) -> str | None:
 def _without_fingerprint(plain: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     rest = dict(plain)
     return rest, rest.pop("fingerprint", None)
+
+
+def _identity(plain: dict[str, Any]) -> str:
+    data = {name: value for name, value in plain["data"].items() if name != "path"}
+    return hashlib.sha256(_dumps(plain | {"data": data}).encode()).hexdigest()[:32]
 
 
 def _dumps(plain: dict[str, Any]) -> str:

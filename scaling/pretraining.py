@@ -11,7 +11,7 @@ from scaling.data.text import Text
 from scaling.fields import Count, Decay, NonNegative, Positive, Range, check_fields
 from scaling.models.family import ObservedFamily
 from scaling.parametrization import Parametrized, Standard
-from scaling.schedules import Constant, Cosine, Schedule
+from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
 from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig
 
 TokenSource = Text | NGram
@@ -76,17 +76,23 @@ class Length(NamedTuple):
     Attributes:
         steps: Optimizer steps.
         warmup: Of them, steps of warm-up.
+        trunk: Of them, the first ones that are the same for every length of run.
         tokens: Tokens predicted in them, repetitions counted.
     """
 
     steps: int
     warmup: int
+    trunk: int
     tokens: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
     """Next-token prediction for a stated duration, evaluated at even intervals.
+
+    A trunk that runs of several lengths have in common is evaluated when 1, 2, 4, 8, ... steps are
+    done and at its end, so that these evaluations are common too; the `evaluations` at even
+    intervals are those after it.
 
     The duration is given in exactly one unit; `resolve` turns it into steps. Tokens and FLOPs are
     rounded up; epochs are rounded down, so that one epoch sees nothing twice. `flops` are those of
@@ -192,12 +198,13 @@ class Pretraining:
             shape = (data.n_inputs, data.n_outputs)
             a_sequence = model.flops_forward(*shape) + model.flops_backward(*shape)
             steps = math.ceil(self.flops / (a_sequence * self.batch_size))
-        return Length(steps, math.ceil(self.warmup_tokens / a_step), steps * a_step)
+        warmup = math.ceil(self.warmup_tokens / a_step)
+        return Length(steps, warmup, steps_of_trunk(self.schedule, steps), steps * a_step)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The same with the duration in steps."""
-        steps = self.length(model, data).steps
+        length = self.length(model, data)
         return replace(
-            self, tokens=None, epochs=None, flops=None, steps=steps,
-            evaluations=min(self.evaluations, steps),
+            self, tokens=None, epochs=None, flops=None, steps=length.steps,
+            evaluations=min(self.evaluations, length.steps - length.trunk),
         )  # fmt: skip

@@ -6,7 +6,6 @@ import datetime
 import json
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,17 +19,20 @@ from scaling.data.token_dataset import TokenDataset
 from scaling.record import Curve, RunRecord, finite
 from scaling.throughput import peak_flops_per_second, throughput
 from scaling.training import Gradient
+from scaling.workspace import Workspace
 
 
-def run(config: RunConfig, workspace: Path | None = None) -> tuple[RunRecord, Curve]:
+def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecord, Curve]:
     """Loads the data, trains the model, measures it.
 
-    The same configuration on the same device gives the same bits, resumed or not.
+    The same configuration on the same device gives the same bits, resumed or not, from the trunk
+    of other runs or not.
 
     Args:
         config: The run.
-        workspace: A folder of this run alone, in which one on tokens that takes minutes saves
-            its state, and from which it goes on if an earlier attempt was cut short.
+        workspace: Folders in which a run on tokens that takes minutes or has a trunk saves its
+            state, and from which it goes on if an earlier attempt was cut short or another run
+            has been along its trunk.
 
     Returns:
         The record, `done` or `diverged`, and the learning curve (empty for closed-form runs).
@@ -63,8 +65,9 @@ def run(config: RunConfig, workspace: Path | None = None) -> tuple[RunRecord, Cu
         "device": runtime.device_name(),
         "precision": precision,
     }
-    if resumed_at_steps := columns.pop("resumed_at_steps", None):
-        environment["resumed_at_steps"] = resumed_at_steps
+    for name in ("resumed_at_steps", "from_trunk_at_step"):
+        if value := columns.pop(name, None):
+            environment[name] = value
     seconds = columns.pop("earlier_seconds", 0.0) + time.perf_counter() - start
     timed_steps = columns.pop("timed_steps", 0)
     counts: dict[str, Any] = asdict(account(config, columns.pop("steps", None)))

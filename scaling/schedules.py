@@ -1,8 +1,11 @@
 """Learning-rate schedules as configurations: what share of the peak a step takes.
 
 All follow a linear warm-up, from 1/(w + 1) of the peak at the first of w steps. The share is a
-function of the step, the number of steps and the warm-up, which are arguments of compiled code:
-runs of different lengths share a compilation.
+function of the step, the number of steps, of warm-up and of the trunk, which are arguments of
+compiled code: runs of different lengths share a compilation.
+
+The trunk of a run are the first of its steps, if any, whose shares do not depend on how many there
+are: runs of several lengths have it in common.
 """
 
 from __future__ import annotations
@@ -54,9 +57,10 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class StableDecay:
-    """The peak, then a straight line to 0 over the last `decay` share of the run.
+    """The peak, then a straight line to 0 over the last `decay` share of the run, in whole steps.
 
     Warm-up-stable-decay (Hu et al. 2024, arXiv 2404.06395; Hägele et al. 2024, arXiv 2405.18392).
+    The trunk is what comes before the decay.
     """
 
     kind: ClassVar[str] = "stable_decay"
@@ -69,8 +73,19 @@ class StableDecay:
 Schedule = Constant | Cosine | Linear | StableDecay
 
 
+def steps_of_trunk(schedule: Schedule, steps: int) -> int:
+    """Steps of the trunk of a run of so many steps; 0 where the first depends on their number."""
+    if not isinstance(schedule, StableDecay):
+        return 0
+    return steps - max(1, round(schedule.decay * steps))
+
+
 def share_of_peak(
-    schedule: Schedule, step: Int[Array, ""], steps: Int[Array, ""], warmup: Int[Array, ""]
+    schedule: Schedule,
+    step: Int[Array, ""],
+    steps: Int[Array, ""],
+    warmup: Int[Array, ""],
+    trunk: Int[Array, ""],
 ) -> Float[Array, ""]:
     """Learning rate of a step over its peak.
 
@@ -79,9 +94,10 @@ def share_of_peak(
         step: Number of the step; the first is 0.
         steps: Of the whole run.
         warmup: Steps of warm-up, fewer than `steps`.
+        trunk: As `steps_of_trunk` says.
 
     Returns:
-        The share, from 0 to 1.
+        The share, from 0 to 1; on the trunk the same bits whatever `steps`.
     """
     import jax.numpy as jnp
 
@@ -94,6 +110,6 @@ def share_of_peak(
             falling = floor + (1 - floor) * 0.5 * (1 + jnp.cos(jnp.pi * done))
         case Linear(floor=floor):
             falling = 1 - (1 - floor) * done
-        case StableDecay(decay=decay):
-            falling = jnp.clip((1 - step / steps) / decay, 0.0, 1.0)
+        case StableDecay():
+            falling = jnp.where(step < trunk, 1.0, (steps - step) / (steps - trunk))
     return jnp.minimum(rising, falling)

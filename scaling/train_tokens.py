@@ -7,6 +7,7 @@ before it, so that neither waits for the other. `token_trainer` holds what the d
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import math
 import time
@@ -21,12 +22,13 @@ import numpy as np
 from jaxtyping import Array
 
 from scaling import checkpoint, gradient_noise, runtime
-from scaling.config import RunConfig, run_id
+from scaling.config import RunConfig, run_id, trunk_of
 from scaling.data.token_dataset import TokenDataset
 from scaling.divergence import diverged_columns
 from scaling.keys import key_for
 from scaling.pretraining import Pretraining, TokenSource, learning_rates
 from scaling.record import Curve, CurvePoint, finite
+from scaling.sealed import digest
 from scaling.token_trainer import (
     Arguments,
     Evaluation,
@@ -35,6 +37,7 @@ from scaling.token_trainer import (
     compiled,
     steps_in_block,
 )
+from scaling.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,9 @@ class Block(NamedTuple):
 
 
 def train(
-    config: RunConfig, dataset: TokenDataset, workspace: Path | None = None
+    config: RunConfig, dataset: TokenDataset, workspace: Workspace | None = None
 ) -> tuple[dict[str, Any], Curve]:
-    """Trains a run and measures it at even intervals.
+    """Trains a run and measures it at even intervals, on its trunk after powers of 2 of steps.
 
     The training loss of an interval is the mean over its steps, each before its update, and so is
     what `gradient_noise` tells, where batches have several parts, of gradients before they are
@@ -75,15 +78,17 @@ def train(
     Args:
         config: The run.
         dataset: Its data.
-        workspace: Where to save the state from time to time, and from where to go on if an
-            earlier attempt has saved it there: the bits that come out are the same.
+        workspace: Where to save the state from time to time and where the trunk ends, and from
+            where to go on if an earlier attempt or a run with this trunk has saved it there: the
+            bits that come out are the same.
 
     Returns:
         Columns of a RunRecord, with `timed_steps`, those that this attempt took, and
-        `earlier_seconds` and `resumed_at_steps` of the attempts before; and the learning curve.
+        `earlier_seconds`, `resumed_at_steps` and `from_trunk_at_step` of what was done before; and
+        the learning curve.
 
     Raises:
-        ValueError: the workspace holds checkpoints of another run.
+        ValueError: the workspace holds checkpoints of another run or trunk.
     """
     plan, model, data = config.train, config.model, config.data
     assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
@@ -100,7 +105,7 @@ def train(
     pending: deque[Interval] = deque()
     for block in _blocks(trainer, state, config, dataset):
         pending += [block.interval] if block.interval else []
-        saving = block.step < total and history.due()
+        saving = history.place(block.step) if block.step < total else None
         # The last evaluation stays on the device while that is at the next block.
         while len(pending) > (0 if saving or block.step == total else 1):
             interval = pending.popleft()
@@ -109,43 +114,74 @@ def train(
                 return history.told(columns, compile_seconds)
             history.add(columns, plan.batch_size, interval.evaluation)
         if saving:
-            history.save(block)
+            history.save(block, saving)
     return history.told(columns, compile_seconds)
+
+
+class _Place(NamedTuple):
+    """A folder of checkpoints, and whose they are."""
+
+    folder: Path
+    identity: str
 
 
 class _History:
     """What a run has behind it: its curve, the time it took, and where it is saved."""
 
-    def __init__(self, config: RunConfig, workspace: Path | None) -> None:
-        self._folder = workspace
-        self._run_id = run_id(config) if workspace else ""
+    def __init__(self, config: RunConfig, workspace: Workspace | None) -> None:
+        self._config = config
+        self._own = _Place(workspace.own, run_id(config)) if workspace else None
+        self._trunk, self._leaves_at = None, 0
+        if workspace and workspace.trunk and (trunk := trunk_of(config)):
+            # States that another program or machine has saved may differ in their last bits.
+            folder = workspace.trunk / digest(_environment())[:16]
+            self._trunk, self._leaves_at = _Place(folder, trunk.trunk_id), trunk.steps
         self._curve: list[CurvePoint] = []
         self._began = self._saved_at = time.monotonic()
         self._first_step = 0
         self._cost = self._spent_otherwise = 0.0
         self._earlier_seconds = 0.0
         self._resumed_at: list[int] = []
+        self._from_trunk_at: int | None = None
 
     def restore(self, initial: State) -> State:
-        """The state that was saved last, or the initial one."""
-        if self._folder is None:
+        """The state that was saved furthest on, by this run or on its trunk; or the initial one."""
+        if self._own is None:
             return initial
-        saved = checkpoint.latest(self._folder, self._run_id, initial)
+        own = checkpoint.latest(*self._own, initial)
+        saved = self._on_trunk(initial, own.step if own else 0) or own
         if saved is None:
             return initial
         notes = saved.notes
-        self._curve = [CurvePoint(**point) for point in notes["curve"]]
+        ends = evaluated_after(self._config)
+        points = [CurvePoint(**point) for point in notes["curve"]]
+        self._curve = [point for point in points if point.step in ends]
         self._earlier_seconds = notes["seconds"]
-        self._resumed_at = [*notes["resumed_at_steps"], saved.step]
         self._first_step = saved.step
+        if saved is own:
+            self._resumed_at = [*notes["resumed_at_steps"], saved.step]
+            self._from_trunk_at = notes["from_trunk_at_step"]
+        else:
+            self._from_trunk_at = saved.step
         changed = {k for k, v in _environment().items() if notes["environment"].get(k) != v}
         if changed:
             log.warning(
                 "run %s goes on from step %d under another %s: its last bits may differ",
-                *(self._run_id, saved.step, ", ".join(sorted(changed))),
+                *(self._own.identity, saved.step, ", ".join(sorted(changed))),
             )
         self._spent_otherwise = time.monotonic() - self._began
         return saved.state
+
+    def _on_trunk(self, initial: State, beyond: int) -> checkpoint.Checkpoint | None:
+        """The furthest state on the trunk that is beyond a step, where the machine can read it."""
+        if self._trunk is None:
+            return None
+        steps = range(beyond + 1, self._leaves_at + 1)
+        try:
+            return checkpoint.latest(*self._trunk, initial, steps)
+        except OSError as error:
+            log.warning("trunk %s cannot be read: %s", self._trunk.identity, error)
+            return None
 
     def add(self, columns: dict[str, Any], batch_size: int, evaluation: Evaluation) -> None:
         """Adds an evaluation to the curve."""
@@ -160,29 +196,34 @@ class _History:
         )
         self._curve.append(point)
 
-    def due(self) -> bool:
-        """Whether it is time to save."""
+    def place(self, step: int) -> _Place | None:
+        """Where to save the state after a step: where the trunk ends, there; else if it is time."""
+        if self._trunk and step == self._leaves_at:
+            return self._trunk
         wait = max(SAVE_SECONDS, self._cost / SAVE_SHARE)
-        return self._folder is not None and time.monotonic() - self._saved_at >= wait
+        return self._own if time.monotonic() - self._saved_at >= wait else None
 
-    def save(self, block: Block) -> None:
+    def save(self, block: Block, place: _Place) -> None:
         """Saves a state and all that was measured before it.
 
         A checkpoint spares work and changes no result: a disk that refuses one ends no run.
         """
-        assert self._folder is not None
+        assert self._own is not None
         jax.block_until_ready(block.state)
         start = time.monotonic()
         notes = {
             "curve": [dataclasses.asdict(point) for point in self._curve],
             "seconds": self._earlier_seconds + start - self._began,
             "resumed_at_steps": self._resumed_at,
+            "from_trunk_at_step": self._from_trunk_at,
             "environment": _environment(),
         }
+        scratch = self._own.folder
         try:
-            checkpoint.save(self._folder, self._run_id, block.step, block.state, notes)
+            checkpoint.save(*place, block.step, block.state, notes, scratch)
         except (OSError, ValueError) as error:
-            log.warning("no checkpoint of run %s at step %d: %s", self._run_id, block.step, error)
+            run_id = self._own.identity
+            log.warning("no checkpoint of run %s at step %d: %s", run_id, block.step, error)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - start
         self._spent_otherwise += self._cost
@@ -195,6 +236,7 @@ class _History:
             "timed_steps": columns["steps"] - self._first_step,
             "earlier_seconds": self._earlier_seconds,
             "resumed_at_steps": self._resumed_at,
+            "from_trunk_at_step": self._from_trunk_at,
         }
         return columns | more, tuple(self._curve)
 
@@ -202,6 +244,17 @@ class _History:
 def _environment() -> dict[str, Any]:
     here = {**runtime.environment(), "device": runtime.device_name()}
     return {name: here[name] for name in _DECIDE_BITS}
+
+
+def evaluated_after(config: RunConfig) -> list[int]:
+    """The numbers of steps after which a run is evaluated, ascending."""
+    plan = config.train
+    assert isinstance(plan, Pretraining) and isinstance(config.data, TokenSource)
+    length = plan.length(config.model, config.data)
+    doubling = itertools.takewhile(length.trunk.__gt__, (2**k for k in itertools.count()))
+    n_even = min(plan.evaluations, length.steps - length.trunk)
+    even = np.rint(np.linspace(length.trunk, length.steps, n_even + 1)).astype(int)
+    return sorted({*doubling, *even.tolist()} - {0})
 
 
 def _blocks(
@@ -216,15 +269,15 @@ def _blocks(
     length = plan.length(config.model, data)
     rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
     dropout = key_for(seed, "dropout") if getattr(config.model, "dropout", 0) else None
-    arguments = Arguments(rates, jnp.int32(length.steps), jnp.int32(length.warmup), dropout)
+    lengths = (length.steps, length.warmup, length.trunk)
+    arguments = Arguments(rates, *map(jnp.int32, lengths), dropout=dropout)
     eval_tokens = jnp.asarray(dataset.eval_tokens, jnp.int32)
     in_block = steps_in_block(plan, data.context)
     resumed = int(state.step)
-    ends = np.rint(np.linspace(0, length.steps, min(plan.evaluations, length.steps) + 1))
 
     before: Array | None = None
     running: Array | None = None
-    for start, end in zip(ends[:-1].astype(int), ends[1:].astype(int), strict=True):
+    for start, end in itertools.pairwise([0, *evaluated_after(config)]):
         if start >= resumed:
             state = state.summed_anew()
         for first in range(max(start, resumed), end, in_block):
@@ -234,9 +287,9 @@ def _blocks(
                 before.block_until_ready()
             before = running
             state, running = trainer.advance(state, block, jnp.int32(count), arguments)
-            reached, interval = int(first + count), None
+            reached, interval = first + count, None
             if reached == end:
-                interval = Interval(int(end - start), trainer.measure(state, eval_tokens))
+                interval = Interval(end - start, trainer.measure(state, eval_tokens))
             yield Block(reached, state, interval)
 
 

@@ -30,6 +30,7 @@ from scaling.record import VOLATILE_COLUMNS, Curve, RunRecord, row
 from scaling.run import run
 from scaling.schedules import Constant
 from scaling.training import Adam
+from scaling.workspace import Workspace
 
 OURS, OTHER = "0" * 32, "1" * 32
 NOTES = {"curve": [{"loss": 0.1 + 0.2}], "seconds": 1.5}
@@ -242,9 +243,9 @@ def check_resumed(
     for step in kills:
         until(step)
         with pytest.raises(Killed):
-            run(config, folder)
+            run(config, Workspace(folder))
     until(None)
-    record, curve = run(config, folder)
+    record, curve = run(config, Workspace(folder))
     assert lasting(record) == lasting(whole[0])
     assert curve == whole[1]
     assert record.environment["resumed_at_steps"] == kills
@@ -291,12 +292,12 @@ def test_a_diverged_run_ends_the_same_when_it_is_resumed(
     whole = run(config)
     assert whole[0].status == "diverged" and whole[0].steps == 10
     saving(None)
-    record, curve = run(config, tmp_path / "r")
+    record, curve = run(config, Workspace(tmp_path / "r"))
     assert lasting(record) == lasting(whole[0]) and curve == whole[1] == ()
 
 
 def test_a_short_run_saves_nothing(tmp_path: Path):
-    run(RUN, tmp_path / "r")
+    run(RUN, Workspace(tmp_path / "r"))
     assert not (tmp_path / "r").exists()
 
 
@@ -304,15 +305,15 @@ def test_saving_takes_a_bounded_share_of_the_time(tmp_path: Path, monkeypatch: p
     """After a save that took a second, none for 50."""
     now = [0.0]
     monkeypatch.setattr(train_tokens.time, "monotonic", lambda: now[0])
-    history = train_tokens._History(RUN, tmp_path / "r")
+    history = train_tokens._History(RUN, Workspace(tmp_path / "r"))
     due = []
     for _ in range(300):
         now[0] += 1.0
-        if history.due():
+        if history.place(1) is not None:
             due.append(now[0])
             history._saved_at, history._cost = now[0], 2.0
     assert due == [60.0, 160.0, 260.0]
-    assert not train_tokens._History(RUN, None).due()
+    assert train_tokens._History(RUN, None).place(1) is None
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_no_run(
@@ -327,7 +328,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_no_run(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(train_tokens.checkpoint, "save", full)
-    assert lasting(run(RUN, tmp_path / "r")[0]) == lasting(run(RUN)[0])
+    assert lasting(run(RUN, Workspace(tmp_path / "r"))[0]) == lasting(run(RUN)[0])
     assert caplog.text.count("No space left on device") == 5
 
 
@@ -339,10 +340,10 @@ def test_a_run_resumed_elsewhere_says_that_its_bits_may_differ(
 ):
     saving(10)
     with pytest.raises(Killed):
-        run(RUN, tmp_path)
+        run(RUN, Workspace(tmp_path))
     monkeypatch.setattr(train_tokens.runtime, "device_name", lambda: "another device")
     with caplog.at_level(logging.WARNING):
-        record, _ = run(RUN, tmp_path)
+        record, _ = run(RUN, Workspace(tmp_path))
     assert "goes on from step 10 under another device: its last bits may differ" in caplog.text
     assert record.environment["resumed_at_steps"] == [10]
 
@@ -352,9 +353,9 @@ def test_checkpoints_of_another_run_are_refused(
 ):
     saving(10)
     with pytest.raises(Killed):
-        run(RUN, tmp_path)
+        run(RUN, Workspace(tmp_path))
     with pytest.raises(ValueError, match="is a checkpoint of run"):
-        run(dataclasses.replace(RUN, seed=1), tmp_path)
+        run(dataclasses.replace(RUN, seed=1), Workspace(tmp_path))
 
 
 @pytest.mark.slow

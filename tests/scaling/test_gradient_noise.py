@@ -50,7 +50,7 @@ def after_every_batch(batch_size: int, **changes: Any) -> State:
         optimizer=optimizer, schedule=Constant(), batch_size=batch_size, steps=1, **changes
     )
     trainer = make_trainer(SOFTMAX, plan, {"logits": Treatment(1.0, 0.0)}, 1)
-    still = Arguments(jnp.zeros(1), jnp.int32(len(block)), jnp.int32(0))
+    still = Arguments(jnp.zeros(1), jnp.int32(len(block)), *2 * [jnp.int32(0)])
     given = (trainer.init(key_for(0, "init")), block, jnp.int32(len(block)), still)
     state, _ = compile_quickly(trainer.advance, *given)(*given)
     assert int(state.step) == len(POPULATION) ** batch_size

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.schedules import Constant, Cosine, Linear, Schedule, StableDecay, share_of_peak
+from scaling.schedules import (
+    Constant,
+    Cosine,
+    Linear,
+    Schedule,
+    StableDecay,
+    share_of_peak,
+    steps_of_trunk,
+)
 
 EVERY = [Constant(), Cosine(), Cosine(floor=0.0), Linear(), Linear(floor=0.25), StableDecay()]
 
@@ -26,7 +34,10 @@ def compiled(schedule: Schedule) -> Callable[..., jax.Array]:
 
 
 def shares(schedule: Schedule, steps: int, warmup: int) -> np.ndarray:
-    return np.asarray(compiled(schedule)(jnp.int32(steps), jnp.int32(warmup)))[:steps]
+    lengths = (steps, warmup, steps_of_trunk(schedule, steps))
+    if isinstance(schedule, StableDecay):
+        schedule = StableDecay()  # its decay is an argument
+    return np.asarray(compiled(schedule)(*map(jnp.int32, lengths)))[:steps]
 
 
 def test_warm_up_climbs_in_equal_steps_to_the_peak():
@@ -77,6 +88,32 @@ def test_shares_climb_then_fall_between_0_and_1(schedule, steps, share):
     peak = int(np.argmax(got))
     assert np.all(np.diff(got[: peak + 1]) >= 0) and np.all(np.diff(got[peak:]) <= 1e-7)
     assert np.all(got[warmup:] <= got[: warmup + 1].max() + 1e-7)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    decays=st.tuples(*[st.floats(0, 1, exclude_min=True)] * 2),
+    lengths=st.tuples(*[st.integers(1, LONGEST)] * 2),
+    warmup=st.integers(0, LONGEST),
+)
+def test_shares_on_a_trunk_are_the_same_bits_for_every_length_and_decay(decays, lengths, warmup):
+    schedules = [StableDecay(decay=decay) for decay in decays]
+    trunks = [steps_of_trunk(*each) for each in zip(schedules, lengths, strict=True)]
+    common = min(trunks)
+    one, other = (
+        shares(schedule, steps, warmup) for schedule, steps in zip(schedules, lengths, strict=True)
+    )
+    assert one[:common].tobytes() == other[:common].tobytes()
+    for steps, trunk, got in zip(lengths, trunks, (one, other), strict=True):
+        assert 0 <= trunk < steps
+        if warmup < trunk:
+            assert np.all(got[warmup : trunk + 1] == 1) and np.all(np.diff(got[trunk:]) < 0)
+
+
+def test_only_a_stable_decay_has_a_trunk():
+    assert [steps_of_trunk(schedule, 100) for schedule in EVERY] == [0, 0, 0, 0, 0, 80]
+    assert [steps_of_trunk(StableDecay(decay=0.2), steps) for steps in (1, 2, 5, 7)] == [0, 1, 4, 6]
+    assert steps_of_trunk(StableDecay(decay=1.0), 9) == 0
 
 
 def test_lengths_are_arguments_of_one_compilation():

@@ -232,7 +232,7 @@ def test_runs_side_by_side_under_vmap_are_those_alone():
     held_out = jnp.asarray(dataset(0).eval_tokens)
 
     def losses_of(key: jax.Array, block: jax.Array, rates: jax.Array) -> tuple[Any, Any]:
-        arguments = token_trainer.Arguments(rates, jnp.int32(steps), jnp.int32(3))
+        arguments = token_trainer.Arguments(rates, *map(jnp.int32, (steps, 3, 0)))
         state, _ = trainer.advance(trainer.init(key), block, jnp.int32(steps), arguments)
         return state.loss_sum / steps, trainer.measure(state, held_out).eval_losses
 
@@ -347,7 +347,7 @@ def one_step(batch: jax.Array, **changes: Any) -> tuple[Any, float]:
     )
     treated = treatments(plan.optimizer, GPT, 8, 8)
     trainer = token_trainer.make_trainer(GPT.build(8, 8), plan, treated, 1)
-    arguments = token_trainer.Arguments(jnp.ones(1), jnp.int32(1), jnp.int32(0))
+    arguments = token_trainer.Arguments(jnp.ones(1), jnp.int32(1), *2 * [jnp.int32(0)])
     state = jax.tree.map(jnp.zeros_like, jax.eval_shape(trainer.init, key_for(0, "init")))
     state = state._replace(params=compiled().init(key_for(0, "init")).params)
     given = (state, batch[None], jnp.int32(1), arguments)
@@ -523,7 +523,7 @@ def test_averaged_parameters_are_those_that_are_measured():
     trainer = token_trainer.compiled(GPT, plan, 8, 8, 64)
     state = trainer.init(key_for(0, "init"))
     batches = dataset(0).sequences(0, 0, 4 * 256).reshape(256, 4, 9)
-    arguments = token_trainer.Arguments(jnp.array([0.05]), jnp.int32(256), jnp.int32(0))
+    arguments = token_trainer.Arguments(jnp.array([0.05]), jnp.int32(256), *2 * [jnp.int32(0)])
     state, _ = trainer.advance(state, jnp.asarray(batches), jnp.int32(256), arguments)
     evaluation = trainer.measure(state, jnp.asarray(dataset(0).eval_tokens))
     average = optax.contrib.schedule_free_eval_params(state.optimizer, state.params)
