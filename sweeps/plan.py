@@ -4,30 +4,48 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scaling.accounting import account
-from scaling.config import RunConfig, canonical_json, run_id
+from scaling.config import RunConfig, canonical_json, run_id, trunk_of
 
 FLOPS_PER_SECOND = 4e10
 SECONDS_A_STEP = 2e-5
 SECONDS_A_RUN = 5e-3
 SECONDS_A_SHAPE = 1.0
 BYTES_A_RUN = 12_000
-"""Order-of-magnitude prices of one CPU core and its disk, for estimates only."""
+BYTES_A_TRUNK_PARAMETER = 24
+"""Order-of-magnitude prices of one CPU core and its disk, for estimates only.
+
+Of a trunk two states are kept: parameters and two averages of their gradients, in float32.
+"""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run to be done. Runs of one `group` share a compiled shape."""
+    """One run to be done.
+
+    Attributes:
+        run_id: Its identity.
+        config: What it does.
+        group: Runs of one group share a compiled shape.
+        flops: Training FLOPs of the run alone.
+        flops_saved: Of them, those that the runs before it on its trunk have spent.
+        seconds: Estimated core-seconds for the others.
+        trunk_id: Of the trunk that it shares with other runs of the sweep, if any.
+        starts_at: Step at which the run before it has left that trunk.
+    """
 
     run_id: str
     config: RunConfig
     group: str
     flops: float
+    flops_saved: float
     seconds: float
+    trunk_id: str | None = None
+    starts_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,8 +64,13 @@ class Plan:
 
     @property
     def flops(self) -> float:
-        """Training FLOPs of the whole sweep."""
-        return sum(run.flops for run in self.runs)
+        """Training FLOPs of the whole sweep, every trunk trained once."""
+        return sum(run.flops - run.flops_saved for run in self.runs)
+
+    @property
+    def flops_saved(self) -> float:
+        """What it would take more if every run trained its trunk alone."""
+        return sum(run.flops_saved for run in self.runs)
 
     @property
     def seconds(self) -> float:
@@ -57,7 +80,9 @@ class Plan:
     @property
     def disk_bytes(self) -> int:
         """Estimated size of the results."""
-        return BYTES_A_RUN * len(self.runs)
+        trunks = {run.trunk_id: run.config for run in self.runs if run.trunk_id}
+        n_params = sum(account(config).n_params_total for config in trunks.values())
+        return BYTES_A_RUN * len(self.runs) + BYTES_A_TRUNK_PARAMETER * n_params
 
 
 def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
@@ -71,22 +96,45 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     unique: dict[str, RunConfig] = {}
     for config in configs:
         unique.setdefault(run_id(config), config)
-    runs = tuple(_planned(identity, config) for identity, config in unique.items())
+    on_trunks = _on_trunks(unique)
+    runs = tuple(
+        _planned(identity, config, *on_trunks.get(identity, (None, 0)))
+        for identity, config in unique.items()
+    )
     digest = hashlib.sha256("\n".join([name, *sorted(unique)]).encode()).hexdigest()[:32]
     return Plan(name, digest, runs, n_duplicates=len(configs) - len(unique))
 
 
-def _planned(identity: str, config: RunConfig) -> PlannedRun:
+def _on_trunks(unique: Mapping[str, RunConfig]) -> dict[str, tuple[str, int]]:
+    """The trunk that a run shares, and the step where the run before it left it, by run_id."""
+    leaving: dict[str, list[tuple[int, str]]] = {}
+    for identity, config in unique.items():
+        if trunk := trunk_of(config):
+            leaving.setdefault(trunk.trunk_id, []).append((trunk.steps, identity))
+    found = {}
+    for trunk_id, runs in leaving.items():
+        if len(runs) > 1:
+            steps, identities = zip(*sorted(runs), strict=True)
+            found |= {i: (trunk_id, s) for i, s in zip(identities, (0, *steps), strict=False)}
+    return found
+
+
+def _planned(identity: str, config: RunConfig, trunk_id: str | None, starts_at: int) -> PlannedRun:
     counts = account(config)
-    seconds = SECONDS_A_RUN + counts.flops_train / FLOPS_PER_SECOND
-    seconds += SECONDS_A_STEP * (counts.steps or 0)
-    return PlannedRun(identity, config, _compiled_shape(config), counts.flops_train, seconds)
+    steps = counts.steps or 0
+    saved = counts.flops_train * starts_at / steps if starts_at else 0.0
+    seconds = SECONDS_A_RUN + (counts.flops_train - saved) / FLOPS_PER_SECOND
+    seconds += SECONDS_A_STEP * (steps - starts_at)
+    group = _compiled_shape(config)
+    flops = counts.flops_train
+    return PlannedRun(identity, config, group, flops, saved, seconds, trunk_id, starts_at)
 
 
 _ARGUMENTS = {
     "seed",
     "learning_rate",
     "steps",
+    "decay",
     "evaluations",
     "warmup_tokens",
     "ridge",

@@ -23,6 +23,7 @@ from scaling.record import (
     load_record,
 )
 from scaling.sealed import DamagedFileError, seal
+from scaling.workspace import Workspace
 from sweeps import files
 from sweeps.claims import Attempt, take
 from sweeps.files import StoreError, storing
@@ -48,6 +49,8 @@ def declare(store: Store, plan: Plan) -> None:
             "group": run.group,
             "seconds": run.seconds,
             "config": json.loads(canonical_json(run.config)),
+            "trunk_id": run.trunk_id,
+            "starts_at": run.starts_at,
         }
         for run in plan.runs
     ]
@@ -93,8 +96,16 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
     return attempt
 
 
-def workspace(store: Store, run_id: str) -> Path:
-    """Where attempts at a run leave what spares the next one work; gone once it is published."""
+def workspace(store: Store, run_id: str, trunk_id: str | None = None) -> Workspace:
+    """Where attempts at a run, and all runs of a trunk, leave what spares later ones work."""
+    trunk = store.trunk_folder(trunk_id) if trunk_id else None
+    if trunk:
+        files.check_inside(store.root, trunk)
+    return Workspace(_checkpoints(store, run_id), trunk)
+
+
+def _checkpoints(store: Store, run_id: str) -> Path:
+    """What attempts at a run leave; gone once it is published."""
     folder = store.run_folder(run_id) / "checkpoints"
     files.check_inside(store.root, folder)
     return folder
@@ -125,7 +136,7 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
         outcome = _publish(store, attempt, record, text.encode())
     end(store, attempt, outcome)
     # What cannot be removed costs space, no result; links are not followed.
-    shutil.rmtree(workspace(store, record.run_id), ignore_errors=True)
+    shutil.rmtree(_checkpoints(store, record.run_id), ignore_errors=True)
     return outcome
 
 

@@ -4,6 +4,7 @@
     runs = iso_flop([1e18, 3e18], around(5e7, 1e18), recipe)
     runs = ladder([1e7, 3e7, 1e8], multiples=[10, 20, 40], recipe=recipe)
     runs = crossed([1e7, 3e7, 1e8], tokens=[1e9, 2e9], recipe=recipe)
+    runs = branches(3e7, multiples=[10, 20, 40], recipe=recipe)
 
 A size becomes the width, a multiple of what the hardware likes, whose model has the nearest number
 of parameters, the depth following from the width; a budget becomes the whole number of steps whose
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from scaling.accounting import account
-from scaling.config import RunConfig
+from scaling.config import RunConfig, trunk_of
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 from sweeps.recipe import (
@@ -38,6 +39,7 @@ __all__ = [
     "achieved",
     "around",
     "aspect_ratio",
+    "branches",
     "crossed",
     "iso_flop",
     "ladder",
@@ -164,6 +166,50 @@ def ladder(
         for multiple in multiples:
             require_positive("multiple", multiple)
             runs.append(run_of_tokens(recipe, model, multiple * n_params_of(recipe, model)))
+    return runs
+
+
+def branches(
+    size: float,
+    multiples: Iterable[float],
+    recipe: Recipe,
+    *,
+    size_tolerance: float = 0.25,
+) -> list[RunConfig]:
+    """A ladder of one size whose runs leave one trunk, so that the longest pays for all of it.
+
+    Each run costs its own decay beside the trunk of the longest (Hägele et al. 2024, arXiv
+    2405.18392, section 4.2); the plan of a sweep says what that saves.
+
+    Args:
+        size: Parameters.
+        multiples: Tokens a parameter.
+        recipe: How runs are made, with a base whose schedule is a stable decay. No rule of it may
+            go by the length of a run: the warm-up is so many tokens for all.
+        size_tolerance: Share by which the size may be missed.
+
+    Returns:
+        The runs, in the order of the multiples.
+
+    Raises:
+        ValueError: what `ladder` refuses, or runs without one trunk.
+    """
+    runs = ladder([size], multiples, recipe, size_tolerance=size_tolerance)
+    for run in runs:
+        assert isinstance(run.train, Pretraining)
+        if trunk_of(run) is None:
+            raise ValueError(
+                f"branches of train.schedule = {run.train.schedule} at {run.train.steps} steps: "
+                "there is no trunk to leave; give the base schedule.kind = 'stable_decay' with a "
+                "decay below 1, and enough tokens"
+            )
+    if len({trunk.trunk_id for trunk in map(trunk_of, runs) if trunk}) > 1:
+        told = ((row.warmup_tokens, row.learning_rate, row.batch_size) for row in achieved(runs))
+        raise ValueError(
+            "branches: warm-up tokens, learning rate and batch of the runs are "
+            f"{', '.join(map(str, dict.fromkeys(told)))}: runs of one trunk have one of each, so "
+            "give rules that do not go by the length of a run"
+        )
     return runs
 
 

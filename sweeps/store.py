@@ -6,6 +6,7 @@
     runs/<h2>/<run_id>/attempts/0001/            claim.json, heartbeat, curve.jsonl,
                                                  environment.json, end.json or failure.json
     runs/<h2>/<run_id>/result.json               the one published record
+    trunks/<h2>/<trunk_id>/                      states from which runs of several lengths go on
     quarantine/                                  what could not be read or came second, and why
 
 The folder is the database: copy it, rsync it, mount it. A run is done when its result.json is
@@ -49,12 +50,17 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class DeclaredRun:
-    """One run of a sweep as its plan file declares it; the configuration is plain JSON."""
+    """One run of a sweep as its plan file declares it; the configuration is plain JSON.
+
+    `trunk_id` and `starts_at` are those of `sweeps.plan.PlannedRun`.
+    """
 
     run_id: str
     group: str
     seconds: float
     config: Mapping[str, Any]
+    trunk_id: str | None = None
+    starts_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,10 @@ class Store:
     def run_folder(self, run_id: str) -> Path:
         """Where everything about one run lies."""
         return self.root / "runs" / run_id[:2] / run_id
+
+    def trunk_folder(self, trunk_id: str) -> Path:
+        """Where lies what runs have saved of their trunk."""
+        return self.root / "trunks" / trunk_id[:2] / trunk_id
 
     def result_path(self, run_id: str) -> Path:
         """Where a run's one published record lies."""
@@ -210,9 +220,10 @@ class Store:
             with storing(path):
                 content = unseal("plan", path.read_bytes())
             runs = tuple(DeclaredRun(**run) for run in content["runs"])
-            if all(_RUN_ID.fullmatch(run.run_id) for run in runs):
+            names = [name for run in runs for name in (run.run_id, run.trunk_id) if name]
+            if all(map(_RUN_ID.fullmatch, names)):
                 return str(content["name"]), runs
-            damage = "a run_id that is none"
+            damage = "a run_id or trunk_id that is none"
         except (DamagedFileError, KeyError, TypeError) as error:
             damage = str(error)
         try:

@@ -37,7 +37,7 @@ from sweeps.retries import (
 from sweeps.store import Store, failure_of
 
 Run = Callable[..., tuple[RunRecord, Curve]]
-"""Does one run: a configuration, and where it has a parameter `workspace`, a folder to resume from.
+"""Does one run: a configuration, and where it has a parameter `workspace`, folders to go on from.
 """
 
 Emit = Callable[..., None]
@@ -179,7 +179,8 @@ class _Worker:
         config = load_config(dict(task.run.config))
         more = {}
         if self._resumes:
-            more["workspace"] = publishing.workspace(task.store, task.run.run_id)
+            ids = task.run.run_id, task.run.trunk_id
+            more["workspace"] = publishing.workspace(task.store, *ids)
         record, curve = self._run(config, **more)
         if record.run_id != task.run.run_id:
             raise ValueError(f"run {task.run.run_id} returned the record of run {record.run_id}")

@@ -13,6 +13,7 @@ from trivial_runs import lasting, plan_of
 from scaling.config import RunConfig
 from scaling.record import Curve, RunRecord
 from scaling.run import run
+from scaling.workspace import Workspace
 from sweeps import publishing
 from sweeps.files import StoreError
 from sweeps.plan import make_plan
@@ -21,14 +22,14 @@ from sweeps.store import Store
 from sweeps.worker import load_tasks, work
 
 
-def halves(config: RunConfig, workspace: Path | None = None) -> tuple[RunRecord, Curve]:
+def halves(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecord, Curve]:
     """Does half of its work an attempt, and fails after the first half."""
-    assert workspace is not None
-    if workspace.is_dir():
-        assert (workspace / "half").read_text() == f"of seed {config.seed}"
+    assert workspace is not None and workspace.trunk is None
+    if workspace.own.is_dir():
+        assert (workspace.own / "half").read_text() == f"of seed {config.seed}"
         return trivial_runs.run(config)
-    workspace.mkdir()
-    (workspace / "half").write_text(f"of seed {config.seed}")
+    workspace.own.mkdir()
+    (workspace.own / "half").write_text(f"of seed {config.seed}")
     raise ValueError("half of it is done")
 
 
@@ -54,7 +55,7 @@ def test_a_run_that_takes_no_workspace_gets_none(tmp_path: Path):
 
 def test_what_a_late_attempt_left_goes_too(store: Store):
     publish(store)
-    folder = publishing.workspace(store, RUN.run_id)
+    folder = publishing.workspace(store, RUN.run_id).own
     folder.mkdir()
     (folder / "late").write_text("x")
     assert publish(store, number=2) == "equal"
