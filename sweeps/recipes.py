@@ -185,7 +185,8 @@ def branches(
         size: Parameters.
         multiples: Tokens a parameter.
         recipe: How runs are made, with a base whose schedule is a stable decay. No rule of it may
-            go by the length of a run: the warm-up is so many tokens for all.
+            go by the length of a run: the warm-up is so many tokens for all, as it is by
+            `rules.parameters_as_tokens` from 5 tokens a parameter on.
         size_tolerance: Share by which the size may be missed.
 
     Returns:

