@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from analysis.double_descent import DoubleDescent, Verdict
 from analysis.plots import marks, style
@@ -67,6 +68,13 @@ def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figu
         figure.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
         style.letter_panels(axes)
     return figure
+
+
+def tick_widths(ax: Axes, widths: pd.Series) -> None:
+    """Labels a logarithmic x-axis by the widths themselves, all powers of 2 as a rule."""
+    shown = sorted(widths.unique())
+    ax.set_xticks(shown, [f"{width:g}" for width in shown])
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def mark_excluded(ax: Axes, findings: Findings, x: str) -> None:

@@ -1,0 +1,294 @@
+"""Do activations keep their scale when a model is made wider? The coordinate check of muP.
+
+Claim: under muP a few steps of training leave what every part of a Transformer puts out at the same
+scale at every width; in the standard parametrization it grows with width.
+Paper: Yang et al. 2022 (arXiv 2203.03466), appendix D.1 and figure 5.
+Command: scaling run coordinate_check
+Cost: COST
+Expected: |slope| of log scale on log width below 0.05 under muP, for every part of the model after
+every evaluated step; in the standard parametrization the largest above 0.2.
+
+The scale is the root mean square over held-out tokens. It is taken after training, not of the
+change since the start: a part that starts at a scale of its own must keep that, too. The read-out
+starts at zero, so that logits are nothing but change. After the first step only they have moved,
+and at small widths they still hold chance alignments, which fall as width^-1/2: the first
+evaluation comes a step later. Heads keep their size. Chance makes the scales of a narrow model
+differ from seed to seed by as much as width^-1/2, so that a width has seeds in inverse proportion
+to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from scipy import stats
+
+from analysis import tables
+from analysis.plots import style
+from analysis.plots.ticks import log_ticks
+from experiments.common import mark_excluded, tick_widths, with_notes
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from scaling.config import RunConfig
+from scaling.data.text import Text
+from scaling.models.transformer import Transformer
+from scaling.parametrization import MuP, Standard
+from scaling.pretraining import Pretraining
+from scaling.schedules import Constant
+from scaling.training import Adam
+from sweeps.space import chain, grid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEVEL = 0.95
+
+
+def _sweep(
+    widths: Sequence[int],
+    n_seeds: int,
+    *,
+    steps: int = 6,
+    head_size: int = 16,
+    n_eval: int = 32,
+) -> list[RunConfig]:
+    """Runs of both parametrizations, `n_seeds` at the largest width and more at smaller ones."""
+    base = RunConfig(
+        model=Transformer(width=widths[0], depth=2, head_size=head_size),
+        data=Text(context=64, n_eval=n_eval),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=0.002),
+            schedule=Constant(),
+            batch_size=16,
+            steps=steps,
+            evaluations=steps // 2,
+            activation_scales=True,
+        ),
+    )
+    mup = MuP(base_width=widths[0], base_head_size=head_size, zero_readout=True)
+    return chain(
+        *(
+            grid(
+                replace(base, model=replace(base.model, width=width)),
+                {
+                    "model.parametrization": [mup, Standard()],
+                    "seed": range(n_seeds * widths[-1] // width),
+                },
+            )
+            for width in widths
+        )
+    )
+
+
+CURVES = True
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, (32, 128), n_seeds=8, steps=4),
+    "cpu": partial(_sweep, (32, 64, 128, 256), n_seeds=6),
+    "gpu": partial(_sweep, (128, 256, 512, 1024, 2048, 4096), n_seeds=4, head_size=64, n_eval=256),
+}
+
+LAW = None
+
+LARGEST = 0.05
+
+EXPECTED = (
+    Expected(
+        name="mup",
+        says="largest |slope| of log scale on log width, muP",
+        high=LARGEST,
+        source="Yang et al. 2022, appendix D.1: flat in width",
+    ),
+    Expected(
+        name="standard",
+        says="largest |slope|, standard",
+        low=0.2,
+        source="the same, figure 5: scales grow with width",
+    ),
+)
+
+TITLES = {"mup": "muP", "standard": "standard"}
+KINDS = ("embedding", "attention", "feed_forward", "residual", "logits")
+"""Parts of the model, those of blocks without their block."""
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
+    """The slope of log scale on log width of every part, after every evaluated step.
+
+    Raises:
+        ValueError: no scales, one without a logarithm, fewer than two widths with two seeds or
+            more of a parametrization.
+    """
+    table = table.assign(
+        width=table["model.width"], parametrization=table["model.parametrization.kind"]
+    )
+    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    scales = tables.summarise(
+        _log_scales(runs, curves), ["parametrization", "step", "part", "width"], "log_scale"
+    )
+    scales = scales.loc[scales["n_runs"] >= 2]
+    slopes = pd.DataFrame(
+        [
+            dict(zip(("parametrization", "step", "part"), key, strict=True)) | _slope(rows)
+            for key, rows in scales.groupby(["parametrization", "step", "part"])
+        ]
+    )
+    steepest = {}
+    for name in TITLES:
+        own = slopes.loc[slopes["parametrization"] == name]
+        if own["slope"].isna().any() or own.empty:
+            raise ValueError(
+                f"a slope needs two widths with two seeds or more under {TITLES[name]}: add some"
+            )
+        steepest[name] = own.loc[own["slope"].abs().idxmax()]
+    return Findings(
+        measured={name: _size(row) for name, row in steepest.items()},
+        verdict="; ".join(
+            f"{TITLES[name]}: steepest is {row['part']} after {row['step']} steps, "
+            f"width^({row['slope']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}])"
+            for name, row in steepest.items()
+        ),
+        shown=with_notes(
+            scales.merge(slopes, on=["parametrization", "step", "part"]), excluded, "width"
+        ),
+        details={"scales": scales, "slopes": slopes, "excluded": excluded},
+    )
+
+
+def _log_scales(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+    """A row for each part at each evaluation of each run."""
+    measured = curves.loc[curves["activation_scales"].notna()]
+    if measured.empty:
+        raise ValueError("no run measured activations: give train.activation_scales = true")
+    long = pd.DataFrame(
+        [
+            {"run_id": run, "step": step, "part": part, "scale": scale}
+            for run, step, scales in zip(
+                measured["run_id"], measured["step"], measured["activation_scales"], strict=True
+            )
+            for part, scale in scales.items()
+        ]
+    )
+    scale = long["scale"].astype(np.float64)
+    if not (bad := long.loc[~(scale > 0)]).empty:
+        first = bad.iloc[0]
+        raise ValueError(
+            f"the scale of {first['part']} after {first['step']} steps of run {first['run_id']} is "
+            f"{first['scale']}, which has no logarithm: give another learning rate"
+        )
+    told = runs[["run_id", "width", "parametrization"]]
+    return long.assign(log_scale=np.log(scale)).merge(told, on="run_id")
+
+
+def _slope(scales: pd.DataFrame) -> dict[str, float]:
+    """Least-squares slope over widths; its interval by Student's t, after Welch-Satterthwaite."""
+    if len(scales) < 2:
+        return dict.fromkeys(("slope", "low", "high"), np.nan)
+    log_width = np.log(scales["width"].to_numpy(np.float64))
+    centred = log_width - log_width.mean()
+    to_slope = centred / (centred @ centred)
+    slope = float(to_slope @ scales["mean"].to_numpy())
+    variances = (to_slope * scales["sem"].to_numpy()) ** 2
+    spare = variances.sum() ** 2 / np.sum(variances**2 / (scales["n_runs"].to_numpy() - 1))
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, spare) * np.sqrt(variances.sum()))
+    return {"slope": slope, "low": slope - reach, "high": slope + reach}
+
+
+def _size(slope: pd.Series) -> Measured:
+    """The absolute value of a slope, with its interval."""
+    ends = sorted((abs(slope["low"]), abs(slope["high"])))
+    low = 0.0 if slope["low"] < 0 < slope["high"] else ends[0]
+    return Measured(value=abs(float(slope["slope"])), low=float(low), high=float(ends[1]))
+
+
+def figure(findings: Findings) -> Figure:
+    """Scales after the last step against width, and slopes against steps, a column each way."""
+    scales, slopes = findings.details["scales"], findings.details["slopes"]
+    with style.paper_style():
+        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
+        for column, name in zip(axes.T, TITLES, strict=True):
+            _draw_scales(column[0], findings, name)
+            _draw_slopes(column[1], slopes, name)
+            column[0].set_title(TITLES[name])
+        for row in axes:
+            limits = [ax.get_ylim() for ax in row]
+            shared = min(low for low, _ in limits), max(high for _, high in limits)
+            for ax in row:
+                ax.set_ylim(shared)
+        for ax in axes[0]:
+            log_ticks(ax, "y", most=6)
+        handles = [
+            Line2D([], [], **_look(part), label=_told(part)) for part in _ordered(scales["part"])
+        ]
+        drawing.legend(handles=handles, loc="outside lower center", ncols=4)
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """Scales under muP after the last step."""
+    _draw_scales(ax, findings, "mup")
+    log_ticks(ax, "y", most=6)
+    for line, part in zip(ax.lines, _ordered(findings.details["scales"]["part"]), strict=False):
+        line.set_label(_told(part))
+    style.legend_above(ax)
+
+
+def _draw_scales(ax: Axes, findings: Findings, name: str) -> None:
+    scales = findings.details["scales"]
+    last = scales["step"].max()
+    own = scales.loc[(scales["parametrization"] == name) & (scales["step"] == last)]
+    for part in _ordered(own["part"]):
+        rows = own.loc[own["part"] == part]
+        ax.plot(rows["width"], np.exp(rows["mean"]), **_look(part))
+    ax.set(xscale="log", yscale="log", xlabel="width", ylabel=f"scale after {last} steps (r.m.s.)")
+    tick_widths(ax, own["width"])
+    mark_excluded(ax, findings, "width")
+
+
+def _draw_slopes(ax: Axes, slopes: pd.DataFrame, name: str) -> None:
+    own = slopes.loc[slopes["parametrization"] == name]
+    ax.axhspan(-LARGEST, LARGEST, color=style.GREY, alpha=0.16, linewidth=0)
+    parts = _ordered(own["part"])
+    steps = np.sort(own["step"].unique())
+    gap = 0.6 * np.min(np.diff(steps), initial=1) / len(parts)
+    for number, part in enumerate(parts):
+        rows = own.loc[own["part"] == part]
+        look = _look(part) | {"linestyle": "none"}
+        at = rows["step"] + gap * (number - (len(parts) - 1) / 2)  # side by side, to be told apart
+        ax.vlines(at, rows["low"], rows["high"], color=look["color"], linewidth=0.8)
+        ax.plot(at, rows["slope"], **look)
+    ax.set(xticks=steps, xlabel="optimizer steps", ylabel="slope of log scale on log width")
+
+
+def _ordered(parts: pd.Series) -> list[str]:
+    """Distinct parts in the order in which activations pass them."""
+
+    def place(part: str) -> tuple[int, int]:
+        block, _, kind = part.rpartition(".")
+        if block:
+            return int(block.removeprefix("block_")), KINDS.index(kind)
+        return (-1, 0) if part == "embedding" else (1_000_000, 0)
+
+    return sorted(parts.unique(), key=place)
+
+
+def _look(part: str) -> dict[str, object]:
+    """Colour, marker and line by kind; those of blocks after the first have open markers."""
+    block, _, kind = part.rpartition(".")
+    series = style.SERIES[KINDS.index(kind)]
+    face = series.color if block in ("", "block_0") else "white"
+    return {**series._asdict(), "markerfacecolor": face}
+
+
+def _told(part: str) -> str:
+    block, _, kind = part.rpartition(".")
+    kind = kind.replace("_", "-")
+    return f"{kind}, block {int(block.removeprefix('block_')) + 1}" if block else kind
