@@ -436,7 +436,9 @@ def test_activation_scales_are_those_of_the_model_and_disturb_nothing():
     trainer = token_trainer.compiled(GPT, plan_of(RUN), 8, 8, 64)
     batches = np.zeros((256, 4, 9), np.int32)
     batches[:12] = dataset(3).sequences(3, 0, 48).reshape(12, 4, 9)
-    arguments = token_trainer.Arguments(jnp.array([0.01]), jnp.int32(12), jnp.int32(3))
+    arguments = token_trainer.Arguments(
+        jnp.array([0.01]), jnp.int32(12), jnp.int32(3), jnp.int32(0)
+    )
     state = trainer.init(key_for(3, "init"))
     state, _ = trainer.advance(state, jnp.asarray(batches), jnp.int32(12), arguments)
     parts = GPT.activations(state.params, jnp.asarray(dataset(3).eval_tokens[:, :-1]))
