@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import experiments
+from scaling import own
 from scaling.fields import nearest
 
 
@@ -55,11 +56,8 @@ def _load_file(path: Path) -> ModuleType:
             f"{path}: its name names its results folder: give it one of letters, digits and _ that "
             "is no experiment of this package"
         )
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        module = own.load_file(path, f"experiment_file.{path.stem}")
     except Exception as error:
         raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     gathers = hasattr(module, "PARTS")

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from flax import nnx
     from jax import Array
 
+    from scaling.models.family import Family
+
 Params = Any
 """A pytree of arrays."""
 
@@ -26,6 +28,33 @@ class Model(NamedTuple):
 
     init: Callable[[Array], Params]
     apply: Callable[..., Array]
+
+
+def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
+    """The model of a family for a shape, once it has the parameters and outputs that it should.
+
+    Sizes and losses of a model that is not as it is counted would be wrong without a word.
+
+    Raises:
+        ValueError: other numbers of parameters than the family counts, or outputs of another shape.
+    """
+    import jax
+
+    model = family.build(n_inputs, n_outputs)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    counted = sum(family.count_params(n_inputs, n_outputs).values())
+    if counted != (found := sum(leaf.size for leaf in jax.tree.leaves(params))):
+        raise ValueError(
+            f"model.kind = {family.kind!r} counts {counted:,} parameters for {n_inputs} inputs and "
+            f"{n_outputs} outputs, and its model has {found:,}: mend count_params or build"
+        )
+    inputs = jax.ShapeDtypeStruct((2, n_inputs), "int32" if family.takes_tokens else "float32")
+    wanted = (2, n_inputs, n_outputs) if family.takes_tokens else (2, n_outputs)
+    if (shape := jax.eval_shape(model.apply, params, inputs).shape) != wanted:
+        raise ValueError(
+            f"model.kind = {family.kind!r} maps {inputs.shape} to {shape}, not {wanted}: mend build"
+        )
+    return model
 
 
 def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:

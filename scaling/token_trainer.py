@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from scaling import objectives
 from scaling.divergence import Spikes, Watch, no_spikes, unharmed
 from scaling.gradient_noise import SquaredNorms, no_norms
-from scaling.model import Model, Params
+from scaling.model import Model, Params, built
 from scaling.models.family import Family, ObservedFamily
 from scaling.optimizers import descent, evaluated, treatments
 from scaling.pretraining import Muon, Pretraining, learning_rates
@@ -290,7 +290,7 @@ def _compiled(
         assert isinstance(config, ObservedFamily)
         activations = config.activations
     trainer = make_trainer(
-        config.build(context, n_outputs),
+        built(config, context, n_outputs),
         plan,
         treatments(plan.optimizer, config, context, n_outputs),
         max(1, _EVALUATED_AT_ONCE // context),

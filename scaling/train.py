@@ -19,7 +19,7 @@ from scaling.config import ModelConfig, RunConfig
 from scaling.data.dataset import Dataset
 from scaling.divergence import Watch, diverged_columns, unharmed
 from scaling.keys import key_for
-from scaling.model import Model, Params
+from scaling.model import Model, Params, built
 from scaling.optimizers import learning_rate_at, transformation
 from scaling.record import Curve, CurvePoint
 from scaling.runtime import compile_quickly
@@ -220,7 +220,7 @@ def _compile(
     n_classes: int | None,
 ) -> Trainer:
     n_train, n_inputs = train_shape
-    trainer = make_trainer(model_config.build(n_inputs, n_outputs), plan, n_train, n_classes)
+    trainer = make_trainer(built(model_config, n_inputs, n_outputs), plan, n_train, n_classes)
     key = jax.eval_shape(lambda: jax.random.key(0))
     number, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
     state = jax.eval_shape(trainer.init, key)

@@ -176,7 +176,7 @@ class Pool:
         if kind == "trouble":
             self._error = StoreError(report["message"])
         elif kind == "broken":
-            self._error = RuntimeError(f"the workers cannot load {report['message']}")
+            self._error = ValueError(f"the workers cannot load {report['message']}")
         slot.finished = kind == "finished"
         if "run_id" not in report:
             return

@@ -13,7 +13,7 @@ from typing import Literal
 
 from scaling.accounting import Account, account
 from scaling.config import RunConfig
-from scaling.models.transformer import Transformer
+from scaling.models.family import SizedFamily
 from scaling.pretraining import Pretraining
 from sweeps.rules import Cell, Rule
 
@@ -29,8 +29,8 @@ class Recipe:
     """How a size and a length become a run.
 
     Attributes:
-        base: What the runs have in common: data, optimizer, schedule, parametrization and size of
-            the heads. Its width and duration are replaced.
+        base: What the runs have in common: data, optimizer, schedule, parametrization and, of a
+            family with heads, their size. Its width and duration are replaced.
         depth: Blocks for a width, rounded; None for those of the base.
         multiple_of: Widths are whole multiples of this and of the size of a head.
         count: What a size counts.
@@ -41,7 +41,8 @@ class Recipe:
             of as many. None for the microbatches of the base.
 
     Raises:
-        ValueError: a base that does not train a Transformer on tokens, or whose heads have no size.
+        ValueError: a base that does not train on tokens, whose model has no width (or no depth,
+            for a rule of it), or whose heads have no size.
     """
 
     base: RunConfig
@@ -55,26 +56,33 @@ class Recipe:
 
     def __post_init__(self) -> None:
         model, train = self.base.model, self.base.train
-        if not isinstance(model, Transformer) or not isinstance(train, Pretraining):
+        if not isinstance(model, SizedFamily) or not isinstance(train, Pretraining):
             raise ValueError(
                 f"a recipe for model.kind = {model.kind!r} and train.kind = {train.kind!r}: give a "
-                "base with 'transformer' and 'pretraining'"
+                "base with a model that has a width, such as 'transformer', and 'pretraining'"
             )
-        if model.head_size is None or model.heads is not None:
+        if self.depth is not None and not hasattr(model, "depth"):
             raise ValueError(
-                f"model.heads = {model.heads}, model.head_size = {model.head_size} in the base of "
-                "a recipe: give head_size alone, so that heads follow the width"
+                f"a rule for the depth of model.kind = {model.kind!r}, which has none: give None"
+            )
+        heads, head_size = getattr(model, "heads", None), getattr(model, "head_size", None)
+        if hasattr(model, "head_size") and (heads is not None or head_size is None):
+            raise ValueError(
+                f"model.heads = {heads}, model.head_size = {head_size} in the base of a recipe: "
+                "give head_size alone, so that heads follow the width"
             )
         for name, value in (("multiple_of", self.multiple_of), ("at_once", self.at_once)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} = {value}: give 1 or more")
 
-    def model(self, width: int) -> Transformer:
+    def model(self, width: int) -> SizedFamily:
         """The model of a width."""
-        model = self.base.model
-        assert isinstance(model, Transformer)
-        depth = model.depth if self.depth is None else max(1, math.floor(self.depth(width) + 0.5))
-        return replace(model, width=width, depth=depth)
+        sizes = {"width": width}
+        if self.depth is not None:
+            sizes["depth"] = max(1, math.floor(self.depth(width) + 0.5))
+        model = replace(self.base.model, **sizes)
+        assert isinstance(model, SizedFamily)
+        return model
 
 
 def aspect_ratio(ratio: float, *, at_least: int = 1) -> Callable[[int], float]:
@@ -82,16 +90,14 @@ def aspect_ratio(ratio: float, *, at_least: int = 1) -> Callable[[int], float]:
     return lambda width: max(width / ratio, at_least)
 
 
-def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> Transformer:
+def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> SizedFamily:
     """The model with the number of parameters nearest to one asked for, in ratio.
 
     Raises:
         ValueError: none within the tolerance, with the nearest.
     """
     require_positive("size", n_params)
-    base = recipe.base.model
-    assert isinstance(base, Transformer) and base.head_size is not None
-    step = math.lcm(recipe.multiple_of, base.head_size)
+    step = math.lcm(recipe.multiple_of, getattr(recipe.base.model, "head_size", 1))
     widths = range(step, step * MOST_MULTIPLES + 1, step)
 
     def count(width: int) -> int:
@@ -104,8 +110,7 @@ def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> Transfor
     best = ratios.index(min(ratios))
     if ratios[best] > math.log1p(tolerance):
         near = " and ".join(
-            f"{n:,} (width {model.width}, depth {model.depth})"
-            for n, model in zip(counts, beside, strict=True)
+            f"{n:,} ({_shape(model)})" for n, model in zip(counts, beside, strict=True)
         )
         raise ValueError(
             f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any shape: the nearest "
@@ -114,7 +119,7 @@ def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> Transfor
     return beside[best]
 
 
-def run_of_budget(recipe: Recipe, model: Transformer, flops: float, tolerance: float) -> RunConfig:
+def run_of_budget(recipe: Recipe, model: SizedFamily, flops: float, tolerance: float) -> RunConfig:
     """The run of a model whose FLOPs, over whole steps, come nearest to a budget.
 
     Raises:
@@ -137,7 +142,7 @@ def run_of_budget(recipe: Recipe, model: Transformer, flops: float, tolerance: f
 
 
 def run_of_tokens(
-    recipe: Recipe, model: Transformer, tokens: float, flops: float | None = None
+    recipe: Recipe, model: SizedFamily, tokens: float, flops: float | None = None
 ) -> RunConfig:
     """The run of a model nearest to a number of tokens, by the rules of a recipe.
 
@@ -190,7 +195,7 @@ def run_of_tokens(
     return replace(recipe.base, model=model, train=replace(train, **durations))
 
 
-def _account(recipe: Recipe, model: Transformer) -> Account:
+def _account(recipe: Recipe, model: SizedFamily) -> Account:
     """The counts of a model, whatever it is trained for."""
     train = recipe.base.train
     assert isinstance(train, Pretraining)
@@ -199,12 +204,17 @@ def _account(recipe: Recipe, model: Transformer) -> Account:
     return account(replace(recipe.base, model=model, train=shortest))
 
 
-def n_params_of(recipe: Recipe, model: Transformer) -> int:
+def _shape(model: SizedFamily) -> str:
+    depth = getattr(model, "depth", None)
+    return f"width {model.width}" if depth is None else f"width {model.width}, depth {depth}"
+
+
+def n_params_of(recipe: Recipe, model: SizedFamily) -> int:
     """Parameters of a model, as a recipe counts them."""
     return getattr(_account(recipe, model), recipe.count)
 
 
-def _flops_per_token(recipe: Recipe, model: Transformer) -> float:
+def _flops_per_token(recipe: Recipe, model: SizedFamily) -> float:
     data = recipe.base.data
     shape = (data.n_inputs, data.n_outputs)
     return (model.flops_forward(*shape) + model.flops_backward(*shape)) / data.n_inputs

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from scaling.accounting import account
 from scaling.config import RunConfig, trunk_of
-from scaling.models.transformer import Transformer
+from scaling.models.family import SizedFamily
 from scaling.pretraining import Pretraining
 from sweeps.recipe import (
     Count,
@@ -59,7 +59,7 @@ class Achieved(NamedTuple):
         tokens_per_param: Of each parameter.
         epochs: Passes over the training data.
         width: Of the model.
-        depth: Of the model.
+        depth: Of the model; None where it has none.
         steps: Optimizer steps.
         batch_size: Sequences a step.
         learning_rate: Its peak.
@@ -72,7 +72,7 @@ class Achieved(NamedTuple):
     tokens_per_param: float
     epochs: float
     width: int
-    depth: int
+    depth: int | None
     steps: int
     batch_size: int
     learning_rate: float
@@ -252,7 +252,7 @@ def achieved(configs: Sequence[RunConfig], count: Count = "n_params_matmul") -> 
     rows = []
     for config in configs:
         counts, train, model = account(config), config.train, config.model
-        assert isinstance(train, Pretraining) and isinstance(model, Transformer)
+        assert isinstance(train, Pretraining) and isinstance(model, SizedFamily)
         assert counts.n_tokens_seen is not None and counts.steps is not None
         n_params = getattr(counts, count)
         rows.append(
@@ -263,7 +263,7 @@ def achieved(configs: Sequence[RunConfig], count: Count = "n_params_matmul") -> 
                 tokens_per_param=counts.n_tokens_seen / n_params,
                 epochs=counts.epochs,
                 width=model.width,
-                depth=model.depth,
+                depth=getattr(model, "depth", None),
                 steps=counts.steps,
                 batch_size=train.batch_size,
                 learning_rate=train.optimizer.learning_rate,

@@ -7,6 +7,7 @@ instant, run twice at once or be started again, and the same table comes out.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.config import own_origins
 from sweeps import publishing
 from sweeps.claims import LEASE_SECONDS
 from sweeps.executors.local import LocalExecutor, usable_cores
@@ -69,9 +71,9 @@ def run_sweeps(
         What became of every run. Ctrl-C and SIGTERM end it early, in good order.
 
     Raises:
-        ValueError: impossible arguments, or a folder that is no results folder.
+        ValueError: impossible arguments, a folder that is no results folder, or `run` or a family
+            of models that workers cannot load.
         StoreError: a results folder cannot be written or has another schema version.
-        RuntimeError: the workers cannot load `run`.
     """
     began = time.monotonic()
     name = _importable(run)
@@ -79,6 +81,7 @@ def run_sweeps(
         raise ValueError(f"workers = {workers}: give at least 1, or None for every usable core")
     if lease <= 0:
         raise ValueError(f"lease = {lease} s: give a time above 0")
+    origins = own_origins(run.config for _, plan in jobs for run in plan.runs)
     opened = [Job(index, Store.create(root), plan) for index, (root, plan) in enumerate(jobs)]
     pool = Pool(opened, progress or (lambda event: None))
     waiting = [job for job in opened if job.pending]
@@ -92,6 +95,7 @@ def run_sweeps(
             "run": name,
             "lease": lease,
             "workers": count,
+            "families": [dataclasses.asdict(origin) for origin in origins],
             "jobs": [job.settings() for job in opened],
         }
         with LocalExecutor() as executor, _signals(pool):

@@ -2,7 +2,8 @@
 
 `python -m sweeps.worker` reads its settings as one line of JSON from standard input and reports
 what happens as lines of JSON on standard output. When standard input ends, its parent is gone or
-done with it, and it leaves at once. Whatever runs print goes to standard error.
+done with it, and it leaves at once. Whatever runs print goes to standard error. Code of users is
+loaded as the settings say, before anything is read from a results folder.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scaling import own
 from scaling.config import load_config
+from scaling.models.family import Family
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
@@ -50,7 +53,14 @@ class Stopped(BaseException):
     """The parent wants this worker to stop; no `except Exception` of a run may swallow it."""
 
 
-def work(tasks: Sequence[Task], run: Run, *, lease: float, emit: Emit) -> None:
+def work(
+    tasks: Sequence[Task],
+    run: Run,
+    *,
+    lease: float,
+    emit: Emit,
+    families: Sequence[type[Family]] = (),
+) -> None:
     """Visits all tasks until each is published, given up, or there is a reason to stop.
 
     Args:
@@ -58,12 +68,13 @@ def work(tasks: Sequence[Task], run: Run, *, lease: float, emit: Emit) -> None:
         run: Does one run.
         lease: Seconds after which another's claim without a heartbeat is over.
         emit: Told of every event by its kind, and `job`, `run_id` and more as keywords.
+        families: Families of models that the runs may be of, beside those of `scaling`.
 
     Raises:
         StoreError: the results folder cannot be written; no run is to blame.
     """
     with Heartbeat(lease) as heartbeat:
-        worker = _Worker(run, Watch(lease), heartbeat, emit)
+        worker = _Worker(run, families, Watch(lease), heartbeat, emit)
         remaining, pause = list(tasks), _SHORTEST_PAUSE
         while remaining:
             attempts = worker.n_attempts
@@ -80,9 +91,17 @@ def work(tasks: Sequence[Task], run: Run, *, lease: float, emit: Emit) -> None:
 class _Worker:
     """What a worker remembers from one run to the next."""
 
-    def __init__(self, run: Run, watch: Watch, heartbeat: Heartbeat, emit: Emit) -> None:
+    def __init__(
+        self,
+        run: Run,
+        families: Sequence[type[Family]],
+        watch: Watch,
+        heartbeat: Heartbeat,
+        emit: Emit,
+    ) -> None:
         self.n_attempts = 0
         self._run = run
+        self._families = families
         self._resumes = "workspace" in inspect.signature(run).parameters
         self._watch = watch
         self._heartbeat = heartbeat
@@ -176,7 +195,7 @@ class _Worker:
 
     def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
         """Does a run: its record, the text of that, and the lines of its curve."""
-        config = load_config(dict(task.run.config))
+        config = load_config(dict(task.run.config), self._families)
         more = {}
         if self._resumes:
             ids = task.run.run_id, task.run.trunk_id
@@ -239,15 +258,20 @@ def main() -> int:
         events.flush()
 
     try:
+        wanted = settings["run"]
         try:
-            run = load_run(settings["run"])
+            run = load_run(wanted)
+            families = []
+            for where in settings["families"]:
+                wanted = f"{where['name']} of {where['file'] or where['module']}"
+                families.append(own.load(own.Origin(**where)))
         except (Exception, SystemExit) as error:
-            emit("broken", message=f"{settings['run']}: {type(error).__name__}: {error}")
+            emit("broken", message=f"{wanted}: {type(error).__name__}: {error}")
             return 1
         tasks = visiting_order(
             load_tasks(settings["jobs"]), settings["worker"], settings["workers"]
         )
-        work(tasks, run, lease=settings["lease"], emit=emit)
+        work(tasks, run, lease=settings["lease"], emit=emit, families=families)
     except Stopped:
         return 0
     except StoreError as error:

@@ -164,7 +164,7 @@ def test_impossible_arguments_are_refused_before_anything_is_made(tmp_path: Path
     with pytest.raises(ValueError, match="top of a module"):
         run_sweeps(jobs, run=lambda c: c)
     assert not (tmp_path / "r").exists()
-    with pytest.raises(RuntimeError, match="cannot load trivial_runs:absent"):
+    with pytest.raises(ValueError, match="cannot load trivial_runs:absent"):
         run_sweeps(jobs, run="trivial_runs:absent")
 
 
