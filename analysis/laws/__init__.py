@@ -3,6 +3,7 @@
 from analysis.laws.broken_power_law import BNSL_1, BNSL_2, broken_power_law
 from analysis.laws.chinchilla import CHINCHILLA
 from analysis.laws.chinchilla_tied import CHINCHILLA_TIED
+from analysis.laws.critical_batch import CRITICAL_BATCH
 from analysis.laws.data_constrained import DATA_CONSTRAINED
 from analysis.laws.delayed_power_law import DELAYED_POWER_LAW
 from analysis.laws.interaction import INTERACTION
@@ -39,6 +40,7 @@ LAWS = {
         WIDTH_DEPTH_N,
         TASK_SIGMOID,
         TASK_EXPONENTIAL,
+        CRITICAL_BATCH,
     )
 }
 """Every law by its name, to read back what a file names."""
@@ -48,6 +50,7 @@ __all__ = [
     "BNSL_2",
     "CHINCHILLA",
     "CHINCHILLA_TIED",
+    "CRITICAL_BATCH",
     "DATA_CONSTRAINED",
     "DELAYED_POWER_LAW",
     "INTERACTION",

@@ -1,0 +1,338 @@
+"""How large a batch is worth its examples? The gradient noise scale against the frontier itself.
+
+Claim: to reach a loss takes S = S_min + E_min / B steps at batch size B, so that
+(S / S_min - 1) (E / E_min - 1) = 1; the critical batch E_min / S_min grows as the loss falls, and
+is of the order of the gradient noise scale tr(Sigma) / |G|^2 measured along the way.
+Paper: McCandlish et al. 2018 (arXiv 1812.06162), equation 2.11, figures 1 and 4, appendix A.1;
+Kaplan et al. 2020 (arXiv 2001.08361), section 5.1: B_crit = B* / L^(1 / 0.21), whatever the size.
+Command: scaling run critical_batch
+Cost: 2 sizes of 1e4 and 3e4 parameters x 7 batch sizes of 128 to 8192 tokens x 3 learning rates,
+COSTLINE.
+Expected: least steps within 15 % of the frontier, root mean square, at every loss; B_crit growing
+as the loss falls, with an exponent told beside Kaplan's -4.8; B_crit and the noise scale within a
+factor 5 of each other, which is the order of magnitude that McCandlish et al. promise.
+
+Steps are read off curves at a constant learning rate after 20 steps of warm-up, made to fall by
+isotonic regression. At every batch size three rates are tried, a factor 2 apart about one that
+grows as the root of the batch, and the best is taken for each loss, between the grid by a parabola:
+a frontier at one rate for all batches would measure the rate. The noise scale is that of the best
+runs, from gradients of halves of batches, within half the distance of a loss from its neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables
+from analysis.critical_batch import (
+    Growth,
+    common_losses,
+    critical_batches,
+    least_over_rates,
+    ratio_of_means,
+    steps_to_losses,
+)
+from analysis.laws import CRITICAL_BATCH
+from experiments import critical_batch_figures as figures
+from experiments import language_models as lm
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from scaling.config import RunConfig
+from scaling.pretraining import Pretraining
+from scaling.schedules import Constant
+from sweeps.recipes import Recipe, crossed
+from sweeps.rules import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analysis.laws.law import Floats
+    from analysis.replicates import Estimate
+
+CURVES = True
+WARMUP_STEPS = 20
+N_LOSSES = 5
+KAPLAN_EXPONENT = -1 / 0.21
+
+
+def _at_batch(recipe: Recipe, batch_size: int, factor: float) -> Recipe:
+    """The recipe at one batch size, in two parts or more, and a constant rate of `factor` times."""
+    train, rule = recipe.base.train, recipe.learning_rate
+    assert isinstance(train, Pretraining) and rule is not None
+    warmup = WARMUP_STEPS * batch_size * recipe.base.data.n_inputs
+    rate: Rule = lambda cell: factor * rule(cell)  # noqa: E731
+    return replace(
+        recipe,
+        base=replace(recipe.base, train=replace(train, batch_size=batch_size, schedule=Constant())),
+        batch_size=None,
+        learning_rate=rate,
+        warmup_tokens=lambda cell: warmup,
+        at_once=min(recipe.at_once or batch_size, batch_size // 2),
+    )
+
+
+def _sweep(
+    recipe: Callable[[], Recipe],
+    sizes: Sequence[float],
+    batch_sizes: Sequence[int],
+    rates: Sequence[float],
+    least: tuple[float, float],
+) -> list[RunConfig]:
+    """Every batch size and rate at every size, each for as long as its frontier says and more.
+
+    Args:
+        recipe: What runs have in common.
+        sizes: Parameters.
+        batch_sizes: Sequences.
+        rates: Over the recipe's own, at 8 sequences; at others times the root of their ratio.
+        least: Steps and tokens, somewhat above S_min and E_min of the lowest loss to be reached.
+    """
+    made, (steps, tokens) = recipe(), least
+    runs = []
+    for batch_size in batch_sizes:
+        enough = tokens + steps * batch_size * made.base.data.n_inputs
+        for rate in rates:
+            at_batch = _at_batch(made, batch_size, rate * math.sqrt(batch_size / 8))
+            runs += crossed(sizes, [enough], at_batch, size_tolerance=0.4)
+    return runs
+
+
+SWEEP: Sweep = {
+    "smoke": partial(
+        _sweep,
+        partial(lm.small_models, n_eval=128, evaluations=24),
+        sizes=(1.1e4,),
+        batch_sizes=(2, 8, 32, 64),
+        rates=(0.35, 0.7),
+        least=(60, 9e4),
+    ),
+    "cpu": partial(
+        _sweep,
+        partial(lm.small_models, n_eval=128, evaluations=40),
+        sizes=(1.1e4, 3.3e4),
+        batch_sizes=(2, 4, 8, 16, 32, 64, 128),
+        rates=(0.175, 0.35, 0.7),
+        least=(120, 3e5),
+    ),
+    "gpu": partial(
+        _sweep,
+        partial(lm.large_models),
+        sizes=(3e6, 1.4e7),
+        batch_sizes=(8, 16, 32, 64, 128, 256, 512, 1024),
+        rates=(0.175, 0.35, 0.7),
+        least=(2000, 5e8),
+    ),
+}
+
+LAW = CRITICAL_BATCH
+
+EXPECTED = (
+    Expected(
+        name="frontier",
+        says="log steps about S_min + E_min / B, largest root mean square",
+        high=0.15,
+        source="McCandlish et al. 2018, equation 2.11",
+    ),
+    Expected(
+        name="growth",
+        says="exponent of B_crit in the loss",
+        high=0,
+        source="Kaplan et al. 2020, equation 1.4: -4.8",
+    ),
+    Expected(
+        name="ratio",
+        says="B_crit over the gradient noise scale",
+        low=0.2,
+        high=5,
+        source="McCandlish et al. 2018: the order of magnitude",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class AtSize:
+    """What was found at one number of parameters.
+
+    Attributes:
+        n_params: Parameters in products.
+        losses: Descending, shape `(n_losses,)`.
+        batch: Tokens of a batch, shape `(n_batches,)`.
+        steps: The least to each loss, shape `(n_batches, n_losses)`.
+        rates: Tried at each batch, ascending, shape `(n_batches, n_rates)`.
+        best: Which of them was the best for each loss, shape `(n_batches, n_losses)`.
+        run_ids: Of the best runs, of the same shape.
+        growth: Fits of the frontier.
+        noise: Gradient noise scale at each loss, tokens.
+    """
+
+    n_params: int
+    losses: Floats
+    batch: Floats
+    steps: Floats
+    rates: Floats
+    best: Any
+    run_ids: Any
+    growth: Growth
+    noise: tuple[Estimate, ...]
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
+    """The frontier at every size and loss, beside the noise scale of the runs on it.
+
+    Raises:
+        FitError: batch sizes too few, or no loss that all come to.
+    """
+    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    runs = runs.assign(
+        batch=runs["train.batch_size"].astype(float) * runs["data.context"].astype(float)
+    )
+    by_run = dict(iter(curves.sort_values("step").groupby("run_id")))
+    found = [_at_size(each, by_run) for _, each in runs.groupby("n_params_matmul")]
+    ratios = [
+        (size.n_params, loss, batch.value / noise.value)
+        for size in found
+        for loss, batch, noise in zip(size.losses, size.growth.batch, size.noise, strict=True)
+    ]
+    logs = np.log([ratio for *_, ratio in ratios])
+    scatter = [fitted.noise for size in found for fitted in size.growth.fits]
+    exponent = min(found, key=lambda size: size.growth.exponent.high).growth.exponent
+    return Findings(
+        measured={
+            "frontier": Measured(value=float(max(scatter))),
+            "growth": Measured(
+                value=exponent.value,
+                low=exponent.low,
+                high=exponent.high,
+                note="" if exponent.high < 0 else "not resolved: the interval holds 0",
+            ),
+            "ratio": Measured(
+                value=float(np.exp(logs.mean())),
+                note=f"{np.exp(logs.min()):.2g} to {np.exp(logs.max()):.2g} over losses and sizes",
+            ),
+        },
+        verdict="\n".join(map(_told, found)),
+        shown=_shown(found, excluded),
+        details={"found": found, "excluded": excluded},
+        report={"at_size": [_plain(size) for size in found]},
+    )
+
+
+def _at_size(runs: pd.DataFrame, by_run: dict[str, pd.DataFrame]) -> AtSize:
+    groups = [
+        each.sort_values("train.optimizer.learning_rate") for _, each in runs.groupby("batch")
+    ]
+    of_batch = [[by_run[name] for name in each["run_id"]] for each in groups]
+    losses = common_losses(
+        [np.concatenate([curve["eval_loss"] for curve in each]) for each in of_batch], N_LOSSES
+    )
+    steps, best = [], []
+    for group, each in zip(groups, of_batch, strict=True):
+        tried = np.stack(
+            [steps_to_losses(curve["step"], curve["eval_loss"], losses) for curve in each]
+        )
+        steps.append(least_over_rates(group["train.optimizer.learning_rate"], tried))
+        best.append(np.nanargmin(tried, axis=0))
+    batch = np.array([each["batch"].iloc[0] for each in groups])
+    chosen = [[each[i] for i in at] for each, at in zip(of_batch, best, strict=True)]
+    return AtSize(
+        n_params=int(runs["n_params_matmul"].iloc[0]),
+        losses=losses,
+        batch=batch,
+        steps=np.stack(steps),
+        rates=np.stack([each["train.optimizer.learning_rate"] for each in groups]),
+        best=np.stack(best),
+        run_ids=[[curve["run_id"].iloc[0] for curve in each] for each in chosen],
+        growth=critical_batches(batch, np.stack(steps), losses),
+        noise=tuple(
+            _noise_scale([each[i] for each in chosen], losses, i) for i in range(len(losses))
+        ),
+    )
+
+
+def _noise_scale(best: Sequence[pd.DataFrame], losses: Floats, i: int) -> Estimate:
+    """Of the evaluations of the best runs that are nearest to one of the losses."""
+    half_way = np.sqrt(losses[0] / losses[1])
+    means = []
+    for curve in best:
+        ratio = curve["eval_loss"] / losses[i]
+        near = curve[(ratio < half_way) & (ratio > 1 / half_way)]
+        columns = near[["gradient_covariance_trace", "gradient_squared_norm"]].astype(float)
+        if len(columns := columns.dropna()):
+            means.append(columns.mean().to_numpy())
+    return ratio_of_means(*np.array(means).T)
+
+
+def _told(size: AtSize) -> str:
+    loss, batch, noise = size.losses[-1], size.growth.batch[-1], size.noise[-1]
+    exponent = size.growth.exponent
+    inside = np.mean((size.best > 0) & (size.best < size.rates.shape[1] - 1))
+    return (
+        f"N = {size.n_params:,}: at {loss:.3f} nats B_crit is {batch} tokens and the noise scale "
+        f"{noise}; B_crit ~ L^{exponent}, Kaplan's exponent {KAPLAN_EXPONENT:.1f}; "
+        f"{inside:.0%} of the best rates inside their grids"
+    )
+
+
+def _plain(size: AtSize) -> dict[str, Any]:
+    return {
+        "n_params": size.n_params,
+        "exponent": _numbers(size.growth.exponent),
+        "losses": [
+            {"loss": float(loss), "B_crit": _numbers(batch), "noise_scale": _numbers(noise)}
+            | {"S_min": fitted.params["S_min"], "E_min": fitted.params["E_min"]}
+            for loss, batch, noise, fitted in zip(
+                size.losses, size.growth.batch, size.noise, size.growth.fits, strict=True
+            )
+        ],
+    }
+
+
+def _numbers(estimate: Estimate) -> dict[str, float]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:
+    """The exact numbers of the figure: steps with the runs behind them, B_crit, noise scales."""
+    rows = []
+    for size in found:
+        for j, loss in enumerate(size.losses):
+            at = {"n_params_matmul": size.n_params, "loss_nats": loss}
+            for name, each in (("critical batch", size.growth.batch), ("noise", size.noise)):
+                rows.append({"kind": name, **at, "tokens": each[j].value} | _ends(each[j]))
+            for i, batch in enumerate(size.batch):
+                rows.append(
+                    {
+                        "kind": "steps",
+                        **at,
+                        "batch_tokens": batch,
+                        "steps": size.steps[i, j],
+                        "tokens": batch * size.steps[i, j],
+                        "best_rate": size.rates[i, size.best[i, j]],
+                        "run_ids": size.run_ids[i][j],
+                    }
+                )
+    left_out = excluded.assign(kind="left out", run_ids=excluded["run_id"])
+    parts = [pd.DataFrame(rows), left_out.loc[:, ["kind", "why", "run_ids"]]]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _ends(estimate: Estimate) -> dict[str, float]:
+    return {"tokens_low": estimate.low, "tokens_high": estimate.high}
+
+
+def figure(findings: Findings) -> Figure:
+    """The frontier of the smallest size, B_crit beside the noise scale, and the best rates."""
+    return figures.three_panels(findings.details["found"])
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """The critical batch and the noise scale against the loss, size by size."""
+    figures.draw_growth(ax, findings.details["found"])
