@@ -93,7 +93,7 @@ class NGram:
 
     def fingerprint(self) -> str:
         """Name and version of the generator: raised whenever the same seed draws other data."""
-        return "ngram/1"
+        return "ngram/2"
 
     def load(self, seed: int) -> TokenDataset:
         """The sequences of one run; the same tokens for every seed.

@@ -94,7 +94,7 @@ class Text:
             documents = summary_of(self.path, self.text_field).sha256
             tokenizer = tokenizer_of(self.path, self.text_field, self.tokenizer)
             content = sha256_of([documents, tokenizer.identity])
-        return f"text/1/{content}"
+        return f"text/2/{content}"
 
     def load(self, seed: int) -> TokenDataset:
         """The sequences of one run; the same tokens for every seed, made once and then mapped.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int, UInt
 
+from scaling.data.permutation import ROUNDS, permuted
 from scaling.keys import rng_for
 
 Reader = Callable[[], UInt[np.ndarray, " tokens"]]
@@ -63,11 +63,9 @@ class TokenDataset:
         Each is a function of seed and number alone. Every pass over the data is a new permutation
         of the windows.
         """
-        passes, places = np.divmod(np.arange(first, first + count), self.n_windows)
-        windows = np.empty(count, dtype=np.int64)
-        for number in np.unique(passes):
-            now = passes == number
-            windows[now] = _permutation(seed, int(number), self.n_windows)[places[now]]
+        numbers, places = np.divmod(np.arange(first, first + count), self.n_windows)
+        keys = rng_for(seed, "order").integers(0, 2**64, ROUNDS, dtype=np.uint64)
+        windows = permuted(places, self.n_windows, keys, numbers)
         return _gathered(self.read, windows, self.context)
 
 
@@ -151,14 +149,6 @@ def passes(n_tokens: int, n_train_tokens: int, *, repeat: bool) -> float:
             "on fewer, give more data (data.path, data.n_tokens), or set data.repeat = true"
         )
     return n_tokens / n_train_tokens
-
-
-@functools.lru_cache(maxsize=4)
-def _permutation(seed: int, number: int, n_windows: int) -> UInt[np.ndarray, " n_windows"]:
-    """Order of the windows in one pass; 4 bytes a window."""
-    order = np.arange(n_windows, dtype=np.uint32 if n_windows <= 2**32 else np.uint64)
-    rng_for(seed, f"order/{number}").shuffle(order)
-    return order
 
 
 def _gathered(

@@ -54,6 +54,8 @@ RUN = RunConfig(
     seed=3,
 )
 """All runs of this shape share one compilation."""
+MANY = dataclasses.replace(NGRAM, n_tokens=2**16, n_eval=1024)
+"""Held-out tokens enough that their noise does not hide what a fifth of a training gains."""
 
 
 def lasting(record: RunRecord) -> dict[str, Any]:
@@ -155,8 +157,8 @@ def test_losses_are_those_of_the_model_and_the_loop_written_plainly():
 def test_golden_losses():
     """Frozen. Update the numbers only for a deliberate change of the numerics."""
     record, curve = run(RUN)
-    assert losses(curve)[:2] == pytest.approx([2.5989327, 2.1693518], rel=1e-5)
-    assert record.eval_loss_nats == pytest.approx(1.6410654, rel=1e-5)
+    assert losses(curve)[:2] == pytest.approx([2.5034003, 2.1893377], rel=1e-5)
+    assert record.eval_loss_nats == pytest.approx(1.6918720, rel=1e-5)
 
 
 def test_same_configuration_same_bits():
@@ -485,7 +487,7 @@ def learns_the_planted_chain(config: RunConfig, within: float) -> None:
 
 
 def test_a_small_model_comes_down_to_the_entropy_of_a_planted_chain():
-    long = dataclasses.replace(RUN, data=dataclasses.replace(NGRAM, n_tokens=2**16))
+    long = dataclasses.replace(RUN, data=MANY)
     learns_the_planted_chain(changed(long, steps=2000, evaluations=5), within=0.03)
 
 
@@ -500,7 +502,7 @@ def test_a_small_model_comes_down_to_the_entropy_of_a_planted_chain():
     ids=["muon", "schedule_free", "sgd"],
 )
 def test_every_optimizer_learns_the_planted_chain(optimizer: Any, schedule: Any):
-    long = dataclasses.replace(RUN, data=dataclasses.replace(NGRAM, n_tokens=2**16))
+    long = dataclasses.replace(RUN, data=MANY)
     config = changed(long, optimizer=optimizer, schedule=schedule, steps=2000, evaluations=5)
     learns_the_planted_chain(config, within=0.04)
 
