@@ -1,0 +1,387 @@
+"""Training steps a second, beside the same model written plainly in flax.linen and in PyTorch.
+
+    python benchmarks/train_step.py [--rounds 15] [--widths 16 32 64 128]
+
+All train a GPT of the form that each library writes naturally: learned positions, LayerNorm with a
+gain, attention in heads of 16, GELU (by tanh), an untied read-out, no bias; float32; 16 sequences
+of 64 bytes of the standard library's source code; AdamW (gains do not decay), a cosine after a
+warm-up, the gradient's norm clipped to 1. At every width and depth the parameters of one
+initialisation are handed to all, their numbers are compared, and so are the losses of the first
+ten steps on the same batches: what is timed is one and the same computation.
+
+- `ours`: the trainer of `scaling`, many steps a call on the device, with the gathering of batches.
+- `linen`: flax.linen, optax, one jitted step a batch, called from Python.
+- `torch`: eager PyTorch, one step a batch, `AdamW(fused=True)`. Left out where there is none.
+
+The peers' loops gather a batch, step, and fetch the loss of every tenth step. One process on one
+core, every library with one thread, as workers run. The contestants take turns, for about a third
+of a second each; a ratio is the median over the rounds of the ratios within each, so that what
+else the machine does falls on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from flax.training.train_state import TrainState
+
+from scaling.data.text import Text
+from scaling.keys import key_for
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.schedules import Cosine
+from scaling.token_trainer import Arguments, compiled, steps_in_block
+from scaling.training import Adam
+
+DEPTHS = {16: 2, 32: 2, 64: 2, 128: 4}
+HEAD_SIZE = 16
+DATA = Text(context=64)
+VOCAB = DATA.n_outputs
+RATE, B1, B2, DECAY, FLOOR, CLIP = 3e-3, 0.9, 0.95, 0.1, 0.1, 1.0
+BATCH, STEPS, WARMUP = 16, 5000, 100
+PLAN = Pretraining(
+    optimizer=Adam(learning_rate=RATE, b1=B1, b2=B2, weight_decay=DECAY),
+    schedule=Cosine(floor=FLOOR),
+    batch_size=BATCH,
+    warmup_tokens=WARMUP * BATCH * DATA.context,
+    clip_norm=CLIP,
+    steps=STEPS,
+)
+CHECKED = 10
+TURN_SECONDS = 0.3
+
+
+class Contestant(NamedTuple):
+    """One way to train.
+
+    Attributes:
+        n_params: Its parameters.
+        losses: The losses of the first steps, on the batches of the dataset in their order; to be
+            called first.
+        run: Takes a number of steps.
+        multiple: Steps that it takes at a time.
+    """
+
+    n_params: int
+    losses: list[float]
+    run: Callable[[int], None]
+    multiple: int
+
+
+Peers = dict[str, Callable[[Transformer, Any], Contestant]]
+
+
+def size(tree: Any) -> int:
+    """Numbers in a pytree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def checked_batches() -> np.ndarray:
+    """The batches of the first steps, (steps, batch, context + 1)."""
+    return DATA.load(0).sequences(0, 0, CHECKED * BATCH).reshape(CHECKED, BATCH, -1)
+
+
+def batches() -> Callable[[], np.ndarray]:
+    """Random windows of the training tokens, as training scripts draw them."""
+    row, rng, within = DATA.load(0).train, np.random.default_rng(0), np.arange(DATA.context + 1)
+
+    def batch() -> np.ndarray:
+        starts = rng.integers(len(row) - DATA.context, size=(BATCH, 1))
+        return row[starts + within].astype(np.int64)
+
+    return batch
+
+
+def ours(config: Transformer, params: Any) -> Contestant:
+    """The trainer of this project."""
+    dataset = DATA.load(0)
+    trainer = compiled(config, PLAN, DATA.context, VOCAB, DATA.n_eval)
+    in_block = steps_in_block(PLAN, DATA.context)
+    arguments = Arguments(jnp.array([RATE]), jnp.int32(STEPS), jnp.int32(WARMUP))
+    state = trainer.init(key_for(0, "init"))._replace(params=jax.tree.map(jnp.copy, params))
+    losses, told = [], 0.0
+    for batch in checked_batches():
+        block = jnp.asarray(np.broadcast_to(batch, (in_block, *batch.shape)))
+        state, _ = trainer.advance(state, block, jnp.int32(1), arguments)
+        losses.append(float(state.loss_sum) - told)
+        told = float(state.loss_sum)
+    count, taken = jnp.int32(in_block), CHECKED
+
+    def run(n_steps: int) -> None:
+        nonlocal state, taken
+        for _ in range(n_steps // in_block):
+            sequences = dataset.sequences(0, taken * BATCH, in_block * BATCH)
+            block = jnp.asarray(sequences.reshape(in_block, BATCH, -1))
+            state, running = trainer.advance(state, block, count, arguments)
+            taken += in_block
+            running.block_until_ready()
+
+    return Contestant(size(params), losses, run, in_block)
+
+
+class Block(nn.Module):
+    """A residual block in flax.linen."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
+        """(batch, context, width) -> the same."""
+        heads = self.width // HEAD_SIZE
+        y = nn.LayerNorm(use_bias=False)(x)
+        x = x + nn.MultiHeadDotProductAttention(heads, use_bias=False)(y, mask=mask)
+        y = nn.LayerNorm(use_bias=False)(x)
+        y = nn.gelu(nn.Dense(4 * self.width, use_bias=False)(y))
+        return x + nn.Dense(self.width, use_bias=False)(y)
+
+
+class GPT(nn.Module):
+    """The model in flax.linen."""
+
+    width: int
+    depth: int
+
+    @nn.compact
+    def __call__(self, tokens: jax.Array) -> jax.Array:
+        """Tokens -> logits."""
+        x = nn.Embed(VOCAB, self.width)(tokens)
+        x = x + nn.Embed(DATA.context, self.width)(jnp.arange(tokens.shape[1]))
+        mask = nn.make_causal_mask(tokens)
+        for _ in range(self.depth):
+            x = Block(self.width)(x, mask)
+        return nn.Dense(VOCAB, use_bias=False)(nn.LayerNorm(use_bias=False)(x))
+
+
+def as_linen(params: Any, width: int, depth: int) -> Any:
+    """Parameters of `Transformer` where the linen model keeps them."""
+    blocks = params["blocks"]
+    heads = (width // HEAD_SIZE, HEAD_SIZE)
+
+    def block(i: int) -> dict[str, Any]:
+        layer = {name: leaf[i] for name, leaf in blocks.items()}
+        qkv = jnp.split(layer["qkv"], 3, axis=1)
+        attention = {
+            name: {"kernel": part.reshape(width, *heads)}
+            for name, part in zip(("query", "key", "value"), qkv, strict=True)
+        }
+        out = {"kernel": layer["attention_out"].reshape(*heads, width)}
+        return {
+            "LayerNorm_0": {"scale": layer["attention_norm"]},
+            "MultiHeadDotProductAttention_0": attention | {"out": out},
+            "LayerNorm_1": {"scale": layer["ff_norm"]},
+            "Dense_0": {"kernel": layer["ff_in"]},
+            "Dense_1": {"kernel": layer["ff_out"]},
+        }
+
+    return {
+        "Embed_0": {"embedding": params["embedding"]},
+        "Embed_1": {"embedding": params["positions"]},
+        **{f"Block_{i}": block(i) for i in range(depth)},
+        "LayerNorm_0": {"scale": params["final_norm"]},
+        "Dense_0": {"kernel": params["readout"]},
+    }
+
+
+def linen(config: Transformer, params: Any) -> Contestant:
+    """flax.linen and optax, a jitted step a batch."""
+    model = GPT(config.width, config.depth)
+    mapped = jax.tree.map(jnp.copy, as_linen(params, config.width, config.depth))
+    schedule = optax.warmup_cosine_decay_schedule(
+        RATE / (WARMUP + 1), RATE, WARMUP, STEPS, end_value=FLOOR * RATE
+    )
+    move = optax.chain(
+        optax.clip_by_global_norm(CLIP),
+        optax.adamw(
+            schedule, B1, B2, weight_decay=DECAY,
+            mask=lambda tree: jax.tree.map_with_path(lambda p, _: p[-1].key != "scale", tree),
+        ),
+    )  # fmt: skip
+    state = TrainState.create(apply_fn=model.apply, params=mapped, tx=move)
+
+    @jax.jit
+    def step(state: TrainState, batch: jax.Array) -> tuple[TrainState, jax.Array]:
+        def loss_of(params: Any) -> jax.Array:
+            logits = state.apply_fn({"params": params}, batch[:, :-1])
+            each = optax.softmax_cross_entropy_with_integer_labels(logits, batch[:, 1:])
+            return each.mean()
+
+        loss, gradient = jax.value_and_grad(loss_of)(state.params)
+        return state.apply_gradients(grads=gradient), loss
+
+    losses = []
+    for batch in checked_batches():
+        state, loss = step(state, jnp.asarray(batch))
+        losses.append(float(loss))
+    batch = batches()
+
+    def run(n_steps: int) -> None:
+        nonlocal state
+        for i in range(n_steps):
+            state, loss = step(state, jnp.asarray(batch()))
+            if i % 10 == 9:
+                losses.append(float(loss))
+
+    return Contestant(size(mapped), losses[:CHECKED], run, 10)
+
+
+def eager(config: Transformer, params: Any) -> Contestant:
+    """Eager PyTorch."""
+    import torch
+    from torch.nn import functional as F
+
+    torch.set_num_threads(1)
+    width, depth, heads = config.width, config.depth, config.sizes.heads
+
+    def linear(n_in: int, n_out: int) -> torch.nn.Linear:
+        return torch.nn.Linear(n_in, n_out, bias=False)
+
+    def layer_norm() -> torch.nn.LayerNorm:
+        return torch.nn.LayerNorm(width, eps=1e-6, bias=False)
+
+    class TorchBlock(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention_norm, self.ff_norm = layer_norm(), layer_norm()
+            self.qkv, self.attention_out = linear(width, 3 * width), linear(width, width)
+            self.ff_in, self.ff_out = linear(width, 4 * width), linear(4 * width, width)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            q, k, v = (
+                part.unflatten(-1, (heads, HEAD_SIZE)).transpose(1, 2)
+                for part in self.qkv(self.attention_norm(x)).chunk(3, dim=-1)
+            )
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.attention_out(mixed.transpose(1, 2).flatten(-2))
+            hidden = F.gelu(self.ff_in(self.ff_norm(x)), approximate="tanh")
+            return x + self.ff_out(hidden)
+
+    class TorchGPT(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(VOCAB, width)
+            self.positions = torch.nn.Embedding(DATA.context, width)
+            self.blocks = torch.nn.ModuleList(TorchBlock() for _ in range(depth))
+            self.final_norm, self.readout = layer_norm(), linear(width, VOCAB)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            x = self.embedding(tokens) + self.positions.weight
+            for block in self.blocks:
+                x = block(x)
+            return self.readout(self.final_norm(x))
+
+    model = TorchGPT()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            first, *rest = name.removesuffix(".weight").split(".")
+            leaf = np.asarray(params["blocks"][rest[1]][int(rest[0])] if rest else params[first])
+            is_product = leaf.ndim == 2 and first not in ("embedding", "positions")
+            weight.copy_(torch.tensor(leaf.T if is_product else leaf))
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [p for name, p in named if "norm" not in name], "weight_decay": DECAY},
+        {"params": [p for name, p in named if "norm" in name], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(B1, B2), fused=True)
+
+    def share(step: int) -> float:
+        done = max(0.0, (step - WARMUP) / (STEPS - WARMUP))
+        falling = FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return min((step + 1) / (WARMUP + 1), falling)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+
+    def step(batch: np.ndarray) -> torch.Tensor:
+        tokens = torch.from_numpy(batch)
+        logits = model(tokens[:, :-1])
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        optimizer.step()
+        schedule.step()
+        return loss
+
+    losses = [step(batch.astype(np.int64)).item() for batch in checked_batches()]
+    batch = batches()
+
+    def run(n_steps: int) -> None:
+        for i in range(n_steps):
+            loss = step(batch())
+            if i % 10 == 9:
+                loss.item()
+
+    return Contestant(sum(p.numel() for p in model.parameters()), losses, run, 10)
+
+
+def timed(contestant: Contestant, n_steps: int) -> float:
+    """Milliseconds a step."""
+    began = time.perf_counter()
+    contestant.run(n_steps)
+    return 1e3 * (time.perf_counter() - began) / n_steps
+
+
+def compare(width: int, peers: Peers, rounds: int) -> dict[str, float]:
+    """How many times as long the peers take for a step of one shape; prints what it measures."""
+    depth = DEPTHS[width]
+    config = Transformer(
+        width=width, depth=depth, head_size=HEAD_SIZE,
+        positions="learned", norm="layer", activation="gelu",
+    )  # fmt: skip
+    params = config.build(DATA.context, VOCAB).init(key_for(0, "init"))
+    all_of_them = {name: make(config, params) for name, make in {"ours": ours, **peers}.items()}
+    first = all_of_them["ours"]
+    for name, contestant in all_of_them.items():
+        if contestant.n_params != first.n_params:
+            raise AssertionError(f"{name} has {contestant.n_params} parameters, {first.n_params}")
+        np.testing.assert_allclose(contestant.losses, first.losses, rtol=2e-4, err_msg=name)
+    n_steps = {}
+    for name, contestant in all_of_them.items():
+        pace = timed(contestant, contestant.multiple)
+        turns = round(1e3 * TURN_SECONDS / (pace * contestant.multiple))
+        n_steps[name] = contestant.multiple * max(1, turns)
+    times = [
+        {name: timed(contestant, n_steps[name]) for name, contestant in all_of_them.items()}
+        for _ in range(rounds)
+    ]
+    median = {name: statistics.median(row[name] for row in times) for name in all_of_them}
+    ratios = {name: statistics.median(row[name] / row["ours"] for row in times) for name in peers}
+    told = "  ".join(f"{name} {ms:7.3f}" for name, ms in median.items())
+    beside = "  ".join(f"{name} {ratio:5.2f}" for name, ratio in ratios.items())
+    print(f"{width:5} {depth:5} {first.n_params:10,}   {told}   {beside}", flush=True)
+    return ratios
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--widths", type=int, nargs="+", choices=DEPTHS, default=list(DEPTHS))
+    arguments = parser.parse_args()
+    peers: Peers = {"linen": linen}
+    if importlib.util.find_spec("torch"):
+        peers["torch"] = eager
+    else:
+        print("torch is not installed: PyTorch is left out")
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})  # before JAX starts, which takes a thread for each core
+    print(f"core {core}, one thread, load {os.getloadavg()[0]:.1f}; jax {jax.__version__}")
+    print("width depth parameters   milliseconds a step, medians; then times as long as ours")
+    found = [compare(width, peers, arguments.rounds) for width in arguments.widths]
+    for name in peers:
+        mean = statistics.geometric_mean(ratios[name] for ratios in found)
+        print(f"{name}: geometric mean over widths {mean:.2f}")
+
+
+if __name__ == "__main__":
+    main()
