@@ -13,9 +13,8 @@ from jaxtyping import Float
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
 from scaling.keys import key_for
+from scaling.models.family import LinearFamily
 from scaling.models.linear import Linear
-from scaling.models.mlp import MLP
-from scaling.models.random_features import RandomFeatures
 from scaling.runtime import compile_quickly
 from scaling.training import Ridge, Ridgeless
 
@@ -76,7 +75,7 @@ def _features(config: RunConfig, dataset: Dataset) -> tuple[Matrix, Matrix]:
 
     import jax
 
-    assert not isinstance(config.model, MLP)
+    assert isinstance(config.model, LinearFamily)
     inputs = np.concatenate([dataset.train_inputs, dataset.eval_inputs])
     init, apply = _compiled_features(config.model, *inputs.shape)
     params = init(key_for(config.seed, "init"))
@@ -87,7 +86,7 @@ def _features(config: RunConfig, dataset: Dataset) -> tuple[Matrix, Matrix]:
 
 @functools.lru_cache(maxsize=8)
 def _compiled_features(
-    model: Linear | RandomFeatures, n_rows: int, n_inputs: int
+    model: LinearFamily, n_rows: int, n_inputs: int
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The feature map of a shape, its inputs and outputs in float64."""
     import jax

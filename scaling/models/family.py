@@ -114,11 +114,11 @@ class SizedFamily(Family, Protocol):
         ...
 
 
-def check_offers(family: object) -> None:
+def check_offers(family: Family) -> None:
     """Refuses a configuration whose class lacks some of what is asked of a family.
 
     Raises:
-        ValueError: with the names of what is missing.
+        ValueError: with the names of what is missing, or of a field that cannot be called so.
     """
     cls = type(family)
     asked = dict.fromkeys((*Family.__annotations__, *vars(Family)))
@@ -126,6 +126,11 @@ def check_offers(family: object) -> None:
         raise ValueError(
             f"{cls.__name__} lacks {', '.join(missing)}: define what scaling.models.family.Family "
             f"asks of a family of models; one that has it as its base needs {', '.join(NEEDED)}"
+        )
+    if "fingerprint" in cls.__dataclass_fields__:
+        raise ValueError(
+            f"{cls.__name__} has a field 'fingerprint', which is the name of the hash of its code: "
+            "give it another"
         )
 
 

@@ -1,0 +1,213 @@
+"""A model of one's own: the page that shows one is true, and workers of a command run its code."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments import catalogue
+from experiments.cli import main
+from scaling import own
+from scaling.models.family import Family
+
+PAGE = Path(__file__).parents[2] / "docs/own_model.md"
+TINY = Path(__file__).with_name("tiny.py").read_text()
+
+
+def shown() -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return code
+
+
+@pytest.fixture(scope="module")
+def min_gru(tmp_path_factory) -> type[Family]:
+    path = tmp_path_factory.mktemp("own") / "min_gru.py"
+    path.write_text(shown())
+    return catalogue.load(str(path)).MinGRU
+
+
+def test_the_model_its_sweep_and_its_figure_take_less_than_sixty_lines():
+    lines = [line for line in shown().splitlines() if line.strip()]
+    assert len(lines) < 60
+    assert max(map(len, lines)) <= 100
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 9), st.integers(1, 3), st.integers(1, 6), st.integers(1, 12))
+def test_parameters_and_flops_shown_are_those_of_the_model(min_gru, width, depth, context, vocab):
+    family = min_gru(width=width, depth=depth)
+    model = family.build(context, vocab)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    sizes = [leaf.size for leaf in jax.tree.leaves(params)]
+    assert sum(family.count_params(context, vocab).values()) == sum(sizes)
+    assert family.count_matmul(context, vocab) == sum(sizes[1:])
+
+
+def test_flops_shown_are_those_of_xla(min_gru):
+    """One block, which XLA counts once as it runs once; element-wise work is some two per cent."""
+    family, context, vocab, batch = min_gru(width=256, depth=1), 64, 256, 2
+    model = family.build(context, vocab)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    tokens = jax.ShapeDtypeStruct((batch, context), jnp.int32)
+
+    def gradient(params, tokens):
+        return jax.grad(lambda p: jnp.sum(model.apply(p, tokens) ** 2))(params)
+
+    forward, backward = (f(context, vocab) for f in (family.flops_forward, family.flops_backward))
+    for function, flops in ((model.apply, forward), (gradient, forward + backward)):
+        analysis = jax.jit(function).lower(params, tokens).compile().cost_analysis()
+        assert analysis["flops"] == pytest.approx(batch * flops, rel=0.05)
+
+
+def test_the_model_shown_is_the_recurrence_that_it_says_and_sees_no_later_token(min_gru):
+    context, vocab = 9, 5
+    init, apply = min_gru(width=4, depth=2).build(context, vocab)
+    params = init(jax.random.key(1))
+    tokens = jax.random.randint(jax.random.key(2), (1, context), 0, vocab)
+    embedding, readout, *layers = (np.asarray(leaf, np.float64) for leaf in params)
+
+    def standard(x):
+        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+
+    x = embedding[np.asarray(tokens[0])]
+    for gate, candidate, out in zip(*layers, strict=True):
+        h, states = np.zeros(4), []
+        for each in standard(x):
+            z = 1 / (1 + np.exp(-each @ gate))
+            h = (1 - z) * h + z * (each @ candidate)
+            states.append(h)
+        x = x + np.array(states) @ out
+    np.testing.assert_allclose(
+        apply(params, tokens)[0], standard(x) @ readout, rtol=2e-4, atol=1e-5
+    )
+    changed = apply(params, tokens.at[0, 6].add(1) % vocab)[0]
+    np.testing.assert_array_equal(changed[:6], apply(params, tokens)[0, :6])
+    assert not np.allclose(changed[6:], apply(params, tokens)[0, 6:])
+
+
+def _kept(results: Path) -> dict[str, float]:
+    found = [
+        json.loads(path.read_text())["record"] for path in results.glob("runs/*/*/result.json")
+    ]
+    return {record["run_id"]: record["eval_loss_nats"] for record in found}
+
+
+@pytest.mark.slow
+def test_the_experiment_shown_is_run_by_workers_and_read_without_its_class(tmp_path, capsys):
+    mine, results = tmp_path / "min_gru.py", tmp_path / "results"
+    mine.write_text(shown())
+    command = ["run", str(mine), "--budget", "smoke", "--results", str(results), "--workers", "2"]
+    assert main(command) == 0
+    assert "8 runs: 8 done" in capsys.readouterr().out
+    trained = _kept(results / "min_gru")
+    assert len(trained) == 8 and all(0 < loss < np.log(256) for loss in trained.values())
+    assert (results / "min_gru/reports/smoke/figure.png").exists()
+
+    mine.write_text(shown().replace("loss (nats a byte)", "loss, nats a byte"))
+    assert main(command) == 0
+    assert "8 runs: 8 kept" in capsys.readouterr().out
+
+    mine.unlink()
+    assert main(["table", str(results), "--to", str(tmp_path / "runs.parquet")]) == 0
+    table = pd.read_parquet(tmp_path / "runs.parquet")
+    assert set(table["model.kind"]) == {"min_gru", "transformer"}
+    of_own = table["model.kind"] == "min_gru"
+    assert table["model.fingerprint"].notna().equals(of_own)
+    blocks = 3 * 2 * table["model.width"] ** 2 + 2 * 256 * table["model.width"]
+    assert (table["n_params_total"] == blocks)[of_own].all()
+
+
+FEATURES = """
+@dataclass(frozen=True, kw_only=True)
+class Rotated(Family):
+    kind: ClassVar[str] = "rotated"
+    n_features: int
+
+    def feature_map(self, n_inputs):
+        return Model(lambda key: {}, lambda params, x: (POWER * x)[:, : self.n_features])
+
+    def build(self, n_inputs, n_outputs):
+        raise NotImplementedError
+
+    def count_params(self, n_inputs, n_outputs):
+        return {"readout": self.n_features * n_outputs}
+
+    def flops_forward(self, n_inputs, n_outputs):
+        return 2 * self.n_features * n_outputs
+
+
+def _sweep"""
+OWN_TINY = (
+    TINY.replace("def _sweep", FEATURES, 1)
+    .replace("model=Linear(", "model=Rotated(")
+    .replace("noise_variance=0.1)", "noise_variance=0.1, n_eval=50)")
+    .replace("eval_excess_risk", "eval_squared_error")
+    .replace(
+        "from scaling.models.linear import Linear",
+        "from dataclasses import dataclass\nfrom typing import ClassVar\n"
+        "from scaling.model import Model\nfrom scaling.models.family import Family\nPOWER = 1.0",
+    )
+)
+
+
+def test_workers_run_the_file_that_the_command_was_given(tmp_path, capsys):
+    mine, results = tmp_path / "own_tiny.py", tmp_path / "results"
+    mine.write_text(OWN_TINY)
+    command = ["run", str(mine), "--results", str(results), "--workers", "1"]
+    assert main(command) == 0
+    assert "9 runs: 9 done" in capsys.readouterr().out
+    assert len(_kept(results / "own_tiny")) == 9
+
+    # Another architecture under the same name is another run, and what is kept names no code.
+    mine.write_text(OWN_TINY.replace("POWER = 1.0", "raise SystemExit"))
+    assert main(["status", str(results)]) == 0
+    assert "9 done" in capsys.readouterr().out
+    mine.write_text(OWN_TINY.replace("POWER = 1.0", "POWER = 2.0"))
+    assert main(command) == 0
+    assert "9 runs: 9 done" in capsys.readouterr().out
+    assert len(_kept(results / "own_tiny")) == 18
+
+
+def test_a_file_that_changes_while_workers_start_is_told(tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "own_tiny.py"
+    mine.write_text(OWN_TINY)
+    command = ["run", str(mine), "--results", str(tmp_path / "results"), "--workers", "1"]
+    load = own.load_file
+
+    def loaded(path, name):
+        module = load(path, name)
+        own.origin(module.Rotated)
+        mine.write_text(OWN_TINY.replace("POWER = 1.0", "POWER = 3.0"))
+        return module
+
+    monkeypatch.setattr(own, "load_file", loaded)
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "the workers cannot load Rotated of" in told
+    assert "Rotated has changed since this command began" in told
+    assert not _kept(tmp_path / "results" / "own_tiny")
+
+
+def test_nothing_is_loaded_because_a_results_folder_names_it(tmp_path, capsys):
+    """Configurations that claim to be of a module, a file or a class are data, and refused."""
+    mine, results = tmp_path / "own_tiny.py", tmp_path / "results"
+    mine.write_text(OWN_TINY)
+    assert main(["run", str(mine), "--results", str(results), "--workers", "1"]) == 0
+    trap = tmp_path / "trap.py"
+    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n" + OWN_TINY)
+    folder = results / "own_tiny"
+    for path in (*folder.glob("runs/*/*/config.json"), *folder.glob("plans/*.json")):
+        text = path.read_text().replace('"rotated"', json.dumps(f"{trap}:Rotated"))
+        path.write_text(text)
+    shutil.rmtree(folder / "runs")
+    assert main(["status", str(results)]) in (0, 1)
+    assert main(["table", str(results), "--to", str(tmp_path / "t.csv")]) in (0, 1)
+    assert not (tmp_path / "sprung").exists()
