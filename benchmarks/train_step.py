@@ -109,7 +109,7 @@ def ours(config: Transformer, params: Any) -> Contestant:
     dataset = DATA.load(0)
     trainer = compiled(config, PLAN, DATA.context, VOCAB, DATA.n_eval)
     in_block = steps_in_block(PLAN, DATA.context)
-    arguments = Arguments(jnp.array([RATE]), jnp.int32(STEPS), jnp.int32(WARMUP))
+    arguments = Arguments(jnp.array([RATE]), *map(jnp.int32, (STEPS, WARMUP, 0)))
     state = trainer.init(key_for(0, "init"))._replace(params=jax.tree.map(jnp.copy, params))
     losses, told = [], 0.0
     for batch in checked_batches():
