@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import jax
@@ -17,6 +16,11 @@ from experiments import catalogue
 from experiments.cli import main
 from scaling import own
 from scaling.models.family import Family
+from scaling.run import run
+from sweeps import publishing
+from sweeps.plan import make_plan
+from sweeps.store import Store
+from sweeps.worker import load_tasks, work
 
 PAGE = Path(__file__).parents[2] / "docs/own_model.md"
 TINY = Path(__file__).with_name("tiny.py").read_text()
@@ -196,18 +200,17 @@ def test_a_file_that_changes_while_workers_start_is_told(tmp_path, monkeypatch, 
     assert not _kept(tmp_path / "results" / "own_tiny")
 
 
-def test_nothing_is_loaded_because_a_results_folder_names_it(tmp_path, capsys):
-    """Configurations that claim to be of a module, a file or a class are data, and refused."""
-    mine, results = tmp_path / "own_tiny.py", tmp_path / "results"
+def test_a_worker_loads_no_code_but_what_its_settings_name(tmp_path):
+    mine = tmp_path / "own_tiny.py"
     mine.write_text(OWN_TINY)
-    assert main(["run", str(mine), "--results", str(results), "--workers", "1"]) == 0
-    trap = tmp_path / "trap.py"
-    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n" + OWN_TINY)
-    folder = results / "own_tiny"
-    for path in (*folder.glob("runs/*/*/config.json"), *folder.glob("plans/*.json")):
-        text = path.read_text().replace('"rotated"', json.dumps(f"{trap}:Rotated"))
-        path.write_text(text)
-    shutil.rmtree(folder / "runs")
-    assert main(["status", str(results)]) in (0, 1)
-    assert main(["table", str(results), "--to", str(tmp_path / "t.csv")]) in (0, 1)
-    assert not (tmp_path / "sprung").exists()
+    plan = make_plan("own", catalogue.load(str(mine)).SWEEP["cpu"]()[:1])
+    store = Store.create(tmp_path / "results")
+    publishing.declare(store, plan)
+    publishing.make_folders(store, [plan.runs[0].run_id])
+    mine.write_text("raise SystemExit('loaded')")
+    told = []
+    job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
+    work(load_tasks([job]), run, lease=10, emit=lambda kind, **more: told.append((kind, more)))
+    kind, more = told[-1]
+    assert kind == "failed"
+    assert "model.kind = 'rotated' is no family of this package" in more["message"]

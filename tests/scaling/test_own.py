@@ -357,7 +357,8 @@ def test_a_family_is_configured_and_priced_without_jax(tmp_path):
         "from scaling.data.gaussian import GaussianTeacher; from scaling.training import *;"
         "from sweeps.plan import make_plan; make_plan('x', [RunConfig(model=Squares(width=2),"
         "data=GaussianTeacher(n_train=9, dimension=3, n_eval=3),"
-        "train=Gradient(objective='squared_error', optimizer=SGD(learning_rate=1), steps=2))]); sys.exit('jax' in sys.modules)"
+        "train=Gradient(objective='squared_error', optimizer=SGD(learning_rate=1), steps=2))]);"
+        "sys.exit('jax' in sys.modules)"
     )
     env = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
     subprocess.run([sys.executable, "-c", code], check=True, env=env)

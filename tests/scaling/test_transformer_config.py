@@ -105,8 +105,16 @@ def test_flops_are_those_of_the_products_it_computes(config, batch, context, voc
     assert both - forward == batch * config.flops_backward(context, vocab)
 
 
-def test_flops_are_those_of_xla_unrolled():
-    config = Transformer(width=256, depth=2, heads=2, activation="gelu")
+@pytest.mark.parametrize(
+    "config",
+    [
+        Transformer(width=256, depth=2, heads=2, activation="gelu"),
+        Transformer(width=192, depth=3, heads=4, kv_heads=2, head_size=64, qk_norm=True),
+        Transformer(width=256, depth=1, heads=2, ff_width=320, positions="learned", tied=True),
+    ],
+    ids=["GELU", "grouped queries", "tied"],
+)
+def test_flops_are_those_of_xla_unrolled(config):
     context, vocab, batch = 128, 512, 2
     model = config.build(context, vocab)
     params = jax.eval_shape(model.init, jax.random.key(0))
