@@ -15,6 +15,17 @@ import pytest
 
 from experiments import catalogue
 from experiments.cli import main
+from experiments.screen import print_plans
+from scaling.accounting import account
+from scaling.config import RunConfig
+from scaling.data.ngram import NGram
+from scaling.fields import replace_at
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.schedules import StableDecay
+from scaling.training import Adam
+from sweeps.plan import make_plan
+from sweeps.space import grid
 
 TINY = str(Path(__file__).with_name("tiny.py"))
 COMMAND = [sys.executable, "-m", "experiments.cli"]
@@ -69,6 +80,21 @@ def test_every_plan_can_be_priced_without_spending(name, budget, tmp_path, capsy
     assert main(["plan", name, "--budget", budget, "--results", str(tmp_path / "none")]) == 0
     assert "core-seconds" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
+
+
+def test_a_plan_says_what_shared_trunks_save(capsys):
+    """Of two runs of 40 and 80 steps, a quarter of them decay, 30 steps of 120."""
+    train = Pretraining(
+        optimizer=Adam(learning_rate=0.01), schedule=StableDecay(decay=0.25), batch_size=4, steps=40
+    )
+    data = NGram(context=8, n_tokens=2**12, n_eval=8)
+    base = RunConfig(model=Transformer(width=8, depth=1, heads=2), data=data, train=train)
+    saved = account(replace_at(base, "train.steps", 30)).flops_train
+    print_plans([(make_plan("branched", grid(base, {"train.steps": [40, 80]})), 0)])
+    assert f"which saves {saved:.2g} FLOPs, 25% of what" in capsys.readouterr().out
+    print_plans([(make_plan("lone", [base]), 0)])
+    told = capsys.readouterr().out
+    assert "core-seconds" in told and "trunk" not in told
 
 
 def test_a_run_leaves_figures_numbers_and_a_report(done):

@@ -230,13 +230,21 @@ def test_a_run_that_shares_no_trunk_saves_none(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "optimizer",
+    "changes",
     [
-        Muon(learning_rate=0.02, adam=Adam(learning_rate=0.01)),
-        SGD(learning_rate=0.1, momentum=0.9),
+        {"train.optimizer": Muon(learning_rate=0.02, adam=Adam(learning_rate=0.01))},
+        {"train.optimizer": SGD(learning_rate=0.1, momentum=0.9)},
+        {"train.microbatches": 2, "train.activation_scales": True, "model.dropout": 0.1},
     ],
-    ids=lambda optimizer: optimizer.kind,
+    ids=["muon", "sgd", "all_that_is_told_and_drawn"],
 )
-def test_every_optimizer_branches_bit_for_bit(branch: Any, optimizer: Any):
-    went_on = [branch(changed(of(steps), optimizer=optimizer))[0] for steps in (40, 50, 75)]
+def test_whatever_steps_hand_on_a_branch_has_the_bits_of_the_run_alone(
+    branch: Any, changes: dict[str, Any]
+):
+    def with_changes(config: RunConfig) -> RunConfig:
+        for path, value in changes.items():
+            config = replace_at(config, path, value)
+        return config
+
+    went_on = [branch(with_changes(of(steps)))[0] for steps in (40, 50, 75)]
     assert went_on == [None, 32, 40]
