@@ -1,0 +1,265 @@
+"""Deep and narrow or shallow and wide? The loss at one size over a wide range of aspect ratios.
+
+Claim: at a fixed number of parameters and tokens the loss varies by a few per cent while the aspect
+ratio, width over depth, varies by more than a factor ten.
+Paper: Kaplan et al. 2020 (arXiv 2001.08361), section 3.2 and figure 5: within 3 % over a factor 40.
+Command: scaling run depth_vs_width
+Cost: 2 sizes of 3e4 and 9e4 parameters x depths 1, 2, 4 and 8 x 2 learning rates x 2 seeds,
+COSTLINE
+Expected: the worst shape within 6 % of the best of its size. The best aspect ratio is told with its
+interval over seeds where a parabola in its logarithm has a minimum inside the grid; else the
+verdict says that it is not resolved.
+
+Every shape is taken at the better of two learning rates, a factor 2 apart, for one tuned on one
+shape would favour it. Widths are the multiples of 4, the size of a head, with the nearest number of
+parameters in products; what differs still is taken off by the slope of log loss on log N between
+sizes of the same depth, where there are several. FLOPs are not the same: attention's, at one size,
+grow with depth times width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables
+from analysis.errors import FitError
+from analysis.isoflop import isoflop
+from analysis.plots import style
+from analysis.plots.ticks import log_ticks
+from experiments import language_models as lm
+from experiments.common import mark_excluded
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from scaling.config import RunConfig
+from scaling.models.transformer import Transformer
+from sweeps.recipes import Recipe, crossed
+from sweeps.rules import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analysis.valley import Valley
+
+SAME_SIZE = 1.3
+"""Sizes nearer to each other than by this factor are one size."""
+
+
+def of_depth(recipe: Recipe, depth: int, head_size: int, rate: float) -> Recipe:
+    """The recipe with models of one depth, heads of one size, and `rate` times its learning rate.
+
+    Args:
+        recipe: With a rule for the learning rate.
+        depth: Blocks.
+        head_size: Widths are multiples of it.
+        rate: A factor.
+    """
+    model, rule = recipe.base.model, recipe.learning_rate
+    assert isinstance(model, Transformer) and rule is not None
+    faster: Rule = lambda cell: rate * rule(cell)  # noqa: E731
+    return replace(
+        recipe,
+        base=replace(recipe.base, model=replace(model, depth=depth, head_size=head_size)),
+        depth=None,
+        multiple_of=head_size,
+        learning_rate=faster,
+    )
+
+
+def _sweep(
+    recipe: Callable[[], Recipe],
+    sizes: Sequence[float],
+    depths: Sequence[int],
+    tokens: float,
+    rates: Sequence[float],
+    n_seeds: int,
+    head_size: int,
+) -> list[RunConfig]:
+    runs = []
+    for depth in depths:
+        for rate in rates:
+            shaped = of_depth(recipe(), depth, head_size, rate)
+            runs += crossed(sizes, [tokens], shaped, size_tolerance=0.2)
+    return lm.reseeded(runs, range(n_seeds))
+
+
+_small = partial(lm.small_models, n_eval=256, evaluations=1)
+
+SWEEP: Sweep = {
+    "smoke": partial(
+        _sweep,
+        _small,
+        sizes=(2.9e4,),
+        depths=(1, 2, 4, 8),
+        tokens=1e5,
+        rates=(1,),
+        n_seeds=2,
+        head_size=4,
+    ),
+    "cpu": partial(
+        _sweep,
+        _small,
+        sizes=(2.9e4, 8.85e4),
+        depths=(1, 2, 4, 8),
+        tokens=5e5,
+        rates=(0.5, 1),
+        n_seeds=2,
+        head_size=4,
+    ),
+    "gpu": partial(
+        _sweep,
+        lm.large_models,
+        sizes=(1.4e7, 5.5e7),
+        depths=(1, 2, 4, 8, 16, 32),
+        tokens=1e9,
+        rates=(0.5, 1),
+        n_seeds=3,
+        head_size=32,
+    ),
+}
+
+LAW = None
+
+EXPECTED = (
+    Expected(
+        name="spread",
+        says="worst loss over best at one size, less 1",
+        high=0.06,
+        source="Kaplan et al. 2020, figure 5: a few per cent",
+    ),
+)
+
+
+def analyse(table: pd.DataFrame) -> Findings:
+    """Loss against aspect ratio at every size, at the best rate of each shape."""
+    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    runs = _best_rates(_with_sizes(runs))
+    slope = _slope(runs)
+    off = (runs["size"] / runs["n_params_matmul"].astype(float)) ** slope
+    runs = runs.assign(loss=runs["eval_loss_nats"] * off)
+    shown = tables.summarise(runs, ["size", "aspect"], "loss")
+    spread = shown.groupby("size")["mean"].agg(lambda loss: loss.max() / loss.min() - 1)
+    valleys = _valleys(runs)
+    reach = shown.groupby("size")["aspect"].agg(lambda aspect: aspect.max() / aspect.min())
+    return Findings(
+        measured={
+            "spread": Measured(
+                value=float(spread.max()),
+                note=f"over a factor {reach.min():.0f} of aspect ratio",
+            )
+        },
+        verdict="\n".join(
+            _told(size, spread[size], valleys.get(size)) for size in sorted(shown["size"].unique())
+        ),
+        shown=pd.concat(
+            [shown, excluded.assign(run_ids=excluded["run_id"]).loc[:, ["why", "run_ids"]]]
+            if len(excluded)
+            else [shown]
+        ),
+        details={"shown": shown, "valleys": valleys, "excluded": _with_sizes(excluded)},
+        report={
+            "slope_of_log_loss_on_log_n": slope,
+            "spread": {f"{size:.0f}": float(value) for size, value in spread.items()},
+            "best_aspect": {f"{size:.0f}": _plain(valley) for size, valley in valleys.items()},
+        },
+    )
+
+
+def _with_sizes(runs: pd.DataFrame) -> pd.DataFrame:
+    """Aspect ratios, and the geometric mean of the sizes that were to be one."""
+    counts = runs["n_params_matmul"].astype(float)
+    distinct = np.sort(counts.unique())
+    cuts = np.flatnonzero(distinct[1:] > SAME_SIZE * distinct[:-1]) + 1
+    means = {
+        count: float(np.exp(np.log(group).mean()))
+        for group in np.split(distinct, cuts)
+        for count in group
+    }
+    aspect = runs["model.width"].astype(float) / runs["model.depth"].astype(float)
+    return runs.assign(size=counts.map(means), aspect=aspect)
+
+
+def _best_rates(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of every shape, the runs at the learning rate with the lowest mean loss over seeds."""
+    shape, rate = ["model.width", "model.depth"], "train.optimizer.learning_rate"
+    means = runs.groupby([*shape, rate])["eval_loss_nats"].transform("mean")
+    best = means.groupby([runs[name] for name in shape]).transform("min")
+    return runs.loc[means == best]
+
+
+def _slope(runs: pd.DataFrame) -> float:
+    """Of log loss on log N at equal depth, by least squares; 0 where all sizes are one."""
+    if runs["size"].nunique() < 2:
+        return 0.0
+    logs = np.log(runs[["n_params_matmul", "eval_loss_nats"]].astype(float))
+    x, y = (logs - logs.groupby(runs["model.depth"]).transform("mean")).to_numpy().T
+    return float(x @ y / (x @ x))
+
+
+def _valleys(runs: pd.DataFrame) -> dict[float, Valley]:
+    """Parabolas in log aspect ratio at every size, as of iso-FLOP curves in log N.
+
+    Empty where no size has a minimum inside the grid that the seeds resolve.
+    """
+    try:
+        found = isoflop(runs["aspect"], runs["loss"], flops=runs["size"], level=0.95)
+    except FitError:
+        return {}
+    sizes = sorted(runs["size"].unique())
+    return {
+        size: valley
+        for size, valley in zip(sizes, found.valleys, strict=True)
+        if valley.optimal_params is not None
+    }
+
+
+def _told(size: float, spread: float, valley: Valley | None) -> str:
+    best = "not resolved" if valley is None else f"{valley.optimal_params}"
+    return f"N = {size:,.0f}: losses within {spread:.1%}; best aspect ratio {best}"
+
+
+def _plain(valley: Valley) -> dict[str, Any]:
+    best = valley.optimal_params
+    assert best is not None
+    high = best.high if np.isfinite(best.high) else None
+    return {"value": best.value, "low": best.low, "high": high}
+
+
+def figure(findings: Findings) -> Figure:
+    """Loss over that of the best shape against the aspect ratio."""
+    with style.paper_style():
+        drawing, axes = style.new_figure(1, 1, height=2.8)
+        overview(axes[0, 0], findings)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """Excess of the loss over the best of its size, in per cent, with parabolas where resolved."""
+    shown, valleys = findings.details["shown"], findings.details["valleys"]
+    for look, (size, each) in zip(style.SERIES, shown.groupby("size"), strict=False):
+        least = each["mean"].min()
+        ax.errorbar(
+            each["aspect"],
+            100 * (each["mean"] / least - 1),
+            yerr=100 * each["sem"] / least,
+            color=look.color,
+            marker=look.marker,
+            linestyle="none" if size in valleys else look.linestyle,
+            linewidth=0.8,
+            label=f"$N$ = {size:,.0f}",
+        )
+        if size in valleys:
+            along = np.array(valleys[size].curve_n_params)
+            curve = 100 * (np.array(valleys[size].curve_loss) / least - 1)
+            ax.plot(along, curve, color=look.color, linestyle=look.linestyle, linewidth=0.9)
+    ax.set(xscale="log", xlabel="aspect ratio, width / depth", ylabel="loss over the best (%)")
+    log_ticks(ax, "x", most=6)
+    mark_excluded(ax, findings, "aspect")
+    style.legend_above(ax)
