@@ -17,7 +17,7 @@ from analysis.observations import as_inputs, require_positive
 from analysis.uncertainty import percentile_interval
 
 _PAIRING_SEED = 0
-_FRACTIONS = ("accuracy", "error")
+FRACTIONS = ("accuracy", "error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Chained:
                     f"{self.metric_fit.law.name} was fitted: there the metric is extrapolated too."
                 )
         output = self.metric_fit.law.output
-        if output in _FRACTIONS and np.any(metric > 1):
+        if output in FRACTIONS and np.any(metric > 1):
             found.append(
                 f"The predicted {output} reaches {metric.max():.4g}, but none is above 1: the rows "
                 f"of {self.metric_fit.law.name} do not show where it levels off."

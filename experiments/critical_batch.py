@@ -7,7 +7,7 @@ Paper: McCandlish et al. 2018 (arXiv 1812.06162), equation 2.11, figures 1 and 4
 Kaplan et al. 2020 (arXiv 2001.08361), section 5.1: B_crit = B* / L^(1 / 0.21), whatever the size.
 Command: scaling run critical_batch
 Cost: 2 sizes of 1e4 and 3e4 parameters x 7 batch sizes of 128 to 8192 tokens x 3 learning rates,
-COSTLINE.
+4e12 FLOPs, about 5 min on two CPU cores.
 Expected: least steps within 15 % of the frontier, root mean square, at every loss; B_crit growing
 as the loss falls, with an exponent told beside Kaplan's -4.8; B_crit and the noise scale within a
 factor 5 of each other, which is the order of magnitude that McCandlish et al. promise.
@@ -22,7 +22,7 @@ runs, from gradients of halves of batches, within half the distance of a loss fr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,20 +30,14 @@ import numpy as np
 import pandas as pd
 
 from analysis import tables
-from analysis.critical_batch import (
-    Growth,
-    common_losses,
-    critical_batches,
-    least_over_rates,
-    ratio_of_means,
-    steps_to_losses,
-)
 from analysis.laws import CRITICAL_BATCH
 from experiments import critical_batch_figures as figures
 from experiments import language_models as lm
+from experiments.batch_frontier import AtSize, at_size
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
+from scaling.record import finite
 from scaling.schedules import Constant
 from sweeps.recipes import Recipe, crossed
 from sweeps.rules import Rule
@@ -54,12 +48,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.laws.law import Floats
     from analysis.replicates import Estimate
 
 CURVES = True
 WARMUP_STEPS = 20
-N_LOSSES = 5
 KAPLAN_EXPONENT = -1 / 0.21
 
 
@@ -157,33 +149,6 @@ EXPECTED = (
 )
 
 
-@dataclass(frozen=True)
-class AtSize:
-    """What was found at one number of parameters.
-
-    Attributes:
-        n_params: Parameters in products.
-        losses: Descending, shape `(n_losses,)`.
-        batch: Tokens of a batch, shape `(n_batches,)`.
-        steps: The least to each loss, shape `(n_batches, n_losses)`.
-        rates: Tried at each batch, ascending, shape `(n_batches, n_rates)`.
-        best: Which of them was the best for each loss, shape `(n_batches, n_losses)`.
-        run_ids: Of the best runs, of the same shape.
-        growth: Fits of the frontier.
-        noise: Gradient noise scale at each loss, tokens.
-    """
-
-    n_params: int
-    losses: Floats
-    batch: Floats
-    steps: Floats
-    rates: Floats
-    best: Any
-    run_ids: Any
-    growth: Growth
-    noise: tuple[Estimate, ...]
-
-
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     """The frontier at every size and loss, beside the noise scale of the runs on it.
 
@@ -195,7 +160,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         batch=runs["train.batch_size"].astype(float) * runs["data.context"].astype(float)
     )
     by_run = dict(iter(curves.sort_values("step").groupby("run_id")))
-    found = [_at_size(each, by_run) for _, each in runs.groupby("n_params_matmul")]
+    found = [at_size(each, by_run) for _, each in runs.groupby("n_params_matmul")]
     ratios = [
         (size.n_params, loss, batch.value / noise.value)
         for size in found
@@ -209,8 +174,8 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
             "frontier": Measured(value=float(max(scatter))),
             "growth": Measured(
                 value=exponent.value,
-                low=exponent.low,
-                high=exponent.high,
+                low=finite(exponent.low),
+                high=finite(exponent.high),
                 note="" if exponent.high < 0 else "not resolved: the interval holds 0",
             ),
             "ratio": Measured(
@@ -223,51 +188,6 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         details={"found": found, "excluded": excluded},
         report={"at_size": [_plain(size) for size in found]},
     )
-
-
-def _at_size(runs: pd.DataFrame, by_run: dict[str, pd.DataFrame]) -> AtSize:
-    groups = [
-        each.sort_values("train.optimizer.learning_rate") for _, each in runs.groupby("batch")
-    ]
-    of_batch = [[by_run[name] for name in each["run_id"]] for each in groups]
-    losses = common_losses(
-        [np.concatenate([curve["eval_loss"] for curve in each]) for each in of_batch], N_LOSSES
-    )
-    steps, best = [], []
-    for group, each in zip(groups, of_batch, strict=True):
-        tried = np.stack(
-            [steps_to_losses(curve["step"], curve["eval_loss"], losses) for curve in each]
-        )
-        steps.append(least_over_rates(group["train.optimizer.learning_rate"], tried))
-        best.append(np.nanargmin(tried, axis=0))
-    batch = np.array([each["batch"].iloc[0] for each in groups])
-    chosen = [[each[i] for i in at] for each, at in zip(of_batch, best, strict=True)]
-    return AtSize(
-        n_params=int(runs["n_params_matmul"].iloc[0]),
-        losses=losses,
-        batch=batch,
-        steps=np.stack(steps),
-        rates=np.stack([each["train.optimizer.learning_rate"] for each in groups]),
-        best=np.stack(best),
-        run_ids=[[curve["run_id"].iloc[0] for curve in each] for each in chosen],
-        growth=critical_batches(batch, np.stack(steps), losses),
-        noise=tuple(
-            _noise_scale([each[i] for each in chosen], losses, i) for i in range(len(losses))
-        ),
-    )
-
-
-def _noise_scale(best: Sequence[pd.DataFrame], losses: Floats, i: int) -> Estimate:
-    """Of the evaluations of the best runs that are nearest to one of the losses."""
-    half_way = np.sqrt(losses[0] / losses[1])
-    means = []
-    for curve in best:
-        ratio = curve["eval_loss"] / losses[i]
-        near = curve[(ratio < half_way) & (ratio > 1 / half_way)]
-        columns = near[["gradient_covariance_trace", "gradient_squared_norm"]].astype(float)
-        if len(columns := columns.dropna()):
-            means.append(columns.mean().to_numpy())
-    return ratio_of_means(*np.array(means).T)
 
 
 def _told(size: AtSize) -> str:
@@ -295,8 +215,9 @@ def _plain(size: AtSize) -> dict[str, Any]:
     }
 
 
-def _numbers(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+def _numbers(estimate: Estimate) -> dict[str, float | None]:
+    ends = {"low": finite(estimate.low), "high": finite(estimate.high)}
+    return {"value": estimate.value} | ends
 
 
 def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:

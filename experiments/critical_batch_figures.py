@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +10,8 @@ from matplotlib.figure import Figure
 
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
+from experiments.batch_frontier import AtSize
 from experiments.language_model_figures import tick
-
-if TYPE_CHECKING:
-    from experiments.critical_batch import AtSize
 
 
 def three_panels(found: Sequence[AtSize]) -> Figure:
@@ -45,6 +42,8 @@ def draw_growth(ax: Axes, found: Sequence[AtSize]) -> None:
             (size.noise, "noise scale", "white", 1.003),
         ):
             value, low, high = np.array([(e.value, e.low, e.high) for e in each]).T
+            # An end that the batches do not bound leaves the panel.
+            high = np.minimum(high, 100 * value)
             ax.errorbar(
                 size.losses * shift,
                 value,
@@ -59,7 +58,9 @@ def draw_growth(ax: Axes, found: Sequence[AtSize]) -> None:
         along = np.geomspace(size.losses[-1], size.losses[0], 40)
         logs = np.polyfit(np.log(size.losses), [np.log(e.value) for e in size.growth.batch], 1)
         ax.plot(along, np.exp(np.polyval(logs, np.log(along))), color=look.color, linewidth=1)
+    told = [e.value for size in found for e in (*size.growth.batch, *size.noise)]
     ax.set(xscale="log", yscale="log", xlabel="loss (nats per token)", ylabel="batch (tokens)")
+    ax.set_ylim(min(told) / 4, max(told) * 4)
     log_ticks(ax, "x", "y", most=4)
     style.legend_above(ax, n_columns=1)
 
@@ -80,7 +81,8 @@ def _draw_frontier(ax: Axes, size: AtSize) -> None:
             label=f"{loss:.2f}",
         )
         turn = (2 * fitted.params["E_min"], 2 * fitted.params["S_min"])
-        ax.plot(*turn, color=style.INK, marker="+", markersize=7, linestyle="none")
+        label = "at $B_{crit}$" if loss == size.losses[-1] else None
+        ax.plot(*turn, color=style.INK, marker="+", markersize=7, linestyle="none", label=label)
     ax.set(xscale="log", yscale="log", xlabel="tokens to the loss", ylabel="steps to the loss")
     tick(ax, "x", "y")
     ax.legend(title="loss (nats)", title_fontsize=7, fontsize=7, loc="best")

@@ -5,7 +5,7 @@ ratio, width over depth, varies by more than a factor ten.
 Paper: Kaplan et al. 2020 (arXiv 2001.08361), section 3.2 and figure 5: within 3 % over a factor 40.
 Command: scaling run depth_vs_width
 Cost: 2 sizes of 3e4 and 9e4 parameters x depths 1, 2, 4 and 8 x 2 learning rates x 2 seeds,
-COSTLINE
+7e12 FLOPs, about 5 min on two CPU cores.
 Expected: the worst shape within 6 % of the best of its size. The best aspect ratio is told with its
 interval over seeds where a parabola in its logarithm has a minimum inside the grid; else the
 verdict says that it is not resolved.

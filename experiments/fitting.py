@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import conventions, sources
+from analysis.chain import FRACTIONS
 from analysis.errors import FitError
 from analysis.files import replace_file
 from analysis.fit import fit
@@ -75,7 +76,7 @@ def run(
     """Reads, checks and fits a table, and prints the fit beside its alternatives."""
     law = load_law(law_name)
     # A score between 0 and 1 errs by so much, not by so many per cent.
-    scale: Scale = "log" if law.output == "loss" else "linear"
+    scale: Scale = "linear" if law.output in FRACTIONS else "log"
     choices = Choices(huber, above, _fixed(fix), scale, bootstrap)
     source = sources.read(path, columns, needs=(*law.inputs, law.output))
     console.print(source.describe(), markup=False)
