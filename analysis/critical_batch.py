@@ -149,15 +149,11 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> G
     defined = np.all(np.isfinite(logs), axis=0)
     slopes = np.full(logs.shape[1], np.nan)
     slopes[defined] = np.polyfit(np.log(targets), logs[:, defined], 1)[0]
+    low, high = _ends(slopes[1:], level, (-math.inf, math.inf))
     return Growth(
         fits=fits,
-        batch=tuple(
-            Estimate(turn, *(turn * end for end in _ends(each / turn, level, (0, math.inf))), level)
-            for turn, each in zip(turns[:, 0].tolist(), turns[:, 1:], strict=True)
-        ),
-        exponent=Estimate(
-            float(slopes[0]), *_ends(slopes[1:], level, (-math.inf, math.inf)), level
-        ),
+        batch=tuple(_turn(each[0], each[1:], level) for each in turns),
+        exponent=Estimate(float(slopes[0]), low, high, level),
     )
 
 
@@ -223,7 +219,12 @@ def _turns(params: Floats) -> Floats:
         return CRITICAL_BATCH.derived(params)["B_crit"]
 
 
-def _ends(values: Floats, level: float, undefined: tuple[float, float]) -> list[float]:
+def _turn(value: float, replicates: Floats, level: float) -> Estimate:
+    low, high = _ends(replicates / value, level, (0.0, math.inf))
+    return Estimate(float(value), float(value * low), float(value * high), level)
+
+
+def _ends(values: Floats, level: float, undefined: tuple[float, float]) -> tuple[float, float]:
     """Percentiles of replicates, of which some may be infinite or NaN.
 
     Args:
@@ -232,9 +233,12 @@ def _ends(values: Floats, level: float, undefined: tuple[float, float]) -> list[
         undefined: What a NaN counts as at the lower and at the upper end.
     """
     # On angles: percentiles are interpolated, and between two infinities there is nothing.
-    ends = []
-    for side, instead in enumerate(undefined):
-        angles = np.arctan(np.where(np.isnan(values), instead, values))
-        angle = float(percentiles(angles[:, None], level)[side][0])
-        ends.append(math.copysign(math.inf, angle) if abs(angle) > _UPRIGHT else math.tan(angle))
-    return ends
+    below, above = (
+        percentiles(np.arctan(np.where(np.isnan(values), instead, values))[:, None], level)
+        for instead in undefined
+    )
+    return _from_angle(float(below[0][0])), _from_angle(float(above[1][0]))
+
+
+def _from_angle(angle: float) -> float:
+    return math.copysign(math.inf, angle) if abs(angle) > _UPRIGHT else math.tan(angle)

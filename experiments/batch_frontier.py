@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ class AtSize:
     noise: tuple[Estimate, ...]
 
 
-def at_size(runs: pd.DataFrame, by_run: dict[str, pd.DataFrame]) -> AtSize:
+def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
     """Measures one size.
 
     Args:
@@ -96,9 +96,13 @@ def _noise_scale(best: Sequence[pd.DataFrame], losses: Floats, i: int) -> Estima
     half_way = np.sqrt(losses[0] / losses[1])
     means = []
     for curve in best:
-        ratio = curve["eval_loss"] / losses[i]
-        near = curve[(ratio < half_way) & (ratio > 1 / half_way)]
-        columns = near[["gradient_covariance_trace", "gradient_squared_norm"]].astype(float)
-        if len(columns := columns.dropna()):
-            means.append(columns.mean().to_numpy())
-    return ratio_of_means(*np.array(means).T)
+        ratio = curve["eval_loss"].to_numpy(np.float64) / losses[i]
+        near = (ratio < half_way) & (ratio > 1 / half_way)
+        trace, square = (
+            curve[name].to_numpy(np.float64)[near]
+            for name in ("gradient_covariance_trace", "gradient_squared_norm")
+        )
+        if np.any(near):
+            means.append((trace.mean(), square.mean()))
+    above, below = np.array(means).reshape(-1, 2).T
+    return ratio_of_means(above, below)

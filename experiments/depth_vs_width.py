@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from analysis.laws.law import Floats
     from analysis.valley import Valley
 
 SAME_SIZE = 1.3
@@ -139,51 +140,47 @@ EXPECTED = (
 
 def analyse(table: pd.DataFrame) -> Findings:
     """Loss against aspect ratio at every size, at the best rate of each shape."""
-    runs, excluded = tables.usable(table, ["eval_loss_nats"])
-    runs = _best_rates(_with_sizes(runs))
+    width, depth = (table[f"model.{name}"].to_numpy(np.float64) for name in ("width", "depth"))
+    runs, excluded = tables.usable(table.assign(aspect=width / depth), ["eval_loss_nats"])
+    runs = _best_rates(runs.assign(size=_sizes(runs["n_params_matmul"].to_numpy(np.float64))))
     slope = _slope(runs)
-    off = (runs["size"] / runs["n_params_matmul"].astype(float)) ** slope
+    off = (runs["size"] / runs["n_params_matmul"].to_numpy(np.float64)) ** slope
     runs = runs.assign(loss=runs["eval_loss_nats"] * off)
     shown = tables.summarise(runs, ["size", "aspect"], "loss")
-    spread = shown.groupby("size")["mean"].agg(lambda loss: loss.max() / loss.min() - 1)
+    spread, reach = {}, {}
+    for size in np.unique(shown["size"]):
+        loss, aspect = shown.loc[shown["size"] == size, ["mean", "aspect"]].to_numpy().T
+        spread[size] = float(loss.max() / loss.min() - 1)
+        reach[size] = float(aspect.max() / aspect.min())
     valleys = _valleys(runs)
-    reach = shown.groupby("size")["aspect"].agg(lambda aspect: aspect.max() / aspect.min())
     return Findings(
         measured={
             "spread": Measured(
-                value=float(spread.max()),
-                note=f"over a factor {reach.min():.0f} of aspect ratio",
+                value=max(spread.values()),
+                note=f"over a factor {min(reach.values()):.0f} of aspect ratio",
             )
         },
-        verdict="\n".join(
-            _told(size, spread[size], valleys.get(size)) for size in sorted(shown["size"].unique())
-        ),
+        verdict="\n".join(_told(size, spread[size], valleys.get(size)) for size in spread),
         shown=pd.concat(
             [shown, excluded.assign(run_ids=excluded["run_id"]).loc[:, ["why", "run_ids"]]]
             if len(excluded)
             else [shown]
         ),
-        details={"shown": shown, "valleys": valleys, "excluded": _with_sizes(excluded)},
+        details={"shown": shown, "valleys": valleys, "excluded": excluded},
         report={
             "slope_of_log_loss_on_log_n": slope,
-            "spread": {f"{size:.0f}": float(value) for size, value in spread.items()},
+            "spread": {f"{size:.0f}": value for size, value in spread.items()},
             "best_aspect": {f"{size:.0f}": _plain(valley) for size, valley in valleys.items()},
         },
     )
 
 
-def _with_sizes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Aspect ratios, and the geometric mean of the sizes that were to be one."""
-    counts = runs["n_params_matmul"].astype(float)
-    distinct = np.sort(counts.unique())
+def _sizes(counts: Floats) -> Floats:
+    """Of every run the geometric mean of the sizes that were to be one, its own among them."""
+    distinct, which = np.unique(counts, return_inverse=True)
     cuts = np.flatnonzero(distinct[1:] > SAME_SIZE * distinct[:-1]) + 1
-    means = {
-        count: float(np.exp(np.log(group).mean()))
-        for group in np.split(distinct, cuts)
-        for count in group
-    }
-    aspect = runs["model.width"].astype(float) / runs["model.depth"].astype(float)
-    return runs.assign(size=counts.map(means), aspect=aspect)
+    means = [np.full(len(each), np.exp(np.log(each).mean())) for each in np.split(distinct, cuts)]
+    return np.concatenate(means)[which]
 
 
 def _best_rates(runs: pd.DataFrame) -> pd.DataFrame:
@@ -196,9 +193,11 @@ def _best_rates(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _slope(runs: pd.DataFrame) -> float:
     """Of log loss on log N at equal depth, by least squares; 0 where all sizes are one."""
-    if runs["size"].nunique() < 2:
+    if len(np.unique(runs["size"])) < 2:
         return 0.0
-    logs = np.log(runs[["n_params_matmul", "eval_loss_nats"]].astype(float))
+    logs = pd.DataFrame(
+        np.log(runs[["n_params_matmul", "eval_loss_nats"]].to_numpy(np.float64)), runs.index
+    )
     x, y = (logs - logs.groupby(runs["model.depth"]).transform("mean")).to_numpy().T
     return float(x @ y / (x @ x))
 

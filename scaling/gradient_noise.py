@@ -17,7 +17,7 @@ They are linear in the norms: the norms are averaged over steps and the ratio is
 mean of a ratio is no estimate of the ratio. Where sequences are what is drawn, Sigma is that of a
 sequence's gradient times its tokens: tokens of one sequence need not be independent.
 
-McCandlish et al. 2018, arXiv 1812.06162, equation 2.8 and appendix A.1.
+McCandlish et al. 2018, arXiv 1812.06162, equation 2.9 and appendix A.1.
 """
 
 from __future__ import annotations
