@@ -71,13 +71,11 @@ class Contestant(NamedTuple):
         losses: The losses of the first steps, on the batches of the dataset in their order; to be
             called first.
         run: Takes a number of steps.
-        multiple: Steps that it takes at a time.
     """
 
     n_params: int
     losses: list[float]
     run: Callable[[int], None]
-    multiple: int
 
 
 Peers = dict[str, Callable[[Transformer, Any], Contestant]]
@@ -117,18 +115,21 @@ def ours(config: Transformer, params: Any) -> Contestant:
         state, _ = trainer.advance(state, block, jnp.int32(1), arguments)
         losses.append(float(state.loss_sum) - told)
         told = float(state.loss_sum)
-    count, taken = jnp.int32(in_block), CHECKED
+    taken = CHECKED
 
     def run(n_steps: int) -> None:
         nonlocal state, taken
-        for _ in range(n_steps // in_block):
-            sequences = dataset.sequences(0, taken * BATCH, in_block * BATCH)
-            block = jnp.asarray(sequences.reshape(in_block, BATCH, -1))
-            state, running = trainer.advance(state, block, count, arguments)
-            taken += in_block
+        for end in range(in_block, n_steps + in_block, in_block):
+            count = in_block - max(0, end - n_steps)
+            block = np.zeros((in_block, BATCH, DATA.context + 1), np.int32)
+            sequences = dataset.sequences(0, taken * BATCH, count * BATCH)
+            block[:count] = sequences.reshape(count, BATCH, -1)
+            given = jnp.asarray(block), jnp.int32(count), arguments
+            state, running = trainer.advance(state, *given)
+            taken += count
             running.block_until_ready()
 
-    return Contestant(size(params), losses, run, in_block)
+    return Contestant(size(params), losses, run)
 
 
 class Block(nn.Module):
@@ -233,7 +234,7 @@ def linen(config: Transformer, params: Any) -> Contestant:
             if i % 10 == 9:
                 losses.append(float(loss))
 
-    return Contestant(size(mapped), losses[:CHECKED], run, 10)
+    return Contestant(size(mapped), losses[:CHECKED], run)
 
 
 def eager(config: Transformer, params: Any) -> Contestant:
@@ -322,7 +323,7 @@ def eager(config: Transformer, params: Any) -> Contestant:
             if i % 10 == 9:
                 loss.item()
 
-    return Contestant(sum(p.numel() for p in model.parameters()), losses, run, 10)
+    return Contestant(sum(p.numel() for p in model.parameters()), losses, run)
 
 
 def timed(contestant: Contestant, n_steps: int) -> float:
@@ -348,9 +349,7 @@ def compare(width: int, peers: Peers, rounds: int) -> dict[str, float]:
         np.testing.assert_allclose(contestant.losses, first.losses, rtol=2e-4, err_msg=name)
     n_steps = {}
     for name, contestant in all_of_them.items():
-        pace = timed(contestant, contestant.multiple)
-        turns = round(1e3 * TURN_SECONDS / (pace * contestant.multiple))
-        n_steps[name] = contestant.multiple * max(1, turns)
+        n_steps[name] = max(10, round(1e3 * TURN_SECONDS / timed(contestant, 10)))
     times = [
         {name: timed(contestant, n_steps[name]) for name, contestant in all_of_them.items()}
         for _ in range(rounds)

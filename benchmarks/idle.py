@@ -1,0 +1,108 @@
+"""How long the device waits for the host in a training on tokens.
+
+    python benchmarks/idle.py [--rounds 7] [--steps 240] [--widths 64 128]
+
+A GPT (depth 2, at width 128 and above 4; heads of 16, context 64, batch 16, bytes of the standard
+library's source code) is trained for so many steps with ten evaluations on 256 held-out sequences,
+twice: by `scaling.train_tokens.train`, which draws, gathers and pads batches, hands them over,
+fetches evaluations and keeps the curve; and by the same compiled functions called one after
+another on blocks that lie on the device already, of whose results nothing is fetched until the
+end. What the first takes longer, over its wall time, is the device's idle time: it counts all that
+the host does and does not hide, down to the calls. Both on one core, which host and device share,
+as workers run; they take turns, and the median over the rounds is told, with the quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaling import train_tokens
+from scaling.config import RunConfig
+from scaling.data.text import Text
+from scaling.keys import key_for
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.token_trainer import Arguments, compiled, steps_in_block
+from scaling.training import Adam
+
+EVALUATIONS = 10
+
+
+def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
+    """Share of its wall time that the device waits, in each round."""
+    config = RunConfig(
+        model=Transformer(width=width, depth=4 if width >= 128 else 2, head_size=16),
+        data=Text(context=64),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=3e-3),
+            batch_size=16,
+            steps=steps,
+            evaluations=EVALUATIONS,
+        ),
+    )
+    model, plan, data = config.model, config.train, config.data
+    assert isinstance(plan, Pretraining) and isinstance(data, Text)
+    dataset = data.load(config.seed)
+    trainer = compiled(model, plan, data.context, data.n_outputs, data.n_eval)
+    in_block, in_interval = steps_in_block(plan, data.context), steps // EVALUATIONS
+    sequences = dataset.sequences(config.seed, 0, steps * plan.batch_size)
+    blocks = []
+    for part in sequences.reshape(EVALUATIONS, in_interval, plan.batch_size, -1):
+        block = np.zeros((in_block, *part.shape[1:]), np.int32)
+        block[:in_interval] = part
+        blocks.append(jnp.asarray(block))
+    held_out = jnp.asarray(dataset.eval_tokens, jnp.int32)
+    arguments = Arguments(jnp.array([3e-3], jnp.float32), jnp.int32(steps), jnp.int32(0))
+    count = jnp.int32(in_interval)
+
+    def device_alone() -> float:
+        state = trainer.init(key_for(config.seed, "init"))
+        began = time.perf_counter()
+        evaluations = []
+        for block in blocks:
+            state, _ = trainer.advance(state, block, count, arguments)
+            evaluations.append(trainer.measure(state, held_out))
+        jax.block_until_ready(evaluations)
+        return time.perf_counter() - began
+
+    def whole() -> float:
+        began = time.perf_counter()
+        columns, _ = train_tokens.train(config, dataset)
+        assert columns["status"] == "done"
+        return time.perf_counter() - began
+
+    device_alone(), whole()
+    pairs = []
+    for turn in range(rounds):
+        first, second = (device_alone, whole) if turn % 2 else (whole, device_alone)
+        times = first(), second()
+        pairs.append(times if turn % 2 else times[::-1])
+    alone, with_host = np.array(pairs).T
+    return 1 - alone / with_host
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=240, help="in tens, at most 2,560")
+    parser.add_argument("--widths", type=int, nargs="+", default=[64, 128])
+    given = parser.parse_args()
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})  # before JAX starts, which takes a thread for each core
+    print(
+        f"core {core}, load {os.getloadavg()[0]:.1f}; idle share of wall time: median [quartiles]"
+    )
+    for width in given.widths:
+        shares = idle_shares(width, given.steps // EVALUATIONS * EVALUATIONS, given.rounds)
+        low, median, high = np.quantile(shares, [0.25, 0.5, 0.75])
+        print(f"width {width:4}   {median:6.2%} [{low:.2%}, {high:.2%}]", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""A sweep of 24 short runs: `run_sweeps` on all cores, and one process a run.
+
+    python benchmarks/sweep.py [--steps 200]
+
+GPTs of width 16, 32, 64 and 128 (depth 2, 2, 2 and 4, heads of 16, context 64, batch 16, bytes of
+the standard library's source code), each with three learning rates and two seeds, all of the same
+number of steps, evaluated four times on 256 held-out sequences.
+
+- `sweep`: from `run_sweeps` to its summary, everything in: workers start, compile, train, publish.
+- `processes`: the same configurations by the same `scaling.run.run`, each in a process of its own
+  that ends before the next begins and may use every core: what a shell loop over a training script
+  does. Nothing is kept between them but the corpus, which is in the cache for both.
+
+The losses that both come to are compared: they may differ by rounding, as a process with more
+threads adds in another order. Beside wall time stands processor time, which says what was saved by
+doing less, whatever else the machine was at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from scaling.config import RunConfig, canonical_json, load_config
+from scaling.data.text import Text
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.training import Adam
+from sweeps.plan import make_plan
+from sweeps.runner import run_sweeps
+from sweeps.space import chain, grid
+from sweeps.store import Store
+
+DEPTHS = {16: 2, 32: 2, 64: 2, 128: 4}
+RATES = (1e-3, 3e-3, 1e-2)
+SEEDS = (0, 1)
+
+
+def configurations(widths: list[int], steps: int) -> list[RunConfig]:
+    """All runs."""
+
+    def shape(width: int) -> RunConfig:
+        return RunConfig(
+            model=Transformer(width=width, depth=DEPTHS[width], head_size=16),
+            data=Text(context=64),
+            train=Pretraining(
+                optimizer=Adam(learning_rate=RATES[0]), batch_size=16, steps=steps, evaluations=4
+            ),
+        )
+
+    varied = {"train.optimizer.learning_rate": RATES, "seed": SEEDS}
+    return chain(*(grid(shape(width), varied) for width in widths))
+
+
+def timed(work: Callable[[], dict[str, float]]) -> tuple[float, float, dict[str, float]]:
+    """Wall seconds, processor seconds of the processes it started, and what it returned."""
+
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    wall, processor = time.perf_counter(), spent()
+    found = work()
+    return time.perf_counter() - wall, spent() - processor, found
+
+
+def sweep(configs: list[RunConfig]) -> dict[str, float]:
+    """Final losses by run, of a sweep in an empty folder."""
+    plan = make_plan("sweep", configs)
+    with tempfile.TemporaryDirectory() as folder:
+        summary = run_sweeps([(folder, plan)])
+        assert summary.complete, summary.notices
+        records = Store.open(folder).read(plan)
+    return {record.run_id: record.eval_loss_nats or np.nan for record in records}
+
+
+def processes(configs: list[RunConfig]) -> dict[str, float]:
+    """The same, each run in a process of its own."""
+    found = {}
+    for config in configs:
+        command = [sys.executable, __file__, "--one", canonical_json(config)]
+        told = json.loads(subprocess.check_output(command))
+        found[told["run_id"]] = told["loss"]
+    return found
+
+
+def one(config: RunConfig) -> None:
+    """A run in this process."""
+    from scaling.run import run
+
+    record, _ = run(config)
+    print(json.dumps({"run_id": record.run_id, "loss": record.eval_loss_nats}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--widths", type=int, nargs="+", choices=DEPTHS, default=list(DEPTHS))
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        one(load_config(json.loads(arguments.one)))
+        return
+    configs = configurations(arguments.widths, arguments.steps)
+    configs[0].data.load(0)  # the corpus is in the cache
+    cores = len(os.sched_getaffinity(0))
+    print(f"{len(configs)} runs; {cores} cores, load {os.getloadavg()[0]:.1f}")
+    together, processor, losses = timed(lambda: sweep(configs))
+    print(f"sweep     {together:7.1f} s, processor {processor:7.1f} s", flush=True)
+    apart, more_processor, same = timed(lambda: processes(configs))
+    print(f"processes {apart:7.1f} s, processor {more_processor:7.1f} s")
+    print(f"ratio     {apart / together:7.2f}              {more_processor / processor:7.2f}")
+    expected = [same[run_id] for run_id in losses]
+    np.testing.assert_allclose(list(losses.values()), expected, rtol=1e-3)
+
+
+if __name__ == "__main__":
+    main()
