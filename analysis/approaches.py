@@ -13,16 +13,17 @@ differ by more than their intervals, at least one is biased.
 
 from collections.abc import Callable
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from analysis import tables
 from analysis.allocate import FAR
+from analysis.approach_rows import SIZES_COVERED, Rows, last_of_each, points_of
 from analysis.approaches_result import Approach, Approaches, Detail, Exponents
-from analysis.budgets import nominal_budgets, positive_column
+from analysis.budgets import positive_column
 from analysis.envelope import envelope
 from analysis.errors import FitError
 from analysis.fit import fit
@@ -31,8 +32,6 @@ from analysis.fitted_growth import fitted_growth
 from analysis.isoflop import isoflop
 from analysis.isoflop_result import IsoflopResult
 from analysis.laws import CHINCHILLA
-from analysis.laws.law import Floats
-from analysis.learning_curves import covered_budgets, learning_curves, read_off
 from analysis.problem import Scale
 from analysis.uncertainty import require_resolvable
 from analysis.valley import Method
@@ -40,10 +39,6 @@ from analysis.valley import Method
 HUBER = 1e-3
 """Threshold on log loss of Hoffmann et al. 2022, section 3.3."""
 
-N_BUDGETS = 9
-"""Budgets at which curves are read off where none are given, as many as theirs."""
-
-_SIZES_COVERED = 5
 _LARGEST_MISFIT = 2.0
 _ONE_CONVENTION = 0.05
 
@@ -54,7 +49,8 @@ def three_approaches(
     curves: bool = False,
     budgets: ArrayLike | None = None,
     span: float | None = None,
-    noise: float | None = None,
+    noise: ArrayLike | None = None,
+    noise_df: float = np.inf,
     flops: float | None = None,
     level: float = 0.95,
     n_replicates: int = 1000,
@@ -69,8 +65,10 @@ def three_approaches(
         budgets: FLOPs of the budgets of approach 2. Unless given: the groups that the table's C
             fall into, or for curves 9 over the compute that 5 sizes cover.
         span: As of `isoflop`, for the parabolas.
-        noise: Standard deviation of the loss over seeds, nats. Unless given: from repeated runs,
-            or from the scatter about the parabolas, for the Akima curves too.
+        noise: Standard deviation of the loss over seeds, nats: a number, or one a row, by which
+            approach 3 then weighs the rows. Unless given: from repeated runs, or from the scatter
+            about the parabolas, for the Akima curves too.
+        noise_df: Degrees of freedom with which a noise that is given was estimated.
         flops: The compute at which optima are told, FLOPs; the largest of the table unless given.
         level: Probability with which an interval is to cover.
         n_replicates: Bootstrap replicates of each approach.
@@ -87,21 +85,25 @@ def three_approaches(
     require_resolvable(level, n_replicates)
     if span is not None and not 1 < span < np.inf:
         raise ValueError(f"span = {span}: give a factor above 1, such as 5, or none")
-    if noise is not None:
-        positive_column("noise", [noise])
-    rows = _Rows(
+    by_row = np.ndim(noise if noise is not None else 0.0) > 0
+    if curves and by_row:
+        raise ValueError("noise one a row with curves, which are read off: give one number for all")
+    rows = Rows(
         *(positive_column(name, tables.column(table, name)) for name in ("N", "D", "C", "loss")),
         run=np.asarray(tables.column(table, "run")) if curves else None,
+        noise=positive_column("noise", noise, len(table)) if noise is not None and by_row else None,
     )
+    of_all = None if noise is None or by_row else float(positive_column("noise", [noise])[0])
     compute = (float(rows.flops.min()), float(rows.flops.max()))
     at = compute[1] if flops is None else float(positive_column("flops", [flops])[0])
     options = _Options(level, n_replicates, seed)
-    final = rows if rows.run is None else _last_of_each(rows, rows.run)
-    points, notes = _points(rows, budgets)
+    of_seeds = _Noise(of_all, float(noise_df))
+    final = rows if rows.run is None else last_of_each(rows, rows.run)
+    points, notes = points_of(rows, budgets)
 
     told = [_attempt("1 envelope", at, lambda: _by_envelope(rows, options))]
-    told.append(_attempt("2 parabola", at, lambda: _by_isoflop(points, span, noise, options)))
-    of_akima = _scatter(told[-1].detail) if noise is None else noise
+    told.append(_attempt("2 parabola", at, lambda: _by_isoflop(points, span, of_seeds, options)))
+    of_akima = of_seeds if noise is not None else _Noise(_scatter(told[-1].detail))
     told.append(
         _attempt("2 Akima", at, lambda: _by_isoflop(points, None, of_akima, options, "akima"))
     )
@@ -119,14 +121,11 @@ def three_approaches(
     return Approaches(at, compute, level, tuple(told), tuple(notes))
 
 
-class _Rows(NamedTuple):
-    """Columns of a table, each of shape `(n_rows,)`; `run` is None where rows are ends of runs."""
+class _Noise(NamedTuple):
+    """Seed noise of all rows alike, nats; None where it is unknown, or known row by row."""
 
-    n_params: Floats
-    tokens: Floats
-    flops: Floats
-    loss: Floats
-    run: NDArray[Any] | None = None
+    sd: float | None
+    degrees_of_freedom: float = np.inf
 
 
 class _NotApplicable(Exception):
@@ -182,39 +181,6 @@ def _disagreements(told: list[Approach]) -> list[str]:
     ]
 
 
-def _last_of_each(rows: _Rows, run: NDArray[Any]) -> _Rows:
-    """The evaluation of each run at its largest compute."""
-    order = np.lexsort((rows.flops, np.unique(run, return_inverse=True)[1]))
-    last = order[np.append(run[order][1:] != run[order][:-1], True)]
-    return _Rows(rows.n_params[last], rows.tokens[last], rows.flops[last], rows.loss[last])
-
-
-def _points(rows: _Rows, budgets: ArrayLike | None) -> tuple[_Rows, list[str]]:
-    """The rows of approach 2, and what there is to say of them."""
-    if rows.run is None:
-        if budgets is None:
-            return rows, []
-        nominal, near = nominal_budgets(rows.flops, budgets)
-        note = f"approach 2 takes the {near.sum()} of {len(near)} rows near a budget that was given"
-        kept = _Rows(rows.n_params[near], rows.tokens[near], nominal[near], rows.loss[near])
-        return kept, [note]
-    if budgets is None:
-        found = learning_curves(
-            rows.run, rows.n_params, rows.loss, flops=rows.flops, tokens=rows.tokens
-        )
-        budgets = covered_budgets(found, _SIZES_COVERED, N_BUDGETS)
-        if not len(budgets):
-            return _Rows(*(np.empty(0) for _ in range(4))), []
-    read = read_off(rows.run, rows.n_params, rows.flops, rows.loss, budgets, tokens=rows.tokens)
-    note = (
-        f"approach 2 takes {len(read.loss)} losses read off learning curves, approach 3 the last "
-        "of each curve"
-    )
-    if read.unread:
-        note += f"; {len(read.unread)} times a curve has no evaluation near a budget"
-    return _Rows(read.n_params, read.tokens, read.flops, read.loss), [note]
-
-
 def _scatter(parabolas: Detail | None) -> float | None:
     """The noise that Akima curves cannot tell: the scatter about parabolas, if nothing else is."""
     if isinstance(parabolas, IsoflopResult) and parabolas.noise.source == "residuals":
@@ -222,7 +188,7 @@ def _scatter(parabolas: Detail | None) -> float | None:
     return None
 
 
-def _by_envelope(rows: _Rows, options: _Options) -> _Found:
+def _by_envelope(rows: Rows, options: _Options) -> _Found:
     if rows.run is None:
         raise _NotApplicable("no learning curves: every row is the end of a run")
     found = envelope(
@@ -237,15 +203,15 @@ def _by_envelope(rows: _Rows, options: _Options) -> _Found:
 
 
 def _by_isoflop(
-    points: _Rows,
+    points: Rows,
     span: float | None,
-    noise: float | None,
+    noise: _Noise,
     options: _Options,
     method: Method = "parabola",
 ) -> _Found:
     if not len(points.loss):
         raise FitError(
-            f"no compute at which the curves of {_SIZES_COVERED} sizes have a loss: give budgets "
+            f"no compute at which the curves of {SIZES_COVERED} sizes have a loss: give budgets "
             "that they reach, or train on"
         )
     found = isoflop(
@@ -255,7 +221,8 @@ def _by_isoflop(
         tokens=points.tokens,
         method=method,
         span=span,
-        noise=noise,
+        noise=noise.sd if points.noise is None else points.noise,
+        noise_df=noise.degrees_of_freedom,
         **options._asdict(),
     )
     if found.trends is None:
@@ -274,10 +241,16 @@ def _by_isoflop(
 
 
 def _by_fit(
-    rows: _Rows, options: _Options, *, delta: float | None = None, scale: Scale = "log"
+    rows: Rows, options: _Options, *, delta: float | None = None, scale: Scale = "log"
 ) -> _Found:
     x = np.stack([rows.n_params, rows.tokens], axis=1)
-    found = fit(CHINCHILLA, x, rows.loss, delta=delta, scale=scale, **options._asdict())
+    weights = None
+    if rows.noise is not None:
+        weights = (rows.noise / (rows.loss if scale == "log" else 1.0)) ** -2
+        weights = weights / weights.mean()
+    found = fit(
+        CHINCHILLA, x, rows.loss, weights=weights, delta=delta, scale=scale, **options._asdict()
+    )
     # C = k N D, 6 unless the table counts otherwise.
     per_product = np.log(rows.flops / (rows.n_params * rows.tokens))
     doubts = [] if found.verdict is Verdict.CONVERGED else [found.reason]

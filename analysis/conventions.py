@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
 from analysis.fit import fit
@@ -123,7 +124,7 @@ def recount(source: Source, convention: Convention) -> pd.DataFrame:
 
 
 def refit_under(
-    law: Law, source: Source, *, delta: float | None = None
+    law: Law, source: Source, *, delta: float | None = None, weights: ArrayLike | None = None
 ) -> list[tuple[str, FitResult | str]]:
     """A law fitted under every convention that changes one of its inputs.
 
@@ -131,6 +132,7 @@ def refit_under(
         law: The law.
         source: The table.
         delta: Huber's threshold on log loss; None for squared error.
+        weights: Of the rows, as of `analysis.fit.fit`.
 
     Returns:
         The name of each convention with its fit, or the reason why there is none.
@@ -144,7 +146,7 @@ def refit_under(
             if any(np.allclose(x, other, rtol=_SAME, atol=0) for other in seen):
                 continue
             seen.append(x)
-            found = fit(law, x, source.table[law.output], delta=delta)
+            found = fit(law, x, source.table[law.output], delta=delta, weights=weights)
         except (ValueError, FitError) as error:
             told.append((convention.name, str(error)))
         else:

@@ -60,6 +60,7 @@ def isoflop(
     method: Method = "parabola",
     span: float | None = None,
     noise: ArrayLike | None = None,
+    noise_df: float = np.inf,
     tolerance: float = 0.1,
     level: float = 0.95,
     n_replicates: int = 1000,
@@ -82,6 +83,7 @@ def isoflop(
         noise: Standard deviation of the loss over seeds, nats: a number, or shape `(n_runs,)`.
             Unless given: from repeated runs if there are enough, else, for parabolas, from the
             scatter about them.
+        noise_df: Degrees of freedom with which a noise that is given was estimated.
         tolerance: Relative difference in FLOPs of runs of one budget.
         level: Probability with which an interval is to cover.
         n_replicates: Bootstrap replicates.
@@ -109,7 +111,7 @@ def isoflop(
     enough = [b for b in budgets if used_points(b, span).sum() >= MIN_SIZES]
     if not enough:
         raise _none_left([_too_few(budget, span) for budget in budgets])
-    known = seed_noise(enough, method, span)
+    known = seed_noise(enough, method, span, noise_df)
 
     rng = np.random.default_rng(seed)
     df = known.degrees_of_freedom
@@ -213,6 +215,7 @@ def _measure(
         optimal_tokens=data,
         lowest_loss=lowest,
         share_inside=share,
+        loss_sd=tuple(noise.of_means(budget).tolist()),
     )
     return valley, optimum
 
@@ -255,6 +258,7 @@ def _bare(budget: Budget, used: np.ndarray) -> Valley:
         optimal_tokens=None,
         lowest_loss=None,
         share_inside=0.0,
+        loss_sd=(),
     )
 
 

@@ -25,7 +25,7 @@ class SeedNoise:
     Attributes:
         source: Where it is known from.
         sd: Standard deviation, nats; None where it was given, and may differ from run to run.
-        degrees_of_freedom: Of `sd`; infinite where it was given.
+        degrees_of_freedom: Of `sd`; infinite where it was given as known.
     """
 
     source: NoiseSource
@@ -45,13 +45,16 @@ def parabola_weights(budget: Budget) -> Floats:
     return budget.counts if budget.noise is None else budget.noise**-2.0
 
 
-def seed_noise(budgets: Sequence[Budget], method: Method, span: float | None) -> SeedNoise:
+def seed_noise(
+    budgets: Sequence[Budget], method: Method, span: float | None, given_df: float
+) -> SeedNoise:
     """The noise of a run, pooled over budgets.
 
     Args:
         budgets: Budgets with sizes enough for a curve; at least one.
         method: How minima are found.
         span: Of the parabola.
+        given_df: Degrees of freedom of a noise that the budgets were given.
 
     Returns:
         The noise.
@@ -60,7 +63,7 @@ def seed_noise(budgets: Sequence[Budget], method: Method, span: float | None) ->
         FitError: Repeats are too few, and the method leaves no residuals to take it from.
     """
     if budgets[0].noise is not None:
-        return SeedNoise("given", None, float("inf"))
+        return SeedNoise("given", None, given_df)
     squares = sum(budget.squares for budget in budgets)
     df = float(sum(np.sum(budget.counts - 1) for budget in budgets))
     if df >= _MIN_REPEAT_DF:

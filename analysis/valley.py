@@ -60,6 +60,8 @@ class Valley:
         optimal_tokens: Tokens at the minimum, log D being interpolated in log N.
         lowest_loss: Loss at the minimum, nats.
         share_inside: Share of the noisy replicates whose minimum lies inside the grid.
+        loss_sd: Standard deviation of each mean loss over seeds, nats; empty where too few sizes
+            make a curve.
     """
 
     flops: float
@@ -76,6 +78,7 @@ class Valley:
     optimal_tokens: Estimate | None
     lowest_loss: Estimate | None
     share_inside: float
+    loss_sd: tuple[float, ...]
 
     @property
     def tokens_per_param(self) -> Estimate | None:

@@ -17,9 +17,13 @@ two largest budgets models of two blocks at every width have their minima at abo
 The envelope of learning curves (approach 1) is told beside them: it falls where a cosine ends and
 lies too high between such ends, by an amount that depends on the size.
 
+Error bars of losses are the spread over seeds, its fall with size by `scaling run seed_noise` and
+its level by the repeats here (`experiments.error_bars`): minima are redrawn with that noise, and
+rows of the parametric fits weighed by it.
+
 N counts parameters in products with activations: read-out in, embedding out. C is the exact sum of
-FLOPs. What other ways to count make of it, `scaling run kaplan_vs_chinchilla` tells from the same
-runs.
+FLOPs. What other ways to count and to train make of it, `scaling run kaplan_vs_chinchilla` tells
+from the same runs and some more.
 """
 
 from __future__ import annotations
@@ -43,13 +47,14 @@ from analysis.plots.isoflop import draw_valleys, frame_valleys
 from analysis.plots.rows import rows_of
 from analysis.plots.style import legend_above
 from experiments import language_models as lm
-from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.error_bars import error_bars
+from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
 from experiments.language_model_figures import approaches_and_surface
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, around, iso_flop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -80,10 +85,16 @@ def _sweep(
     return runs
 
 
+RECIPES: Mapping[Budget, Callable[[], Recipe]] = {
+    "smoke": partial(lm.small_models, n_eval=256, evaluations=8),
+    "cpu": lm.small_models,
+    "gpu": lm.large_models,
+}
+
 SWEEP: Sweep = {
     "smoke": partial(
         _sweep,
-        partial(lm.small_models, n_eval=256, evaluations=8),
+        RECIPES["smoke"],
         (1e11, 3e11, 7e11),
         expected=(3.2e4, 2e11),
         factor=2.7,
@@ -92,7 +103,7 @@ SWEEP: Sweep = {
     ),
     "cpu": partial(
         _sweep,
-        lm.small_models,
+        RECIPES["cpu"],
         (2e11, 5e11, 1.25e12, 3.2e12, 8e12),
         expected=(1e5, 2e12),
         factor=3.5,
@@ -101,7 +112,7 @@ SWEEP: Sweep = {
     ),
     "gpu": partial(
         _sweep,
-        lm.large_models,
+        RECIPES["gpu"],
         (1e17, 3e17, 1e18, 3e18, 1e19),
         expected=(4e7, 1e18),
         factor=4,
@@ -159,7 +170,9 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     """Approaches 2 and 3 on the ends of the runs, approach 1 on their learning curves."""
     runs, excluded = tables.usable(table, ["eval_loss_nats"])
     ends = lm.points(runs)
-    found = lm.with_envelope(three_approaches(ends), lm.learning_curves(runs, curves))
+    bars = error_bars(runs)
+    found = three_approaches(ends, noise=bars.sd, noise_df=bars.degrees_of_freedom)
+    found = lm.with_envelope(found, lm.learning_curves(runs, curves))
     rows = {row.name: row for row in found.rows}
     valleys, fitted = rows[PARABOLA].detail, rows[FIT].detail
     if not isinstance(fitted, FitResult):
@@ -171,17 +184,16 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         largest_flops=largest,
     )
     a, b = lm.exponent(rows[PARABOLA]), lm.exponent(rows[PARABOLA], "tokens")
-    n_minima, noise = 0, ""
+    n_minima = 0
     if isinstance(valleys, IsoflopResult):
         n_minima = sum(valley.refusal is None for valley in valleys.valleys)
-        noise = lm.told(valleys.noise)
     return Findings(
         measured={
             "a": a,
             "b": b,
             "a_half_width": lm.half_width(a),
             "b_half_width": lm.half_width(b),
-            "minima": Measured(value=n_minima, note=noise),
+            "minima": Measured(value=n_minima, note=bars.told),
             "a_fit": lm.exponent(rows[FIT]),
             "epochs": Measured(value=float(np.max(runs["epochs"]))),
         },

@@ -13,7 +13,9 @@ loss flattens as it goes.
 
 L(N) takes the runs with the most tokens, L(D) those of the largest model, L(C) those that no run of
 less compute beats. N leaves out embeddings and read-out, as theirs does. Where Kaplan et al. stop
-early on small data sets that they repeat, every token here is new.
+early on small data sets that they repeat, every token here is new. Every run here is from one seed:
+rows are weighed by the spread of losses over seeds that `scaling run seed_noise` found
+(`experiments.error_bars`), of which bars in the figure hold 95 %.
 """
 
 from __future__ import annotations
@@ -29,9 +31,11 @@ from analysis import tables
 from analysis.fit import fit
 from analysis.fit_result import FitResult
 from analysis.laws import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
+from analysis.laws.law import Law
 from analysis.plots import curves, style
 from analysis.plots.ticks import log_ticks
 from experiments import language_models as lm
+from experiments.error_bars import error_bars, log_weights
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, crossed
@@ -89,14 +93,15 @@ EXPECTED = (
 def analyse(table: pd.DataFrame) -> Findings:
     """Kaplan's laws of one variable on the runs that each speaks of, and of two on all."""
     runs, excluded = tables.usable(table, ["eval_loss_nats"])
-    ends = lm.points(runs, "n_params_non_embedding")
+    bars = error_bars(runs)
+    ends = lm.points(runs, "n_params_non_embedding").assign(sd=bars.sd)
     taken = {
         "N": ends[ends["D"] == ends["D"].max()],
         "D": ends[ends["N"] == ends["N"].max()],
         "C": _frontier(ends),
     }
-    fits = {name: fit(law, taken[name][name], taken[name]["loss"]) for name, law in ALONE.items()}
-    joint = fit(KAPLAN, ends[["N", "D"]], ends["loss"])
+    fits = {name: _fit(law, taken[name], [name]) for name, law in ALONE.items()}
+    joint = _fit(KAPLAN, ends, ["N", "D"])
     measured = {}
     for name, result in fits.items():
         logs = np.log(taken[name][[name, "loss"]].to_numpy(np.float64))
@@ -106,7 +111,7 @@ def analyse(table: pd.DataFrame) -> Findings:
             note=f"exponent {alpha:.3f} [{low:.3f}, {high:.3f}], Kaplan's {PUBLISHED[name]:g}",
         )
     off = np.log(ends["loss"].to_numpy() / joint.predict(ends[["N", "D"]].to_numpy()))
-    measured["joint"] = Measured(value=float(np.sqrt(np.mean(off**2))))
+    measured["joint"] = Measured(value=float(np.sqrt(np.mean(off**2))), note=bars.told)
     shown = [
         each.assign(law=f"L({name})", fitted=fits[name].predict(each[name].to_numpy()))
         for name, each in taken.items()
@@ -117,7 +122,7 @@ def analyse(table: pd.DataFrame) -> Findings:
         measured=measured,
         verdict=joint.summary(),
         shown=pd.concat([*shown, left_out] if len(left_out) else shown).rename(
-            columns={"run": "run_ids", "loss": "loss_nats"}
+            columns={"run": "run_ids", "loss": "loss_nats", "sd": "loss_sd_nats"}
         ),
         details={"ends": ends, "taken": taken, "fits": fits, "joint": joint},
         report={
@@ -147,9 +152,10 @@ def overview(ax: Axes, findings: Findings) -> None:
         each, look = ends[ends["N"] == size], style.SERIES[number % len(style.SERIES)]
         at = np.stack([np.full_like(along, size), along], axis=1)
         ax.plot(along, joint.predict(at), color=look.color, linewidth=0.9)
-        ax.plot(
+        ax.errorbar(
             each["D"],
             each["loss"],
+            yerr=1.96 * each["sd"],
             color=look.color,
             marker=look.marker,
             linestyle="none",
@@ -166,7 +172,14 @@ def _draw_alone(ax: Axes, findings: Findings, name: str) -> None:
     others = ends[~ends["run"].isin(taken["run"])]
     ax.plot(others[name], others["loss"], color=style.GREY, marker=".", linestyle="none", alpha=0.5)
     look = style.SERIES[0]
-    ax.plot(taken[name], taken["loss"], color=look.color, marker=look.marker, linestyle="none")
+    ax.errorbar(
+        taken[name],
+        taken["loss"],
+        yerr=1.96 * taken["sd"],
+        color=look.color,
+        marker=look.marker,
+        linestyle="none",
+    )
     along = np.geomspace(taken[name].min(), taken[name].max(), 60)
     alpha, (low, high) = result.params["alpha"], result.intervals["alpha"]
     curves.draw_fit(
@@ -178,6 +191,11 @@ def _draw_alone(ax: Axes, findings: Findings, name: str) -> None:
     ax.set(xscale="log", yscale="log", xlabel=LABELS[name], ylabel="loss (nats per token)")
     log_ticks(ax, "x", "y", most=4)
     ax.legend(loc="upper right")
+
+
+def _fit(law: Law, rows: pd.DataFrame, inputs: list[str]) -> FitResult:
+    weights = log_weights(rows["loss"], rows["sd"])
+    return fit(law, rows[inputs], rows["loss"], weights=weights)
 
 
 def _frontier(ends: pd.DataFrame) -> pd.DataFrame:

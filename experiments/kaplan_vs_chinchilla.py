@@ -1,67 +1,112 @@
-"""Why Kaplan found 0.73 and Chinchilla 0.5: the same runs, counted in different ways.
+"""Why Kaplan found 0.73 and Chinchilla 0.5: runs trained and counted in the ways of both.
 
-Claim: at small scale the exponent a of N* ~ C^a depends on what is counted. Without the read-out,
-and without embeddings, small models are taken for smaller than they are, and the optimum seems to
-grow faster with compute.
-Paper: Porian et al. 2024 (arXiv 2406.19146), section 3; Pearce & Song 2024 (arXiv 2406.12907);
-Kaplan et al. 2020 (arXiv 2001.08361): 0.73, or 0.88 without their correction; Hoffmann et al. 2022
-(arXiv 2203.15556): 0.5.
+Claim: at small scale the exponent a of N* ~ C^a depends on what is counted and on how runs are
+trained. Without the read-out, small models are taken for smaller than they are; a warm-up as long
+for short runs as for long ones holds up those of large models at small budgets. Either lets the
+optimum seem to grow faster with compute.
+Paper: Porian et al. 2024 (arXiv 2406.19146), section 3 and figure 1, whose staircase this is;
+Pearce & Song 2024 (arXiv 2406.12907); Kaplan et al. 2020 (arXiv 2001.08361): 0.73, or 0.88 without
+their correction; Hoffmann et al. 2022 (arXiv 2203.15556): 0.5.
 Command: scaling run kaplan_vs_chinchilla
-Cost: none after `scaling run chinchilla`, whose runs these are; else as much.
-Expected: a without read-out and embeddings above a with the read-out, by minima of parabolas and by
-the parametric fit, with a confidence of 95 % each. How far depends on the share of the read-out:
-with 256 tokens it is 40 % of the smallest model and 3 % of the largest, where Kaplan's vocabulary
-of 50,000 hid most of a small model.
+Cost: the runs of `scaling run chinchilla`, which are not trained again, and 49 more at 3 budgets of
+2e11 to 1.25e12 FLOPs, 3e13 FLOPs in all: about 5 to 10 min on two CPU cores.
+Expected: a with everything done Kaplan's way above a of the tuned runs, with a confidence of 95 %;
+every step between is told with its interval. Of the tuned runs, a without read-out and embeddings
+above a with the read-out, by minima of parabolas and by the parametric fit, 95 % each. How far
+depends on the share of the read-out: with 256 tokens it is 40 % of the smallest model and 3 % of
+the largest, where Kaplan's vocabulary of 50,000 hid most of a small model.
 
-Minima are those over size at the exact compute of each run, so that there only N is counted anew;
-the parametric fit takes C = 6 N D with the N of each row. Kaplan's warm-up and learning rate, which
-Porian et al. find to matter as much, are not repeated here.
+Steps (`experiments.staircase`): Kaplan's 3,000 steps of warm-up and his cosine over 250,000 are
+kept as they are, at batches of 1,024 tokens instead of 2^19. Measured in runs at the optimum, his
+warm-up is then as long here as over the budgets of Porian et al.: about once the run at the
+smallest, half of it at the largest. The one learning rate, 0.003, is right for models of some
+4e5 parameters and an eighth of that of the smallest. Budgets are few and their range is short:
+intervals are wide, and steps smaller than they are not resolved.
+
+Minima are those over size at the exact compute of each run, so that only N is counted anew, where
+Kaplan et al. left the read-out out of C as well; the parametric fit takes C = 6 N D with the N of
+each row. Error bars are as in `chinchilla`, whose repeats stand for the noise of every stage.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import tables
-from analysis.conventions import refit_under
-from analysis.errors import FitError
-from analysis.fit import fit
-from analysis.fit_result import FitResult
-from analysis.isoflop import isoflop
 from analysis.laws import CHINCHILLA
 from analysis.laws.law import Floats
 from analysis.plots import style
-from analysis.sources import Source
-from experiments import chinchilla
-from experiments import language_models as lm
-from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments import chinchilla, staircase
+from experiments.counting import COUNTS, METHODS, Exponent, recounted
+from experiments.error_bars import error_bars
+from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
+from scaling.config import RunConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from sweeps.recipes import Count
 
 RUNS_OF = "chinchilla"
-SWEEP: Sweep = chinchilla.SWEEP
+
+
+def _sweep(budget: Budget, **more: Any) -> list[RunConfig]:
+    """The runs of chinchilla, and more of them at every stage."""
+    return chinchilla.SWEEP[budget]() + staircase.runs(chinchilla.RECIPES[budget](), **more)
+
+
+SWEEP: Sweep = {
+    "smoke": partial(
+        _sweep,
+        "smoke",
+        way=staircase.OneWay(batch_size=8, horizon=40_000),
+        grid=dict.fromkeys((5e10, 1e11), (3.7e3, 1.1e4, 2e4, 3.3e4)),
+    ),
+    "cpu": partial(
+        _sweep,
+        "cpu",
+        way=staircase.OneWay(batch_size=16),
+        grid={
+            2e11: (3.7e3, 1.1e4, 2e4, 3.3e4, 5e4),
+            5e11: (3.7e3, 1.1e4, 2e4, 3.3e4, 6.8e4),
+            1.25e12: (1.1e4, 2e4, 3.3e4, 6.8e4, 1.2e5),
+        },
+    ),
+    "gpu": partial(
+        _sweep,
+        "gpu",
+        way=staircase.OneWay(batch_size=512),
+        grid={
+            1e17: (3e6, 5e6, 1e7, 2e7, 3e7),
+            3e17: (5e6, 1e7, 2e7, 3e7, 5e7),
+            1e18: (1e7, 2e7, 3e7, 5e7, 1e8),
+            3e18: (2e7, 3e7, 5e7, 1e8, 2e8),
+        },
+    ),
+}
+
 LAW = CHINCHILLA
 
-COUNTS: dict[Count, str] = {
-    "n_params_matmul": "read-out in, embedding out\n(Chinchilla, Porian)",
-    "n_params_total": "all parameters",
-    "n_params_non_embedding": "neither read-out nor embedding\n(Kaplan)",
-}
+_EXPONENT = "exponent $a$ of $N^* \\propto C^a$"
+
 PUBLISHED = {"Chinchilla": 0.5, "Kaplan,\nadjusted": 0.73, "Kaplan": 0.88}
 """Exponents a: table 2 of Hoffmann et al.; Kaplan et al. with their adjustment of compute to small
 batches, and without (Porian et al., figure 1)."""
 
-METHODS = {"minima": "minima of parabolas, exact $C$", "fit": "parametric fit, $C = 6ND$"}
-
 EXPECTED = (
+    Expected(
+        name="staircase",
+        says="confidence that Kaplan's way to train and count raises a, minima",
+        low=0.95,
+        source="Porian et al. 2024, figure 1: from 0.50 to 0.84",
+    ),
     Expected(
         name="moves_minima",
         says="confidence that Kaplan's count raises a, minima",
@@ -77,76 +122,122 @@ EXPECTED = (
 )
 
 
-class Exponent(NamedTuple):
-    """The exponent a by one method under one count, with its bootstrap replicates."""
-
-    method: str
-    counted: Count
-    value: float
-    low: float
-    high: float
-    replicates: Floats
-
-
 def analyse(table: pd.DataFrame) -> Findings:
-    """The exponent a by minima and by the parametric fit, under every count of parameters."""
+    """The exponent a at every step of the staircase, and of tuned runs under every count."""
     runs, excluded = tables.usable(table, ["eval_loss_nats"])
-    found = {(each.method, each.counted): each for each in (*_by_minima(runs), *_by_fit(runs))}
-    measured = {}
+    bars = error_bars(runs)
+    climbed = staircase.climb(runs, bars)
+    tuned = (staircase.stage_of(runs) == staircase.TUNED).to_numpy()
+    found = recounted(runs[tuned], bars._replace(sd=bars.sd[tuned]))
+    measured = {"staircase": _confidence(climbed[0], climbed[-1], bars.told)}
     for method in METHODS:
-        low, high = (
-            found[method, count] for count in ("n_params_matmul", "n_params_non_embedding")
+        kaplans, ours = (
+            found[method, count] for count in ("n_params_non_embedding", "n_params_matmul")
         )
-        n = min(len(low.replicates), len(high.replicates))
-        # The same seed draws the same noise for both counts: replicates are pairs.
-        above = high.replicates[:n] > low.replicates[:n]
-        note = f"a from {low.value:.3f} to {high.value:.3f}"
-        measured[f"moves_{method}"] = Measured(value=float(np.mean(above)), note=note)
-    shown = pd.DataFrame(
-        [{**each._asdict(), "run_ids": " ".join(runs["run_id"])} for each in found.values()]
-    ).drop(columns="replicates")
+        measured[f"moves_{method}"] = _confidence(kaplans, ours)
+    shown = pd.DataFrame([*_steps(runs, climbed), *_counts(runs[tuned], found)])
     left_out = excluded.rename(columns={"run_id": "run_ids"}).loc[:, ["run_ids", "why"]]
-    verdict = "\n".join(
-        f"a = {each.value:.3f} [{each.low:.3f}, {each.high:.3f}] {METHODS[each.method]}, N: "
-        f"{COUNTS[each.counted]}".replace("\n", " ").replace("$", "")
-        for each in found.values()
-    )
+    verdict = [
+        f"a = {a}, Porian et al. {step.published[0]:g}: {step.says}"
+        for step, a in zip(staircase.STEPS, climbed, strict=True)
+    ]
+    verdict += [
+        f"a = {a} {METHODS[method]}, N: {COUNTS[count]}".replace("\n", " ").replace("$", "")
+        for (method, count), a in found.items()
+    ]
     return Findings(
         measured=measured,
-        verdict=verdict,
+        verdict="\n".join(verdict),
         shown=pd.concat([shown, left_out] if len(left_out) else [shown]),
-        details={"exponents": list(found.values())},
-        report={"exponents": shown.drop(columns="run_ids").to_dict(orient="records")},
+        details={"steps": climbed, "counts": found},
+        report={
+            "steps": [a._replace(replicates=None)._asdict() for a in climbed],
+            "exponents": [
+                {"method": method, "counted": count, "value": a.value, "low": a.low, "high": a.high}
+                for (method, count), a in found.items()
+            ],
+        },
     )
+
+
+def _confidence(above: Exponent, below: Exponent, more: str = "") -> Measured:
+    """With which one exponent lies above another; replicates of the same runs are pairs."""
+    n = min(len(above.replicates), len(below.replicates))
+    share = float(np.mean(above.replicates[:n] > below.replicates[:n]))
+    note = f"a from {below.value:.3f} to {above.value:.3f}"
+    return Measured(value=share, note=f"{note}; {more}" if more else note)
+
+
+def _row(a: Exponent, runs: pd.DataFrame, **told: object) -> dict[str, object]:
+    row = {"value": a.value, "low": a.low, "high": a.high, "run_ids": " ".join(runs["run_id"])}
+    return {**told, **row}
+
+
+def _steps(runs: pd.DataFrame, climbed: Sequence[Exponent]) -> list[dict[str, object]]:
+    stage = staircase.at_shared_budgets(runs)
+    return [
+        _row(
+            a,
+            runs[stage == step.runs],
+            step=step.says,
+            counted=step.count,
+            method="minima",
+            **dict(
+                zip(("published", "published_low", "published_high"), step.published, strict=True)
+            ),
+        )
+        for step, a in zip(staircase.STEPS, climbed, strict=True)
+    ]
+
+
+def _counts(
+    runs: pd.DataFrame, found: Mapping[tuple[str, Count], Exponent]
+) -> list[dict[str, object]]:
+    return [
+        _row(a, runs, step="tuned runs recounted", counted=count, method=method)
+        for (method, count), a in found.items()
+    ]
 
 
 def figure(findings: Findings) -> Figure:
-    """The exponents under every count beside the published ones."""
+    """The staircase beside Porian et al.'s, and the tuned runs under every count."""
     with style.paper_style():
-        drawing, axes = style.new_figure(1, 1, width=5.2, height=2.6)
+        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=3.0)
         overview(axes[0, 0], findings)
+        _draw_counts(axes[0, 1], findings)
+        style.letter_panels(axes)
     return drawing
 
 
 def overview(ax: Axes, findings: Findings) -> None:
+    """The exponent at every step from Kaplan's way to the tuned one, beside Porian et al.'s."""
+    steps = staircase.STEPS
+    ours = [(a.value, a.low, a.high) for a in findings.details["steps"]]
+    theirs = [step.published for step in steps]
+    for shift, found, look, label in (
+        (0.12, ours, style.SERIES[0], "here"),
+        (-0.12, theirs, style.SERIES[1], "Porian et al. 2024"),
+    ):
+        places = [shift - number for number in range(len(steps))]
+        value, low, high = np.array(found).T
+        ax.plot(value, places, color=look.color, linewidth=0.6, alpha=0.5)
+        _intervals(ax, value, low, high, places, look, label)
+    labels = [step.says if not number else f"+ {step.says}" for number, step in enumerate(steps)]
+    ax.set_yticks([-number for number in range(len(steps))], labels)
+    ax.set(xlabel=_EXPONENT, ylim=(0.5 - len(steps), 0.5))
+    style.legend_above(ax, n_columns=2)
+
+
+def _draw_counts(ax: Axes, findings: Findings) -> None:
     """The exponents under every count, with intervals, beside the published ones."""
-    exponents: list[Exponent] = findings.details["exponents"]
-    places = {count: -number for number, count in enumerate(COUNTS)}
+    found: Mapping[tuple[str, Count], Exponent] = findings.details["counts"]
     for shift, (method, label), look in zip(
         (0.13, -0.13), METHODS.items(), style.SERIES, strict=False
     ):
-        chosen = [each for each in exponents if each.method == method]
-        values = np.array([each.value for each in chosen])
-        ends = np.array([[each.low, each.high] for each in chosen])
-        ax.errorbar(
-            values,
-            [places[each.counted] + shift for each in chosen],
-            xerr=np.abs(ends.T - values),
-            color=look.color,
-            marker=look.marker,
-            linestyle="none",
-            label=label,
-        )
+        chosen = [found[method, count] for count in COUNTS]
+        value, low, high = np.array([[a.value, a.low, a.high] for a in chosen]).T
+        places = [shift - number for number in range(len(COUNTS))]
+        _intervals(ax, value, low, high, places, look, label)
     for name, value in PUBLISHED.items():
         ax.axvline(value, color=style.GREY, linestyle=(0, (3, 2)), linewidth=0.8, zorder=1)
         ax.annotate(
@@ -159,48 +250,26 @@ def overview(ax: Axes, findings: Findings) -> None:
             color=style.GREY,
             fontsize=7,
         )
-    ax.set_yticks(list(places.values()), list(COUNTS.values()))
-    ax.set(xlabel="exponent $a$ of $N^* \\propto C^a$", ylim=(-len(COUNTS) + 0.5, 0.5))
-    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.2), ncols=2)
+    ax.set_yticks([-number for number in range(len(COUNTS))], list(COUNTS.values()))
+    ax.set(xlabel=_EXPONENT, ylim=(0.5 - len(COUNTS), 0.5))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.2))
 
 
-def _by_minima(runs: pd.DataFrame) -> list[Exponent]:
-    found = []
-    for count in COUNTS:
-        ends = lm.points(runs, count)
-        trends = isoflop(ends["N"], ends["loss"], flops=ends["C"], tokens=ends["D"]).trends
-        if trends is None:
-            raise FitError("one minimum makes no exponent: add budgets")
-        a, replicates = trends.params.exponent, trends.params.replicates[:, 1]
-        found.append(Exponent("minima", count, a.value, a.low, a.high, replicates))
-    return found
-
-
-def _by_fit(runs: pd.DataFrame) -> list[Exponent]:
-    """The law fitted with N as it stands and under every other count that the table has."""
-    first: Count = "n_params_matmul"
-    others: tuple[Count, ...] = ("n_params_total", "n_params_non_embedding")
-    ends = lm.points(runs, first)
-    columns = runs[list(others)].astype(np.float64).reset_index(drop=True)
-    source = Source(
-        path=Path(RUNS_OF),
-        format="results folder",
-        sha256=None,
-        table=pd.concat([ends.drop(columns="run"), columns], axis=1),
-        excluded=pd.DataFrame(),
-        taken={"N": f"N = '{first}'", "D": "D = 'n_tokens_seen'", "C": "C = 'flops_train'"},
-        convention="C = 6 N D",
+def _intervals(
+    ax: Axes,
+    value: Floats,
+    low: Floats,
+    high: Floats,
+    places: Sequence[float],
+    look: style.Series,
+    label: str,
+) -> None:
+    ax.errorbar(
+        value,
+        places,
+        xerr=np.abs(np.stack([low, high]) - value),
+        color=look.color,
+        marker=look.marker,
+        linestyle="none",
+        label=label,
     )
-    refitted = dict(refit_under(CHINCHILLA, source))
-    fits: list[tuple[Count, FitResult | str]] = [
-        (first, fit(CHINCHILLA, ends[["N", "D"]], ends["loss"])),
-        *((count, refitted[f"N = {count}"]) for count in others),
-    ]
-    found = []
-    for count, result in fits:
-        if isinstance(result, str):
-            raise FitError(f"{count}: {result}")
-        a = result.derived()["a"]
-        replicates = CHINCHILLA.derived(CHINCHILLA.to_params(result.replicates))["a"]
-        found.append(Exponent("fit", count, a.value, *a.interval, np.asarray(replicates)))
-    return found

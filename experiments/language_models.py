@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -34,9 +33,6 @@ from sweeps.rules import (
     share_of_run,
     tuned,
 )
-
-if TYPE_CHECKING:
-    from analysis.seed_noise import SeedNoise
 
 TUNED = {1.1e4: 0.024, 3.3e4: 0.015, 1.4e5: 0.006, 3.6e5: 0.0035, 8.2e5: 0.002}
 """Learning rates by size: the best on a grid in steps of 2 at 2e11 and 2e12 FLOPs, interpolated."""
@@ -185,14 +181,3 @@ def half_width(measured: Measured) -> Measured:
     if measured.low is None or measured.high is None:
         return Measured(value=None, note=measured.note)
     return Measured(value=(measured.high - measured.low) / 2)
-
-
-def told(noise: SeedNoise) -> str:
-    """Seed noise in words."""
-    if noise.sd is None:
-        return "seed noise as given"
-    where = {"repeats": "from repeated runs", "residuals": "from the scatter about parabolas"}
-    return (
-        f"seed noise {noise.sd:.2g} nats, {where.get(noise.source, noise.source)} "
-        f"({noise.degrees_of_freedom:.0f} to spare)"
-    )

@@ -12,7 +12,8 @@ Expected: a standard deviation below 0.05 nats at every size, where losses of on
 is told, without an expectation: over a decade of sizes eight seeds do not fix it.
 
 A seed decides the initial weights and the order of the data; the data and the held-out documents
-are the same. Standard deviations have intervals of 95 % by chi-squared.
+are the same. Standard deviations have intervals of 95 % by chi-squared. The law, a straight line
+on logarithms, stands in `experiments.error_bars`, from where the other experiments take it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from analysis.plots import scales, style
 from analysis.plots.ticks import log_ticks
 from experiments import language_models as lm
 from experiments.common import mark_excluded, with_notes
+from experiments.error_bars import SPREAD
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, ladder
@@ -94,12 +96,14 @@ def analyse(table: pd.DataFrame) -> Findings:
     )
     # log sd of k + 1 seeds has a standard error near sqrt(1 / 2k).
     line, covariance = np.polyfit(
-        np.log(sizes),
+        np.log(sizes / SPREAD.size),
         np.log(sd),
         1,
         w=np.sqrt(2 * spare),
         cov="unscaled",
     )
+    errors = 1.96 * np.sqrt(np.diagonal(covariance))
+    low, at, high = np.exp(line[1] + errors[1] * np.array([-1, 0, 1]))
     ratio, error = sd[-1] / sd[0], stats.f.ppf(tails, spare[-1], spare[0])
     return Findings(
         measured={
@@ -109,9 +113,9 @@ def analyse(table: pd.DataFrame) -> Findings:
             ),
         },
         verdict=(
-            f"standard deviation ~ N^({line[0]:.2f} ± {1.96 * np.sqrt(covariance[0, 0]):.2f}), "
-            f"{sd[0]:.2g} to {sd[-1]:.2g} nats at {sizes[0]:,.0f} to "
-            f"{sizes[-1]:,.0f} parameters"
+            f"standard deviation {at:.3g} [{low:.3g}, {high:.3g}] nats at {SPREAD.size:,.0f} "
+            f"parameters, growing as N^({line[0]:.2f} ± {errors[0]:.2f}) from {sizes[0]:,.0f} to "
+            f"{sizes[-1]:,.0f}; error bars elsewhere take {SPREAD.sd:.3g} and {SPREAD.exponent:g}"
         ),
         shown=with_notes(shown, excluded, "n_params_matmul"),
         details={"spread": shown, "excluded": excluded},

@@ -75,14 +75,16 @@ class Length(NamedTuple):
 
     Attributes:
         steps: Optimizer steps.
-        warmup: Of them, steps of warm-up.
-        trunk: Of them, the first ones that are the same for every length of run.
-        tokens: Tokens predicted in them, repetitions counted.
+        warmup: Steps of warm-up, more than `steps` where the schedule outlives the run.
+        trunk: Of `steps`, the first ones that are the same for every length of run.
+        horizon: Steps until the schedule has run out.
+        tokens: Tokens predicted in `steps`, repetitions counted.
     """
 
     steps: int
     warmup: int
     trunk: int
+    horizon: int
     tokens: int
 
 
@@ -175,10 +177,11 @@ class Pretraining:
         length = self.length(model, data)
         if length.steps > MAX_STEPS:
             raise ValueError(f"{length.steps:,} steps are above {MAX_STEPS:,}: give a shorter run")
-        if length.warmup >= length.steps:
+        if length.warmup >= length.horizon:
+            tokens = length.horizon * self.batch_size * data.context
             raise ValueError(
-                f"train.warmup_tokens = {self.warmup_tokens:,} leave nothing of the run's "
-                f"{length.tokens:,} tokens: warm up for fewer, or train for longer"
+                f"train.warmup_tokens = {self.warmup_tokens:,} leave nothing of the schedule's "
+                f"{tokens:,} tokens: warm up for fewer, or train for longer"
             )
         data.check_tokens(length.tokens)
 
@@ -198,8 +201,10 @@ class Pretraining:
             shape = (data.n_inputs, data.n_outputs)
             a_sequence = model.flops_forward(*shape) + model.flops_backward(*shape)
             steps = math.ceil(self.flops / (a_sequence * self.batch_size))
+        horizon = self.schedule.horizon if isinstance(self.schedule, Cosine) else None
         warmup = math.ceil(self.warmup_tokens / a_step)
-        return Length(steps, warmup, steps_of_trunk(self.schedule, steps), steps * a_step)
+        trunk = steps_of_trunk(self.schedule, steps)
+        return Length(steps, warmup, trunk, horizon or steps, steps * a_step)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The same with the duration in steps."""

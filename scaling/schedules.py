@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from scaling.fields import Fraction, Range, check_fields
+from scaling.fields import Count, Fraction, Range, check_fields
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
@@ -31,14 +31,16 @@ class Constant:
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
-    """Half a cosine from the peak to `floor` times the peak at the end of the run.
+    """Half a cosine from the peak to `floor` times the peak, at the end of the run or `horizon`.
 
     Hoffmann et al. 2022 (arXiv 2203.15556, figure A1): the cosine must end with the run, and decay
-    tenfold.
+    tenfold. A horizon, in steps, lets it end elsewhere, as for Kaplan et al. 2020 (arXiv
+    2001.08361, section 2.2) at 250,000 steps whatever the run; the floor holds beyond it.
     """
 
     kind: ClassVar[str] = "cosine"
     floor: Fraction = 0.1
+    horizon: Count | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -92,7 +94,7 @@ def share_of_peak(
     Args:
         schedule: What follows the warm-up.
         step: Number of the step; the first is 0.
-        steps: Of the whole run.
+        steps: Until the schedule has run out: of the whole run, or a cosine's horizon.
         warmup: Steps of warm-up, fewer than `steps`.
         trunk: As `steps_of_trunk` says.
 

@@ -20,7 +20,7 @@ from scaling.models.family import Family, ObservedFamily
 from scaling.optimizers import descent, evaluated, treatments
 from scaling.pretraining import Muon, Pretraining, learning_rates
 from scaling.runtime import compile_quickly
-from scaling.schedules import StableDecay, share_of_peak
+from scaling.schedules import Cosine, StableDecay, share_of_peak
 
 _TOKENS_IN_BLOCK = 2**18  # what a call on the device takes: 1 MB of them
 _EVALUATED_AT_ONCE = 2**13  # tokens: bounds the memory of their logits
@@ -59,14 +59,14 @@ class Arguments(NamedTuple):
 
     Attributes:
         rates: Peak learning rates.
-        steps: Of the whole run.
+        horizon: Steps until the schedule has run out.
         warmup: Of them, steps of warm-up.
         trunk: Of them, steps before a decay.
         dropout: Key of what training drops; None where nothing is.
     """
 
     rates: Float[Array, " rates"]
-    steps: Int[Array, ""]
+    horizon: Int[Array, ""]
     warmup: Int[Array, ""]
     trunk: Int[Array, ""]
     dropout: Array | None = None
@@ -167,7 +167,7 @@ def make_trainer(
         if plan.clip_norm is not None:
             norm = optax.tree.norm(gradient)
             gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
-        lengths = arguments.steps, arguments.warmup, arguments.trunk
+        lengths = arguments.horizon, arguments.warmup, arguments.trunk
         share = share_of_peak(plan.schedule, state.step, *lengths)
         move = descend(share * arguments.rates)
         updates, optimizer = move.update(gradient, state.optimizer, state.params)
@@ -254,7 +254,8 @@ def compiled(
 ) -> Trainer:
     """The compiled functions of a shape, made once in a process.
 
-    Runs that differ in seed, length, warm-up, decay, learning rates or evaluations share them.
+    Runs that differ in seed, length, warm-up, decay, horizon, learning rates or evaluations share
+    them.
     """
     return _compiled(model, _without_arguments(plan), context, n_outputs, n_eval, separator)
 
@@ -265,11 +266,15 @@ def _without_arguments(plan: Pretraining) -> Pretraining:
     if isinstance(optimizer, Muon):
         adam = dataclasses.replace(optimizer.adam, learning_rate=1.0)
         optimizer = dataclasses.replace(optimizer, adam=adam)
-    stable = isinstance(plan.schedule, StableDecay)
+    schedule = plan.schedule
+    if isinstance(schedule, StableDecay):
+        schedule = StableDecay()
+    elif isinstance(schedule, Cosine):
+        schedule = dataclasses.replace(schedule, horizon=None)
     return dataclasses.replace(
         plan,
         optimizer=optimizer,
-        schedule=StableDecay() if stable else plan.schedule,
+        schedule=schedule,
         warmup_tokens=0,
         evaluations=1,
         **(dict.fromkeys(plan.exclusive) | {"steps": 1}),

@@ -269,7 +269,7 @@ def _blocks(
     length = plan.length(config.model, data)
     rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
     dropout = key_for(seed, "dropout") if getattr(config.model, "dropout", 0) else None
-    lengths = (length.steps, length.warmup, length.trunk)
+    lengths = (length.horizon, length.warmup, length.trunk)
     arguments = Arguments(rates, *map(jnp.int32, lengths), dropout=dropout)
     eval_tokens = jnp.asarray(dataset.eval_tokens, jnp.int32)
     in_block = steps_in_block(plan, data.context)

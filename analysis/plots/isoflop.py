@@ -33,7 +33,8 @@ COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.
 def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> Axes:
     """Draw every budget's points and curve, with the minimum and the interval of its size.
 
-    Points that a curve was not made from are open; refused budgets are grey, with crosses.
+    Points that a curve was not made from are open; refused budgets are grey, with crosses. Bars
+    hold 95 % of the noise of a point.
 
     Args:
         ax: Axes to draw on, x in parameters (logarithmic), y in nats.
@@ -79,6 +80,14 @@ _MINIMUM = {
 
 
 def _draw_valley(ax: Axes, valley: Valley, color: tuple[float, ...]) -> None:
+    ax.errorbar(
+        valley.n_params,
+        valley.loss,
+        yerr=1.96 * np.array(valley.loss_sd),
+        ecolor=color,
+        elinewidth=0.7,
+        linestyle="none",
+    )
     points = zip(valley.n_params, valley.loss, valley.used, strict=True)
     for size, loss, used in points:
         ax.plot(

@@ -1,23 +1,19 @@
-"""Experiments on language models: planted laws come back, runs are shared, not trained twice."""
+"""Experiments on language models: planted laws come back."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import tables
 from analysis.approaches import three_approaches
 from analysis.envelope_result import EnvelopeResult
-from experiments import chinchilla, kaplan, kaplan_vs_chinchilla, pipeline, seed_noise
+from experiments import chinchilla, kaplan, seed_noise
 from experiments import language_models as lm
 from experiments.experiment import passes
 from scaling.accounting import account
-from scaling.config import canonical_json, run_id
-from scaling.record import RunRecord, row
 
 TRUE = {"E": 1.0, "A": 60.0, "B": 300.0, "alpha": 0.42, "beta": 0.45}
 
@@ -25,25 +21,6 @@ TRUE = {"E": 1.0, "A": 60.0, "B": 300.0, "alpha": 0.42, "beta": 0.45}
 def planted(n_params, tokens):
     """A loss like those measured, a = beta / (alpha + beta) = 0.517 of C = 6 N D."""
     return TRUE["E"] + TRUE["A"] * n_params ** -TRUE["alpha"] + TRUE["B"] * tokens ** -TRUE["beta"]
-
-
-def table_of(configs, loss, *, noise=0.0):
-    """Records as if the runs had been done, with losses of our choosing."""
-    rng = np.random.default_rng(0)
-    records = []
-    for config in configs:
-        counts = asdict(account(config))
-        value = loss(counts) * (1 + noise * rng.standard_normal())
-        records.append(
-            RunRecord(
-                run_id=run_id(config),
-                status="done",
-                config=json.loads(canonical_json(config)),
-                eval_loss_nats=value,
-                **counts,
-            )
-        )
-    return tables.frame(map(row, records))
 
 
 def curves_of(table):
@@ -63,7 +40,7 @@ def curves_of(table):
 
 
 @pytest.fixture(scope="module")
-def isoflop_runs():
+def isoflop_runs(table_of):
     return table_of(
         chinchilla.SWEEP["cpu"](),
         lambda counts: planted(counts["n_params_matmul"], counts["n_tokens_seen"]),
@@ -104,30 +81,7 @@ def test_chinchilla_finds_the_planted_law_and_every_expectation_holds(isoflop_ru
     chinchilla.figure(findings)
 
 
-def test_counting_as_kaplan_did_raises_the_exponent(isoflop_runs):
-    findings = kaplan_vs_chinchilla.analyse(isoflop_runs)
-    for expected in kaplan_vs_chinchilla.EXPECTED:
-        assert passes(expected, findings.measured[expected.name])
-    a = {(each.method, each.counted): each for each in findings.details["exponents"]}
-    for method in kaplan_vs_chinchilla.METHODS:
-        by_count = [a[method, count].value for count in kaplan_vs_chinchilla.COUNTS]
-        read_out_in, total, neither = by_count
-        # An embedding is as large as the read-out: with both, small models seem larger still.
-        assert total < read_out_in < neither
-    assert a["fit", "n_params_matmul"].low < 0.517 < a["fit", "n_params_matmul"].high
-    kaplan_vs_chinchilla.figure(findings)
-
-
-def test_runs_of_another_experiment_are_not_trained_again(tmp_path):
-    (mine,) = pipeline.jobs_for(kaplan_vs_chinchilla, "smoke", (), str(tmp_path))
-    (theirs,) = pipeline.jobs_for(chinchilla, "smoke", (), str(tmp_path))
-    assert mine.root == theirs.root == tmp_path / "chinchilla"
-    assert {run.run_id for run in mine.plan.runs} == {run.run_id for run in theirs.plan.runs}
-    assert mine.folder == tmp_path / "kaplan_vs_chinchilla" / "reports" / "smoke"
-    assert theirs.folder == tmp_path / "chinchilla" / "reports" / "smoke"
-
-
-def test_an_envelope_that_cannot_be_had_is_a_row_with_its_reason():
+def test_an_envelope_that_cannot_be_had_is_a_row_with_its_reason(table_of):
     table = table_of(
         chinchilla.SWEEP["smoke"](),
         lambda counts: planted(counts["n_params_matmul"], counts["n_tokens_seen"]),
@@ -142,7 +96,7 @@ def test_an_envelope_that_cannot_be_had_is_a_row_with_its_reason():
     assert lm.half_width(lm.exponent(first)).value is None
 
 
-def test_learning_curves_end_where_the_runs_end():
+def test_learning_curves_end_where_the_runs_end(table_of):
     table = table_of(chinchilla.SWEEP["smoke"]()[:2], lambda counts: 2.0)
     steps = table.set_index("run_id")["steps"]
     curves = pd.DataFrame(
@@ -161,7 +115,7 @@ def test_learning_curves_end_where_the_runs_end():
     assert halves.tolist() == pytest.approx([0.5, 0.5], rel=1e-3)
 
 
-def test_kaplan_finds_planted_exponents():
+def test_kaplan_finds_planted_exponents(table_of):
     def loss(counts):
         n, d = counts["n_params_non_embedding"], counts["n_tokens_seen"]
         return ((1e7 / n) ** (0.1 / 0.15) + 3e7 / d) ** 0.15
@@ -179,7 +133,7 @@ def test_kaplan_finds_planted_exponents():
     kaplan.figure(findings)
 
 
-def test_seed_noise_finds_a_planted_spread():
+def test_seed_noise_finds_a_planted_spread(table_of):
     table = table_of(seed_noise.SWEEP["cpu"](), lambda counts: 2.0, noise=0.01)
     findings = seed_noise.analyse(table)
     spread = findings.details["spread"]

@@ -191,7 +191,7 @@ MUP = Transformer(width=16, depth=2, heads=2, parametrization=MuP(base_width=8))
         ),
         (
             lambda: trained(steps=3, warmup_tokens=170),
-            "train.warmup_tokens = 170 leave nothing of the run's 192 tokens: warm up for fewer",
+            "train.warmup_tokens = 170 leave nothing of the schedule's 192 tokens: warm up",
         ),
         (
             lambda: trained(steps=3, clip_norm=0),

@@ -212,6 +212,7 @@ def test_runs_that_differ_in_arguments_share_one_compilation():
         ("train.steps", 17),
         ("train.tokens", 320),
         ("train.warmup_tokens", 0),
+        ("train.schedule.horizon", 20),
         ("train.evaluations", 2),
         ("data.n_tokens", 2**12),
     ]:
@@ -243,6 +244,16 @@ def test_runs_side_by_side_under_vmap_are_those_alone():
     for i in range(len(seeds)):
         for ours, theirs in zip(together, alone(keys[i], batches[i], peaks[i]), strict=True):
             np.testing.assert_allclose(ours[i], theirs, atol=2e-6)
+
+
+def test_a_horizon_makes_a_run_the_beginning_of_a_longer_one():
+    cut = changed(RUN, schedule=Cosine(floor=0.1, horizon=12), steps=6, evaluations=6)
+    assert losses(run(cut)[1]) == losses(run(RUN)[1])[:6]
+    # The warm-up may outlive the run, where the schedule does.
+    rising = changed(RUN, warmup_tokens=11 * 32, schedule=Cosine(horizon=12), steps=6)
+    assert run(rising)[0].status == "done"
+    with pytest.raises(ValueError, match="leave nothing of the schedule's 192 tokens"):
+        changed(rising, schedule=Cosine())
 
 
 def test_divergence_is_a_row_with_step_and_last_finite_loss():
