@@ -58,7 +58,7 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
         block[:in_interval] = part
         blocks.append(jnp.asarray(block))
     held_out = jnp.asarray(dataset.eval_tokens, jnp.int32)
-    arguments = Arguments(jnp.array([3e-3], jnp.float32), jnp.int32(steps), jnp.int32(0))
+    arguments = Arguments(jnp.array([3e-3]), *map(jnp.int32, (steps, 0, 0)))
     count = jnp.int32(in_interval)
 
     def device_alone() -> float:
