@@ -71,6 +71,9 @@ def run(
     overrides: Overrides = (),
     results: Results = "results",
     workers: Annotated[int | None, arg(help="Worker processes; by default one a core.")] = None,
+    hosts: Annotated[
+        bool, arg(help="This is one of several processes that train every run together.")
+    ] = False,
 ) -> int:
     """Plan, run, fit and draw; print what was expected beside what was measured.
 
@@ -79,7 +82,7 @@ def run(
     """
     from experiments import pipeline
 
-    return pipeline.run(name, budget, overrides, results, workers)
+    return pipeline.run(name, budget, overrides, results, workers, hosts)
 
 
 @app.command

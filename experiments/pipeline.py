@@ -78,9 +78,16 @@ def show_plan(name: str, budget: Budget, overrides: Sequence[str], results: str)
 
 
 def run(
-    name: str, budget: Budget, overrides: Sequence[str], results: str, workers: int | None
+    name: str,
+    budget: Budget,
+    overrides: Sequence[str],
+    results: str,
+    workers: int | None,
+    hosts: bool,
 ) -> int:
     """Plans, runs, analyses, draws and prints expected beside measured.
+
+    With `hosts`, several processes run this together, and all but the first only help it train.
 
     Returns:
         0 where every expectation passes; 1 where one fails or runs are missing; 130 where
@@ -91,14 +98,23 @@ def run(
 
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: give at least 1")
+    if workers is not None and hosts:
+        raise ValueError(
+            "--hosts makes one worker of all processes that are started: leave out --workers"
+        )
     whole = catalogue.load(name)
     jobs = jobs_for(whole, budget, overrides, results)
+    if hosts and not _leads():
+        return 0
     stores = [Store.create(job.root) for job in jobs]
     # Reading first sets aside what is damaged, so that it is run again.
     records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
     with show_progress() as progress:
         summary = run_sweeps(
-            [(job.root, job.plan) for job in jobs], workers=workers, progress=progress
+            [(job.root, job.plan) for job in jobs],
+            workers=workers,
+            progress=progress,
+            together=hosts,
         )
     screen.print_summary(summary)
     if summary.interrupted:
@@ -123,6 +139,18 @@ def run(
     if hasattr(whole, "PARTS"):
         ok &= _gather(whole, jobs, records, found)
     return 0 if ok else 1
+
+
+def _leads() -> bool:
+    """Whether this process is the first of several; another returns when the first has no more."""
+    from scaling.hosts import is_first, join
+    from sweeps.hosts import follow
+
+    join()
+    if not is_first():
+        follow()
+        return False
+    return True
 
 
 def _gather(

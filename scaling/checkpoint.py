@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from scaling import hosts
 from scaling.sealed import DamagedFileError, digest, seal, unseal
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,9 @@ def save(
 ) -> None:
     """Saves a state; returns when it is there.
 
-    Where there is a checkpoint of this step already, it stands: of one run, both are the same.
+    All processes of a run take part, each with the shards that it holds; the first alone makes and
+    removes folders. Where there is a checkpoint of this step already, it stands: of one run, both
+    are the same.
 
     Args:
         folder: Where a run's checkpoints lie; made if there is none.
@@ -70,12 +73,11 @@ def save(
     """
     import orbax.checkpoint.experimental.v1 as ocp
 
-    scratch = scratch or folder
-    for needed in (folder, scratch):
-        needed.mkdir(parents=True, exist_ok=True)
-    making = scratch.resolve() / f".{secrets.token_hex(8)}.tmp"
+    making = Path(hosts.agreed(lambda: _unfinished(folder, scratch or folder)))
     try:
         ocp.save(str(making / "state"), state)
+        if not hosts.is_first():
+            return
         content = {
             "format": FORMAT,
             "run_id": run_id,
@@ -92,7 +94,8 @@ def save(
             if not target.is_dir():
                 raise
     finally:
-        shutil.rmtree(making, ignore_errors=True)
+        if hosts.is_first():
+            shutil.rmtree(making, ignore_errors=True)
     for old in _checkpoints(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -100,8 +103,9 @@ def save(
 def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) -> Checkpoint | None:
     """The newest whole checkpoint in a folder; None if there is none.
 
-    A damaged one is set aside under a name that says so, and the one before it is used. What
-    killed processes left unfinished is removed.
+    The first process of a run chooses, and all read the shards that they are to hold. A damaged
+    one is set aside under a name that says so, and the one before it is used. What killed
+    processes left unfinished is removed.
 
     Args:
         folder: Where a run's checkpoints lie.
@@ -113,6 +117,21 @@ def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) ->
         ValueError: a checkpoint of another run, or of a program that keeps another state.
         OSError: the machine refuses to read it.
     """
+    found = hosts.agreed(lambda: _newest(folder, run_id, _structure(like), steps))
+    if found is None:
+        return None
+    return Checkpoint(found["step"], _load(Path(found["path"]), like), found["notes"])
+
+
+def _unfinished(folder: Path, scratch: Path) -> str:
+    """Where a checkpoint is made before it appears in its folder."""
+    for needed in (folder, scratch):
+        needed.mkdir(parents=True, exist_ok=True)
+    return str(scratch.resolve() / f".{secrets.token_hex(8)}.tmp")
+
+
+def _newest(folder: Path, run_id: str, structure: str, steps: range) -> dict[str, Any] | None:
+    """Path, step and notes of what `latest` is to load."""
     for unfinished in folder.glob(".*.tmp"):
         shutil.rmtree(unfinished, ignore_errors=True)
     for path in reversed(_checkpoints(folder)):
@@ -131,12 +150,12 @@ def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) ->
                 f"{path} is a checkpoint of run {content['run_id']}, not of {run_id}: give the "
                 "folder of this run, or an empty one"
             )
-        if (content["format"], content["structure"]) != (FORMAT, _structure(like)):
+        if (content["format"], content["structure"]) != (FORMAT, structure):
             raise ValueError(
                 f"{path} was written by a program whose runs keep another state: resume with that "
                 f"one, or remove {folder} to start from the beginning"
             )
-        return Checkpoint(content["step"], _load(path / "state", like), content["notes"])
+        return {"path": str(path / "state"), "step": content["step"], "notes": content["notes"]}
     return None
 
 

@@ -38,6 +38,11 @@ class RunConfig:
         self.train.check(self.model, self.data)
         self.model.check(self.data.n_inputs)
 
+    @property
+    def n_devices(self) -> int:
+        """Devices that share the run."""
+        return self.train.mesh.size if isinstance(self.train, Pretraining) else 1
+
 
 def canonical_json(config: RunConfig) -> str:
     """The one spelling of a configuration: resolved, keys sorted, shortest exact floats."""

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.fields import Count, Decay, NonNegative, Positive, Range, check_fields
+from scaling.mesh import Mesh
 from scaling.models.family import ObservedFamily
 from scaling.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
@@ -104,7 +105,8 @@ class Pretraining:
     `z_loss` times the squared log of the softmax's normaliser is added to the loss trained on
     (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported. With
     `activation_scales` every evaluation also measures the root mean square of what each part of
-    the model puts out, over all held-out tokens.
+    the model puts out, over all held-out tokens. `mesh` spreads the run over devices, each of which
+    takes an equal part of every batch or microbatch.
     """
 
     kind: ClassVar[str] = "pretraining"
@@ -122,6 +124,7 @@ class Pretraining:
     flops: Positive | None = None
     evaluations: Count = 10
     activation_scales: bool = False
+    mesh: Mesh = field(default_factory=Mesh)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -135,6 +138,13 @@ class Pretraining:
             raise ValueError(
                 f"pretraining.microbatches = {self.microbatches} does not divide batch_size = "
                 f"{self.batch_size}: give a divisor"
+            )
+        at_once = self.batch_size // self.microbatches
+        if at_once % self.mesh.size:
+            raise ValueError(
+                f"pretraining.mesh of {self.mesh.size} devices ({self.mesh}) does not divide the "
+                f"{at_once} sequences of a batch or microbatch: give a multiple of "
+                f"{self.mesh.size} in batch_size / microbatches, or fewer devices"
             )
         if isinstance(self.optimizer, ScheduleFree) and not isinstance(self.schedule, Constant):
             raise ValueError(

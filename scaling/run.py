@@ -17,7 +17,7 @@ from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
 from scaling.data.token_dataset import TokenDataset
 from scaling.record import Curve, RunRecord, finite
-from scaling.throughput import peak_flops_per_second, throughput
+from scaling.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.training import Gradient
 from scaling.workspace import Workspace
 
@@ -72,10 +72,10 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
     timed_steps = columns.pop("timed_steps", 0)
     counts: dict[str, Any] = asdict(account(config, columns.pop("steps", None)))
     if timed_steps:
-        share, peak = timed_steps / counts["steps"], peak_flops_per_second()
+        share, peak = timed_steps / counts["steps"], peak_at_work(config.n_devices)
         done = share * counts["n_tokens_seen"], share * counts["flops_train"]
         columns |= throughput(*done, columns["train_seconds"], peak)._asdict()
-        environment["device_peak_flops_per_second"] = peak
+        environment["device_peak_flops_per_second"] = peak_flops_per_second()
     record = RunRecord(
         run_id=run_id(config),
         config=json.loads(canonical_json(config)),

@@ -27,11 +27,19 @@ def environment() -> dict[str, Any]:
     }
 
 
-def compile_quickly(function: Callable[..., Any], *shapes: Any) -> Callable[..., Any]:
-    """Compiles what runs once or twice a shape: optimising it would cost more than it saves."""
+def compile_quickly(
+    function: Callable[..., Any], *shapes: Any, **shardings: Any
+) -> Callable[..., Any]:
+    """Compiles what runs once or twice a shape: optimising it would cost more than it saves.
+
+    Args:
+        function: What to compile.
+        shapes: Of its arguments.
+        shardings: As `jax.jit` takes them.
+    """
     import jax
 
-    lowered = jax.jit(function).lower(*shapes)
+    lowered = jax.jit(function, **shardings).lower(*shapes)
     return lowered.compile(compiler_options={"xla_backend_optimization_level": "1"})
 
 

@@ -73,6 +73,16 @@ def peak_flops_per_second() -> float | None:
     return next((peak for name, peak in PEAK_FLOPS.items() if name in device.device_kind), None)
 
 
+def peak_at_work(n_devices: int) -> float | None:
+    """Peak of the devices that share a run; a processor that stands for several counts once."""
+    import jax
+
+    peak = peak_flops_per_second()
+    if jax.default_backend() == "cpu":
+        n_devices = jax.process_count()
+    return None if peak is None else n_devices * peak
+
+
 def _measured() -> float:
     import jax
     import jax.numpy as jnp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from scaling.optimizers import descent, evaluated, treatments
 from scaling.pretraining import Muon, Pretraining, learning_rates
 from scaling.runtime import compile_quickly
 from scaling.schedules import Cosine, StableDecay, share_of_peak
+from scaling.sharding import by_sequence, divided, everywhere, mesh_of_devices, shared_out
 
 _TOKENS_IN_BLOCK = 2**18  # what a call on the device takes: 1 MB of them
 _EVALUATED_AT_ONCE = 2**13  # tokens: bounds the memory of their logits
@@ -114,7 +116,7 @@ def make_trainer(
         model: Tokens (batch, context) -> logits (batch, context, vocabulary).
         plan: How to train.
         treated: How the optimizer treats each parameter, as `optimizers.treatments` says.
-        n_eval_at_once: Held-out sequences that are evaluated together.
+        n_eval_at_once: Held-out sequences that a device evaluates together.
         separator: The token that ends a document, where none is predicted from another.
         activations: What an evaluation measures the scales of, if anything:
             `scaling.models.family.ObservedFamily.activations`.
@@ -155,7 +157,7 @@ def make_trainer(
         parts = batch.reshape(plan.microbatches, -1, batch.shape[-1])
         keys = None if key is None else jax.random.split(key, plan.microbatches)
         nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
-        total, _ = jax.lax.scan(add, nothing, (parts, keys))
+        total, _ = jax.lax.scan(add, nothing, (divided(parts, axis=1), keys))
         loss, gradient, square = jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
         return loss, gradient, SquaredNorms(square, squared_norm(gradient))
 
@@ -212,9 +214,9 @@ def make_trainer(
                 parts = activations(params, tokens, **within(tokens))
             return jnp.mean(losses(params, sequence)[0]), jax.tree.map(_power, parts)
 
-        each, powers = jax.lax.map(
-            of_sequence, eval_tokens, batch_size=min(len(eval_tokens), n_eval_at_once)
-        )
+        shares = _in_shares(eval_tokens, n_eval_at_once, plan.mesh.size)
+        told = jax.lax.map(jax.vmap(of_sequence), divided(shares, axis=1))
+        each, powers = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], told)
         return Evaluation(
             state.step,
             state.watch,
@@ -233,6 +235,19 @@ def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Arra
     """The document of each token of a sequence, counted from 0; a separator belongs to its own."""
     ends = jnp.asarray(tokens == separator, jnp.int32)
     return jnp.cumsum(ends, axis=1) - ends
+
+
+def _in_shares(sequences: Array, at_once: int, n_devices: int) -> Array:
+    """Sequences for one evaluation after another, an equal number of them for every device.
+
+    The first ones are repeated at the end where there are too few.
+
+    Returns:
+        (evaluations, sequences, tokens).
+    """
+    rounds = math.ceil(len(sequences) / (at_once * n_devices))
+    together = n_devices * math.ceil(len(sequences) / (rounds * n_devices))
+    return jnp.resize(sequences, (rounds, together, sequences.shape[-1]))
 
 
 def _power(x: Array) -> Array:
@@ -312,9 +327,18 @@ def _compiled(
     held_out = jax.ShapeDtypeStruct((n_eval, context + 1), jnp.int32)
     dropout = key if getattr(config, "dropout", 0) else None
     arguments = Arguments(rates, count, count, count, dropout)
-    advance = jax.jit(trainer.advance, donate_argnames="state")
-    return Trainer(
-        init=compile_quickly(trainer.init, key),
-        advance=advance.lower(state, block, count, arguments).compile(),
-        measure=jax.jit(trainer.measure).lower(state, held_out).compile(),
+    devices = mesh_of_devices(plan.mesh)
+    states, alike = shared_out(devices, state), everywhere(devices)
+    advance = jax.jit(
+        trainer.advance,
+        donate_argnames="state",
+        in_shardings=(states, by_sequence(devices, axis=1), alike, alike),
+        out_shardings=(states, alike),
     )
+    measure = jax.jit(trainer.measure, in_shardings=(states, alike), out_shardings=alike)
+    with jax.set_mesh(devices):
+        return Trainer(
+            init=compile_quickly(trainer.init, key, in_shardings=alike, out_shardings=states),
+            advance=advance.lower(state, block, count, arguments).compile(),
+            measure=measure.lower(state, held_out).compile(),
+        )

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scaling import checkpoint, gradient_noise, runtime
+from scaling import checkpoint, gradient_noise, hosts, runtime, sharding
 from scaling.config import RunConfig, run_id, trunk_of
 from scaling.data.token_dataset import TokenDataset
 from scaling.divergence import diverged_columns
@@ -197,11 +197,16 @@ class _History:
         self._curve.append(point)
 
     def place(self, step: int) -> _Place | None:
-        """Where to save the state after a step: where the trunk ends, there; else if it is time."""
+        """Where to save the state after a step: where the trunk ends, there; else if it is time.
+
+        It is by the clock of the first process.
+        """
         if self._trunk and step == self._leaves_at:
             return self._trunk
         wait = max(SAVE_SECONDS, self._cost / SAVE_SHARE)
-        return self._own if time.monotonic() - self._saved_at >= wait else None
+        if self._own and hosts.agreed(lambda: time.monotonic() - self._saved_at >= wait):
+            return self._own
+        return None
 
     def save(self, block: Block, place: _Place) -> None:
         """Saves a state and all that was measured before it.
@@ -267,11 +272,13 @@ def _blocks(
     plan, data, seed = config.train, config.data, config.seed
     assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
     length = plan.length(config.model, data)
+    devices = sharding.mesh_of_devices(plan.mesh)
     rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
     dropout = key_for(seed, "dropout") if getattr(config.model, "dropout", 0) else None
     lengths = (length.horizon, length.warmup, length.trunk)
     arguments = Arguments(rates, *map(jnp.int32, lengths), dropout=dropout)
-    eval_tokens = jnp.asarray(dataset.eval_tokens, jnp.int32)
+    held_out = np.asarray(dataset.eval_tokens, np.int32)
+    eval_tokens = sharding.put(held_out, sharding.everywhere(devices))
     in_block = steps_in_block(plan, data.context)
     resumed = int(state.step)
 
@@ -282,7 +289,7 @@ def _blocks(
             state = state.summed_anew()
         for first in range(max(start, resumed), end, in_block):
             count = min(in_block, end - first)
-            block = _batches(dataset, seed, first, count, plan.batch_size, in_block)
+            block = _batches(dataset, seed, range(first, first + count), in_block, plan, devices)
             if before is not None:
                 before.block_until_ready()
             before = running
@@ -294,13 +301,25 @@ def _blocks(
 
 
 def _batches(
-    dataset: TokenDataset, seed: int, first: int, count: int, batch_size: int, in_block: int
+    dataset: TokenDataset,
+    seed: int,
+    steps: range,
+    in_block: int,
+    plan: Pretraining,
+    devices: jax.sharding.Mesh,
 ) -> Array:
-    """Batches of `count` steps from step `first`, padded to a whole block."""
-    sequences = dataset.sequences(seed, first * batch_size, count * batch_size)
-    block = np.zeros((in_block, batch_size, sequences.shape[-1]), np.int32)
-    block[:count] = sequences.reshape(count, batch_size, -1)
-    return jnp.asarray(block)
+    """Batches of some steps, padded to a whole block; this process reads what its devices take."""
+
+    def read(index: Any) -> np.ndarray:
+        places = np.arange(plan.batch_size)[index[1]]
+        numbers = np.asarray(steps)[:, None] * plan.batch_size + places
+        block = np.zeros((in_block, len(places), dataset.context + 1), np.int32)
+        sequences = dataset.numbered(seed, numbers.reshape(-1))
+        block[: len(steps)] = sequences.reshape(*numbers.shape, -1)
+        return block
+
+    shape = (in_block, plan.batch_size, dataset.context + 1)
+    return jax.make_array_from_callback(shape, sharding.by_sequence(devices, axis=1), read)
 
 
 def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class PlannedRun:
         run_id: Its identity.
         config: What it does.
         group: Runs of one group share a compiled shape.
+        devices: How many share the run.
         flops: Training FLOPs of the run alone.
         flops_saved: Of them, those that the runs before it on its trunk have spent.
         seconds: Estimated core-seconds for the others.
@@ -41,6 +42,7 @@ class PlannedRun:
     run_id: str
     config: RunConfig
     group: str
+    devices: int
     flops: float
     flops_saved: float
     seconds: float
@@ -125,9 +127,8 @@ def _planned(identity: str, config: RunConfig, trunk_id: str | None, starts_at: 
     saved = counts.flops_train * starts_at / steps if starts_at else 0.0
     seconds = SECONDS_A_RUN + (counts.flops_train - saved) / FLOPS_PER_SECOND
     seconds += SECONDS_A_STEP * (steps - starts_at)
-    group = _compiled_shape(config)
-    flops = counts.flops_train
-    return PlannedRun(identity, config, group, flops, saved, seconds, trunk_id, starts_at)
+    what = identity, config, _compiled_shape(config), config.n_devices
+    return PlannedRun(*what, counts.flops_train, saved, seconds, trunk_id, starts_at)
 
 
 _ARGUMENTS = {

@@ -69,6 +69,7 @@ class Job:
     def __init__(self, index: int, store: Store, plan: Plan) -> None:
         self.index, self.store, self.plan = index, store, plan
         self.pending = store.pending(run.run_id for run in plan.runs)
+        self.devices = {run.run_id: run.devices for run in plan.runs}
         self._configs = {run.run_id: run.config for run in plan.runs}
 
     def settings(self) -> dict[str, Any]:
@@ -133,20 +134,29 @@ class Pool:
             for run_id in job.pending:
                 self.unsettled.setdefault((job.store.root, run_id), []).append(job.index)
 
+    def waiting(self) -> Counter[int]:
+        """How many runs are to be settled, by the number of devices that share one."""
+        return Counter(self._jobs[jobs[0]].devices[i] for (_, i), jobs in self.unsettled.items())
+
     def run(self, executor: Executor, settings: dict[str, Any]) -> None:
         """Starts the workers and watches until all have ended."""
+        if self._stopping_since is not None:
+            return
         for worker in range(settings["workers"]):
             self._slots[worker] = _Slot()
             executor.start(worker, settings)
         while executor.alive():
             for worker, report in executor.listen(_LISTEN_SECONDS):
                 if report is not None:
-                    self._hear(worker, report)
+                    self.hear(worker, report)
                 elif self._lost(worker, executor.why(worker)):
                     executor.start(worker, settings)
             self._stop_if_wanted(executor)
         if self._error is not None:
             raise self._error
+
+    def finish(self) -> None:
+        """Says what workers could not, once all have ended."""
         self._settle_published()
         if self.unsettled and not self.signals:
             self._notice(
@@ -171,8 +181,9 @@ class Pool:
             if self.signals > 1 or overdue:
                 executor.stop(at_once=True)
 
-    def _hear(self, worker: int, report: dict[str, Any]) -> None:
-        kind, slot = report["kind"], self._slots[worker]
+    def hear(self, worker: int, report: dict[str, Any]) -> None:
+        """Takes note of what a worker reports."""
+        kind, slot = report["kind"], self._slots.setdefault(worker, _Slot())
         if kind == "trouble":
             self._error = StoreError(report["message"])
         elif kind == "broken":
@@ -185,8 +196,8 @@ class Pool:
         slot.started = (job, run_id, report["attempt"]) if kind == "started" else None
         if kind == "stopped":
             self._notice(
-                f"worker {worker} stopped after {FAILURES_BEFORE_A_WORKER_STOPS} "
-                f"failures in a row on different runs, the last: {message}"
+                f"worker {worker} stopped after failures of {report['failures']} different runs "
+                f"in a row, the last: {message}"
             )
         elif kind == "conflict":
             self._notice(

@@ -47,6 +47,7 @@ def declare(store: Store, plan: Plan) -> None:
         {
             "run_id": run.run_id,
             "group": run.group,
+            "devices": run.devices,
             "seconds": run.seconds,
             "config": json.loads(canonical_json(run.config)),
             "trunk_id": run.trunk_id,

@@ -56,6 +56,7 @@ def run_sweeps(
     progress: Callable[[Event], None] | None = None,
     run: str | Callable[..., Any] = "scaling.run:run",
     lease: float = LEASE_SECONDS,
+    together: bool = False,
 ) -> Summary:
     """Does the runs of several plans that are not done yet, in one pool of workers.
 
@@ -66,6 +67,8 @@ def run_sweeps(
         run: What does one run, `RunConfig -> (RunRecord, Curve)`: "module:function", or a
             function that can be imported under its own name.
         lease: Seconds after which a claim without a heartbeat is over.
+        together: Whether this is the first of several processes that compute all runs together
+            (`sweeps.hosts`), instead of workers that compute one each.
 
     Returns:
         What became of every run. Ctrl-C and SIGTERM end it early, in good order.
@@ -89,17 +92,25 @@ def run_sweeps(
         probe(job.store.root)
         publishing.declare(job.store, job.plan)
         publishing.make_folders(job.store, job.pending)
-    if waiting:
-        count = min(workers or len(usable_cores()), len(pool.unsettled))
-        settings = {
-            "run": name,
-            "lease": lease,
-            "workers": count,
-            "families": [dataclasses.asdict(origin) for origin in origins],
-            "jobs": [job.settings() for job in opened],
-        }
+    settings = {
+        "run": name,
+        "lease": lease,
+        "families": [dataclasses.asdict(origin) for origin in origins],
+        "jobs": [job.settings() for job in opened],
+    }
+    if together:
+        from sweeps import hosts
+
+        hosts.lead(pool, settings)
+        pool.finish()
+    elif waiting:
         with LocalExecutor() as executor, _signals(pool):
-            pool.run(executor, settings)
+            # A processor that stands for several devices gives other last bits than as one, so a
+            # worker has as many as its runs share, and those of other runs have their turn.
+            for devices, n_runs in sorted(pool.waiting().items()):
+                count = min(workers or len(usable_cores()), n_runs)
+                pool.run(executor, settings | {"devices": devices, "workers": count})
+            pool.finish()
     return Summary(
         jobs=tuple(job.summary() for job in opened),
         interrupted=pool.signals > 0 and bool(pool.unsettled),

@@ -57,6 +57,7 @@ class DeclaredRun:
 
     run_id: str
     group: str
+    devices: int
     seconds: float
     config: Mapping[str, Any]
     trunk_id: str | None = None

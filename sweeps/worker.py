@@ -60,6 +60,7 @@ def work(
     lease: float,
     emit: Emit,
     families: Sequence[type[Family]] = (),
+    patience: int = FAILURES_BEFORE_A_WORKER_STOPS,
 ) -> None:
     """Visits all tasks until each is published, given up, or there is a reason to stop.
 
@@ -69,12 +70,13 @@ def work(
         lease: Seconds after which another's claim without a heartbeat is over.
         emit: Told of every event by its kind, and `job`, `run_id` and more as keywords.
         families: Families of models that the runs may be of, beside those of `scaling`.
+        patience: Failures in a row on different runs after which to stop.
 
     Raises:
         StoreError: the results folder cannot be written; no run is to blame.
     """
     with Heartbeat(lease) as heartbeat:
-        worker = _Worker(run, families, Watch(lease), heartbeat, emit)
+        worker = _Worker(run, families, Watch(lease), heartbeat, emit, patience)
         remaining, pause = list(tasks), _SHORTEST_PAUSE
         while remaining:
             attempts = worker.n_attempts
@@ -98,6 +100,7 @@ class _Worker:
         watch: Watch,
         heartbeat: Heartbeat,
         emit: Emit,
+        patience: int,
     ) -> None:
         self.n_attempts = 0
         self._run = run
@@ -106,13 +109,14 @@ class _Worker:
         self._watch = watch
         self._heartbeat = heartbeat
         self._emit = emit
+        self._patience = patience
         self._failing: set[str] = set()
         self._due: dict[Path, float] = {}
 
     @property
     def gives_up(self) -> bool:
         """Whether so many different runs have failed in a row that something else is wrong."""
-        return len(self._failing) >= FAILURES_BEFORE_A_WORKER_STOPS
+        return len(self._failing) >= self._patience
 
     def settles(self, task: Task) -> bool:
         """Does a run if it is free; whether there is nothing left to do about it."""
@@ -213,7 +217,13 @@ class _Worker:
         self._failing.add(task.run.run_id)
         self._emit("tried", job=task.job, run_id=task.run.run_id, message=failure.message)
         if self.gives_up:
-            self._emit("stopped", job=task.job, run_id=task.run.run_id, message=failure.message)
+            self._emit(
+                "stopped",
+                job=task.job,
+                run_id=task.run.run_id,
+                message=failure.message,
+                failures=len(self._failing),
+            )
         return False
 
     def _settled(self, task: Task, kind: str, **more: Any) -> bool:
@@ -249,7 +259,7 @@ def main() -> int:
     os.dup2(2, 1)
     settings = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     if settings["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {settings["core"]})
 
@@ -268,9 +278,9 @@ def main() -> int:
         except (Exception, SystemExit) as error:
             emit("broken", message=f"{wanted}: {type(error).__name__}: {error}")
             return 1
-        tasks = visiting_order(
-            load_tasks(settings["jobs"]), settings["worker"], settings["workers"]
-        )
+        tasks = load_tasks(settings["jobs"])
+        tasks = [task for task in tasks if task.run.devices == settings["devices"]]
+        tasks = visiting_order(tasks, settings["worker"], settings["workers"])
         work(tasks, run, lease=settings["lease"], emit=emit, families=families)
     except Stopped:
         return 0
@@ -281,7 +291,8 @@ def main() -> int:
     return 0
 
 
-def _stop(*_: object) -> None:
+def stop(*_: object) -> None:
+    """A signal handler: what is under way ends in good order."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped
 

@@ -63,9 +63,15 @@ class TokenDataset:
         Each is a function of seed and number alone. Every pass over the data is a new permutation
         of the windows.
         """
-        numbers, places = np.divmod(np.arange(first, first + count), self.n_windows)
+        return self.numbered(seed, np.arange(first, first + count))
+
+    def numbered(
+        self, seed: int, numbers: Int[np.ndarray, " count"]
+    ) -> Int[np.ndarray, "count context+1"]:
+        """Training sequences of these numbers."""
+        passes, places = np.divmod(numbers, self.n_windows)
         keys = rng_for(seed, "order").integers(0, 2**64, ROUNDS, dtype=np.uint64)
-        windows = permuted(places, self.n_windows, keys, numbers)
+        windows = permuted(places, self.n_windows, keys, passes)
         return _gathered(self.read, windows, self.context)
 
 

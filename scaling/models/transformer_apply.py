@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from scaling.model import Model, Params
 from scaling.parametrization import Parameter, Tree
+from scaling.sharding import all_but_whole, shares_weights, whole
 
 if TYPE_CHECKING:
     from scaling.models.transformer import Transformer
@@ -108,19 +109,21 @@ def _over_layers(
     config: Transformer, step: Callable[[Rows, Layer], tuple[Rows, Any]], x: Rows, layers: Layer
 ) -> tuple[Rows, Any]:
     unrolled = config.depth <= UNROLLED_DEPTH
-    if config.remat != "none":
-        kept = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    if config.remat != "none" or shares_weights():
+        policies: dict[str, Callable[..., bool] | None] = {
+            "none": all_but_whole,
+            "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+            "full": None,
+        }
         # Without a loop around it, only barriers keep XLA from merging the two computations.
-        step = jax.checkpoint(
-            step, prevent_cse=unrolled, policy=kept if config.remat == "dots" else None
-        )
+        step = jax.checkpoint(step, prevent_cse=unrolled, policy=policies[config.remat])
     return jax.lax.scan(step, x, layers, unroll=unrolled)
 
 
 def _embed(config: Transformer, params: Params, tokens: Int[Array, "batch context"]) -> Rows:
-    x = params["embedding"][tokens.reshape(-1)]
+    x = whole(params["embedding"])[tokens.reshape(-1)]
     if config.positions == "learned":
-        (batch, context), positions = tokens.shape, params["positions"]
+        (batch, context), positions = tokens.shape, whole(params["positions"])
         if context > len(positions):
             raise ValueError(
                 f"{context} tokens are more than the {len(positions)} learned positions: give "
@@ -131,11 +134,12 @@ def _embed(config: Transformer, params: Params, tokens: Int[Array, "batch contex
 
 
 def _logits(config: Transformer, params: Params, x: Rows) -> Float[Array, "tokens vocab"]:
-    x = _normalised(x, params["final_norm"], centred=config.norm == "layer")
-    matrix = params["embedding"].T if config.tied else params["readout"]
+    x = _normalised(x, whole(params["final_norm"]), centred=config.norm == "layer")
     role = "tied_embedding" if config.tied else "readout"
     output = config.parametrization.rule(role, config.width, False, config.width, config.depth)
-    logits = jnp.matmul(x, matrix.astype(x.dtype), preferred_element_type=jnp.float32)
+    matrix = whole(params["embedding" if config.tied else "readout"].astype(x.dtype))
+    matrix = matrix.T if config.tied else matrix
+    logits = jnp.matmul(x, matrix, preferred_element_type=jnp.float32)
     return output.output * logits
 
 
@@ -172,7 +176,7 @@ def _block(
 
     def block(x: Rows, given: Layer) -> tuple[Rows, Branches]:
         layer = {
-            name: leaf if name.endswith("norm") else leaf.astype(x.dtype)
+            name: whole(leaf if name.endswith("norm") else leaf.astype(x.dtype))
             for name, leaf in given.params.items()
         }
         attended = branch_out.output * attention(norm(x, layer["attention_norm"]), layer)

@@ -2,6 +2,7 @@
 
 A worker is a fresh interpreter, not a fork: JAX does not survive a fork. It sees one core and runs
 numerical libraries with one thread, so that results do not depend on how many workers there are.
+Without an accelerator that core stands for as many devices as its runs share.
 Its standard input stays open as long as this process wants it; the operating system closes it when
 this process dies, however that happens, and the worker leaves.
 """
@@ -67,13 +68,18 @@ class LocalExecutor:
     def start(self, worker: int, settings: Mapping[str, Any]) -> None:
         """Starts a worker, or starts it again once it has ended."""
         errors = tempfile.TemporaryFile()
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        own = {
+            **_ONE_THREAD,
+            "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+            "PYTHONSAFEPATH": "1",
+            "JAX_NUM_CPU_DEVICES": str(settings["devices"]),
+        }
         process = subprocess.Popen(
             [sys.executable, "-m", "sweeps.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=os.environ | _ONE_THREAD | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            env=os.environ | own,
             bufsize=0,
         )
         assert process.stdin is not None and process.stdout is not None

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+import shared_runs
 import trivial_runs
 from hypothesis import given
 from hypothesis import settings as examples
@@ -24,6 +25,7 @@ from sweeps.plan import Plan, make_plan
 from sweeps.pool import Event
 from sweeps.progress import show_progress
 from sweeps.runner import run_sweeps
+from sweeps.space import grid
 from sweeps.store import DeclaredRun, Store
 
 
@@ -72,6 +74,23 @@ def test_workers_are_fresh_single_threaded_and_pinned(tmp_path: Path) -> None:
     assert told["cores"] in (1, None)
     assert told["threads"] == "1"
     assert told["heavy"] == []
+
+
+def test_a_worker_stands_for_as_many_devices_as_its_runs_share(tmp_path: Path) -> None:
+    """Runs over one, two and four devices in one plan, and none left out."""
+    run = shared_runs.PLAN.runs[0].config
+    meshes = {"train.mesh.data": (1, 2), "train.mesh.fsdp": (1, 2), "seed": range(2)}
+    plan = make_plan("devices", grid(run, meshes))
+    events: list[Event] = []
+    jobs = [(tmp_path / "a", plan)]
+    summary = run_sweeps(jobs, run="trivial_runs:telling", workers=2, progress=events.append)
+    assert summary.complete and not summary.notices
+    # One worker may see a result of the other before that tells of it.
+    assert sum(event.kind in ("done", "elsewhere") for event in events) == 8
+    for planned, record in zip(plan.runs, Store.open(tmp_path / "a").read(plan), strict=True):
+        assert record.environment["devices"] == planned.devices == planned.config.n_devices
+        assert record.environment["cores"] in (1, None)
+    assert Counter(planned.devices for planned in plan.runs) == {1: 2, 2: 4, 4: 2}
 
 
 def attempts_and_reasons(root: Path, plan: Plan) -> dict[int, tuple[int, str | None]]:
@@ -138,7 +157,7 @@ def test_a_worker_stops_after_five_failures_in_a_row_and_the_next_call_begins_el
     summary = run_sweeps([(tmp_path, plan)], workers=1, run=trivial_runs.failing)
     (job,) = summary.jobs
     assert (len(job.failed), len(job.missing)) == (5, 7)
-    assert any("5 failures in a row" in notice for notice in summary.notices)
+    assert any("failures of 5 different runs in a row" in notice for notice in summary.notices)
     assert any("all workers have stopped" in notice for notice in summary.notices)
     first = {record.run_id for record in job.failed}
     (job,) = run_sweeps([(tmp_path, plan)], workers=1, run=trivial_runs.failing).jobs
@@ -192,7 +211,7 @@ def test_every_worker_visits_every_run_and_groups_are_shared_out_whole(
 ) -> None:
     store = Store(Path("/nowhere"))
     tasks = [
-        Task(0, store, DeclaredRun(f"{i:032x}", str(group), seconds, {}), 0)
+        Task(0, store, DeclaredRun(f"{i:032x}", str(group), 1, seconds, {}), 0)
         for i, (group, seconds) in enumerate(runs)
     ]
     orders = [visiting_order(tasks, k, workers) for k in range(workers)]
@@ -212,7 +231,7 @@ def test_every_worker_visits_every_run_and_groups_are_shared_out_whole(
 def test_runs_that_were_tried_before_come_last() -> None:
     store = Store(Path("/nowhere"))
     tasks = [
-        Task(0, store, DeclaredRun(f"{i:032x}", "g", 1.0, {}), before)
+        Task(0, store, DeclaredRun(f"{i:032x}", "g", 1, 1.0, {}), before)
         for i, before in enumerate((2, 0, 1, 0))
     ]
     assert [t.attempts_before for t in visiting_order(tasks, 0, 1)] == [0, 0, 2, 1]

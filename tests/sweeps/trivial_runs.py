@@ -136,6 +136,7 @@ def telling(config: RunConfig) -> tuple[RunRecord, Curve]:
     environment = {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "threads": os.environ["OPENBLAS_NUM_THREADS"],
+        "devices": int(os.environ["JAX_NUM_CPU_DEVICES"]),
         "heavy": [name for name in ("jax", "pandas", "scipy") if name in sys.modules],
     }
     return dataclasses.replace(record, environment=environment), curve

@@ -1,0 +1,22 @@
+"""One of several processes that do a sweep together.
+
+JAX_COORDINATOR_ADDRESS=... JAX_NUM_PROCESSES=... JAX_PROCESS_ID=... python hosts_driver.py FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+
+from shared_runs import PLAN
+
+from scaling.hosts import is_first, join
+from sweeps import hosts
+from sweeps.runner import run_sweeps
+
+if __name__ == "__main__":
+    join()
+    if is_first():
+        (job,) = run_sweeps([(sys.argv[1], PLAN)], run="shared_runs:run", together=True).jobs
+        print(job.done, len(job.failed), len(job.missing))
+    else:
+        hosts.follow()
