@@ -109,18 +109,25 @@ def recipes(tuned: Recipe, way: OneWay) -> dict[int, Recipe]:
     }
 
 
-def runs(tuned: Recipe, way: OneWay, grid: Mapping[float, Sequence[float]]) -> list[RunConfig]:
+def runs(
+    tuned: Recipe,
+    way: OneWay,
+    slow: Mapping[float, Sequence[float]],
+    grid: Mapping[float, Sequence[float]],
+) -> list[RunConfig]:
     """iso-FLOP runs of every stage.
 
     Args:
         tuned: The recipe of stage 4.
         way: What the other stages have in common.
-        grid: Parameters by training FLOPs.
+        slow: Parameters by training FLOPs at stage 1, whose long warm-up makes optima smaller.
+        grid: The same at the other stages.
     """
     return [
         run
-        for recipe in recipes(tuned, way).values()
-        for run in iso_flop(grid, grid.__getitem__, recipe, size_tolerance=0.4)
+        for stage, recipe in recipes(tuned, way).items()
+        for sizes in [slow if stage == 1 else grid]
+        for run in iso_flop(sizes, sizes.__getitem__, recipe, size_tolerance=0.4)
     ]
 
 
