@@ -51,8 +51,10 @@ def test_stages_are_told_by_their_configuration(runs):
     assert first["train.warmup_tokens"].nunique() == 1
     assert (first["train.warmup_tokens"] > first["n_tokens_seen"]).any()
     assert set(runs.loc[stage == 2, "train.schedule.horizon"]) == {staircase.KAPLAN_HORIZON}
-    shares = runs["train.warmup_tokens"] / runs["n_tokens_seen"]
-    assert shares[stage > 1].to_numpy() == pytest.approx(0.05, rel=1e-3)
+    # Elsewhere a twentieth of the tokens wanted, of which a run takes whole steps.
+    scaled = runs[stage > 1]
+    off = scaled["train.warmup_tokens"] - 0.05 * scaled["n_tokens_seen"]
+    assert (off.abs() <= 0.05 * scaled["train.batch_size"] * 64 / 2 + 1).all()
 
 
 def test_a_planted_warmup_raises_the_exponent_and_nothing_else_does(findings):
