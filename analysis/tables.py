@@ -36,6 +36,9 @@ _UNITS = (
     (r".*_squared_error(_sem)?|eval_excess_risk", "squared target units"),
     (r".*_error(_clean|_sem)?|.*_fraction|.*\.fraction", "fraction of examples"),
     (r".*_seconds", "s"),
+    (r"(n_)?tokens_per_second", "1/s"),
+    (r"model_flops_per_second", "FLOP/s"),
+    (r"model_flops_utilisation", "fraction of peak"),
     (r"steps|diverged_at_step|train\.steps", "optimizer steps"),
     (r"epochs|train\.epochs", "epochs"),
 )

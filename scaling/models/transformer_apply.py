@@ -65,7 +65,7 @@ def build(config: Transformer, context: int, vocab: int) -> Model:
         segments: Int[Array, "batch context"] | None = None,
         dropout_key: Array | None = None,
     ) -> Array:
-        block = _block(config, *tokens.shape, segments)
+        block = _block(config, *tokens.shape, segments=segments)
         x, keys = _embed(config, params, tokens), None
         if dropout_key is not None:
             own, *keys = jax.random.split(dropout_key, 1 + config.depth)
@@ -88,7 +88,7 @@ def activations(
 ) -> dict[str, Float[Array, "batch context features"]]:
     """What every part of the model puts out, by name."""
     embedded = _embed(config, params, tokens)
-    block = _block(config, *tokens.shape, segments)
+    block = _block(config, *tokens.shape, segments=segments)
     x, branches = _over_layers(config, block, embedded, Layer(params["blocks"]))
     named = {"embedding": embedded}
     for i in range(config.depth):
