@@ -17,11 +17,11 @@ depends on the share of the read-out: with 256 tokens it is 40 % of the smallest
 the largest, where Kaplan's vocabulary of 50,000 hid most of a small model.
 
 Steps (`experiments.staircase`): Kaplan's 3,000 steps of warm-up and his cosine over 250,000 are
-kept as they are, at batches of 1,024 tokens instead of 2^19. His warm-up is then 1.3 times as long as
-the best run of the smallest budget; over the budgets of Porian et al. the same ratio falls from 3.9
-to 0.2. The one learning rate, 0.003, is right for models of some
-4e5 parameters and an eighth of that of the smallest. Budgets are few and their range is short:
-intervals are wide, and steps smaller than they are not resolved.
+kept as they are, at batches of 1,024 tokens instead of 2^19. His warm-up is then 1.3 times as long
+as the best run of the smallest budget; over the budgets of Porian et al. the same ratio falls from
+3.9 to 0.2. The one learning rate, 0.003, is right for models of some 4e5 parameters and an eighth
+of that of the smallest. Budgets are few and their range is short: intervals are wide, and steps
+smaller than they are not resolved.
 
 Minima are those over size at the exact compute of each run, so that only N is counted anew, where
 Kaplan et al. left the read-out out of C as well; the parametric fit takes C = 6 N D with the N of
