@@ -62,7 +62,7 @@ def _sweep(budget: Budget, **more: Any) -> list[RunConfig]:
     return chinchilla.SWEEP[budget]() + staircase.runs(chinchilla.RECIPES[budget](), **more)
 
 
-_TINY = dict.fromkeys((5e10, 1e11), (3.7e3, 1.1e4, 2e4, 3.3e4))
+_TINY = {5e10: (3.7e3, 1.1e4, 2e4, 3.3e4), 3e11: (1.1e4, 2e4, 3.3e4, 6.8e4)}
 
 SWEEP: Sweep = {
     "smoke": partial(
