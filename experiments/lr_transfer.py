@@ -1,0 +1,277 @@
+"""Does the best learning rate of a narrow model serve a wide one? Transfer under muP.
+
+Claim: under muP the best learning rate is the same at every width; in the standard parametrization
+it falls with width, nearly as its inverse.
+Paper: Yang et al. 2022 (arXiv 2203.03466), figures 1 and 4.
+Command: scaling run lr_transfer
+Cost: COST
+Expected: over widths 32 to 256 the best rates under muP lie within a factor 2; in the standard
+parametrization they move as width^-0.5 or faster.
+
+Loss against learning rate, on a grid in factors of 2, is a valley, and its minimum that of a
+parabola in log rate through the lowest point and those within a factor 4 of it: what
+`analysis.isoflop` does for sizes at a budget is done for rates at a width. The grid of the standard
+parametrization moves as 1 / width, so that the same number of points brackets either minimum. Heads
+keep their size; smaller widths have several seeds, which tell the noise. At the smallest width both
+are the same model, trained twice over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables
+from analysis.errors import FitError
+from analysis.isoflop import isoflop
+from analysis.plots import style
+from analysis.plots.isoflop import draw_optimal_params
+from analysis.plots.ticks import log_ticks
+from experiments.common import mark_excluded, tick_widths, with_notes
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from scaling.config import RunConfig
+from scaling.data.text import Text
+from scaling.models.transformer import Transformer
+from scaling.parametrization import MuP, Standard
+from scaling.pretraining import Pretraining
+from scaling.training import Adam
+from sweeps.space import chain, grid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analysis.isoflop_result import IsoflopResult
+    from analysis.valley import Valley
+
+OCTAVES = (-2, -1, 0, 1, 2)
+"""Of the grid about its middle."""
+
+
+def _sweep(
+    n_seeds: Mapping[int, int],
+    middle: float,
+    *,
+    steps: int = 160,
+    batch_size: int = 8,
+    context: int = 64,
+    head_size: int = 16,
+    n_eval: int = 128,
+    compute_dtype: Literal["float32", "bfloat16"] = "float32",
+) -> list[RunConfig]:
+    """Seeds by width, and grids of rates about a `middle`, that of the smallest width."""
+    smallest = min(n_seeds)
+    base = RunConfig(
+        model=Transformer(
+            width=smallest, depth=2, head_size=head_size, compute_dtype=compute_dtype
+        ),
+        data=Text(context=context, n_eval=n_eval),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=middle, b2=0.99),
+            batch_size=batch_size,
+            warmup_tokens=batch_size * context * steps // 10,
+            steps=steps,
+            evaluations=1,
+        ),
+    )
+    mup = MuP(base_width=smallest, base_head_size=head_size)
+
+    def of(width: int, parametrization: MuP | Standard, middle: float) -> list[RunConfig]:
+        model = replace(base.model, width=width, parametrization=parametrization)
+        return grid(
+            replace(base, model=model),
+            {
+                "train.optimizer.learning_rate": [middle * 2.0**octave for octave in OCTAVES],
+                "seed": range(n_seeds[width]),
+            },
+        )
+
+    return chain(
+        *(of(width, mup, middle) for width in n_seeds),
+        *(of(width, Standard(), middle * smallest / width) for width in n_seeds),
+    )
+
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, {16: 4, 64: 1}, 0.024),
+    "cpu": partial(_sweep, {32: 4, 64: 3, 128: 2, 256: 1}, 0.016),
+    "gpu": partial(
+        _sweep,
+        {256: 8, 512: 4, 1024: 2, 2048: 1, 4096: 1},
+        0.004,
+        steps=2000,
+        batch_size=32,
+        context=256,
+        head_size=64,
+        n_eval=512,
+        compute_dtype="bfloat16",
+    ),
+}
+
+LAW = None
+
+SPAN = 4.0
+"""A parabola goes through rates within this factor of the one with the lowest loss."""
+
+EXPECTED = (
+    Expected(
+        name="mup_ratio",
+        says="largest over smallest best rate, muP",
+        high=2,
+        source="Yang et al. 2022, figure 1: the same at every width",
+    ),
+    Expected(
+        name="standard_exponent",
+        says="exponent of the best rate over width, standard",
+        high=-0.5,
+        source="the same, figure 1; table 3: hidden rates fall as 1 / width",
+    ),
+)
+
+TITLES = {"mup": "muP", "standard": "standard"}
+
+
+def analyse(table: pd.DataFrame) -> Findings:
+    """The best learning rate at every width of both parametrizations, and how it moves.
+
+    Raises:
+        ValueError: a parametrization without runs, or without a width that has a minimum.
+    """
+    table = table.assign(
+        width=table["model.width"],
+        learning_rate=table["train.optimizer.learning_rate"],
+        parametrization=table["model.parametrization.kind"],
+    )
+    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    shown = tables.summarise(runs, ["parametrization", "width", "learning_rate"], "eval_loss_nats")
+    found = {name: _valleys(runs.loc[runs["parametrization"] == name], name) for name in TITLES}
+    measured = {
+        f"{name}_{what}": measure(result)
+        for name, result in found.items()
+        for what, measure in (("ratio", _ratio), ("exponent", _exponent))
+    }
+    best = pd.DataFrame(
+        [
+            {
+                "parametrization": name,
+                "width": valley.flops,
+                "best_rate": rate.value,
+                "low": rate.low,
+                "high": rate.high,
+            }
+            for name, result in found.items()
+            for valley in result.valleys
+            if (rate := valley.optimal_params) is not None
+        ]
+    )
+    return Findings(
+        measured=measured,
+        verdict="\n".join(_told(name, result) for name, result in found.items()),
+        shown=pd.concat([with_notes(shown, excluded, "width"), best]),
+        details={"runs": shown, "found": found, "excluded": excluded},
+    )
+
+
+def _valleys(runs: pd.DataFrame, name: str) -> IsoflopResult:
+    """Valleys over learning rates at every width: rates stand for sizes, widths for budgets."""
+    if runs.empty:
+        raise ValueError(f"no run under {TITLES[name]} is done")
+    try:
+        return isoflop(
+            runs["learning_rate"],
+            runs["eval_loss_nats"],
+            flops=runs["width"],
+            span=SPAN,
+        )
+    except FitError as error:
+        raise ValueError(
+            f"{TITLES[name]}: no width has a best learning rate inside its grid of five or more: "
+            "move the grid or widen it"
+        ) from error
+
+
+def _ratio(found: IsoflopResult) -> Measured:
+    """The largest best rate over the smallest; their errors are independent."""
+    best = [valley.optimal_params for valley in found.valleys if valley.optimal_params]
+    if len(best) < max(len(found.valleys), 2):
+        widths = [f"{v.flops:g}" for v in found.valleys if v.optimal_params is None]
+        return Measured(value=None, note=f"no minimum at width {', '.join(widths)}")
+    low, high = (pick(best, key=lambda each: each.value) for pick in (min, max))
+    ratio = high.value / low.value
+    down = np.hypot(np.log(high.value / high.low), np.log(low.high / low.value))
+    up = np.hypot(np.log(high.high / high.value), np.log(low.value / low.low))
+    return Measured(
+        value=ratio, low=max(1.0, float(ratio * np.exp(-down))), high=float(ratio * np.exp(up))
+    )
+
+
+def _exponent(found: IsoflopResult) -> Measured:
+    if found.trends is None:
+        return Measured(value=None, note="fewer than two widths have a minimum")
+    exponent = found.trends.params.exponent
+    return Measured(value=exponent.value, low=exponent.low, high=exponent.high)
+
+
+def _told(name: str, found: IsoflopResult) -> str:
+    rates = ", ".join(
+        f"{valley.flops:g}: {valley.optimal_params or valley.refusal}" for valley in found.valleys
+    )
+    return f"{TITLES[name]}: best rate at width {rates}"
+
+
+def figure(findings: Findings) -> Figure:
+    """Loss against learning rate under both, and the best rate against width."""
+    with style.paper_style():
+        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
+        for ax, name in zip(axes[0], TITLES, strict=False):
+            _draw_valleys(ax, findings, name)
+            ax.set_title(TITLES[name])
+        limits = [ax.get_ylim() for ax in axes[0, :2]]
+        for ax in axes[0, :2]:
+            ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        handles = axes[0, 0].get_legend_handles_labels()
+        drawing.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
+        overview(axes[0, 2], findings)
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings) -> None:
+    """The best learning rate against width under both, with power laws."""
+    for number, (name, found) in enumerate(findings.details["found"].items()):
+        label = TITLES[name]
+        if found.trends is not None:
+            label += f": width$^{{{found.trends.params.exponent.value:+.2f}}}$"
+        draw_optimal_params(ax, found, label=label, style=style.SERIES[number])
+    ax.set(xscale="log", yscale="log", xlabel="width", ylabel="best learning rate")
+    tick_widths(ax, findings.details["runs"]["width"])
+    log_ticks(ax, "y", most=5)
+    mark_excluded(ax, findings, "width")
+    ax.legend(loc="lower left")
+
+
+def _draw_valleys(ax: Axes, findings: Findings, name: str) -> None:
+    found: IsoflopResult = findings.details["found"][name]
+    for valley, look in zip(found.valleys, style.SERIES, strict=False):
+        _draw_valley(ax, valley, look)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss (nats per token)")
+    log_ticks(ax, "x", most=4)
+
+
+def _draw_valley(ax: Axes, valley: Valley, look: style.Series) -> None:
+    points = {"color": look.color, "marker": look.marker, "linestyle": "none"}
+    ax.plot(valley.n_params, valley.loss, **points, label=f"width {valley.flops:g}")
+    ax.plot(valley.curve_n_params, valley.curve_loss, color=look.color, linewidth=0.9)
+    best, lowest = valley.optimal_params, valley.lowest_loss
+    if best is None or lowest is None:
+        return
+    # An open end stops at that of the grid.
+    ends = max(best.low, valley.n_params[0]), min(best.high, valley.n_params[-1])
+    ax.hlines(lowest.value, *ends, color=style.INK, linewidth=1.0, zorder=3.5)
+    ax.plot(best.value, lowest.value, color=style.INK, marker="x", zorder=4)
