@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -68,6 +69,16 @@ def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figu
         figure.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
         style.letter_panels(axes)
     return figure
+
+
+def share_limits(axes: Iterable[Axes], *names: Literal["x", "y"]) -> None:
+    """Gives panels the same limits, the widest of any, once all is drawn."""
+    shared = list(axes)
+    for name in names:
+        limits = [getattr(ax, f"get_{name}lim")() for ax in shared]
+        widest = min(low for low, _ in limits), max(high for _, high in limits)
+        for ax in shared:
+            ax.set(**{f"{name}lim": widest})
 
 
 def tick_widths(ax: Axes, widths: pd.Series) -> None:

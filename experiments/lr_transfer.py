@@ -4,7 +4,7 @@ Claim: under muP the best learning rate is the same at every width; in the stand
 it falls with width, nearly as its inverse.
 Paper: Yang et al. 2022 (arXiv 2203.03466), figures 1 and 4.
 Command: scaling run lr_transfer
-Cost: COST
+Cost: 100 runs of 160 steps, 1.6e13 FLOPs, about 4 min on two CPU cores.
 Expected: over widths 32 to 256 the best rates under muP lie within a factor 2; in the standard
 parametrization they move as width^-0.5 or faster.
 
@@ -31,7 +31,7 @@ from analysis.isoflop import isoflop
 from analysis.plots import style
 from analysis.plots.isoflop import draw_optimal_params
 from analysis.plots.ticks import log_ticks
-from experiments.common import mark_excluded, tick_widths, with_notes
+from experiments.common import mark_excluded, share_limits, tick_widths, with_notes
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from scaling.config import RunConfig
 from scaling.data.text import Text
@@ -226,15 +226,18 @@ def _told(name: str, found: IsoflopResult) -> str:
 
 
 def figure(findings: Findings) -> Figure:
-    """Loss against learning rate under both, and the best rate against width."""
+    """Loss against learning rate under both, and the best rate against width.
+
+    Open points lie beyond the span of the parabolas.
+    """
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
         for ax, name in zip(axes[0], TITLES, strict=False):
             _draw_valleys(ax, findings, name)
             ax.set_title(TITLES[name])
-        limits = [ax.get_ylim() for ax in axes[0, :2]]
+        share_limits(axes[0, :2], "x", "y")
         for ax in axes[0, :2]:
-            ax.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+            log_ticks(ax, "x", most=4)
         handles = axes[0, 0].get_legend_handles_labels()
         drawing.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
         overview(axes[0, 2], findings)
@@ -261,12 +264,13 @@ def _draw_valleys(ax: Axes, findings: Findings, name: str) -> None:
     for valley, look in zip(found.valleys, style.SERIES, strict=False):
         _draw_valley(ax, valley, look)
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss (nats per token)")
-    log_ticks(ax, "x", most=4)
 
 
 def _draw_valley(ax: Axes, valley: Valley, look: style.Series) -> None:
     points = {"color": look.color, "marker": look.marker, "linestyle": "none"}
-    ax.plot(valley.n_params, valley.loss, **points, label=f"width {valley.flops:g}")
+    rates, losses, used = map(np.array, (valley.n_params, valley.loss, valley.used))
+    ax.plot(rates[used], losses[used], **points, label=f"width {valley.flops:g}")
+    ax.plot(rates[~used], losses[~used], **points, markerfacecolor="white")
     ax.plot(valley.curve_n_params, valley.curve_loss, color=look.color, linewidth=0.9)
     best, lowest = valley.optimal_params, valley.lowest_loss
     if best is None or lowest is None:

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -258,3 +259,11 @@ def test_schedules_are_chosen_by_kind():
         load_config(plain)
     late = replace_at(config, "train.schedule.decay", 0.1)
     assert plan_of(late).schedule == StableDecay(decay=0.1)
+
+
+def test_activation_scales_are_asked_of_families_that_show_them():
+    measuring = plan_of(trained(steps=30, activation_scales=True))
+    measuring.check(RUN.model, RUN.data)
+    closed = SimpleNamespace(kind="mine", takes_tokens=True, takes_segments=False)
+    with pytest.raises(ValueError, match="'mine' does not show it: define `activations` as"):
+        measuring.check(closed, RUN.data)
