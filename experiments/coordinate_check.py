@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ from scaling.training import Adam
 from sweeps.space import chain, grid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -144,7 +144,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
             raise ValueError(
                 f"a slope needs two widths with two seeds or more under {TITLES[name]}: add some"
             )
-        steepest[name] = own.loc[own["slope"].abs().idxmax()]
+        steepest[name] = own.to_dict("records")[int(np.argmax(own["slope"].abs()))]
     return Findings(
         measured={name: _size(row) for name, row in steepest.items()},
         verdict="; ".join(
@@ -196,11 +196,11 @@ def _slope(scales: pd.DataFrame) -> dict[str, float]:
     return {"slope": slope, "low": slope - reach, "high": slope + reach}
 
 
-def _size(slope: pd.Series) -> Measured:
+def _size(slope: Mapping[Any, Any]) -> Measured:
     """The absolute value of a slope, with its interval."""
     ends = sorted((abs(slope["low"]), abs(slope["high"])))
     low = 0.0 if slope["low"] < 0 < slope["high"] else ends[0]
-    return Measured(value=abs(float(slope["slope"])), low=float(low), high=float(ends[1]))
+    return Measured(value=abs(slope["slope"]), low=low, high=ends[1])
 
 
 def figure(findings: Findings) -> Figure:
@@ -254,7 +254,7 @@ def _draw_slopes(ax: Axes, slopes: pd.DataFrame, name: str) -> None:
     gap = 0.6 * np.min(np.diff(steps), initial=1) / len(parts)
     for number, part in enumerate(parts):
         rows = own.loc[own["part"] == part]
-        look = _look(part) | {"linestyle": "none"}
+        look: dict[str, Any] = _look(part) | {"linestyle": "none"}
         at = rows["step"] + gap * (number - (len(parts) - 1) / 2)  # side by side, to be told apart
         ax.vlines(at, rows["low"], rows["high"], color=look["color"], linewidth=0.8)
         ax.plot(at, rows["slope"], **look)
@@ -273,7 +273,7 @@ def _ordered(parts: pd.Series) -> list[str]:
     return sorted(parts.unique(), key=place)
 
 
-def _look(part: str) -> dict[str, object]:
+def _look(part: str) -> dict[str, Any]:
     """Colour, marker and line by kind; those of blocks after the first have open markers."""
     block, _, kind = part.rpartition(".")
     series = style.SERIES[KINDS.index(kind)]

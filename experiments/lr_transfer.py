@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -267,7 +267,7 @@ def _draw_valleys(ax: Axes, findings: Findings, name: str) -> None:
 
 
 def _draw_valley(ax: Axes, valley: Valley, look: style.Series) -> None:
-    points = {"color": look.color, "marker": look.marker, "linestyle": "none"}
+    points: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none"}
     rates, losses, used = map(np.array, (valley.n_params, valley.loss, valley.used))
     ax.plot(rates[used], losses[used], **points, label=f"width {valley.flops:g}")
     ax.plot(rates[~used], losses[~used], **points, markerfacecolor="white")
