@@ -13,7 +13,8 @@ parabola in log rate through the lowest point and those within a factor 4 of it:
 `analysis.isoflop` does for sizes at a budget is done for rates at a width. The grid of the standard
 parametrization moves as 1 / width, so that the same number of points brackets either minimum. Heads
 keep their size; smaller widths have several seeds, which tell the noise. At the smallest width both
-are the same model, trained twice over.
+are the same model, trained twice over. Transfer is not a lower loss: after so few steps a
+model of width 256 ends 0.1 nats lower in the standard parametrization, each at its best rate.
 """
 
 from __future__ import annotations
