@@ -93,7 +93,9 @@ def three_approaches(
         run=np.asarray(tables.column(table, "run")) if curves else None,
         noise=positive_column("noise", noise, len(table)) if noise is not None and by_row else None,
     )
-    of_all = None if noise is None or by_row else float(positive_column("noise", [noise])[0])
+    of_all = None
+    if noise is not None and not by_row:
+        of_all = float(positive_column("noise", np.atleast_1d(noise))[0])
     compute = (float(rows.flops.min()), float(rows.flops.max()))
     at = compute[1] if flops is None else float(positive_column("flops", [flops])[0])
     options = _Options(level, n_replicates, seed)

@@ -53,11 +53,12 @@ def recounted(runs: pd.DataFrame, bars: ErrorBars) -> dict[tuple[str, Count], Ex
     Raises:
         FitError: fewer than two budgets with a minimum, or runs that no law of N and D describes.
     """
-    found = {
+    found: dict[tuple[str, Count], Exponent] = {
         ("minima", count): by_minima(points(runs, count), bars.sd, bars.degrees_of_freedom)
         for count in COUNTS
     }
-    return found | {("fit", count): a for count, a in _by_fit(runs, bars.sd).items()}
+    found |= {("fit", count): a for count, a in _by_fit(runs, bars.sd).items()}
+    return found
 
 
 def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Exponent:

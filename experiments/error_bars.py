@@ -91,7 +91,9 @@ def error_bars(runs: pd.DataFrame, law: Spread = SPREAD) -> ErrorBars:
     df = float(len(runs) - repeats.ngroups)
     sd, source = law.sd, "by the law of seed_noise"
     if df >= ENOUGH_REPEATS:
-        squares = float(((repeats.size() - 1) * repeats.var()).sum())
+        spare = np.asarray(repeats.size(), np.float64) - 1
+        # A run without a repeat has no variance, NaN.
+        squares = float(np.nansum(spare * np.asarray(repeats.var(), np.float64)))
         sd, source = float(np.sqrt(squares / df)), "from repeats in this table, slope by seed_noise"
     else:
         df = law.degrees_of_freedom

@@ -142,14 +142,14 @@ def analyse(table: pd.DataFrame) -> Findings:
     bars = error_bars(runs)
     climbed = staircase.climb(runs, bars)
     tuned = (staircase.stage_of(runs) == staircase.TUNED).to_numpy()
-    found = recounted(runs[tuned], bars._replace(sd=bars.sd[tuned]))
+    found = recounted(runs.loc[tuned], bars._replace(sd=bars.sd[tuned]))
     measured = {"staircase": _confidence(climbed[0], climbed[-1], bars.told)}
     for method in METHODS:
         kaplans, ours = (
             found[method, count] for count in ("n_params_non_embedding", "n_params_matmul")
         )
         measured[f"moves_{method}"] = _confidence(kaplans, ours)
-    shown = pd.DataFrame([*_steps(runs, climbed), *_counts(runs[tuned], found)])
+    shown = pd.DataFrame([*_steps(runs, climbed), *_counts(runs.loc[tuned], found)])
     left_out = excluded.rename(columns={"run_id": "run_ids"}).loc[:, ["run_ids", "why"]]
     verdict = [
         f"a = {a}, Porian et al. {step.published[0]:g}: {step.says}"
@@ -192,9 +192,9 @@ def _steps(runs: pd.DataFrame, climbed: Sequence[Exponent]) -> list[dict[str, ob
     return [
         _row(
             a,
-            runs[stage == step.runs],
+            runs.loc[stage == step.runs],
             step=step.says,
-            counted=step.count,
+            counted=step.counted,
             method="minima",
             **dict(
                 zip(("published", "published_low", "published_high"), step.published, strict=True)

@@ -63,13 +63,13 @@ class Step(NamedTuple):
     Attributes:
         says: What it changes.
         published: a of N* ~ C^a on RefinedWeb, with its interval of 95 %.
-        count: What N counts.
+        counted: What N counts.
         runs: Number of the stage whose runs these are.
     """
 
     says: str
     published: tuple[float, float, float]
-    count: Count
+    counted: Count
     runs: int
 
 
@@ -133,12 +133,21 @@ def runs(
 
 def stage_of(table: pd.DataFrame) -> pd.Series:
     """The stage of each run, from 1 to 4, by what its configuration says."""
-    horizon = pd.to_numeric(table["train.schedule.horizon"])
-    a_step = table["train.batch_size"] * table["data.context"]
-    late, steps = horizon.notna(), table["train.warmup_tokens"] / a_step
-    slow = late & (steps == (WARMUP_OVER_HORIZON * horizon).round())
-    one_rate = table["train.optimizer.learning_rate"] == LEARNING_RATE
-    return (TUNED - one_rate.astype(int) - late.astype(int) - slow.astype(int)).rename("stage")
+    horizon = np.asarray(pd.to_numeric(table["train.schedule.horizon"]), np.float64)
+    batch_size, context, warmup, learning_rate = (
+        table[name].to_numpy(np.float64)
+        for name in (
+            "train.batch_size",
+            "data.context",
+            "train.warmup_tokens",
+            "train.optimizer.learning_rate",
+        )
+    )
+    late, steps = ~np.isnan(horizon), warmup / (batch_size * context)
+    slow = late & (steps == np.round(WARMUP_OVER_HORIZON * horizon))
+    one_rate = learning_rate == LEARNING_RATE
+    stage = TUNED - one_rate.astype(int) - late.astype(int) - slow.astype(int)
+    return pd.Series(stage, table.index, name="stage")
 
 
 def climb(table: pd.DataFrame, bars: ErrorBars) -> list[Exponent]:
@@ -157,7 +166,7 @@ def climb(table: pd.DataFrame, bars: ErrorBars) -> list[Exponent]:
         of_step = (taken == step.runs).to_numpy()
         if not of_step.any():
             raise FitError(f"no run of the stage {step.says!r}: run the sweep as it is declared")
-        ends = points(table.loc[of_step], step.count)
+        ends = points(table.loc[of_step], step.counted)
         try:
             a = by_minima(ends, bars.sd[of_step], bars.degrees_of_freedom, seed=step.runs)
         except FitError as error:

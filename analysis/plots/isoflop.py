@@ -79,7 +79,7 @@ _MINIMUM = {
 }
 
 
-def _draw_valley(ax: Axes, valley: Valley, color: tuple[float, ...]) -> None:
+def _draw_valley(ax: Axes, valley: Valley, color: tuple[float, float, float, float]) -> None:
     ax.errorbar(
         valley.n_params,
         valley.loss,
