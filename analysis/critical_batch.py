@@ -50,7 +50,7 @@ def steps_to_losses(steps: ArrayLike, loss: ArrayLike, targets: ArrayLike) -> Fl
     wanted = positive_column("targets", targets)
     if np.any(np.diff(at) <= 0):
         raise ValueError("steps do not ascend: give the evaluations of one run in their order")
-    falling = isotonic_regression(losses, increasing=False).x
+    falling = _made_to_fall(losses)
     found = np.exp(np.interp(-wanted, -falling, np.log(at)))
     reached = (wanted <= falling[0]) & (wanted >= falling[-1])
     return np.where(reached, found, np.nan)
@@ -185,15 +185,17 @@ def ratio_of_means(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> E
     )
 
 
-def common_losses(curves: Sequence[ArrayLike], n_losses: int) -> Floats:
-    """Losses, evenly spaced in their logarithm, that every curve comes down to.
+def common_losses(curves: Sequence[Sequence[ArrayLike]], n_losses: int) -> Floats:
+    """Losses, evenly spaced in their logarithm, that some run of every batch size comes down to.
 
-    The lowest is a per cent above the lowest that all reach, for curves are flat at their ends; the
-    highest 15 per cent above that, or where the last of the curves begins: what comes before is a
+    Of every batch size the run that comes lowest counts, on its curve made to fall as in
+    `steps_to_losses`, which therefore finds steps to each of the losses at every batch size. The
+    lowest is a per cent above the lowest that all reach, for curves are flat at their ends; the
+    highest 15 per cent above that, or where the last of those runs begins: what comes before is a
     tale of initial weights and warm-up.
 
     Args:
-        curves: Losses of each, shape `(n_evaluations,)`, made to fall by the caller or not.
+        curves: Of every batch size the losses of each of its runs, shape `(n_evaluations,)`.
         n_losses: How many.
 
     Returns:
@@ -202,15 +204,23 @@ def common_losses(curves: Sequence[ArrayLike], n_losses: int) -> Floats:
     Raises:
         FitError: No loss that all have.
     """
-    columns = [positive_column("loss", curve) for curve in curves]
-    begin = min(float(curve.max()) for curve in columns)
-    end = 1.01 * max(float(curve.min()) for curve in columns)
+    lowest = [
+        min((_made_to_fall(positive_column("loss", run)) for run in runs), key=lambda run: run[-1])
+        for runs in curves
+    ]
+    begin = min(float(run[0]) for run in lowest)
+    end = 1.01 * max(float(run[-1]) for run in lowest)
     if not end < begin:
         raise FitError(
-            f"some run ends near {end:.4g} and some other begins at {begin:.4g}: no loss that all "
-            "come to; train the first for longer, or evaluate the other earlier"
+            f"some batch size ends near {end:.4g} and some other begins at {begin:.4g}: no loss "
+            "that all come to; train the first for longer, or evaluate the other earlier"
         )
     return np.geomspace(min(begin, 1.15 * end), end, n_losses)
+
+
+def _made_to_fall(losses: Floats) -> Floats:
+    """The curve that never rises nearest to a measured one; its ends are means where noise is."""
+    return np.asarray(isotonic_regression(losses, increasing=False).x, np.float64)
 
 
 def _turns(params: Floats) -> Floats:

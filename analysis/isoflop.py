@@ -119,15 +119,19 @@ def isoflop(
     scales = np.ones(n_replicates)
     if np.isfinite(df):
         scales = np.sqrt(df / rng.chisquare(df, size=n_replicates))
+    # All of it before any stand-in: the same runs, counted in two ways, are given the same noise.
+    errors = [
+        scales * rng.standard_normal((len(budget.n_params), n_replicates)) for budget in budgets
+    ]
 
     valleys: list[Valley] = []
     optima: list[_Optimum] = []
-    for budget in budgets:
+    for budget, error in zip(budgets, errors, strict=True):
         used = used_points(budget, span)
         if used.sum() < MIN_SIZES:
             valleys.append(_too_few(budget, span))
             continue
-        valley, optimum = _measure(budget, used, method, known, scales, level, rng)
+        valley, optimum = _measure(budget, used, method, known, error, level, rng)
         valleys.append(valley)
         optima += [] if optimum is None else [optimum]
     if not optima:
@@ -159,11 +163,21 @@ def _measure(
     used: np.ndarray,
     method: Method,
     noise: SeedNoise,
-    scales: Floats,
+    errors: Floats,
     level: float,
     rng: np.random.Generator,
 ) -> tuple[Valley, _Optimum | None]:
-    """The valley of a budget with enough sizes, and its optimum where there is one."""
+    """The valley of a budget with enough sizes, and its optimum where there is one.
+
+    Args:
+        budget: The budget.
+        used: Which of its sizes the curve is made from.
+        method: How.
+        noise: Of the loss of a run.
+        errors: Of the replicates, in units of that noise, shape `(n_sizes, n_replicates)`.
+        level: Of the intervals.
+        rng: Of the stand-ins for replicates without a minimum.
+    """
     log_n, log_d = np.log(budget.n_params[used]), np.log(budget.tokens[used])
     loss = budget.loss[used]
     weights = parabola_weights(budget)[used] if method == "parabola" else None
@@ -177,7 +191,7 @@ def _measure(
 
     sd = noise.of_means(budget)[used, None]
     best = minima(np.zeros((len(loss), 1)))
-    noisy = minima(scales * sd * rng.standard_normal((len(loss), len(scales))))
+    noisy = minima(sd * errors[used])
     share = float(noisy.inside.mean())
     refusal, reason = refuse(budget, used, best, noisy, weights)
 
@@ -195,7 +209,7 @@ def _measure(
         if not low[0] <= best.log_n[0] <= high[0]:
             reason = f"{reason}; {_OUTSIDE}" if reason else _OUTSIDE
         inside = np.flatnonzero(noisy.inside)
-        rows = np.arange(len(scales))
+        rows = np.arange(errors.shape[1])
         # Where a replicate has no minimum inside, another of the same budget stands in.
         rows[~noisy.inside] = rng.choice(inside, len(rows) - len(inside))
         optimum = _Optimum(

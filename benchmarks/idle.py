@@ -32,6 +32,7 @@ from scaling.token_trainer import Arguments, compiled, steps_in_block
 from scaling.training import Adam
 
 EVALUATIONS = 10
+MOST_STEPS = 256 * EVALUATIONS  # an interval is to be one block
 
 
 def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
@@ -90,9 +91,11 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=240, help="in tens, at most 2,560")
+    parser.add_argument("--steps", type=int, default=240, help=f"in tens, at most {MOST_STEPS:,}")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128])
     given = parser.parse_args()
+    if not EVALUATIONS <= given.steps <= MOST_STEPS:
+        parser.error(f"--steps {given.steps}: give {EVALUATIONS} to {MOST_STEPS:,}")
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})  # before JAX starts, which takes a thread for each core
     print(

@@ -32,7 +32,8 @@ class AtSize:
         losses: Descending, shape `(n_losses,)`.
         batch: Tokens of a batch, shape `(n_batches,)`.
         steps: The least to each loss, shape `(n_batches, n_losses)`.
-        rates: Tried at each batch, ascending, shape `(n_batches, n_rates)`.
+        rates: Those with a run that is done, ascending, an array for each batch: of a batch with
+            diverged runs a shorter one.
         best: Which of them was the best for each loss, shape `(n_batches, n_losses)`.
         run_ids: Of the best runs, of the same shape.
         growth: Fits of the frontier.
@@ -43,11 +44,20 @@ class AtSize:
     losses: Floats
     batch: Floats
     steps: Floats
-    rates: Floats
+    rates: tuple[Floats, ...]
     best: Any
     run_ids: Any
     growth: Growth
     noise: tuple[Estimate, ...]
+
+    def best_rates(self, loss: int) -> Floats:
+        """The best rate tried at each batch for one of the losses, shape `(n_batches,)`."""
+        return np.array([rates[i] for rates, i in zip(self.rates, self.best[:, loss], strict=True)])
+
+    def inside(self) -> float:
+        """The share of the best rates that have others tried on both sides."""
+        last = np.array([[len(rates) - 1] for rates in self.rates])
+        return float(np.mean((self.best > 0) & (self.best < last)))
 
 
 def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
@@ -64,9 +74,7 @@ def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
         each.sort_values("train.optimizer.learning_rate") for _, each in runs.groupby("batch")
     ]
     of_batch = [[by_run[name] for name in each["run_id"]] for each in groups]
-    losses = common_losses(
-        [np.concatenate([curve["eval_loss"] for curve in each]) for each in of_batch], N_LOSSES
-    )
+    losses = common_losses([[curve["eval_loss"] for curve in each] for each in of_batch], N_LOSSES)
     steps, best = [], []
     for group, each in zip(groups, of_batch, strict=True):
         tried = np.stack(
@@ -81,7 +89,7 @@ def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
         losses=losses,
         batch=batch,
         steps=np.stack(steps),
-        rates=np.stack([each["train.optimizer.learning_rate"] for each in groups]),
+        rates=tuple(each["train.optimizer.learning_rate"].to_numpy(np.float64) for each in groups),
         best=np.stack(best),
         run_ids=[[curve["run_id"].iloc[0] for curve in each] for each in chosen],
         growth=critical_batches(batch, np.stack(steps), losses),

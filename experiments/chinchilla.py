@@ -17,9 +17,9 @@ two largest budgets models of two blocks at every width have their minima at abo
 The envelope of learning curves (approach 1) is told beside them: it falls where a cosine ends and
 lies too high between such ends, by an amount that depends on the size.
 
-Error bars of losses are the spread over seeds, its fall with size by `scaling run seed_noise` and
-its level by the repeats here (`experiments.error_bars`): minima are redrawn with that noise, and
-rows of the parametric fits weighed by it.
+Error bars of losses are the spread over seeds, by the repeats here and the same at every size, for
+`scaling run seed_noise` resolves no growth (`experiments.error_bars`): minima are redrawn with that
+noise, and rows of the parametric fits weighed by it.
 
 N counts parameters in products with activations: read-out in, embedding out. C is the exact sum of
 FLOPs. What other ways to count and to train make of it, `scaling run kaplan_vs_chinchilla` tells

@@ -9,12 +9,13 @@ Expected: |slope| of log scale on log width below 0.05 under muP, for every part
 every evaluated step; in the standard parametrization the largest above 0.2.
 
 The scale is the root mean square over held-out tokens. It is taken after training, not of the
-change since the start: a part that starts at a scale of its own must keep that, too. The read-out
-starts at zero, so that logits are nothing but change. After the first step only they have moved,
-and at small widths they still hold chance alignments, which fall as width^-1/2: the first
-evaluation comes a step later. Heads keep their size. Chance makes the scales of a narrow model
-differ from seed to seed by as much as width^-1/2, so that a width has seeds in inverse proportion
-to it.
+change since the start: a part that starts at a scale of its own must keep that, too. Under muP the
+read-out starts at zero, as Yang et al. advise (appendix D.2), so that logits are nothing but
+change; in the standard one it starts as usual, so that the two differ in this as well: each is
+taken as it is used. After the first step only the logits have moved, and at small widths they still
+hold chance alignments, which fall as width^-1/2: the first evaluation comes a step later. Heads
+keep their size. Chance makes the scales of a narrow model differ from seed to seed by as much as
+width^-1/2, so that a width has seeds in inverse proportion to it.
 """
 
 from __future__ import annotations
@@ -243,7 +244,9 @@ def _draw_scales(ax: Axes, findings: Findings, name: str) -> None:
         ax.plot(rows["width"], np.exp(rows["mean"]), **_look(part))
     ax.set(xscale="log", yscale="log", xlabel="width", ylabel=f"scale after {last} steps (r.m.s.)")
     tick_widths(ax, own["width"])
-    mark_excluded(ax, findings, "width")
+    excluded = findings.details["excluded"]
+    excluded = excluded.loc[excluded["parametrization"] == name]
+    mark_excluded(ax, replace(findings, details={"excluded": excluded}), "width")
 
 
 def _draw_slopes(ax: Axes, slopes: pd.DataFrame, name: str) -> None:

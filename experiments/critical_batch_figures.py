@@ -11,20 +11,24 @@ from matplotlib.figure import Figure
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from experiments.batch_frontier import AtSize
+from experiments.common import mark_excluded
+from experiments.experiment import Findings
 from experiments.language_model_figures import tick
 
 
-def three_panels(found: Sequence[AtSize]) -> Figure:
+def three_panels(findings: Findings) -> Figure:
     """The frontier of the first size, B_crit beside the noise scale, and the best rates.
 
     Args:
-        found: What was found at each size, the smallest first.
+        findings: `details["found"]` is what was found at each size, the smallest first, and
+            `details["excluded"]` the runs left out.
     """
+    found = findings.details["found"]
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
         _draw_frontier(axes[0, 0], found[0])
         draw_growth(axes[0, 1], found)
-        _draw_rates(axes[0, 2], found)
+        _draw_rates(axes[0, 2], findings)
         style.letter_panels(axes)
     return drawing
 
@@ -88,15 +92,15 @@ def _draw_frontier(ax: Axes, size: AtSize) -> None:
     ax.legend(title="loss (nats)", title_fontsize=7, fontsize=7, loc="best")
 
 
-def _draw_rates(ax: Axes, found: Sequence[AtSize]) -> None:
-    """The learning rates tried at every batch, and the best for the lowest loss."""
-    for look, size in zip(style.SERIES, found, strict=False):
-        for rates in size.rates.T:
-            ax.plot(size.batch, rates, color=look.color, marker=".", linestyle="none", alpha=0.4)
-        best = size.rates[np.arange(len(size.batch)), size.best[:, -1]]
+def _draw_rates(ax: Axes, findings: Findings) -> None:
+    """The learning rates tried at every batch, the best for the lowest loss, runs left out."""
+    for look, size in zip(style.SERIES, findings.details["found"], strict=False):
+        for batch, rates in zip(size.batch, size.rates, strict=True):
+            at = np.full(len(rates), batch)
+            ax.plot(at, rates, color=look.color, marker=".", linestyle="none", alpha=0.4)
         ax.plot(
             size.batch,
-            best,
+            size.best_rates(-1),
             color=look.color,
             marker=look.marker,
             linestyle=look.linestyle,
@@ -105,4 +109,5 @@ def _draw_rates(ax: Axes, found: Sequence[AtSize]) -> None:
     ax.set(xscale="log", yscale="log", xlabel="batch (tokens)", ylabel="best learning rate")
     tick(ax, "x")
     log_ticks(ax, "y", most=5)
+    mark_excluded(ax, findings, "batch")
     style.legend_above(ax, n_columns=1)

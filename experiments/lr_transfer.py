@@ -39,11 +39,12 @@ from scaling.data.text import Text
 from scaling.models.transformer import Transformer
 from scaling.parametrization import MuP, Standard
 from scaling.pretraining import Pretraining
+from scaling.record import finite
 from scaling.training import Adam
 from sweeps.space import chain, grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -151,11 +152,18 @@ def analyse(table: pd.DataFrame) -> Findings:
     )
     runs, excluded = tables.usable(table, ["eval_loss_nats"])
     shown = tables.summarise(runs, ["parametrization", "width", "learning_rate"], "eval_loss_nats")
+    widths = {
+        name: sorted(table.loc[table["parametrization"] == name, "width"].unique())
+        for name in TITLES
+    }
     found = {name: _valleys(runs.loc[runs["parametrization"] == name], name) for name in TITLES}
     measured = {
         f"{name}_{what}": measure(result)
         for name, result in found.items()
-        for what, measure in (("ratio", _ratio), ("exponent", _exponent))
+        for what, measure in (
+            ("ratio", partial(_ratio, widths=widths[name])),
+            ("exponent", _exponent),
+        )
     }
     best = pd.DataFrame(
         [
@@ -197,18 +205,31 @@ def _valleys(runs: pd.DataFrame, name: str) -> IsoflopResult:
         ) from error
 
 
-def _ratio(found: IsoflopResult) -> Measured:
-    """The largest best rate over the smallest; their errors are independent."""
-    best = [valley.optimal_params for valley in found.valleys if valley.optimal_params]
-    if len(best) < max(len(found.valleys), 2):
-        widths = [f"{v.flops:g}" for v in found.valleys if v.optimal_params is None]
-        return Measured(value=None, note=f"no minimum at width {', '.join(widths)}")
-    low, high = (pick(best, key=lambda each: each.value) for pick in (min, max))
-    ratio = high.value / low.value
-    down = np.hypot(np.log(high.value / high.low), np.log(low.high / low.value))
-    up = np.hypot(np.log(high.high / high.value), np.log(low.value / low.low))
+def _ratio(found: IsoflopResult, widths: Sequence[float]) -> Measured:
+    """The largest best rate over the smallest; their errors are independent.
+
+    Args:
+        found: Of the runs that are done.
+        widths: Of all runs: where one has no minimum, or no run that is done, there is no ratio.
+    """
+    best = {valley.flops: rate for valley in found.valleys if (rate := valley.optimal_params)}
+    without = [f"{width:g}" for width in widths if width not in best]
+    if without:
+        return Measured(value=None, note=f"no minimum at width {', '.join(without)}")
+    if len(best) < 2:
+        return Measured(value=None, note="one width makes no ratio")
+    with np.errstate(divide="ignore"):  # an end that the grid does not bound is 0 or infinite
+        logs = np.log([[rate.low, rate.value, rate.high] for rate in best.values()])
+    smallest, largest = logs[logs[:, 1].argmin()], logs[logs[:, 1].argmax()]
+    ratio = largest[1] - smallest[1]
+    down = np.hypot(largest[1] - largest[0], smallest[2] - smallest[1])
+    up = np.hypot(largest[2] - largest[1], smallest[1] - smallest[0])
+    high = finite(np.exp(ratio + up))
     return Measured(
-        value=ratio, low=max(1.0, float(ratio * np.exp(-down))), high=float(ratio * np.exp(up))
+        value=float(np.exp(ratio)),
+        low=max(1.0, float(np.exp(ratio - down))),
+        high=high,
+        note="" if high else "without an upper end: a minimum lies near that of its grid",
     )
 
 

@@ -1,21 +1,22 @@
-"""How far apart do two seeds end? The error bars of every other experiment on language models.
+"""How far apart do two seeds end? The error bars of chinchilla and both kaplans.
 
-Claim: the final loss of a language model varies by about a per cent from seed to seed at the
-smallest sizes and by less at larger ones, so that one run a cell resolves an iso-FLOP valley.
+Claim: the final loss of a language model varies by about a per cent from seed to seed and by no
+more at larger sizes, so that one run a cell resolves an iso-FLOP valley.
 Paper: Porian et al. 2024 (arXiv 2406.19146), appendix C, take seed noise into their intervals;
 Hoffmann et al. 2022 (arXiv 2203.15556) train one seed.
 Command: scaling run seed_noise
 Cost: 5 sizes of 1e4 to 1.2e5 parameters x 8 seeds at 20 tokens a parameter, 3e13 FLOPs, about 3 to
 8 min on two CPU cores.
 Expected: a standard deviation below 0.05 nats at every size, where losses of one valley differ by
-0.1 and more; at the largest size not above twice that of the smallest. The law of its fall with N
-is told, without an expectation: over a decade of sizes eight seeds do not fix it. On CPython 3.11's
-library these give 0.020, 0.010, 0.010, 0.011 and 0.017 nats from the smallest size to the largest,
-half to one per cent of the loss.
+0.1 and more; at the largest size not above twice that of the smallest. Its growth with N is told,
+without an expectation: over a decade of sizes eight seeds do not tell it from none. On CPython
+3.11's library these give 0.020, 0.010, 0.010, 0.011 and 0.017 nats from the smallest size to the
+largest, half to one per cent of the loss.
 
 A seed decides the initial weights and the order of the data; the data and the held-out documents
-are the same. Standard deviations have intervals of 95 % by chi-squared. The law, a straight line
-on logarithms, stands in `experiments.error_bars`, from where the other experiments take it.
+are the same. Standard deviations have intervals of 95 % by chi-squared. Their level stands in
+`experiments.error_bars`, from where `chinchilla`, `kaplan` and `kaplan_vs_chinchilla` take it;
+the other experiments on language models have seeds of their own, or one run a cell without bars.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def analyse(table: pd.DataFrame) -> Findings:
         verdict=(
             f"standard deviation {at:.3g} [{low:.3g}, {high:.3g}] nats at {SPREAD.size:,.0f} "
             f"parameters, growing as N^({line[0]:.2f} ± {errors[0]:.2f}) from {sizes[0]:,.0f} to "
-            f"{sizes[-1]:,.0f}; error bars elsewhere take {SPREAD.sd:.3g} and {SPREAD.exponent:g}"
+            f"{sizes[-1]:,.0f}; error bars elsewhere take {SPREAD.sd:.3g} nats and the exponent "
+            f"{SPREAD.exponent:g}"
         ),
         shown=with_notes(shown, excluded, "n_params_matmul"),
         details={"spread": shown, "excluded": excluded},

@@ -34,7 +34,11 @@ from sweeps.recipes import Count, Recipe, iso_flop
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from scaling.config import RunConfig
+
+    Mask = NDArray[np.bool_]
 
 KAPLAN_HORIZON = 250_000
 WARMUP_OVER_HORIZON = 3_000 / 250_000
@@ -75,6 +79,9 @@ class Step(NamedTuple):
 
 TUNED = 4
 """The last stage."""
+
+READ_OUT_COUNTED = 1
+"""From this step on N counts the same: what moves the exponent beyond it is training alone."""
 
 STEPS = (
     Step("Kaplan's way", (0.835, 0.824, 0.846), "n_params_non_embedding", 1),
@@ -150,29 +157,28 @@ def stage_of(table: pd.DataFrame) -> pd.Series:
     return pd.Series(stage, table.index, name="stage")
 
 
-def climb(table: pd.DataFrame, bars: ErrorBars) -> list[Exponent]:
+def climb(table: pd.DataFrame, bars: ErrorBars) -> list[Exponent | str]:
     """The exponent at every step of `STEPS`, by minima at the budgets that stage 1 has.
 
     Args:
         table: Records of runs of all stages that are done.
         bars: Their error bars.
 
-    Raises:
-        FitError: a stage with fewer than two budgets that have a minimum.
+    Returns:
+        The exponents; the reason of a stage that has none, for want of two budgets with a minimum.
     """
     taken = at_shared_budgets(table)
-    found = []
-    for step in STEPS:
-        of_step = (taken == step.runs).to_numpy()
-        if not of_step.any():
-            raise FitError(f"no run of the stage {step.says!r}: run the sweep as it is declared")
-        ends = points(table.loc[of_step], step.counted)
-        try:
-            a = by_minima(ends, bars.sd[of_step], bars.degrees_of_freedom, seed=step.runs)
-        except FitError as error:
-            raise FitError(f"{step.says}: {error}") from None
-        found.append(a)
-    return found
+    return [_at(step, (taken == step.runs).to_numpy(), table, bars) for step in STEPS]
+
+
+def _at(step: Step, of_step: Mask, table: pd.DataFrame, bars: ErrorBars) -> Exponent | str:
+    if not of_step.any():
+        return "no run of this stage is done"
+    ends = points(table.loc[of_step], step.counted)
+    try:
+        return by_minima(ends, bars.sd[of_step], bars.degrees_of_freedom, seed=step.runs)
+    except FitError as error:
+        return str(error)
 
 
 def at_shared_budgets(table: pd.DataFrame) -> pd.Series:

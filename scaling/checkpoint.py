@@ -160,12 +160,24 @@ def _newest(folder: Path, run_id: str, structure: str, steps: range) -> dict[str
 
 
 def _load(path: Path, like: Any) -> Any:
+    """The state of a checkpoint.
+
+    Raises:
+        FileNotFoundError: it is no longer whole: somebody removes it meanwhile.
+    """
     import orbax.checkpoint.experimental.v1 as ocp
 
     def shape(leaf: jax.Array) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
-    return ocp.load(str(path.resolve()), jax.tree.map(shape, like))
+    try:
+        return ocp.load(str(path.resolve()), jax.tree.map(shape, like))
+    except Exception as error:  # of several kinds, by what is gone already
+        try:
+            _verified(path.parent)
+        except DamagedFileError as damage:
+            raise FileNotFoundError(f"{path.parent} is being removed: {damage}") from error
+        raise
 
 
 def _name(step: int) -> str:

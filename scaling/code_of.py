@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -28,7 +29,8 @@ def fingerprint(source: str, name: str) -> str:
         source: The text of the file.
         name: What it defines.
     """
-    statements = list(_statements(ast.parse(source), source.splitlines()))
+    lines = re.split(r"\r\n?|\n", source)  # as `ast` counts them, unlike str.splitlines
+    statements = list(_statements(ast.parse(source), lines))
     needed, seen = {name}, set[_Statement]()
     while new := [s for s in statements if s not in seen and (not s.binds or s.binds & needed)]:
         seen.update(new)

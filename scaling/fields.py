@@ -206,7 +206,8 @@ def _convert_union(value: Any, members: tuple[Any, ...], where: str) -> Any:
         (member,) = (m for m in members if m is not type(None))
         return _convert(value, member, where)
     if type(value) in members:
-        return value
+        cls = type(value)
+        return _convert_dataclass(value, cls, where) if dataclasses.is_dataclass(cls) else value
     kinds = {member.kind: member for member in members if hasattr(member, "kind")}
     if len(kinds) < len(members) and not isinstance(value, Mapping | str | type):
         return _checked_newcomer(value, kinds, where)
@@ -221,8 +222,7 @@ def _convert_union(value: Any, members: tuple[Any, ...], where: str) -> Any:
 def _checked_newcomer(value: Any, kinds: Mapping[str, type], where: str) -> Any:
     """A value of a class that an open union does not name, if it is like those that it does."""
     cls = type(value)
-    made_by = getattr(cls, "__dataclass_params__", None)
-    if made_by is None or not made_by.frozen:
+    if not _is_frozen(cls):
         raise ValueError(
             f"{where} = {value!r}: give one of {', '.join(sorted(kinds))}, or a frozen dataclass: "
             f"{cls.__name__} is none, and @dataclass(frozen=True, kw_only=True) makes one"
@@ -243,8 +243,19 @@ def _checked_newcomer(value: Any, kinds: Mapping[str, type], where: str) -> Any:
     return value
 
 
+def _is_frozen(cls: type) -> bool:
+    made_by = getattr(cls, "__dataclass_params__", None)
+    return made_by is not None and made_by.frozen
+
+
 def _convert_dataclass(value: Any, cls: type, where: str) -> Any:
     if isinstance(value, cls):
+        if not _is_frozen(type(value)):
+            raise ValueError(
+                f"{where}: {type(value).__name__} is no frozen dataclass, and its values could "
+                "change: @dataclass(frozen=True) makes one"
+            )
+        check_fields(value)
         return value
     if not isinstance(value, Mapping):
         raise ValueError(f"{where} = {value!r}: give the fields of {_label(cls)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,9 +19,9 @@ Params = Any
 class Model(NamedTuple):
     """`init(key) -> params` and `apply(params, inputs) -> outputs`, batch axis first.
 
-    A model of tokens takes two more inputs by name, each only where a run asks for it: `segments`
-    (batch, context), the document of each token, outside which it sees nothing; and `dropout_key`,
-    without which nothing is dropped.
+    A model of tokens takes two more inputs by name if its family says so, each only where a run
+    asks for it: `segments` (batch, context), the document of each token, outside which it sees
+    nothing; and `dropout_key`, without which nothing is dropped.
 
     The interface follows optax's `GradientTransformation`: a NamedTuple of functions, so that
     `jax.jit`, `grad`, `vmap` and `eval_shape` apply to it without ceremony.
@@ -36,7 +37,8 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
     Sizes and losses of a model that is not as it is counted would be wrong without a word.
 
     Raises:
-        ValueError: other numbers of parameters than the family counts, or outputs of another shape.
+        ValueError: other numbers of parameters than the family counts, outputs of another shape,
+            or an `apply` that does not take what the family says.
     """
     import jax
 
@@ -50,10 +52,25 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
         )
     inputs = jax.ShapeDtypeStruct((2, n_inputs), "int32" if family.takes_tokens else "float32")
     wanted = (2, n_inputs, n_outputs) if family.takes_tokens else (2, n_outputs)
-    if (shape := jax.eval_shape(model.apply, params, inputs).shape) != wanted:
-        raise ValueError(
-            f"model.kind = {family.kind!r} maps {inputs.shape} to {shape}, not {wanted}: mend build"
-        )
+    calls: list[dict[str, Any]] = [{}]
+    if family.takes_tokens and family.takes_segments:
+        calls.append({"segments": inputs})
+    if family.takes_tokens and family.takes_dropout:
+        calls.append({"dropout_key": jax.random.key(0)})
+    for more in calls:
+        try:
+            inspect.signature(model.apply).bind(params, inputs, **more)
+        except TypeError as error:
+            raise ValueError(
+                f"model.kind = {family.kind!r} cannot be applied to "
+                f"{' and '.join(['params', 'inputs', *more])}: {error}: mend build, or what "
+                "takes_segments and takes_dropout say"
+            ) from None
+        if (shape := jax.eval_shape(model.apply, params, inputs, **more).shape) != wanted:
+            raise ValueError(
+                f"model.kind = {family.kind!r} maps {inputs.shape} to {shape}, not {wanted}: mend "
+                "build"
+            )
     return model
 
 

@@ -69,7 +69,7 @@ def load(where: Origin) -> Any:
     if where.file is None:
         module = importlib.import_module(where.module)
     else:
-        module = load_file(Path(where.file), where.module)
+        module = _executed(Path(where.file), where.module)
     cls = getattr(module, where.name)
     if (now := origin(cls).fingerprint) != where.fingerprint:
         raise ValueError(
@@ -77,6 +77,12 @@ def load(where: Origin) -> Any:
             f"{where.fingerprint} then, {now} now): give the command again"
         )
     return cls
+
+
+@functools.cache
+def _executed(path: Path, name: str) -> ModuleType:
+    """The module of a file, executed once in a process: all classes of it know one another."""
+    return load_file(path, name)
 
 
 def load_file(path: Path, name: str) -> ModuleType:

@@ -187,6 +187,11 @@ class Pretraining:
         length = self.length(model, data)
         if length.steps > MAX_STEPS:
             raise ValueError(f"{length.steps:,} steps are above {MAX_STEPS:,}: give a shorter run")
+        if length.horizon > MAX_STEPS:
+            raise ValueError(
+                f"train.schedule.horizon = {length.horizon:,} steps are above {MAX_STEPS:,}: give "
+                "fewer"
+            )
         if length.warmup >= length.horizon:
             tokens = length.horizon * self.batch_size * data.context
             raise ValueError(

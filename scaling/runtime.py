@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_PACKAGES = ("scaling-descent", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+
 
 @functools.cache
 def environment() -> dict[str, Any]:
@@ -20,7 +22,7 @@ def environment() -> dict[str, Any]:
     return {
         **_git_state(Path(__file__).parent),
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")},
+        **{name: _version(name) for name in _PACKAGES},
         "host": platform.node(),
         "platform": platform.platform(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0,

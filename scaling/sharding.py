@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, get_abstract_mesh
 from jax.sharding import PartitionSpec as P
+from jax.tree_util import DictKey
 from jaxtyping import Array
 
 from scaling.mesh import Mesh
@@ -69,11 +70,12 @@ def shared_out(devices: jax.sharding.Mesh, state: Any) -> Any:
     """Of a tree of parameters or what an optimizer keeps of them: every leaf over "fsdp".
 
     Each is divided along its longest axis that can be, those of stacked blocks never along the
-    first, which counts them: a layer is used as a whole, and its devices would take turns.
+    first, which counts them: a layer is used as a whole, and its devices would take turns. Stacked
+    is what hangs by its name from "blocks", a list of blocks or what lies deeper is not.
     """
 
     def sharding(path: Any, leaf: Any) -> NamedSharding:
-        stacked = any(getattr(key, "key", None) == "blocks" for key in path)
+        stacked = leaf.ndim > 0 and _hangs_from_blocks(path)
         spec = _shared(leaf.shape[stacked:], devices.shape["fsdp"])
         return NamedSharding(devices, P(None, *spec) if stacked else spec)
 
@@ -120,6 +122,14 @@ def _gathered_backward(_: None, gradient: Array) -> tuple[Array]:
 
 
 _gathered.defvjp(_gathered_forward, _gathered_backward)
+
+
+def _hangs_from_blocks(path: tuple[Any, ...]) -> bool:
+    match path:
+        case (*_, DictKey(key="blocks"), DictKey()):
+            return True
+        case _:
+            return False
 
 
 def _by_sequence(axis: int) -> P:

@@ -11,11 +11,14 @@ import functools
 import time
 from typing import NamedTuple
 
-PEAK_FLOPS = {
+PEAK_FLOPS: dict[str, float | None] = {
     "A100": 312e12,  # NVIDIA A100 Tensor Core GPU datasheet (2021), all form factors
+    "H100 NVL": 835.5e12,  # NVIDIA H100 product page (2023): 1671 with sparsity, halved
     "H100 PCIe": 756e12,  # NVIDIA H100 Tensor Core GPU datasheet (2023): 1513 with sparsity, halved
     "H100": 989.4e12,  # NVIDIA H100 Tensor Core GPU Architecture whitepaper (2022), SXM5
+    "H200 NVL": None,  # less than the SXM's
     "H200": 989.4e12,  # NVIDIA H200 datasheet (2024), SXM: the tensor cores of the H100
+    "GB200": None,  # more than the B200's
     "B200": 2.25e15,  # NVIDIA HGX B200 datasheet (2024): 4.5 PFLOP/s with sparsity, halved
     "TPU v4": 275e12,  # Google Cloud TPU v4 documentation, per chip
     "TPU v5 lite": 197e12,  # Google Cloud TPU v5e documentation, per chip
@@ -23,7 +26,7 @@ PEAK_FLOPS = {
     "TPU v5": 459e12,  # the name that JAX gives a v5p
 }
 """Peak FLOP/s of one accelerator in dense bfloat16 by what JAX calls it, the first name that is
-part of that; a multiply-add is 2."""
+part of that; a multiply-add is 2. None where all that is known is that it is another."""
 
 _SIZE = 1024
 _TRIALS = 5
@@ -63,7 +66,7 @@ def peak_flops_per_second() -> float | None:
 
     A CPU's is the best of five products of two matrices of 1024 x 1024, by the threads that this
     process has, and so is a little below what the processor could do; measured once a process, in
-    a fraction of a second. None for an accelerator that is not in the table.
+    a fraction of a second. None for an accelerator of which the table tells none.
     """
     import jax
 

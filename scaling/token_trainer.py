@@ -232,9 +232,12 @@ def make_trainer(
 
 
 def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Array, "batch context"]:
-    """The document of each token of a sequence, counted from 0; a separator belongs to its own."""
-    ends = jnp.asarray(tokens == separator, jnp.int32)
-    return jnp.cumsum(ends, axis=1) - ends
+    """The document of each input of a sequence, counted from 0.
+
+    From a separator the first token of the next document is predicted, so it belongs to that one;
+    it is itself predicted from the document that it ends.
+    """
+    return jnp.cumsum(tokens == separator, axis=1, dtype=jnp.int32)
 
 
 def _in_shares(sequences: Array, at_once: int, n_devices: int) -> Array:
@@ -325,7 +328,7 @@ def _compiled(
     block_shape = (steps_in_block(plan, context), plan.batch_size, context + 1)
     block = jax.ShapeDtypeStruct(block_shape, jnp.int32)
     held_out = jax.ShapeDtypeStruct((n_eval, context + 1), jnp.int32)
-    dropout = key if getattr(config, "dropout", 0) else None
+    dropout = key if config.takes_dropout else None
     arguments = Arguments(rates, count, count, count, dropout)
     devices = mesh_of_devices(plan.mesh)
     states, alike = shared_out(devices, state), everywhere(devices)

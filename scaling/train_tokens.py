@@ -6,14 +6,11 @@ before it, so that neither waits for the other. `token_trainer` holds what the d
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import logging
 import math
 import time
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scaling import checkpoint, gradient_noise, hosts, runtime, sharding
-from scaling.config import RunConfig, run_id, trunk_of
+from scaling import gradient_noise, sharding
+from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenDataset
 from scaling.divergence import diverged_columns
+from scaling.history import History, evaluated_after
 from scaling.keys import key_for
 from scaling.pretraining import Pretraining, TokenSource, learning_rates
-from scaling.record import Curve, CurvePoint, finite
-from scaling.sealed import digest
+from scaling.record import Curve
 from scaling.token_trainer import (
     Arguments,
     Evaluation,
@@ -38,16 +35,6 @@ from scaling.token_trainer import (
     steps_in_block,
 )
 from scaling.workspace import Workspace
-
-log = logging.getLogger(__name__)
-
-SAVE_SECONDS = 60.0
-SAVE_SHARE = 0.02
-"""A run saves its state no sooner than this after it began or last saved, and spends no larger
-share of its time on it."""
-
-_DECIDE_BITS = ("git_commit", "git_diff_sha256", "jax", "jaxlib", "optax", "numpy", "device")
-"""What of an environment may change the last bits of a run's numbers."""
 
 
 class Interval(NamedTuple):
@@ -97,7 +84,7 @@ def train(
     shape = data.context, data.n_outputs, len(dataset.eval_tokens)
     trainer = compiled(model, plan, *shape, separator)
     compile_seconds = time.monotonic() - began
-    history = _History(config, workspace)
+    history = History(config, workspace)
     state = history.restore(trainer.init(key_for(config.seed, "init")))
     total = plan.length(model, data).steps
 
@@ -114,152 +101,8 @@ def train(
                 return history.told(columns, compile_seconds)
             history.add(columns, plan.batch_size, interval.evaluation)
         if saving:
-            history.save(block, saving)
+            history.save(block.step, block.state, saving)
     return history.told(columns, compile_seconds)
-
-
-class _Place(NamedTuple):
-    """A folder of checkpoints, and whose they are."""
-
-    folder: Path
-    identity: str
-
-
-class _History:
-    """What a run has behind it: its curve, the time it took, and where it is saved."""
-
-    def __init__(self, config: RunConfig, workspace: Workspace | None) -> None:
-        self._config = config
-        self._own = _Place(workspace.own, run_id(config)) if workspace else None
-        self._trunk, self._leaves_at = None, 0
-        if workspace and workspace.trunk and (trunk := trunk_of(config)):
-            # States that another program or machine has saved may differ in their last bits.
-            folder = workspace.trunk / digest(_environment())[:16]
-            self._trunk, self._leaves_at = _Place(folder, trunk.trunk_id), trunk.steps
-        self._curve: list[CurvePoint] = []
-        self._began = self._saved_at = time.monotonic()
-        self._first_step = 0
-        self._cost = self._spent_otherwise = 0.0
-        self._earlier_seconds = 0.0
-        self._resumed_at: list[int] = []
-        self._from_trunk_at: int | None = None
-
-    def restore(self, initial: State) -> State:
-        """The state that was saved furthest on, by this run or on its trunk; or the initial one."""
-        if self._own is None:
-            return initial
-        own = checkpoint.latest(*self._own, initial)
-        saved = self._on_trunk(initial, own.step if own else 0) or own
-        if saved is None:
-            return initial
-        notes = saved.notes
-        ends = evaluated_after(self._config)
-        points = [CurvePoint(**point) for point in notes["curve"]]
-        self._curve = [point for point in points if point.step in ends]
-        self._earlier_seconds = notes["seconds"]
-        self._first_step = saved.step
-        if saved is own:
-            self._resumed_at = [*notes["resumed_at_steps"], saved.step]
-            self._from_trunk_at = notes["from_trunk_at_step"]
-        else:
-            self._from_trunk_at = saved.step
-        changed = {k for k, v in _environment().items() if notes["environment"].get(k) != v}
-        if changed:
-            log.warning(
-                "run %s goes on from step %d under another %s: its last bits may differ",
-                *(self._own.identity, saved.step, ", ".join(sorted(changed))),
-            )
-        self._spent_otherwise = time.monotonic() - self._began
-        return saved.state
-
-    def _on_trunk(self, initial: State, beyond: int) -> checkpoint.Checkpoint | None:
-        """The furthest state on the trunk that is beyond a step, where the machine can read it."""
-        if self._trunk is None:
-            return None
-        steps = range(beyond + 1, self._leaves_at + 1)
-        try:
-            return checkpoint.latest(*self._trunk, initial, steps)
-        except OSError as error:
-            log.warning("trunk %s cannot be read: %s", self._trunk.identity, error)
-            return None
-
-    def add(self, columns: dict[str, Any], batch_size: int, evaluation: Evaluation) -> None:
-        """Adds an evaluation to the curve."""
-        scales = jax.device_get(evaluation.activation_scales)
-        point = CurvePoint(
-            step=columns["steps"],
-            n_examples_seen=columns["steps"] * batch_size,
-            train_loss=columns["train_loss_nats"],
-            eval_loss=columns["eval_loss_nats"],
-            **{name: columns[name] for name in gradient_noise.COLUMNS},
-            activation_scales={name: finite(each) for name, each in scales.items()} or None,
-        )
-        self._curve.append(point)
-
-    def place(self, step: int) -> _Place | None:
-        """Where to save the state after a step: where the trunk ends, there; else if it is time.
-
-        It is by the clock of the first process.
-        """
-        if self._trunk and step == self._leaves_at:
-            return self._trunk
-        wait = max(SAVE_SECONDS, self._cost / SAVE_SHARE)
-        if self._own and hosts.agreed(lambda: time.monotonic() - self._saved_at >= wait):
-            return self._own
-        return None
-
-    def save(self, block: Block, place: _Place) -> None:
-        """Saves a state and all that was measured before it.
-
-        A checkpoint spares work and changes no result: a disk that refuses one ends no run.
-        """
-        assert self._own is not None
-        jax.block_until_ready(block.state)
-        start = time.monotonic()
-        notes = {
-            "curve": [dataclasses.asdict(point) for point in self._curve],
-            "seconds": self._earlier_seconds + start - self._began,
-            "resumed_at_steps": self._resumed_at,
-            "from_trunk_at_step": self._from_trunk_at,
-            "environment": _environment(),
-        }
-        scratch = self._own.folder
-        try:
-            checkpoint.save(*place, block.step, block.state, notes, scratch)
-        except (OSError, ValueError) as error:
-            run_id = self._own.identity
-            log.warning("no checkpoint of run %s at step %d: %s", run_id, block.step, error)
-        self._saved_at = time.monotonic()
-        self._cost = self._saved_at - start
-        self._spent_otherwise += self._cost
-
-    def told(self, columns: dict[str, Any], compile_seconds: float) -> tuple[dict[str, Any], Curve]:
-        """What `train` returns."""
-        more = {
-            "compile_seconds": compile_seconds,
-            "train_seconds": time.monotonic() - self._began - self._spent_otherwise,
-            "timed_steps": columns["steps"] - self._first_step,
-            "earlier_seconds": self._earlier_seconds,
-            "resumed_at_steps": self._resumed_at,
-            "from_trunk_at_step": self._from_trunk_at,
-        }
-        return columns | more, tuple(self._curve)
-
-
-def _environment() -> dict[str, Any]:
-    here = {**runtime.environment(), "device": runtime.device_name()}
-    return {name: here[name] for name in _DECIDE_BITS}
-
-
-def evaluated_after(config: RunConfig) -> list[int]:
-    """The numbers of steps after which a run is evaluated, ascending."""
-    plan = config.train
-    assert isinstance(plan, Pretraining) and isinstance(config.data, TokenSource)
-    length = plan.length(config.model, config.data)
-    doubling = itertools.takewhile(length.trunk.__gt__, (2**k for k in itertools.count()))
-    n_even = min(plan.evaluations, length.steps - length.trunk)
-    even = np.rint(np.linspace(length.trunk, length.steps, n_even + 1)).astype(int)
-    return sorted({*doubling, *even.tolist()} - {0})
 
 
 def _blocks(
@@ -274,7 +117,7 @@ def _blocks(
     length = plan.length(config.model, data)
     devices = sharding.mesh_of_devices(plan.mesh)
     rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
-    dropout = key_for(seed, "dropout") if getattr(config.model, "dropout", 0) else None
+    dropout = key_for(seed, "dropout") if config.model.takes_dropout else None
     lengths = (length.horizon, length.warmup, length.trunk)
     arguments = Arguments(rates, *map(jnp.int32, lengths), dropout=dropout)
     held_out = np.asarray(dataset.eval_tokens, np.int32)

@@ -25,7 +25,7 @@ from scaling.record import Curve, RunRecord
 from scaling.workspace import Workspace
 from sweeps.order import visiting_order
 from sweeps.pool import Pool
-from sweeps.worker import Run, Stopped, load_run, load_tasks, stop, work
+from sweeps.worker import Run, Stopped, load_run, load_tasks, perform, stop, work
 
 _CODE = ("run", "families")
 
@@ -47,7 +47,7 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         plain = json.loads(canonical_json(config))
         folders = [folder and str(folder) for folder in workspace]
         agreed(lambda: {"config": plain, "workspace": folders})
-        return run(config, workspace)
+        return perform(run, config, workspace)
 
     def emit(kind: str, **more: Any) -> None:
         nonlocal failed
@@ -75,7 +75,7 @@ def follow() -> None:
     run, families = _loaded(_told())
     while (told := _told()) is not None:
         workspace = Workspace(*[folder and Path(folder) for folder in told["workspace"]])
-        run(load_config(told["config"], families), workspace)
+        perform(run, load_config(told["config"], families), workspace)
     leave()
 
 

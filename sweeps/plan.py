@@ -132,10 +132,10 @@ def _planned(identity: str, config: RunConfig, trunk_id: str | None, starts_at: 
 
 
 _ARGUMENTS = {
-    "seed",
     "learning_rate",
     "steps",
     "decay",
+    "horizon",
     "evaluations",
     "warmup_tokens",
     "ridge",
@@ -143,7 +143,8 @@ _ARGUMENTS = {
     "noise_variance",
     "label_noise",
 }
-"""Fields that reach compiled code as arguments: runs that differ in them alone share it."""
+"""Fields of `train` and `data` that reach compiled code as arguments, as the seed does: runs that
+differ in them alone share it."""
 
 
 def _compiled_shape(config: RunConfig) -> str:
@@ -152,5 +153,6 @@ def _compiled_shape(config: RunConfig) -> str:
             return tree
         return {name: strip(value) for name, value in tree.items() if name not in _ARGUMENTS}
 
-    shape = strip(json.loads(canonical_json(config)))
+    plain = json.loads(canonical_json(config))
+    shape = {"model": plain["model"], "data": strip(plain["data"]), "train": strip(plain["train"])}
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

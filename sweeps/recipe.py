@@ -13,6 +13,7 @@ from typing import Literal
 
 from scaling.accounting import Account, account
 from scaling.config import RunConfig
+from scaling.fields import types_of
 from scaling.models.family import SizedFamily
 from scaling.pretraining import Pretraining
 from sweeps.rules import Cell, Rule
@@ -35,14 +36,16 @@ class Recipe:
         multiple_of: Widths are whole multiples of this and of the size of a head.
         count: What a size counts.
         learning_rate: Rule for the peak; None for that of the base, as under muP.
-        batch_size: Rule for the sequences of a batch, rounded to a power of two; None for the base.
+        batch_size: Rule for the sequences of a batch, rounded to a power of two that gives every
+            device of the mesh some; None for the base.
         warmup_tokens: Rule; None for the base.
-        at_once: Sequences that the device has room for; larger batches are split into microbatches
-            of as many. None for the microbatches of the base.
+        at_once: Sequences that one device has room for; batches that give a device more are split
+            into microbatches. None for the microbatches of the base.
 
     Raises:
-        ValueError: a base that does not train on tokens, whose model has no width (or no depth,
-            for a rule of it), or whose heads have no size.
+        ValueError: a base that does not train on tokens, whose model has no field for a width (or
+            for a depth, with a rule of it), whose heads have no size, or whose mesh divides no
+            power of two, with a rule for the batch.
     """
 
     base: RunConfig
@@ -56,14 +59,22 @@ class Recipe:
 
     def __post_init__(self) -> None:
         model, train = self.base.model, self.base.train
-        if not isinstance(model, SizedFamily) or not isinstance(train, Pretraining):
+        fields = types_of(type(model))
+        if "width" not in fields or not isinstance(train, Pretraining):
             raise ValueError(
                 f"a recipe for model.kind = {model.kind!r} and train.kind = {train.kind!r}: give a "
-                "base with a model that has a width, such as 'transformer', and 'pretraining'"
+                "base with a model that has a field width, such as 'transformer', and 'pretraining'"
             )
-        if self.depth is not None and not hasattr(model, "depth"):
+        if self.depth is not None and "depth" not in fields:
             raise ValueError(
-                f"a rule for the depth of model.kind = {model.kind!r}, which has none: give None"
+                f"a rule for the depth of model.kind = {model.kind!r}, which has no such field: "
+                "give None"
+            )
+        if self.batch_size is not None and train.mesh.size.bit_count() != 1:
+            raise ValueError(
+                f"train.mesh of {train.mesh.size} devices ({train.mesh}) divides none of the "
+                "powers of two that a rule for batch_size is rounded to: give 1, 2, 4, ... "
+                "devices, or None for the batch of the base"
             )
         heads, head_size = getattr(model, "heads", None), getattr(model, "head_size", None)
         if hasattr(model, "head_size") and (heads is not None or head_size is None):
@@ -167,14 +178,8 @@ def run_of_tokens(
         context=data.n_inputs,
         width=model.width,
     )
-    if recipe.batch_size is not None:
-        batch_size = 2 ** max(0, round(math.log2(recipe.batch_size(cell))))
-        train = replace(train, batch_size=max(batch_size, train.microbatches))
-    if recipe.at_once is not None:
-        parts = math.ceil(train.batch_size / recipe.at_once)
-        while train.batch_size % parts:
-            parts += 1
-        train = replace(train, microbatches=parts)
+    batch_size, parts = _batch(recipe, train, cell)
+    train = replace(train, batch_size=batch_size, microbatches=parts)
     if recipe.learning_rate is not None:
         rate = recipe.learning_rate(cell)
         train = replace(train, optimizer=replace(train.optimizer, learning_rate=rate))
@@ -193,6 +198,19 @@ def run_of_tokens(
         )
     durations = dict.fromkeys(train.exclusive) | {"steps": steps}
     return replace(recipe.base, model=model, train=replace(train, **durations))
+
+
+def _batch(recipe: Recipe, train: Pretraining, cell: Cell) -> tuple[int, int]:
+    """Sequences of a batch and the parts that it is split into, each divided over all devices."""
+    batch_size, parts, devices = train.batch_size, train.microbatches, train.mesh.size
+    if recipe.batch_size is not None:
+        least = devices if recipe.at_once is not None else devices * parts
+        batch_size = max(2 ** max(0, round(math.log2(recipe.batch_size(cell)))), least)
+    if recipe.at_once is not None:
+        parts = math.ceil(batch_size / (recipe.at_once * devices))
+        while batch_size % (parts * devices):
+            parts += 1
+    return batch_size, parts
 
 
 def _account(recipe: Recipe, model: SizedFamily) -> Account:

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling import own
-from scaling.config import load_config
+from scaling.config import RunConfig, load_config
 from scaling.models.family import Family
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
+from scaling.workspace import Workspace
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.files import StoreError, storing
@@ -105,7 +106,6 @@ class _Worker:
         self.n_attempts = 0
         self._run = run
         self._families = families
-        self._resumes = "workspace" in inspect.signature(run).parameters
         self._watch = watch
         self._heartbeat = heartbeat
         self._emit = emit
@@ -200,11 +200,8 @@ class _Worker:
     def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
         """Does a run: its record, the text of that, and the lines of its curve."""
         config = load_config(dict(task.run.config), self._families)
-        more = {}
-        if self._resumes:
-            ids = task.run.run_id, task.run.trunk_id
-            more["workspace"] = publishing.workspace(task.store, *ids)
-        record, curve = self._run(config, **more)
+        workspace = publishing.workspace(task.store, task.run.run_id, task.run.trunk_id)
+        record, curve = perform(self._run, config, workspace)
         if record.run_id != task.run.run_id:
             raise ValueError(f"run {task.run.run_id} returned the record of run {record.run_id}")
         if record.status not in ("done", "diverged", "failed"):
@@ -229,6 +226,13 @@ class _Worker:
     def _settled(self, task: Task, kind: str, **more: Any) -> bool:
         self._emit(kind, job=task.job, run_id=task.run.run_id, **more)
         return True
+
+
+def perform(run: Run, config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
+    """Does a run, and tells it where to go on from if it has a parameter for that."""
+    if "workspace" in inspect.signature(run).parameters:
+        return run(config, workspace=workspace)
+    return run(config)
 
 
 def load_run(name: str) -> Run:

@@ -75,6 +75,14 @@ class Family(Protocol):
         """FLOPs of one backward pass, an example: the gradients of both factors of each product."""
         return 2 * self.flops_forward(n_inputs, n_outputs)
 
+    @property
+    def takes_dropout(self) -> bool:
+        """Whether its models of tokens drop something in training, and `apply` takes the key.
+
+        It is then given as `dropout_key`, as `scaling.model.Model` says.
+        """
+        return False
+
 
 @runtime_checkable
 class LinearFamily(Family, Protocol):

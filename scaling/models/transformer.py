@@ -121,6 +121,11 @@ class Transformer(Family):
             ff_width = 8 * math.ceil(self.width / 3)
         return Sizes(heads, self.kv_heads or heads, head_size, ff_width)
 
+    @property
+    def takes_dropout(self) -> bool:
+        """Whether training drops something."""
+        return self.dropout > 0
+
     def resolve(self) -> Self:
         """The same with every size filled in."""
         return replace(self, **self.sizes._asdict())

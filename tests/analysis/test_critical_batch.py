@@ -134,12 +134,32 @@ def test_too_little_is_refused():
 
 def test_losses_are_common_to_all_curves():
     curves = [np.linspace(4.0, 2.0, 9), np.linspace(3.0, 2.2, 9), np.linspace(2.4, 1.9, 9)]
-    losses = common_losses(curves, 4)
+    losses = common_losses([[curve] for curve in curves], 4)
     assert losses[-1] == pytest.approx(1.01 * 2.2) and losses[0] == pytest.approx(2.4)
     assert np.ptp(np.diff(np.log(losses))) < 1e-12
-    assert common_losses([np.array([9.0, 2.0])], 3)[0] == pytest.approx(1.15 * 1.01 * 2.0)
+    assert common_losses([[np.array([9.0, 2.0])]], 3)[0] == pytest.approx(1.15 * 1.01 * 2.0)
     with pytest.raises(FitError, match="no loss that all come to"):
-        common_losses([np.array([4.0, 3.0]), np.array([2.9, 2.0])], 4)
+        common_losses([[np.array([4.0, 3.0])], [np.array([2.9, 2.0])]], 4)
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.05])
+def test_steps_are_found_to_every_common_loss_whatever_the_noise(noise):
+    """The lowest of noisy evaluations lies below where the curve that was made to fall ends."""
+    steps = np.arange(10, 410, 10)
+    clean = np.stack([2.0 + 2.0 * (steps / 10) ** -power for power in (0.4, 0.5, 0.6)])
+    for seed in range(20):
+        errors = np.random.default_rng(seed).standard_normal((4, *clean.shape))
+        curves = clean * np.exp(noise * errors)
+        losses = common_losses([list(runs) for runs in curves], 5)
+        for runs in curves:
+            found = np.stack([steps_to_losses(steps, run, losses) for run in runs])
+            assert np.all(np.any(np.isfinite(found), axis=0))
+
+
+def test_a_run_that_never_comes_down_does_not_say_where_losses_begin():
+    """Beside one stuck at 5 nats, losses between are of no run: nothing is read off there."""
+    good, stuck = np.array([2.2, 2.1, 2.0, 1.95]), np.array([5.1, 5.0, 5.0, 4.9])
+    assert common_losses([[good, stuck]], 3)[0] == pytest.approx(2.2)
 
 
 def test_a_ratio_of_means_covers():

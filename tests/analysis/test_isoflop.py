@@ -375,6 +375,34 @@ def test_a_callers_mistake_is_named(change, message):
         isoflop(**arguments)
 
 
+def recounted(size):
+    """Without what is most of the smallest models: a monotone map that stretches log N."""
+    return size - 0.8 * size.min() ** 0.6 * size**0.4
+
+
+@pytest.mark.parametrize("spared", [0, 1])
+def test_sizes_of_one_budget_leave_the_noise_of_the_others_alone(spared):
+    """Where replicates have no minimum inside, others of the same budget stand in for them."""
+    n_star = power_optimum(0.5)
+    size, loss, flops = columns(parabolas(n_star), n_star, np.linspace(-2.2, 0.6, 9))
+    other = np.where(flops == BUDGETS[spared], recounted(size), size)
+    one, two = (analyse((n, loss, flops), noise=0.08) for n in (size, other))
+    shares = [result.valleys[spared].share_inside for result in (one, two)]
+    assert shares[0] != shares[1]
+    for number, pair in enumerate(zip(one.valleys, two.valleys, strict=True)):
+        assert (pair[0].optimal_params == pair[1].optimal_params) == (number != spared)
+
+
+def test_replicates_of_runs_counted_in_two_ways_are_pairs():
+    n_star = power_optimum(0.5)
+    size, loss, flops = columns(parabolas(n_star), n_star, np.linspace(-1.6, 1.2, 9))
+    exponents = [
+        analyse((n, loss, flops), noise=0.05).trends.params.replicates[:, 1]
+        for n in (size, recounted(size))
+    ]
+    assert np.corrcoef(exponents)[0, 1] > 0.85
+
+
 def test_the_result_is_strict_json_with_every_budget():
     result = analyse(noisy_rows(11))
     values = json.loads(result.to_json())

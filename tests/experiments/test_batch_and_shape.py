@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from analysis import tables
+from analysis.critical_batch import Growth
 from analysis.errors import FitError
-from experiments import critical_batch, depth_vs_width
+from analysis.replicates import Estimate
+from experiments import batch_frontier, critical_batch, depth_vs_width
 from experiments.batch_frontier import N_LOSSES
 from experiments.experiment import passes
 from scaling.accounting import account
@@ -116,6 +118,56 @@ def test_every_point_of_the_frontier_names_its_run(batches):
     critical_batch.figure(findings)
 
 
+def without(table, diverged):
+    """The same table with some runs diverged, as their records would say so."""
+    return table.assign(
+        status=table["status"].mask(diverged, "diverged"),
+        eval_loss_nats=table["eval_loss_nats"].mask(diverged),
+    )
+
+
+def test_a_rate_that_diverged_is_left_out_at_its_batch_alone(batches):
+    table, curves = batches
+    rate = table["train.optimizer.learning_rate"]
+    top = rate == rate.groupby(table["n_params_matmul"]).transform("max")
+    assert top.sum() == 2
+    table = without(table, top)
+    curves = curves[~curves["run_id"].isin(table["run_id"][top])]
+    findings = critical_batch.analyse(table, curves)
+    for size in findings.details["found"]:
+        assert [len(rates) for rates in size.rates] == [3] * 6 + [2]
+        at_end = [(i == 0) | (i == len(r) - 1) for r, i in zip(size.rates, size.best, strict=True)]
+        assert size.inside() == pytest.approx(1 - np.mean(at_end))
+        for loss, batch in zip(size.losses, size.growth.batch, strict=True):
+            assert batch.value == pytest.approx(planted_batch(loss), rel=0.3)
+    steps = findings.shown[findings.shown["kind"] == "steps"]
+    named = table.set_index("run_id").loc[steps["run_ids"]]
+    assert np.allclose(named["train.optimizer.learning_rate"], steps["best_rate"])
+    rates = critical_batch.figure(findings).axes[2]
+    marks = next(line for line in rates.lines if line.get_label() == "diverged")
+    assert np.asarray(marks.get_xdata()).tolist() == [8192.0, 8192.0]
+
+
+def growing(n_params: int, value: float, high: float) -> batch_frontier.AtSize:
+    """A size of which nothing but its growth is told."""
+    nothing = np.empty(0)
+    growth = Growth((), (), Estimate(value, 2 * value - high, high, 0.95))
+    return batch_frontier.AtSize(
+        n_params, nothing, nothing, nothing, (), nothing, [], growth, noise=()
+    )
+
+
+def test_growth_is_judged_at_the_worst_size_by_its_interval():
+    expected = next(each for each in critical_batch.EXPECTED if each.name == "growth")
+    clear, lucky = growing(10_000, -7.6, -4.2), growing(30_000, -1.0, 2.0)
+    assert passes(expected, critical_batch._growth([clear]))
+    both = critical_batch._growth([clear, lucky])
+    assert both.value == 2.0 and not passes(expected, both)
+    assert "-7.6 [-11, -4.2] at N = 10,000" in both.note
+    endless = critical_batch._growth([clear, growing(30_000, -1.0, np.inf)])
+    assert endless.value is None and not passes(expected, endless)
+
+
 def test_too_few_batch_sizes_are_refused(batches):
     table, curves = batches
     few = table[table["train.batch_size"].isin([2, 8, 32])]
@@ -178,6 +230,38 @@ def test_where_shapes_are_alike_no_best_is_claimed():
     assert findings.verdict.count("not resolved") >= 1
     assert findings.measured["spread"].value < 0.01
     depth_vs_width.figure(findings)
+
+
+def test_a_shape_that_is_lost_is_not_judged_away():
+    """The deepest shape is the worst: of those that are left all would be well."""
+    table = shapes(depth_of_valley=0.03)
+    (expected,) = depth_vs_width.EXPECTED
+    assert not passes(expected, depth_vs_width.analyse(table).measured["spread"])
+    findings = depth_vs_width.analyse(without(table, table["model.depth"] == 8))
+    assert findings.measured["spread"].value is None
+    assert not passes(expected, findings.measured["spread"])
+    assert findings.measured["spread"].note.count("depth 8") == 2
+    assert findings.measured["spread"].note in findings.verdict
+    depth_vs_width.figure(findings)
+    with pytest.raises(ValueError, match="at which every seed is done"):
+        depth_vs_width.analyse(without(table, table["seed"] == 0))
+
+
+def test_a_rate_of_which_a_seed_diverged_is_none_to_choose():
+    """The one seed that is left would win on its own."""
+    table = shapes(depth_of_valley=0.01)
+    shape = ["model.width", "model.depth"]
+    first = (table[shape] == table[shape].iloc[0]).all(axis=1)
+    rate = table["train.optimizer.learning_rate"]
+    lower = first & (rate < rate[first].max())
+    assert lower.sum() == 2
+    table = table.assign(eval_loss_nats=table["eval_loss_nats"].mask(lower, 1.0))
+    findings = depth_vs_width.analyse(without(table, lower & (table["seed"] == 1)))
+    shown = findings.details["shown"]
+    assert shown["n_runs"].tolist() == [2] * 8
+    named = {each for ids in shown["run_ids"] for each in ids.split()}
+    assert not named & set(table["run_id"][lower])
+    assert findings.measured["spread"].value is not None
 
 
 def test_every_shape_is_taken_at_its_better_rate():

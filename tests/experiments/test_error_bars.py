@@ -54,6 +54,12 @@ def test_the_law_is_level_beyond_the_sizes_it_was_measured_at():
     assert SPREAD.between[0] < SPREAD.size < SPREAD.between[1]
 
 
+def test_a_level_spread_is_told_without_a_growth():
+    bars = error_bars(table(2, sd=0.05))
+    assert set(bars.sd) == {SPREAD.sd} and SPREAD.exponent == 0
+    assert bars.told == "seed noise 0.013 nats, by the law of seed_noise (32 to spare)"
+
+
 def test_weights_of_log_losses_are_inverse_variances():
     loss, sd = np.array([2.0, 2.0, 4.0]), np.array([0.1, 0.2, 0.2])
     weights = log_weights(loss, sd)

@@ -3,12 +3,11 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from analysis.errors import FitError
 from experiments import chinchilla, kaplan_vs_chinchilla, pipeline, staircase
-from experiments.counting import COUNTS, METHODS
-from experiments.error_bars import error_bars
+from experiments.counting import COUNTS, METHODS, Exponent
 from experiments.experiment import passes
 
 ALPHA, BETA = 0.39, 0.45
@@ -20,20 +19,31 @@ def planted(n_params, tokens):
     return 0.87 + 26 * n_params**-ALPHA + 218 * tokens**-BETA
 
 
+def random_of(n):
+    return np.random.default_rng(0).standard_normal(n)
+
+
+def planted_runs(table_of, budget):
+    table = table_of(kaplan_vs_chinchilla.SWEEP[budget](), lambda counts: 1.0)
+    table = table.drop_duplicates("run_id", ignore_index=True)
+    sizes, tokens = (
+        table[name].to_numpy(np.float64) for name in ("n_params_matmul", "n_tokens_seen")
+    )
+    return table.assign(eval_loss_nats=planted(sizes, tokens) + 0.008 * random_of(len(table)))
+
+
 @pytest.fixture(scope="module")
 def runs(table_of):
     """A warm-up teaches what its learning rates add up to: a long one eats short runs.
 
     Nothing else of what the stages change has an effect.
     """
-    table = table_of(kaplan_vs_chinchilla.SWEEP["cpu"](), lambda counts: 1.0)
-    table = table.drop_duplicates("run_id", ignore_index=True)
+    table = planted_runs(table_of, "cpu")
     tokens = table["n_tokens_seen"].to_numpy(np.float64)
     warmup = table["train.warmup_tokens"].to_numpy(np.float64)
     learnt = np.where(tokens < warmup, tokens**2 / (2 * warmup), tokens - warmup / 2)
     loss = planted(table["n_params_matmul"].to_numpy(np.float64), learnt)
-    noise = 0.008 * np.random.default_rng(0).standard_normal(len(table))
-    return table.assign(eval_loss_nats=loss + noise)
+    return table.assign(eval_loss_nats=loss + 0.008 * random_of(len(table)))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +74,59 @@ def test_a_planted_warmup_raises_the_exponent_and_nothing_else_does(findings):
     assert counted.low > max(a.high for a in others)
     # Without the read-out small models are smaller still.
     assert kaplans.value > counted.value
-    assert findings.measured["staircase"].value > 0.99
+    training = findings.measured["staircase"]
+    assert training.value > 0.99
+    # Counted alike, so that training alone is compared.
+    assert f"from {others[-1].value:.3f} to {counted.value:.3f}" in training.note
+
+
+@pytest.mark.parametrize("budget", ["smoke", "cpu"])
+def test_where_training_does_nothing_it_is_not_told_to_raise_the_exponent(table_of, budget):
+    table = planted_runs(table_of, budget)
+    training = kaplan_vs_chinchilla.analyse(table).measured["staircase"]
+    assert 0.02 < training.value < 0.95
+
+
+def test_training_that_lowers_the_exponent_is_refuted(runs):
+    """Of the first stage: a loss that favours small models ever more, the larger the budget."""
+    first = (staircase.stage_of(runs) == 1).to_numpy()
+    size, flops = (runs[name].to_numpy(np.float64) for name in ("n_params_matmul", "flops_train"))
+    smallest = 2e4 * (flops / 5e11) ** 0.2
+    loss = 2 + 0.1 * np.log(size / smallest) ** 2
+    table = runs.assign(eval_loss_nats=np.where(first, loss, runs["eval_loss_nats"]))
+    expected = next(e for e in kaplan_vs_chinchilla.EXPECTED if e.name == "staircase")
+    assert not passes(expected, kaplan_vs_chinchilla.analyse(table).measured["staircase"])
+
+
+def test_the_shift_of_a_count_is_told_with_the_interval_of_pairs(findings):
+    a = findings.details["counts"]
+    for method in METHODS:
+        shift = findings.measured[f"moves_{method}"]
+        kaplans, ours = a[method, "n_params_non_embedding"], a[method, "n_params_matmul"]
+        assert shift.value == pytest.approx(kaplans.value - ours.value)
+        assert 0 < shift.low < shift.value < shift.high
+        # Noise moves both alike.
+        assert shift.high - shift.low < 0.7 * (ours.high - ours.low)
+
+
+def test_an_optimum_that_does_not_grow_is_not_moved(table_of):
+    """But for what grids that grow make of parabolas; the expectation fails."""
+    table = planted_runs(table_of, "cpu")
+    off = np.log(table["n_params_matmul"].to_numpy(np.float64) / 5e4)
+    table = table.assign(eval_loss_nats=2 + 0.1 * off**2 + 0.001 * random_of(len(table)))
+    findings = kaplan_vs_chinchilla.analyse(table)
+    expected = next(e for e in kaplan_vs_chinchilla.EXPECTED if e.name == "moves_minima")
+    assert not passes(expected, findings.measured["moves_minima"])
+
+
+def test_replicates_that_came_to_nothing_are_no_vote():
+    above = Exponent(0.6, 0.5, 0.7, np.array([0.6, np.nan] * 500))
+    below = Exponent(0.5, 0.4, 0.6, np.array([0.5, 0.5] * 500))
+    climbed = [above, above, above, above, below]
+    assert kaplan_vs_chinchilla._training(climbed, "").value == 1
+    assert kaplan_vs_chinchilla._shift(above, below).low == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="broadcast"):
+        kaplan_vs_chinchilla._shift(above, below._replace(replicates=below.replicates[1:]))
 
 
 def test_every_expectation_holds_and_every_number_is_told(runs, findings):
@@ -87,10 +149,27 @@ def test_counting_as_kaplan_did_raises_the_exponent(findings):
     assert a["fit", "n_params_matmul"].low < TRUTH < a["fit", "n_params_matmul"].high
 
 
-def test_a_stage_without_runs_is_named(runs):
-    left = runs[staircase.stage_of(runs) != 3]
-    with pytest.raises(FitError, match="no run of the stage 'cosine ends with the run'"):
-        staircase.climb(left, error_bars(left))
+def test_a_stage_without_an_exponent_leaves_the_others(runs):
+    """The first, whose smallest models are the best of all, and one without runs that are done."""
+    stage = staircase.stage_of(runs)
+    rising = 2 + 0.1 * np.log(runs["n_params_matmul"].to_numpy(np.float64))
+    table = runs.assign(
+        status=runs["status"].mask(stage == 3, "diverged"),
+        eval_loss_nats=runs["eval_loss_nats"].mask(stage == 1, pd.Series(rising, runs.index)),
+    )
+    findings = kaplan_vs_chinchilla.analyse(table)
+    steps = dict(zip(staircase.STEPS, findings.details["steps"], strict=True))
+    refused = [step.runs for step, a in steps.items() if isinstance(a, str)]
+    assert refused == [1, 1, 3]
+    training = findings.measured["staircase"]
+    assert training.value is None
+    assert training.note.startswith("read-out counted: no budget has a minimum")
+    assert findings.measured["moves_minima"].value > 0
+    json.dumps(findings.report, allow_nan=False)
+    drawing = kaplan_vs_chinchilla.figure(findings)
+    texts = [text.get_text() for text in drawing.axes[0].texts]
+    assert texts.count("not found") == 3
+    assert "15 runs left out" in texts
 
 
 def test_runs_of_another_experiment_are_not_trained_again(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 
 from analysis.approaches import three_approaches
 from analysis.envelope_result import EnvelopeResult
+from analysis.errors import FitError
 from experiments import chinchilla, kaplan, seed_noise
 from experiments import language_models as lm
 from experiments.experiment import passes
@@ -131,6 +132,71 @@ def test_kaplan_finds_planted_exponents(table_of):
     assert laws["L(N)"] == 6
     assert laws["L(D)"] == 5
     kaplan.figure(findings)
+
+
+def without(table, why):
+    """The same table with runs that came to nothing, by the status of each."""
+    lost = why != "done"
+    return table.assign(status=why, eval_loss_nats=table["eval_loss_nats"].mask(lost))
+
+
+def measured_like(counts):
+    return planted(counts["n_params_matmul"], counts["n_tokens_seen"])
+
+
+def test_a_law_that_cannot_be_had_leaves_the_others_standing(table_of):
+    table = table_of(kaplan.SWEEP["cpu"](), measured_like, noise=0.003)
+    most = table["n_tokens_seen"] > 3e6
+    small = table["n_params_matmul"] > table["n_params_matmul"].min()
+    lost = most & small
+    why = table["status"].mask(lost, "diverged")
+    why[lost[lost].index[0]] = "failed"
+    table = without(table, why)
+    # Of a run that failed nothing was counted.
+    counted = [name for name in table if name.startswith(("n_", "flops_"))]
+    table.loc[why == "failed", counted] = pd.NA
+    findings = kaplan.analyse(table)
+    told = findings.measured["straight_N"]
+    assert told.value is None and told.note
+    for name in ("straight_D", "straight_C", "joint"):
+        assert findings.measured[name].value is not None
+    assert set(findings.shown["law"].dropna()) == {"L(D)", "L(C)", "L(N, D)"}
+    json.dumps(findings.report, allow_nan=False)
+    drawn = kaplan.figure(findings)
+    assert any("no law" in text.get_text() for text in drawn.axes[0].texts)
+    marks = {line.get_label(): line for line in drawn.axes[3].lines}
+    assert len(np.asarray(marks["diverged"].get_xdata())) == 4
+    assert np.asarray(marks["failed or missing"].get_xdata()) == pytest.approx([4e6], rel=0.01)
+
+
+def test_tokens_that_batches_round_are_one_number(table_of):
+    table = table_of(kaplan.SWEEP["cpu"](), measured_like)
+    rounded = 1 + 0.004 * np.arange(len(table)) / len(table)
+    table["n_tokens_seen"] = (table["n_tokens_seen"] * rounded).astype("Int64")
+    assert len(kaplan.analyse(table).details["taken"]["N"]) == 6
+
+
+def test_noise_is_no_straight_line_along_the_frontier(table_of):
+    """Runs in order of luck: the frontier falls, and straight, though no loss depends on C."""
+    rng = np.random.default_rng(0)
+    compute = np.geomspace(2e10, 7e12, 30)
+    straight = told = 0
+    for _ in range(1000):
+        ends = pd.DataFrame({"C": compute, "loss": 2.5 + 0.01 * rng.standard_normal(30)})
+        lucky = kaplan._frontier(ends)
+        line = np.corrcoef(np.log(lucky.T))[0, 1] ** 2 > 0.95 if len(lucky) > 1 else False
+        straight += line
+        told += line and kaplan._too_short(lucky) is None
+    assert straight > 200 and told < 20
+    few = pd.DataFrame({"C": compute[::7], "loss": np.linspace(2.5, 2.4, 5)})
+    with pytest.raises(FitError, match="5 runs on the frontier, over a factor 286 of compute"):
+        kaplan._alone("C", few)
+    with pytest.raises(FitError, match="6 runs on the frontier, over a factor 3 of compute"):
+        kaplan._alone("C", pd.DataFrame({"C": compute[:6], "loss": np.linspace(2.5, 2.4, 6)}))
+    for budget, least in (("smoke", 6), ("cpu", 15)):
+        found = kaplan.analyse(table_of(kaplan.SWEEP[budget](), measured_like, noise=0.003))
+        assert len(found.details["taken"]["C"]) >= least
+        assert found.measured["straight_C"].value > 0.95
 
 
 def test_seed_noise_finds_a_planted_spread(table_of):

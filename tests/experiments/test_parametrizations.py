@@ -146,3 +146,49 @@ def test_a_width_without_a_minimum_is_no_transfer():
     lr_transfer.figure(findings)
     with pytest.raises(ValueError, match="no run under standard is done"):
         lr_transfer.analyse(table[table["model.parametrization.kind"] == "mup"])
+
+
+@pytest.mark.parametrize(("side", "end"), [(1, "high"), (-1, "low")])
+def test_a_best_rate_near_the_edge_of_its_grid_leaves_an_end_open(side, end):
+    """At the largest width noise may move the minimum out of the grid, which ends at 2 octaves."""
+
+    def loss(config):
+        wide = config.model.width == 256 and config.model.parametrization.kind == "mup"
+        octaves = np.log2(config.train.optimizer.learning_rate / 0.016)
+        noise = 0 if wide else 0.04 * random_of(config).standard_normal()
+        return 2.5 + 0.03 * (octaves - 1.3 * side * wide) ** 2 + noise
+
+    findings = lr_transfer.analyse(table_of(lr_transfer.SWEEP["cpu"](), loss))
+    rate = findings.details["found"]["mup"].valleys[-1].optimal_params
+    assert getattr(rate, end) == {"low": 0, "high": np.inf}[end]
+    ratio = findings.measured["mup_ratio"]
+    assert ratio.high is None and "without an upper end" in ratio.note
+    assert 1 <= ratio.low < ratio.value
+    json.dumps(asdict(ratio), allow_nan=False)
+    lr_transfer.figure(findings)
+
+
+def test_a_width_without_a_run_that_is_done_is_no_transfer():
+    def status(config):
+        wide = config.model.width == 256 and config.model.parametrization.kind == "mup"
+        return "diverged" if wide else "done"
+
+    findings = lr_transfer.analyse(table_of(lr_transfer.SWEEP["cpu"](), valley, status))
+    ratio = findings.measured["mup_ratio"]
+    assert ratio.value is None and ratio.note == "no minimum at width 256"
+    assert findings.measured["standard_ratio"].value is not None
+
+
+def test_a_panel_marks_the_runs_that_it_lacks_itself(checked):
+    """Three diverged runs under muP, one under the standard parametrization."""
+    table, curves = checked
+    kinds = table["model.parametrization.kind"]
+    lost = [*table.index[kinds == "mup"][:3], *table.index[kinds == "standard"][:1]]
+    status = table["status"].mask(table.index.isin(lost), "diverged")
+    findings = coordinate_check.analyse(table.assign(status=status), curves)
+    figure = coordinate_check.figure(findings)
+    marked = [
+        sum(len(line.get_xdata()) for line in ax.lines if line.get_label() == "diverged")
+        for ax in figure.axes[:2]
+    ]
+    assert marked == [3, 1]

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaling import token_trainer, train_tokens
+from scaling import history, token_trainer
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
 from scaling.keys import key_for
@@ -98,7 +98,7 @@ def sent(config: RunConfig) -> dict[str, list[list[int]]]:
 
 def resumed(config: RunConfig, folder: Path) -> list[dict[str, list[float]]]:
     """A run, and the same once more from the state that it saved two steps before its end."""
-    train_tokens.SAVE_SECONDS, train_tokens.SAVE_SHARE = 0.0, float("inf")
+    history.SAVE_SECONDS, history.SAVE_SHARE = 0.0, float("inf")
     whole = losses(config, folder)
     shutil.rmtree(max(folder.glob("[0-9]*")))
     return [whole, losses(config, folder)]

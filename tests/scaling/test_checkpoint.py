@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ import numpy as np
 import optax
 import pytest
 
-from scaling import checkpoint, train_tokens
+from scaling import checkpoint, history, runtime
 from scaling.checkpoint import latest, save
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
@@ -151,6 +152,22 @@ def test_a_checkpoint_of_another_configuration_or_program_is_refused(folder: Pat
     assert steps_in(folder) == [7, 8]
 
 
+@pytest.mark.parametrize("gone", [".", "state", "state/state", "state/_CHECKPOINT_METADATA"])
+def test_one_that_is_removed_while_it_is_read_is_no_longer_found(
+    folder: Path, gone: str, monkeypatch: pytest.MonkeyPatch
+):
+    load = checkpoint._load
+
+    def too_late(path: Path, like: Any) -> Any:
+        going = path.parent / gone
+        going.unlink() if going.is_file() else shutil.rmtree(going)
+        return load(path, like)
+
+    monkeypatch.setattr(checkpoint, "_load", too_late)
+    with pytest.raises(FileNotFoundError, match="is being removed"):
+        latest(folder, OURS, state_of(0))
+
+
 def test_a_newer_format_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
     save(folder, OURS, 9, state_of(9), {})
@@ -212,8 +229,8 @@ class Killed(BaseException):
 def saving(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[int]]:
     """Saves as often as can be, and kills the run once it has saved at a step; tells the steps."""
     saved: list[int] = []
-    monkeypatch.setattr(train_tokens, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(train_tokens, "SAVE_SHARE", float("inf"))
+    monkeypatch.setattr(history, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(history, "SAVE_SHARE", float("inf"))
 
     def until(last: int | None) -> list[int]:
         def save_and_die(folder: Path, run_id: str, step: int, *more: Any) -> None:
@@ -222,7 +239,7 @@ def saving(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[int]]
             if step == last:
                 raise Killed
 
-        monkeypatch.setattr(train_tokens.checkpoint, "save", save_and_die)
+        monkeypatch.setattr(history.checkpoint, "save", save_and_die)
         return saved
 
     return until
@@ -304,16 +321,16 @@ def test_a_short_run_saves_nothing(tmp_path: Path):
 def test_saving_takes_a_bounded_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """After a save that took a second, none for 50."""
     now = [0.0]
-    monkeypatch.setattr(train_tokens.time, "monotonic", lambda: now[0])
-    history = train_tokens._History(RUN, Workspace(tmp_path / "r"))
+    monkeypatch.setattr(history.time, "monotonic", lambda: now[0])
+    behind = history.History(RUN, Workspace(tmp_path / "r"))
     due = []
     for _ in range(300):
         now[0] += 1.0
-        if history.place(1) is not None:
+        if behind.place(1) is not None:
             due.append(now[0])
-            history._saved_at, history._cost = now[0], 2.0
+            behind._saved_at, behind._cost = now[0], 2.0
     assert due == [60.0, 160.0, 260.0]
-    assert train_tokens._History(RUN, None).place(1) is None
+    assert history.History(RUN, None).place(1) is None
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_no_run(
@@ -327,7 +344,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_no_run(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(train_tokens.checkpoint, "save", full)
+    monkeypatch.setattr(history.checkpoint, "save", full)
     assert lasting(run(RUN, Workspace(tmp_path / "r"))[0]) == lasting(run(RUN)[0])
     assert caplog.text.count("No space left on device") == 5
 
@@ -341,11 +358,22 @@ def test_a_run_resumed_elsewhere_says_that_its_bits_may_differ(
     saving(10)
     with pytest.raises(Killed):
         run(RUN, Workspace(tmp_path))
-    monkeypatch.setattr(train_tokens.runtime, "device_name", lambda: "another device")
+    monkeypatch.setattr(history.runtime, "device_name", lambda: "another device")
     with caplog.at_level(logging.WARNING):
         record, _ = run(RUN, Workspace(tmp_path))
     assert "goes on from step 10 under another device: its last bits may differ" in caplog.text
     assert record.environment["resumed_at_steps"] == [10]
+
+
+def test_the_version_of_this_package_is_part_of_where_a_run_takes_place(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Installed, it is all that is known of the code."""
+    here = history._environment()
+    assert here["scaling-descent"] == importlib.metadata.version("scaling-descent")
+    environment = runtime.environment() | {"scaling-descent": "another"}
+    monkeypatch.setattr(history.runtime, "environment", lambda: environment)
+    assert history._environment() == here | {"scaling-descent": "another"}
 
 
 def test_checkpoints_of_another_run_are_refused(

@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
+from jax.sharding import AbstractMesh
 
 from scaling.config import RunConfig, canonical_json, load_config, run_id
 from scaling.data.ngram import NGram
@@ -19,6 +22,7 @@ from scaling.mesh import Mesh
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 from scaling.run import run
+from scaling.sharding import AXES, shared_out
 from scaling.training import Adam
 
 ROUNDING = 1e-5
@@ -107,6 +111,26 @@ def test_grouped_heads_tied_embeddings_and_microbatches_too(tmp_path: Path):
     found = program("grouped", tmp_path)
     agree(found["both"], found["one"])
     agree(found["in parts"], found["one"])
+
+
+def test_only_leaves_named_right_below_blocks_are_taken_for_stacked():
+    devices: Any = AbstractMesh((1, 2), AXES)
+    names = jax.tree.map(
+        lambda sharding: tuple(sharding.spec),
+        shared_out(
+            devices,
+            {
+                "blocks": {"stacked": jnp.zeros((8, 2)), "gate": jnp.zeros(())},
+                "listed": {"blocks": [{"gate": jnp.zeros(()), "matrix": jnp.zeros((8, 2))}]},
+                "bare": {"blocks": [jnp.zeros(8)]},
+            },
+        ),
+    )
+    assert names == {
+        "blocks": {"stacked": (None, "fsdp"), "gate": ()},
+        "listed": {"blocks": [{"gate": (), "matrix": ("fsdp",)}]},
+        "bare": {"blocks": [("fsdp",)]},
+    }
 
 
 def test_a_mesh_is_part_of_what_a_run_is():

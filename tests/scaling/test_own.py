@@ -232,6 +232,12 @@ def test_the_identity_of_code_is_that_of_its_text_on_every_machine():
         assert fingerprint(source, "f") == expected
 
 
+@pytest.mark.parametrize("mark", ["\x0c", "\x0b", "\x1c", "\x1e", "\x85", "\u2028"])
+def test_only_ends_of_lines_part_the_lines_of_code(mark):
+    source = f"import math  # {mark}\n\nclass A:\n    x = 1\n    y = 2\n"
+    assert fingerprint(source, "A") != fingerprint(source.replace("y = 2", "y = 3"), "A")
+
+
 def test_edits_within_a_second_are_seen(load):
     texts = [SQUARES, SQUARES.replace("SCALE = 0.5", "SCALE = 0.7")]
     first, second = (run(trained(load(text)(width=2)))[0] for text in texts)
@@ -268,6 +274,40 @@ def test_values_are_checked_and_have_one_spelling(load):
         parse_override(trained(squares(width=2)), "model.widht=3")
 
 
+CELLS = """
+@dataclass(frozen=True)
+class Cell:
+    scale: float = 1
+
+
+@dataclass(frozen=True)
+class Gate:
+    kind: ClassVar[str] = "gate"
+    scale: float = 1
+
+
+"""
+
+
+@pytest.mark.parametrize(("held", "name"), [("Cell", "Cell"), ("Gate | Cell", "Gate")])
+def test_dataclasses_within_are_checked_and_have_one_spelling(load, held, name):
+    before = "@dataclass(frozen=True, kw_only=True)\nclass Squares"
+    text = SQUARES.replace("width: int", f"width: int\n    cell: {held}").replace(
+        before, CELLS + before
+    )
+
+    def configured(text: str, scale: object) -> RunConfig:
+        load(text)
+        module = sys.modules["experiment_file.mine"]
+        return trained(module.Squares(width=2, cell=getattr(module, name)(scale)))
+
+    assert run_id(configured(text, 1)) == run_id(configured(text, 1.0))
+    with pytest.raises(ValueError, match=r"\.scale = 'much': give a number"):
+        configured(text, "much")
+    with pytest.raises(ValueError, match=rf"squares\.cell: {name} is no frozen dataclass"):
+        configured(text.replace("@dataclass(frozen=True)", "@dataclass"), 1)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -292,10 +332,18 @@ def test_families_are_trained_as_they_can_be(load, make, says):
         (SQUARES, "(self.width + 1)", "self.width", "counts 14 parameters .* its model has 15"),
         (SQUARES, '["out"]["b"]', '["out"]["b"][:, None, None]', r"maps \(2, 6\) to \(1, 2, 1\)"),
         (COUNTS, "[tokens]", "[tokens[:, -1]]", r"maps \(2, 8\) to \(2, 11\), not \(2, 8, 11\)"),
+        (
+            COUNTS,
+            "width: int = 4",
+            "takes_segments = True",
+            r"to params and inputs and segments: got an unexpected keyword argument 'segments'",
+        ),
+        (COUNTS, "width: int = 4", "takes_dropout = True", "unexpected keyword .* 'dropout_key'"),
     ],
 )
 def test_a_model_that_is_not_as_its_family_says_is_not_trained(load, text, old, new, says):
     assert text.count(old) == 1
+    new = f"{old}\n    {new}" if old == "width: int = 4" else new
     family = load(text.replace(old, new))
     config = on_tokens(family()) if family.kind == "bigram" else trained(family(width=2))
     with pytest.raises(ValueError, match=says):
@@ -309,13 +357,35 @@ def test_workers_are_told_where_each_class_lies(load, tmp_path):
     first, second = own_origins(configs)
     assert (first.file, first.name) == (str(tmp_path / "mine.py"), "Squares")
     assert (second.file, second.name) == (str(tmp_path / "tokens.py"), "Bigram")
-    assert own.load(first).kind == "squares"
+    assert own.load(second).kind == "bigram"
     (tmp_path / "mine.py").write_text(SQUARES.replace("SCALE = 0.5", "SCALE = 0.6"))
     with pytest.raises(ValueError, match=r"mine\.py: Squares has changed since this command began"):
         own.load(first)
     twin = load(COUNTS, "twin")
     with pytest.raises(ValueError, match=r"model\.kind = 'bigram' is both .* give each a kind of"):
         own_origins([on_tokens(bigram()), on_tokens(twin())])
+
+
+def test_families_of_a_file_are_loaded_from_one_execution_of_it(load):
+    load(SQUARES + "\n\n@dataclass(frozen=True)\nclass Cubes(Squares):\n    kind = 'cubes'\n")
+    module = sys.modules["experiment_file.mine"]
+    origins = [own.origin(cls) for cls in (module.Squares, module.Cubes)]
+    squares, cubes = map(own.load, origins)
+    assert issubclass(cubes, squares)
+
+
+def test_a_field_called_dropout_promises_nothing_and_a_property_may(load):
+    plain = COUNTS.replace("width: int = 4", "width: int = 4\n    dropout: float = 0.5")
+    assert run(on_tokens(load(plain)()))[0].status == "done"
+    says = "    takes_dropout = property(lambda self: self.dropout > 0)\n\n    def build"
+    drops = plain.replace("    def build", says).replace(
+        "lambda params, tokens: params[0][tokens]",
+        "lambda params, tokens, dropout_key=None: (dropout_key is None) * params[0][tokens]",
+    )
+    family = load(drops.replace("jnp.ones((self", "jnp.eye(*(self"), "drops")
+    with_it, without = (run(on_tokens(family(dropout=p)))[1][0].train_loss for p in (0.5, 0))
+    # All of the embedding is dropped, and the biases start at 0.
+    assert with_it == pytest.approx(np.log(11)) != without
 
 
 def test_a_class_that_cannot_be_found_again_is_refused():

@@ -19,7 +19,7 @@ from scaling.models.linear import Linear
 from scaling.models.transformer import Transformer
 from scaling.parametrization import MuP
 from scaling.pretraining import Muon, Pretraining, ScheduleFree, learning_rates
-from scaling.schedules import Constant, StableDecay
+from scaling.schedules import Constant, Cosine, StableDecay
 from scaling.training import SGD, Adam, Gradient, Ridgeless
 
 ADAM = Adam(learning_rate=3e-3)
@@ -249,6 +249,9 @@ def test_a_run_too_long_to_count_is_refused():
     with pytest.raises(ValueError, match="2,147,483,648 steps are above 2,147,483,647: give a sh"):
         replace_at(endless, "train.steps", 2**31)
     assert account(replace_at(endless, "train.steps", 2**31 - 1)).steps == 2**31 - 1
+    with pytest.raises(ValueError, match="horizon = 2,147,483,648 steps are above 2,147,483,647: "):
+        replace_at(RUN, "train.schedule", Cosine(horizon=2**31))
+    replace_at(RUN, "train.schedule", Cosine(horizon=2**31 - 1))
 
 
 def test_schedules_are_chosen_by_kind():

@@ -391,10 +391,21 @@ def test_gradients_are_clipped_and_z_loss_is_trained_on_but_not_told():
     assert not np.allclose(*(g["readout"] for g in directions), atol=1e-2)
 
 
-def test_documents_end_with_their_separator():
+def test_a_separator_is_the_first_input_of_the_next_document():
     tokens = jnp.array([[7, 1, 0, 2, 0, 0, 3], [0, 1, 2, 3, 4, 5, 0]])
     numbers = token_trainer.segments_of(tokens, 0)
-    assert numbers.tolist() == [[0, 0, 0, 1, 1, 2, 3], [0, 1, 1, 1, 1, 1, 1]]
+    assert numbers.tolist() == [[0, 0, 1, 1, 2, 3, 3], [1, 1, 1, 1, 1, 1, 2]]
+
+
+def test_no_token_of_a_document_is_predicted_from_another():
+    """Two documents before the same third: it is predicted alike, and their separators are not."""
+    inputs = jnp.array([[3, 1, 4, 0, 2, 6, 5, 7], [7, 2, 2, 0, 2, 6, 5, 7]])
+    model = GPT.build(8, 8)
+    params = model.init(key_for(0, "init"))
+    segments = token_trainer.segments_of(inputs, 0)
+    one, other = np.asarray(model.apply(params, inputs, segments=segments))
+    assert np.array_equal(one[3:], other[3:])
+    assert not np.allclose(one[2], other[2])
 
 
 @pytest.mark.slow

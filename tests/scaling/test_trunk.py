@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scaling import checkpoint, train_tokens
+from scaling import checkpoint, history
 from scaling.config import RunConfig, run_id, trunk_of
 from scaling.data.ngram import NGram
 from scaling.fields import replace_at
+from scaling.history import evaluated_after
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Muon, Pretraining
 from scaling.record import VOLATILE_COLUMNS, Curve, RunRecord, row
 from scaling.run import run
 from scaling.schedules import Constant, Cosine, StableDecay
-from scaling.train_tokens import evaluated_after
 from scaling.training import SGD, Adam
 from scaling.workspace import Workspace
 
@@ -140,8 +141,8 @@ def test_kills_on_the_trunk_and_on_the_branch_change_nothing(
     tmp_path: Path, branch: Any, monkeypatch: pytest.MonkeyPatch
 ):
     save = checkpoint.save
-    monkeypatch.setattr(train_tokens, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(train_tokens, "SAVE_SHARE", float("inf"))
+    monkeypatch.setattr(history, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(history, "SAVE_SHARE", float("inf"))
 
     def dies_after(last: int) -> None:
         def save_and_die(folder: Path, identity: str, step: int, *more: Any) -> None:
@@ -149,7 +150,7 @@ def test_kills_on_the_trunk_and_on_the_branch_change_nothing(
             if step == last:
                 raise Killed
 
-        monkeypatch.setattr(train_tokens.checkpoint, "save", save_and_die)
+        monkeypatch.setattr(history.checkpoint, "save", save_and_die)
 
     for last in (16, 32):  # on the trunk, and as it is saved
         dies_after(last)
@@ -196,7 +197,7 @@ def test_states_that_another_program_or_machine_has_saved_are_left_alone(
     tmp_path: Path, branch: Any, monkeypatch: pytest.MonkeyPatch
 ):
     branch(of(40))
-    monkeypatch.setattr(train_tokens.runtime, "device_name", lambda: "another device")
+    monkeypatch.setattr(history.runtime, "device_name", lambda: "another device")
     assert branch(of(50))[0] is None
     monkeypatch.undo()
     assert branch(of(75))[0] == 32
@@ -211,9 +212,24 @@ def test_a_trunk_that_the_machine_cannot_read_or_write_ends_no_run(
 
     branch(of(40))
     monkeypatch.setattr(checkpoint, "_verified", broken)
-    monkeypatch.setattr(train_tokens.checkpoint, "save", broken)
+    monkeypatch.setattr(history.checkpoint, "save", broken)
     assert branch(of(50)) == (None, [])
     assert "cannot be read: [Errno 5]" in caplog.text and "no checkpoint of run" in caplog.text
+
+
+def test_a_trunk_that_is_removed_while_it_is_read_ends_no_run(
+    tmp_path: Path, branch: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    load = checkpoint._load
+
+    def too_late(path: Path, like: Any) -> Any:
+        shutil.rmtree(tmp_path / "trunk")
+        return load(path, like)
+
+    branch(of(40))
+    monkeypatch.setattr(checkpoint, "_load", too_late)
+    assert branch(of(50)) == (None, [])
+    assert "is being removed" in caplog.text and kept(tmp_path) == [40]
 
 
 def test_a_run_that_diverges_on_its_trunk_leaves_no_state_there(tmp_path: Path, branch: Any):

@@ -47,7 +47,7 @@ def branch(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
 def _dying(
     config: RunConfig, workspace: Workspace, dies_after: Callable[[int], bool]
 ) -> tuple[RunRecord, Curve]:
-    from scaling import checkpoint, train_tokens
+    from scaling import checkpoint, history
 
     save = checkpoint.save
 
@@ -56,7 +56,7 @@ def _dying(
         if dies_after(step):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train_tokens.SAVE_SECONDS, train_tokens.SAVE_SHARE = 0.0, float("inf")
+    history.SAVE_SECONDS, history.SAVE_SHARE = 0.0, float("inf")
     checkpoint.save = save_and_die
     try:
         return scaling_run(config, workspace)

@@ -40,7 +40,7 @@ def run(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
     """Where SHARED_RUNS_KILL names this process, it dies once the first state is saved."""
     import jax
 
-    from scaling import checkpoint, train_tokens
+    from scaling import checkpoint, history
     from scaling.run import run as scaling_run
 
     save = checkpoint.save
@@ -50,7 +50,7 @@ def run(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
         if os.environ.get("SHARED_RUNS_KILL") == str(jax.process_index()):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train_tokens.SAVE_SECONDS, train_tokens.SAVE_SHARE = 0.0, float("inf")
+    history.SAVE_SECONDS, history.SAVE_SHARE = 0.0, float("inf")
     checkpoint.save = save_and_die
     try:
         return scaling_run(config, workspace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,11 +14,14 @@ from pathlib import Path
 
 import pytest
 import shared_runs
+import trivial_runs
 from programs import HERE
 from trivial_runs import lasting
 
 from experiments.cli import main
+from scaling.config import canonical_json
 from scaling.hosts import agreed, join
+from sweeps import hosts
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
 
@@ -98,6 +102,25 @@ def test_one_process_agrees_with_itself():
     assert agreed(lambda: made) is made
     with pytest.raises(KeyError):
         agreed(lambda: {}["nothing"])
+
+
+def test_runs_that_take_no_workspace_are_given_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By this process as the first, and as one that follows."""
+    monkeypatch.setattr(hosts, "leave", lambda: None)
+    jobs = [(tmp_path / "results", trivial_runs.plan_of(2))]
+    assert run_sweeps(jobs, run=trivial_runs.run, together=True).complete
+
+    config = json.loads(canonical_json(trivial_runs.config(7)))
+    told = [
+        {"run": "trivial_runs:run", "families": []},
+        {"config": config, "workspace": [str(tmp_path), None]},
+        None,
+    ]
+    monkeypatch.setattr(hosts, "_told", lambda: told.pop(0))
+    hosts.follow()
+    assert not told
 
 
 def test_an_environment_that_says_too_little_is_refused(monkeypatch: pytest.MonkeyPatch):

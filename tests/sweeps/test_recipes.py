@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
+from scaling.mesh import Mesh
+from scaling.models.family import Family
 from scaling.models.mlp import MLP
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
@@ -111,6 +114,26 @@ def test_rules_decide_rate_batch_and_warm_up_and_the_rest_is_the_base():
     assert (run.train.batch_size, run.train.microbatches) == (32, 8)
 
 
+@pytest.mark.parametrize(
+    ("train", "rule", "at_once", "expected"),
+    [
+        ({"batch_size": 12}, None, 6, (12, 1)),
+        ({"batch_size": 12}, None, 2, (12, 3)),  # not in 2, which leave no whole number each
+        ({"batch_size": 16, "microbatches": 4}, 8, 8, (8, 1)),
+        ({"batch_size": 16, "microbatches": 4}, 8, None, (16, 4)),
+        ({"batch_size": 16}, 1, 8, (4, 1)),
+        ({"batch_size": 16}, 60, 5, (64, 4)),
+    ],
+)
+def test_batches_and_their_parts_are_divided_over_the_mesh(train, rule, at_once, expected):
+    base = replace(BASE, train=replace(BASE.train, mesh=Mesh(data=4), **train))
+    recipe = replace(
+        RECIPE, base=base, at_once=at_once, batch_size=None if rule is None else lambda cell: rule
+    )
+    (run,) = crossed([1e5], [2**17], recipe, size_tolerance=1.0)
+    assert (run.train.batch_size, run.train.microbatches) == expected
+
+
 def test_runs_of_a_shape_share_a_compilation():
     runs = crossed(
         [1e5],
@@ -160,6 +183,51 @@ def test_a_recipe_that_cannot_be_followed_is_refused(changes, message):
     base = replace(BASE, model=changes.pop("model", BASE.model))
     with pytest.raises(ValueError, match=message):
         Recipe(base=base, **changes)
+
+
+def test_a_mesh_that_divides_no_power_of_two_is_refused_with_a_rule_for_the_batch():
+    base = replace(BASE, train=replace(BASE.train, mesh=Mesh(data=3), batch_size=6))
+    Recipe(base=base, at_once=1)
+    with pytest.raises(ValueError, match=r"mesh of 3 devices .* divides none of the powers of two"):
+        Recipe(base=base, batch_size=lambda cell: 6)
+
+
+@dataclass(frozen=True)
+class Squarish(Family):
+    """A family whose width and depth follow from another field."""
+
+    kind: ClassVar[str] = "squarish"
+    takes_tokens: ClassVar[bool] = True
+    depth: ClassVar[int] = 2
+    area: int = 16
+
+    @property
+    def width(self) -> int:
+        return self.area // 2
+
+    def build(self, n_inputs, n_outputs):
+        raise NotImplementedError
+
+    def count_params(self, n_inputs, n_outputs):
+        return {"readout": self.area}
+
+    def flops_forward(self, n_inputs, n_outputs):
+        return self.area
+
+
+@dataclass(frozen=True)
+class Wide(Squarish):
+    """The same with a width of its own."""
+
+    width: int = 8
+
+
+def test_a_width_or_depth_that_is_no_field_is_refused():
+    with pytest.raises(ValueError, match="give a base with a model that has a field width"):
+        Recipe(base=replace(BASE, model=Squarish()))
+    Recipe(base=replace(BASE, model=Wide()))
+    with pytest.raises(ValueError, match=r"depth of .* 'squarish', which has no such field"):
+        Recipe(base=replace(BASE, model=Wide()), depth=aspect_ratio(2))
 
 
 def test_a_base_without_tokens_is_refused():

@@ -1,6 +1,7 @@
 """Sweep algebra and plans."""
 
 import dataclasses
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,14 @@ from hypothesis import strategies as st
 
 from scaling.accounting import account
 from scaling.config import RunConfig, run_id
+from scaling.data.gaussian import GaussianTeacher
 from scaling.data.mnist1d import MNIST1D
+from scaling.data.ngram import NGram
+from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
-from scaling.training import SGD, Adam, Gradient
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.training import SGD, Adam, Gradient, Ridgeless
 from sweeps import space
 from sweeps.plan import make_plan
 from sweeps.space import chain, grid, overridden, subsample, zipped
@@ -110,3 +116,28 @@ def test_runs_are_grouped_by_what_is_compiled():
     assert make_plan("x", runs).n_groups == 1
     for path, value in other:
         assert make_plan("x", chain(BASE, grid(BASE, {path: [value]}))).n_groups == 2
+
+
+def test_runs_that_differ_in_their_schedules_horizon_share_what_is_compiled():
+    base = RunConfig(
+        model=Transformer(width=8, depth=1, heads=2),
+        data=NGram(vocab_size=8, context=8, n_tokens=2**12, n_eval=64),
+        train=Pretraining(optimizer=Adam(learning_rate=0.01), batch_size=4, steps=8),
+    )
+    plan = make_plan("x", grid(base, {"train.schedule.horizon": [None, 9, 10]}))
+    assert len(plan.runs) == 3 and plan.n_groups == 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forgetting(Linear):
+    """With a field that has the name of an argument of schedules."""
+
+    kind: ClassVar[str] = "forgetting"
+    decay: float
+
+
+def test_fields_of_models_are_all_compiled():
+    models = [Forgetting(n_features=4, decay=decay) for decay in (0.1, 0.2)]
+    data = GaussianTeacher(n_train=20, dimension=4)
+    runs = [RunConfig(model=model, data=data, train=Ridgeless()) for model in models]
+    assert make_plan("x", runs).n_groups == 2
