@@ -225,4 +225,8 @@ def test_metrics_with_errors_of_some_points_are_fitted_on_the_linear_scale(law, 
 
 def test_what_laws_predict_has_a_name():
     outputs = {law.name: law.output for law in LAWS.values() if law.output != "loss"}
-    assert outputs == {"task_sigmoid": "accuracy", "task_exponential": "error"}
+    assert outputs == {
+        "task_sigmoid": "accuracy",
+        "task_exponential": "error",
+        "critical_batch": "steps",
+    }

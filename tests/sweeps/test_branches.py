@@ -143,7 +143,7 @@ def test_runs_of_a_trunk_are_visited_together_the_shortest_first(
 ):
     store = Store(Path("/nowhere"))
     tasks = [
-        Task(0, store, DeclaredRun(f"{i:032x}", str(g), 1.0, {}, f"{g}/{t}", steps), 0)
+        Task(0, store, DeclaredRun(f"{i:032x}", str(g), 1, 1.0, {}, f"{g}/{t}", steps), 0)
         for i, (g, t, steps) in enumerate(runs)
     ]
     for worker in range(workers):
@@ -161,7 +161,12 @@ def test_workers_do_not_share_a_trunk_before_they_must():
     plan = make_plan("x", runs)
     store = Store(Path("/nowhere"))
     tasks = [
-        Task(0, store, DeclaredRun(r.run_id, r.group, r.seconds, {}, r.trunk_id, r.starts_at), 0)
+        Task(
+            0,
+            store,
+            DeclaredRun(r.run_id, r.group, r.devices, r.seconds, {}, r.trunk_id, r.starts_at),
+            0,
+        )
         for r in plan.runs
     ]
     # One shape is one worker's; the other begins with the trunk that this one would take last.
