@@ -110,7 +110,7 @@ def main(what: list[str], folder: Path) -> Any:
         return {
             "one": losses(on(GROUPED, Mesh())),
             "both": losses(on(GROUPED, both)),
-            "in parts": losses(on(GROUPED, both, microbatches=2)),
+            "in parts": losses(on(GROUPED, both, microbatches=5)),
         }
     found = {
         name: {
