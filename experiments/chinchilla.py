@@ -88,7 +88,7 @@ def _sweep(
 RECIPES: Mapping[Budget, Callable[[], Recipe]] = {
     "smoke": partial(lm.small_models, n_eval=256, evaluations=8),
     "cpu": lm.small_models,
-    "gpu": lm.large_models,
+    "gpu": lm.medium_models,
 }
 
 SWEEP: Sweep = {
@@ -113,9 +113,9 @@ SWEEP: Sweep = {
     "gpu": partial(
         _sweep,
         RECIPES["gpu"],
-        (1e17, 3e17, 1e18, 3e18, 1e19),
-        expected=(4e7, 1e18),
-        factor=4,
+        (1.6e13, 6.4e13, 2.5e14, 1e15, 4e15),
+        expected=(3.5e6, 1e15),
+        factor=3,
         n_sizes=7,
         n_repeated=1,
     ),

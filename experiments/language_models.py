@@ -37,6 +37,10 @@ from sweeps.rules import (
 TUNED = {1.1e4: 0.024, 3.3e4: 0.015, 1.4e5: 0.006, 3.6e5: 0.0035, 8.2e5: 0.002}
 """Learning rates by size: the best on a grid in steps of 2 at 2e11 and 2e12 FLOPs, interpolated."""
 
+TUNED_LARGER_BATCH = {1.2e5: 0.03, 9e6: 0.0035, 2.3e7: 0.0022}
+"""The same for batches of 16,384 tokens: of a grid in steps of 2 at five sizes of 1.2e5 to 9e6
+parameters and 6 to 25 tokens a parameter, the line through the best, N^(-1/2), and beyond."""
+
 
 def small_models(*, n_eval: int = 512, evaluations: int = 16) -> Recipe:
     """Byte-level models of 10^4 to 10^6 parameters on the standard library's source code.
@@ -59,6 +63,32 @@ def small_models(*, n_eval: int = 512, evaluations: int = 16) -> Recipe:
         depth=aspect_ratio(32, at_least=2),
         multiple_of=8,
         learning_rate=tuned(TUNED),
+        warmup_tokens=share_of_run(0.05),
+    )
+
+
+def medium_models() -> Recipe:
+    """Byte-level models of 10^5 to 10^8 parameters, for minutes of one accelerator.
+
+    The text of the small models goes on: bytes, here in sequences of 256. The standard library has
+    30 million of them: `repeat` lets the sweep be priced on any machine, and is of no account once
+    data.path names a corpus of some hundred million.
+    """
+    base = RunConfig(
+        model=Transformer(width=64, depth=2, head_size=32, qk_norm=True, compute_dtype="bfloat16"),
+        data=Text(context=256, n_eval=1024, repeat=True),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=0.01, b2=0.99, weight_decay=0.1),
+            batch_size=64,
+            steps=1,
+            evaluations=12,
+        ),
+    )
+    return Recipe(
+        base=base,
+        depth=aspect_ratio(64, at_least=3),
+        multiple_of=32,
+        learning_rate=tuned(TUNED_LARGER_BATCH),
         warmup_tokens=share_of_run(0.05),
     )
 

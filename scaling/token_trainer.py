@@ -25,7 +25,7 @@ from scaling.schedules import Cosine, StableDecay, share_of_peak
 from scaling.sharding import by_sequence, divided, everywhere, mesh_of_devices, shared_out
 
 _TOKENS_IN_BLOCK = 2**18  # what a call on the device takes: 1 MB of them
-_EVALUATED_AT_ONCE = 2**13  # tokens: bounds the memory of their logits
+_EVALUATED_AT_ONCE = 2**13  # tokens, where a device trains on fewer: bounds memory of logits
 
 
 class State(NamedTuple):
@@ -316,7 +316,7 @@ def _compiled(
         built(config, context, n_outputs),
         plan,
         treatments(plan.optimizer, config, context, n_outputs),
-        max(1, _EVALUATED_AT_ONCE // context),
+        max(1, _EVALUATED_AT_ONCE // context, plan.batch_size // (plan.microbatches * plan.mesh.size)),
         separator,
         activations,
     )

@@ -19,7 +19,7 @@ from typing import Any
 from scaling.config import own_origins
 from sweeps import publishing
 from sweeps.claims import LEASE_SECONDS
-from sweeps.executors.local import LocalExecutor, usable_cores
+from sweeps.executors.local import LocalExecutor
 from sweeps.files import probe
 from sweeps.plan import Plan
 from sweeps.pool import Event, Job, JobSummary, Pool
@@ -62,7 +62,8 @@ def run_sweeps(
 
     Args:
         jobs: Pairs of a results folder, made where there is none, and a plan.
-        workers: How many processes; None for one for each usable core.
+        workers: How many processes; None for one for each usable core, or where there are
+            accelerators, as many as have some to themselves.
         progress: Told of every event.
         run: What does one run, `RunConfig -> (RunRecord, Curve)`: "module:function", or a
             function that can be imported under its own name.
@@ -81,7 +82,7 @@ def run_sweeps(
     began = time.monotonic()
     name = _importable(run)
     if workers is not None and workers < 1:
-        raise ValueError(f"workers = {workers}: give at least 1, or None for every usable core")
+        raise ValueError(f"workers = {workers}: give at least 1, or None for one a core or accelerator")
     if lease <= 0:
         raise ValueError(f"lease = {lease} s: give a time above 0")
     origins = own_origins(run.config for _, plan in jobs for run in plan.runs)
@@ -108,7 +109,7 @@ def run_sweeps(
             # A processor that stands for several devices gives other last bits than as one, so a
             # worker has as many as its runs share, and those of other runs have their turn.
             for devices, n_runs in sorted(pool.waiting().items()):
-                count = min(workers or len(usable_cores()), n_runs)
+                count = min(workers or executor.places(devices), n_runs)
                 pool.run(executor, settings | {"devices": devices, "workers": count})
             pool.finish()
     return Summary(

@@ -1,8 +1,9 @@
-"""Workers as processes of this machine, each pinned to a core of its own.
+"""Workers as processes of this machine, each with a core or accelerators of its own.
 
-A worker is a fresh interpreter, not a fork: JAX does not survive a fork. It sees one core and runs
-numerical libraries with one thread, so that results do not depend on how many workers there are.
-Without an accelerator that core stands for as many devices as its runs share.
+A worker is a fresh interpreter, not a fork: JAX does not survive a fork. Without an accelerator it
+sees one core, which stands for as many devices as its runs share, and runs numerical libraries with
+one thread, so that results do not depend on how many workers there are. With accelerators it sees
+its own of them and all cores, since compiling for them wants many.
 Its standard input stays open as long as this process wants it; the operating system closes it when
 this process dies, however that happens, and the worker leaves.
 """
@@ -21,6 +22,8 @@ import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
+
+from sweeps.accelerators import accelerators
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class LocalExecutor:
 
     def __init__(self) -> None:
         self._cores = usable_cores()
+        self._accelerators = accelerators()
         self._running: dict[int, _Process] = {}
         self._selector = selectors.DefaultSelector()
 
@@ -65,15 +69,25 @@ class LocalExecutor:
             self.why(worker)
         self._selector.close()
 
+    def places(self, devices: int) -> int:
+        """Workers that do not share a core or an accelerator, where each takes so many devices."""
+        found = self._accelerators
+        return len(self._cores) if found is None else found.places(devices)
+
     def start(self, worker: int, settings: Mapping[str, Any]) -> None:
         """Starts a worker, or starts it again once it has ended."""
         errors = tempfile.TemporaryFile()
+        devices, found = settings["devices"], self._accelerators
         own = {
-            **_ONE_THREAD,
             "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
             "PYTHONSAFEPATH": "1",
-            "JAX_NUM_CPU_DEVICES": str(settings["devices"]),
         }
+        if found is None:
+            core = self._cores[worker % len(self._cores)]
+            own |= _ONE_THREAD | {"JAX_NUM_CPU_DEVICES": str(devices)}
+        else:
+            core = None
+            own |= found.environment(worker, settings["workers"], devices, os.environ)
         process = subprocess.Popen(
             [sys.executable, "-m", "sweeps.worker"],
             stdin=subprocess.PIPE,
@@ -86,7 +100,6 @@ class LocalExecutor:
         self._running[worker] = _Process(process, errors)
         os.set_blocking(process.stdout.fileno(), False)
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        core = self._cores[worker % len(self._cores)]
         line = json.dumps({**settings, "worker": worker, "core": core}).encode() + b"\n"
         with contextlib.suppress(BrokenPipeError):  # it died already: its end will be noticed
             view = memoryview(line)
