@@ -117,7 +117,7 @@ SWEEP: Sweep = {
         expected=(3.5e6, 1e15),
         factor=3,
         n_sizes=7,
-        n_repeated=1,
+        n_repeated=3,
     ),
 }
 

@@ -1,0 +1,94 @@
+"""Workers on accelerators: how many, which ones each sees, and its share of their memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from sweeps import accelerators as module
+from sweeps.accelerators import Accelerators, accelerators
+
+FOUR = Accelerators("gpu", 4)
+
+
+def seen(found: Accelerators, workers: int, devices: int, **given: str) -> list[str]:
+    """What each worker is told to see."""
+    told = (found.environment(worker, workers, devices, given) for worker in range(workers))
+    return [one["CUDA_VISIBLE_DEVICES"] for one in told]
+
+
+def test_workers_have_gpus_of_their_own():
+    assert FOUR.places(1) == 4
+    assert seen(FOUR, 4, 1) == ["0", "1", "2", "3"]
+    assert FOUR.places(2) == 2
+    assert seen(FOUR, 2, 2) == ["0,1", "2,3"]
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in FOUR.environment(0, 4, 1, {})
+
+
+def test_workers_beyond_them_share_gpus_and_their_memory():
+    assert seen(FOUR, 6, 1) == ["0", "1", "2", "3", "0", "1"]
+    assert FOUR.environment(5, 6, 1, {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.450"
+    one = Accelerators("gpu", 1)
+    assert one.environment(2, 3, 1, {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.300"
+
+
+def test_runs_of_more_gpus_than_there_are_see_all():
+    assert FOUR.places(8) == 1
+    assert seen(FOUR, 1, 8) == ["0,1,2,3"]
+
+
+def test_what_the_user_chose_stands():
+    two = Accelerators("gpu", 2)
+    assert seen(two, 2, 1, CUDA_VISIBLE_DEVICES="5,GPU-8a1b") == ["5", "GPU-8a1b"]
+    mine = {"XLA_PYTHON_CLIENT_MEM_FRACTION": ".2"}
+    assert set(two.environment(0, 4, 1, mine)) == {"CUDA_VISIBLE_DEVICES"}
+
+
+def test_a_process_on_tpus_takes_all():
+    pod = Accelerators("tpu", 8)
+    assert pod.places(1) == 1
+    assert pod.environment(0, 1, 1, {}) == {}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch):
+    """A machine with a plugin for an accelerator, whose JAX answers as a test says."""
+    answers = {}
+
+    def run(*_: object, **__: object) -> SimpleNamespace:
+        if isinstance(answers["next"], Exception):
+            raise answers["next"]
+        return SimpleNamespace(stdout=answers["next"])
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: ("cuda",))
+    monkeypatch.setattr(module, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))
+    accelerators.cache_clear()
+    yield answers
+    accelerators.cache_clear()
+
+
+def test_jax_is_asked_where_it_has_a_plugin(asked: dict[str, object]):
+    asked["next"] = '["gpu", 8]\n'
+    assert accelerators() == Accelerators("gpu", 8)
+
+
+def test_a_plugin_without_its_device_leaves_the_processor(asked: dict[str, object]):
+    asked["next"] = '["cpu", 1]\n'
+    assert accelerators() is None
+
+
+def test_trouble_is_told_with_jax_own_words_and_the_way_out(asked: dict[str, object]):
+    asked["next"] = subprocess.CalledProcessError(1, "python", stderr="no CUDA driver found")
+    with pytest.raises(ValueError, match=r"no CUDA driver found; mend .*JAX_PLATFORMS=cpu"):
+        accelerators()
+
+
+def test_nothing_is_asked_without_a_plugin(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: ())
+    monkeypatch.setattr(module, "subprocess", None)
+    accelerators.cache_clear()
+    assert accelerators() is None
+    accelerators.cache_clear()
