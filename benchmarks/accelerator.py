@@ -4,8 +4,8 @@
 
 The model is GPT-2's smallest (Radford et al. 2019): width 768, 12 blocks of 12 heads, learned
 positions, LayerNorm, GELU, a tied vocabulary of 50,304; context 1,024, bfloat16 with parameters,
-norms, softmaxes and logits in float32; AdamW, clipped. It is trained by `scaling.run.run` itself, on
-tokens drawn by Zipf's law from a file, evaluation included, compilation not.
+norms, softmaxes and logits in float32; AdamW, clipped. It is trained by `scaling.run.run` itself,
+on tokens drawn by Zipf's law from a file, evaluation included, compilation not.
 
 FLOPs are the model's own, in closed form, attention counted in full as if nothing were masked
 (`scaling.models.transformer`); beside it stands the share with attention counted by half, as much

@@ -13,8 +13,8 @@ number of steps, evaluated four times on 256 held-out sequences.
 
 The losses of the first evaluation are compared: a process with more threads adds in another order,
 and what rounding makes of a run at the highest rate grows from there. The longer the runs, the less
-there is to save: what is compiled once counts for less, and one core trains for one run. Beside wall time stands processor time, which says what was saved by
-doing less, whatever else the machine was at.
+there is to save: what is compiled once counts for less. Beside wall time stands processor time,
+which says what was saved by doing less, whatever else the machine was at.
 """
 
 from __future__ import annotations

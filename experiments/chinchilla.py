@@ -7,8 +7,9 @@ al. 2024 (arXiv 2404.10102); DeepSeek-AI 2024 (arXiv 2401.02954), table 4.
 Command: scaling run chinchilla
 Cost: 5 budgets of 2e11 to 8e12 FLOPs x up to 7 sizes of 1e4 to 8e5 parameters, repeats from other
 seeds, 1e14 FLOPs in all: about 10 to 20 min on two CPU cores. Text: the standard library's source
-code, byte by byte. `--budget gpu` reaches 1e19 FLOPs and wants a corpus:
---set data.path=/a/corpus.
+code, byte by byte. `--budget gpu` goes on to 4e15 FLOPs and 2e7 parameters, 4e16 in all: six
+minutes of one H200, with --workers 5, so that some compile while others train. It wants a corpus of
+200 MB or more: --set data.path=/a/corpus. What it found once is under docs/results/h200.
 Expected: a between 0.4 and 0.7 and b between 0.3 and 0.6 by minima of parabolas (approach 2), with
 intervals of 95 % narrower than +-0.15; a minimum inside the grid at three budgets or more; the same
 of a by the parametric fit (approach 3), which holds all budgets to one law. The literature has a at

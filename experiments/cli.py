@@ -70,7 +70,9 @@ def run(
     budget: BudgetOption = "cpu",
     overrides: Overrides = (),
     results: Results = "results",
-    workers: Annotated[int | None, arg(help="Worker processes; by default one a core or accelerator.")] = None,
+    workers: Annotated[
+        int | None, arg(help="Worker processes; by default one a core or accelerator.")
+    ] = None,
     hosts: Annotated[
         bool, arg(help="This is one of several processes that train every run together.")
     ] = False,

@@ -312,11 +312,12 @@ def _compiled(
     if plan.activation_scales:
         assert isinstance(config, ObservedFamily)
         activations = config.activations
+    trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.size)
     trainer = make_trainer(
         built(config, context, n_outputs),
         plan,
         treatments(plan.optimizer, config, context, n_outputs),
-        max(1, _EVALUATED_AT_ONCE // context, plan.batch_size // (plan.microbatches * plan.mesh.size)),
+        max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
         separator,
         activations,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,10 +19,19 @@ class Task:
     attempts_before: int
 
 
+Chain = Sequence[Task]
+"""Runs that one worker is to do one after another."""
+
+MOST_OF_A_FAIR_SHARE = 1.25
+"""A group up to so many times an equal share of all seconds stays whole: what it takes too long
+costs less than compiling it twice."""
+
+
 def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
     """All tasks, in the order in which worker `worker` of `workers` looks at them.
 
-    Runs that share a compiled shape are one group. Groups are dealt out by cost, the most
+    Runs that share a compiled shape are one group; one that is far more than a worker's fair share
+    is cut into parts, which are compiled more than once. Groups are dealt out by cost, the most
     expensive first, each to the worker with the least so far. A worker does its own share in
     order, then helps the others from the end of theirs backwards, so that two of them meet only
     when nearly all is done. Runs that share a trunk stay together, the shortest first, so that
@@ -30,18 +40,15 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         groups.setdefault(task.run.group, []).append(task)
-    shares: list[list[list[Task]]] = [[] for _ in range(workers)]
-    loads = [0.0] * workers
-    for group in sorted(groups.values(), key=_seconds, reverse=True):
-        least = loads.index(min(loads))
-        shares[least] += _chains(group)
-        loads[least] += _seconds(group)
+    largest = MOST_OF_A_FAIR_SHARE * _seconds([tasks]) / workers
+    parts = [part for group in groups.values() for part in _parts(_chains(group), largest)]
+    shares = _dealt(parts, workers)
     others = [chain for step in range(1, workers) for chain in shares[(worker + step) % workers]]
     order = [task for chain in shares[worker] + others[::-1] for task in chain]
     return sorted(order, key=lambda task: task.attempts_before > 0)
 
 
-def _chains(group: list[Task]) -> list[list[Task]]:
+def _chains(group: Sequence[Task]) -> list[Chain]:
     """The runs of each trunk together, the shortest first; other runs one by one."""
     chains: dict[str, list[Task]] = {}
     for task in group:
@@ -49,5 +56,22 @@ def _chains(group: list[Task]) -> list[list[Task]]:
     return [sorted(chain, key=lambda task: task.run.starts_at) for chain in chains.values()]
 
 
-def _seconds(group: list[Task]) -> float:
-    return sum(task.run.seconds for task in group)
+def _parts(chains: Sequence[Chain], largest: float) -> list[list[Chain]]:
+    """A group in as few parts as are to be no larger than given, as equal as chains allow."""
+    wanted = math.ceil(_seconds(chains) / largest) if largest else 1
+    return _dealt([[chain] for chain in chains], min(wanted, len(chains)))
+
+
+def _dealt(pieces: Sequence[Sequence[Chain]], n_shares: int) -> list[list[Chain]]:
+    """Pieces shared out by cost, the most expensive first, each where there is least so far."""
+    shares: list[list[Chain]] = [[] for _ in range(n_shares)]
+    loads = [0.0] * n_shares
+    for piece in sorted(pieces, key=_seconds, reverse=True):
+        least = loads.index(min(loads))
+        shares[least] += piece
+        loads[least] += _seconds(piece)
+    return shares
+
+
+def _seconds(chains: Sequence[Chain]) -> float:
+    return sum(task.run.seconds for chain in chains for task in chain)

@@ -82,7 +82,9 @@ def run_sweeps(
     began = time.monotonic()
     name = _importable(run)
     if workers is not None and workers < 1:
-        raise ValueError(f"workers = {workers}: give at least 1, or None for one a core or accelerator")
+        raise ValueError(
+            f"workers = {workers}: give at least 1, or None for one a core or accelerator"
+        )
     if lease <= 0:
         raise ValueError(f"lease = {lease} s: give a time above 0")
     origins = own_origins(run.config for _, plan in jobs for run in plan.runs)

@@ -76,7 +76,8 @@ def draw_learning_curves(ax: Axes, result: EnvelopeResult, *, colorbar: bool = T
 def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
     """Draw how one quantity grows with compute by each approach: power law, band and optima.
 
-    A thin vertical line marks the compute at which the report tells optima.
+    A thin vertical line marks the compute at which the report tells optima. The y-axis holds the
+    laws and optima: a band that says next to nothing leaves it, and flattens no other.
 
     Args:
         ax: Axes to draw on, x in FLOPs, y the quantity, both logarithmic.
@@ -88,14 +89,17 @@ def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
     """
     low, high = approaches.compute
     along = np.geomspace(min(low, approaches.flops), max(high, approaches.flops), 80)
+    told: list[float] = []
     for approach, style in _styled(approaches):
         assert approach.exponents is not None
         law = getattr(approach.exponents, quantity)
         band = law.predict_interval(along)
         ax.fill_between(along, *band, color=style.color, alpha=0.13, linewidth=0, zorder=1.4)
+        predicted = law.predict(along)
+        told += [*predicted, *(optimum.value for _, optimum in _optima(approach, quantity))]
         ax.plot(
             along,
-            law.predict(along),
+            predicted,
             color=style.color,
             linestyle=style.linestyle,
             linewidth=1,
@@ -112,6 +116,9 @@ def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
                 zorder=3,
             )
     ax.axvline(approaches.flops, color=GREY, linewidth=0.6, dashes=(1, 1.5), zorder=1.2)
+    if told:
+        margin = max(2.0, (max(told) / min(told)) ** 0.25)
+        ax.set_ylim(min(told) / margin, max(told) * margin)
     return ax
 
 

@@ -139,21 +139,21 @@ def _logits(config: Transformer, params: Params, x: Rows) -> Float[Array, "token
     output = config.parametrization.rule(role, config.width, False, config.width, config.depth)
     matrix = whole(params["embedding" if config.tied else "readout"].astype(x.dtype))
     matrix = matrix.T if config.tied else matrix
-    return output.output * _widened_product(x, matrix)
+    return output.output * widened_product(x, matrix)
 
 
 @jax.custom_vjp
-def _widened_product(x: Rows, matrix: Array) -> Float[Array, "tokens vocab"]:
-    """x @ matrix in float32, of factors that may be narrower; gradients by products as narrow.
+def widened_product(x: Rows, matrix: Array) -> Float[Array, "tokens vocab"]:
+    """Their product in float32, of factors that may be narrower; gradients by products as narrow.
 
-    Left to itself, the backward pass multiplies each factor by a cotangent in float32: at half the
-    speed or less on an accelerator, where reading out is a third of a small model's work.
+    Left to itself, the backward pass multiplies each factor by a cotangent in float32, at half the
+    speed or less on an accelerator; reading out is a third of the work of a 124M model.
     """
     return jnp.matmul(x, matrix, preferred_element_type=jnp.float32)
 
 
 def _widened_forward(x: Rows, matrix: Array) -> tuple[Array, tuple[Array, Array]]:
-    return _widened_product(x, matrix), (x, matrix)
+    return widened_product(x, matrix), (x, matrix)
 
 
 def _widened_backward(factors: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
@@ -162,7 +162,7 @@ def _widened_backward(factors: tuple[Array, Array], cotangent: Array) -> tuple[A
     return narrow @ matrix.T, x.T @ narrow
 
 
-_widened_product.defvjp(_widened_forward, _widened_backward)
+widened_product.defvjp(_widened_forward, _widened_backward)
 
 
 def _block(

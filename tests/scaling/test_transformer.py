@@ -13,7 +13,13 @@ from scaling.keys import key_for
 from scaling.model import Model
 from scaling.models import transformer_apply
 from scaling.models.transformer import Transformer
-from scaling.models.transformer_apply import causal_attention, dropped, rotary_angles, turned
+from scaling.models.transformer_apply import (
+    causal_attention,
+    dropped,
+    rotary_angles,
+    turned,
+    widened_product,
+)
 
 CONTEXT, VOCAB = 6, 11
 SMALL = Transformer(width=16, depth=2, heads=4, kv_heads=2)
@@ -125,6 +131,33 @@ def test_packed_documents_are_predicted_as_if_each_stood_alone():
             reference(SMALL, params, tokens[numbers == number]) for number in np.unique(numbers)
         ]
         np.testing.assert_allclose(of_row, np.concatenate(alone), atol=3e-6)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float32", 1e-6), ("bfloat16", 0.01)])
+def test_gradients_of_the_read_out_are_those_of_a_product_and_as_narrow(dtype, error):
+    random = np.random.default_rng(0)
+    x, matrix, cotangent = (
+        jnp.asarray(random.normal(size=shape), dtype) for shape in ((40, 30), (30, 50), (40, 50))
+    )
+
+    def pulled_back(x, matrix):
+        logits, back = jax.vjp(widened_product, x, matrix)
+        assert logits.dtype == jnp.float32
+        return back(cotangent.astype(jnp.float32))
+
+    exact = [np.asarray(given, np.float64) for given in (x, matrix, cotangent)]
+    expected = exact[2] @ exact[1].T, exact[0].T @ exact[2]
+    for ours, theirs in zip(pulled_back(x, matrix), expected, strict=True):
+        assert ours.dtype == dtype
+        off = np.linalg.norm(np.asarray(ours, np.float64) - theirs)
+        assert off < error * np.linalg.norm(theirs)
+    products = [
+        equation
+        for equation in jax.make_jaxpr(pulled_back)(x, matrix).eqns
+        if equation.primitive.name == "dot_general"
+    ]
+    assert len(products) >= 2
+    assert all(factor.aval.dtype == dtype for one in products for factor in one.invars)
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share():

@@ -20,7 +20,7 @@ from rich.console import Console
 from trivial_runs import config, lasting, plan_of
 
 from sweeps import retries
-from sweeps.order import Task, visiting_order
+from sweeps.order import MOST_OF_A_FAIR_SHARE, Task, visiting_order
 from sweeps.plan import Plan, make_plan
 from sweeps.pool import Event
 from sweeps.progress import show_progress
@@ -206,7 +206,7 @@ def test_a_script_without_a_main_guard_can_run_a_sweep(tmp_path: Path) -> None:
     st.integers(1, 6),
 )
 @examples(deadline=None, max_examples=50)
-def test_every_worker_visits_every_run_and_groups_are_shared_out_whole(
+def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_whole(
     runs: list[tuple[int, float]], workers: int
 ) -> None:
     store = Store(Path("/nowhere"))
@@ -220,12 +220,27 @@ def test_every_worker_visits_every_run_and_groups_are_shared_out_whole(
     cost: dict[str, float] = defaultdict(float)
     for group, seconds in runs:
         cost[str(group)] += seconds
-    firsts = [order[0].run.group for order in orders[: len(cost)]]
-    assert len(set(firsts)) == len(firsts)
+    if max(cost.values()) <= MOST_OF_A_FAIR_SHARE * sum(cost.values()) / workers:
+        firsts = [order[0].run.group for order in orders[: len(cost)]]
+        assert len(set(firsts)) == len(firsts)
     alone = [task.run.group for task in visiting_order(tasks, 0, 1)]
     assert [group for group, _ in itertools.groupby(alone)] == sorted(
         cost, key=lambda group: -sum(t.run.seconds for t in tasks if t.run.group == group)
     )
+
+
+def test_a_group_far_above_a_fair_share_is_begun_by_several_workers() -> None:
+    store = Store(Path("/nowhere"))
+    seconds = {"large": 8.0, "middle": 1.5, "small": 0.5}
+    tasks = [
+        Task(0, store, DeclaredRun(f"{i:032x}", group, 1, seconds[group], {}), 0)
+        for i, group in enumerate([group for group in seconds for _ in range(6)])
+    ]
+    orders = [visiting_order(tasks, k, 2) for k in range(2)]
+    for order in orders:
+        assert [task.run.group for task in order[:4]] == ["large"] * 3 + [order[3].run.group]
+        assert order[3].run.group != "large"
+    assert {t.run.run_id for t in orders[0][:3]}.isdisjoint(t.run.run_id for t in orders[1][:3])
 
 
 def test_runs_that_were_tried_before_come_last() -> None:
