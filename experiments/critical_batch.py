@@ -7,8 +7,8 @@ Paper: McCandlish et al. 2018 (arXiv 1812.06162), equations 2.9 (noise scale), 2
 2.12 (critical batch), figure 4, and appendix A.1, how the noise scale is measured; Kaplan et al.
 2020 (arXiv 2001.08361), section 5.1: B_crit = B* / L^(1 / 0.21), whatever the size.
 Command: scaling run critical_batch
-Cost: 2 sizes of 1e4 and 3e4 parameters x 7 batch sizes of 128 to 8192 tokens x 3 learning rates,
-4e12 FLOPs, about 5 min on two CPU cores.
+Cost: 2 sizes of 1e4 and 3e4 parameters x 7 batch sizes of 128 to 8192 tokens x 4 learning rates,
+5.5e12 FLOPs, 2 to 5 min on two CPU cores.
 Expected: least steps within 15 % of the frontier, root mean square over batches, losses and sizes;
 B_crit growing as the loss falls: at every size the interval of 95 % of its exponent ends below 0,
 so that noise about a constant B_crit passes once in forty at one size (`--budget smoke`) and more
@@ -16,7 +16,7 @@ seldom at two; the exponents are told beside Kaplan's -4.8. B_crit and the noise
 factor 5 of each other, the order of magnitude that McCandlish et al. promise.
 
 Steps are read off curves at a constant learning rate after 20 steps of warm-up, made to fall by
-isotonic regression. At every batch size three rates are tried, a factor 2 apart about one that
+isotonic regression. At every batch size some rates are tried, a factor 2 apart about one that
 grows as the root of the batch, and the best is taken for each loss, between the grid by a parabola:
 a frontier at one rate for all batches would measure the rate. The noise scale is that of the best
 runs, from gradients of halves of batches, within half the distance of a loss from its neighbours.
@@ -115,7 +115,7 @@ SWEEP: Sweep = {
         partial(lm.small_models, n_eval=128, evaluations=40),
         sizes=(1.1e4, 3.3e4),
         batch_sizes=(2, 4, 8, 16, 32, 64, 128),
-        rates=(0.175, 0.35, 0.7),
+        rates=(0.175, 0.35, 0.7, 1.4),
         least=(120, 3e5),
     ),
     "gpu": partial(

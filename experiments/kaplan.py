@@ -16,7 +16,9 @@ L(N) takes the runs with the most tokens, L(D) those of the largest model, L(C) 
 that no run of less compute beats. Losses along a frontier fall by construction, in noise as well: a
 line along it is told from 6 runs over a factor 30 of compute on, where losses that do not depend on
 compute at all are as straight in 1 table of 100. N leaves out embeddings and read-out, as theirs
-does; C has read-out and attention in. All sizes but those of `--budget gpu` are trained at one
+does; C has read-out and attention in. Behind the frontier lie the learning curves of all runs with
+their envelope, which a cosine that has not ended keeps above what a run of that length would reach.
+All sizes but those of `--budget gpu` are trained at one
 batch, so L(C) stands beside the 0.057 that Kaplan et al. find at theirs, not beside the 0.050 of
 the least compute, which they adjust to small batches. Where Kaplan et al. stop early on small data
 sets that they repeat, every token here is new. Every run here is from one seed: rows are weighed by
@@ -62,7 +64,9 @@ def _sweep(
     return crossed(sizes, tokens, recipe(), size_tolerance=0.4)
 
 
-_small = partial(lm.small_models, evaluations=1)
+CURVES = True
+
+_small = partial(lm.small_models, evaluations=12)
 
 SWEEP: Sweep = {
     "smoke": partial(_sweep, _small, (1.1e4, 3.3e4, 9e4, 2.5e5), (1e5, 2.5e5, 6e5)),
@@ -103,7 +107,7 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     """Kaplan's laws of one variable on the runs that each speaks of, and of two on all.
 
     Raises:
@@ -144,6 +148,7 @@ def analyse(table: pd.DataFrame) -> Findings:
         ),
         details={
             "ends": ends,
+            "learning": lm.learning_curves(runs, curves, "n_params_non_embedding"),
             "taken": taken,
             "fits": fits,
             "joint": joint,
@@ -157,10 +162,15 @@ def analyse(table: pd.DataFrame) -> Findings:
 
 
 def figure(findings: Findings) -> Figure:
-    """L(N), L(D) and L(C), each with its law, and the joint law over the whole grid."""
+    """L(N), L(D) and L(C), each with its law, and the joint law over the whole grid.
+
+    Behind L(C) lie the learning curves of all runs and their envelope.
+    """
     with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.4)
+        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.8)
         for ax, name in zip(axes.flat, ALONE, strict=False):
+            if name == "C":
+                _draw_curves(ax, findings)
             _draw_alone(ax, findings, name)
         overview(axes[1, 1], findings)
         style.letter_panels(axes)
@@ -188,7 +198,25 @@ def overview(ax: Axes, findings: Findings) -> None:
     ax.set(xscale="log", yscale="log", xlabel=LABELS["D"], ylabel="loss (nats per token)")
     log_ticks(ax, "x", "y", most=4)
     mark_excluded(ax, findings, "D")
-    ax.legend(loc="upper right", fontsize=7, title="joint law $L(N, D)$", title_fontsize=7)
+    style.legend_above(ax, n_columns=3)
+
+
+def _draw_curves(ax: Axes, findings: Findings) -> None:
+    """Every learning curve in the colour that its size has beside it, and the lowest loss so far.
+
+    The beginnings of curves, far above any end, are cut off.
+    """
+    ends, learning = findings.details["ends"], findings.details["learning"]
+    for number, (_, of_size) in enumerate(learning.groupby("N")):
+        color = style.SERIES[number % len(style.SERIES)].color
+        for _, curve in of_size.groupby("run"):
+            curve = curve.sort_values("C")
+            ax.plot(curve["C"], curve["loss"], color=color, linewidth=0.5, alpha=0.5, zorder=1.5)
+    lowest = _frontier(learning)
+    ax.plot(lowest["C"], lowest["loss"], color=style.INK, linewidth=1, label="envelope", zorder=1.8)
+    low, high = ends["loss"].min(), ends["loss"].max()
+    near = learning["C"][learning["loss"] < 1.1 * high]
+    ax.set(xlim=(near.min() / 1.2, near.max() * 1.2), ylim=(low / 1.03, 1.1 * high))
 
 
 def _draw_alone(ax: Axes, findings: Findings, name: str) -> None:

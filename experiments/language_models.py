@@ -143,14 +143,17 @@ def points(runs: pd.DataFrame, count: Count = "n_params_matmul") -> pd.DataFrame
     )
 
 
-def learning_curves(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+def learning_curves(
+    runs: pd.DataFrame, curves: pd.DataFrame, count: Count = "n_params_matmul"
+) -> pd.DataFrame:
     """Evaluations along runs as rows of N, D, C and loss, with `run`, the run_id.
 
     Args:
         runs: Records of runs that are done.
         curves: Their evaluations, as an experiment with `CURVES` is given them.
+        count: What N counts.
     """
-    ends = points(runs).merge(runs[["run_id", "steps"]], left_on="run", right_on="run_id")
+    ends = points(runs, count).merge(runs[["run_id", "steps"]], left_on="run", right_on="run_id")
     each = curves[["run_id", "step", "eval_loss"]].merge(ends, on="run_id")
     share = each["step"] / each["steps"].astype(np.float64)
     return pd.DataFrame(

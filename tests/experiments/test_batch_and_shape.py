@@ -74,7 +74,7 @@ def batches():
 
 def test_the_sweep_of_batches_is_what_its_card_promises():
     runs = critical_batch.SWEEP["cpu"]()
-    assert len(runs) == 2 * 7 * 3
+    assert len(runs) == 2 * 7 * 4
     sizes = sorted({run.train.batch_size * run.data.context for run in runs})
     assert sizes == [128 * 2**k for k in range(7)]
     for run in runs:
@@ -84,8 +84,8 @@ def test_the_sweep_of_batches_is_what_its_card_promises():
         assert account(run).epochs < 1
     small = [run for run in runs if run.model.width == runs[0].model.width]
     rates = {run.train.optimizer.learning_rate / run.train.batch_size**0.5 for run in small}
-    assert len({f"{rate:.6g}" for rate in rates}) == 3
-    assert 3e12 < sum(account(run).flops_train for run in runs) < 5e12
+    assert len({f"{rate:.6g}" for rate in rates}) == 4
+    assert 5e12 < sum(account(run).flops_train for run in runs) < 6e12
     large = critical_batch.SWEEP["gpu"]()
     assert {run.train.batch_size // run.train.microbatches for run in large} == {4, 8, 16, 32}
 
@@ -135,7 +135,7 @@ def test_a_rate_that_diverged_is_left_out_at_its_batch_alone(batches):
     curves = curves[~curves["run_id"].isin(table["run_id"][top])]
     findings = critical_batch.analyse(table, curves)
     for size in findings.details["found"]:
-        assert [len(rates) for rates in size.rates] == [3] * 6 + [2]
+        assert [len(rates) for rates in size.rates] == [4] * 6 + [3]
         at_end = [(i == 0) | (i == len(r) - 1) for r, i in zip(size.rates, size.best, strict=True)]
         assert size.inside() == pytest.approx(1 - np.mean(at_end))
         for loss, batch in zip(size.losses, size.growth.batch, strict=True):
@@ -223,6 +223,17 @@ def test_a_planted_best_shape_comes_back_whatever_the_sizes_differ_by():
         assert passes(expected, findings.measured[expected.name])
     json.dumps(findings.report, allow_nan=False)
     depth_vs_width.figure(findings)
+
+
+def test_one_block_is_told_apart_from_the_rest():
+    table = shapes(depth_of_valley=0.0)
+    behind = table["model.depth"] == 1
+    table.loc[behind, "eval_loss_nats"] *= 1.1
+    findings = depth_vs_width.analyse(table)
+    (expected,) = depth_vs_width.EXPECTED
+    assert findings.measured["spread"].value < 0.01
+    assert passes(expected, findings.measured["spread"])
+    assert findings.verdict.count("one block 10.") + findings.verdict.count("one block 9.9") == 2
 
 
 def test_where_shapes_are_alike_no_best_is_claimed():

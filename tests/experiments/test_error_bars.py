@@ -57,7 +57,7 @@ def test_the_law_is_level_beyond_the_sizes_it_was_measured_at():
 def test_a_level_spread_is_told_without_a_growth():
     bars = error_bars(table(2, sd=0.05))
     assert set(bars.sd) == {SPREAD.sd} and SPREAD.exponent == 0
-    assert bars.told == "seed noise 0.013 nats, by the law of seed_noise (32 to spare)"
+    assert bars.told == "seed noise 0.016 nats, by the law of seed_noise (35 to spare)"
 
 
 def test_weights_of_log_losses_are_inverse_variances():

@@ -121,7 +121,8 @@ def test_kaplan_finds_planted_exponents(table_of):
         n, d = counts["n_params_non_embedding"], counts["n_tokens_seen"]
         return ((1e7 / n) ** (0.1 / 0.15) + 3e7 / d) ** 0.15
 
-    findings = kaplan.analyse(table_of(kaplan.SWEEP["cpu"](), loss))
+    table = table_of(kaplan.SWEEP["cpu"](), loss)
+    findings = kaplan.analyse(table, curves_of(table))
     joint = findings.details["joint"]
     assert joint.params["alpha"] == pytest.approx(0.1, rel=1e-3)
     assert joint.params["beta"] == pytest.approx(0.15, rel=1e-3)
@@ -155,7 +156,7 @@ def test_a_law_that_cannot_be_had_leaves_the_others_standing(table_of):
     # Of a run that failed nothing was counted.
     counted = [name for name in table if name.startswith(("n_", "flops_"))]
     table.loc[why == "failed", counted] = pd.NA
-    findings = kaplan.analyse(table)
+    findings = kaplan.analyse(table, curves_of(table[table["status"] == "done"]))
     told = findings.measured["straight_N"]
     assert told.value is None and told.note
     for name in ("straight_D", "straight_C", "joint"):
@@ -173,7 +174,8 @@ def test_tokens_that_batches_round_are_one_number(table_of):
     table = table_of(kaplan.SWEEP["cpu"](), measured_like)
     rounded = 1 + 0.004 * np.arange(len(table)) / len(table)
     table["n_tokens_seen"] = (table["n_tokens_seen"] * rounded).astype("Int64")
-    assert len(kaplan.analyse(table).details["taken"]["N"]) == 6
+    findings = kaplan.analyse(table, curves_of(table))
+    assert len(findings.details["taken"]["N"]) == 6
 
 
 def test_noise_is_no_straight_line_along_the_frontier(table_of):
@@ -194,7 +196,8 @@ def test_noise_is_no_straight_line_along_the_frontier(table_of):
     with pytest.raises(FitError, match="6 runs on the frontier, over a factor 3 of compute"):
         kaplan._alone("C", pd.DataFrame({"C": compute[:6], "loss": np.linspace(2.5, 2.4, 6)}))
     for budget, least in (("smoke", 6), ("cpu", 15)):
-        found = kaplan.analyse(table_of(kaplan.SWEEP[budget](), measured_like, noise=0.003))
+        table = table_of(kaplan.SWEEP[budget](), measured_like, noise=0.003)
+        found = kaplan.analyse(table, curves_of(table))
         assert len(found.details["taken"]["C"]) >= least
         assert found.measured["straight_C"].value > 0.95
 
