@@ -263,8 +263,9 @@ def _valleys(runs: pd.DataFrame) -> dict[float, Valley]:
 
 def _behind(shown: pd.DataFrame, size: float) -> float | None:
     """Loss of one block over the best of its size, less 1; None where one has no runs."""
-    means = shown[shown["size"] == size].set_index("model.depth")["mean"]
-    return float(means[1] / means.min() - 1) if 1 in means.index else None
+    own = shown[shown["size"] == size]
+    mean, depth = own[["mean", "model.depth"]].to_numpy(np.float64).T
+    return float(mean[depth == 1].mean() / mean.min() - 1) if 1 in depth else None
 
 
 def _told(size: float, spread: float, behind: float | None, valley: Valley | None) -> str:

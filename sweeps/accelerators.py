@@ -10,14 +10,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 _ASK = "import jax, json; print(json.dumps([jax.default_backend(), jax.local_device_count()]))"
 _SECONDS_TO_ANSWER = 120
 _SHARED_OUT = 0.9  # of a GPU's memory, where several workers share it
 
 
-class Accelerators(NamedTuple):
+@dataclass(frozen=True)
+class Accelerators:
     """What JAX computes on beside the processor.
 
     Attributes:
