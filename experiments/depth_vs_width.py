@@ -265,7 +265,7 @@ def _behind(shown: pd.DataFrame, size: float) -> float | None:
     """Loss of one block over the best of its size, less 1; None where one has no runs."""
     own = shown[shown["size"] == size]
     mean, depth = own[["mean", "model.depth"]].to_numpy(np.float64).T
-    return float(mean[depth == 1].mean() / mean.min() - 1) if 1 in depth else None
+    return float(mean[depth == 1][0] / mean.min() - 1) if 1 in depth else None
 
 
 def _told(size: float, spread: float, behind: float | None, valley: Valley | None) -> str:

@@ -52,7 +52,7 @@ class Accelerators:
         visible = given.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(self.count)))
         places = self.places(devices)
         first = worker % places * devices
-        own = visible.split(",")[first : first + devices]
+        own = visible.replace(" ", "").split(",")[first : first + devices]
         shared = {"CUDA_VISIBLE_DEVICES": ",".join(own)}
         together = -(-workers // places)
         if together > 1 and "XLA_PYTHON_CLIENT_MEM_FRACTION" not in given:

@@ -60,7 +60,7 @@ def test_the_sweep_is_what_its_card_promises():
         widths = {run.model.width for run, each in zip(runs, near, strict=True) if each}
         assert len(widths) >= 5
         assert np.ptp(np.log(flops[near])) < 0.02
-    assert flops.sum() < 1.1e14
+    assert flops.sum() < 5e13
     assert max(account(run).epochs for run in runs) < 1
 
 
@@ -113,7 +113,7 @@ def test_learning_curves_end_where_the_runs_end(table_of):
     assert ends["D"].tolist() == by_run["n_tokens_seen"].tolist()
     assert ends["C"].tolist() == pytest.approx(by_run["flops_train"].tolist())
     halves = rows.groupby("run")["D"].min() / ends["D"]
-    assert halves.tolist() == pytest.approx([0.5, 0.5], rel=1e-3)
+    assert halves.tolist() == pytest.approx([steps[each] // 2 / steps[each] for each in ends.index])
 
 
 def test_kaplan_finds_planted_exponents(table_of):

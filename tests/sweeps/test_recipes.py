@@ -260,11 +260,20 @@ def test_rules_give_the_published_numbers():
     assert rules.parameters_as_tokens(CELL._replace(tokens=1e8)) == 2e7
 
 
+def test_a_rate_falls_beyond_so_many_tokens_a_parameter():
+    rule = rules.falling_beyond(80, 0.5, lambda cell: 0.01)
+    n = CELL.n_params_matmul
+    rates = [rule(CELL._replace(tokens=ratio * n)) for ratio in (2, 80, 320)]
+    assert rates == pytest.approx([0.01, 0.01, 0.005])
+
+
 def test_rules_refuse_what_they_cannot_say():
     with pytest.raises(ValueError, match="no learning rate at N = 1e"):
         rules.kaplan_learning_rate(CELL._replace(n_params_non_embedding=10**11))
     with pytest.raises(ValueError, match="give positive rates"):
         rules.tuned({})
+    with pytest.raises(ValueError, match="exponent = 0: give positive"):
+        rules.falling_beyond(80, 0, rules.olmo_learning_rate)
     with pytest.raises(ValueError, match="share of 1"):
         rules.share_of_run(1)
 
