@@ -263,8 +263,7 @@ def _valleys(runs: pd.DataFrame) -> dict[float, Valley]:
 
 def _behind(shown: pd.DataFrame, size: float) -> float | None:
     """Loss of one block over the best of its size, less 1; None where one has no runs."""
-    own = shown[shown["size"] == size]
-    mean, depth = own[["mean", "model.depth"]].to_numpy(np.float64).T
+    mean, depth = shown.loc[shown["size"] == size, ["mean", "model.depth"]].to_numpy().T
     return float(mean[depth == 1][0] / mean.min() - 1) if 1 in depth else None
 
 

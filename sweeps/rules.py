@@ -7,7 +7,7 @@
 | `deepseek_batch_size` | 0.2920 C^0.3271 tokens | the same |
 | `olmo_learning_rate` | 0.0047 (N / 108e6)^(-1/3) | OLMo ladder 2024, 2412.04403 |
 | `olmo_batch_size` | 160 (N / 108e6)^(2/3) sequences of 2048 | the same |
-| `falling_beyond` | falls with tokens a parameter | Bjorck et al. 2024, 2409.19913 |
+| `falling_beyond` | a power of D | Bjorck et al. 2024, 2409.19913 |
 | `parameters_as_tokens` | warm-up for N tokens | Porian et al. 2024, 2406.19146, section 3.3 |
 
 Each was fitted to models of 10^6 parameters and more trained on text by AdamW in the standard
@@ -99,29 +99,22 @@ def tuned(rates: Mapping[float, float]) -> Rule:
     return lambda cell: float(np.exp(np.interp(math.log(cell.n_params_matmul), log_n, log_rate)))
 
 
-def falling_beyond(tokens_per_param: float, exponent: float, rule: Rule) -> Rule:
-    """A rule up to so many tokens a parameter, less from there by a power of their number.
+def falling_beyond(tokens: float, exponent: float, rule: Rule) -> Rule:
+    """A rule for runs of up to so many tokens; for longer ones less, by a power of their tokens.
 
-    Longer runs want lower learning rates (Bjorck et al. 2024, 2409.19913).
+    The longer a run, the lower the learning rate it wants (Bjorck et al. 2024, 2409.19913).
 
     Args:
-        tokens_per_param: The most at which the rule stands as it is.
+        tokens: Up to which the rule stands as it is.
         exponent: Of the fall, positive.
-        rule: For all runs up to there.
+        rule: What falls.
 
     Raises:
         ValueError: numbers that are not positive.
     """
-    if min(tokens_per_param, exponent) <= 0:
-        raise ValueError(
-            f"tokens_per_param = {tokens_per_param}, exponent = {exponent}: give positive numbers"
-        )
-
-    def fallen(cell: Cell) -> float:
-        times = cell.tokens / cell.n_params_matmul / tokens_per_param
-        return rule(cell) * max(1.0, times) ** -exponent
-
-    return fallen
+    if min(tokens, exponent) <= 0:
+        raise ValueError(f"tokens = {tokens}, exponent = {exponent}: give positive numbers")
+    return lambda cell: rule(cell) * max(1.0, cell.tokens / tokens) ** -exponent
 
 
 def parameters_as_tokens(cell: Cell) -> float:

@@ -260,10 +260,9 @@ def test_rules_give_the_published_numbers():
     assert rules.parameters_as_tokens(CELL._replace(tokens=1e8)) == 2e7
 
 
-def test_a_rate_falls_beyond_so_many_tokens_a_parameter():
+def test_a_rate_falls_beyond_so_many_tokens():
     rule = rules.falling_beyond(80, 0.5, lambda cell: 0.01)
-    n = CELL.n_params_matmul
-    rates = [rule(CELL._replace(tokens=ratio * n)) for ratio in (2, 80, 320)]
+    rates = [rule(CELL._replace(tokens=tokens)) for tokens in (2, 80, 320)]
     assert rates == pytest.approx([0.01, 0.01, 0.005])
 
 
