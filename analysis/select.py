@@ -66,7 +66,7 @@ def information(result: FitResult) -> Information:
             f"A fit on the {result.scale} scale by {named(result.delta, result.above)} does not "
             "maximise a normal likelihood: for AIC, BIC fit with scale='log', delta=None, above=1."
         )
-    rss = float(result.residuals @ result.residuals)
+    rss = math.fsum(result.residuals**2)  # exact, so that the order of rows does not matter
     if not math.isclose(rss, 2 * result.objective, rel_tol=1e-6, abs_tol=1e-20):
         raise ValueError(
             f"The residuals' squares sum to {rss:.6g}, and with weights to "

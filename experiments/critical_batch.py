@@ -59,15 +59,12 @@ WARMUP_STEPS = 20
 KAPLAN_EXPONENT = -1 / 0.21
 
 
-def _at_batch(recipe: Recipe, batch_size: int, factor: float, tokens: float) -> Recipe:
-    """The recipe at one batch size, in two parts or more, and a constant rate.
-
-    The rate is `factor` times the recipe's own for a run of as many tokens.
-    """
+def _at_batch(recipe: Recipe, batch_size: int, factor: float) -> Recipe:
+    """The recipe at one batch size, in two parts or more, and a constant rate of `factor` times."""
     train, rule = recipe.base.train, recipe.learning_rate
     assert isinstance(train, Pretraining) and rule is not None
     warmup = WARMUP_STEPS * batch_size * recipe.base.data.n_inputs
-    rate: Rule = lambda cell: factor * rule(cell._replace(tokens=tokens))  # noqa: E731
+    rate: Rule = lambda cell: factor * rule(cell)  # noqa: E731
     return replace(
         recipe,
         base=replace(recipe.base, train=replace(train, batch_size=batch_size, schedule=Constant())),
@@ -91,8 +88,7 @@ def _sweep(
         recipe: What runs have in common.
         sizes: Parameters.
         batch_sizes: Sequences.
-        rates: Over the recipe's own for the least tokens, at 8 sequences; at others times the root
-            of their ratio.
+        rates: Over the recipe's own, at 8 sequences; at others times the root of their ratio.
         least: Steps and tokens, somewhat above S_min and E_min of the lowest loss to be reached.
     """
     made, (steps, tokens) = recipe(), least
@@ -100,7 +96,7 @@ def _sweep(
     for batch_size in batch_sizes:
         enough = tokens + steps * batch_size * made.base.data.n_inputs
         for rate in rates:
-            at_batch = _at_batch(made, batch_size, rate * math.sqrt(batch_size / 8), tokens)
+            at_batch = _at_batch(made, batch_size, rate * math.sqrt(batch_size / 8))
             runs += crossed(sizes, [enough], at_batch, size_tolerance=0.4)
     return runs
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 _ASK = "import jax, json; print(json.dumps([jax.default_backend(), jax.local_device_count()]))"
 _SECONDS_TO_ANSWER = 120
+_MEMORY = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}  # JAX refuses both at once
 _SHARED_OUT = 0.9  # of a GPU's memory, where several workers share it
 
 
@@ -55,7 +56,7 @@ class Accelerators:
         own = visible.replace(" ", "").split(",")[first : first + devices]
         shared = {"CUDA_VISIBLE_DEVICES": ",".join(own)}
         together = -(-workers // places)
-        if together > 1 and "XLA_PYTHON_CLIENT_MEM_FRACTION" not in given:
+        if together > 1 and not _MEMORY & given.keys():
             shared["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{_SHARED_OUT / together:.3f}"
         return shared
 

@@ -58,7 +58,7 @@ def _chains(group: Sequence[Task]) -> list[Chain]:
 
 def _parts(chains: Sequence[Chain], largest: float) -> list[list[Chain]]:
     """A group in as few parts as are to be no larger than given, as equal as chains allow."""
-    wanted = math.ceil(_seconds(chains) / largest) if largest else 1
+    wanted = max(1, math.ceil(_seconds(chains) / largest)) if largest else 1
     return _dealt([[chain] for chain in chains], min(wanted, len(chains)))
 
 

@@ -43,8 +43,8 @@ def test_runs_of_more_gpus_than_there_are_see_all():
 def test_what_the_user_chose_stands():
     two = Accelerators("gpu", 2)
     assert seen(two, 2, 1, CUDA_VISIBLE_DEVICES="5,GPU-8a1b") == ["5", "GPU-8a1b"]
-    mine = {"XLA_PYTHON_CLIENT_MEM_FRACTION": ".2"}
-    assert set(two.environment(0, 4, 1, mine)) == {"CUDA_VISIBLE_DEVICES"}
+    for name in ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"):
+        assert set(two.environment(0, 4, 1, {name: ".2"})) == {"CUDA_VISIBLE_DEVICES"}
 
 
 def test_a_process_on_tpus_takes_all():

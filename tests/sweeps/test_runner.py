@@ -202,7 +202,7 @@ def test_a_script_without_a_main_guard_can_run_a_sweep(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 5), st.floats(0.01, 100)), min_size=1, max_size=40),
+    st.lists(st.tuples(st.integers(0, 5), st.floats(0, 100)), min_size=1, max_size=40),
     st.integers(1, 6),
 )
 @examples(deadline=None, max_examples=50)
