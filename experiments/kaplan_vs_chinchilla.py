@@ -24,9 +24,10 @@ Steps (`experiments.staircase`): Kaplan's 3,000 steps of warm-up and his cosine 
 kept as they are, at batches of 1,024 tokens instead of 2^19. His warm-up is then 1.3 times as long
 as the best run of the smallest budget; over the budgets of Porian et al. the same ratio falls from
 3.9 to 0.2. The one learning rate, 0.003, is right for models of some 4e5 parameters and an eighth
-of that of the smallest. Budgets are few and their range is short: intervals are wide, and steps
-smaller than they are not resolved. Grids differ as well: the first three sets of runs have five
-sizes a budget, those of the first smaller ones, and the tuned runs 6, 7 and 7, with repeats.
+of that of the smallest, a third in their longest runs. Budgets are few and their range is short:
+intervals are wide, and steps smaller than they are not resolved. Grids differ as well: the first
+three sets of runs have five sizes a budget, those of the first smaller ones, and the tuned runs 6,
+7 and 7, with repeats.
 
 Minima are those over size at the exact compute of each run, so that only N is counted anew, where
 Kaplan et al. left the read-out out of C as well; the parametric fit takes C = 6 N D with the N of

@@ -76,7 +76,7 @@ def small_models(*, n_eval: int = 512, evaluations: int = 16) -> Recipe:
 
 
 def medium_models() -> Recipe:
-    """Byte-level models of 10^5 to 10^8 parameters, for minutes of one accelerator.
+    """Byte-level models of 10^5 to 10^7 parameters, for minutes of one accelerator.
 
     The text of the small models goes on: bytes, here in sequences of 256. The standard library has
     30 million of them: `repeat` lets the sweep be priced on any machine, and is of no account once
@@ -108,7 +108,10 @@ def _growing_batch(cell: Cell) -> float:
 
 
 def _tuned_for_batch(cell: Cell) -> float:
-    """The rate of the larger batch, by the root of the batch: Malladi et al. 2022, 2205.10287."""
+    """The rate of the larger batch, by the root of the batch: Malladi et al. 2022, 2205.10287.
+
+    The batch is taken as it is before rounding to a power of two, which the rate does not follow.
+    """
     share = _growing_batch(cell) * cell.context / TUNED_AT_TOKENS
     return tuned(TUNED_LARGER_BATCH)(cell) * share**0.5
 
