@@ -11,10 +11,10 @@ number of steps, evaluated four times on 256 held-out sequences.
   that ends before the next begins and may use every core: what a shell loop over a training script
   does. Nothing is kept between them but the corpus, which is in the cache for both.
 
-The losses of the first evaluation are compared: a process with more threads adds in another order,
-and what rounding makes of a run at the highest rate grows from there. The longer the runs, the less
-there is to save: what is compiled once counts for less. Beside wall time stands processor time,
-which says what was saved by doing less, whatever else the machine was at.
+The losses of the first evaluation are compared, but for the highest rate: a process with more
+threads adds in another order, and what rounding makes of a run at that rate is seen by then. The
+longer the runs, the less there is to save: what is compiled once counts for less. Beside wall time
+stands processor time, which says what was saved by doing less, whatever else the machine was at.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scaling.config import RunConfig, canonical_json, load_config
+from scaling.config import RunConfig, canonical_json, load_config, run_id
 from scaling.data.text import Text
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
@@ -112,8 +112,10 @@ def compare(configs: list[RunConfig], steps: int) -> None:
     apart, more_processor, same = timed(lambda: processes(configs))
     print(f"processes {apart:7.1f} s, processor {more_processor:7.1f} s")
     print(f"ratio     {apart / together:7.2f}              {more_processor / processor:7.2f}")
-    expected = [same[run_id] for run_id in losses]
-    np.testing.assert_allclose(list(losses.values()), expected, rtol=1e-3)
+    assert np.isfinite([*losses.values(), *same.values()]).all(), (losses, same)
+    for config in configs:
+        if config.train.optimizer.learning_rate < max(RATES):
+            np.testing.assert_allclose(losses[run_id(config)], same[run_id(config)], rtol=1e-3)
 
 
 def main() -> None:

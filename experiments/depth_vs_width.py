@@ -9,10 +9,10 @@ Command: scaling run depth_vs_width
 Cost: 2 sizes of 3e4 and 9e4 parameters x depths 1, 2, 4 and 8 x 2 learning rates x 2 seeds,
 7e12 FLOPs, about 5 min on two CPU cores.
 Expected: of two blocks or more, a factor 7 in aspect ratio, the worst shape within 6 % of the best
-of its size: where one has no learning rate at which every seed is done, there is no such number.
-How far one block falls behind (a factor 20 in all) is told beside it. The best aspect ratio is told
-with its interval over seeds where a parabola in its logarithm has a minimum inside the grid; else
-the verdict says that it is not resolved.
+of its size: where one of these has no learning rate at which every seed is done, there is no such
+number. How far one block falls behind (a factor 20 in all) is told beside it. The best aspect ratio
+is told with its interval over seeds where a parabola in its logarithm has a minimum inside the
+grid; else the verdict says that it is not resolved.
 
 Every shape is taken at the better of two learning rates, a factor 2 apart, for one tuned on one
 shape would favour it; a rate at which a seed diverged or failed is none to choose. Widths are the
@@ -156,7 +156,7 @@ def analyse(table: pd.DataFrame) -> Findings:
     runs = _whole_rates(runs, table)
     if runs.empty:
         raise ValueError("no shape has a learning rate at which every seed is done")
-    lost = _lost(runs, table)
+    lost = _lost(runs, table.loc[table["model.depth"] > 1])
     runs = _best_rates(runs.assign(size=_sizes(runs["n_params_matmul"].to_numpy(np.float64))))
     slope = _slope(runs)
     off = (runs["size"] / runs["n_params_matmul"].to_numpy(np.float64)) ** slope
@@ -218,7 +218,7 @@ def _lost(runs: pd.DataFrame, table: pd.DataFrame) -> str:
         {(width, depth) for width, depth in each[SHAPE].to_numpy(np.float64)}
         for each in (runs, table)
     )
-    if asked == kept:
+    if asked <= kept:
         return ""
     shapes = "; ".join(
         f"width {width:.0f}, depth {depth:.0f}" for width, depth in sorted(asked - kept)

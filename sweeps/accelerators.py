@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 _ASK = "import jax, json; print(json.dumps([jax.default_backend(), jax.local_device_count()]))"
 _SECONDS_TO_ANSWER = 120
+_VISIBLE = ("JAX_CUDA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")  # the first numbers the second's
 _MEMORY = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}  # JAX refuses both at once
 _SHARED_OUT = 0.9  # of a GPU's memory, where several workers share it
 
@@ -35,7 +36,31 @@ class Accelerators:
 
         A process that takes a TPU takes all of this machine.
         """
-        return max(1, self.count // devices) if self.platform == "gpu" else 1
+        return self.count // devices if self.platform == "gpu" else 1
+
+    def workers(self, devices: int, asked: int | None) -> int:
+        """How many workers there are to be, where each takes so many accelerators.
+
+        Args:
+            devices: Of them.
+            asked: What the user wants; None for as many as have some to themselves.
+
+        Raises:
+            ValueError: Runs over more accelerators than there are, or workers that would be left
+                without.
+        """
+        if devices > self.count:
+            raise ValueError(
+                f"runs over {devices} devices, and this machine has {self.count} of {self.platform}"
+                f": lower train.mesh.data or train.mesh.fsdp, whose product is {devices}, or start "
+                "the command on several machines with --hosts"
+            )
+        if self.platform != "gpu" and asked is not None and asked > 1:
+            raise ValueError(
+                f"{asked} workers, but one process takes all {self.platform} devices of a machine, "
+                "and the others would find none: leave --workers out"
+            )
+        return asked or self.places(devices)
 
     def environment(
         self, worker: int, workers: int, devices: int, given: Mapping[str, str]
@@ -50,12 +75,13 @@ class Accelerators:
         """
         if self.platform != "gpu":
             return {}
-        visible = given.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(self.count)))
+        name = next((name for name in _VISIBLE if given.get(name)), _VISIBLE[-1])
+        visible = given.get(name) or ",".join(map(str, range(self.count)))
         places = self.places(devices)
         first = worker % places * devices
         own = visible.replace(" ", "").split(",")[first : first + devices]
-        shared = {"CUDA_VISIBLE_DEVICES": ",".join(own)}
-        together = -(-workers // places)
+        shared = {name: ",".join(own)}
+        together = len(range(worker % places, workers, places))
         if together > 1 and not _MEMORY & given.keys():
             shared["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{_SHARED_OUT / together:.3f}"
         return shared
@@ -83,11 +109,19 @@ def accelerators() -> Accelerators | None:
             check=True,
             timeout=_SECONDS_TO_ANSWER,
         )
-        platform, count = json.loads(told.stdout)
-    except (subprocess.SubprocessError, ValueError) as error:
-        words = str(getattr(error, "stderr", "") or error).strip()[-500:]
-        raise ValueError(
-            f"JAX cannot say which devices it has: {words}; mend the driver, or compute on the "
-            "processor with JAX_PLATFORMS=cpu"
-        ) from None
+    except subprocess.TimeoutExpired:
+        raise _cannot_say(f"no answer within {_SECONDS_TO_ANSWER} s") from None
+    except subprocess.CalledProcessError as error:
+        raise _cannot_say(error.stderr.strip()[-500:] or str(error)) from None
+    try:
+        platform, count = json.loads((told.stdout.splitlines() or [""])[-1])
+    except ValueError:
+        raise _cannot_say(f"its answer was {told.stdout.strip()[-500:]!r}") from None
     return None if platform == "cpu" else Accelerators(platform, count)
+
+
+def _cannot_say(words: str) -> ValueError:
+    return ValueError(
+        f"JAX cannot say which devices it has: {words}; mend the driver, or compute on the "
+        "processor with JAX_PLATFORMS=cpu"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sweeps.store import DeclaredRun, Store
@@ -34,18 +34,29 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
     is cut into parts, which are compiled more than once. Groups are dealt out by cost, the most
     expensive first, each to the worker with the least so far. A worker does its own share in
     order, then helps the others from the end of theirs backwards, so that two of them meet only
-    when nearly all is done. Runs that share a trunk stay together, the shortest first, so that
-    each goes on from the one before. Runs that were tried before come last: they may fail again.
+    when nearly all is done; what is left of a group where one meets another, `sweeps.worker` may
+    leave to it. Runs that share a trunk stay together, the shortest first, so that each goes on
+    from the one before. Runs that were tried before come last: they may fail again.
     """
-    groups: dict[str, list[Task]] = {}
-    for task in tasks:
-        groups.setdefault(task.run.group, []).append(task)
-    largest = MOST_OF_A_FAIR_SHARE * _seconds([tasks]) / workers
-    parts = [part for group in groups.values() for part in _parts(_chains(group), largest)]
+    largest = MOST_OF_A_FAIR_SHARE * seconds_of(tasks) / workers
+    parts = [part for group in by_group(tasks).values() for part in _parts(_chains(group), largest)]
     shares = _dealt(parts, workers)
     others = [chain for step in range(1, workers) for chain in shares[(worker + step) % workers]]
     order = [task for chain in shares[worker] + others[::-1] for task in chain]
     return sorted(order, key=lambda task: task.attempts_before > 0)
+
+
+def by_group(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    """Tasks that share a compiled shape together, in their order."""
+    groups: dict[str, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(task.run.group, []).append(task)
+    return groups
+
+
+def seconds_of(tasks: Iterable[Task]) -> float:
+    """Estimated core-seconds of them all, compilation left out."""
+    return sum(task.run.seconds for task in tasks)
 
 
 def _chains(group: Sequence[Task]) -> list[Chain]:
@@ -74,4 +85,4 @@ def _dealt(pieces: Sequence[Sequence[Chain]], n_shares: int) -> list[list[Chain]
 
 
 def _seconds(chains: Sequence[Chain]) -> float:
-    return sum(task.run.seconds for chain in chains for task in chain)
+    return sum(seconds_of(chain) for chain in chains)

@@ -14,7 +14,7 @@ from scaling.config import RunConfig, canonical_json, run_id, trunk_of
 FLOPS_PER_SECOND = 4e10
 SECONDS_A_STEP = 2e-5
 SECONDS_A_RUN = 5e-3
-SECONDS_A_SHAPE = 1.0
+SECONDS_A_SHAPE = 3.0
 BYTES_A_RUN = 12_000
 BYTES_A_TRUNK_PARAMETER = 24
 """Order-of-magnitude prices of one CPU core and its disk, for estimates only.

@@ -14,6 +14,7 @@ had is refused with the nearest that can; `achieved` tells what the runs really 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -84,23 +85,26 @@ def around(
 ) -> Callable[[float], list[float]]:
     """Sizes evenly spread in log N about an optimum expected to grow as a power of compute.
 
+    The sizes of all budgets are of one geometric series through `n_params`, a budget's the nearest
+    to its optimum. Neighbouring budgets have most of them in common, so that few shapes are
+    compiled, and learning curves of a size go on to the budget after.
+
     Args:
         n_params: The optimum expected at `flops`.
         flops: The compute at which it is expected.
         exponent: a of N* ~ C^a.
-        factor: The largest size over the optimum, and the optimum over the smallest.
-        n_sizes: How many.
+        factor: The largest size of a budget over the smallest is its square.
+        n_sizes: How many, 2 or more.
 
     Returns:
         The sizes for a budget.
     """
+    ratio = factor ** (2 / (n_sizes - 1))
 
     def sizes(budget: float) -> list[float]:
-        centre = n_params * (budget / flops) ** exponent
-        ends = range(n_sizes)
-        return [
-            centre * factor ** (2 * i / (n_sizes - 1) - 1) if n_sizes > 1 else centre for i in ends
-        ]
+        optimum = exponent * math.log(budget / flops, ratio)
+        first = round(optimum - (n_sizes - 1) / 2)
+        return [n_params * ratio ** (first + i) for i in range(n_sizes)]
 
     return sizes
 

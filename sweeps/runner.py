@@ -110,9 +110,12 @@ def run_sweeps(
         with LocalExecutor() as executor, _signals(pool):
             # A processor that stands for several devices gives other last bits than as one, so a
             # worker has as many as its runs share, and those of other runs have their turn.
-            for devices, n_runs in sorted(pool.waiting().items()):
-                count = min(workers or executor.places(devices), n_runs)
-                pool.run(executor, settings | {"devices": devices, "workers": count})
+            turns = [
+                {"devices": devices, "workers": min(executor.workers(devices, workers), n_runs)}
+                for devices, n_runs in sorted(pool.waiting().items())
+            ]
+            for turn in turns:
+                pool.run(executor, settings | turn)
             pool.finish()
     return Summary(
         jobs=tuple(job.summary() for job in opened),

@@ -31,7 +31,8 @@ from scaling.workspace import Workspace
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.files import StoreError, storing
-from sweeps.order import Task, visiting_order
+from sweeps.order import Task, by_group, seconds_of, visiting_order
+from sweeps.plan import SECONDS_A_SHAPE
 from sweeps.retries import (
     FAILURES_BEFORE_A_WORKER_STOPS,
     back_off_seconds,
@@ -81,7 +82,12 @@ def work(
         remaining, pause = list(tasks), _SHORTEST_PAUSE
         while remaining:
             attempts = worker.n_attempts
-            remaining = [task for task in remaining if not worker.settles(task)]
+            groups = by_group(remaining)
+            remaining = [
+                task
+                for task in remaining
+                if worker.leaves(groups[task.run.group]) or not worker.settles(task)
+            ]
             if worker.gives_up:
                 return
             if worker.n_attempts > attempts:
@@ -111,12 +117,29 @@ class _Worker:
         self._emit = emit
         self._patience = patience
         self._failing: set[str] = set()
+        self._compiled: set[str] = set()
         self._due: dict[Path, float] = {}
 
     @property
     def gives_up(self) -> bool:
         """Whether so many different runs have failed in a row that something else is wrong."""
         return len(self._failing) >= self._patience
+
+    def leaves(self, group: Sequence[Task]) -> bool:
+        """Whether the rest of a group is left to who is at it.
+
+        Of a shape that is not compiled here, which would take longer than the rest.
+        """
+        if group[0].run.group in self._compiled or seconds_of(group) > SECONDS_A_SHAPE:
+            return False
+        return any(self._is_taken(task) for task in group)
+
+    def _is_taken(self, task: Task) -> bool:
+        with storing(task.store.run_folder(task.run.run_id)):
+            if task.store.has_result(task.run.run_id):
+                return False
+            attempts = task.store.attempts(task.run.run_id)
+            return bool(attempts) and not self._watch.over(attempts[-1])
 
     def settles(self, task: Task) -> bool:
         """Does a run if it is free; whether there is nothing left to do about it."""
@@ -170,6 +193,7 @@ class _Worker:
 
     def _attempt(self, task: Task, attempt: Attempt) -> bool:
         self.n_attempts += 1
+        self._compiled.add(task.run.group)
         self._emit("started", job=task.job, run_id=task.run.run_id, attempt=attempt.number)
         self._heartbeat.on(attempt)
         try:

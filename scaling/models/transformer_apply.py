@@ -139,7 +139,9 @@ def _logits(config: Transformer, params: Params, x: Rows) -> Float[Array, "token
     output = config.parametrization.rule(role, config.width, False, config.width, config.depth)
     matrix = whole(params["embedding" if config.tied else "readout"].astype(x.dtype))
     matrix = matrix.T if config.tied else matrix
-    return output.output * widened_product(x, matrix)
+    # The plain product where nothing is widened: it has derivatives in forward mode too.
+    product = jnp.matmul if x.dtype == jnp.float32 else widened_product
+    return output.output * product(x, matrix)
 
 
 @jax.custom_vjp

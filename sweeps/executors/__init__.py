@@ -1,4 +1,4 @@
-"""Where workers run. Four calls make an executor; workers claim from the results folder."""
+"""Where workers run, behind five calls; workers claim from the results folder."""
 
 from __future__ import annotations
 

@@ -69,10 +69,14 @@ class LocalExecutor:
             self.why(worker)
         self._selector.close()
 
-    def places(self, devices: int) -> int:
-        """Workers that do not share a core or an accelerator, where each takes so many devices."""
+    def workers(self, devices: int, asked: int | None) -> int:
+        """How many workers there are to be; None asks for as many as share no core or accelerator.
+
+        Raises:
+            ValueError: What `Accelerators.workers` refuses, where there are accelerators.
+        """
         found = self._accelerators
-        return len(self._cores) if found is None else found.places(devices)
+        return asked or len(self._cores) if found is None else found.workers(devices, asked)
 
     def start(self, worker: int, settings: Mapping[str, Any]) -> None:
         """Starts a worker, or starts it again once it has ended."""

@@ -254,6 +254,8 @@ def test_a_shape_that_is_lost_is_not_judged_away():
     assert findings.measured["spread"].note.count("depth 8") == 2
     assert findings.measured["spread"].note in findings.verdict
     depth_vs_width.figure(findings)
+    of_the_rest = depth_vs_width.analyse(without(table, table["model.depth"] == 1))
+    assert of_the_rest.measured["spread"].value is not None  # one block is no part of it
     with pytest.raises(ValueError, match="at which every seed is done"):
         depth_vs_width.analyse(without(table, table["seed"] == 0))
 

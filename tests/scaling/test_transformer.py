@@ -121,6 +121,18 @@ def test_no_gradient_reaches_back_from_later_tokens(config):
     assert np.array_equal(reached, np.tri(CONTEXT, dtype=bool))
 
 
+def test_derivatives_in_forward_mode_are_those_of_reverse_mode():
+    model, params = start(SMALL)
+    along = jax.tree.map(lambda leaf: 0.1 * np.cos(leaf), params)
+
+    def total(params):
+        return jnp.sum(jnp.sin(model.apply(params, TOKENS)))
+
+    _, forward = jax.jvp(total, (params,), (along,))
+    reverse = jax.tree.map(lambda a, b: jnp.vdot(a, b), jax.grad(total)(params), along)
+    np.testing.assert_allclose(forward, sum(jax.tree.leaves(reverse)), rtol=1e-4)
+
+
 def test_packed_documents_are_predicted_as_if_each_stood_alone():
     """Rotary positions: only distances within a document are seen."""
     model, params = start(SMALL)

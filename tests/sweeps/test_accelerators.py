@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
+import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sweeps import accelerators as module
 from sweeps.accelerators import Accelerators, accelerators
+from sweeps.executors import local
 
 FOUR = Accelerators("gpu", 4)
 
@@ -31,13 +34,20 @@ def test_workers_have_gpus_of_their_own():
 def test_workers_beyond_them_share_gpus_and_their_memory():
     assert seen(FOUR, 6, 1) == ["0", "1", "2", "3", "0", "1"]
     assert FOUR.environment(5, 6, 1, {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.450"
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in FOUR.environment(3, 6, 1, {})
     one = Accelerators("gpu", 1)
     assert one.environment(2, 3, 1, {})["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.300"
 
 
-def test_runs_of_more_gpus_than_there_are_see_all():
-    assert FOUR.places(8) == 1
-    assert seen(FOUR, 1, 8) == ["0,1,2,3"]
+def test_workers_are_as_many_as_have_gpus_or_as_asked():
+    assert [FOUR.workers(devices, None) for devices in (1, 2, 3, 4)] == [4, 2, 1, 1]
+    assert FOUR.workers(2, 5) == 5
+
+
+def test_runs_of_more_devices_than_there_are_are_refused():
+    for found, name in ((FOUR, "gpu"), (Accelerators("tpu", 4), "tpu")):
+        with pytest.raises(ValueError, match=rf"over 8 devices.* has 4 of {name}.*--hosts"):
+            found.workers(8, None)
 
 
 def test_what_the_user_chose_stands():
@@ -45,12 +55,17 @@ def test_what_the_user_chose_stands():
     assert seen(two, 2, 1, CUDA_VISIBLE_DEVICES="5,GPU-8a1b") == ["5", "GPU-8a1b"]
     for name in ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"):
         assert set(two.environment(0, 4, 1, {name: ".2"})) == {"CUDA_VISIBLE_DEVICES"}
+    given = {"CUDA_VISIBLE_DEVICES": "4,5,6", "JAX_CUDA_VISIBLE_DEVICES": "1, 2"}
+    told = [two.environment(worker, 2, 1, given) for worker in range(2)]
+    assert told == [{"JAX_CUDA_VISIBLE_DEVICES": "1"}, {"JAX_CUDA_VISIBLE_DEVICES": "2"}]
 
 
 def test_a_process_on_tpus_takes_all():
     pod = Accelerators("tpu", 8)
-    assert pod.places(1) == 1
+    assert [pod.workers(devices, None) for devices in (1, 8)] == [1, 1]
     assert pod.environment(0, 1, 1, {}) == {}
+    with pytest.raises(ValueError, match="2 workers, but one process takes all tpu"):
+        pod.workers(1, 2)
 
 
 @pytest.fixture
@@ -80,9 +95,25 @@ def test_a_plugin_without_its_device_leaves_the_processor(asked: dict[str, objec
     assert accelerators() is None
 
 
-def test_trouble_is_told_with_jax_own_words_and_the_way_out(asked: dict[str, object]):
-    asked["next"] = subprocess.CalledProcessError(1, "python", stderr="no CUDA driver found")
-    with pytest.raises(ValueError, match=r"no CUDA driver found; mend .*JAX_PLATFORMS=cpu"):
+def test_what_else_is_printed_does_not_matter(asked: dict[str, object]):
+    asked["next"] = 'a greeting of the plugin\n["tpu", 4]\n'
+    assert accelerators() == Accelerators("tpu", 4)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (subprocess.CalledProcessError(1, "python", stderr="no CUDA driver"), "no CUDA driver"),
+        (subprocess.TimeoutExpired("python", 120, stderr=b"hm"), "no answer within 120 s"),
+        ("no list", "its answer was 'no list'"),
+        ("", "its answer was ''"),
+    ],
+)
+def test_trouble_is_told_in_words_with_the_way_out(
+    asked: dict[str, object], answer: object, words: str
+):
+    asked["next"] = answer
+    with pytest.raises(ValueError, match=rf"{words}; mend .*JAX_PLATFORMS=cpu"):
         accelerators()
 
 
@@ -92,3 +123,21 @@ def test_nothing_is_asked_without_a_plugin(monkeypatch: pytest.MonkeyPatch):
     accelerators.cache_clear()
     assert accelerators() is None
     accelerators.cache_clear()
+
+
+def test_workers_of_a_sweep_are_told_their_gpus(monkeypatch: pytest.MonkeyPatch):
+    started = []
+
+    def start(_: object, env: dict[str, str], **more: Any) -> subprocess.Popen[bytes]:
+        started.append(env)
+        return subprocess.Popen([sys.executable, "-c", ""], env=env, **more)
+
+    instead = SimpleNamespace(**vars(subprocess) | {"Popen": start})
+    monkeypatch.setattr(local, "accelerators", lambda: FOUR)
+    monkeypatch.setattr(local, "subprocess", instead)
+    with local.LocalExecutor() as executor:
+        assert executor.workers(2, None) == 2
+        for worker in range(2):
+            executor.start(worker, {"devices": 2, "workers": 2})
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in started] == ["0,1", "2,3"]
+    assert not any("JAX_NUM_CPU_DEVICES" in env for env in started)

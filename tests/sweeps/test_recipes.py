@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,10 +73,15 @@ def test_sizes_follow_the_budget_and_shapes_that_coincide_are_one_run():
     assert len(again) == 1
 
 
-def test_around_is_even_in_logarithms_about_a_power_of_compute():
-    sizes = around(1e6, 1e15, exponent=0.4, factor=4, n_sizes=5)(1e17)
-    assert sizes == pytest.approx([1e6 * 100**0.4 * 2.0**k for k in (-2, -1, 0, 1, 2)])
-    assert around(1e6, 1e15, n_sizes=1)(1e15) == [1e6]
+@pytest.mark.parametrize("n_sizes", [2, 5, 6])
+def test_around_is_the_part_of_one_series_nearest_to_a_power_of_compute(n_sizes):
+    factor = 2.0 ** ((n_sizes - 1) / 2)
+    sizes = around(1e6, 1e15, exponent=0.4, factor=factor, n_sizes=n_sizes)
+    for budget in (1e15, 3e15, 1e17):
+        found = np.log2(np.array(sizes(budget)) / 1e6)
+        assert len(found) == n_sizes
+        np.testing.assert_allclose(found, np.round(found[0]) + np.arange(n_sizes), atol=1e-9)
+        assert abs(found.mean() - 0.4 * math.log2(budget / 1e15)) < 0.5 + 1e-9
 
 
 @pytest.mark.parametrize("count", ["n_params_matmul", "n_params_total", "n_params_non_embedding"])
