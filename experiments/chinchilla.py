@@ -95,7 +95,7 @@ SWEEP: Sweep = {
     "smoke": partial(
         _sweep,
         RECIPES["smoke"],
-        (4e10, 1.2e11, 3.2e11),
+        (3.5e10, 1e11, 2.8e11),
         expected=(2.3e4, 1.2e11),
         factor=2.7,
         n_sizes=5,
