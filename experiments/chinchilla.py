@@ -13,7 +13,7 @@ more: --set data.path=/a/corpus. docs/results/h200.md tells what an earlier form
 Expected: a between 0.4 and 0.7 and b between 0.3 and 0.6 by minima of parabolas (approach 2), with
 intervals of 95 % narrower than +-0.15; a minimum inside the grid at three budgets or more; the same
 of a by the parametric fit (approach 3), which holds all budgets to one law. The literature has a at
-0.45 to 0.58, on larger models; on CPython 3.11's library these give 0.63 [0.57, 0.71]. The
+0.45 to 0.58, on larger models; on CPython 3.11's library these give 0.60 [0.56, 0.66]. The
 envelope of learning curves (approach 1) is told beside them, or refused with a reason: it falls
 where a cosine ends and lies too high between such ends, by an amount that depends on the size.
 

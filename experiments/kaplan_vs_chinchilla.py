@@ -8,7 +8,7 @@ Paper: Porian et al. 2024 (arXiv 2406.19146), section 3 and figure 1, whose stai
 Pearce & Song 2024 (arXiv 2406.12907); Kaplan et al. 2020 (arXiv 2001.08361): 0.73, or 0.88 without
 their correction; Hoffmann et al. 2022 (arXiv 2203.15556): 0.5.
 Command: scaling run kaplan_vs_chinchilla
-Cost: the runs of `scaling run chinchilla`, which are not trained again, and 45 more at 3 budgets of
+Cost: the runs of `scaling run chinchilla`, which are not trained again, and 49 more at 3 budgets of
 2e11 to 1.25e12 FLOPs, 3e13 FLOPs in all: 4 to 20 min on two CPU cores.
 Expected: Kaplan's training raises a. Runs trained his way and tuned ones, the read-out counted in
 both, are compared, so that nothing but training can move it: a confidence of 5 % or less would

@@ -98,7 +98,15 @@ def around(
 
     Returns:
         The sizes for a budget.
+
+    Raises:
+        ValueError: fewer than 2 sizes, or a factor of 1 or less.
     """
+    if n_sizes < 2 or factor <= 1:
+        raise ValueError(
+            f"n_sizes = {n_sizes}, factor = {factor:g}: sizes are spread about an optimum, so give "
+            "at least 2 and a factor above 1"
+        )
     ratio = factor ** (2 / (n_sizes - 1))
 
     def sizes(budget: float) -> list[float]:

@@ -83,7 +83,7 @@ def test_a_planted_warmup_raises_the_exponent_and_nothing_else_does(findings):
 
 @pytest.mark.parametrize("budget", ["smoke", "cpu"])
 def test_where_training_does_nothing_it_is_not_told_to_raise_the_exponent(table_of, budget):
-    table = planted_runs(table_of, budget, size=16)  # whose optima the smallest grids hold as well
+    table = planted_runs(table_of, budget, size=20)  # whose optima every grid holds
     training = kaplan_vs_chinchilla.analyse(table).measured["staircase"]
     assert 0.02 < training.value < 0.95
 

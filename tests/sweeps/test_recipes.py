@@ -82,6 +82,9 @@ def test_around_is_the_part_of_one_series_nearest_to_a_power_of_compute(n_sizes)
         assert len(found) == n_sizes
         np.testing.assert_allclose(found, np.round(found[0]) + np.arange(n_sizes), atol=1e-9)
         assert abs(found.mean() - 0.4 * math.log2(budget / 1e15)) < 0.5 + 1e-9
+    for wrong in ({"n_sizes": 1}, {"factor": 1}):
+        with pytest.raises(ValueError, match="give at least 2 and a factor above 1"):
+            around(1e6, 1e15, **wrong)
 
 
 @pytest.mark.parametrize("count", ["n_params_matmul", "n_params_total", "n_params_non_embedding"])
