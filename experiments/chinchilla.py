@@ -77,7 +77,7 @@ def _sweep(
     made = recipe()
     sizes = around(*expected, exponent=0.5, factor=factor, n_sizes=n_sizes)
     # The two smallest shapes are a factor 2.9 apart; sizes that share a shape are one run.
-    by_budget = [iso_flop([flops], sizes, made, size_tolerance=0.7) for flops in budgets]
+    by_budget = [iso_flop([flops], sizes, made, size_tolerance=0.71) for flops in budgets]
     runs = [run for of_budget in by_budget for run in of_budget]
     for of_budget in by_budget[:n_repeated]:
         middle = len(of_budget) // 2

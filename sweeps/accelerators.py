@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -70,12 +71,13 @@ class Accelerators:
         Args:
             worker: Its number.
             workers: How many there are; what is beyond `places` shares GPUs.
-            devices: GPUs that each takes.
+            devices: GPUs that each takes, `count` at most.
             given: Variables of this process: what its user chose stands.
         """
         if self.platform != "gpu":
             return {}
-        name = next((name for name in _VISIBLE if given.get(name)), _VISIBLE[-1])
+        chosen = (name for name in _VISIBLE if given.get(name) not in (None, "", "all"))
+        name = next(chosen, _VISIBLE[-1])
         visible = given.get(name) or ",".join(map(str, range(self.count)))
         places = self.places(devices)
         first = worker % places * devices
@@ -113,11 +115,18 @@ def accelerators() -> Accelerators | None:
         raise _cannot_say(f"no answer within {_SECONDS_TO_ANSWER} s") from None
     except subprocess.CalledProcessError as error:
         raise _cannot_say(error.stderr.strip()[-500:] or str(error)) from None
-    try:
-        platform, count = json.loads((told.stdout.splitlines() or [""])[-1])
-    except ValueError:
-        raise _cannot_say(f"its answer was {told.stdout.strip()[-500:]!r}") from None
+    platform, count = _last_answer(told.stdout)
     return None if platform == "cpu" else Accelerators(platform, count)
+
+
+def _last_answer(printed: str) -> tuple[str, int]:
+    """What JAX answered, among whatever else has been printed before or after."""
+    for line in reversed(printed.splitlines()):
+        with contextlib.suppress(ValueError):
+            match json.loads(line):
+                case [str(platform), int(count)]:
+                    return platform, count
+    raise _cannot_say(f"its answer was {printed.strip()[-500:]!r}")
 
 
 def _cannot_say(words: str) -> ValueError:

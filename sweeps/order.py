@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweeps.store import DeclaredRun, Store
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be done; `attempts_before` counts the attempts of earlier invocations."""
+    """A run to be done.
+
+    Attributes:
+        job: Number of the sweep that wants it.
+        store: Where its result goes.
+        run: What is to be done.
+        attempts_before: Attempts of earlier invocations.
+        of_another: Whether it is of another worker's share.
+    """
 
     job: int
     store: Store
     run: DeclaredRun
     attempts_before: int
+    of_another: bool = False
 
 
 Chain = Sequence[Task]
@@ -33,16 +42,17 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
     Runs that share a compiled shape are one group; one that is far more than a worker's fair share
     is cut into parts, which are compiled more than once. Groups are dealt out by cost, the most
     expensive first, each to the worker with the least so far. A worker does its own share in
-    order, then helps the others from the end of theirs backwards, so that two of them meet only
-    when nearly all is done; what is left of a group where one meets another, `sweeps.worker` may
-    leave to it. Runs that share a trunk stay together, the shortest first, so that each goes on
-    from the one before. Runs that were tried before come last: they may fail again.
+    order, then helps the others from the end of theirs backwards (`of_another`), so that two of
+    them meet only when nearly all is done. Runs that share a trunk stay together, the shortest
+    first, so that each goes on from the one before. Runs that were tried before come last: they
+    may fail again.
     """
     largest = MOST_OF_A_FAIR_SHARE * seconds_of(tasks) / workers
     parts = [part for group in by_group(tasks).values() for part in _parts(_chains(group), largest)]
     shares = _dealt(parts, workers)
     others = [chain for step in range(1, workers) for chain in shares[(worker + step) % workers]]
-    order = [task for chain in shares[worker] + others[::-1] for task in chain]
+    helped = [replace(task, of_another=True) for chain in others[::-1] for task in chain]
+    order = [task for chain in shares[worker] for task in chain] + helped
     return sorted(order, key=lambda task: task.attempts_before > 0)
 
 

@@ -87,7 +87,7 @@ def around(
 
     The sizes of all budgets are of one geometric series through `n_params`, a budget's the nearest
     to its optimum. Neighbouring budgets have most of them in common, so that few shapes are
-    compiled, and learning curves of a size go on to the budget after.
+    compiled, and a size is trained at several budgets in a row.
 
     Args:
         n_params: The optimum expected at `flops`.
@@ -100,8 +100,11 @@ def around(
         The sizes for a budget.
 
     Raises:
-        ValueError: fewer than 2 sizes, or a factor of 1 or less.
+        ValueError: fewer than 2 sizes, a factor of 1 or less, or a size or compute that is no
+            positive number; the function returned refuses such budgets.
     """
+    for name, value in {"n_params": n_params, "flops": flops, "factor": factor}.items():
+        require_positive(name, value)
     if n_sizes < 2 or factor <= 1:
         raise ValueError(
             f"n_sizes = {n_sizes}, factor = {factor:g}: sizes are spread about an optimum, so give "
@@ -110,8 +113,9 @@ def around(
     ratio = factor ** (2 / (n_sizes - 1))
 
     def sizes(budget: float) -> list[float]:
+        require_positive("budget", budget)
         optimum = exponent * math.log(budget / flops, ratio)
-        first = round(optimum - (n_sizes - 1) / 2)
+        first = math.floor(optimum - n_sizes / 2 + 1 + 1e-9)  # ties go up, whatever rounding did
         return [n_params * ratio ** (first + i) for i in range(n_sizes)]
 
     return sizes

@@ -60,6 +60,13 @@ def test_what_the_user_chose_stands():
     assert told == [{"JAX_CUDA_VISIBLE_DEVICES": "1"}, {"JAX_CUDA_VISIBLE_DEVICES": "2"}]
 
 
+@pytest.mark.parametrize("unset", ["", "all"])
+def test_what_jax_takes_for_no_choice_is_none(unset: str):
+    assert seen(FOUR, 2, 2, JAX_CUDA_VISIBLE_DEVICES=unset) == ["0,1", "2,3"]
+    given = {"JAX_CUDA_VISIBLE_DEVICES": unset, "CUDA_VISIBLE_DEVICES": "6,7"}
+    assert seen(FOUR, 2, 1, **given) == ["6", "7"]
+
+
 def test_a_process_on_tpus_takes_all():
     pod = Accelerators("tpu", 8)
     assert [pod.workers(devices, None) for devices in (1, 8)] == [1, 1]
@@ -96,7 +103,7 @@ def test_a_plugin_without_its_device_leaves_the_processor(asked: dict[str, objec
 
 
 def test_what_else_is_printed_does_not_matter(asked: dict[str, object]):
-    asked["next"] = 'a greeting of the plugin\n["tpu", 4]\n'
+    asked["next"] = '[1]\na greeting of the plugin\n["tpu", 4]\nits goodbye\n5\n'
     assert accelerators() == Accelerators("tpu", 4)
 
 
@@ -107,6 +114,7 @@ def test_what_else_is_printed_does_not_matter(asked: dict[str, object]):
         (subprocess.TimeoutExpired("python", 120, stderr=b"hm"), "no answer within 120 s"),
         ("no list", "its answer was 'no list'"),
         ("", "its answer was ''"),
+        ("5", "its answer was '5'"),
     ],
 )
 def test_trouble_is_told_in_words_with_the_way_out(

@@ -87,6 +87,20 @@ def test_around_is_the_part_of_one_series_nearest_to_a_power_of_compute(n_sizes)
             around(1e6, 1e15, **wrong)
 
 
+def test_around_decides_a_tie_the_same_way_for_every_budget():
+    sizes = around(1e6, 1e15, exponent=1, factor=8, n_sizes=4)  # an even number: always a tie
+    firsts = [round(math.log(sizes(1e15 * 4.0**k)[0] / 1e6, 4)) for k in range(4)]
+    assert np.diff(firsts).tolist() == [1, 1, 1]
+
+
+def test_around_takes_positive_numbers_alone():
+    for wrong in ((math.nan, 1e15, 4), (1e6, 0, 4), (1e6, 1e15, math.nan)):
+        with pytest.raises(ValueError, match="give a positive number"):
+            around(*wrong[:2], factor=wrong[2])
+    with pytest.raises(ValueError, match="give a positive number"):
+        around(1e6, 1e15)(-1.0)
+
+
 @pytest.mark.parametrize("count", ["n_params_matmul", "n_params_total", "n_params_non_embedding"])
 def test_a_ladder_has_so_many_tokens_a_parameter_as_the_recipe_counts_them(count):
     recipe = replace(RECIPE, count=count)

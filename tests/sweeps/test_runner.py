@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 import shared_runs
 import trivial_runs
-from folders import PLAN, RUN, claim
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from rich.console import Console
 from trivial_runs import config, lasting, plan_of
 
-from sweeps import publishing, retries
+from sweeps import retries
 from sweeps.order import MOST_OF_A_FAIR_SHARE, Task, visiting_order
 from sweeps.plan import Plan, make_plan
 from sweeps.pool import Event
@@ -28,7 +27,6 @@ from sweeps.progress import show_progress
 from sweeps.runner import run_sweeps
 from sweeps.space import grid
 from sweeps.store import DeclaredRun, Store
-from sweeps.worker import load_tasks, work
 
 
 def truth(plan: Plan) -> list[dict]:
@@ -243,27 +241,6 @@ def test_a_group_far_above_a_fair_share_is_begun_by_several_workers() -> None:
         assert [task.run.group for task in order[:4]] == ["large"] * 3 + [order[3].run.group]
         assert order[3].run.group != "large"
     assert {t.run.run_id for t in orders[0][:3]}.isdisjoint(t.run.run_id for t in orders[1][:3])
-
-
-@pytest.mark.parametrize(("seconds_a_shape", "n_left"), [(3.0, 2), (0.0, 1)])
-def test_the_rest_of_a_group_is_left_to_who_is_at_it_if_compiling_takes_longer(
-    store: Store, monkeypatch: pytest.MonkeyPatch, seconds_a_shape: float, n_left: int
-) -> None:
-    monkeypatch.setattr("sweeps.worker.SECONDS_A_SHAPE", seconds_a_shape)
-    tasks = load_tasks([{"root": store.root, "plan_id": PLAN.plan_id, "attempts_before": {}}])
-    group = [task.run.run_id for task in tasks if task.run.group == RUN.group]
-    held = claim(store)  # by this very process, which lives
-    settled: list[str] = []
-
-    def emit(kind: str, *, run_id: str, **_: object) -> None:
-        if kind in ("done", "diverged"):
-            settled.append(run_id)
-            if len(settled) == len(tasks) - n_left:  # it goes: what it leaves is done here
-                publishing.end(store, held, "interrupted")
-
-    work(tasks, trivial_runs.run, lease=60.0, emit=emit)
-    assert len(settled) == len(tasks)
-    assert set(settled[-n_left:]) == set(group[:n_left])
 
 
 def test_runs_that_were_tried_before_come_last() -> None:
