@@ -339,6 +339,7 @@ def test_summary_and_json_show_every_number(allocation: Allocation):
         allocation.flops = 1.0  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.slow
 def test_repeats_are_told_of_a_law_that_knows_them(noisy: FitResult):
     with_limits = np.c_[noisy.replicates, np.log([[15.0, 5.0]] * len(noisy.replicates))]
     params = {**noisy.params, "R_D": 15.0, "R_N": 5.0}

@@ -45,6 +45,7 @@ def rows_with(flags, reason):
     return flags.loc[flags["reason"] == reason, "row"].tolist()
 
 
+@pytest.mark.slow
 def test_clean_tables_have_hardly_a_flag():
     """Of 60 clean tables of 60 to 240 rows, noise 0.3 % to 2 %: less than 1 row in 1,000."""
     flagged = rows = 0

@@ -110,6 +110,7 @@ def test_planted_critical_batches_and_their_growth_come_back():
     assert exact.exponent.value == pytest.approx(-6.0, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_where_losses_share_their_runs():
     """Errors of a run are alike at all its losses, as they are on one learning curve."""
     rng = np.random.default_rng(2)

@@ -329,6 +329,7 @@ def assert_covers(hits, n_tables):
     assert np.all(hits >= stats.binom.ppf(1e-3, n_tables, 0.95)), hits / n_tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_intervals_cover(shared):
     assert_covers(coverage(100, 5, shared), 100)

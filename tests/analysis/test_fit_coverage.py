@@ -97,7 +97,7 @@ HARDER_CASES = [
 
 @pytest.mark.parametrize(("law", "draw"), USE_CASES)
 def test_coverage_is_not_far_from_its_level(law: Law, draw: Draw):
-    n_sets = 150
+    n_sets = 60
     covered = exponents_covered(law, draw, n_sets, n_replicates=200)
     assert stats.binom.cdf(covered, n_sets, 0.93) > 0.01
     assert stats.binom.sf(covered - 1, n_sets, 0.97) > 0.01

@@ -96,6 +96,7 @@ def test_hoffmann_2022_is_found_out():
     )
 
 
+@pytest.mark.slow
 def test_muennighoff_2023_is_nearly_the_optimum_of_what_it_fitted_and_far_from_that_of_all():
     n, tokens, unique, losses = columns(
         "data_constrained_c4.csv", "params", "tokens", "unique_tokens", "val_loss"

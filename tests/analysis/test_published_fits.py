@@ -161,6 +161,7 @@ def test_every_parameter_of_the_published_points_is_identified(besiroglu: FitRes
         assert low < besiroglu.params[name] < high
 
 
+@pytest.mark.slow
 def test_muennighoff_2023_is_not_the_optimum_of_its_own_objective():
     n, tokens, unique, losses = columns(
         "data_constrained_c4.csv", "params", "tokens", "unique_tokens", "val_loss"

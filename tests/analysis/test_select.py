@@ -271,6 +271,7 @@ def learning_curve(model: str, training: int) -> tuple[Floats, Floats]:
     return x, y
 
 
+@pytest.mark.slow
 def test_laws_chosen_without_the_held_out_points_foretell_them():
     reached = {}
     for model, published in BEST_OF_M1_TO_M4.items():

@@ -141,6 +141,7 @@ def test_a_full_disk_while_reporting_is_one_sentence(done, tmp_path, monkeypatch
     assert (done / "reports/cpu/figure.pdf").exists()
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_share_the_work_and_both_report(tmp_path):
     command = [*COMMAND, "run", TINY, "--results", str(tmp_path / "results")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -154,7 +155,7 @@ def test_two_commands_at_once_share_the_work_and_both_report(tmp_path):
 
 def test_ctrl_c_gives_up_cleanly_and_the_same_command_resumes(tmp_path):
     many = tmp_path / "many.py"
-    many.write_text(Path(TINY).read_text().replace("range(3)", "range(400)"))
+    many.write_text(Path(TINY).read_text().replace("range(3)", "range(100)"))
     command = [*COMMAND, "run", str(many), "--results", str(tmp_path / "results")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     results = tmp_path / "results" / "many"
@@ -166,9 +167,9 @@ def test_ctrl_c_gives_up_cleanly_and_the_same_command_resumes(tmp_path):
     assert process.returncode == 130
     assert "the same command resumes" in told
     done = len(list(results.glob("runs/*/*/result.json")))
-    assert 0 < done < 1200
+    assert 0 < done < 300
     again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"{done:,} kept, {1200 - done:,} done" in again.stdout
+    assert f"{done:,} kept, {300 - done:,} done" in again.stdout
 
 
 def test_an_override_changes_identity_and_report(done, tmp_path, capsys):

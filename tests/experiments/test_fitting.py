@@ -55,6 +55,7 @@ def test_an_outlier_is_kept_flagged_and_what_it_changes_is_told(planted, capsys)
     assert "without flagged rows, squared error (35)" in out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA.exists(), reason=f"no published data at {DATA}")
 def test_all_245_points_of_chinchilla_give_the_independent_refit(tmp_path, capsys):
     """Design notes, 4.1: Huber 1e-3 on all points, before the five outliers are left out."""
@@ -154,6 +155,7 @@ def noisy(path: Path) -> None:
     table.to_csv(path, index=False)
 
 
+@pytest.mark.slow
 def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
     noisy(planted)
     stem = tmp_path / "out"

@@ -146,6 +146,7 @@ def exponent(printed, approach):
     return float(line.removeprefix(approach).split()[0])
 
 
+@pytest.mark.slow
 @needs_data
 def test_porian_et_al_tuned(capsys):
     where = "hparams=tuned,warmup=short,decay=const,param_count=standard,val=val,dataset=rw"

@@ -110,6 +110,7 @@ def test_the_shift_of_a_count_is_told_with_the_interval_of_pairs(findings):
         assert shift.high - shift.low < 0.7 * (ours.high - ours.low)
 
 
+@pytest.mark.slow
 def test_an_optimum_that_does_not_grow_is_not_moved(table_of):
     """But for what grids that grow make of parabolas; the expectation fails."""
     table = planted_runs(table_of, "cpu")

@@ -112,7 +112,9 @@ def main(what: list[str], folder: Path) -> Any:
             "both": losses(on(GROUPED, both)),
             "in parts": losses(on(GROUPED, both, microbatches=5)),
         }
-    found = {
+    if what == ["resumed"]:
+        return resumed(on(PLAIN, both), folder)
+    return {
         name: {
             "losses": losses(on(PLAIN, MESHES[name])),
             "kept": kept(on(PLAIN, MESHES[name])),
@@ -120,7 +122,6 @@ def main(what: list[str], folder: Path) -> Any:
         }
         for name in what
     }
-    return found | ({"resumed": resumed(on(PLAIN, both), folder)} if "both" in what else {})
 
 
 if __name__ == "__main__":

@@ -269,6 +269,7 @@ def check_resumed(
     assert record.wall_seconds is not None
 
 
+@pytest.mark.slow
 def test_resumed_at_every_tenth_step_equals_uninterrupted_bit_for_bit(
     tmp_path: Path, saving: Callable[[int | None], list[int]]
 ):
@@ -293,6 +294,7 @@ def test_a_run_is_resumed_between_evaluations_too(
     assert saving(None) == [256, 400, 656, 800, 1056]
 
 
+@pytest.mark.slow
 def test_activation_scales_measured_before_a_kill_are_kept(
     tmp_path: Path, saving: Callable[[int | None], list[int]]
 ):

@@ -119,6 +119,7 @@ def changed(**values: Any) -> RunConfig:
     return dataclasses.replace(RUN, train=dataclasses.replace(RUN.train, **values))
 
 
+@pytest.mark.slow
 def test_every_evaluation_tells_the_noise_since_the_one_before():
     record, curve = run(RUN)
     _, every = run(changed(evaluations=60))

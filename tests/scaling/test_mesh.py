@@ -86,15 +86,16 @@ def agrees(found: Any, one: Any, fsdp: int) -> None:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return program("one", "both", tmp_path_factory.mktemp("mesh") / "checkpoints")
+    return program("one", "both", tmp_path_factory.mktemp("mesh"))
 
 
 def test_four_devices_do_the_work_of_one_and_keep_half_of_it_each(plain: Any):
     agrees(plain["both"], plain["one"], fsdp=2)
 
 
-def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(plain: Any):
-    whole, again = plain["resumed"]
+@pytest.mark.slow
+def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path: Path):
+    whole, again = program("resumed", tmp_path / "checkpoints")
     assert again.pop("resumed") == [8] and whole.pop("resumed") == []
     assert again == whole
 

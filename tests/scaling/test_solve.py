@@ -16,6 +16,7 @@ from scaling.keys import key_for
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
 from scaling.run import run
+from scaling.runtime import compile_quickly
 from scaling.solve import solve
 from scaling.training import OptimalRidge, Ridge, Ridgeless
 
@@ -114,7 +115,8 @@ def test_random_features_are_solved_in_double_precision():
     )
     data = config.data.load(2)
     features = config.model.feature_map(40)
-    params = jax.tree.map(np.asarray, jax.jit(features.init)(key_for(2, "init")))
+    key = key_for(2, "init")
+    params = jax.tree.map(np.asarray, compile_quickly(features.init, key)(key))
     phi = np.sqrt(2 / 30) * np.cos(
         data.train_inputs @ params["directions"].astype(np.float64) + params["phases"]
     )

@@ -86,11 +86,15 @@ def test_optimizers_are_those_of_optax(optimizer, peer):
         logits = model.apply(params, x)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y))
 
-    params = model.init(key_for(3, "init"))
+    @jax.jit
+    def step(params, state):
+        updates, state = peer.update(jax.grad(loss)(params), state, params)
+        return optax.apply_updates(params, updates), state
+
+    params = jax.jit(model.init)(key_for(3, "init"))
     state = peer.init(params)
     for _ in range(7):
-        updates, state = peer.update(jax.grad(loss)(params), state, params)
-        params = optax.apply_updates(params, updates)
+        params, state = step(params, state)
     assert run(config)[0].train_loss_nats == pytest.approx(float(loss(params)), rel=1e-5)
 
 

@@ -182,6 +182,7 @@ def test_a_record_says_what_was_spent_and_measured():
     assert record.eval_bits_per_byte is None and record.eval_error is None
 
 
+@pytest.mark.slow
 def test_evaluations_and_blocks_do_not_disturb_training(monkeypatch: pytest.MonkeyPatch):
     """23 steps in blocks of at most 5 or 256, measured 1, 3 or 23 times: the same bits."""
     long = changed(RUN, steps=23)
@@ -369,6 +370,7 @@ def one_step(batch: jax.Array, **changes: Any) -> tuple[Any, float]:
     return moved, float(after.loss_sum)
 
 
+@pytest.mark.slow
 def test_microbatches_add_up_to_the_large_batch():
     """To float32's rounding: of the gradient, and of parameters of order 1 that it moves."""
     batch = jnp.asarray(dataset(0).sequences(0, 0, 12))
@@ -447,6 +449,7 @@ def test_dropout_is_for_training_alone_and_the_same_for_the_same_seed():
     assert one.eval_loss_nats != without.eval_loss_nats
 
 
+@pytest.mark.slow
 def test_activation_scales_are_those_of_the_model_and_disturb_nothing():
     measuring = changed(RUN, activation_scales=True, evaluations=2)
     record, curve = run(measuring)

@@ -86,6 +86,7 @@ def kept(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("trunk/*/*") if path.name.isdigit())
 
 
+@pytest.mark.slow
 def test_a_branch_has_the_bits_of_the_same_run_alone(tmp_path: Path, branch: Any):
     """Trunks of 32, 40, 40 and 60 steps: ends at a power of 2, within an interval, again, on."""
     lengths = [(40,), (50,), (80, 0.5), (75,)]
