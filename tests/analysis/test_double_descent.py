@@ -329,17 +329,16 @@ def assert_covers(hits, n_tables):
     assert np.all(hits >= stats.binom.ppf(1e-3, n_tables, 0.95)), hits / n_tables
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_intervals_cover(shared):
-    assert_covers(coverage(100, 5, shared), 100)
+    assert_covers(coverage(40, 5, shared), 40)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("n_seeds", [3, 5, 20])
 def test_intervals_cover_at_length(n_seeds, shared):
-    assert_covers(coverage(300, n_seeds, shared), 300)
+    assert_covers(coverage(150, n_seeds, shared), 150)
 
 
 def false_peaks(curve, n_tables, n_seeds, shared):
@@ -370,7 +369,7 @@ def test_noise_about_a_monotone_curve_is_seldom_called_a_peak(shared):
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("n_seeds", [3, 5, 20])
 def test_noise_about_curves_without_a_peak_is_seldom_called_one(curve, n_seeds, shared):
-    assert_few(false_peaks(curve, 300, n_seeds, shared), 300)
+    assert_few(false_peaks(curve, 150, n_seeds, shared), 150)
 
 
 @pytest.mark.slow

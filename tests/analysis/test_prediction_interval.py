@@ -114,7 +114,7 @@ def held(
             return np.exp(curve + 0.02 * error) if is_log else np.exp(curve) + 0.03 * error
 
         y, runs = observed(x), observed(new)
-        result = fit(law, x, y, n_replicates=400, seed=data_set, **choices)
+        result = fit(law, x, y, n_replicates=200, seed=data_set, **choices)
         low, high = result.prediction_interval(new)
         inside += (low <= runs) & (runs <= high)
     shares = inside / n_sets
