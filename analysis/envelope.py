@@ -168,8 +168,8 @@ class _Points(NamedTuple):
 
 def _hand_overs(grid: Grid, found: Trace) -> _Points:
     at, ends = found.at, (found.smaller, found.larger)
-    log_n = np.mean([grid.log_sizes[end] for end in ends], axis=0)
-    log_d = np.mean([grid.log_tokens[end, k] for end in ends for k in (at, at + 1)], axis=0)
+    log_n = (grid.log_sizes[ends[0]] + grid.log_sizes[ends[1]]) / 2
+    log_d = sum(grid.log_tokens[end, k] for end in ends for k in (at, at + 1)) / 4
     return _Points(
         (grid.log_flops[at] + grid.log_flops[at + 1]) / 2,
         np.stack([log_n, log_d], axis=1),

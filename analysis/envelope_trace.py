@@ -86,12 +86,15 @@ def interpolate(curves: Sequence[LearningCurve]) -> Grid:
 
 def trace(grid: Grid, runs: NDArray[np.intp]) -> Trace:
     """The envelope of some of the runs, given in ascending order."""
-    sizes, starts = np.unique(grid.size[runs], return_index=True)
-    log_loss = np.minimum.reduceat(grid.log_loss[runs], starts, axis=0)
+    starts = np.flatnonzero(np.diff(grid.size[runs], prepend=-1))
+    sizes, log_loss = grid.size[runs[starts]], grid.log_loss[runs]
+    if len(sizes) < len(runs):
+        log_loss = np.minimum.reduceat(log_loss, starts, axis=0)
     along = np.arange(len(grid.log_flops))
     winner = log_loss.argmin(axis=0)
-    there = np.pad(np.isfinite(log_loss), ((1, 1), (0, 0)), constant_values=True)
-    bracketed = there[winner + 1, along] & there[winner, along] & there[winner + 2, along]
+    nearest = winner + np.array([[-1], [0], [1]])
+    nearest = np.where((nearest < 0) | (nearest == len(sizes)), winner, nearest)
+    bracketed = np.isfinite(log_loss[nearest, along]).all(axis=0)
     edges = np.flatnonzero(np.diff(bracketed)) + 1
     ordered = winner.copy()
     for part in np.split(along, edges):
