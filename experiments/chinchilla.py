@@ -95,8 +95,8 @@ SWEEP: Sweep = {
     "smoke": partial(
         _sweep,
         RECIPES["smoke"],
-        (3.5e10, 1e11, 2.8e11),
-        expected=(2.3e4, 1.2e11),
+        (3e10, 8.5e10, 2.4e11),
+        expected=(2.3e4, 1e11),
         factor=2.7,
         n_sizes=5,
         n_repeated=1,

@@ -69,7 +69,7 @@ def _sweep(budget: Budget, **more: Any) -> list[RunConfig]:
     return chinchilla.SWEEP[budget]() + staircase.runs(chinchilla.RECIPES[budget](), **more)
 
 
-_TINY = {3.5e10: (3.7e3, 1.1e4, 2e4, 3.3e4), 2.8e11: (1.1e4, 2e4, 3.3e4, 6.8e4)}
+_TINY = {3e10: (3.7e3, 1.1e4, 2e4, 3.3e4), 2.4e11: (1.1e4, 2e4, 3.3e4, 6.8e4)}
 
 SWEEP: Sweep = {
     "smoke": partial(
