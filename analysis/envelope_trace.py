@@ -94,7 +94,8 @@ def trace(grid: Grid, runs: NDArray[np.intp]) -> Trace:
     winner = log_loss.argmin(axis=0)
     nearest = winner + np.array([[-1], [0], [1]])
     nearest = np.where((nearest < 0) | (nearest == len(sizes)), winner, nearest)
-    bracketed = np.isfinite(log_loss[nearest, along]).all(axis=0)
+    smaller, same, larger = np.isfinite(log_loss[nearest, along])
+    bracketed = smaller & same & larger
     edges = np.flatnonzero(np.diff(bracketed)) + 1
     ordered = winner.copy()
     for part in np.split(along, edges):
