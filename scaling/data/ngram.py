@@ -161,11 +161,12 @@ def _conditional_entropies(source: NGram) -> Float[np.ndarray, " order+1"]:
 @functools.lru_cache(maxsize=8)
 def _load(source: NGram) -> TokenDataset:
     chain = chain_of(source)
-    train = _draw(chain, source, source.n_tokens + 1, "data")
+    n_train_tokens = source.n_tokens + 1
     held_out = _draw(chain, source, source.n_eval * source.context + 1, "eval")
     return token_dataset(
-        read_train=lambda: train,
-        n_train_tokens=len(train),
+        # Drawn when first read: a plan of runs asks only how many there are.
+        read_train=functools.cache(lambda: _draw(chain, source, n_train_tokens, "data")),
+        n_train_tokens=n_train_tokens,
         read_held_out=lambda: held_out,
         n_held_out_tokens=len(held_out),
         context=source.context,
