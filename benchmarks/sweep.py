@@ -7,6 +7,7 @@ the standard library's source code), each with three learning rates and two seed
 number of steps, evaluated four times on 256 held-out sequences.
 
 - `sweep`: from `run_sweeps` to its summary, everything in: workers start, compile, train, publish.
+  Nothing has been compiled before.
 - `processes`: the same configurations by the same `scaling.run.run`, each in a process of its own
   that ends before the next begins and may use every core: what a shell loop over a training script
   does. Nothing is kept between them but the corpus, which is in the cache for both.
@@ -77,8 +78,10 @@ def timed(work: Callable[[], dict[str, float]]) -> tuple[float, float, dict[str,
 def sweep(configs: list[RunConfig]) -> dict[str, float]:
     """Losses of the first evaluation by run, of a sweep in an empty folder."""
     plan = make_plan("sweep", configs)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as compiled:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
         summary = run_sweeps([(folder, plan)])
+        del os.environ["JAX_COMPILATION_CACHE_DIR"]
         assert summary.complete, summary.notices
         store = Store.open(folder)
         return {run.run_id: store.curve(run.run_id)[0].eval_loss or np.nan for run in plan.runs}

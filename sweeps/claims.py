@@ -98,14 +98,14 @@ def start_of(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def lives(claim: dict[str, Any]) -> bool | None:
-    """Whether the process that made a claim still runs; None where that cannot be known here."""
+def is_dead(claim: dict[str, Any]) -> bool:
+    """Whether the process that made a claim is known to be dead."""
     here = identity(os.getpid())
     same = all(claim.get(name) == here[name] for name in ("host", "boot", "namespace"))
     pid = claim.get("pid")
     if here["boot"] is None or not same or not isinstance(pid, int):
-        return None
-    return start_of(pid) == claim.get("start")
+        return False
+    return start_of(pid) != claim.get("start")
 
 
 class Watch:
@@ -118,7 +118,7 @@ class Watch:
 
     def over(self, attempt: Attempt) -> bool:
         """Whether nobody is at this attempt any more."""
-        if attempt.ended or lives(attempt.claim()) is False:
+        if attempt.ended or is_dead(attempt.claim()):
             self._seen.pop(attempt.folder, None)
             return True
         # Read, not stat: network file systems answer stat from a cache.

@@ -4,59 +4,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from sweeps.store import DeclaredRun, Store
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be done.
-
-    Attributes:
-        job: Number of the sweep that wants it.
-        store: Where its result goes.
-        run: What is to be done.
-        attempts_before: Attempts of earlier invocations.
-        of_another: Whether it is of another worker's share.
-    """
+    """A run to be done; `attempts_before` counts the attempts of earlier invocations."""
 
     job: int
     store: Store
     run: DeclaredRun
     attempts_before: int
-    of_another: bool = False
 
 
 Chain = Sequence[Task]
 """Runs that one worker is to do one after another."""
 
+
+class Part(NamedTuple):
+    """Runs of one compiled shape that a worker is to do.
+
+    Attributes:
+        chains: Of runs.
+        begun_elsewhere: Whether another worker is to begin with the same shape.
+    """
+
+    chains: Sequence[Chain]
+    begun_elsewhere: bool = False
+
+
 MOST_OF_A_FAIR_SHARE = 1.25
 """A group up to so many times an equal share of all seconds stays whole: what it takes too long
-costs less than compiling it twice."""
+costs less than a second worker's beginning with it."""
 
 
 def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
     """All tasks, in the order in which worker `worker` of `workers` looks at them.
 
     Runs that share a compiled shape are one group; one that is far more than a worker's fair share
-    is cut into parts, which are compiled more than once. Groups are dealt out by cost, the most
-    expensive first, each to the worker with the least so far. A worker does its own share in
-    order, then helps the others from the end of theirs backwards (`of_another`), so that two of
-    them meet only when nearly all is done. Runs that share a trunk stay together, the shortest
-    first, so that each goes on from the one before. Runs that were tried before come last: they
-    may fail again.
+    is cut into parts. Parts are dealt out by cost, the most expensive first, each to the worker
+    with the least so far. A worker begins with a shape that no other begins with, if it has one:
+    meanwhile another compiles what they share (`sweeps.compiled`). It does its own share in order,
+    then helps the others from the end of theirs backwards, so that two of them meet only when
+    nearly all is done. Runs that share a trunk stay together, the shortest first, so that each
+    goes on from the one before. Runs that were tried before come last: they may fail again.
     """
-    largest = MOST_OF_A_FAIR_SHARE * seconds_of(tasks) / workers
-    parts = [part for group in by_group(tasks).values() for part in _parts(_chains(group), largest)]
-    shares = _dealt(parts, workers)
+    largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
+    parts = [part for group in _by_group(tasks).values() for part in _parts(_chains(group), largest)]
+    shares = [_chains_in_order(share) for share in _dealt(parts, workers)]
     others = [chain for step in range(1, workers) for chain in shares[(worker + step) % workers]]
-    helped = [replace(task, of_another=True) for chain in others[::-1] for task in chain]
-    order = [task for chain in shares[worker] for task in chain] + helped
+    order = [task for chain in shares[worker] + others[::-1] for task in chain]
     return sorted(order, key=lambda task: task.attempts_before > 0)
 
 
-def by_group(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+def _by_group(tasks: Sequence[Task]) -> dict[str, list[Task]]:
     """Tasks that share a compiled shape together, in their order."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
@@ -64,7 +68,7 @@ def by_group(tasks: Sequence[Task]) -> dict[str, list[Task]]:
     return groups
 
 
-def seconds_of(tasks: Iterable[Task]) -> float:
+def _seconds_of(tasks: Iterable[Task]) -> float:
     """Estimated core-seconds of them all, compilation left out."""
     return sum(task.run.seconds for task in tasks)
 
@@ -77,22 +81,34 @@ def _chains(group: Sequence[Task]) -> list[Chain]:
     return [sorted(chain, key=lambda task: task.run.starts_at) for chain in chains.values()]
 
 
-def _parts(chains: Sequence[Chain], largest: float) -> list[list[Chain]]:
+def _parts(chains: Sequence[Chain], largest: float) -> list[Part]:
     """A group in as few parts as are to be no larger than given, as equal as chains allow."""
-    wanted = max(1, math.ceil(_seconds(chains) / largest)) if largest else 1
-    return _dealt([[chain] for chain in chains], min(wanted, len(chains)))
+    single = [Part([chain]) for chain in chains]
+    wanted = max(1, math.ceil(sum(map(_seconds, single)) / largest)) if largest else 1
+    dealt = _dealt(single, min(wanted, len(single)))
+    return [
+        Part([chain for part in share for chain in part.chains], begun_elsewhere=number > 0)
+        for number, share in enumerate(dealt)
+    ]
 
 
-def _dealt(pieces: Sequence[Sequence[Chain]], n_shares: int) -> list[list[Chain]]:
-    """Pieces shared out by cost, the most expensive first, each where there is least so far."""
-    shares: list[list[Chain]] = [[] for _ in range(n_shares)]
+def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
+    """Parts shared out by cost, the most expensive first, each where there is least so far."""
+    shares: list[list[Part]] = [[] for _ in range(n_shares)]
     loads = [0.0] * n_shares
-    for piece in sorted(pieces, key=_seconds, reverse=True):
+    for part in sorted(parts, key=_seconds, reverse=True):
         least = loads.index(min(loads))
-        shares[least] += piece
-        loads[least] += _seconds(piece)
+        shares[least].append(part)
+        loads[least] += _seconds(part)
     return shares
 
 
-def _seconds(chains: Sequence[Chain]) -> float:
-    return sum(seconds_of(chain) for chain in chains)
+def _chains_in_order(share: Sequence[Part]) -> list[Chain]:
+    """The chains of a share, not first those of a shape that another worker begins with."""
+    first = next((part for part in share if not part.begun_elsewhere), None)
+    ordered = [part for part in share if part is first] + [p for p in share if p is not first]
+    return [chain for part in ordered for chain in part.chains]
+
+
+def _seconds(part: Part) -> float:
+    return sum(_seconds_of(chain) for chain in part.chains)

@@ -17,8 +17,7 @@ SECONDS_A_RUN = 5e-3
 SECONDS_A_SHAPE = 3.0
 BYTES_A_RUN = 12_000
 BYTES_A_TRUNK_PARAMETER = 24
-"""Order-of-magnitude prices of one CPU core and its disk: what a plan is said to cost, how workers
-share it, and when one leaves a shape to another. No result depends on them.
+"""Order-of-magnitude prices of one CPU core and its disk, for estimates only.
 
 Of a trunk two states are kept: parameters and two averages of their gradients, in float32.
 """

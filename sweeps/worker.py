@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import importlib
 import inspect
 import json
@@ -20,7 +19,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,10 +29,9 @@ from scaling.models.family import Family
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
 from scaling.workspace import Workspace
 from sweeps import publishing
-from sweeps.claims import Attempt, Heartbeat, Watch, lives
+from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.files import StoreError, storing
-from sweeps.order import Task, seconds_of, visiting_order
-from sweeps.plan import SECONDS_A_SHAPE
+from sweeps.order import Task, visiting_order
 from sweeps.retries import (
     FAILURES_BEFORE_A_WORKER_STOPS,
     back_off_seconds,
@@ -68,9 +65,6 @@ def work(
 ) -> None:
     """Visits all tasks until each is published, given up, or there is a reason to stop.
 
-    Of another worker's share, the rest of a shape that is not compiled here is left to a process
-    that is at it, as long as that promises to be sooner done.
-
     Args:
         tasks: The runs in the order in which to visit them.
         run: Does one run.
@@ -87,7 +81,7 @@ def work(
         remaining, pause = list(tasks), _SHORTEST_PAUSE
         while remaining:
             attempts = worker.n_attempts
-            remaining = worker.visits(remaining)
+            remaining = [task for task in remaining if not worker.settles(task)]
             if worker.gives_up:
                 return
             if worker.n_attempts > attempts:
@@ -117,8 +111,6 @@ class _Worker:
         self._emit = emit
         self._patience = patience
         self._failing: set[str] = set()
-        self._compiled: set[str] = set()
-        self._left: dict[tuple[Path, str], float] = {}
         self._due: dict[Path, float] = {}
 
     @property
@@ -126,43 +118,12 @@ class _Worker:
         """Whether so many different runs have failed in a row that something else is wrong."""
         return len(self._failing) >= self._patience
 
-    def visits(self, tasks: Sequence[Task]) -> list[Task]:
-        """Does what is free of these runs, in order; those that are still to be settled."""
-        groups: dict[tuple[Path, str], list[Task]] = defaultdict(list)
-        for task in tasks:
-            groups[_group_of(task)].append(task)
-
-        @functools.cache
-        def leaves(group: tuple[Path, str]) -> bool:
-            return self._leaves(groups[group])
-
-        return [
-            task
-            for task in tasks
-            if (task.of_another and leaves(_group_of(task))) or not self._settles(task)
-        ]
-
-    def _leaves(self, group: Sequence[Task]) -> bool:
-        """Whether the rest of a group is left to who is at it.
-
-        It is if it takes less time than compiling its shape here would, and for no longer than
-        that, since estimates may be wrong.
-        """
-        if group[0].run.group in self._compiled:
-            return False
-        with storing(group[0].store.root):
-            rest = [task for task in group if not task.store.has_result(task.run.run_id)]
-            if seconds_of(rest) > SECONDS_A_SHAPE or not any(map(_is_held, rest)):
-                return False
-        now = time.monotonic()
-        return now - self._left.setdefault(_group_of(group[0]), now) < SECONDS_A_SHAPE
-
-    def _settles(self, task: Task) -> bool:
+    def settles(self, task: Task) -> bool:
         """Does a run if it is free; whether there is nothing left to do about it."""
         with storing(task.store.run_folder(task.run.run_id)):
-            return not self.gives_up and self._look_at(task)
+            return not self.gives_up and self._settles(task)
 
-    def _look_at(self, task: Task) -> bool:
+    def _settles(self, task: Task) -> bool:
         store, run_id = task.store, task.run.run_id
         if store.has_result(run_id):
             return self._settled(task, "elsewhere")
@@ -209,7 +170,6 @@ class _Worker:
 
     def _attempt(self, task: Task, attempt: Attempt) -> bool:
         self.n_attempts += 1
-        self._compiled.add(task.run.group)
         self._emit("started", job=task.job, run_id=task.run.run_id, attempt=attempt.number)
         self._heartbeat.on(attempt)
         try:
@@ -266,16 +226,6 @@ class _Worker:
     def _settled(self, task: Task, kind: str, **more: Any) -> bool:
         self._emit(kind, job=task.job, run_id=task.run.run_id, **more)
         return True
-
-
-def _group_of(task: Task) -> tuple[Path, str]:
-    return task.store.root, task.run.group
-
-
-def _is_held(task: Task) -> bool:
-    """Whether a process of this machine that is known to live is at a run."""
-    attempts = task.store.attempts(task.run.run_id)
-    return bool(attempts) and not attempts[-1].ended and lives(attempts[-1].claim()) is True
 
 
 def perform(run: Run, config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:

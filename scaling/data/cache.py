@@ -1,6 +1,6 @@
-"""The user's cache folder: what is made once of text and read by every later run.
+"""The user's cache folder: what is made once, of text above all, and read by every later run.
 
-Files appear under their names whole or not at all, whoever else makes the same ones meanwhile.
+What is written here appears under its name whole or not at all, whoever else makes it meanwhile.
 All of it can be deleted at any time: it is made again.
 """
 

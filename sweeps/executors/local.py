@@ -23,6 +23,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from sweeps import compiled
 from sweeps.accelerators import accelerators
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class LocalExecutor:
         own = {
             "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
             "PYTHONSAFEPATH": "1",
+            **compiled.environment(os.environ),
         }
         if found is None:
             core = self._cores[worker % len(self._cores)]

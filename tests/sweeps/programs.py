@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeps.claims import Attempt, lives, start_of
+from sweeps.claims import Attempt, is_dead, start_of
 
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -70,7 +70,7 @@ def under_way(root: Path) -> bool:
     folders = [path for path in root.glob("runs/*/*/attempts/[0-9]*")]
     attempts = [Attempt.numbered(path.parent, int(path.name)) for path in folders]
     return any(
-        not (attempt.ended or lives(attempt.claim()) is False)
+        not (attempt.ended or is_dead(attempt.claim()))
         and not (attempt.folder.parent.parent / "result.json").exists()
         for attempt in attempts
     )

@@ -62,12 +62,12 @@ def test_a_process_that_is_dead_but_not_yet_buried_is_dead() -> None:
         "pid": process.pid,
         "start": claims.start_of(process.pid),
     }
-    assert claims.lives(claim) is True
+    assert not claims.is_dead(claim)
     process.kill()
     deadline = time.monotonic() + 10
-    while claims.lives(claim) and time.monotonic() < deadline:
+    while not claims.is_dead(claim) and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert claims.lives(claim) is False
+    assert claims.is_dead(claim)
     process.communicate()
 
 

@@ -229,18 +229,20 @@ def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_
     )
 
 
-def test_a_group_far_above_a_fair_share_is_begun_by_several_workers() -> None:
+def test_a_group_far_above_a_fair_share_is_cut_and_compiled_by_one_while_another_does_its_own() -> (
+    None
+):
     store = Store(Path("/nowhere"))
     seconds = {"large": 8.0, "middle": 1.5, "small": 0.5}
     tasks = [
         Task(0, store, DeclaredRun(f"{i:032x}", group, 1, seconds[group], {}), 0)
         for i, group in enumerate([group for group in seconds for _ in range(6)])
     ]
-    orders = [visiting_order(tasks, k, 2) for k in range(2)]
-    for order in orders:
-        assert [task.run.group for task in order[:4]] == ["large"] * 3 + [order[3].run.group]
-        assert order[3].run.group != "large"
-    assert {t.run.run_id for t in orders[0][:3]}.isdisjoint(t.run.run_id for t in orders[1][:3])
+    shares = [visiting_order(tasks, k, 2)[:9] for k in range(2)]
+    groups = [[group for group, _ in itertools.groupby(t.run.group for t in s)] for s in shares]
+    assert groups == [["large", "middle"], ["small", "large"]]
+    assert [sum(t.run.group == "large" for t in share) for share in shares] == [3, 3]
+    assert {t.run.run_id for t in shares[0]}.isdisjoint(t.run.run_id for t in shares[1])
 
 
 def test_runs_that_were_tried_before_come_last() -> None:

@@ -1,0 +1,42 @@
+"""What workers compile, kept on disk for each other and for every later sweep.
+
+JAX keeps it: by program, compiler options and versions, each entry with a checksum. One that is
+damaged, or that cannot be written, costs compiling once more. All of it can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from scaling.data.cache import cache_folder, sha256_of
+
+_JAX_FOLDER = "JAX_COMPILATION_CACHE_DIR"
+_JAX_LEAST_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+_TELLING = ("model name", "flags", "Features", "CPU implementer", "CPU part")  # x86, then Arm
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Variables by which a worker finds compiled programs.
+
+    Args:
+        given: Variables of this process: what its user chose stands.
+    """
+    chosen = {
+        _JAX_FOLDER: str(cache_folder() / "compiled" / _processor()),
+        _JAX_LEAST_SECONDS: "0.1",
+    }
+    return {name: value for name, value in chosen.items() if name not in given}
+
+
+@functools.cache
+def _processor() -> str:
+    """A name for processors of this kind: machines may share a folder, and not their code."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    facts = sorted({line for line in lines if line.startswith(_TELLING)})
+    return sha256_of([platform.system(), platform.machine(), platform.processor(), facts])[:16]
