@@ -53,7 +53,8 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
     goes on from the one before. Runs that were tried before come last: they may fail again.
     """
     largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
-    parts = [part for group in _by_group(tasks).values() for part in _parts(_chains(group), largest)]
+    groups = _by_group(tasks).values()
+    parts = [part for group in groups for part in _parts(_chains(group), largest)]
     shares = [_chains_in_order(share) for share in _dealt(parts, workers)]
     others = [chain for step in range(1, workers) for chain in shares[(worker + step) % workers]]
     order = [task for chain in shares[worker] + others[::-1] for task in chain]
