@@ -1,11 +1,9 @@
-"""The default selection compiles without most of XLA's optimisations.
-
-For programs so small they cost more than they save. Slow tests are of programs as users run them.
+"""Tests compile without most of XLA's optimisations: of programs so small they cost more than they
+save. Every experiment at smoke size (`experiments/test_smoke.py`) compiles as users do.
 """
 
 import os
 
 
 def pytest_configure(config):
-    if config.option.markexpr == "not slow":
-        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

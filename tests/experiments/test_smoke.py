@@ -18,7 +18,8 @@ GROUPS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
-def test_expectations_hold_at_smoke_size(group, tmp_path):
+def test_expectations_hold_at_smoke_size(group, tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")  # workers compile as users' do
     for name in group:
         expectations_hold(name, tmp_path)
 
