@@ -4,9 +4,9 @@
 
 First the command as it is, timed. Then the same into another folder, whose whole process group,
 runner and workers, gets SIGKILL at five random instants, each drawn evenly from a fifth of the
-first one's time; after each the same command goes on, and the last is let finish. Prints both
-times and compares every run's record and learning curve, columns of time and place aside, and the
-numbers of the figure. Exit status 1 where anything differs.
+first one's time; after each the same command goes on, and the last is let finish. Both begin with
+nothing compiled. Prints both times and compares every run's record and learning curve, columns of
+time and place aside, and the numbers of the figure. Exit status 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -82,10 +82,12 @@ def main() -> None:
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         whole, killed = Path(scratch, "whole"), Path(scratch, "killed")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled"))
         seconds = run_through(
             command(given.experiment, given.budget, whole), Path(scratch, "whole.log")
         )
         print(f"{given.experiment}, {given.budget}, run through: {seconds:.1f} s", flush=True)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled_anew"))
         words = command(given.experiment, given.budget, killed)
         instants = [draw.uniform(0, seconds / KILLS) for _ in range(KILLS)]
         kills = sum(killed_after(instant, words) for instant in instants)
