@@ -4,6 +4,8 @@ Runs and contours share one colour scale: a run whose colour differs from the co
 one that the law misses.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -12,6 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
+from matplotlib.text import Text
 
 from analysis.fit_result import FitResult
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
@@ -35,6 +38,8 @@ _N_LEVELS = 9
 _MARGIN = 1.5  # around the runs, as a factor
 _MOST_PLANES = 3
 _LEAST_ROWS_OF_A_PLANE = 8
+_LABEL_SIZE = (0.08, 0.08)  # how far apart labels are clear of each other, as shares of the axes
+_BESIDE_END = np.array([0.05, 0.1, 0.15, 0.2, 0.25])  # where a budget may be labelled, likewise
 
 
 def planes(rows: Rows) -> tuple[float | None, ...]:
@@ -112,9 +117,9 @@ def draw_surface(
     ax.set(xscale="log", yscale="log")
     limits = _limits(rows, optimum)
     ax.set(xlim=limits[0], ylim=limits[1])
+    labels = _draw_contours(ax, result, unique_tokens, norm)
     if rows.inputs[:2] == ("N", "D"):
-        _draw_budgets(ax)
-    _draw_contours(ax, result, unique_tokens, norm)
+        _draw_budgets(ax, labels)
     if unique_tokens is not None:
         ax.axhline(unique_tokens, color=GREY, linestyle=(0, (1, 1.5)), zorder=1.4)
     if optimum is not None:
@@ -140,7 +145,10 @@ def contour_levels(losses: Floats) -> Floats:
     return np.unique(np.round(np.round(quantiles / step) * step, 12))
 
 
-def _draw_contours(ax: Axes, result: FitResult, unique_tokens: float | None, norm: LogNorm) -> None:
+def _draw_contours(
+    ax: Axes, result: FitResult, unique_tokens: float | None, norm: LogNorm
+) -> list[Text]:
+    """Contours of the loss; their labels."""
     first, second = (np.geomspace(*lim, _N_GRID) for lim in (ax.get_xlim(), ax.get_ylim()))
     mesh = np.meshgrid(first, second)
     columns = [each.ravel() for each in mesh]
@@ -156,17 +164,23 @@ def _draw_contours(ax: Axes, result: FitResult, unique_tokens: float | None, nor
         linewidths=1.1,
         zorder=1.7,
     )
-    for text in ax.clabel(lines, fontsize=7, fmt=lambda value: f"{value:g}", inline_spacing=2):
+    labels = ax.clabel(lines, fontsize=7, fmt=lambda value: f"{value:g}", inline_spacing=2)
+    for text in labels:
         text.set_color(INK)
         text.set_clip_on(False)
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
         (low, high), at = ax.get_ylim(), text.get_position()[1]
         # Half of a label at the edge says nothing.
         text.set_visible(bool(0.03 < np.log(at / low) / np.log(high / low) < 0.97))
+    return [text for text in labels if text.get_visible()]
 
 
-def _draw_budgets(ax: Axes) -> None:
-    """Lines of equal compute at powers of ten, labelled at their upper ends."""
+def _draw_budgets(ax: Axes, labels: Sequence[Text]) -> None:
+    """Lines of equal compute at powers of ten, labelled near their upper ends, clear of others."""
+    within = ax.transData - ax.transAxes
+    taken = (
+        within.transform([text.get_position() for text in labels]) if labels else np.empty((0, 2))
+    )
     (n_low, n_high), (d_low, d_high) = ax.get_xlim(), ax.get_ylim()
     ends = FLOPS_PER_PARAMETER_AND_TOKEN * np.array([n_low * d_low, n_high * d_high])
     first, last = np.ceil(np.log10(ends[0])), np.floor(np.log10(ends[1]))
@@ -186,7 +200,11 @@ def _draw_budgets(ax: Axes) -> None:
         )
         if np.log(n[1] / n[0]) < 0.12 * np.log(n_high / n_low):
             continue
-        at = n[0] * (n_high / n_low) ** 0.05
+        beside = n[0] * (n_high / n_low) ** _BESIDE_END
+        beside = beside[beside < n[1]]
+        offsets = within.transform(np.stack([beside, product / beside], axis=1))[:, None] - taken
+        clear = np.all(np.any(np.abs(offsets) > _LABEL_SIZE, axis=-1), axis=-1)
+        at = beside[clear.argmax()]
         ax.text(
             at,
             product / at,
@@ -196,7 +214,7 @@ def _draw_budgets(ax: Axes) -> None:
             ha="center",
             va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-            zorder=1.2,
+            zorder=1.75,
         )
 
 

@@ -64,6 +64,20 @@ def test_contours_are_levels_of_the_surface_and_every_run_is_there(chinchilla, a
     np.testing.assert_allclose(cross.get_xdata(), x[flagged, 0])
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0, 4.0, 6.0])
+def test_labels_of_budgets_stay_clear_of_those_of_contours(chinchilla, ax, factor):
+    """Wherever the powers of ten lie: fewer tokens in other units are the same surface."""
+    _, x, y = chinchilla
+    x = x / [1.0, factor]
+    surface.draw_surface(ax, fit(CHINCHILLA, x, y, n_replicates=200), rows_of(CHINCHILLA, x, y))
+    ax.figure.draw_without_rendering()
+    shown = {text.get_text(): text for text in ax.texts if text.get_visible()}
+    budgets = [text.get_window_extent() for told, text in shown.items() if told.startswith("$10")]
+    contours = [text.get_window_extent() for told, text in shown.items() if "$" not in told]
+    assert budgets and contours
+    assert not any(one.overlaps(other) for one in budgets for other in contours)
+
+
 def test_frontier_is_the_closed_form_with_its_percentiles(chinchilla):
     result, x, y = chinchilla
     rows = rows_of(CHINCHILLA, x, y)
