@@ -1,7 +1,7 @@
 """What workers compile, kept on disk for each other and for every later sweep.
 
-JAX keeps it: by program, compiler options and versions, each entry with a checksum. One that is
-damaged, or that cannot be written, costs compiling once more. All of it can be deleted at any time.
+JAX keeps it, by program, compiler options and versions. An entry that cannot be read or written
+costs compiling once more. All of it can be deleted at any time.
 """
 
 from __future__ import annotations
