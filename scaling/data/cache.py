@@ -24,7 +24,8 @@ FOLDER = "SCALING_CACHE_DIR"
 
 _NAME = "scaling-descent"
 _REFUSALS = (
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST,
+    errno.ENOENT,
 )  # fmt: skip
 _SETTLED_NS = 2 * 10**9
 """A file changed more recently may change again without a new time of modification."""
