@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
     Attributes:
         chains: Of runs.
-        begun_elsewhere: Whether another worker is to begin with the same shape.
+        begun_elsewhere: Whether another part of the same shape is to be begun before.
     """
 
     chains: Sequence[Chain]
@@ -46,8 +46,8 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
 
     Runs that share a compiled shape are one group; one that is far more than a worker's fair share
     is cut into parts. Parts are dealt out by cost, the most expensive first, each to the worker
-    with the least so far. A worker begins with a shape that no other begins with, if it has one:
-    meanwhile another compiles what they share (`sweeps.compiled`). It does its own share in order,
+    with the least so far. A worker begins with a shape that it is the first to compile, if it has
+    one: meanwhile others compile what it shares with them (`sweeps.compiled`). It does its own share in order,
     then helps the others from the end of theirs backwards, so that two of them meet only when
     nearly all is done. Runs that share a trunk stay together, the shortest first, so that each
     goes on from the one before. Runs that were tried before come last: they may fail again.
@@ -105,9 +105,9 @@ def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
 
 
 def _chains_in_order(share: Sequence[Part]) -> list[Chain]:
-    """The chains of a share, not first those of a shape that another worker begins with."""
+    """The chains of a share, not first those of a shape that is begun elsewhere."""
     first = next((part for part in share if not part.begun_elsewhere), None)
-    ordered = [part for part in share if part is first] + [p for p in share if p is not first]
+    ordered = sorted(share, key=lambda part: part is not first)
     return [chain for part in ordered for chain in part.chains]
 
 

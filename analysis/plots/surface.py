@@ -178,9 +178,7 @@ def _draw_contours(
 def _draw_budgets(ax: Axes, labels: Sequence[Text]) -> None:
     """Lines of equal compute at powers of ten, labelled near their upper ends, clear of others."""
     within = ax.transData - ax.transAxes
-    taken = (
-        within.transform([text.get_position() for text in labels]) if labels else np.empty((0, 2))
-    )
+    taken = within.transform(np.reshape([text.get_position() for text in labels], (-1, 2)))
     (n_low, n_high), (d_low, d_high) = ax.get_xlim(), ax.get_ylim()
     ends = FLOPS_PER_PARAMETER_AND_TOKEN * np.array([n_low * d_low, n_high * d_high])
     first, last = np.ceil(np.log10(ends[0])), np.floor(np.log10(ends[1]))

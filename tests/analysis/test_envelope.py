@@ -128,8 +128,9 @@ def test_intervals_hold_the_truth():
 
 
 @pytest.mark.slow
-def test_intervals_cover_93_to_97_percent_within_the_scatter_of_500_sets():
-    hits = covered(500, 12, 0.002)
+@pytest.mark.parametrize(("n_sizes", "sd"), [(12, 0.002), (20, 0.002)])
+def test_intervals_cover_93_to_97_percent_within_the_scatter_of_500_sets(n_sizes, sd):
+    hits = covered(500, n_sizes, sd)
     assert stats.binom.ppf(0.01, 500, 0.93) <= hits <= stats.binom.ppf(0.99, 500, 0.97)
 
 

@@ -146,9 +146,10 @@ def test_a_name_appears_with_the_whole_file_or_not_at_all(tmp_path):
         assert reader.read() == b"old" and path.read_bytes() == b"new"
 
 
-def test_a_cache_that_cannot_be_written_is_refused(corpus, tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", ["file", "/proc/none"])
+def test_a_cache_that_cannot_be_written_is_refused(corpus, tmp_path, monkeypatch, folder):
     (tmp_path / "file").touch()
-    monkeypatch.setenv("SCALING_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setenv("SCALING_CACHE_DIR", str(tmp_path / folder))
     with pytest.raises(
         ValueError, match=r"cannot be written .*: set SCALING_CACHE_DIR to a folder"
     ):

@@ -147,6 +147,26 @@ def scale_after_training(config, learning_rate, steps=5, seeds=4):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("parametrization", [MuP(base_width=32, zero_readout=True), Standard()])
+def test_activations_keep_their_scale_over_width_in_mup_alone(parametrization):
+    widths = [32, 64, 128, 256]
+    configs = [
+        Transformer(width=width, depth=2, head_size=16, parametrization=parametrization)
+        for width in widths
+    ]
+    scales = [scale_after_training(config, learning_rate=3e-3) for config in configs]
+    found = {
+        name: np.polyfit(np.log(widths), [scale[name] for scale in scales], 1)[0]
+        for name in scales[0]
+    }
+    if isinstance(parametrization, MuP):
+        assert all(abs(slope) < 0.05 for slope in found.values()), found
+    else:
+        grows = [name for name, slope in found.items() if slope > 0.1]
+        assert {"block_0.attention", "block_1.feed_forward", "logits"} <= set(grows), found
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("base_depth", [2, None])
 def test_activations_keep_their_scale_over_depth_given_a_base_depth(base_depth):
     depths = [2, 4, 8]

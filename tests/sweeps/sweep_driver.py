@@ -14,10 +14,13 @@ from sweeps.runner import run_sweeps
 if __name__ == "__main__":
     root, n_runs, function, workers, lease = sys.argv[1:]
     done: list[str] = []
+    elsewhere: list[str] = []
 
     def note(event: Event) -> None:
         if event.kind in ("done", "diverged"):
             done.append(event.run_id)
+        elif event.kind == "elsewhere":
+            elsewhere.append(event.run_id)
 
     summary = run_sweeps(
         [(root, plan_of(int(n_runs)))],
@@ -31,6 +34,7 @@ if __name__ == "__main__":
         json.dumps(
             {
                 "done": done,
+                "elsewhere": elsewhere,
                 "already": job.already,
                 "missing": len(job.missing),
                 "failed": len(job.failed),

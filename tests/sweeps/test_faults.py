@@ -122,8 +122,7 @@ def test_a_worker_that_is_asked_to_stop_by_others_says_so_and_is_replaced(
     tmp_path: Path, start: Callable[..., Program]
 ) -> None:
     program = start(tmp_path / "r", 2, "slower", workers=1)
-    wait_until(lambda: under_way(tmp_path / "r"))
-    time.sleep(0.3)
+    wait_until(lambda: program.is_within_a_run)
     os.kill(program.workers[0], signal.SIGTERM)
     assert program.summary()["complete"]
     ends = [p.read_text() for p in (tmp_path / "r").glob("runs/*/*/attempts/*/end.json")]
@@ -161,11 +160,13 @@ def test_ctrl_c_once_ends_in_good_order(
     summary = program.summary()
     assert time.monotonic() - began < 3
     assert summary["interrupted"] and not summary["complete"] and summary["failed"] == 0
-    assert len(summary["done"]) + summary["missing"] == 16
+    # A worker may be stopped between publishing a run and saying so.
+    settled = len(summary["done"]) + len(summary["elsewhere"])
+    assert settled + summary["missing"] == 16
     assert not program.members
     assert not under_way(tmp_path / "r")
     again = run_sweeps([(tmp_path / "r", plan_of(16))], workers=2, run=trivial_runs.run)
-    assert again.complete and again.jobs[0].already == len(summary["done"])
+    assert again.complete and again.jobs[0].already == settled
     assert table(tmp_path / "r", 16) == truth(16)
 
 
@@ -214,7 +215,7 @@ def test_a_runner_stopped_beyond_its_lease_cannot_overwrite(
 ) -> None:
     root = tmp_path / "r"
     sleeper = start(root, 2, function, workers=1)
-    wait_until(lambda: under_way(root))
+    wait_until(lambda: sleeper.is_within_a_run)
     sleeper.signal(signal.SIGSTOP)
     assert start(root, 2, "run", workers=1, lease=0.5).summary()["complete"]
     before = published(root)

@@ -67,13 +67,14 @@ def slow(config: RunConfig) -> tuple[RunRecord, Curve]:
 
 
 def slower(config: RunConfig) -> tuple[RunRecord, Curve]:
+    """Says that it has begun, by a mark in the folder that the environment names."""
+    _mark(config)
     time.sleep(2)
     return run(config)
 
 
 def slower_and_different(config: RunConfig) -> tuple[RunRecord, Curve]:
-    time.sleep(2)
-    record, curve = run(config)
+    record, curve = slower(config)
     return dataclasses.replace(record, eval_loss_nats=42.0), curve
 
 
@@ -111,14 +112,21 @@ def failing(config: RunConfig) -> tuple[RunRecord, Curve]:
 
 def failing_once(config: RunConfig) -> tuple[RunRecord, Curve]:
     """Fails while its mark is absent from the folder that the environment names."""
-    mark = os.path.join(os.environ["TRIVIAL_MARKS"], str(config.seed))
-    try:
-        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
+    if not _mark(config):
         return run(config)
     if config.seed == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     raise ValueError("the first time")
+
+
+def _mark(config: RunConfig) -> bool:
+    """Leaves the mark of a run; whether there was none."""
+    mark = os.path.join(os.environ["TRIVIAL_MARKS"], str(config.seed))
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 
 
 def lasting(records: list[RunRecord]) -> list[dict]:
