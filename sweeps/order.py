@@ -47,10 +47,10 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
     Runs that share a compiled shape are one group; one that is far more than a worker's fair share
     is cut into parts. Parts are dealt out by cost, the most expensive first, each to the worker
     with the least so far. A worker begins with a shape that it is the first to compile, if it has
-    one: meanwhile others compile what it shares with them (`sweeps.compiled`). It does its own share in order,
-    then helps the others from the end of theirs backwards, so that two of them meet only when
-    nearly all is done. Runs that share a trunk stay together, the shortest first, so that each
-    goes on from the one before. Runs that were tried before come last: they may fail again.
+    one: meanwhile others compile what it shares with them (`sweeps.compiled`). It does its own
+    share in order, then helps the others from the end of theirs backwards, so that two of them meet
+    only when nearly all is done. Runs that share a trunk stay together, the shortest first, so that
+    each goes on from the one before. Runs that were tried before come last: they may fail again.
     """
     largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
     groups = _by_group(tasks).values()
