@@ -1,7 +1,8 @@
 """What workers compile, kept on disk for each other and for every later sweep.
 
-JAX keeps it, by program, compiler options and versions. An entry that cannot be read or written
-costs compiling once more. All of it can be deleted at any time.
+JAX keeps it, by program, compiler options and versions. An entry that cannot be written
+costs compiling once more; one that was cut off stays, and costs that in every process until it is
+deleted. All of it can be deleted at any time.
 """
 
 from __future__ import annotations

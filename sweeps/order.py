@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
     Attributes:
         chains: Of runs.
-        begun_elsewhere: Whether another part of the same shape is to be begun before.
+        begun_elsewhere: Whether this is not the first part of its shape.
     """
 
     chains: Sequence[Chain]
@@ -98,10 +98,16 @@ def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
     shares: list[list[Part]] = [[] for _ in range(n_shares)]
     loads = [0.0] * n_shares
     for part in sorted(parts, key=_seconds, reverse=True):
-        least = loads.index(min(loads))
+        # Among equals, one that has no shape of its own to begin with yet.
+        least = min(range(n_shares), key=lambda k: (loads[k], _begins_a_shape(shares[k])))
         shares[least].append(part)
         loads[least] += _seconds(part)
     return shares
+
+
+def _begins_a_shape(share: Sequence[Part]) -> bool:
+    """Whether a share has a part that is the first of its shape."""
+    return any(not part.begun_elsewhere for part in share)
 
 
 def _chains_in_order(share: Sequence[Part]) -> list[Chain]:

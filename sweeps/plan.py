@@ -17,7 +17,8 @@ SECONDS_A_RUN = 5e-3
 SECONDS_A_SHAPE = 3.0
 BYTES_A_RUN = 12_000
 BYTES_A_TRUNK_PARAMETER = 24
-"""Order-of-magnitude prices of one CPU core and its disk, for estimates only.
+"""Order-of-magnitude prices of one CPU core and its disk, for estimates and for how workers share
+runs; no result depends on them.
 
 Of a trunk two states are kept: parameters and two averages of their gradients, in float32.
 """

@@ -229,18 +229,27 @@ def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_
     )
 
 
-def test_a_group_far_above_a_fair_share_is_cut_and_compiled_by_one_while_another_does_its_own() -> (
-    None
-):
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ({"large": 8.0, "small": 1.0}, [["large"], ["small", "large"]]),
+        ({"large": 8.0, "middle": 1.5, "small": 0.5}, [["large", "small"], ["middle", "large"]]),
+    ],
+)
+def test_a_group_far_above_a_fair_share_is_cut_and_compiled_by_one_while_another_does_its_own(
+    seconds: dict[str, float], expected: list[list[str]]
+) -> None:
     store = Store(Path("/nowhere"))
-    seconds = {"large": 8.0, "middle": 1.5, "small": 0.5}
     tasks = [
         Task(0, store, DeclaredRun(f"{i:032x}", group, 1, seconds[group], {}), 0)
         for i, group in enumerate([group for group in seconds for _ in range(6)])
     ]
-    shares = [visiting_order(tasks, k, 2)[:9] for k in range(2)]
+    orders = [visiting_order(tasks, k, 2) for k in range(2)]
+    # Each does its own share, and only then what is left of the other's.
+    own = [3 + 6 * sum(name != "large" for name in names) for names in expected]
+    shares = [order[:n] for order, n in zip(orders, own, strict=True)]
     groups = [[group for group, _ in itertools.groupby(t.run.group for t in s)] for s in shares]
-    assert groups == [["large", "middle"], ["small", "large"]]
+    assert groups == expected
     assert [sum(t.run.group == "large" for t in share) for share in shares] == [3, 3]
     assert {t.run.run_id for t in shares[0]}.isdisjoint(t.run.run_id for t in shares[1])
 

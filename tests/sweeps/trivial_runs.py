@@ -79,9 +79,10 @@ def slower_and_different(config: RunConfig) -> tuple[RunRecord, Curve]:
 
 
 def stubborn(config: RunConfig) -> tuple[RunRecord, Curve]:
-    """Cannot be stopped but by SIGKILL, as a long computation outside Python."""
+    """Cannot be stopped but by SIGKILL, as a long computation outside Python; leaves its mark."""
     while True:
         try:
+            _mark(config)
             time.sleep(60)
         except BaseException:
             continue
