@@ -29,11 +29,11 @@ class Part(NamedTuple):
 
     Attributes:
         chains: Of runs.
-        begun_elsewhere: Whether this is not the first part of its shape.
+        is_first: Whether it is the first part of its shape, the one to compile it.
     """
 
     chains: Sequence[Chain]
-    begun_elsewhere: bool = False
+    is_first: bool = True
 
 
 MOST_OF_A_FAIR_SHARE = 1.25
@@ -88,7 +88,7 @@ def _parts(chains: Sequence[Chain], largest: float) -> list[Part]:
     wanted = max(1, math.ceil(sum(map(_seconds, single)) / largest)) if largest else 1
     dealt = _dealt(single, min(wanted, len(single)))
     return [
-        Part([chain for part in share for chain in part.chains], begun_elsewhere=number > 0)
+        Part([chain for part in share for chain in part.chains], is_first=number == 0)
         for number, share in enumerate(dealt)
     ]
 
@@ -107,12 +107,12 @@ def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
 
 def _begins_a_shape(share: Sequence[Part]) -> bool:
     """Whether a share has a part that is the first of its shape."""
-    return any(not part.begun_elsewhere for part in share)
+    return any(part.is_first for part in share)
 
 
 def _chains_in_order(share: Sequence[Part]) -> list[Chain]:
     """The chains of a share, not first those of a shape that is begun elsewhere."""
-    first = next((part for part in share if not part.begun_elsewhere), None)
+    first = next((part for part in share if part.is_first), None)
     ordered = sorted(share, key=lambda part: part is not first)
     return [chain for part in ordered for chain in part.chains]
 
