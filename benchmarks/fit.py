@@ -29,9 +29,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
-from analysis.fit import FitResult, fit
+from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.profile import profile_likelihood
 from analysis.laws import CHINCHILLA
-from analysis.profile import profile_likelihood
 
 DELTA = 1e-3
 N_REPLICATES = 4000

@@ -4,7 +4,7 @@
 
 A GPT (depth 2, at width 128 and above 4; heads of 16, context 64, batch 16, bytes of the standard
 library's source code) is trained for so many steps with ten evaluations on 256 held-out sequences,
-twice: by `scaling.train_tokens.train`, which draws, gathers and pads batches, hands them over,
+twice: by `scaling.trainers.tokens.train`, which draws, gathers and pads batches, hands them over,
 fetches evaluations and keeps the curve; and by the same compiled functions called one after
 another on blocks that lie on the device already, of whose results nothing is fetched until the
 end. What the first takes longer, over its wall time, is the device's idle time: it counts all that
@@ -22,13 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling import train_tokens
 from scaling.config import RunConfig
 from scaling.data.text import Text
 from scaling.keys import key_for
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
-from scaling.token_trainer import Arguments, compiled, steps_in_block
+from scaling.trainers import tokens
+from scaling.trainers.token_step import Arguments, compiled, steps_in_block
 from scaling.training import Adam
 
 EVALUATIONS = 10
@@ -74,7 +74,7 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
 
     def whole() -> float:
         began = time.perf_counter()
-        columns, _ = train_tokens.train(config, dataset)
+        columns, _ = tokens.train(config, dataset)
         assert columns["status"] == "done"
         return time.perf_counter() - began
 

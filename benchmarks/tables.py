@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import FitError
-from analysis.fit import fit
+from analysis.fitting.fit import fit
 from analysis.laws import LAWS
 
 COMMAND = "import sys; from experiments.cli import main; sys.exit(main())"

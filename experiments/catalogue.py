@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import experiments
-from scaling import own
+from scaling import own_code
 from scaling.fields import nearest
 
 
@@ -57,7 +57,7 @@ def _load_file(path: Path) -> ModuleType:
             "is no experiment of this package"
         )
     try:
-        module = own.load_file(path, f"experiment_file.{path.stem}")
+        module = own_code.load_file(path, f"experiment_file.{path.stem}")
     except Exception as error:
         raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     gathers = hasattr(module, "PARTS")

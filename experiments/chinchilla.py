@@ -18,8 +18,8 @@ envelope of learning curves (approach 1) is told beside them, or refused with a 
 where a cosine ends and lies too high between such ends, by an amount that depends on the size.
 
 Error bars of losses are the spread over seeds, by the repeats here and the same at every size, for
-`scaling run seed_noise` resolves no growth (`experiments.error_bars`): minima are redrawn with that
-noise, and rows of the parametric fits weighed by it.
+`scaling run seed_noise` resolves no growth (`experiments.shared.error_bars`): minima are redrawn
+with that noise, and rows of the parametric fits weighed by it.
 
 N counts parameters in products with activations: read-out in, embedding out. C is the exact sum of
 FLOPs. What other ways to count and to train make of it, `scaling run kaplan_vs_chinchilla` tells
@@ -35,21 +35,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import tables
-from analysis.allocate import FAR, allocate
-from analysis.approaches import three_approaches
+from analysis.compute_optimal.approaches import three_approaches
+from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.errors import FitError
-from analysis.fit_result import FitResult
-from analysis.isoflop_result import IsoflopResult
+from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.planning.allocate import FAR, allocate
 from analysis.plots.isoflop import draw_valleys, frame_valleys
 from analysis.plots.rows import rows_of
 from analysis.plots.style import legend_above
-from experiments import language_models as lm
-from experiments.error_bars import error_bars
+from analysis.tables import results
 from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
-from experiments.language_model_figures import approaches_and_surface
+from experiments.shared import language_models as lm
+from experiments.shared.error_bars import error_bars
+from experiments.shared.language_model_figures import approaches_and_surface
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, around, iso_flop
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.approaches_result import Approaches
+    from analysis.compute_optimal.approaches_result import Approaches
 
 CURVES = True
 PARABOLA, FIT = "2 parabola", "3 squared error"
@@ -168,7 +168,7 @@ EXPECTED = (
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     """Approaches 2 and 3 on the ends of the runs, approach 1 on their learning curves."""
-    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    runs, excluded = results.usable(table, ["eval_loss_nats"])
     ends = lm.points(runs)
     bars = error_bars(runs)
     found = three_approaches(ends, noise=bars.sd, noise_df=bars.degrees_of_freedom)

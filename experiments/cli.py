@@ -12,7 +12,7 @@ from typing import Annotated
 from tyro.conf import Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
 
-from experiments import cli_laws as laws
+from experiments.commands import options as laws
 from experiments.experiment import Budget
 
 app = SubcommandApp()
@@ -38,7 +38,7 @@ Folder = Annotated[
 @app.command(name="list")
 def list_experiments() -> int:
     """List the experiments with the claim that each one tests."""
-    from experiments import screen
+    from experiments.commands import show as screen
 
     return screen.print_list()
 
@@ -46,7 +46,7 @@ def list_experiments() -> int:
 @app.command
 def show(name: Name) -> int:
     """Show the card of an experiment: claim, paper, command, cost, expected numbers."""
-    from experiments import screen
+    from experiments.commands import show as screen
 
     return screen.print_card(name)
 
@@ -59,7 +59,7 @@ def plan(
     results: Results = "results",
 ) -> int:
     """Say what a run would do and cost, and how much of it is done; spend nothing."""
-    from experiments import pipeline
+    from experiments.commands import run as pipeline
 
     return pipeline.show_plan(name, budget, overrides, results)
 
@@ -82,7 +82,7 @@ def run(
     Done runs are kept: the same command resumes after any interruption, and redraws without
     training once all is done. Exit status 1 where an expectation fails or runs are missing.
     """
-    from experiments import pipeline
+    from experiments.commands import run as pipeline
 
     return pipeline.run(name, budget, overrides, results, workers, hosts)
 
@@ -90,7 +90,7 @@ def run(
 @app.command
 def status(results: Folder) -> int:
     """Say what a results folder holds: runs done, diverged, failed and missing, and why."""
-    from experiments import screen
+    from experiments.commands import show as screen
 
     return screen.print_status(results)
 
@@ -101,7 +101,7 @@ def table(
     to: Annotated[str, arg(metavar="FILE", help="A file that ends in .parquet or .csv.")],
 ) -> int:
     """Write the tidy table of a results folder, one row a run, whatever became of it."""
-    from experiments import screen
+    from experiments.commands import show as screen
 
     return screen.write_table(results, to)
 

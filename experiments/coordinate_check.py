@@ -29,15 +29,15 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from scipy import stats
 
-from analysis import tables
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
-from experiments.common import mark_excluded, share_limits, tick_widths, with_notes
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.panels import mark_excluded, share_limits, tick_widths, with_notes
 from scaling.config import RunConfig
 from scaling.data.text import Text
+from scaling.models.parametrization import MuP, Standard
 from scaling.models.transformer import Transformer
-from scaling.parametrization import MuP, Standard
 from scaling.pretraining import Pretraining
 from scaling.schedules import Constant
 from scaling.training import Adam
@@ -130,9 +130,9 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     table = table.assign(
         width=table["model.width"], parametrization=table["model.parametrization.kind"]
     )
-    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    runs, excluded = results.usable(table, ["eval_loss_nats"])
     cell = ["parametrization", "step", "part"]
-    scales = tables.summarise(_log_scales(runs, curves), [*cell, "width"], "log_scale")
+    scales = results.summarise(_log_scales(runs, curves), [*cell, "width"], "log_scale")
     scales = scales.loc[scales["n_runs"] >= 2]
     slopes = pd.DataFrame(
         [dict(zip(cell, key, strict=True)) | _slope(rows) for key, rows in scales.groupby(cell)],

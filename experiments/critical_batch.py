@@ -33,12 +33,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis import tables
 from analysis.laws import CRITICAL_BATCH
-from experiments import critical_batch_figures as figures
-from experiments import language_models as lm
-from experiments.batch_frontier import AtSize, at_size
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared import batch_frontier_figures as figures
+from experiments.shared import language_models as lm
+from experiments.shared.batch_frontier import AtSize, at_size
 from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
 from scaling.record import finite
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.replicates import Estimate
+    from analysis.estimate import Estimate
 
 CURVES = True
 WARMUP_STEPS = 20
@@ -160,7 +160,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         FitError: batch sizes too few, or no loss that all come to.
     """
     batch = table["train.batch_size"].astype(float) * table["data.context"].astype(float)
-    runs, excluded = tables.usable(table.assign(batch=batch), ["eval_loss_nats"])
+    runs, excluded = results.usable(table.assign(batch=batch), ["eval_loss_nats"])
     by_run = dict(iter(curves.sort_values("step").groupby("run_id")))
     found = [at_size(each, by_run) for _, each in runs.groupby("n_params_matmul")]
     ratios = [

@@ -31,14 +31,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis import tables
+from analysis.compute_optimal.isoflop import isoflop
 from analysis.errors import FitError
-from analysis.isoflop import isoflop
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
-from experiments import language_models as lm
-from experiments.common import mark_excluded
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared import language_models as lm
+from experiments.shared.panels import mark_excluded
 from scaling.config import RunConfig
 from scaling.models.transformer import Transformer
 from sweeps.recipes import Recipe, crossed
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.laws.law import Floats
-    from analysis.valley import Valley
+    from analysis.compute_optimal.valley import Valley
+    from analysis.estimate import Floats
 
 SAME_SIZE = 1.3
 """Sizes nearer to each other than by this factor are one size."""
@@ -152,7 +152,7 @@ def analyse(table: pd.DataFrame) -> Findings:
         ValueError: no shape with a learning rate at which every seed is done.
     """
     width, depth = table[SHAPE].to_numpy(np.float64).T
-    runs, excluded = tables.usable(table.assign(aspect=width / depth), ["eval_loss_nats"])
+    runs, excluded = results.usable(table.assign(aspect=width / depth), ["eval_loss_nats"])
     runs = _whole_rates(runs, table)
     if runs.empty:
         raise ValueError("no shape has a learning rate at which every seed is done")
@@ -161,7 +161,7 @@ def analyse(table: pd.DataFrame) -> Findings:
     slope = _slope(runs)
     off = (runs["size"] / runs["n_params_matmul"].to_numpy(np.float64)) ** slope
     runs = runs.assign(loss=runs["eval_loss_nats"] * off)
-    shown = tables.summarise(runs, ["size", "aspect", "model.depth"], "loss")
+    shown = results.summarise(runs, ["size", "aspect", "model.depth"], "loss")
     deep = shown[shown["model.depth"] > 1]
     if deep.empty:
         raise ValueError("no shape of two blocks or more has a learning rate with every seed done")

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import double_descent, tables, theory
-from analysis.plots import curves, scales, style
-from experiments.common import mark_excluded, peak_of, with_notes
+from analysis import theory
+from analysis.double_descent import verdict
+from analysis.plots import curves, style, ticks
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.panels import mark_excluded, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.models.linear import Linear
@@ -108,13 +110,13 @@ def analyse(table: pd.DataFrame) -> Findings:
         aspect_ratio=table["model.n_features"] / table["data.n_train"],
         estimator=np.where(table["train.kind"] == "ridgeless", RIDGELESS, TUNED),
     )
-    runs, excluded = tables.usable(table, ["eval_excess_risk", "train_squared_error"])
+    runs, excluded = results.usable(table, ["eval_excess_risk", "train_squared_error"])
     n = int(runs["data.n_train"].iloc[0])
     teacher = {
         "noise_variance": float(runs["data.noise_variance"].iloc[0]),
         "signal_power": float(runs["data.spectrum.signal_power"].iloc[0]),
     }
-    risk = tables.summarise(runs, ["estimator", "aspect_ratio"], "eval_excess_risk")
+    risk = results.summarise(runs, ["estimator", "aspect_ratio"], "eval_excess_risk")
     gamma = risk["aspect_ratio"].to_numpy()
     risk["theory"] = np.where(
         risk["estimator"] == RIDGELESS,
@@ -125,21 +127,21 @@ def analyse(table: pd.DataFrame) -> Findings:
     judged = risk[np.isfinite(risk["theory"])]
 
     bare, tuned = (runs[runs["estimator"] == name] for name in (RIDGELESS, TUNED))
-    found = double_descent.descent(
+    found = verdict.descent(
         bare["aspect_ratio"],
         bare["train_squared_error"],
         bare["eval_excess_risk"],
         bare["seed"],
         tolerance=INTERPOLATED,
     )
-    cured = double_descent.descent(
+    cured = verdict.descent(
         1 / tuned["aspect_ratio"],
         tuned["train_squared_error"],
         tuned["eval_excess_risk"],
         tuned["seed"],
         tolerance=INTERPOLATED,
     )
-    monotone = cured.verdict is double_descent.Verdict.MONOTONE
+    monotone = cured.verdict is verdict.Verdict.MONOTONE
     return Findings(
         measured={
             "within_3_standard_errors": Measured(
@@ -165,7 +167,7 @@ def figure(findings: Findings) -> Figure:
         drawing, axes = style.new_figure(2, 1, height=4.6)
         top, bottom = axes[:, 0]
         overview(top, findings)
-        scales.log_scale(bottom, "x", ticks=(1, 2, 5))
+        ticks.log_scale(bottom, "x", ticks=(1, 2, 5))
         for name, look in LOOKS.items():
             rows = findings.shown[findings.shown["estimator"] == name]
             rows = rows[np.isfinite(rows["theory"])]
@@ -184,8 +186,8 @@ def overview(ax: Axes, findings: Findings) -> None:
     At p = n the mean is infinite, so the median over seeds stands there, with 68 % of them.
     """
     runs, n, teacher = (findings.details[name] for name in ("runs", "n_train", "teacher"))
-    scales.log_scale(ax, "x", ticks=(1, 2, 5))
-    scales.log_scale(ax, "y", ticks=(1,))
+    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "y", ticks=(1,))
     ends = runs["aspect_ratio"].min(), runs["aspect_ratio"].max()
     p = np.unique(np.rint(np.geomspace(*ends, 400) * n))
     theories = {

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import double_descent, tables
-from analysis.plots import curves, marks, scales
-from experiments.common import mark_excluded, measured, panels, peak_of, with_notes
+from analysis.double_descent import verdict
+from analysis.plots import curves, marks, ticks
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Sweep
+from experiments.shared.panels import mark_excluded, measured, panels, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
@@ -96,15 +97,15 @@ PANELS = {
 def analyse(table: pd.DataFrame) -> Findings:
     """Train error, test loss and test error against width, medians over seeds."""
     table = table.assign(width=table["model.width"])
-    runs, excluded = tables.usable(table, list(PANELS))
+    runs, excluded = results.usable(table, list(PANELS))
     by_loss, by_error = (
-        double_descent.descent(
+        verdict.descent(
             runs["width"], runs["train_error"], runs[metric], runs["seed"], tolerance=INTERPOLATED
         )
         for metric in ("eval_loss_nats", "eval_error")
     )
     shown = pd.concat(
-        [tables.summarise(runs, ["width"], name).assign(quantity=name) for name in PANELS]
+        [results.summarise(runs, ["width"], name).assign(quantity=name) for name in PANELS]
     )
     peak = by_loss.peak and by_loss.peak.location
     return Findings(
@@ -136,7 +137,7 @@ def overview(ax: Axes, findings: Findings) -> None:
 
 def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
     runs, descent = findings.details["runs"], findings.details["descent"]
-    scales.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ax.margins(y=0.12)  # room for the bars along the top
     curves.draw_replicates(
         ax, runs["width"], runs[quantity], runs["seed"], label="median, 68 %", band=(0.16, 0.84)

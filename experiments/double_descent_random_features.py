@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis import double_descent, tables
-from analysis.plots import curves, marks, scales
-from experiments.common import mark_excluded, measured, panels, peak_of, with_notes
+from analysis.double_descent import verdict
+from analysis.plots import curves, marks, ticks
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.panels import mark_excluded, measured, panels, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
@@ -109,9 +110,9 @@ PANELS = {
 def analyse(table: pd.DataFrame) -> Findings:
     """Test squared error, test error and weight norm against N/n, medians over seeds."""
     table = table.assign(ratio=table["model.n_features"] / table["data.n_train"])
-    runs, excluded = tables.usable(table, [*PANELS, "train_squared_error"])
+    runs, excluded = results.usable(table, [*PANELS, "train_squared_error"])
     by_loss, by_error, by_norm = (
-        double_descent.descent(
+        verdict.descent(
             runs["ratio"],
             runs["train_squared_error"],
             runs[metric],
@@ -121,7 +122,7 @@ def analyse(table: pd.DataFrame) -> Findings:
         for metric in PANELS
     )
     shown = pd.concat(
-        [tables.summarise(runs, ["ratio"], name).assign(quantity=name) for name in PANELS]
+        [results.summarise(runs, ["ratio"], name).assign(quantity=name) for name in PANELS]
     )
     peak = by_loss.peak and by_loss.peak.location
     gain = None
@@ -161,10 +162,10 @@ def overview(ax: Axes, findings: Findings) -> None:
 
 def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
     runs, descent = findings.details["runs"], findings.details["descent"]
-    scales.log_scale(ax, "x", ticks=(1,))
+    ticks.log_scale(ax, "x", ticks=(1,))
     ax.margins(y=0.12)  # room for the bars along the top
     if quantity != "eval_error":
-        scales.log_scale(ax, "y", ticks=(1,))
+        ticks.log_scale(ax, "y", ticks=(1,))
     curves.draw_replicates(
         ax, runs["ratio"], runs[quantity], runs["seed"], label="median, 68 %", band=(0.16, 0.84)
     )

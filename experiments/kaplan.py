@@ -22,8 +22,8 @@ All sizes but those of `--budget gpu` are trained at one
 batch, so L(C) stands beside the 0.057 that Kaplan et al. find at theirs, not beside the 0.050 of
 the least compute, which they adjust to small batches. Where Kaplan et al. stop early on small data
 sets that they repeat, every token here is new. Every run here is from one seed: rows are weighed by
-the spread of losses over seeds that `scaling run seed_noise` found (`experiments.error_bars`), of
-which bars in the figure hold 95 %.
+the spread of losses over seeds that `scaling run seed_noise` found
+(`experiments.shared.error_bars`), of which bars in the figure hold 95 %.
 """
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis import tables
 from analysis.errors import FitError
-from analysis.fit import fit
-from analysis.fit_result import FitResult
+from analysis.estimate import Floats
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
-from analysis.laws.law import Floats, Law
+from analysis.laws.law import Law
 from analysis.plots import curves, style
 from analysis.plots.ticks import log_ticks
-from experiments import language_models as lm
-from experiments.common import mark_excluded
-from experiments.error_bars import error_bars, log_weights
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared import language_models as lm
+from experiments.shared.error_bars import error_bars, log_weights
+from experiments.shared.panels import mark_excluded
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, crossed
 
@@ -114,7 +115,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         FitError: no law of two; one of one variable that cannot be had is told with its reason.
     """
     asked = table[["data.context", "train.batch_size", "train.steps"]].astype(float).prod(axis=1)
-    runs, excluded = tables.usable(table.assign(D=asked), ["eval_loss_nats"])
+    runs, excluded = results.usable(table.assign(D=asked), ["eval_loss_nats"])
     bars = error_bars(runs)
     ends = lm.points(runs, "n_params_non_embedding").assign(sd=bars.sd)
     taken = {
@@ -278,7 +279,8 @@ def _alone(name: str, rows: pd.DataFrame) -> FitResult:
     """The law of one variable.
 
     Raises:
-        FitError: As `analysis.fit.fit`, or a frontier too short for its straightness to say much.
+        FitError: As `analysis.fitting.fit.fit`, or a frontier too short for its straightness to say
+            much.
     """
     if name == "C" and (why := _too_short(rows)):
         raise FitError(why)

@@ -20,14 +20,14 @@ minima is arithmetic: given the shapes, Pearce & Song derive it from the share o
 which falls with size, and noise moves both exponents alike. With 256 tokens it is 55 % of the
 smallest runs and 6 % of the largest, where Kaplan's vocabulary of 50,000 hid most of a small model.
 
-Steps (`experiments.staircase`): Kaplan's 3,000 steps of warm-up and his cosine over 250,000 are
-kept as they are, at batches of 1,024 tokens instead of 2^19. His warm-up is then 1.3 times as long
-as the best run of the smallest budget; over the budgets of Porian et al. the same ratio falls from
-3.9 to 0.2. The one learning rate, 0.003, is right for models of some 4e5 parameters and an eighth
-of that of the smallest, a third in their longest runs. Budgets are few and their range is short:
-intervals are wide, and steps smaller than they are not resolved. Grids differ as well: the first
-three sets of runs have five sizes a budget, those of the first smaller ones, and the tuned runs 6,
-7 and 7, with repeats.
+Steps (`experiments.shared.staircase`): Kaplan's 3,000 steps of warm-up and his cosine over 250,000
+are kept as they are, at batches of 1,024 tokens instead of 2^19. His warm-up is then 1.3 times as
+long as the best run of the smallest budget; over the budgets of Porian et al. the same ratio falls
+from 3.9 to 0.2. The one learning rate, 0.003, is right for models of some 4e5 parameters and an
+eighth of that of the smallest, a third in their longest runs. Budgets are few and their range is
+short: intervals are wide, and steps smaller than they are not resolved. Grids differ as well: the
+first three sets of runs have five sizes a budget, those of the first smaller ones, and the tuned
+runs 6, 7 and 7, with repeats.
 
 Minima are those over size at the exact compute of each run, so that only N is counted anew, where
 Kaplan et al. left the read-out out of C as well; the parametric fit takes C = 6 N D with the N of
@@ -42,15 +42,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis import tables
+from analysis.estimate import Floats
+from analysis.fitting.bootstrap.replicates import percentiles
 from analysis.laws import CHINCHILLA
-from analysis.laws.law import Floats
 from analysis.plots import style
-from analysis.uncertainty import percentiles
-from experiments import chinchilla, staircase
-from experiments.counting import COUNTS, METHODS, Exponent, recounted
-from experiments.error_bars import error_bars
+from analysis.tables import results
+from experiments import chinchilla
 from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
+from experiments.shared import staircase
+from experiments.shared.counting import COUNTS, METHODS, Exponent, recounted
+from experiments.shared.error_bars import error_bars
 from scaling.config import RunConfig
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ EXPECTED = (
 
 def analyse(table: pd.DataFrame) -> Findings:
     """The exponent a at every step of the staircase, and of tuned runs under every count."""
-    runs, excluded = tables.usable(table, ["eval_loss_nats"])
+    runs, excluded = results.usable(table, ["eval_loss_nats"])
     bars = error_bars(runs)
     climbed = staircase.climb(runs, bars)
     tuned = (staircase.stage_of(runs) == staircase.TUNED).to_numpy()

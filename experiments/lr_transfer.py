@@ -10,11 +10,12 @@ parametrization they move as width^-0.5 or faster.
 
 Loss against learning rate, on a grid in factors of 2, is a valley, and its minimum that of a
 parabola in log rate through the lowest point and those within a factor 4 of it: what
-`analysis.isoflop` does for sizes at a budget is done for rates at a width. The grid of the standard
-parametrization moves as 1 / width, so that the same number of points brackets either minimum. Heads
-keep their size; smaller widths have several seeds, which tell the noise. At the smallest width both
-are the same model, trained twice over. Transfer is not a lower loss: after so few steps a
-model of width 256 ends 0.1 nats lower in the standard parametrization, each at its best rate.
+`analysis.compute_optimal.isoflop` does for sizes at a budget is done for rates at a width. The grid
+of the standard parametrization moves as 1 / width, so that the same number of points brackets
+either minimum. Heads keep their size; smaller widths have several seeds, which tell the noise. At
+the smallest width both are the same model, trained twice over. Transfer is not a lower loss: after
+so few steps a model of width 256 ends 0.1 nats lower in the standard parametrization, each at its
+best rate.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from analysis import tables
+from analysis.compute_optimal.isoflop import isoflop
 from analysis.errors import FitError
-from analysis.isoflop import isoflop
 from analysis.plots import style
 from analysis.plots.isoflop import draw_optimal_params
 from analysis.plots.ticks import log_ticks
-from experiments.common import mark_excluded, share_limits, tick_widths, with_notes
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.panels import mark_excluded, share_limits, tick_widths, with_notes
 from scaling.config import RunConfig
 from scaling.data.text import Text
+from scaling.models.parametrization import MuP, Standard
 from scaling.models.transformer import Transformer
-from scaling.parametrization import MuP, Standard
 from scaling.pretraining import Pretraining
 from scaling.record import finite
 from scaling.training import Adam
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.isoflop_result import IsoflopResult
-    from analysis.valley import Valley
+    from analysis.compute_optimal.isoflop_result import IsoflopResult
+    from analysis.compute_optimal.valley import Valley
 
 OCTAVES = (-2, -1, 0, 1, 2)
 """Of the grid about its middle."""
@@ -150,8 +151,8 @@ def analyse(table: pd.DataFrame) -> Findings:
         learning_rate=table["train.optimizer.learning_rate"],
         parametrization=table["model.parametrization.kind"],
     )
-    runs, excluded = tables.usable(table, ["eval_loss_nats"])
-    shown = tables.summarise(runs, ["parametrization", "width", "learning_rate"], "eval_loss_nats")
+    runs, excluded = results.usable(table, ["eval_loss_nats"])
+    shown = results.summarise(runs, ["parametrization", "width", "learning_rate"], "eval_loss_nats")
     widths = {
         name: sorted(table.loc[table["parametrization"] == name, "width"].unique())
         for name in TITLES

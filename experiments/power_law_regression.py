@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis import tables, theory
-from analysis.fit import fit
+from analysis import theory
+from analysis.fitting.fit import fit
 from analysis.laws import POWER_LAW
-from analysis.plots import curves, scales, style
-from experiments.common import mark_excluded, with_notes
+from analysis.plots import curves, style, ticks
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.panels import mark_excluded, with_notes
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, PowerLaw
 from scaling.models.linear import Linear
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.fit import FitResult
+    from analysis.fitting.fit import FitResult
 
 EIGENVALUES = 1.0  # a: eigenvalues i^-(1+a)
 TARGET = 1.5  # b: target power i^-(1+b)
@@ -93,8 +94,8 @@ def analyse(table: pd.DataFrame) -> Findings:
     logarithms lies below the logarithm of the mean, most so at the smallest sizes.
     """
     table = table.assign(n=table["data.n_train"])
-    runs, excluded = tables.usable(table, ["eval_squared_error"])
-    shown = tables.summarise(runs, ["n"], "eval_squared_error")
+    runs, excluded = results.usable(table, ["eval_squared_error"])
+    shown = results.summarise(runs, ["n"], "eval_squared_error")
     dimension, ridge = (runs[name].iloc[0] for name in ("data.dimension", "train.ridge"))
     n = shown["n"].to_numpy(np.float64)
     shown["theory"] = _theory(n, int(dimension), float(ridge))
@@ -135,8 +136,8 @@ def figure(findings: Findings) -> Figure:
 def overview(ax: Axes, findings: Findings) -> None:
     """Test error against examples, log-log."""
     runs, result = findings.details["runs"], findings.details["fit"]
-    scales.log_scale(ax, "x", ticks=(1, 2, 5))
-    scales.log_scale(ax, "y", ticks=(1,))
+    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "y", ticks=(1,))
     sizes = np.geomspace(runs["n"].min(), runs["n"].max(), 60)
     curves.draw_replicates(
         ax, runs["n"], runs["eval_squared_error"], runs["seed"], label="mean ± s.e.",

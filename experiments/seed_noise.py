@@ -15,8 +15,9 @@ largest, half to one per cent of the loss.
 
 A seed decides the initial weights and the order of the data; the data and the held-out documents
 are the same. Standard deviations have intervals of 95 % by chi-squared. Their level stands in
-`experiments.error_bars`, from where `chinchilla`, `kaplan` and `kaplan_vs_chinchilla` take it;
-the other experiments on language models have seeds of their own, or one run a cell without bars.
+`experiments.shared.error_bars`, from where `chinchilla`, `kaplan` and `kaplan_vs_chinchilla` take
+it; the other experiments on language models have seeds of their own, or one run a cell without
+bars.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from analysis import tables
-from analysis.plots import scales, style
+from analysis.plots import style, ticks
 from analysis.plots.ticks import log_ticks
-from experiments import language_models as lm
-from experiments.common import mark_excluded, with_notes
-from experiments.error_bars import SPREAD
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared import language_models as lm
+from experiments.shared.error_bars import SPREAD
+from experiments.shared.panels import mark_excluded, with_notes
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, ladder
 
@@ -84,8 +85,8 @@ def analyse(table: pd.DataFrame) -> Findings:
     Raises:
         ValueError: fewer than two sizes with three seeds or more.
     """
-    runs, excluded = tables.usable(table, ["eval_loss_nats"])
-    shown = tables.summarise(runs, ["n_params_matmul"], "eval_loss_nats")
+    runs, excluded = results.usable(table, ["eval_loss_nats"])
+    shown = results.summarise(runs, ["n_params_matmul"], "eval_loss_nats")
     shown["sd"] = shown["sem"] * np.sqrt(shown["n_runs"])
     shown = shown.loc[shown["n_runs"] >= 3].reset_index(drop=True)
     if len(shown) < 2:
@@ -147,8 +148,8 @@ def overview(ax: Axes, findings: Findings) -> None:
         linestyle="none",
         label="over seeds, 95 % interval",
     )
-    scales.log_scale(ax, "x", ticks=(1, 2, 5))
-    scales.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
     log_ticks(ax, "x", "y", most=5)
     mark_excluded(ax, findings, "n_params_matmul")
     ax.set(xlabel="parameters, $N$", ylabel="s.d. of held-out loss (nats per token)")

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
-from scaling import own
+from scaling import own_code
 from scaling.fields import Range, check_fields, from_dict, to_dict
 from scaling.models.family import Family, check_offers
 from scaling.pretraining import Pretraining
@@ -118,7 +118,7 @@ def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) ->
     return config
 
 
-def own_origins(configs: Iterable[RunConfig]) -> list[own.Origin]:
+def own_origins(configs: Iterable[RunConfig]) -> list[own_code.Origin]:
     """Where the families of models lie that are not of this package, each once.
 
     Raises:
@@ -132,7 +132,7 @@ def own_origins(configs: Iterable[RunConfig]) -> list[own.Origin]:
                 f"model.kind = {config.model.kind!r} is both {found[config.model.kind]} and {cls}: "
                 "give each a kind of its own"
             )
-    return [own.origin(cls) for cls in found.values()]
+    return [own_code.origin(cls) for cls in found.values()]
 
 
 def _resolved(config: RunConfig) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _is_own(cls: type) -> bool:
 
 def _fingerprint(model: Family) -> str | None:
     """Of the code of a model that is not of this package, whose own is told by its version."""
-    return own.origin(type(model)).fingerprint if _is_own(type(model)) else None
+    return own_code.origin(type(model)).fingerprint if _is_own(type(model)) else None
 
 
 def _without_fingerprint(plain: dict[str, Any]) -> tuple[dict[str, Any], str | None]:

@@ -1,4 +1,4 @@
-"""Training on a stream of tokens, as a configuration; `scaling.train_tokens` carries it out."""
+"""Training on a stream of tokens, as a configuration; `scaling.trainers.tokens` carries it out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
+from scaling.devices.mesh import Mesh
 from scaling.fields import Count, Decay, NonNegative, Positive, Range, check_fields
-from scaling.mesh import Mesh
 from scaling.models.family import ObservedFamily
-from scaling.parametrization import Parametrized, Standard
+from scaling.models.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
 from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig
 
@@ -101,7 +101,7 @@ class Pretraining:
     rounded up; epochs are rounded down, so that one epoch sees nothing twice. `flops` are those of
     `accounting`, summed over matrix products. `batch_size` counts sequences, and
     `microbatches` splits each batch into parts whose gradients are added up before the step; where
-    there are several, the noise of the gradient is told (`scaling.gradient_noise`).
+    there are several, the noise of the gradient is told (`scaling.trainers.gradient_noise`).
     `z_loss` times the squared log of the softmax's normaliser is added to the loss trained on
     (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported. With
     `activation_scales` every evaluation also measures the root mean square of what each part of
@@ -175,7 +175,7 @@ class Pretraining:
             raise ValueError(
                 f"train.optimizer.kind = 'muon' asks which parameters are matrices in blocks, and "
                 f"model.kind = {model.kind!r} gives them no roles: use 'adam', or define "
-                "`parameters` and `rule` as scaling.parametrization.Parametrized asks"
+                "`parameters` and `rule` as scaling.models.parametrization.Parametrized asks"
             )
         parametrization = getattr(model, "parametrization", Standard())
         if not isinstance(parametrization, Standard) and isinstance(self.optimizer, SGD | Muon):

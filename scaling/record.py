@@ -41,7 +41,8 @@ class RunRecord:
     their teacher); `train_*` on the training set against the labels that were trained on,
     `train_error_clean` against the labels before noise. Squared errors are summed over outputs and
     averaged over examples. `gradient_*`, of batches trained on in several parts, are means over the
-    steps since the evaluation before (`scaling.gradient_noise`). Steps, examples and FLOPs are
+    steps since the evaluation before (`scaling.trainers.gradient_noise`). Steps, examples and FLOPs
+    are
     those really spent: of a run that diverged, up to the evaluation that found it out.
     `train_seconds` are those that the last attempt at a run on tokens spent on steps and
     evaluations, and the rates are of its steps.

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from scaling import runtime
 from scaling.accounting import account
 from scaling.config import RunConfig, canonical_json, run_id
 from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
 from scaling.data.token_dataset import TokenDataset
+from scaling.devices import runtime
+from scaling.devices.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.record import Curve, RunRecord, finite
-from scaling.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.training import Gradient
 from scaling.workspace import Workspace
 
@@ -43,16 +43,16 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
     columns: dict[str, Any]
     precision = "float32"
     if isinstance(dataset, TokenDataset):
-        from scaling.train_tokens import train as train_tokens
+        from scaling.trainers.tokens import train as train_tokens
 
         columns, curve = train_tokens(config, dataset, workspace)
         precision = getattr(config.model, "compute_dtype", precision)
     elif isinstance(config.train, Gradient):
-        from scaling.train import train
+        from scaling.trainers.gradient import train
 
         columns, curve = train(config, dataset)
     else:
-        from scaling.solve import solve
+        from scaling.trainers.solve import solve
 
         columns, precision = {"status": "done", **solve(config, dataset)}, "float64"
     columns |= {k: finite(v) for k, v in columns.items() if isinstance(v, float)}

@@ -1,6 +1,6 @@
 """The ways to train a run, as configurations: closed-form solutions and gradient descent.
 
-`scaling.solve` and `scaling.train` carry them out. Nothing here imports JAX.
+`scaling.trainers.solve` and `scaling.trainers.gradient` carry them out. Nothing here imports JAX.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scaling.models.random_features import RandomFeatures
 from scaling.models.transformer import Transformer
 
 ModelConfig = Linear | RandomFeatures | MLP | Transformer | Family
-"""The families of this package, and any other: see `scaling.own` for one of a user's own."""
+"""The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
 
 DataConfig = GaussianTeacher | MNIST1D | Digits | Text | NGram
 

@@ -22,7 +22,7 @@ from scaling.accounting import account
 from scaling.config import RunConfig, trunk_of
 from scaling.models.family import SizedFamily
 from scaling.pretraining import Pretraining
-from sweeps.recipe import (
+from sweeps.shapes import (
     Count,
     Recipe,
     aspect_ratio,

@@ -69,7 +69,7 @@ def run_sweeps(
             function that can be imported under its own name.
         lease: Seconds after which a claim without a heartbeat is over.
         together: Whether this is the first of several processes that compute all runs together
-            (`sweeps.hosts`), instead of workers that compute one each.
+            (`sweeps.processes`), instead of workers that compute one each.
 
     Returns:
         What became of every run. Ctrl-C and SIGTERM end it early, in good order.
@@ -102,9 +102,9 @@ def run_sweeps(
         "jobs": [job.settings() for job in opened],
     }
     if together:
-        from sweeps import hosts
+        from sweeps import processes
 
-        hosts.lead(pool, settings)
+        processes.lead(pool, settings)
         pool.finish()
     elif waiting:
         with LocalExecutor() as executor, _signals(pool):

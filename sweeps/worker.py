@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling import own
+from scaling import own_code
 from scaling.config import RunConfig, load_config
 from scaling.models.family import Family
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
@@ -31,7 +31,6 @@ from scaling.workspace import Workspace
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.files import StoreError, storing
-from sweeps.order import Task, visiting_order
 from sweeps.retries import (
     FAILURES_BEFORE_A_WORKER_STOPS,
     back_off_seconds,
@@ -39,6 +38,7 @@ from sweeps.retries import (
     reason_of,
 )
 from sweeps.store import Store, failure_of
+from sweeps.visiting import Task, visiting_order
 
 Run = Callable[..., tuple[RunRecord, Curve]]
 """Does one run: a configuration, and where it has a parameter `workspace`, folders to go on from.
@@ -278,7 +278,7 @@ def main() -> int:
             families = []
             for where in settings["families"]:
                 wanted = f"{where['name']} of {where['file'] or where['module']}"
-                families.append(own.load(own.Origin(**where)))
+                families.append(own_code.load(own_code.Origin(**where)))
         except (Exception, SystemExit) as error:
             emit("broken", message=f"{wanted}: {type(error).__name__}: {error}")
             return 1

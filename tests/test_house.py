@@ -47,7 +47,7 @@ def test_rooms_import_only_what_they_may(room):
         "import scaling.record",
         "import scaling.config, sweeps.plan, sweeps.space, sweeps.runner, sweeps.store",
         "from experiments import cli",
-        "import experiments.double_descent, experiments.pipeline",
+        "import experiments.double_descent, experiments.commands.run",
     ],
 )
 def test_jax_is_loaded_only_by_what_computes(code):

@@ -16,7 +16,8 @@ from itertools import combinations
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 _LEAST_WIDTH, _LARGEST_WIDTH = 0.02, 5.0
 _LARGEST_EXPONENT = 20.0

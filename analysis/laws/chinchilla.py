@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 from analysis.laws.power_terms import power_term_starts
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6.0

@@ -11,8 +11,9 @@
 
 import numpy as np
 
+from analysis.estimate import Floats
 from analysis.laws.chinchilla import CHINCHILLA, growth
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.laws.law import ArrayLike, Law
 from analysis.laws.power_terms import power_term_starts
 
 _START_EXPONENTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5)

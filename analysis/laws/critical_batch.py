@@ -16,7 +16,8 @@ may be 0, and far above it nothing of E_min: of B_crit there is then but a bound
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 _START_SHARES = (0.02, 0.2, 0.5, 0.8, 0.98)  # S_min over the steps of the mean row
 

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from analysis.estimate import Floats
 from analysis.laws.chinchilla import CHINCHILLA, growth
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.laws.law import ArrayLike, Law
 
 _LEAST_EXPONENT = 0.01  # at 0 no number of parameters is optimal
 _SMALLEST, _LARGEST = 0.01, 1e4  # of R_D and R_N: no value at all, and full value, in practice

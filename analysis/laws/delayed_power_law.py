@@ -11,7 +11,8 @@
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 _START_EXPONENTS = (0.05, 0.15, 0.3, 0.6, 1.0, 2.0)
 _START_SCALES = (0.02, 0.2, 1.0)  # g as a share of 1 over the largest x

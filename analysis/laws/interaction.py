@@ -12,9 +12,10 @@
 
 import numpy as np
 
+from analysis.estimate import Floats
 from analysis.laws.chinchilla import CHINCHILLA
-from analysis.laws.joined_terms import joined
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.laws.law import ArrayLike, Law
+from analysis.laws.power_terms import joined
 
 _START_GAMMAS = (0.5, 1.0, 2.0)
 _LEAST_GAMMA, _LARGEST_GAMMA = 0.05, 20.0

@@ -15,9 +15,10 @@ known far worse than either.
 
 import numpy as np
 
-from analysis.laws.joined_terms import joined
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 from analysis.laws.power_law import POWER_LAW
+from analysis.laws.power_terms import joined
 
 _START_EXPONENTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _LEAST_BETA = 1e-3  # at 0 the tokens have no effect and the exponent alpha / beta no meaning

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
-"""A float64 NumPy array."""
+from analysis.estimate import Floats
 
 ArrayLike: TypeAlias = Any
 """An array of NumPy, JAX or any other library that follows the Python array API standard."""

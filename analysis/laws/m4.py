@@ -12,7 +12,8 @@
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 _LEAST_DELTA, _LARGEST_DELTA = 0.02, 20.0
 _NEWTON_STEPS = 7  # one more than reaches rounding, for any target and delta within bounds

@@ -23,8 +23,9 @@ many times worse. At eta = 0 there is neither an M_opt nor a way to tell a from 
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
-from analysis.laws.nonnegative import nonnegative_coefficients
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
+from analysis.laws.power_terms import nonnegative_coefficients
 
 _START_ALPHAS = (0.05, 0.12, 0.25, 0.5)
 _START_ETAS = (0.05, 0.15, 0.35, 0.8)

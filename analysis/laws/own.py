@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from analysis.errors import FitError
-from analysis.laws.law import Floats, Law, nothing_derived
+from analysis.estimate import Floats
+from analysis.laws.law import Law, nothing_derived
 
 _LOG2_STARTS = 6
 _STEP = float(np.cbrt(np.finfo(float).eps))  # least error of a central difference

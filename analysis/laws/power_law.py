@@ -10,7 +10,8 @@
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 
 def _log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:

@@ -1,9 +1,12 @@
 """Starts for laws of the form E + sum_k A_k x_k^-alpha_k."""
 
+from itertools import product
+from typing import NamedTuple
+
 import numpy as np
 
-from analysis.laws.law import Floats
-from analysis.laws.nonnegative import nonnegative_coefficients
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike
 
 _LEAST_TERM = 1e-3  # of the mean y: a term that a start leaves out keeps a foothold
 
@@ -28,3 +31,95 @@ def power_term_starts(exponents: Floats, log_x: Floats, log_y: Floats) -> Floats
     found = nonnegative_coefficients(basis, y, 1.0 / y**2)
     least = _LEAST_TERM * y.mean() / terms.mean(axis=1)
     return np.concatenate([found[:, :1], np.log(np.maximum(found[:, 1:], least))], axis=1).T
+
+
+class Joined(NamedTuple):
+    """The joined term and its derivatives, all of shape `(..., n_points)`.
+
+    Attributes:
+        log_sum: log S.
+        by_n: d log S / d (log A - alpha log N): the share of the term in N, from 0 to 1.
+        by_d: The share of the term in D.
+        by_g: d log S / dg: the entropy of the two shares.
+    """
+
+    log_sum: ArrayLike
+    by_n: ArrayLike
+    by_d: ArrayLike
+    by_g: ArrayLike
+
+
+def joined(log_of_n: ArrayLike, log_of_d: ArrayLike, g: ArrayLike) -> Joined:
+    """Join two terms given as logarithms.
+
+    Args:
+        log_of_n: log A - alpha log N, shape `(..., n_points)`.
+        log_of_d: log B - beta log D, the same shape.
+        g: Exponent, positive, shape `(..., 1)`.
+
+    Returns:
+        The joined term.
+    """
+    xp = g.__array_namespace__()
+    log_root = xp.logaddexp(log_of_n / g, log_of_d / g)
+    log_share_n, log_share_d = log_of_n / g - log_root, log_of_d / g - log_root
+    of_n, of_d = xp.exp(log_share_n), xp.exp(log_share_d)
+    # The logarithm of a share is what it is exponentiated from: without this, shares near 0 and 1
+    # would cancel.
+    by_g = -(of_n * log_share_n + of_d * log_share_d)
+    return Joined(g * log_root, of_n, of_d, by_g)
+
+
+_LEAST_DAMPING = 1e-14  # keeps the normal equations of dependent columns solvable
+
+
+def coefficients(basis: Floats, y: Floats, weights: Floats) -> Floats:
+    """Unbounded minimisers of `sum_i w_i (y_i - sum_k c_k basis_ik)^2`.
+
+    Normal equations of columns scaled to length 1: digits to half the precision of float64
+    times the condition number of the scaled columns, enough for an inner step that is checked.
+
+    Args:
+        basis: Shape `(..., n_points, n_columns)`.
+        y: Shape `(..., n_points)`.
+        weights: Shape `(..., n_points)`, not negative.
+
+    Returns:
+        Coefficients, shape `(..., n_columns)`; 0 for a column of zeros.
+    """
+    weighted = basis * weights[..., None]
+    gram = np.swapaxes(weighted, -1, -2) @ basis
+    lengths = np.sqrt(np.diagonal(gram, axis1=-2, axis2=-1))
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    identity = np.eye(basis.shape[-1])
+    correlation = gram * scale[..., :, None] * scale[..., None, :]
+    correlation = np.where(identity > 0, 1.0 + _LEAST_DAMPING, correlation)
+    right = (np.swapaxes(weighted, -1, -2) @ y[..., None]) * scale[..., None]
+    return np.asarray(np.linalg.solve(correlation, right)[..., 0] * scale, dtype=np.float64)
+
+
+def nonnegative_coefficients(basis: Floats, y: Floats, weights: Floats) -> Floats:
+    """Minimisers of the same sum among coefficients that are not negative.
+
+    The minimum is that of the unbounded problem in the columns it uses, so all subsets of the
+    columns are tried: for up to about four columns the shortest way, and the same for every
+    problem of a batch.
+
+    Args:
+        basis: Shape `(..., n_points, n_columns)`.
+        y: Shape `(n_points,)`.
+        weights: Shape `(n_points,)`, not negative.
+
+    Returns:
+        Coefficients, shape `(..., n_columns)`.
+    """
+    best = np.zeros((*basis.shape[:-2], basis.shape[-1]))
+    lowest = np.broadcast_to(weights @ y**2, best.shape[:-1])
+    for used in product([False, True], repeat=basis.shape[-1]):
+        if not any(used):
+            continue
+        tried = coefficients(basis * np.array(used), np.broadcast_to(y, basis.shape[:-1]), weights)
+        sums = (y - (basis @ tried[..., None])[..., 0]) ** 2 @ weights
+        better = np.all(tried >= 0, axis=-1) & (sums < lowest)
+        best, lowest = np.where(better[..., None], tried, best), np.where(better, sums, lowest)
+    return best

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 _LOG_10 = float(np.log(10.0))
 _LEAST_K, _LARGEST_K = 0.01, 1e3

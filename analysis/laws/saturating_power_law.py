@@ -11,7 +11,8 @@
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 _START_ALPHAS = (0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 2.0)
 _START_FLOORS = (0.0, 0.3, 0.6, 0.85, 0.97)  # E as a share of the smallest y

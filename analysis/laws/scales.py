@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 
 
 def on_linear_scale(law: Law) -> Law:

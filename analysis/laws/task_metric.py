@@ -14,14 +14,15 @@
 A bounded metric errs by about so many points, not by so many per cent of itself: fit these laws
 with `fit(..., scale="linear")`, whose residuals are y - f(loss), for a log residual would count a
 point near 1 % a hundred times one near 100 %. Nothing keeps a curve below 1: a ceiling above it
-says that the rows do not show where the metric levels off. `analysis.chain` puts such a fit behind
-one that predicts the loss.
+says that the rows do not show where the metric levels off. `analysis.planning.task_chain` puts such
+a fit behind one that predicts the loss.
 """
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
-from analysis.laws.nonnegative import nonnegative_coefficients
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
+from analysis.laws.power_terms import nonnegative_coefficients
 
 _START_PLACES = (-0.25, 0.25, 0.5, 0.75, 1.25)  # of the midpoint, in the range of losses
 _START_WIDTHS = (1.5, 4.0, 10.0)  # slope, times the range of losses

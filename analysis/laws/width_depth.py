@@ -18,7 +18,8 @@ from itertools import product
 
 import numpy as np
 
-from analysis.laws.law import ArrayLike, Floats, Law
+from analysis.estimate import Floats
+from analysis.laws.law import ArrayLike, Law
 from analysis.laws.power_terms import power_term_starts
 
 _START_EXPONENTS = (0.15, 0.4, 1.0)

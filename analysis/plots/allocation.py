@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import LineStyleType
 
-from analysis.allocation import Allocation
+from analysis.estimate import Estimate
+from analysis.planning.allocation import Allocation
 from analysis.plots.frontier import draw_growth
 from analysis.plots.style import (
     DOUBLE_COLUMN,
@@ -20,7 +21,6 @@ from analysis.plots.style import (
     paper_style,
 )
 from analysis.plots.ticks import log_ticks
-from analysis.replicates import Estimate
 
 MARKED = (0.5, 2.0)
 """Sizes beside the optimum that a figure marks, in multiples of it."""
@@ -57,7 +57,7 @@ def draw_penalty(ax: Axes, table: pd.DataFrame, *, style: Series = SERIES[3]) ->
 
     Args:
         ax: Axes to draw on, x in multiples of the optimal size (logarithmic), y in units of loss.
-        table: Of `analysis.allocation_curves.penalty_table`.
+        table: Of `analysis.planning.allocation_curves.penalty_table`.
         style: Colour.
 
     Returns:
@@ -103,8 +103,8 @@ def allocation_figure(
 
     Args:
         allocation: What the budget buys.
-        growth: Of `analysis.allocation_curves.growth_table`, around the budget.
-        penalty: Of `analysis.allocation_curves.penalty_table`, at the budget.
+        growth: Of `analysis.planning.allocation_curves.growth_table`, around the budget.
+        penalty: Of `analysis.planning.allocation_curves.penalty_table`, at the budget.
         largest_flops: Largest compute of the fitted rows; None where unknown.
 
     Returns:

@@ -9,9 +9,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.approaches_result import Approach, Approaches
-from analysis.envelope_result import EnvelopeResult
-from analysis.isoflop_result import IsoflopResult
+from analysis.compute_optimal.approaches_result import Approach, Approaches
+from analysis.compute_optimal.envelope_result import EnvelopeResult
+from analysis.compute_optimal.isoflop_result import IsoflopResult
+from analysis.estimate import Estimate
 from analysis.plots.isoflop import (
     COMPUTE_COLORS,
     draw_interval,
@@ -30,7 +31,6 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.replicates import Estimate
 
 Quantity = Literal["params", "tokens_per_param"]
 """What grows with compute: N* or D* / N*."""

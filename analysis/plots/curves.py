@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from analysis.double_descent.seeds import Statistic, centre, group_by_size
 from analysis.plots.style import GREY, INK, SERIES, Series
-from analysis.replicates import Statistic, centre, group_by_size
 
 _SIGMA_BAND = "sigma-band"
 

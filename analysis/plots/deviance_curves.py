@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from scipy.interpolate import PchipInterpolator
 
-from analysis.fit_result import FitResult
-from analysis.laws.law import Floats
+from analysis.estimate import Floats
+from analysis.fitting.profile import Profile
+from analysis.fitting.result import FitResult
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     GREY,
@@ -26,9 +27,7 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.plots.symbols import symbol
-from analysis.plots.ticks import log_ticks
-from analysis.profile import Profile
+from analysis.plots.ticks import log_ticks, symbol
 
 _TOP = 2.0  # of the deviance axis, in limits
 _N_COLUMNS = 3
@@ -105,7 +104,8 @@ def profiles_figure(profiles: Mapping[str, Profile], result: FitResult) -> Figur
     """The profiles of a fit, a panel each (`draw_profile`).
 
     Args:
-        profiles: By name, as `analysis.profile.profile_likelihood` returns them; more may be added.
+        profiles: By name, as `analysis.fitting.profile.profile_likelihood` returns them; more may
+            be added.
         result: The fit that was profiled.
 
     Returns:

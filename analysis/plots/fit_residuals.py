@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtri
 
-from analysis.fit_result import FitResult
-from analysis.laws.law import Floats
-from analysis.observations import as_inputs
+from analysis.estimate import Floats
+from analysis.fitting.engine.observations import as_inputs
+from analysis.fitting.result import FitResult
 from analysis.plots.rows import Rows, mark_rows, rows_of
 from analysis.plots.style import (
     DOUBLE_COLUMN,

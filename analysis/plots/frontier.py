@@ -14,10 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from analysis.allocate import FAR
-from analysis.fit_result import FitResult
+from analysis.estimate import Floats
+from analysis.fitting.bootstrap.replicates import percentiles
+from analysis.fitting.result import FitResult
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
-from analysis.laws.law import Floats, Law
+from analysis.laws.law import Law
+from analysis.planning.allocate import FAR
 from analysis.plots.rows import Rows
 from analysis.plots.style import (
     DOUBLE_COLUMN,
@@ -31,7 +33,6 @@ from analysis.plots.style import (
     paper_style,
 )
 from analysis.plots.ticks import log_ticks
-from analysis.uncertainty import percentiles
 
 _QUANTITIES = ("parameters", "tokens", "tokens_per_parameter")
 _N_BUDGETS = 81

@@ -1,7 +1,8 @@
 """Laws against rows that they were not fitted to, and the curve of one fit with its bands.
 
 A filled mark was fitted, an open one was held out, a cross lies on a flagged one. The score of a
-law is its root mean squared log error over the rows held out, as in `analysis.extrapolation`:
+law is its root mean squared log error over the rows held out, as in
+`analysis.fitting.extrapolation`:
 
     RMSLE = sqrt(mean((log y - log f(x))^2)).
 """
@@ -14,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from analysis.fit_result import FitResult
-from analysis.laws.law import Floats
+from analysis.estimate import Floats
+from analysis.fitting.result import FitResult
 from analysis.plots.fit_residuals import mark_many_rows
 from analysis.plots.rows import Rows, rows_of
 from analysis.plots.style import (

@@ -9,8 +9,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
-from analysis.isoflop_result import IsoflopResult
-from analysis.plots.scales import log_scale
+from analysis.compute_optimal.growth import Trend
+from analysis.compute_optimal.isoflop_result import IsoflopResult
+from analysis.compute_optimal.valley import Valley
+from analysis.estimate import Estimate
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     GREY,
@@ -22,9 +24,7 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.replicates import Estimate
-from analysis.trend import Trend
-from analysis.valley import Valley
+from analysis.plots.ticks import log_scale
 
 COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))
 """Viridis without its palest fifth: lightness grows with compute or size, in greyscale too."""

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from analysis.estimate import Estimate
 from analysis.plots.style import GREY, INK, SERIES
-from analysis.replicates import Estimate
 
 
 def mark_threshold(ax: Axes, estimate: Estimate, *, label: str) -> Axes:

@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from analysis.fit_result import FitResult
-from analysis.laws.law import Floats
+from analysis.estimate import Floats
+from analysis.fitting.result import FitResult
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     INK,
@@ -25,8 +25,7 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.plots.symbols import symbol
-from analysis.plots.ticks import log_ticks
+from analysis.plots.ticks import log_ticks, symbol
 
 _MOST = 6  # parameters in one figure
 _TAIL = 0.005  # of the replicates, beyond each end of an axis

@@ -10,10 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.laws.law import Floats, Law
-from analysis.observations import as_inputs, require_positive
+from analysis.estimate import Floats
+from analysis.fitting.engine.observations import as_inputs, require_positive
+from analysis.laws.law import Law
 from analysis.plots.style import SERIES, Series
-from analysis.plots.symbols import axis_label
+from analysis.plots.ticks import axis_label
 
 _LARGEST_AREA = 36.0  # of a mark whose row has the largest weight, points^2
 

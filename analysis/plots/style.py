@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
-from analysis.files import replace_file
+from analysis.writing import replace_file
 
 SINGLE_COLUMN = 3.4
 """Width of a single-column figure, inches."""

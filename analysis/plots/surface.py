@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.text import Text
 
-from analysis.fit_result import FitResult
+from analysis.estimate import Floats
+from analysis.fitting.result import FitResult
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
-from analysis.laws.law import Floats
 from analysis.plots.frontier import draw_dashed_beyond, frontier_table, has_frontier
 from analysis.plots.rows import Rows, mark_flagged
 from analysis.plots.style import (

@@ -1,6 +1,8 @@
 """Ticks of logarithmic axes, chosen for the span that is shown."""
 
 import math
+import re
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from matplotlib.axes import Axes
@@ -60,3 +62,74 @@ def number(value: float) -> str:
     factor = f"{value / 10.0**exponent:.4g}"
     power = f"10^{{{exponent}}}"
     return f"${power}$" if factor == "1" else f"${factor}\\times{power}$"
+
+
+def log_scale(ax: Axes, axis: Literal["x", "y"], *, ticks: Sequence[float] = (1, 2, 5)) -> Axes:
+    """Make an axis logarithmic; call it before marks are drawn, which keep the limits they find.
+
+    Args:
+        ax: The axes.
+        axis: Which axis.
+        ticks: Multiples of powers of ten that are labelled, as plain numbers: (1, 2, 5) for less
+            than two decades, (1,) for more.
+
+    Returns:
+        The axes.
+    """
+    ax.set(**{f"{axis}scale": "log"})
+    which = ax.xaxis if axis == "x" else ax.yaxis
+    which.set_major_locator(LogLocator(subs=ticks))
+    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    which.set_minor_locator(LogLocator(subs=range(1, 10)))
+    which.set_minor_formatter(NullFormatter())
+    return ax
+
+
+_GREEK = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi "
+    "chi psi omega".split()
+)
+_NAME = re.compile(r"(?P<letter>[A-Za-z]+?)(?:_(?P<index>[A-Za-z0-9]+)|(?P<number>\d+))?")
+
+_AXES = {
+    "x": "scale $x$",
+    "loss": "loss (nats)",
+    "accuracy": "accuracy",
+    "error": "error",
+    "X": "experts $X$",
+    "N": "parameters $N$",
+    "D": "training tokens $D$",
+    "C": "training compute $C$ (FLOPs)",
+    "M": "tokens per parameter $M$",
+    "epochs": "epochs",
+}
+
+
+def symbol(name: str) -> str:
+    """A parameter's name as mathematics: "alpha" is a Greek letter, "c0" and "N_c" have an index.
+
+    Args:
+        name: A Python identifier.
+
+    Returns:
+        Text for matplotlib; a name that is a word of its own stays one.
+    """
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        return name.replace("_", " ")
+    letter, index = parts["letter"], parts["index"] or parts["number"]
+    if letter in _GREEK:
+        letter = f"\\{letter}"
+    elif len(letter) > 1:
+        return name.replace("_", " ")
+    return f"${letter}_{{{index}}}$" if index else f"${letter}$"
+
+
+def axis_label(name: str, labels: Mapping[str, str]) -> str:
+    """What an axis says: the caller's words for an input or output, else ours, else the symbol.
+
+    Args:
+        name: Of an input or the output of a law.
+        labels: The caller's words, by name.
+    """
+    return labels.get(name) or _AXES.get(name) or symbol(name)

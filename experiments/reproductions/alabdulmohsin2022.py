@@ -24,20 +24,20 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import elementwise, nnls
 
-from analysis.fit import fit
+from analysis.fitting.fit import fit
+from analysis.fitting.ranking import rank
 from analysis.laws import DELAYED_POWER_LAW, LAWS, POWER_LAW
-from analysis.plots import scales, style
-from analysis.select import rank
+from analysis.plots import style, ticks
 from experiments.experiment import Findings, Measured
-from experiments.published_data import LEARNING_CURVES as DATA
+from experiments.reproductions.data import LEARNING_CURVES as DATA
 from experiments.reproductions.published import Published
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.laws.law import Floats
-    from analysis.select import RankedLaw
+    from analysis.estimate import Floats
+    from analysis.fitting.ranking import RankedLaw
 
 __all__ = ["DATA", "PUBLISHED", "figure", "refit"]
 
@@ -216,7 +216,7 @@ def figure(findings: Findings) -> Figure:
 
 def _draw_curve(ax: Axes, name: str, curve: _Curve, laws: dict[str, _Predict]) -> None:
     along = np.geomspace(curve.x.min(), 2 * curve.held_x.max(), 80)
-    scales.log_scale(ax, "y", ticks=(2, 3, 5, 7))
+    ticks.log_scale(ax, "y", ticks=(2, 3, 5, 7))
     for law, predict in laws.items():
         look = _STYLES[law]
         ax.plot(along, predict(along), color=look.color, linestyle=look.linestyle,

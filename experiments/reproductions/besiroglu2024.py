@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.fit import fit
+from analysis.fitting.bootstrap.replicates import percentile_interval
+from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal
-from analysis.plots import curves, scales, style
-from analysis.uncertainty import percentile_interval
+from analysis.plots import curves, style, ticks
 from experiments.experiment import Findings, Measured
-from experiments.published_data import CHINCHILLA as DATA
 from experiments.reproductions.chinchilla_points import (
     DELTA,
     ROUNDED,
@@ -35,14 +34,15 @@ from experiments.reproductions.chinchilla_points import (
     points,
     residuals,
 )
+from experiments.reproductions.data import CHINCHILLA as DATA
 from experiments.reproductions.published import Published, without_replicates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.fit_result import FitResult
-    from analysis.laws.law import Floats
+    from analysis.estimate import Floats
+    from analysis.fitting.result import FitResult
 
 __all__ = ["DATA", "PUBLISHED", "figure", "refit"]
 
@@ -259,7 +259,7 @@ def _draw_residuals(ax: Axes, shown: pd.DataFrame) -> None:
 
 def _draw_ratios(ax: Axes, shown: pd.DataFrame) -> None:
     rows = shown.loc[shown["panel"] == "tokens per parameter"]
-    scales.log_scale(ax, "y", ticks=(1, 3))
+    ticks.log_scale(ax, "y", ticks=(1, 3))
     curves.draw_fit(
         ax, rows["flops"], lambda _: (rows["refit_low"], rows["refit"], rows["refit_high"]),
         label="refit, 95 % band", style=_STYLES["refit"],

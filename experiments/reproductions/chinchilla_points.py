@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.estimate import Floats
 from analysis.laws import CHINCHILLA
-from analysis.laws.law import Floats
 
 DELTA = 1e-3
 """Huber's threshold on log loss (arXiv 2203.15556, section 3.3)."""

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.fitting.audit import audit, objective_of
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal, growth
 from analysis.plots import style
-from analysis.published import audit, objective_of
 from experiments.experiment import Findings, Measured
-from experiments.published_data import CHINCHILLA as DATA
 from experiments.reproductions.chinchilla_points import (
     DELTA,
     ROUNDED,
@@ -30,6 +29,7 @@ from experiments.reproductions.chinchilla_points import (
     points,
     residuals,
 )
+from experiments.reproductions.data import CHINCHILLA as DATA
 from experiments.reproductions.published import Published, without_replicates
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.fitting.audit import audit
 from analysis.laws import DATA_CONSTRAINED
-from analysis.plots import scales, style
-from analysis.published import audit
+from analysis.plots import style, ticks
 from experiments.experiment import Findings, Measured
-from experiments.published_data import DATA_CONSTRAINED_C4 as DATA
+from experiments.reproductions.data import DATA_CONSTRAINED_C4 as DATA
 from experiments.reproductions.published import Published, without_replicates
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.laws.law import Floats
+    from analysis.estimate import Floats
 
 __all__ = ["DATA", "PUBLISHED", "figure", "refit"]
 
@@ -167,8 +167,8 @@ def figure(findings: Findings) -> Figure:
 def _draw_worth(ax: Axes, limits: Mapping[str, float]) -> None:
     """D_eff / U_D = 1 + R_D* (1 - e^(-r / R_D*)) for r = epochs - 1 repeats."""
     epochs = np.geomspace(1, 1000, 100)
-    scales.log_scale(ax, "x", ticks=(1,))
-    scales.log_scale(ax, "y", ticks=(1,))
+    ticks.log_scale(ax, "x", ticks=(1,))
+    ticks.log_scale(ax, "y", ticks=(1,))
     for name, limit in limits.items():
         look = _STYLES[name]
         worth = 1 - limit * np.expm1(-(epochs - 1) / limit)
@@ -179,8 +179,8 @@ def _draw_worth(ax: Axes, limits: Mapping[str, float]) -> None:
 
 
 def _draw_losses(ax: Axes, shown: pd.DataFrame) -> None:
-    scales.log_scale(ax, "x", ticks=(3, 5, 8))
-    scales.log_scale(ax, "y", ticks=(3, 5, 8))
+    ticks.log_scale(ax, "x", ticks=(3, 5, 8))
+    ticks.log_scale(ax, "y", ticks=(3, 5, 8))
     for name in ("published", "all free"):
         look = _STYLES[name]
         ax.plot(shown[name], shown["loss"], color=look.color, marker=look.marker, markersize=2.6,
@@ -191,7 +191,7 @@ def _draw_losses(ax: Axes, shown: pd.DataFrame) -> None:
 
 
 def _draw_residuals(ax: Axes, shown: pd.DataFrame) -> None:
-    scales.log_scale(ax, "x", ticks=(1,))
+    ticks.log_scale(ax, "x", ticks=(1,))
     for name in ("published", "all free"):
         look = _STYLES[name]
         ax.plot(shown["epochs"], np.log(shown["loss"] / shown[name]), color=look.color,

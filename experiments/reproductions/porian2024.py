@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from analysis.isoflop import isoflop
+from analysis.compute_optimal.isoflop import isoflop
 from analysis.plots import isoflop as drawing
 from analysis.plots import style
 from experiments.experiment import Findings, Measured
-from experiments.published_data import ISOFLOP_REFINEDWEB as DATA
+from experiments.reproductions.data import ISOFLOP_REFINEDWEB as DATA
 from experiments.reproductions.published import Published
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.isoflop_result import IsoflopResult
+    from analysis.compute_optimal.isoflop_result import IsoflopResult
 
 __all__ = ["DATA", "PUBLISHED", "figure", "refit"]
 

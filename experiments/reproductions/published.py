@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.experiment import Measured
 
 if TYPE_CHECKING:
-    from analysis.fit_result import FitResult
+    from analysis.fitting.result import FitResult
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from scaling.fields import Count, Decay, check_fields
 from scaling.models.family import Family
-from scaling.parametrization import Parameter, Parametrization, Role, Rule, Standard, Tree
+from scaling.models.parametrization import Parameter, Parametrization, Role, Rule, Standard, Tree
 
 if TYPE_CHECKING:
     from jax import Array

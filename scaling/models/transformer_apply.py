@@ -18,9 +18,9 @@ import numpy as np
 from jax.extend.backend import get_backend
 from jaxtyping import Array, Float, Int
 
+from scaling.devices.sharding import all_but_whole, shares_weights, whole
 from scaling.model import Model, Params
-from scaling.parametrization import Parameter, Tree
-from scaling.sharding import all_but_whole, shares_weights, whole
+from scaling.models.parametrization import Parameter, Tree
 
 if TYPE_CHECKING:
     from scaling.models.transformer import Transformer

@@ -23,7 +23,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from sweeps import compiled
+from sweeps import compile_cache
 from sweeps.accelerators import accelerators
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class LocalExecutor:
         own = {
             "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
             "PYTHONSAFEPATH": "1",
-            **compiled.environment(os.environ),
+            **compile_cache.environment(os.environ),
         }
         if found is None:
             core = self._cores[worker % len(self._cores)]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from analysis import tables
+from analysis.tables import results
 from scaling.accounting import account
 from scaling.config import canonical_json, run_id
 from scaling.record import RunRecord, row
@@ -28,7 +28,7 @@ def table_of(configs, loss, *, noise=0.0):
                 **counts,
             )
         )
-    return tables.frame(map(row, records))
+    return results.frame(map(row, records))
 
 
 @pytest.fixture(scope="session", name="table_of")

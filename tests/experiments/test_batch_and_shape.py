@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import tables
-from analysis.critical_batch import Growth
+from analysis.compute_optimal.critical_batch import Growth
 from analysis.errors import FitError
-from analysis.replicates import Estimate
-from experiments import batch_frontier, critical_batch, depth_vs_width
-from experiments.batch_frontier import N_LOSSES
+from analysis.estimate import Estimate
+from analysis.tables import results
+from experiments import critical_batch, depth_vs_width
 from experiments.experiment import passes
+from experiments.shared import batch_frontier
+from experiments.shared.batch_frontier import N_LOSSES
 from scaling.accounting import account
 from scaling.config import canonical_json, run_id
 from scaling.record import RunRecord, row
@@ -68,7 +69,7 @@ def planted_run(config, rng):
 def batches():
     rng = np.random.default_rng(0)
     made = [planted_run(config, rng) for config in critical_batch.SWEEP["cpu"]()]
-    table = tables.frame(row(record) for record, _ in made)
+    table = results.frame(row(record) for record, _ in made)
     return table, pd.concat([curve for _, curve in made], ignore_index=True)
 
 
@@ -187,7 +188,7 @@ def planted_loss(config, rng, depth_of_valley: float, best: float) -> float:
 def shapes(depth_of_valley: float, best: float = 20.0) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     configs = depth_vs_width.SWEEP["cpu"]()
-    return tables.frame(
+    return results.frame(
         row(record_of(config, planted_loss(config, rng, depth_of_valley, best)))
         for config in configs
     )

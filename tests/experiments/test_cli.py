@@ -15,7 +15,7 @@ import pytest
 
 from experiments import catalogue
 from experiments.cli import main
-from experiments.screen import print_plans
+from experiments.commands.show import print_plans
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import chinchilla, kaplan_vs_chinchilla, pipeline, staircase
-from experiments.counting import COUNTS, METHODS, Exponent
+from experiments import chinchilla, kaplan_vs_chinchilla
+from experiments.commands import run as pipeline
 from experiments.experiment import passes
+from experiments.shared import staircase
+from experiments.shared.counting import COUNTS, METHODS, Exponent
 
 ALPHA, BETA = 0.39, 0.45
 TRUTH = BETA / (ALPHA + BETA)  # of C = 6 N D

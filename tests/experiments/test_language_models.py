@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.approaches import three_approaches
-from analysis.envelope_result import EnvelopeResult
+from analysis.compute_optimal.approaches import three_approaches
+from analysis.compute_optimal.envelope_result import EnvelopeResult
 from analysis.errors import FitError
 from experiments import chinchilla, kaplan, seed_noise
-from experiments import language_models as lm
 from experiments.experiment import passes
+from experiments.shared import language_models as lm
 from scaling.accounting import account
 
 TRUE = {"E": 1.0, "A": 60.0, "B": 300.0, "alpha": 0.42, "beta": 0.45}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from experiments import catalogue
 from experiments.cli import main
-from scaling import own
+from scaling import own_code
 from scaling.models.family import Family
 from scaling.run import run
 from sweeps import publishing
@@ -184,15 +184,15 @@ def test_a_file_that_changes_while_workers_start_is_told(tmp_path, monkeypatch, 
     mine = tmp_path / "own_tiny.py"
     mine.write_text(OWN_TINY)
     command = ["run", str(mine), "--results", str(tmp_path / "results"), "--workers", "1"]
-    load = own.load_file
+    load = own_code.load_file
 
     def loaded(path, name):
         module = load(path, name)
-        own.origin(module.Rotated)
+        own_code.origin(module.Rotated)
         mine.write_text(OWN_TINY.replace("POWER = 1.0", "POWER = 3.0"))
         return module
 
-    monkeypatch.setattr(own, "load_file", loaded)
+    monkeypatch.setattr(own_code, "load_file", loaded)
     assert main(command) == 2
     told = capsys.readouterr().err
     assert "the workers cannot load Rotated of" in told

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import tables
+from analysis.tables import results
 from experiments import coordinate_check, lr_transfer
 from experiments.experiment import passes
 from scaling.accounting import account
@@ -33,7 +33,7 @@ def table_of(configs, loss, status=lambda config: "done"):
         )
         for config in configs
     ]
-    return tables.frame(map(row, records))
+    return results.frame(map(row, records))
 
 
 def random_of(config, *more):

@@ -3,10 +3,10 @@
 Claim: ridgeless regression peaks at p = n.
 """
 
-from analysis import tables
 from analysis.plots import curves, style
-from experiments.common import mark_excluded
+from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured
+from experiments.shared.panels import mark_excluded
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
 from scaling.models.linear import Linear
@@ -29,8 +29,8 @@ EXPECTED = (Expected(name="peak", says="peak, p/n", low=0.9, high=1.1, source="t
 
 
 def analyse(table):
-    runs, excluded = tables.usable(table, ["eval_excess_risk"])
-    shown = tables.summarise(runs, ["model.n_features"], "eval_excess_risk")
+    runs, excluded = results.usable(table, ["eval_excess_risk"])
+    shown = results.summarise(runs, ["model.n_features"], "eval_excess_risk")
     top = shown["model.n_features"][shown["median"].idxmax()]
     n = runs["data.n_train"].iloc[0]
     return Findings(

@@ -16,8 +16,8 @@ from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.fields import replace_at
 from scaling.models.linear import Linear
+from scaling.models.parametrization import MuP
 from scaling.models.transformer import Transformer
-from scaling.parametrization import MuP
 from scaling.pretraining import Muon, Pretraining, ScheduleFree, learning_rates
 from scaling.schedules import Constant, Cosine, StableDecay
 from scaling.training import SGD, Adam, Gradient, Ridgeless

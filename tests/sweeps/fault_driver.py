@@ -26,9 +26,9 @@ from trivial_runs import config, lasting, run
 
 from sweeps import files, publishing
 from sweeps.files import StoreError
-from sweeps.order import visiting_order
 from sweeps.plan import make_plan
 from sweeps.store import Store
+from sweeps.visiting import visiting_order
 from sweeps.worker import load_tasks, work
 
 CALLS = ("mkdir", "open", "write", "fsync", "link", "unlink", "rename", "rmdir")

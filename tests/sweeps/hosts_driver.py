@@ -9,8 +9,8 @@ import sys
 
 from shared_runs import PLAN
 
-from scaling.hosts import is_first, join
-from sweeps import hosts
+from scaling.devices.processes import is_first, join
+from sweeps import processes
 from sweeps.runner import run_sweeps
 
 if __name__ == "__main__":
@@ -19,4 +19,4 @@ if __name__ == "__main__":
         (job,) = run_sweeps([(sys.argv[1], PLAN)], run="shared_runs:run", together=True).jobs
         print(job.done, len(job.failed), len(job.missing))
     else:
-        hosts.follow()
+        processes.follow()

@@ -47,7 +47,7 @@ def branch(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
 def _dying(
     config: RunConfig, workspace: Workspace, dies_after: Callable[[int], bool]
 ) -> tuple[RunRecord, Curve]:
-    from scaling import checkpoint, history
+    from scaling.trainers import checkpoint, history
 
     save = checkpoint.save
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
-from scaling.mesh import Mesh
+from scaling.devices.mesh import Mesh
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 from scaling.record import Curve, RunRecord
@@ -40,8 +40,8 @@ def run(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
     """Where SHARED_RUNS_KILL names this process, it dies once the first state is saved."""
     import jax
 
-    from scaling import checkpoint, history
     from scaling.run import run as scaling_run
+    from scaling.trainers import checkpoint, history
 
     save = checkpoint.save
 

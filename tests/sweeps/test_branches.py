@@ -27,12 +27,12 @@ from scaling.training import Adam
 from scaling.workspace import Workspace
 from sweeps import publishing, rules
 from sweeps.files import StoreError
-from sweeps.order import Task, visiting_order
 from sweeps.plan import make_plan
 from sweeps.recipes import Recipe, achieved, aspect_ratio, branches, ladder
 from sweeps.runner import run_sweeps
 from sweeps.space import grid
 from sweeps.store import DeclaredRun, Store
+from sweeps.visiting import Task, visiting_order
 from sweeps.worker import load_tasks, work
 
 BASE = RunConfig(

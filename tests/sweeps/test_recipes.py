@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
-from scaling.mesh import Mesh
+from scaling.devices.mesh import Mesh
 from scaling.models.family import Family
 from scaling.models.mlp import MLP
 from scaling.models.transformer import Transformer

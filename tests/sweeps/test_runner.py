@@ -20,13 +20,13 @@ from rich.console import Console
 from trivial_runs import config, lasting, plan_of
 
 from sweeps import retries
-from sweeps.order import MOST_OF_A_FAIR_SHARE, Task, visiting_order
 from sweeps.plan import Plan, make_plan
 from sweeps.pool import Event
 from sweeps.progress import show_progress
 from sweeps.runner import run_sweeps
 from sweeps.space import grid
 from sweeps.store import DeclaredRun, Store
+from sweeps.visiting import MOST_OF_A_FAIR_SHARE, Task, visiting_order
 
 
 def truth(plan: Plan) -> list[dict]:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.design import next_cells
-from analysis.fit import fit
+from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
+from analysis.planning.design import next_cells
 from scaling.accounting import account
 from scaling.config import RunConfig, run_id
 from scaling.data.digits import Digits

@@ -1,0 +1,215 @@
+"""The envelope of learning curves: which size has the lowest loss at each compute, and its growth.
+
+Approach 1 of Hoffmann et al. (arXiv:2203.15556, section 3.1): at every compute, the run of lowest
+loss among all training curves. As compute grows, one size on the envelope hands over to the next,
+and at such a hand-over the optimum lies between the two. The power laws
+
+    N*(C) ~ C^a,     D*(C) ~ C^b
+
+go through the hand-overs, N* being the geometric mean of the two sizes, by least squares of log N*
+on log C, weighted by the distance of the two sizes in log N. (Hoffmann et al. regress the size of
+lowest loss itself, a staircase, at 1,500 values of C. As sizes are added both lead to one line; on
+few sizes the staircase is biased by its first and last step, and hand-overs are not.)
+
+**Bias.** On `L = E + A N^-alpha + B D^-beta` with D = C / (6 N), sizes M e^-h and M e^h hand over
+where
+
+    (M / N*)^(alpha+beta) = (sinh(alpha h) / alpha) / (sinh(beta h) / beta),
+
+so that the exponent of evenly spaced sizes is exact, and the coefficient off by a factor of about
+`1 + (alpha - beta) h^2 / 6`. This takes for granted that a curve shows, at every compute, the loss
+of a run planned to end there. Under a learning rate that decays over a longer run it does not: the
+curve lies above that loss, by more the farther its end, and the exponent is that of the curves.
+
+**Intervals** are those of the bootstrap over runs: the envelope is taken again of as many runs
+drawn with replacement. They say how far the exponent depends on which runs were trained, seed noise
+included. On 500 planted sets each of curves of 12, 20 and 40 sizes, 95 % intervals held the truth
+in 94, 97 and 96 of 100; percentiles of subsets of 80 % of the runs, without replacement, as in
+Hoffmann et al., in 74 to 86 of 100.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.compute_optimal.envelope_result import EnvelopeResult, HandOver
+from analysis.compute_optimal.envelope_trace import Grid, Trace, interpolate, steps, trace
+from analysis.compute_optimal.growth import Trend, growth
+from analysis.compute_optimal.isoflop_result import Trends
+from analysis.compute_optimal.learning_curves import learning_curves
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.bootstrap.replicates import require_resolvable
+
+MIN_HAND_OVERS = 4
+"""Of three, intervals of 95 % held the truth in 81 of 100 planted sets."""
+
+_MIN_SHARE_DEFINED = 0.75
+_MAX_SHARE_REORDERED = 0.5
+
+
+def envelope(
+    run: ArrayLike,
+    n_params: ArrayLike,
+    loss: ArrayLike,
+    *,
+    flops: ArrayLike | None = None,
+    tokens: ArrayLike | None = None,
+    level: float = 0.95,
+    n_replicates: int = 1000,
+    seed: int = 0,
+) -> EnvelopeResult:
+    """The envelope of learning curves over model sizes, and how the optimum grows along it.
+
+    log loss is interpolated linearly in log FLOPs, within each curve and nowhere else. A span of
+    compute counts where the sizes next to that of the lowest loss have a curve there; within it,
+    sizes of lowest loss that noise left out of order are put in order, as the optimum grows with
+    compute. Where a size has several runs, the lowest counts. Training losses want smoothing
+    before the call.
+
+    Args:
+        run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.
+        n_params: Parameters of that run, shape `(n_evaluations,)`.
+        loss: Loss, nats, shape `(n_evaluations,)`.
+        flops: FLOPs seen at the evaluation, shape `(n_evaluations,)`; 6 N D unless given.
+        tokens: Tokens seen at the evaluation, shape `(n_evaluations,)`; C / (6 N) unless given.
+        level: Probability with which an interval is to cover.
+        n_replicates: Bootstrap replicates.
+        seed: Seed of the bootstrap: the same rows and seed give the same result.
+
+    Returns:
+        The result.
+
+    Raises:
+        ValueError: An argument is at fault (`analysis.compute_optimal.learning_curves` says how
+            columns can be).
+        FitError: Fewer than `MIN_HAND_OVERS` hand-overs, with the reason for each span of compute;
+            an optimum that does not grow; or too few sizes for an interval.
+    """
+    require_resolvable(level, n_replicates)
+    curves = learning_curves(run, n_params, loss, flops=flops, tokens=tokens)
+    n_sizes = len({curve.n_params for curve in curves})
+    if n_sizes <= MIN_HAND_OVERS:
+        raise FitError(
+            f"an envelope needs curves of {MIN_HAND_OVERS + 1} sizes or more, not {n_sizes}: add "
+            "sizes."
+        )
+    grid = interpolate(curves)
+    everything = np.arange(len(curves))
+    whole = trace(grid, everything)
+    spans = steps(grid, whole)
+    if len(whole.at) < MIN_HAND_OVERS:
+        reasons = "; ".join(
+            f"{step.flops_low:.3g} to {step.flops_high:.3g} FLOPs: {step.reason}"
+            for step in spans
+            if step.refusal is not None
+        )
+        raise FitError(
+            f"the envelope has {len(whole.at)} hand-over(s) from one size to the next, and an "
+            f"exponent needs {MIN_HAND_OVERS}{f' ({reasons})' if reasons else ''}: add sizes, or "
+            "train on."
+        )
+    if whole.share_reordered > _MAX_SHARE_REORDERED:
+        raise FitError(
+            "the size of the lowest loss does not grow with compute (out of order over "
+            f"{whole.share_reordered:.0%} of it): look for curves that are mislabelled, unsmoothed "
+            "or trained otherwise than the rest."
+        )
+    points = _hand_overs(grid, whole)
+    weights = points.gap / points.gap.sum()
+    centre = float(weights @ points.log_flops)
+
+    rng = np.random.default_rng(seed)
+    lines = []
+    for _ in range(n_replicates):
+        drawn = np.unique(rng.integers(0, len(curves), len(curves)))
+        line = _line(_hand_overs(grid, trace(grid, drawn)), centre)
+        lines += [] if line is None else [line]
+    share_defined = len(lines) / n_replicates
+    if share_defined < _MIN_SHARE_DEFINED:
+        raise FitError(
+            f"only {share_defined:.0%} of the resampled sets of runs have two hand-overs: the "
+            "exponent rests on too few sizes for an interval; add sizes."
+        )
+    best = _line(points, centre)
+    assert best is not None
+    return EnvelopeResult(
+        level=level,
+        n_replicates=n_replicates,
+        seed=seed,
+        share_defined=share_defined,
+        share_reordered=whole.share_reordered,
+        curves=curves,
+        flops=np.exp(grid.log_flops),
+        loss=grid.lowest_loss,
+        steps=spans,
+        hand_overs=tuple(
+            HandOver(*(float(value) for value in each))
+            for each in zip(
+                np.exp(points.log_flops),
+                np.exp(points.log_optimum[:, 0]),
+                np.exp(points.log_optimum[:, 1]),
+                np.exp(grid.log_sizes[whole.smaller]),
+                np.exp(grid.log_sizes[whole.larger]),
+                strict=True,
+            )
+        ),
+        trends=_trends(points, best, np.array(lines), centre, level),
+    )
+
+
+class _Points(NamedTuple):
+    """Hand-overs: log C, (log N*, log D*) and the distance of the two sizes in log N."""
+
+    log_flops: Floats  # (n,)
+    log_optimum: Floats  # (n, 2)
+    gap: Floats  # (n,)
+
+
+def _hand_overs(grid: Grid, found: Trace) -> _Points:
+    at, ends = found.at, (found.smaller, found.larger)
+    log_n = (grid.log_sizes[ends[0]] + grid.log_sizes[ends[1]]) / 2
+    log_d = sum(grid.log_tokens[end, k] for end in ends for k in (at, at + 1)) / 4
+    return _Points(
+        (grid.log_flops[at] + grid.log_flops[at + 1]) / 2,
+        np.stack([log_n, log_d], axis=1),
+        grid.log_sizes[ends[1]] - grid.log_sizes[ends[0]],
+    )
+
+
+def _line(points: _Points, centre: float) -> Floats | None:
+    """Height at `centre` and slope of (log N*, log D*), shape `(2, 2)`; None for fewer than two."""
+    if len(points.gap) < 2:
+        return None
+    # Weighted by the gap, a stretch of sizes counts alike however many of them crowd there.
+    weights = points.gap / points.gap.sum()
+    off = points.log_flops - weights @ points.log_flops
+    moment = weights * off / (weights @ off**2)
+    slope = moment @ points.log_optimum
+    height = weights @ points.log_optimum
+    return np.stack([height + slope * (centre - weights @ points.log_flops), slope])
+
+
+def _trends(points: _Points, best: Floats, lines: Floats, centre: float, level: float) -> Trends:
+    weights = points.gap / points.gap.sum()
+
+    def trend(of: Floats) -> Trend:
+        """Of the combination `of` of log N* and log D*."""
+        height, slope = (best @ of).tolist()
+        values = points.log_optimum @ of
+        residual = values - height - slope * (points.log_flops - centre)
+        variance = weights @ (values - weights @ values) ** 2
+        line = growth((height, slope), lines @ of, flops_ref=float(np.exp(centre)), level=level)
+        return Trend(
+            **vars(line),
+            r_squared=float(1 - weights @ residual**2 / variance) if variance > 0 else float("nan"),
+            misfit=float("nan"),
+            n_budgets=len(points.gap),
+        )
+
+    return Trends(
+        params=trend(np.array([1.0, 0.0])),
+        tokens=trend(np.array([0.0, 1.0])),
+        tokens_per_param=trend(np.array([-1.0, 1.0])),
+    )

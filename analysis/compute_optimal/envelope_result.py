@@ -1,0 +1,112 @@
+"""What the envelope of learning curves is made of, and the power laws through its hand-overs."""
+
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
+
+from analysis import writing
+from analysis.compute_optimal.isoflop_result import Trends
+from analysis.compute_optimal.learning_curves import LearningCurve
+from analysis.compute_optimal.valley import Refusal
+from analysis.estimate import Floats
+
+
+class Step(NamedTuple):
+    """A span of compute over which one size has the lowest loss.
+
+    Attributes:
+        flops_low: Where it begins, FLOPs.
+        flops_high: Where it ends, FLOPs.
+        n_params: The size; None where it cannot be told.
+        refusal: Why the optimum is not bracketed there; None if it is.
+        reason: The refusal in a sentence; empty without one.
+    """
+
+    flops_low: float
+    flops_high: float
+    n_params: float | None
+    refusal: Refusal | None
+    reason: str
+
+
+class HandOver(NamedTuple):
+    """Where one size on the envelope hands over to a larger one.
+
+    Attributes:
+        flops: The compute at which both have one loss, FLOPs.
+        n_params: N*, the geometric mean of the two sizes.
+        tokens: D*, the geometric mean of their tokens there.
+        smaller: The size that hands over.
+        larger: The size that takes over.
+    """
+
+    flops: float
+    n_params: float
+    tokens: float
+    smaller: float
+    larger: float
+
+
+@dataclass(frozen=True, eq=False)
+class EnvelopeResult:
+    """The lowest loss over all learning curves at each compute, and what it says of growth.
+
+    Attributes:
+        level: Probability with which an interval is to cover.
+        n_replicates: Bootstrap replicates: sets of runs drawn with replacement.
+        seed: Seed of the bootstrap.
+        share_defined: Share of them with an exponent; the others have fewer than two hand-overs
+            and are left out.
+        share_reordered: Share of the compute where the size of lowest loss was out of order.
+        curves: The learning curves.
+        flops: Compute along the envelope, FLOPs, shape `(n_flops,)`.
+        loss: The envelope, nats, NaN where no curve is, shape `(n_flops,)`.
+        steps: Sizes on the envelope in ascending order of compute, the refused spans too.
+        hand_overs: Between the steps, in ascending order of compute.
+        trends: Power laws through the hand-overs, which their `n_budgets` counts; their `misfit`
+            is NaN, as runs are resampled and not their noise.
+    """
+
+    level: float
+    n_replicates: int
+    seed: int
+    share_defined: float
+    share_reordered: float
+    curves: tuple[LearningCurve, ...] = field(repr=False)
+    flops: Floats = field(repr=False)
+    loss: Floats = field(repr=False)
+    steps: tuple[Step, ...]
+    hand_overs: tuple[HandOver, ...]
+    trends: Trends
+
+    def summary(self) -> str:
+        """The envelope as a plain-text table."""
+        lines = [f"{'FLOPs':>22}   parameters of the lowest loss ({len(self.curves)} curves)"]
+        for step in self.steps:
+            size = "" if step.n_params is None else f"{step.n_params:.4g}"
+            refused = "" if step.refusal is None else f"refused, {step.refusal}: {step.reason}"
+            parts = [part for part in (size, refused) if part]
+            lines.append(f"{step.flops_low:>10.3g} {step.flops_high:>11.3g}   {', '.join(parts)}")
+        names = ("N*", "D*", "D*/N*")
+        lines += [
+            f"{name:>6} = {trend.coefficient:.4g} C^{trend.exponent}, "
+            f"R2 {trend.r_squared:.4f}, {trend.n_budgets} hand-overs"
+            for name, trend in zip(names, self.trends, strict=True)
+        ]
+        lines.append(f"{100 * self.level:g} % intervals over resampled runs")
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The result as strict JSON, but for the curves themselves; null for no number."""
+        return writing.dumps(
+            {
+                "level": self.level,
+                "n_replicates": self.n_replicates,
+                "seed": self.seed,
+                "n_runs": len(self.curves),
+                "share_defined": self.share_defined,
+                "share_reordered": self.share_reordered,
+                "steps": [step._asdict() for step in self.steps],
+                "hand_overs": [each._asdict() for each in self.hand_overs],
+                "trends": {name: asdict(t) for name, t in self.trends._asdict().items()},
+            }
+        )

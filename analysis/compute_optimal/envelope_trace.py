@@ -1,0 +1,138 @@
+"""Learning curves at common values of compute, and which size has the lowest loss at each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.compute_optimal.envelope_result import Step
+from analysis.compute_optimal.learning_curves import LearningCurve
+from analysis.compute_optimal.valley import Refusal
+from analysis.estimate import Floats
+
+N_FLOPS = 1500
+"""Values of compute, evenly spaced in its logarithm, as in Hoffmann et al."""
+
+WIDEST_GAP = 2.0
+"""Between neighbouring evaluations farther apart in FLOPs, a curve is not interpolated."""
+
+
+class Grid(NamedTuple):
+    """All curves at the same values of compute; runs in ascending order of size.
+
+    Attributes:
+        log_flops: Shape `(n_flops,)`.
+        log_sizes: Distinct, ascending, shape `(n_sizes,)`.
+        size: Number of the size of each run, shape `(n_runs,)`.
+        log_loss: Infinite where a run has no loss, shape `(n_runs, n_flops)`.
+        log_tokens: Mean over the runs of a size, shape `(n_sizes, n_flops)`.
+    """
+
+    log_flops: Floats
+    log_sizes: Floats
+    size: NDArray[np.intp]
+    log_loss: Floats
+    log_tokens: Floats
+
+    @property
+    def lowest_loss(self) -> Floats:
+        """The envelope, nats, NaN where no curve is, shape `(n_flops,)`."""
+        lowest = self.log_loss.min(axis=0)
+        return np.where(np.isfinite(lowest), np.exp(lowest), np.nan)
+
+
+class Trace(NamedTuple):
+    """Which size is on the envelope.
+
+    Attributes:
+        winner: Number of the size of the lowest loss, in order, shape `(n_flops,)`.
+        bracketed: Where the sizes next to it have a curve, shape `(n_flops,)`.
+        at: The last compute before each hand-over, shape `(n_hand_overs,)`.
+        smaller: Number of the size that hands over, shape `(n_hand_overs,)`.
+        larger: Number of the size that takes over, shape `(n_hand_overs,)`.
+        share_reordered: Share of the bracketed compute whose winners were out of order.
+    """
+
+    winner: NDArray[np.intp]
+    bracketed: NDArray[np.bool_]
+    at: NDArray[np.intp]
+    smaller: NDArray[np.intp]
+    larger: NDArray[np.intp]
+    share_reordered: float
+
+
+def interpolate(curves: Sequence[LearningCurve]) -> Grid:
+    """All curves at the same values of compute; infinite loss where a curve has none."""
+    ordered = sorted(curves, key=lambda curve: curve.n_params)
+    first = min(curve.flops[0] for curve in curves)
+    last = max(curve.flops[-1] for curve in curves)
+    log_flops = np.linspace(np.log(first), np.log(last), N_FLOPS)
+    sizes, size = np.unique([curve.n_params for curve in ordered], return_inverse=True)
+    log_loss = np.full((len(ordered), N_FLOPS), np.inf)
+    log_tokens = np.zeros((len(sizes), N_FLOPS))
+    slack = 1e-9  # an evaluation lies on its curve whatever the rounding of its logarithm
+    for k, curve in enumerate(ordered):
+        seen = np.log(curve.flops)
+        covered = (log_flops >= seen[0] - slack) & (log_flops <= seen[-1] + slack)
+        for gap in np.flatnonzero(np.diff(seen) > np.log(WIDEST_GAP) + slack):
+            covered &= (log_flops <= seen[gap] + slack) | (log_flops >= seen[gap + 1] - slack)
+        log_loss[k, covered] = np.interp(log_flops[covered], seen, np.log(curve.loss))
+        # Tokens a FLOP change little along a run, and serve where its curve ends too.
+        per_flop = np.interp(log_flops, seen, np.log(curve.tokens) - seen)
+        log_tokens[size[k]] += (per_flop + log_flops) / np.sum(size == size[k])
+    return Grid(log_flops, np.log(sizes), size, log_loss, log_tokens)
+
+
+def trace(grid: Grid, runs: NDArray[np.intp]) -> Trace:
+    """The envelope of some of the runs, given in ascending order."""
+    starts = np.flatnonzero(np.diff(grid.size[runs], prepend=-1))
+    sizes, log_loss = grid.size[runs[starts]], grid.log_loss[runs]
+    if len(sizes) < len(runs):
+        log_loss = np.minimum.reduceat(log_loss, starts, axis=0)
+    along = np.arange(len(grid.log_flops))
+    winner = log_loss.argmin(axis=0)
+    nearest = winner + np.array([[-1], [0], [1]])
+    nearest = np.where((nearest < 0) | (nearest == len(sizes)), winner, nearest)
+    smaller, same, larger = np.isfinite(log_loss[nearest, along])
+    bracketed = smaller & same & larger
+    edges = np.flatnonzero(np.diff(bracketed)) + 1
+    ordered = winner.copy()
+    for part in np.split(along, edges):
+        if bracketed[part[0]]:
+            # Chernozhukov, Fernandez-Val & Galichon (arXiv:0704.3686): putting an estimate of an
+            # increasing function in order brings it nearer to the truth, whatever its noise.
+            ordered[part] = np.sort(winner[part])
+    at = np.flatnonzero((np.diff(ordered) > 0) & bracketed[:-1] & bracketed[1:])
+    moved = float(np.mean(ordered[bracketed] != winner[bracketed])) if bracketed.any() else 0.0
+    numbers = sizes[ordered]
+    return Trace(numbers, bracketed, at, numbers[at], numbers[at + 1], moved)
+
+
+def steps(grid: Grid, found: Trace) -> tuple[Step, ...]:
+    """Spans of compute over which one size is on the envelope, or none can be told to be."""
+    label = np.where(found.bracketed, found.winner, -1)
+    cuts = np.flatnonzero(np.diff(label)) + 1
+    middles = (grid.log_flops[cuts - 1] + grid.log_flops[cuts]) / 2
+    ends = np.exp(np.concatenate([grid.log_flops[:1], middles, grid.log_flops[-1:]]))
+    spans = []
+    for number, low, high in zip(label[np.append(0, cuts)], ends[:-1], ends[1:], strict=True):
+        size, refusal, reason = None, None, ""
+        if number < 0:
+            refusal, reason = (
+                Refusal.UNCOVERED,
+                "a size next to that of the lowest loss has no curve there: train it on, or "
+                "evaluate it more often",
+            )
+        else:
+            size = float(np.exp(grid.log_sizes[number]))
+            ends_at = {0: ("smallest", "smaller"), len(grid.log_sizes) - 1: ("largest", "larger")}
+            if number in ends_at:
+                end, remedy = ends_at[number]
+                refusal, reason = (
+                    Refusal.EDGE,
+                    f"the lowest loss is that of the {end} size, {size:.4g}: nothing brackets the "
+                    f"optimum; add {remedy} sizes",
+                )
+        spans.append(Step(float(low), float(high), size, refusal, reason))
+    return tuple(spans)

@@ -1,0 +1,203 @@
+"""Learning curves, and losses at given compute read off them by interpolation in log FLOPs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.compute_optimal.budgets import compute_columns, positive_column
+from analysis.estimate import Floats
+
+
+class Unread(NamedTuple):
+    """A run without a loss at a budget, and why."""
+
+    run: Any
+    flops: float
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class CurvePoints:
+    """Losses read off learning curves, one row for each run and budget that it covers.
+
+    Attributes:
+        run: Label of the run, shape `(n_points,)`.
+        n_params: Parameters of the run, shape `(n_points,)`.
+        flops: The budget, FLOPs, shape `(n_points,)`.
+        tokens: Tokens seen there, shape `(n_points,)`.
+        loss: Loss there, nats, shape `(n_points,)`.
+        unread: Runs without a loss at a budget, with the reason.
+    """
+
+    run: tuple[Any, ...]
+    n_params: Floats
+    flops: Floats
+    tokens: Floats
+    loss: Floats
+    unread: tuple[Unread, ...]
+
+
+class LearningCurve(NamedTuple):
+    """The evaluations of one run, in ascending order of compute.
+
+    Attributes:
+        run: Label of the run.
+        n_params: Parameters.
+        flops: FLOPs seen, shape `(n_evaluations,)`.
+        tokens: Tokens seen, shape `(n_evaluations,)`.
+        loss: Loss, nats, shape `(n_evaluations,)`.
+    """
+
+    run: Any
+    n_params: float
+    flops: Floats
+    tokens: Floats
+    loss: Floats
+
+
+def learning_curves(
+    run: ArrayLike,
+    n_params: ArrayLike,
+    loss: ArrayLike,
+    *,
+    flops: ArrayLike | None = None,
+    tokens: ArrayLike | None = None,
+) -> tuple[LearningCurve, ...]:
+    """Rows, one an evaluation, as one curve for each run.
+
+    Args:
+        run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.
+        n_params: Parameters of that run, shape `(n_evaluations,)`.
+        loss: Loss, nats, shape `(n_evaluations,)`.
+        flops: FLOPs seen at the evaluation, shape `(n_evaluations,)`; 6 N D unless given.
+        tokens: Tokens seen at the evaluation, shape `(n_evaluations,)`; C / (6 N) unless given.
+
+    Returns:
+        The curves in order of their labels; the order of the rows makes no difference.
+
+    Raises:
+        ValueError: Neither FLOPs nor tokens, columns of different lengths, a value that is not
+            positive and finite, a run of two sizes, or two evaluations of a run at the same FLOPs.
+    """
+    sizes, seen, data = compute_columns(n_params, flops=flops, tokens=tokens)
+    losses = positive_column("loss", loss, len(sizes))
+    labels = np.asarray(run)
+    if labels.shape != sizes.shape:
+        raise ValueError(f"run has shape {labels.shape}, not {sizes.shape}: give each row its run")
+    names, numbers = np.unique(labels, return_inverse=True)
+    order = np.lexsort((seen, numbers))
+    curves = []
+    for label, mine in zip(
+        names.tolist(),
+        np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1),
+        strict=True,
+    ):
+        _require_one_curve(label, sizes[mine], seen[mine])
+        curves.append(
+            LearningCurve(label, float(sizes[mine[0]]), seen[mine], data[mine], losses[mine])
+        )
+    return tuple(curves)
+
+
+def read_off(
+    run: ArrayLike,
+    n_params: ArrayLike,
+    flops: ArrayLike,
+    loss: ArrayLike,
+    budgets: ArrayLike,
+    *,
+    tokens: ArrayLike | None = None,
+    tolerance: float = 0.1,
+) -> CurvePoints:
+    """Losses of runs at given FLOPs, from their learning curves.
+
+    log loss is interpolated linearly in log FLOPs between the two evaluations about the budget,
+    if the nearer lies within a factor `1 + tolerance` of it. A budget past an end of a curve, but
+    within the tolerance, takes the loss at that end. These are the rules of Porian et al.
+    (arXiv:2406.19146, appendix C). Training losses want smoothing before the call.
+
+    Args:
+        run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.
+        n_params: Parameters of that run, shape `(n_evaluations,)`.
+        flops: FLOPs seen at the evaluation, shape `(n_evaluations,)`.
+        loss: Loss, nats, shape `(n_evaluations,)`.
+        budgets: FLOPs at which to read, shape `(n_budgets,)`.
+        tokens: Tokens seen at the evaluation, shape `(n_evaluations,)`; C / (6 N) unless given.
+        tolerance: Relative distance of the nearest evaluation from the budget.
+
+    Returns:
+        The points, ordered by budget and then by run; the order of the rows makes no difference.
+
+    Raises:
+        ValueError: An argument is at fault (`learning_curves` says how columns can be).
+    """
+    curves = learning_curves(run, n_params, loss, flops=flops, tokens=tokens)
+    targets = np.unique(positive_column("budgets", budgets))
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance}: give a relative difference such as 0.1")
+
+    rows: list[tuple[float, Any, float, float, float]] = []
+    unread: list[Unread] = []
+    for curve in curves:
+        log_seen = np.log(curve.flops)
+        log_curves = np.log([curve.loss, curve.tokens / curve.flops])
+        for target in targets.tolist():
+            at = np.log(target)
+            off = float(np.expm1(np.min(np.abs(log_seen - at))))
+            if off > tolerance:
+                why = f"the nearest evaluation is {off:.0%} off, more than {tolerance:.0%}"
+                unread.append(Unread(curve.run, target, why))
+                continue
+            read, per_flop = (float(np.exp(np.interp(at, log_seen, c))) for c in log_curves)
+            rows.append((target, curve.run, curve.n_params, target * per_flop, read))
+    rows.sort(key=lambda row: row[0])  # stable: runs stay in order
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+    numbers = [np.array(columns[k], dtype=np.float64) for k in (0, 2, 3, 4)]
+    return CurvePoints(
+        run=tuple(columns[1]),
+        n_params=numbers[1],
+        flops=numbers[0],
+        tokens=numbers[2],
+        loss=numbers[3],
+        unread=tuple(unread),
+    )
+
+
+def covered_budgets(curves: Sequence[LearningCurve], n_sizes: int, n_budgets: int) -> Floats:
+    """Budgets spread evenly in log FLOPs over the compute that curves of several sizes cover.
+
+    Args:
+        curves: The curves.
+        n_sizes: Distinct sizes whose curves must cover a budget.
+        n_budgets: How many.
+
+    Returns:
+        FLOPs, ascending, shape `(n_budgets,)`; empty where nowhere so many sizes are covered.
+    """
+    sizes = np.unique([curve.n_params for curve in curves])
+    ends = np.unique([end for curve in curves for end in curve.flops[[0, -1]]])
+    covering = np.zeros((len(sizes), len(ends)), dtype=bool)
+    for curve in curves:
+        row = np.searchsorted(sizes, curve.n_params)
+        covering[row] |= (ends >= curve.flops[0]) & (ends <= curve.flops[-1])
+    enough = ends[covering.sum(axis=0) >= n_sizes]
+    if len(enough) < 2:
+        return np.array([])
+    return np.geomspace(enough[0], enough[-1], n_budgets)
+
+
+def _require_one_curve(label: Any, sizes: Floats, seen: Floats) -> None:
+    if sizes.min() != sizes.max():
+        raise ValueError(
+            f"run {label!s} has n_params from {sizes.min():g} to {sizes.max():g}: a curve belongs "
+            "to one size; give runs of different sizes different labels"
+        )
+    repeated = np.flatnonzero(np.diff(seen) == 0)
+    if len(repeated):
+        raise ValueError(
+            f"run {label!s} has two losses at {seen[repeated[0]]:g} FLOPs: keep one, or average "
+            "them, or give different seeds different labels"
+        )

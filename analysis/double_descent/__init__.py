@@ -1,0 +1,1 @@
+"""Double descent in a curve of test error over size: threshold, peak and verdict over seeds."""

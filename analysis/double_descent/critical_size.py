@@ -1,0 +1,279 @@
+"""Interpolation threshold and peak of a curve over sizes, with intervals over seeds.
+
+The tables are long: one row a run, with its `size` (width, N/n, ...), `seed` label, a train error
+and a test metric. Sizes are compared by their logarithm.
+
+In every resample of the seeds (`analysis.double_descent.seeds.resample`) a location is only known
+up to the grid: a threshold lies between the last size above tolerance and the first at or below it,
+a peak between the neighbours of the highest size. Its interval runs from the lower quantile of the
+lower ends to the upper quantile of the upper ends, stretched for few seeds, so it never claims more
+than the grid resolves, however little the seeds differ.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.double_descent.curve_shape import (
+    Bump,
+    Located,
+    falling_crossing,
+    most_prominent_bump,
+    valley_fit,
+)
+from analysis.double_descent.seeds import (
+    IntArray,
+    Replicates,
+    Statistic,
+    centre,
+    group_by_size,
+    interval,
+    resample,
+    resampled_centre,
+    stretch,
+)
+from analysis.estimate import Estimate, Floats
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most prominent interior maximum of a test curve.
+
+    Attributes:
+        location: Size of the maximum, a measured size, with its interval.
+        height: Test metric there.
+        prominence: Height above the higher of the lowest points on its two sides, metric units.
+        p_value: Chance that a curve with no interior maximum (falling, then perhaps rising), with
+            the seed spread of these data, shows a bump as prominent at any size.
+    """
+
+    location: Estimate
+    height: Estimate
+    prominence: float
+    p_value: float
+
+
+def interpolation_threshold(
+    size: ArrayLike,
+    train_error: ArrayLike,
+    seed: ArrayLike,
+    *,
+    tolerance: float,
+    level: float = 0.95,
+    n_replicates: int = 2000,
+    rng_seed: int = 0,
+) -> Estimate:
+    """Smallest size whose mean train error is at most `tolerance`.
+
+    The mean over seeds is fitted by the best non-increasing function (isotonic regression, weighted
+    by the number of runs); its crossing of `tolerance` is interpolated linearly in (log size,
+    metric). Linear, not logarithmic, in the metric: errors of exactly zero are ordinary, and where
+    the metric collapses within one grid step (0.05 to 1e-25 in a ridgeless solve at N = n) the
+    crossing falls, as it should, on the first size below tolerance.
+
+    Args:
+        size: Size of each run, shape (n_runs,).
+        train_error: Train error or train squared error of each run, shape (n_runs,).
+        seed: Seed label of each run, shape (n_runs,).
+        tolerance: Error that counts as interpolation, in units of `train_error`.
+        level: Nominal coverage of the interval.
+        n_replicates: Bootstrap replicates.
+        rng_seed: Seed of the bootstrap.
+
+    Returns:
+        The threshold in units of size. Never reached: censored "above", `low` a lower bound.
+        Reached at the smallest size already: censored "below", `high` an upper bound.
+
+    Raises:
+        ValueError: For non-finite rows, repeated runs, fewer than 2 seeds at some size, or limits
+            out of range.
+
+    Reference: Nakkiran et al., arXiv:1912.02292, definition 1 (effective model complexity).
+    """
+    sample = sample_seeds(size, seed, level, n_replicates, rng_seed, train_error=train_error)
+    return located(sample, threshold_crossings(sample, tolerance))
+
+
+def peak(
+    size: ArrayLike,
+    test: ArrayLike,
+    seed: ArrayLike,
+    *,
+    statistic: Statistic = "median",
+    level: float = 0.95,
+    n_replicates: int = 2000,
+    rng_seed: int = 0,
+) -> Peak | None:
+    """Most prominent interior maximum of a test curve.
+
+    The location is a measured size, with no parabola through its neighbours: the peak of a
+    ridgeless fit is a cusp, which a parabola displaces, and the interval reaches to the
+    neighbouring sizes anyhow. A resample without an interior maximum leaves the location
+    unbounded on both sides. Where every value is positive, prominence is compared on the logarithm,
+    so that one heavy-tailed size near N = n does not swamp the rest; otherwise on the metric.
+
+    Args:
+        size: Size of each run, shape (n_runs,).
+        test: Test error or loss of each run, shape (n_runs,).
+        seed: Seed label of each run, shape (n_runs,).
+        statistic: Centre over seeds; the median, because at N = n the mean may be infinite.
+        level: Nominal coverage of the intervals.
+        n_replicates: Bootstrap replicates.
+        rng_seed: Seed of the bootstrap.
+
+    Returns:
+        The peak, significant (`p_value`) or not; None where no interior size is a maximum.
+
+    Raises:
+        ValueError: As `interpolation_threshold`.
+    """
+    sample = sample_seeds(size, seed, level, n_replicates, rng_seed, test=test)
+    curves = metric_curves(sample, statistic)
+    return measure_peak(sample, curves, prominent_bumps(sample, curves))
+
+
+class SeedSample(NamedTuple):
+    """Runs by size, their resamples, and how intervals are made of them.
+
+    Attributes:
+        runs: Runs by size.
+        draws: Rows taken at each size in each resample, from `resample`.
+        log_size: Natural logarithm of the sizes, shape (n_sizes,).
+        weights: Runs at each size, shape (n_sizes,).
+        factor: Stretch of a deviation at one size.
+        bump_factor: Stretch of a difference between two sizes, such as a prominence.
+        level: Nominal coverage.
+    """
+
+    runs: Replicates
+    draws: tuple[IntArray, ...]
+    log_size: Floats
+    weights: Floats
+    factor: float
+    bump_factor: float
+    level: float
+
+
+class MetricCurves(NamedTuple):
+    """Centres over seeds and their deviations in the resamples; logarithms if all are positive.
+
+    Attributes:
+        full: Centres of the full sample, shape (n_sizes,).
+        noise: Centres of the resamples minus `full`, shape (n_replicates, n_sizes).
+        is_log: Whether both are on the logarithm of the metric.
+    """
+
+    full: Floats
+    noise: Floats
+    is_log: bool
+
+
+def sample_seeds(
+    size: ArrayLike,
+    seed: ArrayLike,
+    level: float,
+    n_replicates: int,
+    rng_seed: int,
+    **metrics: ArrayLike,
+) -> SeedSample:
+    """Group runs and resample their seeds; ValueError as `interpolation_threshold`."""
+    if not 0.5 <= level < 1:
+        raise ValueError(f"level is {level}: give a coverage in [0.5, 1), for example 0.95")
+    if n_replicates < 20 / (1 - level):
+        raise ValueError(
+            f"n_replicates is {n_replicates}: level {level} needs at least {20 / (1 - level):.0f}"
+        )
+    runs = group_by_size(size, seed, **metrics)
+    if len(runs.sizes) < 3:
+        raise ValueError(f"{len(runs.sizes)} distinct sizes: a curve needs at least 3")
+    lone = runs.sizes[runs.counts < 2]
+    if len(lone):
+        raise ValueError(
+            f"{len(lone)} of {len(runs.sizes)} sizes have a single seed (first: {lone[0]:g}): "
+            "spread over seeds needs at least 2 runs at every size; add seeds or drop those sizes"
+        )
+    n_seeds = int(runs.counts.min())
+    return SeedSample(
+        runs=runs,
+        draws=resample(runs, n_replicates, rng_seed),
+        log_size=np.log(runs.sizes),
+        weights=runs.counts.astype(np.float64),
+        factor=stretch(n_seeds, level),
+        bump_factor=stretch(n_seeds, level, n_sizes=2),
+        level=level,
+    )
+
+
+def threshold_crossings(sample: SeedSample, tolerance: float) -> Located:
+    """Thresholds of the mean train error: full sample first, then the resamples."""
+    if not (np.isfinite(tolerance) and tolerance >= 0):
+        raise ValueError(f"tolerance is {tolerance}: give a finite train error >= 0")
+    values = sample.runs.values["train_error"]
+    full, resampled = centre(values, "mean"), resampled_centre(values, sample.draws, "mean")
+    means = np.vstack([full, resampled])
+    return falling_crossing(sample.log_size, means, sample.weights, tolerance)
+
+
+def metric_curves(sample: SeedSample, statistic: Statistic) -> MetricCurves:
+    """Centres of the metric named `test`, in full sample and resamples."""
+    values = sample.runs.values["test"]
+    full, resampled = centre(values, statistic), resampled_centre(values, sample.draws, statistic)
+    is_log = all(np.all(v > 0) for v in values)
+    if is_log:
+        full, resampled = np.log(full), np.log(resampled)
+    return MetricCurves(full, resampled - full, is_log)
+
+
+def prominent_bumps(sample: SeedSample, curves: MetricCurves) -> Bump:
+    """Most prominent bump: full sample first, then the resamples."""
+    return most_prominent_bump(
+        sample.log_size, np.vstack([curves.full, curves.full + curves.noise])
+    )
+
+
+def located(sample: SeedSample, where: Located) -> Estimate:
+    """Estimate from log locations: full sample first, then the resamples."""
+    value, low, high = where.value[0], where.low[0], where.high[0]
+    ends = interval(
+        low, high, where.low[1:], where.high[1:], factor=sample.factor, level=sample.level
+    )
+    censored = None
+    if np.isnan(value):
+        censored = "above" if np.isfinite(low) else "below" if np.isfinite(high) else None
+    return Estimate(
+        float(np.exp(value)), float(np.exp(ends[0])), float(np.exp(ends[1])), sample.level, censored
+    )
+
+
+def level_at(sample: SeedSample, curves: MetricCurves, at: int) -> Estimate:
+    """Test metric at one size."""
+    value = curves.full[at]
+    resampled = value + curves.noise[:, at]
+    ends = interval(value, value, resampled, resampled, factor=sample.factor, level=sample.level)
+    if curves.is_log:
+        with np.errstate(over="ignore"):  # two far-apart seeds may set no upper end
+            value, *ends = np.exp([value, *ends])
+    return Estimate(float(value), float(ends[0]), float(ends[1]), sample.level)
+
+
+def measure_peak(sample: SeedSample, curves: MetricCurves, bumps: Bump) -> Peak | None:
+    """Peak from `prominent_bumps`; None where the full sample has none."""
+    if bumps.prominence[0] <= 0:
+        return None
+    top = int(bumps.at[0])
+    metric = np.exp(curves.full) if curves.is_log else curves.full
+    null = valley_fit(curves.full, sample.weights) + sample.bump_factor * curves.noise
+    return Peak(
+        # A measured size, exactly: a logarithm and back would not give it.
+        location=replace(located(sample, bumps.where), value=float(sample.runs.sizes[top])),
+        height=level_at(sample, curves, top),
+        prominence=float(metric[top] - max(metric[:top].min(), metric[top + 1 :].min())),
+        p_value=p_value(most_prominent_bump(sample.log_size, null).prominence, bumps.prominence[0]),
+    )
+
+
+def p_value(null: Floats, observed: float) -> float:
+    """Fraction of a resampled null at or above the observed value, itself counted among them."""
+    return float((1 + np.sum(null >= observed)) / (1 + len(null)))

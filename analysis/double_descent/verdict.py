@@ -1,0 +1,232 @@
+"""Verdict on a double-descent curve: threshold, peak, both minima, and what they amount to."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.double_descent.critical_size import (
+    MetricCurves,
+    Peak,
+    SeedSample,
+    interpolation_threshold,
+    level_at,
+    located,
+    measure_peak,
+    metric_curves,
+    p_value,
+    peak,
+    prominent_bumps,
+    sample_seeds,
+    threshold_crossings,
+)
+from analysis.double_descent.curve_shape import Located, falling_fit, largest_rise
+from analysis.double_descent.seeds import Statistic
+from analysis.estimate import Estimate
+
+__all__ = [
+    "DoubleDescent",
+    "Estimate",
+    "Minimum",
+    "Peak",
+    "Verdict",
+    "descent",
+    "interpolation_threshold",
+    "peak",
+]
+
+# Fewer than these cannot show fall, rise and fall, or tell a peak from seed noise.
+MIN_SIZES = 5
+MIN_SEEDS = 3
+# "Monotone" is claimed only where a rise of this fraction of the whole fall would have been seen.
+NEGLIGIBLE_RISE = 0.1
+
+
+class Verdict(Enum):
+    """What the curve shows on the measured grid."""
+
+    MONOTONE = "monotone"
+    PEAK = "peak"
+    SECOND_DESCENT_BELOW = "peak and second descent below the first minimum"
+    NOT_RESOLVED = "not resolved"
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The lowest point of one side of the peak: its measured size and the test metric there."""
+
+    size: float
+    value: Estimate
+
+
+@dataclass(frozen=True)
+class DoubleDescent:
+    """What `descent` measures; the fields that need a peak are None without one.
+
+    Attributes:
+        threshold: Interpolation threshold, in units of size.
+        peak: Candidate peak, significant or not; None where no interior size is a maximum.
+        ratio: Peak location over threshold.
+        first_minimum: Lowest point left of the peak.
+        final_minimum: Lowest point right of the peak.
+        confidence_below: 1 - p-value of a final minimum this far below the first, were the curve
+            right of the peak nowhere below it; near 0 it does not prove the opposite.
+        verdict: One of four.
+        reason: One sentence with the numbers behind the verdict.
+    """
+
+    threshold: Estimate
+    peak: Peak | None
+    ratio: Estimate | None
+    first_minimum: Minimum | None
+    final_minimum: Minimum | None
+    confidence_below: float | None
+    verdict: Verdict
+    reason: str
+
+
+def descent(
+    size: ArrayLike,
+    train_error: ArrayLike,
+    test: ArrayLike,
+    seed: ArrayLike,
+    *,
+    tolerance: float,
+    statistic: Statistic = "median",
+    level: float = 0.95,
+    n_replicates: int = 2000,
+    rng_seed: int = 0,
+) -> DoubleDescent:
+    """Threshold, peak, their ratio, both minima and a verdict, from one set of resamples.
+
+    Rules of the verdict, with a = 1 - level:
+
+    1. Fewer than 5 sizes or 3 seeds: not resolved.
+    2. Peak p-value <= a: a peak. "Second descent below the first minimum" where the final minimum
+       is lower with confidence >= level; if it is not, the reason gives the confidence.
+    3. Else, largest rise from one size to any larger one has p-value <= a against a non-increasing
+       curve: not resolved, for the peak is at the edge of the grid or beyond it.
+    4. Else, a rise of 10% of the whole fall would have been seen: monotone (on this grid).
+    5. Else: not resolved, for noise could hide such a rise.
+
+    Rises and falls are of the logarithm where the test metric is positive throughout. p-values add
+    the seed noise of the resamples to the nearest curve without a peak (or rise), and so count the
+    search over all sizes.
+
+    Args:
+        size: Size of each run, shape (n_runs,).
+        train_error: Train error or train squared error of each run, shape (n_runs,).
+        test: Test error or loss of each run, shape (n_runs,).
+        seed: Seed label of each run, shape (n_runs,).
+        tolerance: Error that counts as interpolation, in units of `train_error`.
+        statistic: Centre over seeds of the test metric.
+        level: Nominal coverage, and confidence asked of the verdict.
+        n_replicates: Bootstrap replicates.
+        rng_seed: Seed of the bootstrap.
+
+    Returns:
+        The measurements and the verdict.
+
+    Raises:
+        ValueError: As `interpolation_threshold`.
+    """
+    sample = sample_seeds(
+        size, seed, level, n_replicates, rng_seed, train_error=train_error, test=test
+    )
+    crossings = threshold_crossings(sample, tolerance)
+    threshold = located(sample, crossings)
+    curves = metric_curves(sample, statistic)
+    bumps = prominent_bumps(sample, curves)
+    found = measure_peak(sample, curves, bumps)
+    if found is None:
+        verdict, reason = _without_peak(sample, curves, None, threshold)
+        return DoubleDescent(threshold, None, None, None, None, None, verdict, reason)
+
+    top = int(bumps.at[0])
+    first = int(np.argmin(curves.full[:top]))
+    final = top + 1 + int(np.argmin(curves.full[top + 1 :]))
+    first_minimum, final_minimum = (
+        Minimum(float(sample.runs.sizes[at]), level_at(sample, curves, at)) for at in (first, final)
+    )
+    ratio = located(sample, _ratio(bumps.where, crossings))
+    confidence = _confidence_below(sample, curves, first, top)
+    if _too_small(sample) or found.p_value > 1 - level:
+        verdict, reason = _without_peak(sample, curves, found, threshold)
+    else:
+        verdict = Verdict.SECOND_DESCENT_BELOW if confidence >= level else Verdict.PEAK
+        below = f"is below the first {first_minimum.value} (confidence {confidence:.3g})"
+        if confidence < level:
+            below = f"is not shown to be below the first {first_minimum.value}"
+        reason = (
+            f"Peak of {found.height} at size {found.location} (p = {found.p_value:.2g}), {ratio} "
+            f"times the interpolation threshold; the final minimum {final_minimum.value} {below}."
+        )
+    return DoubleDescent(
+        threshold, found, ratio, first_minimum, final_minimum, confidence, verdict, reason
+    )
+
+
+def _ratio(numerator: Located, denominator: Located) -> Located:
+    """Log ratio of two locations, over all places the grid allows them."""
+    return Located(
+        numerator.value - denominator.value,
+        numerator.low - denominator.high,
+        numerator.high - denominator.low,
+    )
+
+
+def _confidence_below(sample: SeedSample, curves: MetricCurves, first: int, top: int) -> float:
+    """1 - p-value of the lowest point right of the peak, against none lower than the first minimum.
+
+    The lowest of many noisy sizes is biased low, so the null curve counts every size right of the
+    peak as tied with the first minimum if it is within 2 standard errors of the lowest there.
+    """
+    noise = sample.factor * curves.noise
+    right = curves.full[top + 1 :]
+    excess = np.maximum(right - right.min() - 2 * noise[:, top + 1 :].std(axis=0), 0)
+    depth = noise[:, first] - (excess + noise[:, top + 1 :]).min(axis=1)
+    return 1 - p_value(depth, curves.full[first] - right.min())
+
+
+def _without_peak(
+    sample: SeedSample, curves: MetricCurves, found: Peak | None, threshold: Estimate
+) -> tuple[Verdict, str]:
+    """Rules 1, 3, 4 and 5 of `descent`."""
+    if _too_small(sample):
+        return Verdict.NOT_RESOLVED, (
+            f"{len(sample.runs.sizes)} sizes with {sample.runs.counts.min()} seeds or more are too "
+            f"few: a verdict needs {MIN_SIZES} sizes and {MIN_SEEDS} seeds."
+        )
+    bump = "No interior maximum"
+    if found is not None:
+        bump = (
+            f"The bump at size {found.location.value:.4g}, {found.prominence:.3g} high, "
+            f"is within seed noise (p = {found.p_value:.2g})"
+        )
+    rise = float(largest_rise(curves.full[None])[0])
+    fall = float(curves.full[0] - curves.full[-1])
+    null = largest_rise(
+        falling_fit(curves.full, sample.weights) + sample.bump_factor * curves.noise
+    )
+    chance = p_value(null, rise)
+    if chance <= 1 - sample.level:
+        return Verdict.NOT_RESOLVED, (
+            f"{bump}; but the curve rises (p = {chance:.2g}) and does not fall again on this "
+            f"grid, up to size {sample.runs.sizes[-1]:.4g}: a peak lies at its edge or beyond."
+        )
+    visible = (rise + float(np.quantile(null, sample.level))) / fall if fall > 0 else np.inf
+    if visible > NEGLIGIBLE_RISE:
+        return Verdict.NOT_RESOLVED, (
+            f"{bump}; seed noise could hide a rise of {visible:.2g} of the whole fall, "
+            f"more than {NEGLIGIBLE_RISE:g}: add seeds."
+        )
+    return Verdict.MONOTONE, (
+        f"{bump}; a rise of more than {visible:.2g} of the whole fall is excluded between sizes "
+        f"{sample.runs.sizes[0]:.4g} and {sample.runs.sizes[-1]:.4g} "
+        f"(interpolation threshold {threshold})."
+    )
+
+
+def _too_small(sample: SeedSample) -> bool:
+    return len(sample.runs.sizes) < MIN_SIZES or sample.runs.counts.min() < MIN_SEEDS

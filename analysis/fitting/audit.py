@@ -1,0 +1,188 @@
+"""Published constants, judged by the objective that they are said to minimise.
+
+To reproduce a paper is to evaluate its constants under its own objective, and to say what a search
+of that objective finds: constants that were rounded, or stopped before their optimum, cost more
+than the best fit does.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.fitting.bootstrap.resampling import Resampling
+from analysis.fitting.engine.coordinates import require_known, require_value
+from analysis.fitting.engine.loss import loss, named
+from analysis.fitting.engine.observations import observe
+from analysis.fitting.engine.problem import Scale, pose
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
+from analysis.laws.law import Law
+
+
+def objective_of(
+    law: Law,
+    params: Mapping[str, float],
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    scale: Scale = "log",
+    delta: float | None = None,
+    above: float = 1.0,
+) -> float:
+    """The objective of a fit at given constants: the weighted sum of losses of the rows.
+
+    Args:
+        law: The law.
+        params: A value for each parameter, in the units of x and y.
+        x: Inputs, shape `(n_points,)`, or `(n_points, n_inputs)`; positive.
+        y: Values, shape `(n_points,)`; positive.
+        weights: Of the rows, shape `(n_points,)`; 1 unless given.
+        scale: "log" or "linear": on what scale residuals are taken.
+        delta: Huber's threshold in units of the residuals; None for squared error.
+        above: Factor of the loss of rows above the curve.
+
+    Returns:
+        The sum, what `FitResult.objective` is at the parameters of a fit.
+
+    Raises:
+        ValueError: A parameter without a value, or one out of bounds; rows that are no rows.
+    """
+    require_known(law, params)
+    for name in law.params:
+        if name not in params:
+            raise ValueError(f"params has no {name}: give each of {', '.join(law.params)} a value.")
+        require_value(law, name, params[name])
+    rows = observe(law, x, y, None, weights)
+    problem = pose(law, rows, scale, delta, above)
+    raw = law.to_theta(np.array([params[name] for name in law.params]))
+    theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
+    return float(rows.weights @ loss(problem.unit * problem.residuals(theta), delta, above))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Published constants beside the best fit under the same objective.
+
+    Attributes:
+        published: The constants, by name.
+        objective: At the published constants.
+        refit: The best fit, those constants held that were not to be free.
+        ratio: The published objective over that of the refit: 1 at the optimum.
+        tolerance: How far above 1 the ratio may lie for the constants to pass for the optimum.
+        outside: Names of the free constants that lie outside the interval of the refit.
+    """
+
+    published: Mapping[str, float]
+    objective: float
+    refit: FitResult
+    ratio: float
+    tolerance: float
+    outside: tuple[str, ...]
+
+    @property
+    def is_optimum(self) -> bool:
+        """Whether no other constants do better by more than the tolerance."""
+        return self.ratio <= 1 + self.tolerance
+
+    @property
+    def reason(self) -> str:
+        """What was found, in a sentence or two."""
+        refit = self.refit
+        held = f", {', '.join(refit.fixed)} held" if refit.fixed else ""
+        costs = (
+            f"{self.objective:.6g} against {refit.objective:.6g} "
+            f"({named(refit.delta, refit.above)}{held})"
+        )
+        if self.is_optimum:
+            first = f"The published constants are the optimum of their objective: {costs}."
+        else:
+            more = f"{self.ratio:.3g} times it" if self.ratio > 2 else f"{self.ratio - 1:.3%} more"
+            first = f"The published constants are no optimum of their objective: {costs}, {more}."
+        if not self.outside:
+            return f"{first} Each lies inside the interval of the refit."
+        each = ", ".join(
+            f"{name} = {self.published[name]:.6g} outside "
+            f"[{refit.intervals[name][0]:.6g}, {refit.intervals[name][1]:.6g}]"
+            for name in self.outside
+        )
+        return f"{first} At the {100 * refit.level:g} % level: {each}."
+
+
+def audit(
+    law: Law,
+    published: Mapping[str, float],
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    free: Collection[str] | None = None,
+    weights: ArrayLike | None = None,
+    scale: Scale = "log",
+    delta: float | None = None,
+    above: float = 1.0,
+    resampling: Resampling | None = "rows",
+    level: float = 0.95,
+    n_replicates: int = 1000,
+    seed: int = 0,
+    tolerance: float = 1e-3,
+) -> Audit:
+    """Find out whether published constants are the optimum of their own objective.
+
+    Args:
+        law: The law.
+        published: The constants, by name, in the units of x and y.
+        x: Inputs, as `fit` takes them.
+        y: Values, as `fit` takes them.
+        free: Names of the constants that the search may move, such as those that the paper fitted;
+            all unless given. The others are held as published.
+        weights: Of the rows, as `fit` takes them.
+        scale: Of the residuals.
+        delta: Huber's threshold; None for squared error.
+        above: Factor of the loss of rows above the curve.
+        resampling: Where the intervals of the refit come from, as `fit` takes it: from redrawn
+            rows unless given, which asks least of rows that others collected.
+        level: Of the intervals.
+        n_replicates: Bootstrap replicates.
+        seed: Of the bootstrap.
+        tolerance: Share of the objective that constants may lose, for instance to rounding, and
+            still pass for the optimum.
+
+    Returns:
+        The audit.
+
+    Raises:
+        ValueError: A constant that is missing, unknown or out of bounds; another argument at fault.
+        FitError: The rows do not support the refit.
+    """
+    objective = objective_of(
+        law, published, x, y, weights=weights, scale=scale, delta=delta, above=above
+    )
+    free = law.params if free is None else free
+    require_known(law, free)
+    refit = fit(
+        law,
+        x,
+        y,
+        weights=weights,
+        scale=scale,
+        delta=delta,
+        above=above,
+        fixed={name: value for name, value in published.items() if name not in free},
+        resampling=resampling,
+        level=level,
+        n_replicates=n_replicates,
+        seed=seed,
+    )
+    if refit.objective > 0:
+        ratio = objective / refit.objective
+    else:
+        ratio = 1.0 if objective == 0 else math.inf
+    outside = tuple(
+        name
+        for name, (low, high) in refit.intervals.items()
+        if name not in refit.fixed and not low <= published[name] <= high
+    )
+    return Audit(dict(published), objective, refit, ratio, tolerance, outside)

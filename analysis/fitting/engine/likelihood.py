@@ -1,0 +1,87 @@
+"""How much less likely rows become as the objective of a fit rises above its minimum."""
+
+import numpy as np
+from scipy.special import erf, erfinv, fdtri
+
+from analysis.estimate import Floats
+
+
+def deviance(objective: Floats, least: float, n_rows: int, delta: float | None) -> Floats:
+    """Twice the log of the likelihood ratio of a fit with its minimum, its noise level unknown.
+
+    Squared error is the objective of normal noise: the ratio, each likelihood at its own best
+    noise level, is `n log(S / S_min)`. Huber's loss is the objective of the noise of
+    `analysis.fitting.engine.likelihood`, whose scale is again chosen best for each S.
+
+    Args:
+        objective: Sums of losses S, any shape.
+        least: Their minimum, positive.
+        n_rows: Rows n.
+        delta: Huber's threshold; None for squared error.
+
+    Returns:
+        Deviances, the shape of `objective`; 0 at `least`.
+    """
+    if delta is None:
+        return n_rows * np.log(objective / least)
+    surprise = _huber_surprise(np.append(objective, least) / (n_rows * delta**2))
+    return 2 * n_rows * (surprise[:-1] - surprise[-1]).reshape(np.shape(objective))
+
+
+def deviance_limit(level: float, n_rows: int, n_params: int) -> float:
+    """The deviance that one parameter at its true value exceeds with probability 1 - level.
+
+    `n log(1 + F / df)` with `F` the quantile of Fisher's F on 1 and df = n - n_params degrees of
+    freedom: exact for a law linear in its parameters under normal noise, where the interval is
+    Student's, and chi-squared on 1 degree of freedom for many rows.
+
+    Args:
+        level: Of confidence.
+        n_rows: Rows.
+        n_params: Parameters, fewer than rows.
+
+    Returns:
+        The limit.
+    """
+    df = n_rows - n_params
+    return n_rows * float(np.log1p(fdtri(1, df, level) / df))
+
+
+def _huber_surprise(mean_loss: Floats) -> Floats:
+    """Least mean negative log likelihood for mean losses over delta^2, in units of delta."""
+    scale = likeliest_scale(mean_loss)
+    return mean_loss / scale**2 + np.log(integral(scale)[0])
+
+
+_BISECTIONS = 80
+_WIDEST = 40.0  # of log(s / delta): beyond e^40 either way the density is its own limit
+
+
+def integral(scale: Floats) -> tuple[Floats, Floats]:
+    """Z and its derivative over the scale, each of the shape of `scale`."""
+    inner = np.sqrt(2 * np.pi) * erf(1 / (scale * np.sqrt(2)))
+    outer = np.exp(-0.5 / scale**2)
+    return inner * scale + 2 * scale**2 * outer, inner + 4 * scale * outer
+
+
+def likeliest_scale(mean_loss: Floats) -> Floats:
+    """The scale at which rows of a mean loss are likeliest: `mean loss = s^3 Z'(s) / (2 Z(s))`."""
+    low, high = (np.full(np.shape(mean_loss), end) for end in (-_WIDEST, _WIDEST))
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        scale = np.exp(middle)
+        whole, slope = integral(scale)
+        below = scale**3 * slope / (2 * whole) < mean_loss
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.exp((low + high) / 2)
+
+
+def size_quantile(probability: Floats, scale: float) -> Floats:
+    """The size that a residual stays below with a probability, from 0 to below 1."""
+    within = erf(1 / (scale * np.sqrt(2)))
+    inner = np.sqrt(2 * np.pi) * scale * within
+    share = inner / (inner + 2 * scale**2 * np.exp(-0.5 / scale**2))
+    is_inner = probability < share
+    normal = scale * np.sqrt(2) * erfinv(np.where(is_inner, probability / share * within, 0.0))
+    left = np.where(is_inner, 1.0, (1 - probability) / np.maximum(1 - share, 1e-300))
+    return np.where(is_inner, normal, 1.0 - scale**2 * np.log(left))

@@ -1,0 +1,206 @@
+"""How well a law foretells larger sizes: it is fitted to the smaller ones and scored on the rest.
+
+The sizes are cut at several places. A window fits the law to every row below its cut and scores it
+on the rows from there to the next cut, so that each row above the first cut is scored once, by a
+fit that has seen smaller sizes alone. The score is the root mean squared log error,
+
+    RMSLE = sqrt(mean((log y - log f(x))^2)),
+
+about the relative error of a prediction. A law that passes for the truth inside its data fails here
+where its curve goes elsewhere beyond them (Alabdulmohsin et al. 2022, arXiv 2209.06640: judge a law
+by extrapolation, not by its fit).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.engine.observations import (
+    as_inputs,
+    observe,
+    require_enough,
+    require_positive,
+    require_spread,
+)
+from analysis.fitting.engine.optimum import find_optimum
+from analysis.fitting.engine.problem import pose
+from analysis.laws.law import Law
+
+
+class Window(NamedTuple):
+    """A fit to smaller sizes, and its score on the next ones.
+
+    Attributes:
+        fitted_to: Largest size that the law was fitted to.
+        scored_from: Smallest size scored.
+        scored_to: Largest size scored.
+        n_fitted: Rows fitted.
+        n_scored: Rows scored.
+        rmsle: Root mean squared log error of the rows scored, infinite where the curve leaves
+            float64; None where there is no fit.
+        reason: Why there is none; None where there is one.
+    """
+
+    fitted_to: float
+    scored_from: float
+    scored_to: float
+    n_fitted: int
+    n_scored: int
+    rmsle: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """The windows of a law.
+
+    Attributes:
+        law: The law.
+        windows: From the smallest sizes to the largest.
+        largest: Leave-the-largest-out: fitted to all sizes but the largest, scored on that one.
+    """
+
+    law: Law
+    windows: tuple[Window, ...]
+    largest: Window
+
+    @property
+    def rmsle(self) -> float | None:
+        """RMSLE of all rows scored, over the windows that have a fit; None where none has."""
+        return pooled_rmsle(self.windows)
+
+
+def pooled_rmsle(windows: Iterable[Window]) -> float | None:
+    """RMSLE of all rows scored in the windows that have a fit; None where none has."""
+    scored = [(each.n_scored, each.rmsle**2) for each in windows if each.rmsle is not None]
+    if not scored:
+        return None
+    counts, squares = np.array(scored).T
+    return float(np.sqrt(counts @ squares / counts.sum()))
+
+
+def extrapolation(
+    law: Law,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    along: ArrayLike = 0,
+    n_windows: int = 5,
+    always_fitted: float = 0.5,
+    delta: float | None = None,
+) -> Extrapolation:
+    """Fit on smaller sizes and score the next ones, for a window that expands.
+
+    Args:
+        law: The law.
+        x: Inputs, shape `(n_points,)`, or `(n_points, n_inputs)`; positive. Any order of rows.
+        y: Values, shape `(n_points,)`; positive.
+        along: What orders rows by size: the number of a column of x, or a positive size for each
+            row, such as its FLOPs, shape `(n_points,)`.
+        n_windows: Windows; as many as there are sizes to score where those are fewer.
+        always_fitted: Share of the distinct sizes, the smallest ones, that every window fits and
+            none scores; rounded up. The others are dealt to the windows evenly.
+        delta: Log residual beyond which Huber's loss grows linearly. None: squared error.
+
+    Returns:
+        The windows. One whose rows do not support a fit is kept, with the reason.
+
+    Raises:
+        ValueError: An argument is at fault.
+        FitError: Every row has the same size.
+    """
+    if n_windows < 1 or not 0 < always_fitted < 1:
+        raise ValueError(
+            f"n_windows = {n_windows} and always_fitted = {always_fitted}, but there is 1 window "
+            "or more, and a share of the sizes between 0 and 1 is in all: give e.g. 5 and 0.5."
+        )
+    rows = observe(law, x, y, None)
+    # In the canonical order, so that not even rounding depends on that of the caller's rows.
+    inputs, values = as_inputs(law, x)[rows.order], np.asarray(y, dtype=np.float64)[rows.order]
+    size = _sizes(law, inputs, along, rows.order)
+    distinct = np.unique(size)
+    if len(distinct) < 2:
+        raise FitError(
+            f"Every row has the size {size[0] if len(size) else math.nan:.6g}: nothing is larger "
+            "than what a law would be fitted to. Give rows at several sizes."
+        )
+    # Both ends keep a size: one to fit at the least, one to score. The share is rounded before it
+    # is rounded up, so that a tenth of ten sizes is one of them.
+    n_always = min(math.ceil(round(always_fitted * len(distinct), 9)), len(distinct) - 1)
+    scored = distinct[n_always:]
+    windows = tuple(
+        _window(law, inputs, values, size, block, delta)
+        for block in np.array_split(scored, min(n_windows, len(scored)))
+    )
+    alone = windows[-1].scored_from == distinct[-1]
+    largest = windows[-1] if alone else _window(law, inputs, values, size, distinct[-1:], delta)
+    return Extrapolation(law, windows, largest)
+
+
+def _sizes(law: Law, inputs: Floats, along: ArrayLike, order: NDArray[np.intp]) -> Floats:
+    """The size of each row, in canonical order."""
+    given = np.asarray(along)
+    if given.ndim == 0:
+        column = int(given)
+        if column != given or not 0 <= column < len(law.inputs):
+            raise ValueError(
+                f"along = {along}, but {law.name} has the columns 0 to {len(law.inputs) - 1} "
+                f"({', '.join(law.inputs)}): give one of them, or a size for each row."
+            )
+        return inputs[:, column]
+    sizes = np.asarray(given, dtype=np.float64)
+    if sizes.shape != order.shape:
+        raise ValueError(
+            f"along has shape {sizes.shape}, but x has {len(order)} rows: give the number of a "
+            "column of x, or one size for each row."
+        )
+    require_positive("along", sizes)
+    return sizes[order]
+
+
+def _window(
+    law: Law, x: Floats, y: Floats, size: Floats, block: Floats, delta: float | None
+) -> Window:
+    below = size < block[0]
+    scored = (size >= block[0]) & (size <= block[-1])
+    rmsle = reason = None
+    try:
+        predicted = _log_predict_from(law, x[below], y[below], np.log(x[scored]), delta)
+        rmsle = float(np.sqrt(np.mean((np.log(y[scored]) - predicted) ** 2)))
+        rmsle = math.inf if math.isnan(rmsle) else rmsle
+    except FitError as error:
+        reason = str(error)
+    return Window(
+        fitted_to=float(size[below].max()),
+        scored_from=float(block[0]),
+        scored_to=float(block[-1]),
+        n_fitted=int(below.sum()),
+        n_scored=int(scored.sum()),
+        rmsle=rmsle,
+        reason=reason,
+    )
+
+
+def _log_predict_from(
+    law: Law, x: Floats, y: Floats, log_x_new: Floats, delta: float | None
+) -> Floats:
+    """Log y at new inputs, shape `(n_new,)`, by a fit to the rows.
+
+    The optimum alone, in centred coordinates: a prediction needs no interval, nor parameters that
+    float64 can hold in the caller's units.
+    """
+    rows = observe(law, x, y, None)
+    require_enough(law, rows)
+    require_spread(law, rows)
+    problem = pose(law, rows, "log", delta)
+    targets = problem.targets(problem.rows.log_y)
+    theta = find_optimum(problem.law, problem.points, targets, delta).theta
+    # A law may leave float64 far from its rows.
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        return law.log_predict(theta, log_x_new - rows.log_x_scale) + rows.log_y_scale

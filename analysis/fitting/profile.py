@@ -1,0 +1,211 @@
+"""Profile likelihood: how well each parameter of a fit is known, all others free.
+
+A profile holds one parameter at a value, fits the rest, and asks how much less likely the rows
+have become (`analysis.fitting.engine.likelihood`). The values at which they are not too unlikely
+are its interval. It needs no resampling, follows curved valleys that a standard error cuts across,
+and shows a parameter that the rows do not identify as what it is: a side on which no value is too
+unlikely.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.engine.coordinates import in_own_units, seen_through
+from analysis.fitting.engine.likelihood import deviance_limit
+from analysis.fitting.engine.loss import loss
+from analysis.fitting.engine.observations import observe
+from analysis.fitting.engine.problem import Problem, pose
+from analysis.fitting.profile_path import Path, first_stride, follow
+from analysis.fitting.result import FitResult, read_only
+from analysis.laws.law import Law
+
+Side: TypeAlias = Literal["lower", "upper"]
+
+_EXACT_RESIDUAL = 1e-10  # log residuals below it are those of a noise-free curve
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The profile of one parameter.
+
+    Attributes:
+        name: Of the parameter.
+        estimate: Where the deviance is 0.
+        values: Values at which the parameter was held, increasing, in its own units.
+        deviance: Twice the log likelihood ratio at each, the others refitted, the same shape.
+        limit: The deviance that ends the interval.
+        level: Of confidence.
+        interval: (low, high). On an open side the bound of the law, or infinity.
+        open_sides: Sides on which no value is too unlikely.
+        reason: In a sentence, what the profile says.
+    """
+
+    name: str
+    estimate: float
+    values: Floats = field(repr=False)
+    deviance: Floats = field(repr=False)
+    limit: float
+    level: float
+    interval: tuple[float, float]
+    open_sides: tuple[Side, ...]
+    reason: str
+
+    @property
+    def identifiable(self) -> bool:
+        """Whether the interval ends on both sides."""
+        return not self.open_sides
+
+
+def profile_likelihood(
+    result: FitResult,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    level: float | None = None,
+) -> dict[str, Profile]:
+    """Profiles of every parameter that was fitted.
+
+    Args:
+        result: The fit, its scale and its loss.
+        x: The inputs that were fitted, shape `(n_points, n_inputs)` or `(n_points,)`.
+        y: The values that were fitted, shape `(n_points,)`.
+        weights: The weights that were fitted with, if any; a common factor plays no part.
+        level: Of confidence, between 0 and 1; that of the fit unless given.
+
+    Returns:
+        Profiles by the name of the parameter.
+
+    Raises:
+        ValueError: Rows that are not those of the fit; an impossible level; a fit with `above`
+            other than 1.
+        FitError: Rows without noise; a lower minimum found on the way.
+    """
+    level = result.level if level is None else level
+    problem, theta = posed_again(result, x, y, weights, level)
+    profiles = {}
+    for column, name in enumerate(problem.law.params):
+        # Held as it is in the caller's units, the other coordinates centred.
+        raw = result.law.params.index(name)
+        view = in_own_units(problem.to_raw, [column], [raw])
+        own = seen_through(problem.law, view, problem.law.params)
+        start = theta.copy()
+        start[column] = problem.to_raw(theta)[raw]
+        path = path_of(problem, theta, own, column, level)
+        profiles[name] = followed(path, start, name, level)
+    return profiles
+
+
+def posed_again(
+    result: FitResult, x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, level: float
+) -> tuple[Problem, Floats]:
+    """The problem that a fit has solved, and its solution.
+
+    Raises:
+        ValueError: Rows that are not those of the fit; an impossible level; a fit with `above`
+            other than 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level = {level}, but a probability lies between 0 and 1: give e.g. 0.95")
+    if result.above != 1:
+        raise ValueError(
+            f"The fit weighs rows above its curve by {result.above:g}: it seeks their floor, which "
+            "maximises no likelihood to profile. Its intervals are those of the bootstrap, or fit "
+            "with above=1."
+        )
+    rows = observe(result.law, x, y, None, weights)
+    rows = rows._replace(weights=rows.weights / rows.weights.mean())
+    law, fixed = result.law, {name: result.params[name] for name in result.fixed}
+    problem = pose(law, rows, result.scale, result.delta, result.above, fixed)
+    raw = law.to_theta(np.array([result.params[name] for name in law.params]))
+    theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
+    theta = theta[[law.params.index(name) for name in problem.law.params]]
+    _require_the_same_rows(result, problem, theta)
+    return problem, theta
+
+
+def _require_the_same_rows(result: FitResult, problem: Problem, theta: Floats) -> None:
+    residuals = np.empty(len(problem.rows.log_y))
+    if len(residuals) == len(result.residuals):
+        residuals[problem.rows.order] = problem.unit * problem.residuals(theta)
+        if np.allclose(residuals, result.residuals, rtol=1e-5, atol=1e-9 * problem.unit):
+            return
+    raise ValueError(
+        f"The {len(residuals)} rows given are not the {result.n_points} that were fitted: give the "
+        "x and y of the fit, in the same order."
+    )
+
+
+def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float) -> Path:
+    """What following a coordinate of a view of the law needs.
+
+    Args:
+        problem: The problem that was solved.
+        theta: Its solution.
+        own: The law in coordinates of which `column` is the one to hold.
+        column: Of that coordinate.
+        level: Of confidence.
+
+    Returns:
+        The path.
+
+    Raises:
+        FitError: Rows without noise.
+    """
+    rows, points = problem.rows, problem.points
+    least = float(rows.weights @ loss(problem.residuals(theta), problem.delta))
+    n_rows = len(rows.log_y)
+    if least <= n_rows * _EXACT_RESIDUAL**2:
+        raise FitError(
+            "The rows lie on the curve exactly: without noise there is no likelihood to profile."
+        )
+    at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
+    constant = least - float(points.weights @ loss(at_points, problem.delta))
+    limit = deviance_limit(level, n_rows, len(theta))
+    return Path(problem._replace(law=own), column, constant, least, limit)
+
+
+def followed(path: Path, start: Floats, name: str, level: float) -> Profile:
+    """The profile along a path, from the estimate `start` to both sides."""
+    column, law = path.column, path.problem.law
+    stride = first_stride(path, start)
+    sides = [follow(path, start, sign * stride, name) for sign in (-1.0, 1.0)]
+
+    values = [*reversed(sides[0].values), float(start[column]), *sides[1].values]
+    roots = np.array([*reversed(sides[0].roots), 0.0, *sides[1].roots])
+    ends = [side.end for side in sides]
+    open_sides: tuple[Side, ...] = tuple(
+        side for side, end in zip(("lower", "upper"), ends, strict=True) if end is None
+    )
+    bounds = law.lower[column], law.upper[column]
+    low, high = (
+        float(bound) if end is None else end for bound, end in zip(bounds, ends, strict=True)
+    )
+    as_param = np.exp if law.is_log[column] else np.asarray
+    return Profile(
+        name=name,
+        estimate=float(as_param(start[column])),
+        values=read_only(as_param(np.array(values))),
+        deviance=read_only(path.limit * roots**2),
+        limit=path.limit,
+        level=level,
+        interval=(float(as_param(low)), float(as_param(high))),
+        open_sides=open_sides,
+        reason=_reason(name, level, open_sides),
+    )
+
+
+def _reason(name: str, level: float, open_sides: tuple[Side, ...]) -> str:
+    if not open_sides:
+        return f"{name} is identified: its {100 * level:g} % interval ends on both sides."
+    way = {"lower": "small", "upper": "large"}
+    sides = " or ".join(way[side] for side in open_sides)
+    return (
+        f"{name} is unidentifiable: no value is too {sides} for the rows at the "
+        f"{100 * level:g} % level."
+    )

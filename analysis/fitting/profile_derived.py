@@ -1,0 +1,140 @@
+"""Profile likelihood of what follows from the parameters, such as exponents of optimal growth.
+
+One coordinate of the law gives way to the quantity: the coordinate that moves it most, solved for
+by Newton's method wherever the law is asked for. The quantity is then a coordinate like any other,
+and is held and followed as one (`analysis.fitting.profile`).
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.profile import Profile, followed, path_of, posed_again
+from analysis.fitting.result import FitResult, read_only
+from analysis.laws.law import Law
+
+_STEP = 1e-5  # of a centred coordinate, for central differences
+_MOST_ITERATIONS = 60
+_LONGEST_STEP = 1.0
+_PRECISION, _ACCEPTED = 1e-12, 1e-7  # of a centred coordinate: where to stop, what will do
+
+
+def profile_derived(
+    result: FitResult,
+    x: ArrayLike,
+    y: ArrayLike,
+    name: str,
+    *,
+    weights: ArrayLike | None = None,
+    level: float | None = None,
+) -> Profile:
+    """The profile of a number that the law derives from its parameters.
+
+    Args:
+        result: The fit.
+        x: The inputs that were fitted, shape `(n_points, n_inputs)` or `(n_points,)`.
+        y: The values that were fitted, shape `(n_points,)`.
+        name: Of the number, as in `result.derived()`.
+        weights: The weights that were fitted with, if any; a common factor plays no part.
+        level: Of confidence, between 0 and 1; that of the fit unless given.
+
+    Returns:
+        The profile.
+
+    Raises:
+        ValueError: No such number; rows that are not those of the fit; an impossible level.
+        FitError: Rows without noise; a number that the estimate does not define, or that no
+            parameter fitted moves; a lower minimum found on the way.
+    """
+    known = result.derived()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        instead = f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}."
+        raise ValueError(f"{result.law.name} derives no {name!r}: {instead}")
+    level = result.level if level is None else level
+    problem, theta = posed_again(result, x, y, weights, level)
+
+    def derived(theta: Floats) -> Floats:
+        with np.errstate(all="ignore"):
+            return result.law.derived(result.law.to_params(problem.to_raw(theta)))[name]
+
+    jacobian = problem.law.jacobian(theta, problem.rows.log_x)
+    covariance = np.linalg.pinv(jacobian.T @ jacobian) * np.mean(problem.residuals(theta) ** 2)
+    slopes = _gradient(derived, theta)
+    influence = np.abs(slopes) * np.sqrt(np.diagonal(covariance))
+    if not np.all(np.isfinite(influence)) or not np.any(influence > 0):
+        raise FitError(
+            f"{name} = {known[name].value:.6g} cannot be profiled: no parameter that was fitted "
+            "moves it, or an exponent lies at a bound where it is not defined."
+        )
+    column = int(np.argmax(influence))
+    # In standard errors from the estimate, for a coordinate is to be of order 1.
+    estimate, error = known[name].value, float(np.sqrt(slopes @ covariance @ slopes))
+    own = _with_quantity(problem.law, lambda at: (derived(at) - estimate) / error, column, theta)
+    start = theta.copy()
+    start[column] = (derived(theta) - estimate) / error
+    found = followed(path_of(problem, theta, own, column, level), start, name, level)
+    low, high = (estimate + error * end for end in found.interval)
+    return replace(
+        found,
+        estimate=estimate,
+        values=read_only(estimate + error * found.values),
+        interval=(low, high),
+    )
+
+
+def _gradient(quantity: Callable[[Floats], Floats], theta: Floats) -> Floats:
+    """Derivatives over each coordinate, the shape of `theta`, `(..., n_params)`."""
+    steps = _STEP * np.eye(theta.shape[-1])
+    ends = [quantity(theta[..., None, :] + sign * steps) for sign in (1, -1)]
+    return (ends[0] - ends[1]) / (2 * _STEP)
+
+
+def _with_quantity(
+    law: Law, quantity: Callable[[Floats], Floats], column: int, estimate: Floats
+) -> Law:
+    """The law with the quantity in the place of coordinate `column`."""
+
+    def solved(own: Floats) -> Floats:
+        """Coordinates of the law; not a number where no value of the one replaced gives it."""
+        wanted, theta = own[..., column], np.array(own)
+        theta[..., column] = estimate[column]
+        step = np.full(wanted.shape, np.inf)
+        with np.errstate(all="ignore"):
+            for _ in range(_MOST_ITERATIONS):
+                step = (quantity(theta) - wanted) / _gradient(quantity, theta)[..., column]
+                theta[..., column] -= np.clip(step, -_LONGEST_STEP, _LONGEST_STEP)
+                if np.all(np.abs(step) <= _PRECISION):
+                    break
+        there = theta[..., column]
+        found = (np.abs(step) <= _ACCEPTED) & (there >= law.lower[column])
+        theta[..., column] = np.where(found & (there <= law.upper[column]), there, np.nan)
+        return theta
+
+    def predict(own: Floats, log_x: Floats) -> Floats:
+        return law.log_predict(solved(own), log_x)
+
+    def jacobian(own: Floats, log_x: Floats) -> Floats:
+        theta = solved(own)
+        slopes = _gradient(quantity, theta)
+        by_column = 1.0 / slopes[..., column]
+        along = -slopes * by_column[..., None]
+        along[..., column] = by_column
+        of_law = law.jacobian(theta, log_x)
+        others = np.where(np.arange(theta.shape[-1]) == column, 0.0, of_law)
+        return others + of_law[..., column, None] * along[..., None, :]
+
+    lower, upper = list(law.lower), list(law.upper)
+    lower[column], upper[column] = -np.inf, np.inf
+    return law._replace(
+        logs=law.logs - {law.params[column]},
+        lower=tuple(lower),
+        upper=tuple(upper),
+        log_predict=predict,
+        jacobian=jacobian,
+    )

@@ -1,0 +1,279 @@
+"""A fitted law: estimates, how far to trust them, and the curve with its band."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from analysis.estimate import Floats
+from analysis.fitting.bootstrap.replicates import (
+    Bootstrap,
+    percentile_interval,
+    percentiles,
+    student_scales,
+)
+from analysis.fitting.engine.observations import as_inputs
+from analysis.fitting.engine.problem import Scale
+from analysis.fitting.render import latex_table, plain_table
+from analysis.fitting.verdict import Verdict
+from analysis.laws import LAWS
+from analysis.laws.law import Law
+
+_ARRAYS = ("covariance", "replicates", "residuals")
+
+
+class Derived(NamedTuple):
+    """A number that follows from the parameters.
+
+    Attributes:
+        value: At the estimates.
+        standard_error: Standard deviation over the replicates.
+        interval: (low, high): percentiles of the replicates.
+    """
+
+    value: float
+    standard_error: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """A law fitted to rows by `analysis.fitting.fit.fit`.
+
+    Attributes:
+        law: The law.
+        params: Estimates by name, in the units of x and y.
+        standard_errors: Of the estimates, by name; `sqrt(diag(covariance))`.
+        covariance: Of the estimates, shape `(n_params, n_params)`, in the order of `params`: that
+            of the replicates, carried to first order from log A to A where A is fitted as log A.
+        intervals: (low, high) by name: percentiles of the replicates.
+        level: Probability with which an interval is to cover.
+        bootstrap: How the intervals were made.
+        replicates: The law's coordinates (`theta`) refitted to redrawn rows, in the units of x
+            and y, shape `(n_replicates, n_params)`; `law.to_params` makes them parameters.
+        verdict: Whether the fit is to be trusted.
+        reason: The verdict in a sentence or more.
+        objective: Weighted sum over rows of half the squared residual, or of Huber's loss.
+        scale: Whether residuals are of log y or of y.
+        delta: Huber's threshold in units of the residuals; None for squared error.
+        above: Factor of the loss of rows above the curve.
+        fixed: Names of the parameters that were held rather than fitted.
+        n_points: Rows fitted.
+        n_starts: Starts tried.
+        n_starts_agreeing: Starts that ended at the best objective, to a part in a million.
+        n_optima: Separate places, of those that the starts ended at, with an objective as low.
+        gradient_norm: Largest projection of the residuals on a direction in which a parameter may
+            move, in units of log y, or of y over its geometric mean; 0 at a perfect minimum.
+        bounds_hit: Names of the parameters that lie on a bound.
+        condition_number: Of the Jacobian in centred units, columns of length 1. 1 is best.
+        noise: Standard deviation of a run about the curve, on the scale of the residuals, with the
+            unbiased variance `sum w r^2 / (n - p) / mean(w)` for p parameters fitted.
+        residuals: `log y - log f(x)` or, on the linear scale, `y - f(x)` for each row in the order
+            given, shape `(n_points,)`.
+    """
+
+    law: Law
+    params: Mapping[str, float]
+    standard_errors: Mapping[str, float]
+    covariance: Floats = field(repr=False)
+    intervals: Mapping[str, tuple[float, float]]
+    level: float
+    bootstrap: Bootstrap
+    replicates: Floats = field(repr=False)
+    verdict: Verdict
+    reason: str
+    objective: float
+    scale: Scale
+    delta: float | None
+    above: float
+    fixed: tuple[str, ...]
+    n_points: int
+    n_starts: int
+    n_starts_agreeing: int
+    n_optima: int
+    gradient_norm: float
+    bounds_hit: tuple[str, ...]
+    condition_number: float
+    noise: float
+    residuals: Floats = field(repr=False)
+
+    def predict(self, x: ArrayLike) -> Floats:
+        """The fitted curve.
+
+        Args:
+            x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
+
+        Returns:
+            y, shape `(n,)`.
+
+        Raises:
+            ValueError: x of another shape, or not positive and finite.
+        """
+        params = np.array([self.params[name] for name in self.law.params])
+        return np.exp(self.law.log_predict(self.law.to_theta(params), self._log_inputs(x)))
+
+    def predict_interval(self, x: ArrayLike, level: float | None = None) -> tuple[Floats, Floats]:
+        """Confidence band of the curve, for each x by itself.
+
+        The band is for the curve, not for a new observation, which scatters about it
+        (`prediction_interval`).
+
+        Args:
+            x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
+            level: Probability of covering the curve at one x; that of the fit unless given.
+
+        Returns:
+            Lower and upper end, each of shape `(n,)`: percentiles of the replicates' curves.
+
+        Raises:
+            ValueError: x of another shape, or not positive and finite; an impossible level.
+        """
+        level = self.level if level is None else level
+        curves = self.law.log_predict(self.replicates, self._log_inputs(x))
+        low, high = percentile_interval(curves, level)
+        return np.exp(low), np.exp(high)
+
+    def prediction_interval(
+        self, x: ArrayLike, level: float | None = None
+    ) -> tuple[Floats, Floats]:
+        """Band that holds a new run, for each x by itself.
+
+        The curve of each replicate, and the noise of one run about it: normal, of the standard
+        deviation `noise`, times the replicate's factor s_b of
+        `analysis.fitting.bootstrap.replicates`, which allows for a noise level that few rows leave
+        uncertain. For a law linear in theta and normal noise that is Student's prediction interval.
+        A 95 % band also held 93 to 99 % of new runs where the noise was skewed, heavy-tailed or
+        uniform. It takes all runs to be equally noisy, those of the mean weight where rows have
+        weights. The same fit gives the same band.
+
+        Args:
+            x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
+            level: Probability of holding a new run at one x; that of the fit unless given.
+
+        Returns:
+            Lower and upper end, each of shape `(n,)`. On the linear scale the lower end may be
+            negative, as normal noise may be.
+
+        Raises:
+            ValueError: x of another shape, or not positive and finite; an impossible level; a fit
+                with `above` other than 1, about whose curve runs do not scatter alike.
+        """
+        if self.above != 1:
+            raise ValueError(
+                f"The fit weighs rows above its curve by {self.above:g}: runs scatter from that "
+                "curve mostly upwards. Predict runs from a fit with above=1."
+            )
+        level = self.level if level is None else level
+        how, n = self.bootstrap, len(self.replicates)
+        freedom = how.degrees_of_freedom or self.n_points - len(self.params) + len(self.fixed)
+        # The seed's first draws are the factors of the replicates; another stream has the noise.
+        scales = student_scales(np.random.default_rng(how.seed), freedom, n)
+        places = (np.random.default_rng([how.seed, 1]).permutation(n) + 0.5) / n
+        noise = (self.noise * scales * ndtri(places))[:, None]
+        curves = self.law.log_predict(self.replicates, self._log_inputs(x))
+        if self.scale == "linear":
+            return percentile_interval(np.exp(curves) + noise, level)
+        low, high = percentile_interval(curves + noise, level)
+        return np.exp(low), np.exp(high)
+
+    def derived(self) -> dict[str, Derived]:
+        """What the law derives from its parameters, e.g. exponents of compute-optimal growth.
+
+        Returns:
+            By name; empty where the law derives nothing. Where more replicates than lie beyond an
+            end do not define a number (an exponent of 0), its error and interval are NaN.
+        """
+        estimates = self.law.derived(np.array([self.params[name] for name in self.law.params]))
+        with np.errstate(over="ignore", under="ignore"):
+            replicates = self.law.derived(self.law.to_params(self.replicates))
+        found = {}
+        for name, value in estimates.items():
+            defined = replicates[name][np.isfinite(replicates[name])]
+            error = low = high = np.nan
+            if 1 - len(defined) / len(self.replicates) <= (1 - self.level) / 2:
+                # What follows from held parameters alone is the same in every replicate.
+                error = float(np.std(defined, ddof=1)) if np.ptp(defined) > 0 else 0.0
+                low, high = (float(ends[0]) for ends in percentiles(defined[:, None], self.level))
+            found[name] = Derived(float(value), error, (low, high))
+        return found
+
+    def summary(self) -> str:
+        """The fit as a plain-text table."""
+        return plain_table(self)
+
+    def to_latex(self) -> str:
+        """The fit as a LaTeX table with its caption (`analysis.fitting.render`)."""
+        return latex_table(self)
+
+    def to_json(self) -> str:
+        """The result as strict JSON, from which `from_json` restores every digit."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["law"] = self.law.name
+        values["bootstrap"] = asdict(self.bootstrap)
+        for name in _ARRAYS:
+            values[name] = values[name].tolist()
+        return json.dumps(values, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, law: Law | None = None) -> "FitResult":
+        """The result that `to_json` wrote.
+
+        Args:
+            text: What it wrote.
+            law: The law that was fitted, where it is none of `analysis.laws.LAWS`: a text holds a
+                law's name and no more.
+
+        Returns:
+            The result.
+
+        Raises:
+            ValueError: Not such a text, a law that this version does not know, or another law than
+                the one given.
+        """
+        values = json.loads(text)
+        expected = {f.name for f in fields(cls)}
+        if not isinstance(values, dict) or set(values) != expected:
+            found = set(values) if isinstance(values, dict) else set()
+            raise ValueError(
+                f"Not a FitResult: missing fields {sorted(expected - found)}, unknown fields "
+                f"{sorted(found - expected)}. Give the text that FitResult.to_json wrote."
+            )
+        values["law"] = _law_of(values, law)
+        values["bootstrap"] = Bootstrap(**values["bootstrap"])
+        values["verdict"] = Verdict(values["verdict"])
+        for name in ("bounds_hit", "fixed"):
+            values[name] = tuple(values[name])
+        values["intervals"] = {name: tuple(ends) for name, ends in values["intervals"].items()}
+        for name in _ARRAYS:
+            values[name] = read_only(values[name])
+        return cls(**values)
+
+    def _log_inputs(self, x: ArrayLike) -> Floats:
+        return np.log(as_inputs(self.law, x))
+
+
+def _law_of(values: Mapping[str, Any], given: Law | None) -> Law:
+    """The law of a text: the one given, or the known one of its name."""
+    name, law = values["law"], LAWS.get(values["law"]) if given is None else given
+    if law is None:
+        raise ValueError(
+            f"Unknown law {name!r}: known are {', '.join(LAWS)}. If it is a law of your own, give "
+            "it: FitResult.from_json(text, law)."
+        )
+    if law.name != name or tuple(values["params"]) != law.params:
+        raise ValueError(
+            f"The text is a fit of {name} ({', '.join(values['params'])}), but the law is "
+            f"{law.name} ({', '.join(law.params)}): give the law that was fitted."
+        )
+    return law
+
+
+def read_only(values: ArrayLike) -> Floats:
+    """A float64 array that cannot be written to."""
+    array = np.array(values, dtype=np.float64)
+    array.flags.writeable = False
+    return array

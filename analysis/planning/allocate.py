@@ -1,0 +1,205 @@
+"""From a fitted law and a budget of compute to the model to train, with intervals."""
+
+import math
+
+import numpy as np
+
+from analysis.errors import FitError
+from analysis.estimate import Estimate, Floats
+from analysis.fitting.bootstrap.replicates import percentiles, require_resolvable
+from analysis.fitting.result import FitResult
+from analysis.fitting.verdict import Verdict
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.planning.allocation import Allocation, OffOptimum, OverTrained
+from analysis.planning.best_models import (
+    INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN,
+    Family,
+    Models,
+    best_models,
+    cheapest_models,
+    require_allocatable,
+)
+
+__all__ = ["FAR", "Allocation", "OffOptimum", "OverTrained", "allocate"]
+
+FAR = 10.0
+"""Times the largest compute of a fit beyond which an allocation is called an extrapolation."""
+
+_OFF_FACTORS = (0.5, 2.0)
+
+
+def allocate(
+    result: FitResult,
+    flops: float,
+    *,
+    inference_tokens: float | None = None,
+    unique_tokens: float | None = None,
+    level: float | None = None,
+    largest_flops: float | None = None,
+) -> Allocation:
+    """The compute-optimal model for a budget, and what leaving it costs.
+
+    Every interval is one of percentiles: each bootstrap replicate of the fit is a law of its own,
+    with an optimum of its own (`analysis.planning.best_models`).
+
+    Args:
+        result: A fit of any law whose loss follows from N and D, counted one by one.
+        flops: C, the training compute, as 6 N D.
+        inference_tokens: T, tokens that the model will serve. Adds the over-trained alternative.
+        unique_tokens: U, tokens there are to train on; more are repeats. None where they never
+            run out. Only for a law that tells repeats from new tokens.
+        level: Probability of an interval to cover; that of the fit unless given.
+        largest_flops: Largest compute of the fitted rows. A budget more than `FAR` times as large
+            is told in the notes.
+
+    Returns:
+        The allocation.
+
+    Raises:
+        ValueError: A law without an optimum, an impossible level, or a number out of range.
+        FitError: The fitted loss falls all the way to one parameter, or to one token.
+    """
+    require_allocatable(result.law, unique_tokens)
+    _require_positive("flops", flops)
+    if largest_flops is not None:
+        _require_positive("largest_flops", largest_flops)
+    if inference_tokens is not None and not (
+        math.isfinite(inference_tokens) and inference_tokens >= 0
+    ):
+        raise ValueError(
+            f"inference_tokens = {inference_tokens}, but it is finite and at least 0: give e.g. "
+            "1e12, or leave it out."
+        )
+    level = result.level if level is None else level
+    require_resolvable(level, len(result.replicates))
+
+    family = family_of(result, unique_tokens)
+    best = best_models(family, flops)
+    if not np.isfinite(best.log_loss[0]):
+        found = ", ".join(f"{name} = {value:.4g}" for name, value in result.params.items())
+        raise FitError(
+            f"{result.law.name} with {found} has no optimum at {flops:.4g} FLOPs: its loss falls "
+            "all the way to one parameter or to one token, as with an exponent at or near 0. Fit "
+            "rows that span more sizes and more tokens."
+        )
+    served = None
+    if inference_tokens is not None:
+        served = _over_trained(family, best, flops, inference_tokens, level)
+    return Allocation(
+        law=result.law.name,
+        formula=result.law.formula,
+        flops=float(flops),
+        level=float(level),
+        parameters=_estimate(np.exp(best.log_n), level),
+        tokens=_estimate(np.exp(best.log_d), level),
+        tokens_per_parameter=_estimate(np.exp(best.log_d - best.log_n), level),
+        epochs=None if unique_tokens is None else _estimate(_epochs(best, unique_tokens), level),
+        loss=_estimate(np.exp(best.log_loss), level),
+        off=tuple(_off_optimum(family, best, flops, factor, level) for factor in _OFF_FACTORS),
+        over_trained=served,
+        notes=tuple(_notes(result, best, flops, largest_flops, unique_tokens, level)),
+    )
+
+
+def family_of(result: FitResult, unique_tokens: float | None = None) -> Family:
+    """The fitted law, then each of its bootstrap replicates."""
+    estimate = np.array([result.params[name] for name in result.law.params])
+    theta = np.vstack([result.law.to_theta(estimate), result.replicates])
+    return Family(result.law, theta, unique_tokens)
+
+
+def interval_of(replicates: Floats, level: float) -> tuple[float, float]:
+    """Percentiles of a number over replicates, some of which may not have it.
+
+    Args:
+        replicates: Shape `(n_replicates,)`; NaN where there is no such number.
+        level: Share of the replicates between the ends.
+
+    Returns:
+        The ends; NaN where more replicates lack the number than lie beyond an end.
+    """
+    defined = replicates[np.isfinite(replicates)]
+    if 1 - len(defined) / len(replicates) > (1 - level) / 2:
+        return math.nan, math.nan
+    low, high = percentiles(defined[:, None], level)
+    return float(low[0]), float(high[0])
+
+
+def _estimate(values: Floats, level: float) -> Estimate:
+    """Value of the fit, with the interval of its replicates."""
+    return Estimate(float(values[0]), *interval_of(values[1:], level), level)
+
+
+def _epochs(models: Models, unique_tokens: float) -> Floats:
+    return np.maximum(np.exp(models.log_d) / unique_tokens, 1.0)
+
+
+def _off_optimum(
+    family: Family, best: Models, flops: float, factor: float, level: float
+) -> OffOptimum:
+    shift = math.log(factor)
+    everyone = np.arange(len(best.log_n))
+    log_loss = family.log_loss(everyone, best.log_n + shift, best.log_d - shift)
+    _, log_needed = cheapest_models(family, log_loss, 0.0, best)
+    return OffOptimum(
+        factor,
+        _estimate(np.exp(log_loss), level),
+        _estimate(np.exp(log_loss) - np.exp(best.log_loss), level),
+        _estimate(flops / np.exp(log_needed), level),
+    )
+
+
+def _over_trained(
+    family: Family, best: Models, flops: float, inference_tokens: float, level: float
+) -> OverTrained:
+    models = best
+    if inference_tokens > 0:
+        models, _ = cheapest_models(family, best.log_loss, inference_tokens, best)
+    per_parameter = INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN * inference_tokens
+    n, d = np.exp(models.log_n), np.exp(models.log_d)
+    training = FLOPS_PER_PARAMETER_AND_TOKEN * n * d
+    total = training + per_parameter * n
+    return OverTrained(
+        float(inference_tokens),
+        _estimate(n, level),
+        _estimate(d, level),
+        _estimate(d / n, level),
+        _estimate(training, level),
+        _estimate(total, level),
+        _estimate(total / (flops + per_parameter * np.exp(best.log_n)), level),
+    )
+
+
+def _notes(
+    result: FitResult,
+    best: Models,
+    flops: float,
+    largest_flops: float | None,
+    unique_tokens: float | None,
+    level: float,
+) -> list[str]:
+    notes = []
+    if result.verdict is not Verdict.CONVERGED:
+        notes.append(f"The fit is doubtful ({result.verdict}): {result.reason}")
+    if largest_flops is not None and flops > FAR * largest_flops:
+        notes.append(
+            f"{flops:.4g} FLOPs are {flops / largest_flops:.3g} times the largest compute of the "
+            f"fit, {largest_flops:.4g}: the intervals take the law to hold that far, which no row "
+            "shows."
+        )
+    if "epochs" in result.law.inputs and unique_tokens is None:
+        notes.append("No unique tokens are given: every token is taken to be new.")
+    n_undefined, n = int(np.sum(np.isnan(best.log_loss[1:]))), len(result.replicates)
+    if n_undefined:
+        known = n_undefined / n <= (1 - level) / 2
+        consequence = "they are left out" if known else "too many to know an interval"
+        notes.append(
+            f"{n_undefined} of {n} bootstrap replicates have an exponent at or near 0 and no "
+            f"optimum: {consequence}."
+        )
+    return notes
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} = {value}, but compute is positive and finite: give e.g. 1e21.")

@@ -1,0 +1,135 @@
+"""What to train on a budget of compute: the result of `analysis.planning.allocate.allocate`.
+
+| symbol | meaning | unit |
+|---|---|---|
+| N, D | parameters, training tokens; at the optimum N_opt, D_opt | 1 |
+| C | training compute, 6 N D | FLOPs |
+| T | tokens served at inference, 2 N FLOPs each | 1 |
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+from analysis import writing
+from analysis.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class OffOptimum:
+    """A model of another size than the optimal one, at the same compute.
+
+    Attributes:
+        factor: Its parameters over N_opt; its tokens are D_opt over the same factor.
+        loss: Its loss.
+        excess_loss: Its loss less that of the optimum.
+        compute_ratio: C over the compute at which the optimum reaches its loss; at least 1.
+    """
+
+    factor: float
+    loss: Estimate
+    excess_loss: Estimate
+    compute_ratio: Estimate
+
+
+@dataclass(frozen=True)
+class OverTrained:
+    """The model as good as the compute-optimal one that is cheapest to train and to serve.
+
+    Attributes:
+        inference_tokens: T.
+        parameters: N, at most N_opt.
+        tokens: D, at least D_opt.
+        tokens_per_parameter: D / N.
+        training_flops: 6 N D, at least C.
+        total_flops: 6 N D + 2 N T.
+        total_ratio: `total_flops` over that of the compute-optimal model; at most 1.
+    """
+
+    inference_tokens: float
+    parameters: Estimate
+    tokens: Estimate
+    tokens_per_parameter: Estimate
+    training_flops: Estimate
+    total_flops: Estimate
+    total_ratio: Estimate
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What to train on a budget, from `allocate`.
+
+    Attributes:
+        law: Name of the fitted law.
+        formula: Its equation.
+        flops: C.
+        level: Probability with which an interval is to cover.
+        parameters: N_opt.
+        tokens: D_opt.
+        tokens_per_parameter: D_opt / N_opt.
+        epochs: D_opt over the unique tokens, 1 or more; None where tokens never run out.
+        loss: L(N_opt, D_opt), in the unit of the fitted losses.
+        off: Models of half and of twice the optimal size.
+        over_trained: The alternative for an inference load; None where none was given.
+        notes: Sentences on what to distrust; empty where there is nothing.
+    """
+
+    law: str
+    formula: str
+    flops: float
+    level: float
+    parameters: Estimate
+    tokens: Estimate
+    tokens_per_parameter: Estimate
+    epochs: Estimate | None
+    loss: Estimate
+    off: tuple[OffOptimum, ...]
+    over_trained: OverTrained | None
+    notes: tuple[str, ...]
+
+    def summary(self) -> str:
+        """The allocation as a plain-text table."""
+        lines = [
+            f"{self.law}: {self.formula}",
+            f"compute 6 N D = {self.flops:.6g} FLOPs",
+            "",
+            f"{'compute-optimal':<21} {'value':>10}   {100 * self.level:g} % interval",
+            _row("parameters", self.parameters),
+            _row("tokens", self.tokens),
+            _row("tokens per parameter", self.tokens_per_parameter),
+            *([] if self.epochs is None else [_row("epochs", self.epochs)]),
+            _row("loss", self.loss),
+        ]
+        for off in self.off:
+            lines += [
+                "",
+                f"{off.factor:g} x the parameters at the same compute",
+                _row("loss", off.loss),
+                _row("excess loss", off.excess_loss),
+                _row("compute over needed", off.compute_ratio),
+            ]
+        if self.over_trained is not None:
+            other = self.over_trained
+            lines += [
+                "",
+                f"cheapest at that loss with {other.inference_tokens:.6g} tokens served",
+                _row("parameters", other.parameters),
+                _row("tokens", other.tokens),
+                _row("tokens per parameter", other.tokens_per_parameter),
+                _row("training FLOPs", other.training_flops),
+                _row("total FLOPs", other.total_flops),
+                _row("total over optimal's", other.total_ratio),
+            ]
+        if self.notes:
+            lines += ["", *self.notes]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The allocation as strict JSON; what is not a finite number is null."""
+        return writing.dumps(asdict(self))
+
+
+def _row(name: str, estimate: Estimate) -> str:
+    interval = f"[{estimate.low:.5g}, {estimate.high:.5g}]"
+    if math.isnan(estimate.low):
+        interval = "unknown"
+    return f"{name:<21} {estimate.value:>10.5g}   {interval}"

@@ -1,0 +1,101 @@
+"""How an allocation grows with compute, and what sizes beside the optimum cost, as tables."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from analysis.estimate import Floats
+from analysis.fitting.bootstrap.replicates import require_resolvable
+from analysis.fitting.result import FitResult
+from analysis.planning.allocate import family_of, interval_of
+from analysis.planning.best_models import Models, best_models, require_allocatable
+
+
+def growth_table(
+    result: FitResult,
+    flops: ArrayLike,
+    *,
+    unique_tokens: float | None = None,
+    level: float | None = None,
+    largest_flops: float | None = None,
+) -> pd.DataFrame:
+    """The compute-optimal model at several budgets, each number with its interval.
+
+    Args:
+        result: A fit that `analysis.planning.allocate.allocate` takes.
+        flops: Budgets, C = 6 N D, shape `(n,)`.
+        unique_tokens: Tokens there are; None where they never run out.
+        level: Probability of an interval to cover; that of the fit unless given.
+        largest_flops: Largest compute of the fitted rows; None where unknown.
+
+    Returns:
+        Columns "flops", "extrapolated" (beyond `largest_flops`), and for each of "parameters",
+        "tokens", "tokens_per_parameter" and "loss" the value, "_low" and "_high". NaN where there
+        is no optimum, or where too many replicates have none to know an interval.
+
+    Raises:
+        ValueError: A law without an optimum, or an impossible level.
+    """
+    require_allocatable(result.law, unique_tokens)
+    level = result.level if level is None else level
+    require_resolvable(level, len(result.replicates))
+    family = family_of(result, unique_tokens)
+    budgets = np.asarray(flops, dtype=np.float64)
+    each = [best_models(family, float(budget)) for budget in budgets]
+    best = Models(*np.stack(each, axis=1))
+    beyond = math.inf if largest_flops is None else largest_flops * (1 + 1e-9)
+    columns = {"flops": budgets, "extrapolated": budgets > beyond}
+    for name, logs in {
+        "parameters": best.log_n,
+        "tokens": best.log_d,
+        "tokens_per_parameter": best.log_d - best.log_n,
+        "loss": best.log_loss,
+    }.items():
+        columns |= _with_ends(name, np.exp(logs), level)
+    return pd.DataFrame(columns)
+
+
+def penalty_table(
+    result: FitResult,
+    flops: float,
+    factors: ArrayLike,
+    *,
+    unique_tokens: float | None = None,
+    level: float | None = None,
+) -> pd.DataFrame:
+    """What models of other sizes than the optimal one cost at the same compute.
+
+    Args:
+        result: A fit that `analysis.planning.allocate.allocate` takes.
+        flops: C = 6 N D.
+        factors: N / N_opt, positive, shape `(n,)`; each replicate has its own N_opt.
+        unique_tokens: Tokens there are; None where they never run out.
+        level: Probability of an interval to cover; that of the fit unless given.
+
+    Returns:
+        Columns "factor", and "excess_loss" (over that of the optimum) with "_low" and "_high".
+
+    Raises:
+        ValueError: A law without an optimum, or an impossible level.
+    """
+    require_allocatable(result.law, unique_tokens)
+    level = result.level if level is None else level
+    require_resolvable(level, len(result.replicates))
+    family = family_of(result, unique_tokens)
+    best = best_models(family, flops)
+    everyone = np.arange(len(family.theta))
+    least = np.exp(best.log_loss)
+    excess = [
+        np.exp(family.log_loss(everyone, best.log_n + shift, best.log_d - shift)) - least
+        for shift in np.log(np.asarray(factors, dtype=np.float64))
+    ]
+    columns = {"factor": np.asarray(factors, dtype=np.float64)}
+    return pd.DataFrame(columns | _with_ends("excess_loss", np.stack(excess), level))
+
+
+def _with_ends(name: str, values: Floats, level: float) -> dict[str, Floats]:
+    """A column with its interval, of values of shape `(n, 1 + n_replicates)`."""
+    low, high = np.transpose([interval_of(each[1:], level) for each in values])
+    return {name: values[:, 0], f"{name}_low": low, f"{name}_high": high}

@@ -1,0 +1,233 @@
+"""The best model for a budget under any law of parameters and tokens, many laws at once.
+
+| symbol | meaning | unit |
+|---|---|---|
+| N, D | parameters, training tokens | 1 |
+| C | training compute, 6 N D | FLOPs |
+| T | tokens served at inference, 2 N FLOPs each | 1 |
+| K | compute of a model's life, 6 N D + 2 N T | FLOPs |
+| M | tokens per parameter, D / N | 1 |
+
+A budget leaves one choice, and the least loss is sought over it: along log D with
+`N = K / (6 D + 2 T)`, first on a grid from one token to one parameter, which sees every valley
+wider than its step, then by Chandrupatla's method between the grid points beside the least. No
+derivative and no closed form is asked of a law, so that one of a user's own is served too.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import elementwise
+
+from analysis.estimate import Floats
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.laws.law import Law
+
+INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN = 2.0
+"""A forward pass alone: a multiply-add for each parameter."""
+
+_LOG_TRAINING = math.log(FLOPS_PER_PARAMETER_AND_TOKEN)
+_SERVED_SHARE = INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN / FLOPS_PER_PARAMETER_AND_TOKEN
+_SCALES = frozenset({"N", "D", "C", "M"})  # any two give the others
+_STEP = 0.5  # of log D in the grid
+_MAX_STEPS = 60  # of a bracket that grows; it doubles each time
+_BLOCK = 64  # laws in one call: enough to pay for it, few enough to waste little
+
+
+class Family(NamedTuple):
+    """Laws that differ in their parameters alone, such as a fit and its replicates.
+
+    Attributes:
+        law: What they have in common; one that `require_allocatable` lets pass.
+        theta: Coordinates, shape `(n_laws, n_params)`.
+        unique_tokens: Tokens beyond which they repeat; None where they never do.
+    """
+
+    law: Law
+    theta: Floats
+    unique_tokens: float | None = None
+
+    def log_loss(self, member: NDArray[np.intp], log_n: Floats, log_d: Floats) -> Floats:
+        """Log L of the given laws, each at its own N and D; all arguments of shape `(n,)`."""
+        theta = self.theta[member]
+        log_x = log_inputs(self.law, log_n, log_d, self.unique_tokens)
+        found = np.empty(len(theta))
+        for start in range(0, len(theta), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            # A law sees every point under every theta of a batch; the diagonal is each at its own.
+            with np.errstate(over="ignore", invalid="ignore"):
+                found[block] = np.diagonal(self.law.log_predict(theta[block], log_x[block]))
+        return found
+
+
+class Models(NamedTuple):
+    """A model for each law of a family; NaN where it has none.
+
+    Attributes:
+        log_n: log N, shape `(n_laws,)`.
+        log_d: log D, the same shape.
+        log_loss: log L, the same shape.
+    """
+
+    log_n: Floats
+    log_d: Floats
+    log_loss: Floats
+
+
+def require_allocatable(law: Law, unique_tokens: float | None = None) -> None:
+    """Refuses a law that does not say what N and D make of the loss.
+
+    Raises:
+        ValueError: Such a law; unique tokens for a law that takes all tokens to be new, or not
+            positive.
+    """
+    if len(_SCALES.intersection(law.inputs)) < 2 or not _SCALES.union({"epochs"}) >= {*law.inputs}:
+        raise ValueError(
+            f"{law.name} is a law of {', '.join(law.inputs)}, which has no optimum along "
+            "C = 6 N D: fit a law of N and D, such as chinchilla."
+        )
+    if unique_tokens is not None:
+        if "epochs" not in law.inputs:
+            raise ValueError(
+                f"unique_tokens = {unique_tokens:g}, but {law.name} takes every token to be new: "
+                "fit data_constrained, or leave them out."
+            )
+        if not (math.isfinite(unique_tokens) and unique_tokens > 0):
+            raise ValueError(
+                f"unique_tokens = {unique_tokens}, but they are positive and finite: give e.g. "
+                "1e11, or leave them out where tokens never repeat."
+            )
+
+
+def log_inputs(
+    law: Law, log_n: Floats, log_d: Floats, unique_tokens: float | None = None
+) -> Floats:
+    """Log inputs of a law at given N and D.
+
+    Args:
+        law: A law that `require_allocatable` lets pass.
+        log_n: log N, shape `(n,)`.
+        log_d: log D, shape `(n,)`.
+        unique_tokens: Tokens beyond which they repeat; None where they never do.
+
+    Returns:
+        Shape `(n, n_inputs)`.
+    """
+    log_unique = math.inf if unique_tokens is None else math.log(unique_tokens)
+    known = {
+        "N": log_n,
+        "D": log_d,
+        "C": _LOG_TRAINING + log_n + log_d,
+        "M": log_d - log_n,
+        "epochs": np.maximum(log_d - log_unique, 0.0),
+    }
+    return np.stack([known[name] for name in law.inputs], axis=-1)
+
+
+def best_models(family: Family, flops: float) -> Models:
+    """The model of least loss at a compute, for each law.
+
+    Args:
+        family: The laws.
+        flops: C.
+
+    Returns:
+        The models; NaN where the loss falls all the way to one parameter or to one token.
+    """
+    n_laws = len(family.theta)
+    log_product = math.log(flops) - _LOG_TRAINING
+    grid = np.linspace(0.0, log_product, max(3, math.ceil(log_product / _STEP) + 1))
+    log_x = log_inputs(family.law, log_product - grid, grid, family.unique_tokens)
+    with np.errstate(over="ignore", invalid="ignore"):
+        losses = family.law.log_predict(family.theta, log_x)
+    least = np.argmin(np.where(np.isfinite(losses), losses, np.inf), axis=-1)
+    inside = (least > 0) & (least < len(grid) - 1) & np.all(np.isfinite(losses), axis=-1)
+    member = np.flatnonzero(inside)
+    budgets = np.full(len(member), math.log(flops))
+    found = _least_loss(family, member, budgets, 0.0, grid[least[member]])
+    models = Models(*np.full((3, n_laws), np.nan))
+    for values, of_member in zip(models, found, strict=True):
+        values[member] = of_member
+    return models
+
+
+def cheapest_models(
+    family: Family, log_loss: Floats, served: float, near: Models
+) -> tuple[Models, Floats]:
+    """The model of a given loss that is cheapest to train and to serve, for each law.
+
+    The least loss on a budget K falls as K grows, so that the cheapest model of a loss is the best
+    one on the budget where it is reached; that budget is found as a root. Sardana et al. 2024,
+    arXiv 2401.00448, pose the problem.
+
+    Args:
+        family: The laws.
+        log_loss: log L to reach, shape `(n_laws,)`.
+        served: T, 0 or more.
+        near: Models as good or better, from which the search starts; NaN where there is none.
+
+    Returns:
+        The models, and log K of each; NaN where none was found.
+    """
+    log_served = math.log(_SERVED_SHARE * served) if served > 0 else -math.inf
+    member = np.flatnonzero(np.isfinite(near.log_loss))
+    known = Models(*(values[member] for values in near))
+    upper = _LOG_TRAINING + known.log_n + np.logaddexp(known.log_d, log_served)
+
+    def best(log_budget: Floats, member: NDArray[np.intp]) -> Models:
+        return _least_loss(family, member, log_budget, served, near.log_d[member])
+
+    def shortfall(log_budget: Floats, member: NDArray[np.intp]) -> Floats:
+        return best(log_budget, member).log_loss - log_loss[member]
+
+    # Where the model given is the cheapest itself, rounding may put the root just beyond it.
+    end = upper + 1e-6
+    bracket = elementwise.bracket_root(
+        shortfall, end - _STEP, end, xmax=end, args=(member,), maxiter=_MAX_STEPS
+    )
+    root = elementwise.find_root(shortfall, bracket.bracket, args=(member,))
+    models = Models(*np.full((3, len(family.theta)), np.nan))
+    log_total = np.full(len(family.theta), np.nan)
+    log_total[member] = np.where(root.success, root.x, np.nan)
+    for values, of_member in zip(models, best(root.x, member), strict=True):
+        values[member] = np.where(root.success, of_member, np.nan)
+    return models, log_total
+
+
+def _least_loss(
+    family: Family,
+    member: NDArray[np.intp],
+    log_budget: Floats,
+    served: float,
+    around: Floats,
+) -> Models:
+    """The model of least loss on a budget K, for the given laws; all arrays of shape `(n,)`.
+
+    Args:
+        family: The laws.
+        member: Which of them.
+        log_budget: log K of each.
+        served: T.
+        around: log D near that of the model.
+
+    Returns:
+        The models; NaN where the search failed.
+    """
+    log_served = math.log(_SERVED_SHARE * served) if served > 0 else -math.inf
+
+    def log_n(log_d: Floats, log_budget: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            return log_budget - _LOG_TRAINING - np.logaddexp(log_d, log_served)
+
+    def loss(log_d: Floats, member: NDArray[np.intp], log_budget: Floats) -> Floats:
+        return family.log_loss(member, log_n(log_d, log_budget), log_d)
+
+    ends = {"xl0": around - _STEP, "xr0": around + _STEP}
+    args = (member, log_budget)
+    bracket = elementwise.bracket_minimum(loss, around, **ends, args=args, maxiter=_MAX_STEPS)
+    found = elementwise.find_minimum(loss, bracket.bracket, args=args)
+    log_d = np.where(found.success, found.x, np.nan)
+    log_loss = np.where(found.success, found.f_x, np.nan)
+    return Models(log_n(log_d, log_budget), log_d, log_loss)

@@ -1,0 +1,246 @@
+"""From a fitted law and a budget of compute to the runs that teach most about one number.
+
+| symbol | meaning |
+|---|---|
+| theta | coordinates of the law, as a fit sees them |
+| V | their covariance |
+| J | d log L / d theta of a run |
+| s | standard deviation of its noise, in log L |
+| c | gradient of the number over theta |
+
+Near its estimates a law is linear, so that a run adds `J J' / s^2` to the information `V^-1`, and
+the number has the variance `c' (V^-1 + sum J J' / s^2)^-1 c`: the criterion of c-optimal design
+with the fit so far as prior (Chaloner and Verdinelli 1995, Statistical Science 10(3), 273).
+
+All that the rows fitted have to say is in V: it comes from refits of them, so that the loss they
+were fitted with, weights and bounds are in it, and the rows themselves are not asked for. Nor is
+V inverted: the search works in the coordinates in which it is the identity, where a parameter that
+was held has no direction to go.
+
+Such designs take the law to be true up to the corners of what they may choose from, which is where
+they go, and test it nowhere in between: bound sizes and tokens by where it is trusted.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.engine.loss import influence_weights
+from analysis.fitting.result import FitResult
+from analysis.fitting.verdict import Verdict
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.planning.best_models import log_inputs, require_allocatable
+from analysis.planning.design_result import Cell, Design
+from analysis.planning.design_search import (
+    cheapest_to_know,
+    gains_in_order,
+    root_of,
+    variance_after,
+)
+from analysis.planning.quantities import covariance_of, quantity_of
+
+__all__ = ["REACH", "Cell", "Design", "next_cells"]
+
+REACH = 3.0
+"""How far beyond the fitted range candidates go, as a factor."""
+
+Range = tuple[float, float]
+"""Least and largest value."""
+
+_PER_DECADE = 6  # candidates
+_CORE = 1 / 3  # share of the residuals whose density at 0 is taken for that of all
+
+
+def next_cells(
+    result: FitResult,
+    flops: float,
+    *,
+    quantity: str,
+    at: Mapping[str, float] | None = None,
+    sizes: Range | None = None,
+    tokens: Range | None = None,
+    fitted: Mapping[str, Range] | None = None,
+    n_cells: int = 8,
+) -> Design:
+    """The runs within a budget that leave a number of a fit the least variance.
+
+    Args:
+        result: A fit of a law whose loss follows from N and D, counted one by one.
+        flops: Budget, as the sum of 6 N D over the runs.
+        quantity: A parameter, a derived number such as "a", or "loss".
+        at: Of "loss" alone: {"N": ..., "D": ...}, or {"C": ...} for the best model of a compute.
+        sizes: Least and largest N of a run; `REACH` beyond the fitted ones unless given.
+        tokens: Least and largest D of a run; likewise.
+        fitted: Least and largest N and D of the rows fitted, which a fit does not hold; needed
+            where `sizes` or `tokens` are not given.
+        n_cells: Runs at most, repeats counted; without a limit the cheapest runs would be repeated
+            without end.
+
+    Returns:
+        The design.
+
+    Raises:
+        ValueError: A law or a quantity that is none here, a range that is none, or a budget below
+            the cheapest run.
+        FitError: Nothing about the number is uncertain, no run tells anything of it, or the fit
+            does not define it.
+    """
+    require_allocatable(result.law)
+    if not (math.isfinite(flops) and flops > 0):
+        raise ValueError(f"flops = {flops}, but compute is positive and finite: give e.g. 1e18.")
+    if n_cells < 1:
+        raise ValueError(f"n_cells = {n_cells}: give at least 1.")
+    wanted = quantity_of(result, quantity, at)
+    bounds = [
+        _range("sizes", sizes, fitted, "N"),
+        _range("tokens", tokens, fitted, "D"),
+    ]
+    log_n, log_d = (grid.ravel() for grid in np.meshgrid(*(_grid(each) for each in bounds)))
+    prices = FLOPS_PER_PARAMETER_AND_TOKEN * np.exp(log_n + log_d)
+    if prices.min() > flops:
+        least = int(np.argmin(prices))
+        raise ValueError(
+            f"flops = {flops:.4g} buys no run: the cheapest, of N = {math.exp(log_n[least]):.4g} "
+            f"and D = {math.exp(log_d[least]):.4g}, takes {prices[least]:.4g}. Give more, or allow "
+            "smaller sizes or fewer tokens."
+        )
+    noise = residual_sd(result)
+    root = root_of(covariance_of(result))
+    target = root.T @ wanted.gradient
+    before = math.sqrt(variance_after(np.empty((0, len(target))), target))
+    if not (noise > 0 and before > 1e-12 * abs(wanted.value)):
+        raise FitError(
+            f"The rows leave {wanted.name} no error that more of them could shrink: its standard "
+            f"error is {before:.3g}, and the residuals have the standard deviation {noise:.3g}."
+        )
+    rows = _rows(result, log_n, log_d, root, noise)
+    chosen = cheapest_to_know(rows, prices, target, flops, n_cells)
+    if not len(chosen):
+        raise FitError(
+            f"No run of new tokens within the budget tells anything of {wanted.name}: allow other "
+            "sizes or tokens, or choose another quantity."
+        )
+    spent = float(prices[chosen].sum())
+    return Design(
+        law=result.law.name,
+        quantity=wanted.name,
+        value=wanted.value,
+        flops=float(flops),
+        residual_sd=noise,
+        cells=_cells(chosen, log_n, log_d, gains_in_order(rows[chosen], target) / before**2),
+        before=before,
+        after=math.sqrt(variance_after(rows[chosen], target)),
+        naive=_naive(result, spent, len(chosen), bounds, root, noise, target),
+        notes=tuple(_notes(result)),
+    )
+
+
+def residual_sd(result: FitResult) -> float:
+    """Standard deviation of squared-error noise that would leave a fit as uncertain as its own.
+
+    Of squared error that is the noise itself. An estimate by another loss, with influence psi, has
+    the covariance `E[psi^2] / E[psi']^2 (J'J)^-1` (Huber 1981, Robust Statistics, section 7.6).
+
+    Args:
+        result: The fit.
+
+    Returns:
+        In units of the residuals, of a row of weight 1.
+    """
+    n_free = len(result.params) - len(result.fixed)
+    freedom = result.n_points - n_free
+    if result.delta is None and result.above == 1:
+        return math.sqrt(2 * result.objective / freedom)
+    residuals = result.residuals
+    influence = influence_weights(residuals, result.delta, result.above) * residuals
+    # Where a threshold is far below the noise too few rows lie within to count; those of a wider
+    # window, in proportion, tell the density at 0.
+    core = float(np.quantile(np.abs(residuals), _CORE))
+    delta = math.inf if result.delta is None else result.delta
+    window = max(delta, core)
+    inside = np.abs(residuals) <= window
+    side = np.where(residuals > 0, result.above, 1.0)
+    slope = float(np.mean(side * inside)) * (1.0 if delta >= core else delta / window)
+    spread = math.sqrt(float(np.mean(influence**2)) * result.n_points / freedom)
+    return spread / slope if slope > 0 else 0.0
+
+
+def _range(
+    name: str, given: Range | None, fitted: Mapping[str, Range] | None, symbol: str
+) -> Range:
+    if given is None:
+        if fitted is None or symbol not in fitted:
+            raise ValueError(
+                f"{name} of the candidates are not given, and which {symbol} were fitted is not "
+                f"known: give {name}, the least and the largest."
+            )
+        low, high = fitted[symbol]
+        given = low / REACH, high * REACH
+    low, high = given
+    if not 0 < low <= high < math.inf:
+        raise ValueError(f"{name} = {low:g} to {high:g}: give the lower end first, both positive.")
+    return low, high
+
+
+def _grid(ends: Range) -> Floats:
+    """Log values, evenly spaced between the ends."""
+    low, high = np.log(ends)
+    return np.linspace(low, high, 1 + math.ceil(_PER_DECADE * (high - low) / math.log(10)))
+
+
+def _rows(result: FitResult, log_n: Floats, log_d: Floats, root: Floats, noise: float) -> Floats:
+    """Gradients of runs over their noise, in the coordinates in which V is the identity."""
+    law = result.law
+    theta = law.to_theta(np.array([result.params[name] for name in law.params]))
+    log_x = log_inputs(law, log_n, log_d)
+    slopes = law.jacobian(theta, log_x)
+    if result.scale == "linear":
+        slopes = slopes * np.exp(law.log_predict(theta, log_x))[:, None]
+    return slopes @ root / noise
+
+
+def _cells(chosen: np.ndarray, log_n: Floats, log_d: Floats, shares: Floats) -> tuple[Cell, ...]:
+    cells = []
+    for candidate in dict.fromkeys(chosen.tolist()):
+        n, d = math.exp(log_n[candidate]), math.exp(log_d[candidate])
+        runs = chosen == candidate
+        price = FLOPS_PER_PARAMETER_AND_TOKEN * n * d * int(runs.sum())
+        cells.append(Cell(n, d, price, int(runs.sum()), float(shares[runs].sum())))
+    return tuple(cells)
+
+
+def _naive(
+    result: FitResult,
+    flops: float,
+    n_runs: int,
+    bounds: list[Range],
+    root: Floats,
+    noise: float,
+    target: Floats,
+) -> float | None:
+    """Standard error after one iso-FLOP curve of as many runs and as many FLOPs."""
+    (least_n, most_n), (least_d, most_d) = bounds
+    product = flops / n_runs / FLOPS_PER_PARAMETER_AND_TOKEN
+    low, high = max(least_n, product / most_d), min(most_n, product / least_d)
+    if low > high:
+        return None
+    log_n = np.linspace(math.log(low), math.log(high), n_runs)
+    rows = _rows(result, log_n, math.log(product) - log_n, root, noise)
+    return math.sqrt(variance_after(rows, target))
+
+
+def _notes(result: FitResult) -> list[str]:
+    notes = []
+    if result.verdict is not Verdict.CONVERGED:
+        notes.append(f"The fit is doubtful ({result.verdict}): {result.reason}")
+    if result.bootstrap.n_units is not None:
+        notes.append(
+            "The rows were fitted as units that err together; the runs of this design are taken to "
+            "err each by itself."
+        )
+    if "epochs" in result.law.inputs:
+        notes.append("Every token of these runs is taken to be new.")
+    return notes

@@ -1,0 +1,99 @@
+"""Which models to train next: the result of `analysis.planning.design.next_cells`."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from analysis import writing
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Runs of one model size and one number of tokens.
+
+    Attributes:
+        parameters: N.
+        tokens: D.
+        flops: Compute of all its runs, 6 N D each.
+        runs: How often it is run, with seeds of their own.
+        share: Of the variance of the quantity before the design, what this cell takes off that
+            which the cells before it leave.
+    """
+
+    parameters: float
+    tokens: float
+    flops: float
+    runs: int
+    share: float
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which runs to do next, from `next_cells`.
+
+    Attributes:
+        law: Name of the fitted law.
+        quantity: What is to be known better.
+        value: Its estimate.
+        flops: Budget, as the sum of 6 N D over runs.
+        residual_sd: Noise of one run: of log loss, or of the loss for a fit on the linear scale.
+        cells: The cells, the one that removes most variance first.
+        before: Standard error of the quantity now.
+        after: Expected standard error once the runs are in.
+        naive: The same after as many runs for as much compute in all, each of the same compute,
+            spread evenly in log N over the candidates; None where they allow none.
+        notes: Sentences on what to distrust; empty where there is nothing.
+    """
+
+    law: str
+    quantity: str
+    value: float
+    flops: float
+    residual_sd: float
+    cells: tuple[Cell, ...]
+    before: float
+    after: float
+    naive: float | None
+    notes: tuple[str, ...]
+
+    def table(self) -> pd.DataFrame:
+        """One row a cell: N, D, flops (of one run), runs, share."""
+        return pd.DataFrame(
+            {
+                "N": [cell.parameters for cell in self.cells],
+                "D": [cell.tokens for cell in self.cells],
+                "flops": [cell.flops / cell.runs for cell in self.cells],
+                "runs": [cell.runs for cell in self.cells],
+                "share": [cell.share for cell in self.cells],
+            }
+        )
+
+    def summary(self) -> str:
+        """The design as a plain-text table."""
+        spent = math.fsum(cell.flops for cell in self.cells)
+        naive = "none within the candidates" if self.naive is None else f"{self.naive:.3g}"
+        lines = [
+            f"next runs for {self.quantity} of {self.law}",
+            f"budget {self.flops:.4g} FLOPs, of which {spent:.4g} are used",
+            "",
+            f"{'parameters':>11} {'tokens':>11} {'runs':>5} {'FLOPs':>11} {'of FLOPs':>9} "
+            f"{'of variance':>12}",
+            *(
+                f"{cell.parameters:>11.4g} {cell.tokens:>11.4g} {cell.runs:>5} "
+                f"{cell.flops:>11.4g} {100 * cell.flops / spent:>8.1f}% {100 * cell.share:>11.1f}%"
+                for cell in self.cells
+            ),
+            "",
+            f"{self.quantity} = {self.value:.6g}",
+            f"standard error now                  {self.before:.3g}",
+            f"expected after these runs           {self.after:.3g}",
+            f"the same from one iso-FLOP curve    {naive}",
+        ]
+        if self.notes:
+            lines += ["", *self.notes]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The design as strict JSON; what is not a finite number is null."""
+        return writing.dumps(asdict(self))

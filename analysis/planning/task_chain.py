@@ -1,0 +1,170 @@
+"""From scale to a task's metric: a fit that predicts the loss, and behind it one that takes a loss.
+
+Both steps are uncertain. Their bootstraps are taken to be independent, so that every replicate of
+the one may go with any of the other: they are paired at random, without which two fits drawn with
+one seed would share the luck of their draws. Where the same runs stand behind both fits, the errors
+of a run's loss and of its metric are not independent given its size, and the band does not say so.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.estimate import Floats
+from analysis.fitting.bootstrap.replicates import percentile_interval
+from analysis.fitting.engine.observations import as_inputs, require_positive
+from analysis.fitting.result import FitResult
+
+_PAIRING_SEED = 0
+FRACTIONS = ("accuracy", "error")
+
+
+@dataclass(frozen=True, eq=False)
+class Chained:
+    """Two fits, made by `chain`.
+
+    Attributes:
+        loss_fit: Predicts the loss.
+        metric_fit: Predicts the metric from a loss.
+        losses: Least and largest loss that `metric_fit` has seen; None where that is not known.
+    """
+
+    loss_fit: FitResult
+    metric_fit: FitResult
+    losses: tuple[float, float] | None
+
+    def predict(self, x: ArrayLike) -> Floats:
+        """The metric at the predicted loss.
+
+        Args:
+            x: Inputs of the law of the loss, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
+
+        Returns:
+            The metric, shape `(n,)`.
+
+        Raises:
+            ValueError: x of another shape, or not positive and finite.
+        """
+        return self.metric_fit.predict(self.loss_fit.predict(x))
+
+    def predict_interval(self, x: ArrayLike, level: float | None = None) -> tuple[Floats, Floats]:
+        """Confidence band of the metric, for each x by itself.
+
+        The band is for the curve of curves, not for a new run, which scatters about it.
+
+        Args:
+            x: Inputs of the law of the loss, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
+            level: Probability of covering the metric at one x; that of the metric's fit unless
+                given.
+
+        Returns:
+            Lower and upper end, each of shape `(n,)`: percentiles over pairs of replicates.
+
+        Raises:
+            ValueError: x of another shape, or not positive and finite; an impossible level.
+        """
+        level = self.metric_fit.level if level is None else level
+        first, second = self.loss_fit, self.metric_fit
+        n_pairs = min(len(first.replicates), len(second.replicates))
+        partners = np.random.default_rng(_PAIRING_SEED).permutation(len(second.replicates))
+        log_losses = first.law.log_predict(
+            first.replicates[:n_pairs], np.log(as_inputs(first.law, x))
+        )
+        paired = zip(second.replicates[partners[:n_pairs]], log_losses, strict=True)
+        curves = np.stack([second.law.log_predict(theta, log[:, None]) for theta, log in paired])
+        low, high = percentile_interval(curves, level)
+        return np.exp(low), np.exp(high)
+
+    def notes(self, x: ArrayLike) -> tuple[str, ...]:
+        """What to doubt about the predictions at x, a sentence each; none where all is well.
+
+        Args:
+            x: As in `predict`.
+
+        Returns:
+            The sentences: of a predicted loss outside those that the metric was fitted to, and of a
+            share of all examples above 1.
+        """
+        losses, metric = self.loss_fit.predict(x), self.predict(x)
+        found = []
+        if self.losses is not None:
+            low, high = self.losses
+            outside = (losses < low) | (losses > high)
+            if outside.any():
+                furthest = losses[np.argmax(np.maximum(low - losses, losses - high))]
+                found.append(
+                    f"{int(outside.sum())} of {len(losses)} predicted losses, such as "
+                    f"{furthest:.4g}, lie outside {low:.4g} to {high:.4g}, to which "
+                    f"{self.metric_fit.law.name} was fitted: there the metric is extrapolated too."
+                )
+        output = self.metric_fit.law.output
+        if output in FRACTIONS and np.any(metric > 1):
+            found.append(
+                f"The predicted {output} reaches {metric.max():.4g}, but none is above 1: the rows "
+                f"of {self.metric_fit.law.name} do not show where it levels off."
+            )
+        return tuple(found)
+
+    def summary(self, x: ArrayLike | None = None) -> str:
+        """The chain as plain text, with a table of predictions and notes at x if given."""
+        first, second = self.loss_fit, self.metric_fit
+        output = second.law.output
+        lines = [
+            f"{', '.join(first.law.inputs)} -> loss -> {output}",
+            *(f"{fit.law.name}: {fit.law.formula}" for fit in (first, second)),
+            *(f"{fit.law.name}, {fit.verdict}: {fit.reason}" for fit in (first, second)),
+        ]
+        if x is None:
+            return "\n".join(lines)
+        inputs = as_inputs(first.law, x)
+        low, high = self.predict_interval(inputs)
+        columns = (*inputs.T, first.predict(inputs), self.predict(inputs))
+        lines += [
+            "",
+            " ".join(f"{name:>11}" for name in (*first.law.inputs, "loss", output))
+            + f"   {100 * second.level:g} % interval",
+            *(
+                " ".join(f"{value:>11.5g}" for value in values) + f"   [{least:.5g}, {most:.5g}]"
+                for *values, least, most in zip(*columns, low, high, strict=True)
+            ),
+            *self.notes(inputs),
+        ]
+        return "\n".join(lines)
+
+
+def chain(
+    loss_fit: FitResult, metric_fit: FitResult, *, losses: ArrayLike | None = None
+) -> Chained:
+    """Put a metric of the loss behind a law of the loss.
+
+    Args:
+        loss_fit: A fit of any law whose y is a loss.
+        metric_fit: A fit of a law whose one input is that loss, such as
+            `analysis.laws.TASK_SIGMOID`: the same loss, on the same text.
+        losses: The losses that `metric_fit` was fitted to, shape `(n,)`, so that predictions
+            outside their range can be told; positive.
+
+    Returns:
+        The chain.
+
+    Raises:
+        ValueError: Laws that do not fit together, or losses that are not positive and finite.
+    """
+    first, second = loss_fit.law, metric_fit.law
+    if second.inputs != ("loss",):
+        raise ValueError(
+            f"{second.name} takes {', '.join(second.inputs)}, but what is chained behind "
+            f"{first.name} takes the loss alone: give a fit of a law such as task_sigmoid second."
+        )
+    if first.output != "loss":
+        raise ValueError(
+            f"{first.name} predicts {first.output}, but {second.name} takes a loss: give a fit of "
+            "a law of the loss, such as chinchilla, first."
+        )
+    seen = None
+    if losses is not None:
+        values = np.asarray(losses, dtype=np.float64).reshape(-1)
+        require_positive("losses", values)
+        seen = (float(values.min()), float(values.max()))
+    return Chained(loss_fit, metric_fit, seen)

@@ -1,0 +1,300 @@
+"""Files of other programs -> raw tables: every row numbered as a person counts it in the file.
+
+CSV, TSV, JSON lines, JSON (records, columns, or what W&B's API gives), any of these compressed,
+Parquet, and the results folder of a sweep. Nothing is interpreted here but types. Loading never
+runs code.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+from analysis.tables import results
+from analysis.tables.wandb import expand_dictionaries, flatten_record, unpivoted
+
+LABELS = ("run", "runid", "name", "id", "group")
+_MISSING = [*pyarrow.csv.ConvertOptions().null_values, "None", "none"]
+
+
+class RawTable(NamedTuple):
+    """A file as it stands.
+
+    Attributes:
+        frame: All columns. The index numbers the rows as in the file; its name says how: "line"
+            (the first line of the file is 1), "row" (the first row is 1) or "run" (a run_id).
+        format: What the file was read as.
+    """
+
+    frame: pd.DataFrame
+    format: str
+
+
+def read_raw(path: Path) -> RawTable:
+    """Reads a file or a results folder.
+
+    Raises:
+        ValueError: No such file, an unknown ending, an empty file, or content that is not what
+            the ending says; the message names the line and what would help.
+    """
+    if path.is_dir():
+        frame = results.read(path).set_index("run_id", drop=False)
+        return RawTable(frame.rename_axis("run"), "results folder")
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
+    *_, inner, outer = "", "", *(suffix.lower() for suffix in path.suffixes)
+    codec = _CODECS.get(outer)
+    ending = outer if codec is None else inner
+    if ending not in _READERS:
+        raise ValueError(
+            f"{path}: no table; give a file that ends in {', '.join(_READERS)} (or that and "
+            f"{', '.join(_CODECS)}), or the results folder of a sweep"
+        )
+    name, read = _READERS[ending]
+    data = path.read_bytes() if codec is None else _decompress(path, codec)
+    if not data.strip(codecs.BOM_UTF8 + b" \t\r\n"):
+        raise ValueError(
+            f"{path}: the file is empty; give one line with the names of the columns, such as "
+            "N,D,loss, then one line for each run"
+        )
+    frame = read(path, data)
+    if frame.empty:
+        raise ValueError(f"{path}: has no rows; give one for each run")
+    return RawTable(unpivoted(expand_dictionaries(frame)), name)
+
+
+def _read_csv(path: Path, data: bytes) -> pd.DataFrame:
+    return _read_delimited(path, data, ",")
+
+
+def _read_tsv(path: Path, data: bytes) -> pd.DataFrame:
+    return _read_delimited(path, data, "\t")
+
+
+def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
+    _require_utf8(path, data)
+    header_line, header = _first_line(data)
+    if delimiter not in header:
+        delimiter = next((other for other in "\t;" if other in header), delimiter)
+    names = _names(path, next(csv.reader([header], delimiter=delimiter)), header_line)
+    labels = {name: pa.string() for name in names if _plain(name) in LABELS}
+    try:
+        # Types are inferred from the first rows: where a later row has text, all is read as text,
+        # and the row is named by whoever wants numbers.
+        columns = _parse_delimited(data, names, header_line, delimiter, labels)
+    except pa.ArrowInvalid:
+        try:
+            texts = dict.fromkeys(names, pa.string())
+            columns = _parse_delimited(data, names, header_line, delimiter, texts)
+        except pa.ArrowInvalid as error:
+            raise _ragged(path, data, names, delimiter, error) from None
+    lines = _line_numbers(data, len(columns), header_line, lambda: _csv_lines(data, delimiter))
+    return _to_pandas(columns).set_axis(lines)
+
+
+def _parse_delimited(
+    data: bytes, names: list[str], header_line: int, delimiter: str, types: dict[str, pa.DataType]
+) -> pa.Table:
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(data),
+        pyarrow.csv.ReadOptions(column_names=names, skip_rows=header_line),
+        pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
+        pyarrow.csv.ConvertOptions(
+            column_types=types, strings_can_be_null=True, null_values=_MISSING
+        ),
+    )
+
+
+def _names(path: Path, header: list[str], line: int) -> list[str]:
+    names = [name.strip() or f"column {place}" for place, name in enumerate(header, 1)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"{path}: line {line} names the column {twice[0]!r} twice; rename one of the two"
+        )
+    if all(is_number(name) for name in names):
+        raise ValueError(
+            f"{path}: line {line} holds numbers, where the names of the columns should be; put a "
+            "line such as N,D,loss before it"
+        )
+    return names
+
+
+def _ragged(
+    path: Path, data: bytes, names: list[str], delimiter: str, error: Exception
+) -> ValueError:
+    for line, values in _csv_records(data, delimiter):
+        if len(values) != len(names):
+            return ValueError(
+                f"{path}: line {line} has {len(values)} values, but there are {len(names)} "
+                f"columns ({', '.join(names)}); complete the line, or quote values that hold "
+                f"{delimiter!r}"
+            )
+    return ValueError(f"{path}: {error}")
+
+
+def _read_json_lines(path: Path, data: bytes) -> pd.DataFrame:
+    _require_utf8(path, data)
+    try:
+        columns = pyarrow.json.read_json(pa.BufferReader(data))
+        while any(pa.types.is_struct(column.type) for column in columns.schema):
+            columns = columns.flatten()
+        frame = _to_pandas(columns)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # Arrow wants one type for a key and knows no NaN; Python takes what W&B and others write.
+        frame = pd.DataFrame([flatten_record(each) for each in _json_lines(path, data)])
+    numbers = _line_numbers(data, len(frame), 0, lambda: _filled_lines(data))
+    return frame.set_axis(numbers)
+
+
+def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(data.decode("utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f"{path}: line {number} is not JSON ({error}); give one object a line"
+            ) from None
+        if not isinstance(value, dict):
+            raise ValueError(
+                f'{path}: line {number} is no object; give one a line, such as {{"N": 1e6}}'
+            )
+        yield value
+
+
+def _read_json(path: Path, data: bytes) -> pd.DataFrame:
+    _require_utf8(path, data)
+    try:
+        document = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON ({error}); give a list of objects") from None
+    if isinstance(document, dict):
+        document = _records_of_columns(document)
+    if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
+        raise ValueError(
+            f"{path}: neither a list of objects, one for each run, nor an object of columns of "
+            "equal length"
+        )
+    frame = pd.DataFrame([flatten_record(each) for each in document])
+    return frame.set_axis(pd.RangeIndex(1, len(frame) + 1, name="row"))
+
+
+def _records_of_columns(document: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """Records of `{column: [values]}` or, as pandas writes it, `{column: {row: value}}`."""
+    columns = [
+        list(column.values()) if isinstance(column, dict) else column
+        for column in document.values()
+    ]
+    if not columns or not all(isinstance(column, list) for column in columns):
+        return None
+    if len({len(column) for column in columns}) != 1:
+        return None
+    return [dict(zip(document, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _read_parquet(path: Path, data: bytes) -> pd.DataFrame:
+    try:
+        columns = pyarrow.parquet.read_table(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path}: not a whole Parquet file ({error})") from None
+    while any(pa.types.is_struct(column.type) for column in columns.schema):
+        columns = columns.flatten()
+    return _to_pandas(columns).set_axis(pd.RangeIndex(1, len(columns) + 1, name="row"))
+
+
+_READERS: dict[str, tuple[str, Callable[[Path, bytes], pd.DataFrame]]] = {
+    ".csv": ("CSV", _read_csv),
+    ".tsv": ("TSV", _read_tsv),
+    ".jsonl": ("JSON lines", _read_json_lines),
+    ".ndjson": ("JSON lines", _read_json_lines),
+    ".json": ("JSON", _read_json),
+    ".parquet": ("Parquet", _read_parquet),
+}
+
+
+_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+
+
+def _decompress(path: Path, codec: str) -> bytes:
+    try:
+        with pa.input_stream(path, compression=codec) as stream:
+            return stream.read()
+    except OSError as error:
+        raise ValueError(f"{path}: not a whole {codec} file ({error})") from None
+
+
+def _to_pandas(columns: pa.Table) -> pd.DataFrame:
+    return columns.to_pandas(ignore_metadata=True)
+
+
+def _require_utf8(path: Path, data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+
+
+def _first_line(data: bytes) -> tuple[int, str]:
+    """Number and text of the first line that is not blank."""
+    for number, line in enumerate(io.BytesIO(data), 1):
+        if line.strip(codecs.BOM_UTF8 + b" \t\r\n"):
+            return number, line.decode("utf-8-sig").strip("\r\n")
+    raise AssertionError("only called on files that are not blank")
+
+
+def _line_numbers(
+    data: bytes, n_rows: int, header_lines: int, exactly: Callable[[], list[int]]
+) -> pd.Index:
+    """Line of each row: consecutive, unless blank lines or quoted line ends stand between."""
+    n_lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    if n_lines == n_rows + header_lines:
+        return pd.RangeIndex(header_lines + 1, n_lines + 1, name="line")
+    return pd.Index(np.array(exactly(), dtype=np.int64), name="line")
+
+
+def _csv_lines(data: bytes, delimiter: str) -> list[int]:
+    return [line for line, _ in _csv_records(data, delimiter)][1:]
+
+
+def _csv_records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """First line and values of every record, the header too; blank lines have none."""
+    reader = csv.reader(
+        io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), delimiter=delimiter
+    )
+    end = 0
+    for values in reader:
+        if values:
+            yield end + 1, values
+        end = reader.line_num
+
+
+def _filled_lines(data: bytes) -> list[int]:
+    return [number for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def is_number(text: str) -> bool:
+    """Whether a text reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,171 @@
+"""Tables of runs: a results folder, CSV or Parquet -> a DataFrame with units, and back.
+
+Columns follow `scaling.record.RunRecord`, with the configuration in dotted columns
+(`model.width`, `data.n_train`, `train.optimizer.learning_rate`) and the environment under
+`environment.`. `DataFrame.attrs["units"]` gives the unit of every numeric column; Parquet keeps it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import re
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.writing import replace_file
+from scaling import record
+
+FORMATS = {".csv": "CSV", ".parquet": "Parquet"}
+
+_UNITS = (
+    (r"flops_.*", "FLOPs"),
+    (r"n_params_.*", "parameters"),
+    (r"(data\.)?n_.*examples.*|data\.n_(train|eval|samples)", "examples"),
+    (r"n_tokens_.*|(.*[._])?tokens", "tokens"),
+    (r".*_loss(_sem)?_nats", "nats per prediction"),
+    (r".*_bits_per_byte", "bits per byte"),
+    (r"gradient_squared_norm", "squared nats per prediction"),
+    (r"gradient_covariance_trace", "squared nats per prediction, times tokens"),
+    (r".*_squared_error(_sem)?|eval_excess_risk", "squared target units"),
+    (r".*_error(_clean|_sem)?|.*_fraction|.*\.fraction", "fraction of examples"),
+    (r".*_seconds", "s"),
+    (r"(n_)?tokens_per_second", "1/s"),
+    (r"model_flops_per_second", "FLOP/s"),
+    (r"model_flops_utilisation", "fraction of peak"),
+    (r"steps|diverged_at_step|train\.steps", "optimizer steps"),
+    (r"epochs|train\.epochs", "epochs"),
+)
+"""Units by pattern of the whole column name; the first that fits."""
+
+
+def unit(column: str) -> str:
+    """Unit of a numeric column, from its name; a count or pure number has the unit 1."""
+    return next((name for pattern, name in _UNITS if re.fullmatch(pattern, column)), "1")
+
+
+def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A table of flat rows (`scaling.record.row`), whole-number columns kept whole.
+
+    A quantity that does not apply to a row is missing there, never zero.
+    """
+    table = pd.DataFrame(list(rows))
+    for name, annotation in typing.get_type_hints(record.RunRecord).items():
+        if name in table and annotation == int | None:
+            table[name] = table[name].astype("Int64")
+        elif name in table and annotation == float | None:
+            table[name] = table[name].astype("float64")
+    return with_units(table)
+
+
+def with_units(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table with `attrs["units"]` for every numeric column."""
+    numeric = table.select_dtypes("number").columns
+    table.attrs["units"] = {str(name): unit(str(name)) for name in numeric}
+    return table
+
+
+def read(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Reads a results folder, or a table written as CSV or Parquet.
+
+    Raises:
+        ValueError: no such file, another format, or a folder without results; a damaged record,
+            with its path.
+    """
+    path = Path(path)
+    if path.is_dir():
+        records = []
+        for file in record.published_files(path):
+            try:
+                records.append(record.load_record(file.read_bytes()))
+            except record.DamagedFileError as error:
+                raise ValueError(
+                    f"{file}: {error}; run the sweep again, which sets it aside and repeats the run"
+                ) from None
+        if not records:
+            raise ValueError(f"{path}: no results there; give the folder of one sweep")
+        return frame(map(record.row, records))
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder")
+    check_format(path)
+    if path.suffix == ".csv":
+        return with_units(pd.read_csv(path, dtype={"run_id": str}))
+    return with_units(pd.read_parquet(path))
+
+
+def write(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Writes a table as CSV or Parquet, by the ending of its name, replacing an older one.
+
+    Raises:
+        ValueError: another ending.
+    """
+    path = Path(path)
+    check_format(path)
+    data = io.BytesIO()
+    if path.suffix == ".csv":
+        table.to_csv(data, index=False)
+    else:
+        table.to_parquet(data, index=False)
+    replace_file(path, data.getvalue())
+
+
+def check_format(path: Path) -> None:
+    """Refuses a file name whose ending names no format of ours.
+
+    Raises:
+        ValueError: with the endings that do.
+    """
+    if path.suffix not in FORMATS:
+        raise ValueError(f"{path}: give a name that ends in {' or '.join(FORMATS)}")
+
+
+def column(table: pd.DataFrame, name: str) -> pd.Series:
+    """One column, or a ValueError that names the nearest there is."""
+    if name not in table:
+        close = difflib.get_close_matches(name, map(str, table.columns), n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(table.columns)}"
+        raise ValueError(f"no column {name!r}; {hint}")
+    return table.loc[:, name]
+
+
+def usable(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Splits a table into rows fit for an analysis of `columns`, and the others with a `why`.
+
+    Nothing is dropped silently: a run that is missing, failed or diverged, or has no finite value
+    in a column, comes back in the second table with its reason.
+    """
+    why = pd.Series("", index=table.index)
+    for name in reversed(columns):
+        values = pd.Series(pd.to_numeric(column(table, name), errors="coerce"))
+        why = why.mask(values.isna(), f"no {name}")
+    why = why.mask(table["status"] != "done", table["status"])
+    left_out = why != ""
+    return table.loc[~left_out], table.loc[left_out].assign(why=why[left_out])
+
+
+def summarise(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
+    """Replicates of one quantity summarised: a row for each combination of `by`.
+
+    Returns:
+        Columns `by`, then `mean`, `sem` (standard error of the mean), `median`, `q16` and `q84`
+        (quantiles: one standard deviation of a Gaussian), `n_runs`, and `run_ids`, the runs behind
+        the row, joined by spaces.
+    """
+    groups = table.groupby(list(by), sort=True)
+    values = groups[value]
+    summary = values.agg(
+        mean="mean",
+        sem="sem",
+        median="median",
+        q16=lambda v: np.quantile(v, 0.16),
+        q84=lambda v: np.quantile(v, 0.84),
+        n_runs="size",
+    )
+    summary["run_ids"] = groups["run_id"].agg(" ".join)
+    return summary.reset_index()

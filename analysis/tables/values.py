@@ -1,0 +1,145 @@
+"""One column of a raw table -> a quantity in this project's units, or the cell that is at fault."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.tables import results
+from analysis.tables.columns import LABELS, Choice
+from analysis.tables.formats import is_number
+
+POSITIVE = ("N", "D", "C", "U", "loss")
+FRACTIONS = ("accuracy", "error")
+UNITS = {
+    "N": "parameters",
+    "D": "tokens or examples",
+    "C": "FLOPs",
+    "U": "tokens or examples",
+    "M": "tokens per parameter",
+    "loss": "nats per prediction",
+    "accuracy": "fraction",
+    "error": "fraction",
+}
+_NAMES = {
+    "N": "a size",
+    "D": "an amount of data",
+    "C": "a compute",
+    "U": "an amount of data",
+    "M": "a ratio of tokens to parameters",
+    "X": "a number of experts",
+    "accuracy": "an accuracy",
+    "error": "an error",
+}
+_SUFFIXES = {"k": "1e3", "m": "1e6", "b": "1e9", "g": "1e9", "t": "1e12"}
+
+
+def read_values(frame: pd.DataFrame, choice: Choice, *, positive: bool = False) -> pd.Series:
+    """Values of a quantity in this project's units, each a number that it can take.
+
+    Args:
+        frame: The raw table; its index numbers the rows as in the file.
+        choice: The quantity, its columns and unit.
+        positive: Whether it has to be above 0 though it is none of `POSITIVE`, for a law.
+
+    Returns:
+        float64 of the same index; for a label the column as it stands, or several joined.
+
+    Raises:
+        ValueError: Text, a missing or an infinite value, or one <= 0 where only positive ones
+            are possible, or an accuracy or error above 1: names the row, column and value, what to
+            do, and which other rows.
+    """
+    quantity = choice.quantity
+    if quantity in LABELS:
+        parts = [results.column(frame, name) for name in choice.columns]
+        if len(parts) == 1:
+            return parts[0]
+        label = parts[0].astype(str)
+        for part in parts[1:]:
+            label = label + " | " + part.astype(str)
+        return label
+    column = results.column(frame, choice.columns[0])
+    given = _numbers(column, choice)
+    numbers = choice.unit.convert(given) if choice.unit else given
+    positive = positive or quantity in POSITIVE
+    wrong = ~np.isfinite(numbers)
+    if positive:
+        wrong |= numbers <= 0
+    if quantity in FRACTIONS:
+        wrong |= numbers > 1
+    if wrong.any():
+        raise ValueError(_at_fault(column, wrong, given, choice, positive))
+    return pd.Series(numbers, index=frame.index)
+
+
+def _numbers(column: pd.Series, choice: Choice) -> NDArray[np.float64]:
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        raise ValueError(_text(column, np.ones(len(column), dtype=bool), choice))
+    numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
+    text = (numbers.isna() & column.notna()).to_numpy(dtype=bool)
+    if text.any():
+        raise ValueError(_text(column, text, choice))
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _text(column: pd.Series, wrong: NDArray[np.bool_], choice: Choice) -> str:
+    value = column.loc[wrong].iloc[0]
+    remedy = "write a number, such as 1.3e9"
+    amount, suffix = str(value).strip()[:-1], str(value).strip()[-1:]
+    try:
+        factor = _SUFFIXES[suffix.lower()]
+        remedy = (
+            f"write {float(amount) * float(factor):.6g}, or {amount} and the other values in that "
+            f"unit, declared as --columns {choice.quantity}={choice.columns[0]}[{factor}]"
+        )
+    except (KeyError, ValueError):
+        without = str(value).replace(",", "").replace(" ", "")
+        if is_number(without):
+            remedy = f"write {without}, without separators"
+    return (
+        f"{_place(column, wrong)}: {str(value)!r} is not a number; {remedy}{_more(column, wrong)}"
+    )
+
+
+def _at_fault(
+    column: pd.Series,
+    wrong: NDArray[np.bool_],
+    given: NDArray[np.float64],
+    choice: Choice,
+    positive: bool,
+) -> str:
+    value = given[wrong][0]
+    quantity = choice.quantity
+    name = _NAMES.get(quantity, f"the {quantity}")
+    if np.isnan(value):
+        says = f"holds no number (empty or NaN), but {name} ({quantity}) is needed for every run"
+    elif quantity in FRACTIONS and value > 1:
+        says = (
+            f"{value:g} cannot be {name} ({quantity}), which is a fraction of at most 1; declare "
+            f"per cent as --columns {quantity}={choice.columns[0]}[%]"
+        )
+    elif positive:
+        is_perplexity = choice.unit is not None and choice.unit.is_perplexity
+        limit = "above 1" if is_perplexity else "a finite number above 0"
+        says = f"{value:g} cannot be {name} ({quantity}), which is {limit}"
+    else:
+        says = f"{value:g} cannot be {name}, which is a finite number"
+    return (
+        f"{_place(column, wrong)}: {says}; correct the value or take the "
+        f"{column.index.name} out{_more(column, wrong)}"
+    )
+
+
+def _place(column: pd.Series, wrong: NDArray[np.bool_]) -> str:
+    return f"{column.index.name} {column.index[wrong][0]}, column {str(column.name)!r}"
+
+
+def _more(column: pd.Series, wrong: NDArray[np.bool_], shown: int = 5) -> str:
+    others = column.index[wrong][1:]
+    if not len(others):
+        return ""
+    listed = ", ".join(map(str, others[:shown]))
+    rest = f" and {len(others) - shown} more" if len(others) > shown else ""
+    return f" (likewise in {listed}{rest})"

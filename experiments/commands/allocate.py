@@ -1,0 +1,165 @@
+"""`scaling allocate`: a fit and a budget -> the model to train, what it costs, and alternatives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from analysis.planning.allocate import allocate
+from analysis.planning.allocation import Allocation
+from analysis.planning.device_prices import Accelerator, accelerator
+from analysis.tables import results
+from analysis.writing import replace_file
+from experiments.commands import fit_files
+from experiments.commands.fit_files import FitFile
+from experiments.commands.show import console
+from sweeps.files import storing
+
+_WAYS = (
+    "give the budget in one way: --flops; or --hours with --gpu and --mfu; or --price with --gpu, "
+    "--mfu and --dollars-per-hour"
+)
+_BELOW, _BEYOND = 100.0, 10.0  # drawn, in multiples of the budget or of the largest fitted
+_N_BUDGETS = 31
+_FACTORS = np.geomspace(0.125, 8.0, 49)  # in multiples of the optimal size
+
+
+def run(
+    path: str,
+    *,
+    flops: float | None,
+    hours: float | None,
+    price: float | None,
+    gpu: str | None,
+    mfu: float | None,
+    dollars_per_hour: float | None,
+    inference_tokens: float | None,
+    unique_tokens: float | None,
+    to: str | None,
+    figure: str | None,
+) -> int:
+    """Allocates a budget by a fit; prints, writes and draws what comes of it."""
+    device = _device(gpu, mfu, dollars_per_hour)
+    budget = _budget(device, flops, hours, price)
+    fitted = fit_files.read(path)
+    allocation = allocate(
+        fitted.result,
+        budget,
+        inference_tokens=inference_tokens,
+        unique_tokens=unique_tokens,
+        largest_flops=fitted.largest_flops,
+    )
+    console.print(allocation.summary(), markup=False)
+    if device is not None:
+        console.print(f"\n{_costs(device, allocation)}", markup=False)
+    if to is not None:
+        with storing(Path(to)):
+            replace_file(Path(to), _told(fitted, allocation, device).encode())
+        console.print(f"{to}: written", markup=False)
+    if figure is not None:
+        _draw(fitted, allocation, unique_tokens, Path(figure))
+    return 0
+
+
+def _device(
+    gpu: str | None, mfu: float | None, dollars_per_hour: float | None
+) -> Accelerator | None:
+    """The accelerator of the options; None where none is named.
+
+    Raises:
+        ValueError: options that belong together and of which one is missing.
+    """
+    if gpu is None and mfu is None and dollars_per_hour is None:
+        return None
+    if gpu is None or mfu is None:
+        missing = "--gpu" if gpu is None else "--mfu"
+        raise ValueError(
+            f"{missing} is missing: hours and dollars follow from --gpu and --mfu together, e.g. "
+            "--gpu h100 --mfu 0.4"
+        )
+    return accelerator(gpu, mfu, dollars_per_hour)
+
+
+def _budget(
+    device: Accelerator | None, flops: float | None, hours: float | None, price: float | None
+) -> float:
+    """FLOPs of the one budget that is given.
+
+    Raises:
+        ValueError: none is given, or more than one, or one without what turns it into FLOPs.
+    """
+    given = {"--flops": flops, "--hours": hours, "--price": price}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise ValueError(f"{_WAYS}; given: {' and '.join(named) or 'none'}")
+    if flops is not None:
+        return flops
+    if device is None or (price is not None and device.dollars_per_hour is None):
+        raise ValueError(f"{named[0]} alone is no compute; {_WAYS}")
+    if hours is None:
+        assert price is not None
+        hours = device.hours_for(price)
+    return device.flops(hours)
+
+
+def _costs(device: Accelerator, allocation: Allocation) -> str:
+    """Hours and dollars of the trainings that an allocation tells of."""
+    lines = [f"training on {device.name} at {100 * device.mfu:g} % of its peak"]
+    for name, flops in _trainings(allocation).items():
+        dollars = device.dollars(flops)
+        cost = "" if dollars is None else f"{dollars:>16,.0f} dollars"
+        lines.append(f"{name:<21} {device.hours(flops):>14,.1f} hours{cost}")
+    return "\n".join(lines)
+
+
+def _trainings(allocation: Allocation) -> dict[str, float]:
+    """FLOPs of each training by name."""
+    trainings = {"compute-optimal": allocation.flops}
+    if allocation.over_trained is not None:
+        trainings["over-trained"] = allocation.over_trained.training_flops.value
+    return trainings
+
+
+def _told(fitted: FitFile, allocation: Allocation, device: Accelerator | None) -> str:
+    costs = None
+    if device is not None:
+        costs = {
+            "accelerator": device.name,
+            "peak_flops": device.peak_flops,
+            "mfu": device.mfu,
+            "dollars_per_hour": device.dollars_per_hour,
+            "training": {
+                name: {"hours": device.hours(flops), "dollars": device.dollars(flops)}
+                for name, flops in _trainings(allocation).items()
+            },
+        }
+    told = {
+        "allocation": json.loads(allocation.to_json()),
+        "costs": costs,
+        "fit": {"path": str(fitted.path), "sha256": fitted.sha256},
+    }
+    return json.dumps(told, indent=1, allow_nan=False) + "\n"
+
+
+def _draw(fitted: FitFile, allocation: Allocation, unique_tokens: float | None, stem: Path) -> None:
+    """Draws the allocation, with the numbers shown in tables beside it."""
+    from analysis.planning.allocation_curves import growth_table, penalty_table
+    from analysis.plots import style
+    from analysis.plots.allocation import allocation_figure
+
+    largest = fitted.largest_flops
+    known = (allocation.flops, allocation.flops if largest is None else largest)
+    budgets = np.geomspace(min(known) / _BELOW, max(known) * _BEYOND, _N_BUDGETS)
+    growth = growth_table(
+        fitted.result, budgets, unique_tokens=unique_tokens, largest_flops=largest
+    )
+    penalty = penalty_table(fitted.result, allocation.flops, _FACTORS, unique_tokens=unique_tokens)
+    drawing = allocation_figure(allocation, growth, penalty, largest)
+    with storing(stem):
+        written = style.save(drawing, stem)
+        for name, table in (("growth", growth), ("penalty", penalty)):
+            written.append(stem.with_name(f"{stem.name}.{name}.csv"))
+            results.write(table, written[-1])
+    console.print(f"{', '.join(map(str, written))}: written", markup=False)

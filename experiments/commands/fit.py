@@ -1,0 +1,230 @@
+"""`scaling fit`: anybody's table -> a law, how far to trust it, and how other choices change it."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.checks.flags import without_flagged
+from analysis.errors import FitError
+from analysis.fitting.bootstrap.resampling import Resampling
+from analysis.fitting.engine.problem import Scale
+from analysis.fitting.fit import fit
+from analysis.fitting.profile import Profile, profile_likelihood
+from analysis.fitting.result import FitResult
+from analysis.laws import LAWS, Law
+from analysis.planning.task_chain import FRACTIONS
+from analysis.tables import conventions, read
+from analysis.writing import replace_file
+from experiments.commands import fit_figures, fit_output
+from experiments.commands.doubts import Flagged, settled
+from experiments.commands.fit_output import Alternative
+from experiments.commands.rows import selected
+from experiments.commands.show import console
+from scaling.fields import nearest
+from sweeps.files import storing
+
+HUBER = 1e-3
+"""The usual threshold on log loss (Hoffmann et al. 2022, arXiv 2203.15556, section 3.3)."""
+
+MOST_ROWS_PROFILED = 20_000
+"""Above it a profile says what the standard error says, and takes long."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a law is fitted.
+
+    Attributes:
+        delta: Huber's threshold on log loss; None for squared error.
+        above: Factor of the loss of rows above the curve.
+        fixed: Parameters held, by name.
+        scale: Of the residuals.
+        resampling: Where bootstrap replicates have their noise from; None to let the rows decide.
+    """
+
+    delta: float | None
+    above: float
+    fixed: Mapping[str, float]
+    scale: Scale
+    resampling: Resampling | None
+
+
+def run(
+    path: str,
+    law_name: str,
+    columns: str | None,
+    where: str | None,
+    *,
+    huber: float | None,
+    above: float,
+    fix: str | None,
+    bootstrap: Resampling | None,
+    flagged: Flagged | None,
+    json_to: str | None,
+    latex_to: str | None,
+    figures_to: str | None,
+) -> int:
+    """Reads, checks and fits a table, and prints the fit beside its alternatives."""
+    law = load_law(law_name)
+    # A score between 0 and 1 errs by so much, not by so many per cent.
+    scale: Scale = "linear" if law.output in FRACTIONS else "log"
+    choices = Choices(huber, above, _fixed(fix), scale, bootstrap)
+    source = read.read(path, columns, needs=(*law.inputs, law.output))
+    console.print(source.describe(), markup=False)
+    source = selected(source, where)
+    source, flags = settled(source, law.inputs, law.output, flagged)
+
+    result = _fit(law, source.table, choices)
+    console.print(f"\n{result.summary()}\n", markup=False)
+    profiles = _profiles(result, source.table)
+    fit_output.print_profiles(profiles)
+    others = list(_alternatives(law, source, flags, choices))
+    fit_output.print_alternatives(result, others)
+
+    if json_to is not None:
+        told = fit_output.as_json(
+            result, profiles, others, flags, _provenance(law, source, where, flagged)
+        )
+        _write(json_to, told)
+    if latex_to is not None:
+        _write(latex_to, result.to_latex())
+    if figures_to is not None:
+        fit_figures.draw(result, profiles, source.table, flags, Path(figures_to))
+    return 0
+
+
+def load_law(name: str) -> Law:
+    """A law by its name, or a user's own as `module:NAME`, found as Python would from here.
+
+    Raises:
+        ValueError: no such law (the nearest name is given), or a module without it.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        if name not in LAWS:
+            raise ValueError(f"no law {name!r}; {nearest(name, LAWS)}, or your own module:NAME")
+        return LAWS[name]
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        law = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever a user's module raises is the answer
+        raise ValueError(f"law {name!r}: {type(error).__name__}: {error}") from None
+    if not isinstance(law, Law):
+        raise ValueError(f"law {name!r} is a {type(law).__name__}, not an analysis.laws.Law")
+    return law
+
+
+def _fixed(text: str | None) -> dict[str, float]:
+    """The parameters that `alpha=0.35,beta=0.37` holds."""
+    held = {}
+    for part in (text or "").split(","):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        if not text:
+            continue
+        try:
+            held[name] = float(value)
+        except ValueError:
+            raise ValueError(f"--fix {text!r}: write it as NAME=NUMBER,NAME=NUMBER") from None
+        if not (equals and name and math.isfinite(held[name])):
+            raise ValueError(f"--fix {text!r}: write it as NAME=NUMBER,NAME=NUMBER")
+    return held
+
+
+def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
+    x, y = inputs_of(law, table)
+    return fit(
+        law,
+        x,
+        y,
+        delta=choices.delta,
+        above=choices.above,
+        fixed=choices.fixed,
+        scale=choices.scale,
+        units=_units(table) if choices.resampling in (None, "units", "rows") else None,
+        resampling=choices.resampling,
+    )
+
+
+def inputs_of(law: Law, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The columns of a law, shape `(n_rows, n_inputs)`, and what it predicts."""
+    x = table.loc[:, list(law.inputs)].to_numpy(np.float64)
+    return x, table[law.output].to_numpy(np.float64)
+
+
+def _units(table: pd.DataFrame) -> np.ndarray | None:
+    """What rows err together in: the run, where several rows come from one."""
+    if "run" not in table or not table["run"].duplicated().any():
+        return None
+    return table["run"].to_numpy()
+
+
+def _profiles(result: FitResult, table: pd.DataFrame) -> dict[str, Profile] | str:
+    """The profiles of a fit, or a sentence why there are none."""
+    if len(table) > MOST_ROWS_PROFILED:
+        return f"no profiles: above {MOST_ROWS_PROFILED:,} rows standard errors say the same"
+    try:
+        return profile_likelihood(result, *inputs_of(result.law, table))
+    except (ValueError, FitError) as error:
+        return f"no profiles: {error}"
+
+
+def _alternatives(
+    law: Law, source: read.Source, flags: pd.DataFrame, choices: Choices
+) -> Iterator[Alternative]:
+    """The same law under the other choices: losses, flagged rows, ways to count."""
+    table = source.table
+    losses = [replace(choices, delta=HUBER if choices.delta is None else None)]
+    if choices.scale == "log" and choices.above == 1:
+        losses.append(replace(choices, delta=None, scale="linear"))
+    kept = without_flagged(table, flags)
+    tried = [("all rows", table, each) for each in losses]
+    if len(kept) < len(table):
+        tried += [("without flagged rows", kept, each) for each in (choices, *losses)]
+    for name, rows, each in tried:
+        label = f"{name}, {_loss(each)}"
+        try:
+            yield f"{label} ({len(rows):,})", _fit(law, rows, each)
+        except (ValueError, FitError) as error:
+            yield label, str(error)
+    if not choices.fixed:
+        yield from conventions.refit_under(law, source, delta=choices.delta)
+
+
+def _loss(choices: Choices) -> str:
+    name = "squared error" if choices.delta is None else f"Huber {choices.delta:g}"
+    return name if choices.scale == "log" else f"{name}, not of logs"
+
+
+def _provenance(
+    law: Law, source: read.Source, where: str | None, flagged: Flagged | None
+) -> dict[str, object]:
+    """Where the rows came from, and how far they reach."""
+    table = source.table
+    largest = None
+    if {"N", "D"} <= set(table):
+        largest = float(np.max(6.0 * table["N"].to_numpy(np.float64) * table["D"].to_numpy()))
+    inputs = table.loc[:, list(law.inputs)].to_numpy(np.float64)
+    ranges = zip(law.inputs, inputs.min(axis=0), inputs.max(axis=0), strict=True)
+    return {
+        **source.provenance(),
+        "where": where,
+        "flagged": flagged,
+        "largest_flops": largest,
+        "range": {name: [float(low), float(high)] for name, low, high in ranges},
+    }
+
+
+def _write(to: str, text: str) -> None:
+    with storing(Path(to)):
+        replace_file(Path(to), (text.rstrip("\n") + "\n").encode())
+    console.print(f"{to}: written", markup=False)

@@ -1,0 +1,89 @@
+"""The figures of `scaling fit --figures`: every one that a fit has, beside the numbers it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.checks.flags import ABOUT_ROWS
+from analysis.fitting.profile import Profile
+from analysis.fitting.result import FitResult
+from analysis.plots import frontier, style, surface
+from analysis.plots.deviance_curves import profiles_figure, profiles_table
+from analysis.plots.fit_residuals import residuals_figure, residuals_table
+from analysis.plots.held_out import curve_figure, curve_table
+from analysis.plots.replicate_clouds import clouds_figure, clouds_table
+from analysis.plots.rows import rows_of
+from analysis.tables import results
+from experiments.commands.show import console
+from sweeps.files import storing
+
+
+class Drawn(NamedTuple):
+    """A figure, and the exact numbers that it shows."""
+
+    name: str
+    figure: Figure
+    shown: pd.DataFrame
+
+
+def draw(
+    result: FitResult,
+    profiles: Mapping[str, Profile] | str,
+    table: pd.DataFrame,
+    flags: pd.DataFrame,
+    folder: Path,
+) -> None:
+    """Writes the figures of a fit as PDF and PNG, each with a CSV of its numbers."""
+    x = table.loc[:, list(result.law.inputs)].to_numpy(np.float64)
+    y = table[result.law.output].to_numpy(np.float64)
+    doubtful = flags.loc[flags["reason"].isin(list(ABOUT_ROWS)), "row"]
+    flagged = table.index.isin(doubtful)
+    made = []
+    for name, figure, shown in figures(result, profiles, x, y, flagged):
+        with storing(folder):
+            style.save(figure, folder / name)
+            results.write(shown, folder / f"{name}.csv")
+        made.append(name)
+    console.print(f"{folder}: {', '.join(made)} (.pdf .png .csv)", markup=False)
+
+
+def figures(
+    result: FitResult,
+    profiles: Mapping[str, Profile] | str,
+    x: np.ndarray,
+    y: np.ndarray,
+    flagged: np.ndarray,
+) -> Iterator[Drawn]:
+    """Every figure that applies to a fit.
+
+    Args:
+        result: The fit.
+        profiles: Of its parameters; a sentence where there are none.
+        x: The inputs that were fitted, shape `(n_rows, n_inputs)`.
+        y: The values that were fitted, shape `(n_rows,)`.
+        flagged: Rows that are doubtful, shape `(n_rows,)`.
+    """
+    rows = rows_of(result.law, x, y, flagged=flagged)
+    if surface.planes(rows):
+        yield Drawn(
+            "surface", surface.surface_figure(result, rows), surface.surface_table(result, rows)
+        )
+    if frontier.has_frontier(result.law):
+        drawn = frontier.frontier_figure(result, rows)
+        yield Drawn("frontier", drawn, frontier.frontier_table(result, rows))
+    if len(result.law.inputs) == 1:
+        along = np.geomspace(x.min(), x.max(), 200)
+        points = pd.DataFrame({result.law.inputs[0]: x[:, 0], "observed": y, "flagged": flagged})
+        shown = pd.concat([points, curve_table(result, along)])
+        yield Drawn("curve", curve_figure(result, x, y, flagged=flagged), shown)
+    drawn = residuals_figure(result, x, flagged=flagged)
+    yield Drawn("residuals", drawn, residuals_table(result, x, flagged))
+    yield Drawn("replicates", clouds_figure(result), clouds_table(result))
+    if not isinstance(profiles, str):
+        yield Drawn("profiles", profiles_figure(profiles, result), profiles_table(profiles))

@@ -1,0 +1,74 @@
+"""Fits as files: what `scaling fit --json` or `FitResult.to_json` wrote, read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from analysis.fitting.result import FitResult
+
+
+@dataclass(frozen=True)
+class FitFile:
+    """A fit, and what its file says of the rows that it was made from.
+
+    Attributes:
+        path: The file.
+        sha256: Digest of its content.
+        result: The fit.
+        largest_flops: Largest compute of the rows, 6 N D; None where unknown.
+        ranges: Least and largest value of each input; empty where unknown.
+    """
+
+    path: Path
+    sha256: str
+    result: FitResult
+    largest_flops: float | None
+    ranges: Mapping[str, tuple[float, float]]
+
+
+def read(path: str) -> FitFile:
+    """Reads a fit.
+
+    Raises:
+        ValueError: no such file, or one that holds no fit.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(
+            f"{path}: no such file; `scaling fit TABLE --law chinchilla --json {path}` writes one"
+        )
+    content = file.read_bytes()
+    try:
+        values = json.loads(content)
+        told = values["fit"] if isinstance(values, dict) and "fit" in values else values
+        result = FitResult.from_json(json.dumps(told))
+        source = _mapping(values, "source") if told is not values else {}
+        ranges = {name: (float(low), float(high)) for name, (low, high) in _ranges(source).items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{path} holds no fit: {error} Give what `scaling fit ... --json` wrote."
+        ) from None
+    largest = source.get("largest_flops")
+    return FitFile(
+        file,
+        sha256(content).hexdigest(),
+        result,
+        None if largest is None else float(largest),
+        ranges,
+    )
+
+
+def _ranges(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(source, "range")
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name) or {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{name!r} is {found!r}, not an object.")
+    return found

@@ -1,0 +1,100 @@
+"""What `scaling fit` tells of a fit: on the screen, as JSON, as figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import pandas as pd
+from rich.table import Table
+
+from analysis import writing
+from analysis.fitting.profile import Profile
+from analysis.fitting.result import FitResult
+from experiments.commands.show import console
+
+Alternative: TypeAlias = tuple[str, FitResult | str]
+"""Another choice: its name, and the fit or why there is none."""
+
+
+def print_profiles(profiles: Mapping[str, Profile] | str) -> None:
+    """Profile-likelihood intervals, and which parameters the rows do not identify."""
+    if isinstance(profiles, str):
+        console.print(f"{profiles}\n", markup=False)
+        return
+    listing = Table(box=None, padding=(0, 2, 0, 0))
+    listing.add_column("profile likelihood")
+    listing.add_column("interval")
+    listing.add_column("")
+    for name, profile in profiles.items():
+        low, high = profile.interval
+        says = "" if profile.identifiable else profile.reason
+        listing.add_row(name, f"\\[{low:.6g}, {high:.6g}]", says)
+    console.print(listing)
+    console.print()
+
+
+def print_alternatives(result: FitResult, others: Sequence[Alternative]) -> None:
+    """The parameters under every choice, one line each."""
+    listing = Table(box=None, padding=(0, 2, 0, 0))
+    listing.add_column("how it would change")
+    for name in result.params:
+        listing.add_column(name, justify="right")
+    reasons = []
+    told: list[Alternative] = [("this fit", result), *others]
+    for name, fitted in told:
+        if isinstance(fitted, str):
+            reasons.append(f"{name}: {fitted}")
+        else:
+            listing.add_row(name, *(f"{value:.5g}" for value in fitted.params.values()))
+    console.print(listing)
+    for reason in reasons:
+        console.print(reason, markup=False)
+
+
+def as_json(
+    result: FitResult,
+    profiles: Mapping[str, Profile] | str,
+    others: Sequence[Alternative],
+    flags: pd.DataFrame,
+    source: Mapping[str, Any],
+) -> str:
+    """A fit with all that was told of it, as strict JSON; an open end of an interval is null."""
+    told: dict[str, Any] = {
+        "fit": json.loads(result.to_json()),
+        "derived": {name: each._asdict() for name, each in result.derived().items()},
+        "profiles": profiles
+        if isinstance(profiles, str)
+        else {
+            name: {
+                "interval": profile.interval,
+                "open_sides": profile.open_sides,
+                "identifiable": profile.identifiable,
+                "reason": profile.reason,
+            }
+            for name, profile in profiles.items()
+        },
+        "alternatives": {
+            name: _in_short(other) if isinstance(other, FitResult) else other
+            for name, other in others
+        },
+        "flags": [
+            {name: str(value) for name, value in flag.items()}
+            for flag in flags.to_dict(orient="records")
+        ],
+        "source": source,
+    }
+    return writing.dumps(told)
+
+
+def _in_short(result: FitResult) -> dict[str, Any]:
+    return {
+        "params": result.params,
+        "standard_errors": result.standard_errors,
+        "intervals": result.intervals,
+        "objective": result.objective,
+        "n_points": result.n_points,
+        "verdict": str(result.verdict),
+        "reason": result.reason,
+    }

@@ -1,0 +1,201 @@
+"""`scaling isoflop`: a table -> minima at each budget, exponents, and three approaches at once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from analysis.compute_optimal.approaches import three_approaches
+from analysis.compute_optimal.approaches_result import Approach, Approaches
+from analysis.compute_optimal.envelope_result import EnvelopeResult
+from analysis.compute_optimal.isoflop_result import IsoflopResult
+from analysis.plots import style
+from analysis.plots.approaches import approaches_figure
+from analysis.tables import read, results
+from analysis.writing import replace_file
+from experiments.commands.rows import MOST_VALUES, selected
+from experiments.commands.show import console
+from sweeps.files import storing
+
+
+def run(
+    path: str,
+    *,
+    columns: str | None = None,
+    where: str | None = None,
+    curves: bool = False,
+    budgets: str | None = None,
+    span: float | None = None,
+    noise: float | None = None,
+    flops: float | None = None,
+    out: str | None = None,
+) -> int:
+    """Reads a table, finds minima and exponents by every approach, prints, draws and writes them.
+
+    Args:
+        path: The table.
+        columns: Quantities and their columns, as of `scaling fit`.
+        where: Rows to take, `column=value,...`; several values of one column are alternatives.
+        curves: Whether the rows of one `run` are evaluations along its learning curve.
+        budgets: Nominal FLOPs of the budgets, `6e18,1e19,...`; unless given, as the rows group.
+        span: Parabolas see sizes within this factor of the one with the lowest loss.
+        noise: Standard deviation of the loss over seeds, nats.
+        flops: The compute at which optima are told; the largest unless given.
+        out: Folder for figure.pdf, .png, .csv and report.json.
+
+    Returns:
+        The exit status, 0.
+
+    Raises:
+        ValueError: An argument or a cell is at fault.
+        FitError: No approach can be done.
+    """
+    needs = ("N", "D", "C", "loss", *(["run"] if curves else []))
+    source = read.read(path, columns, needs=needs)
+    console.print(source.describe(), markup=False)
+    chosen = selected(source, where).table
+    if told := _mixture(chosen):
+        console.print(told, markup=False, soft_wrap=True)
+    found = three_approaches(
+        chosen,
+        curves=curves,
+        budgets=None if budgets is None else _numbers(budgets),
+        span=span,
+        noise=noise,
+        flops=flops,
+    )
+    _print_minima(found)
+    _print_envelope(found)
+    console.print(f"\n{found.summary()}", markup=False, soft_wrap=True)
+    if out is not None:
+        folder = Path(out)
+        selection = {"where": where, "rows": len(chosen), "curves": curves, "budgets": budgets}
+        selection |= {"span": span, "noise": noise}
+        report = {
+            "source": source.provenance(),
+            "selection": selection,
+            **json.loads(found.to_json()),
+            "details": {
+                each.name: json.loads(each.detail.to_json()) for each in found.rows if each.detail
+            },
+        }
+        with storing(folder):
+            style.save(approaches_figure(found), folder / "figure")
+            results.write(pd.DataFrame(list(_shown(found))), folder / "figure.csv")
+            text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+            replace_file(folder / "report.json", text.encode())
+        console.print(f"{folder}: figure.pdf .png .csv report.json", markup=False)
+    return 0
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--budgets {text!r}: give FLOPs such as 6e18,1e19,3e19") from None
+
+
+def _mixture(table: pd.DataFrame) -> str:
+    """What to say where rows of one size and budget differ in more than the seed."""
+    if not table.duplicated(["N", "C"]).any():
+        return ""
+    texts = table.select_dtypes(exclude="number").columns
+    mixed = [str(name) for name in texts if 1 < len(table[name].unique()) <= MOST_VALUES]
+    if not mixed:
+        return ""
+    return (
+        f"rows of one size and budget count as repeats, but rows differ in {', '.join(mixed)}: "
+        "choose among them by --where column=value"
+    )
+
+
+def _isoflops(found: Approaches) -> list[tuple[Approach, IsoflopResult]]:
+    return [(row, row.detail) for row in found.rows if isinstance(row.detail, IsoflopResult)]
+
+
+def _print_minima(found: Approaches) -> None:
+    """The minima of every budget by each method, and why there is none."""
+    analyses = _isoflops(found)
+    if not analyses:
+        return
+    listing = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("FLOPs", "sizes", *(f"N*, {row.name}" for row, _ in analyses)):
+        listing.add_column(heading, justify="right" if heading in ("FLOPs", "sizes") else "left")
+    reasons = []
+    for valleys in zip(*(result.valleys for _, result in analyses), strict=True):
+        cells = []
+        for (row, _), valley in zip(analyses, valleys, strict=True):
+            cells.append("refused" if valley.refusal else str(valley.optimal_params))
+            if valley.reason:
+                what = f"refused, {valley.refusal}" if valley.refusal else "doubtful"
+                reasons.append(f"{valley.flops:.3g} FLOPs, {row.name}, {what}: {valley.reason}")
+        listing.add_row(f"{valleys[0].flops:.3g}", str(len(valleys[0].n_params)), *cells)
+    console.print()
+    console.print(listing)
+    for reason in reasons:
+        console.print(reason, markup=False, soft_wrap=True)
+
+
+def _print_envelope(found: Approaches) -> None:
+    for row in found.rows:
+        if isinstance(row.detail, EnvelopeResult):
+            console.print(f"\n{row.detail.summary()}", markup=False, soft_wrap=True)
+
+
+def _shown(found: Approaches) -> Iterator[dict[str, Any]]:
+    """The numbers that the figure shows, a row each."""
+    for row, result in _isoflops(found):
+        for valley in result.valleys:
+            for size, data, loss, used in zip(
+                valley.n_params, valley.tokens, valley.loss, valley.used, strict=True
+            ):
+                yield {
+                    "approach": row.name,
+                    "kind": "point" if used else "point not used",
+                    "flops": valley.flops,
+                    "n_params": size,
+                    "tokens": data,
+                    "loss_nats": loss,
+                }
+            best = {"approach": row.name, "flops": valley.flops, "note": valley.reason}
+            size, data, loss = valley.optimal_params, valley.optimal_tokens, valley.lowest_loss
+            if size is None or data is None or loss is None:
+                yield best | {"kind": "refused"}
+            else:
+                yield best | {
+                    "kind": "minimum",
+                    "n_params": size.value,
+                    "n_params_low": size.low,
+                    "n_params_high": size.high if math.isfinite(size.high) else None,
+                    "tokens": data.value,
+                    "loss_nats": loss.value,
+                }
+    for row in found.rows:
+        if isinstance(row.detail, EnvelopeResult):
+            for each in row.detail.hand_overs:
+                yield {
+                    "approach": row.name,
+                    "kind": "hand-over",
+                    "flops": each.flops,
+                    "n_params": each.n_params,
+                    "tokens": each.tokens,
+                }
+        if row.exponents is None:
+            continue
+        for flops in sorted({*found.compute, found.flops}):
+            size, data = (law.at(flops) for law in row.exponents[:2])
+            yield {
+                "approach": row.name,
+                "kind": "power law",
+                "flops": flops,
+                "n_params": size.value,
+                "n_params_low": size.low,
+                "n_params_high": size.high,
+                "tokens": data.value,
+            }

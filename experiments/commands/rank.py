@@ -1,0 +1,115 @@
+"""`scaling rank`: the laws that apply to a table, by how well they foretell larger sizes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.fitting.fit import fit
+from analysis.fitting.ranking import Ranking, rank
+from analysis.laws import LAWS, Law
+from analysis.plots import style
+from analysis.plots.held_out import held_out_figure, held_out_table
+from analysis.tables import read, results
+from analysis.writing import replace_file
+from experiments.commands.doubts import Flagged, settled
+from experiments.commands.rows import selected
+from experiments.commands.show import console
+from scaling.fields import nearest
+from sweeps.files import storing
+
+MOST_DRAWN = 3
+"""Laws of a ranking that its figure shows."""
+
+_GENERIC = "x"
+"""The input of laws that are for any single variable."""
+
+
+def run(
+    path: str,
+    columns: str | None,
+    where: str | None,
+    flagged: Flagged | None,
+    along: str | None,
+    delta: float | None,
+    to: str | None,
+    figure: str | None,
+) -> int:
+    """Reads a table, ranks every law of its quantities, and prints the ranking."""
+    source = read.read(path, columns)
+    console.print(source.describe(), markup=False)
+    source = selected(source, where)
+    inputs = _inputs(source.table)
+    source, _ = settled(source, inputs, "loss", flagged)
+    laws = applicable(inputs)
+    size = _size(source.table, inputs, along)
+    x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
+    y = source.table["loss"].to_numpy(np.float64)
+    sizes = source.table[size].to_numpy(np.float64)
+    ranking = rank(laws, x, y, along=sizes, delta=delta)
+    console.print(f"\nextrapolation to larger {size}", highlight=False)
+    console.print(ranking.summary(), markup=False)
+    if figure is not None:
+        _draw(ranking, x, y, sizes, delta, figure)
+    if to is not None:
+        told = {
+            "ranking": json.loads(ranking.to_json()),
+            "along": size,
+            "huber": delta,
+            "source": {**source.provenance(), "where": where, "flagged": flagged},
+        }
+        with storing(Path(to)):
+            replace_file(Path(to), (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+        console.print(f"{to}: written", markup=False)
+    return 0
+
+
+def _draw(
+    ranking: Ranking,
+    x: np.ndarray,
+    y: np.ndarray,
+    sizes: np.ndarray,
+    delta: float | None,
+    stem: str,
+) -> None:
+    """The best laws, fitted below the first window that all of them share, over what came above."""
+    best = [row for row in ranking.rows if row.error is not None][:MOST_DRAWN]
+    windows = best[0].extrapolation
+    assert windows is not None
+    held_out = sizes >= windows.windows[ranking.windows[0]].scored_from
+    fits = [fit(row.law, x[~held_out], y[~held_out], delta=delta) for row in best]
+    with storing(Path(stem)):
+        style.save(held_out_figure(fits, x, y, held_out), stem)
+        results.write(held_out_table(fits, x, y, held_out), f"{stem}.csv")
+    console.print(f"{stem}: .pdf .png .csv", markup=False)
+
+
+def applicable(inputs: tuple[str, ...]) -> list[Law]:
+    """The laws of those inputs; of a single one, also the laws of any variable."""
+    generic = (_GENERIC,) if len(inputs) == 1 else inputs
+    return [
+        law for law in LAWS.values() if law.inputs in (inputs, generic) and law.output == "loss"
+    ]
+
+
+def _inputs(table: pd.DataFrame) -> tuple[str, ...]:
+    """What the loss is a function of: a declared x, else N and D, else whichever there is."""
+    for choice in ((_GENERIC,), ("N", "D"), ("N",), ("D",), ("C",)):
+        if all(name in table for name in choice):
+            return choice
+    raise ValueError(
+        "there is no N, D, C or x to rank laws over; declare one, as --columns x=NAME,loss=NAME"
+    )
+
+
+def _size(table: pd.DataFrame, inputs: tuple[str, ...], along: str | None) -> str:
+    """The quantity whose larger values are to be foretold: compute where it is known."""
+    if along is None:
+        return "C" if "C" in table and _GENERIC not in inputs else inputs[0]
+    known = {name for name in (*inputs, "N", "D", "C") if name in table}
+    if along not in known:
+        raise ValueError(f"--along {along}: no such quantity; {nearest(along, known)}")
+    return along

@@ -1,0 +1,78 @@
+"""A report: what an experiment measured, on disk, and whether it still stands.
+
+A report names its source, a digest of the records and the code that it was made from. While that is
+unchanged and its files are there, the same command tells it again without analysing or drawing.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import analysis
+import experiments
+from analysis.writing import replace_file
+from experiments.experiment import Measured
+from scaling.record import RunRecord
+
+FILES = ("figure.pdf", "figure.png", "figure.csv", "report.json")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is told of an experiment: `more` holds its fits and settings, as plain JSON values."""
+
+    source: str
+    experiment: str
+    budget: str
+    overrides: Sequence[str]
+    verdict: str
+    measured: Mapping[str, Measured]
+    more: Mapping[str, Any]
+
+
+def source(experiment: ModuleType, records: Iterable[RunRecord]) -> str:
+    """Digest of all that a report follows from: records, the code of analysis, and libraries."""
+    digest = hashlib.sha256(_code().encode())
+    digest.update(Path(experiment.__file__ or "").read_bytes())
+    digest.update(b"\0")
+    for record in records:
+        digest.update(json.dumps(asdict(record), sort_keys=True).encode())
+    return digest.hexdigest()[:32]
+
+
+def save(folder: Path, report: Report) -> None:
+    """Writes the report as strict JSON, whole or not at all; last of its files."""
+    text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
+    replace_file(folder / "report.json", text.encode())
+
+
+def load(folder: Path, source: str) -> Report | None:
+    """The report of that source, if it and its figures are there."""
+    if not all((folder / name).exists() for name in FILES):
+        return None
+    try:
+        plain = json.loads((folder / "report.json").read_text())
+        measured = {name: Measured(**m) for name, m in plain["measured"].items()}
+        report = Report(**plain | {"measured": measured})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return report if report.source == source else None
+
+
+@functools.cache
+def _code() -> str:
+    digest = hashlib.sha256()
+    for package in (analysis, experiments):
+        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
+            digest.update(path.read_bytes())
+    for name in ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn"):
+        digest.update(importlib.metadata.version(name).encode())
+    return digest.hexdigest()

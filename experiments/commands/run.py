@@ -1,0 +1,240 @@
+"""From a name to a verdict: plan, run, read, analyse, draw, report. Every stage reruns alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.errors import FitError
+from analysis.plots import style
+from analysis.tables import results as tables
+from experiments import catalogue
+from experiments.commands import report, show
+from experiments.commands.report import Report
+from experiments.experiment import Budget, Findings
+from scaling.fields import nearest
+from scaling.record import RunRecord, row
+from sweeps.files import storing
+from sweeps.plan import Plan, make_plan
+from sweeps.space import overridden
+from sweeps.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Job:
+    """One experiment at one size: its plan, its results folder and where its report goes."""
+
+    experiment: ModuleType
+    plan: Plan
+    root: Path
+    folder: Path
+    budget: Budget
+    overrides: Sequence[str]
+
+
+def jobs_for(
+    experiment: ModuleType, budget: Budget, overrides: Sequence[str], results: str
+) -> list[Job]:
+    """Resolves a command into jobs, without spending or writing anything.
+
+    Reports of a declared size lie under its name; those of any other sweep under the name of the
+    size and the plan's identity.
+
+    Raises:
+        ValueError: no such budget, or an override that a run cannot take.
+    """
+    jobs = []
+    for part in catalogue.parts(experiment):
+        title = catalogue.title(part)
+        if budget not in part.SWEEP:
+            raise ValueError(f"{title}: no budget {budget!r}; {nearest(budget, part.SWEEP)}")
+        configs = part.SWEEP[budget]()
+        declared = plan = make_plan(title, configs)
+        if overrides:
+            try:
+                plan = make_plan(title, overridden(configs, overrides))
+            except ValueError as error:
+                raise ValueError(f"{title}: {error}") from None
+        label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
+        folder = Path(results) / title / "reports" / label
+        root = Path(results) / getattr(part, "RUNS_OF", title)
+        jobs.append(Job(part, plan, root, folder, budget, overrides))
+    return jobs
+
+
+def show_plan(name: str, budget: Budget, overrides: Sequence[str], results: str) -> int:
+    """Prints what a run would do and cost."""
+    jobs = jobs_for(catalogue.load(name), budget, overrides, results)
+    show.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
+    return 0
+
+
+def run(
+    name: str,
+    budget: Budget,
+    overrides: Sequence[str],
+    results: str,
+    workers: int | None,
+    hosts: bool,
+) -> int:
+    """Plans, runs, analyses, draws and prints expected beside measured.
+
+    With `hosts`, several processes run this together, and all but the first only help it train.
+
+    Returns:
+        0 where every expectation passes; 1 where one fails or runs are missing; 130 where
+        interrupted.
+    """
+    from sweeps.progress import show_progress
+    from sweeps.runner import run_sweeps
+
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: give at least 1")
+    if workers is not None and hosts:
+        raise ValueError(
+            "--hosts makes one worker of all processes that are started: leave out --workers"
+        )
+    whole = catalogue.load(name)
+    jobs = jobs_for(whole, budget, overrides, results)
+    if hosts and not _leads():
+        return 0
+    stores = [Store.create(job.root) for job in jobs]
+    # Reading first sets aside what is damaged, so that it is run again.
+    records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
+    with show_progress() as progress:
+        summary = run_sweeps(
+            [(job.root, job.plan) for job in jobs],
+            workers=workers,
+            progress=progress,
+            together=hosts,
+        )
+    show.print_summary(summary)
+    if summary.interrupted:
+        return 130
+
+    ok = summary.complete
+    found: dict[str, Findings] = {}
+    for i, (job, told) in enumerate(zip(jobs, summary.jobs, strict=True)):
+        if told.already < told.planned:
+            records[i] = stores[i].read(job.plan)
+        source = report.source(job.experiment, records[i])
+        made = report.load(job.folder, source)
+        if made is None and (findings := _analyse(job, records[i])) is not None:
+            found[job.plan.name] = findings
+            made = _report(job, source, findings)
+            _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
+        if made is None:
+            ok = False
+        else:
+            judged = show.print_findings(job.experiment, made, job.folder)
+            ok &= "fail" not in judged
+    if hasattr(whole, "PARTS"):
+        ok &= _gather(whole, jobs, records, found)
+    return 0 if ok else 1
+
+
+def _leads() -> bool:
+    """Whether this process is the first of several; another returns when the first has no more."""
+    from scaling.devices.processes import is_first, join
+    from sweeps.processes import follow
+
+    join()
+    if not is_first():
+        follow()
+        return False
+    return True
+
+
+def _gather(
+    whole: ModuleType,
+    jobs: Sequence[Job],
+    records: Sequence[Sequence[RunRecord]],
+    found: dict[str, Findings],
+) -> bool:
+    """Draws the parts of an experiment together; whether all could be analysed.
+
+    Args:
+        whole: the experiment that gathers.
+        jobs: its parts.
+        records: of each part.
+        found: findings of the parts that were analysed just now, by name.
+    """
+    title, label = catalogue.title(whole), jobs[0].budget
+    if any(job.folder.name != label for job in jobs):
+        plans = "".join(job.plan.plan_id for job in jobs)
+        label = f"{label}-{hashlib.sha256(plans.encode()).hexdigest()[:8]}"
+    folder = jobs[0].root.parent / title / "reports" / label
+    source = report.source(whole, [record for part in records for record in part])
+    if report.load(folder, source) is None:
+        for job, rows in zip(jobs, records, strict=True):
+            findings = found.get(job.plan.name) or _analyse(job, rows, tell=False)
+            if findings is None:
+                return False
+            found[job.plan.name] = findings
+        parts = {job.plan.name: found[job.plan.name] for job in jobs}
+        shown = pd.concat([f.shown.assign(experiment=name) for name, f in parts.items()])
+        verdict = "\n".join(f"{name}: {f.verdict}" for name, f in parts.items())
+        made = Report(source, title, jobs[0].budget, jobs[0].overrides, verdict, {}, {})
+        _publish(folder, whole.figure(parts), shown, made)
+    show.print_figure(title, folder)
+    return True
+
+
+def _n_pending(job: Job) -> int:
+    ids = [run.run_id for run in job.plan.runs]
+    return len(Store.open(job.root).pending(ids)) if job.root.exists() else len(ids)
+
+
+def _analyse(job: Job, records: Sequence[RunRecord], *, tell: bool = True) -> Findings | None:
+    """Findings of one experiment; None, with the reason printed, where there can be none."""
+    table = tables.frame(map(row, records))
+    try:
+        if "done" not in set(table["status"]):
+            raise ValueError("no run is done")
+        if getattr(job.experiment, "CURVES", False):
+            return job.experiment.analyse(table, _curves(job, records))
+        return job.experiment.analyse(table)
+    except (ValueError, FitError) as error:
+        if tell:
+            show.print_unanalysed(job.plan.name, table, error)
+        return None
+
+
+def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
+    """Every evaluation of every run that is done, a row each."""
+    store = Store.open(job.root)
+    return pd.DataFrame(
+        {"run_id": record.run_id, **asdict(point)}
+        for record in records
+        if record.status == "done"
+        for point in store.curve(record.run_id)
+    )
+
+
+def _report(job: Job, source: str, findings: Findings) -> Report:
+    return Report(
+        source=source,
+        experiment=job.plan.name,
+        budget=job.budget,
+        overrides=job.overrides,
+        verdict=findings.verdict,
+        measured=findings.measured,
+        more=findings.report,
+    )
+
+
+def _publish(folder: Path, figure: Figure, shown: pd.DataFrame, made: Report) -> None:
+    """Writes a figure as PDF and PNG, the numbers it shows as CSV, and last what it says."""
+    with storing(folder):
+        style.save(figure, folder / "figure")
+        tables.write(shown, folder / "figure.csv")
+        report.save(folder, made)

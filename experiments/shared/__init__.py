@@ -1,0 +1,1 @@
+"""What several cards use: recipes, panels, error bars and ways to count."""

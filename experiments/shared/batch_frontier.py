@@ -1,0 +1,115 @@
+"""What learning curves at one model size say: the frontier at several losses, the noise scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.compute_optimal.critical_batch import (
+    Growth,
+    common_losses,
+    critical_batches,
+    least_over_rates,
+    ratio_of_means,
+    steps_to_losses,
+)
+from analysis.estimate import Estimate, Floats
+
+N_LOSSES = 5
+
+
+@dataclass(frozen=True)
+class AtSize:
+    """What was found at one number of parameters.
+
+    Attributes:
+        n_params: Parameters in products.
+        losses: Descending, shape `(n_losses,)`.
+        batch: Tokens of a batch, shape `(n_batches,)`.
+        steps: The least to each loss, shape `(n_batches, n_losses)`.
+        rates: Those with a run that is done, ascending, an array for each batch: of a batch with
+            diverged runs a shorter one.
+        best: Which of them was the best for each loss, shape `(n_batches, n_losses)`.
+        run_ids: Of the best runs, of the same shape.
+        growth: Fits of the frontier.
+        noise: Gradient noise scale at each loss, tokens.
+    """
+
+    n_params: int
+    losses: Floats
+    batch: Floats
+    steps: Floats
+    rates: tuple[Floats, ...]
+    best: Any
+    run_ids: Any
+    growth: Growth
+    noise: tuple[Estimate, ...]
+
+    def best_rates(self, loss: int) -> Floats:
+        """The best rate tried at each batch for one of the losses, shape `(n_batches,)`."""
+        return np.array([rates[i] for rates, i in zip(self.rates, self.best[:, loss], strict=True)])
+
+    def inside(self) -> float:
+        """The share of the best rates that have others tried on both sides."""
+        last = np.array([[len(rates) - 1] for rates in self.rates])
+        return float(np.mean((self.best > 0) & (self.best < last)))
+
+
+def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
+    """Measures one size.
+
+    Args:
+        runs: Records of its runs that are done, with `batch`, the tokens of a batch.
+        by_run: Evaluations of each run, by run_id, in ascending order of steps.
+
+    Raises:
+        FitError: batch sizes too few, or no loss that all come to.
+    """
+    groups = [
+        each.sort_values("train.optimizer.learning_rate") for _, each in runs.groupby("batch")
+    ]
+    of_batch = [[by_run[name] for name in each["run_id"]] for each in groups]
+    losses = common_losses([[curve["eval_loss"] for curve in each] for each in of_batch], N_LOSSES)
+    steps, best = [], []
+    for group, each in zip(groups, of_batch, strict=True):
+        tried = np.stack(
+            [steps_to_losses(curve["step"], curve["eval_loss"], losses) for curve in each]
+        )
+        steps.append(least_over_rates(group["train.optimizer.learning_rate"], tried))
+        best.append(np.nanargmin(tried, axis=0))
+    batch = np.array([each["batch"].iloc[0] for each in groups])
+    chosen = [[each[i] for i in at] for each, at in zip(of_batch, best, strict=True)]
+    return AtSize(
+        n_params=int(runs["n_params_matmul"].iloc[0]),
+        losses=losses,
+        batch=batch,
+        steps=np.stack(steps),
+        rates=tuple(each["train.optimizer.learning_rate"].to_numpy(np.float64) for each in groups),
+        best=np.stack(best),
+        run_ids=[[curve["run_id"].iloc[0] for curve in each] for each in chosen],
+        growth=critical_batches(batch, np.stack(steps), losses),
+        noise=tuple(
+            _noise_scale([each[i] for each in chosen], losses, i) for i in range(len(losses))
+        ),
+    )
+
+
+def _noise_scale(best: Sequence[pd.DataFrame], losses: Floats, i: int) -> Estimate:
+    """Of the evaluations of the best runs that are nearest to one of the losses."""
+    half_way = np.sqrt(losses[0] / losses[1])
+    means = []
+    for curve in best:
+        ratio = curve["eval_loss"].to_numpy(np.float64) / losses[i]
+        near = (ratio < half_way) & (ratio > 1 / half_way)
+        trace, square = (
+            curve[name].to_numpy(np.float64)[near]
+            for name in ("gradient_covariance_trace", "gradient_squared_norm")
+        )
+        if np.any(near):
+            means.append((trace.mean(), square.mean()))
+    above, below = np.array(means).reshape(-1, 2).T
+    return ratio_of_means(above, below)

@@ -1,0 +1,106 @@
+"""Error bars of losses: the spread over seeds as a law of size, its level by a table's own repeats.
+
+    sd(N) = sd_0 (N / N_0)^p,  N within the sizes that it was measured at
+
+`scaling run seed_noise` measures sd_0 and p on the small models; p is not told apart from 0, and
+the spread is taken to be level. A table in which runs of one configuration come back from other
+seeds, as the sweep of `chinchilla` does, tells sd_0 by itself: of another corpus, tokenizer or
+recipe the repeats know more than the law, which then lends its slope alone. The law stands here as
+constants, as `language_models.TUNED` does, and is not read from whatever report of `seed_noise`
+lies in the results folder: what is found in a table is then the same on every machine, in any order
+of commands.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from analysis.estimate import Floats
+
+ENOUGH_REPEATS = 5
+"""Degrees of freedom from which repeats say more than the law; as in
+`analysis.compute_optimal.seed_noise`."""
+
+
+class Spread(NamedTuple):
+    """The law.
+
+    Attributes:
+        sd: Standard deviation at `size`, nats.
+        size: Parameters in products with activations.
+        exponent: Of its growth with size.
+        degrees_of_freedom: Of `sd`.
+        between: The sizes it was measured at; beyond them it is level.
+    """
+
+    sd: float
+    size: float
+    exponent: float
+    degrees_of_freedom: float
+    between: tuple[float, float]
+
+
+SPREAD = Spread(sd=0.0162, size=3.3e4, exponent=0, degrees_of_freedom=35, between=(1.1e4, 1.2e5))
+"""By `scaling run seed_noise --budget cpu` on CPython 3.11's library: at 33,000 parameters 0.0162
+[0.0128, 0.0205] nats. Its growth, N^(-0.13 ± 0.28), is not resolved: the spread is taken to be
+level."""
+
+
+class ErrorBars(NamedTuple):
+    """Of a table of runs.
+
+    Attributes:
+        sd: Standard deviation of the loss of each run over seeds, nats, shape `(n_runs,)`.
+        degrees_of_freedom: With which its level was estimated.
+        told: The level and where it is from, in words.
+    """
+
+    sd: Floats
+    degrees_of_freedom: float
+    told: str
+
+
+def log_weights(loss: ArrayLike, sd: ArrayLike) -> Floats:
+    """Weights of the logarithms of losses: one over their variance, 1 in the mean.
+
+    Args:
+        loss: Nats, shape `(n_runs,)`.
+        sd: Standard deviation of each, nats, shape `(n_runs,)`.
+    """
+    weights = (np.asarray(loss, np.float64) / np.asarray(sd, np.float64)) ** 2
+    return weights / weights.mean()
+
+
+def error_bars(runs: pd.DataFrame, law: Spread = SPREAD) -> ErrorBars:
+    """The error bars of runs that are done.
+
+    Args:
+        runs: Their records, with the configuration in dotted columns.
+        law: The spread over seeds as a law of size.
+
+    Returns:
+        The error bars, row by row.
+    """
+    sizes = np.clip(runs["n_params_matmul"].to_numpy(np.float64), *law.between)
+    shape = (sizes / law.size) ** law.exponent
+    configured = runs.filter(regex=r"^(model|data|train)\.").map(str)
+    repeats = (runs["eval_loss_nats"] / shape).groupby(configured.agg(" ".join, axis=1))
+    df = float(len(runs) - repeats.ngroups)
+    growth = f" (N / {law.size:.2g})^{law.exponent:.2g}" if law.exponent else ""
+    sd, source = law.sd, "by the law of seed_noise"
+    if df >= ENOUGH_REPEATS:
+        spare = np.asarray(repeats.size(), np.float64) - 1
+        # A run without a repeat has no variance, NaN.
+        squares = float(np.nansum(spare * np.asarray(repeats.var(), np.float64)))
+        sd, source = float(np.sqrt(squares / df)), "from repeats in this table"
+    else:
+        df = law.degrees_of_freedom
+    return ErrorBars(
+        sd=sd * shape,
+        degrees_of_freedom=df,
+        told=f"seed noise {sd:.2g}{growth} nats, {source} ({df:.0f} to spare)",
+    )

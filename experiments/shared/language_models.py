@@ -1,0 +1,239 @@
+"""What the experiments on language models share: recipes, and their runs as rows of N, D, C, loss.
+
+**Conventions.** N counts the parameters in products with activations: the read-out is in, the
+embedding is not (`n_params_matmul`). D counts tokens seen, C is the exact sum of FLOPs over matrix
+products, attention in full and read-out included (`flops_train`); at these sizes it is some 10 to
+40 % above 6 N D. Loss is in nats a token on held-out documents, the same for every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.compute_optimal.approaches_result import Approach, Approaches, Exponents
+from analysis.compute_optimal.envelope import envelope
+from analysis.errors import FitError
+from analysis.estimate import Estimate
+from experiments.experiment import Measured
+from scaling.config import RunConfig
+from scaling.data.text import Text
+from scaling.data.tokenizing import BPE
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.training import Adam
+from sweeps.recipes import Count, Recipe, aspect_ratio
+from sweeps.rules import (
+    Cell,
+    deepseek_batch_size,
+    falling_beyond,
+    olmo_batch_size,
+    olmo_learning_rate,
+    parameters_as_tokens,
+    share_of_run,
+    tuned,
+)
+
+TUNED = {1.1e4: 0.024, 3.3e4: 0.015, 1.4e5: 0.006, 3.6e5: 0.0035, 8.2e5: 0.002}
+"""Learning rates by size: the best on a grid in steps of 2 at 2e11 and 2e12 FLOPs, interpolated.
+
+They are the best of three up to 2e6 tokens or so. Longer runs want less: at 6e6 to 1.3e7 tokens the
+best is a third to a half of them, and a run of 11,000 parameters ends 0.08 nats lower for it.
+"""
+
+TUNED_AT_TOKENS = 16_384
+TUNED_LARGER_BATCH = {1.2e5: 0.03, 9e6: 0.0035, 2.3e7: 0.0022}
+"""The same for batches of so many tokens: of a grid in steps of 2 at five sizes of 1.2e5 to 9e6
+parameters and 6 to 25 tokens a parameter, the line through the best, N^(-1/2), and beyond."""
+
+
+def small_models(*, n_eval: int = 512, evaluations: int = 16) -> Recipe:
+    """Byte-level models of 10^4 to 10^6 parameters on the standard library's source code.
+
+    Two blocks and more, a block to 32 units of width; batches of 8 sequences of 64 bytes, small as
+    the noise of so early a gradient is; a cosine that ends with the run.
+    """
+    base = RunConfig(
+        model=Transformer(width=8, depth=2, head_size=8),
+        data=Text(context=64, n_eval=n_eval),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=0.01, b2=0.99, weight_decay=0.1),
+            batch_size=8,
+            steps=1,
+            evaluations=evaluations,
+        ),
+    )
+    return Recipe(
+        base=base,
+        depth=aspect_ratio(32, at_least=2),
+        multiple_of=8,
+        learning_rate=falling_beyond(2.5e6, 0.6, tuned(TUNED)),
+        warmup_tokens=share_of_run(0.05),
+    )
+
+
+def medium_models() -> Recipe:
+    """Byte-level models of 10^5 to 10^7 parameters, for minutes of one accelerator.
+
+    The text of the small models goes on: bytes, here in sequences of 256. The standard library has
+    30 million of them: `repeat` lets the sweep be priced on any machine, and is of no account once
+    data.path names a corpus of some hundred million. Batches grow as DeepSeek's do, from 2,000
+    tokens at 1.6e13 FLOPs, a third of theirs: at one batch for all, 16,384 tokens, the least
+    budgets had so few steps that their largest models never came near an optimum.
+    """
+    base = RunConfig(
+        model=Transformer(width=64, depth=2, head_size=32, qk_norm=True, compute_dtype="bfloat16"),
+        data=Text(context=256, n_eval=1024, repeat=True),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=0.01, b2=0.99, weight_decay=0.1),
+            steps=1,
+            evaluations=12,
+        ),
+    )
+    return Recipe(
+        base=base,
+        depth=aspect_ratio(64, at_least=3),
+        multiple_of=32,
+        learning_rate=_tuned_for_batch,
+        batch_size=_growing_batch,
+        warmup_tokens=share_of_run(0.05),
+    )
+
+
+def _growing_batch(cell: Cell) -> float:
+    return deepseek_batch_size(cell) / 3
+
+
+def _tuned_for_batch(cell: Cell) -> float:
+    """The rate of the larger batch, by the root of the batch: Malladi et al. 2022, 2205.10287.
+
+    The batch is taken as it is before rounding to a power of two, which the rate does not follow.
+    """
+    share = _growing_batch(cell) * cell.context / TUNED_AT_TOKENS
+    return tuned(TUNED_LARGER_BATCH)(cell) * share**0.5
+
+
+def large_models() -> Recipe:
+    """Models of 10^6 parameters and more for an accelerator, 8192 tokens of byte-pair encoding.
+
+    The standard library has some 8 million of them: `repeat` lets the sweep be priced on any
+    machine, and is of no account once data.path names a corpus of billions.
+    """
+    base = RunConfig(
+        model=Transformer(width=64, depth=2, head_size=64, qk_norm=True, compute_dtype="bfloat16"),
+        data=Text(context=1024, tokenizer=BPE(vocab_size=8192), repeat=True),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=0.003, b2=0.95, weight_decay=0.1),
+            steps=1,
+            evaluations=20,
+        ),
+    )
+    return Recipe(
+        base=base,
+        depth=aspect_ratio(64, at_least=2),
+        multiple_of=64,
+        learning_rate=olmo_learning_rate,
+        batch_size=olmo_batch_size,
+        warmup_tokens=parameters_as_tokens,
+        at_once=32,
+    )
+
+
+def reseeded(configs: Iterable[RunConfig], seeds: Iterable[int]) -> list[RunConfig]:
+    """The same runs from other seeds, which decide initial weights and the order of the data."""
+    seeds = list(seeds)
+    return [replace(config, seed=seed) for config in configs for seed in seeds]
+
+
+def points(runs: pd.DataFrame, count: Count = "n_params_matmul") -> pd.DataFrame:
+    """Ends of runs as rows of N, D, C and loss, with `run`, the run_id.
+
+    Args:
+        runs: Records of runs that are done.
+        count: What N counts.
+    """
+    return pd.DataFrame(
+        {
+            "run": runs["run_id"].to_numpy(),
+            "N": runs[count].to_numpy(np.float64),
+            "D": runs["n_tokens_seen"].to_numpy(np.float64),
+            "C": runs["flops_train"].to_numpy(np.float64),
+            "loss": runs["eval_loss_nats"].to_numpy(np.float64),
+        }
+    )
+
+
+def learning_curves(
+    runs: pd.DataFrame, curves: pd.DataFrame, count: Count = "n_params_matmul"
+) -> pd.DataFrame:
+    """Evaluations along runs as rows of N, D, C and loss, with `run`, the run_id.
+
+    Args:
+        runs: Records of runs that are done.
+        curves: Their evaluations, as an experiment with `CURVES` is given them.
+        count: What N counts.
+    """
+    ends = points(runs, count).merge(runs[["run_id", "steps"]], left_on="run", right_on="run_id")
+    each = curves[["run_id", "step", "eval_loss"]].merge(ends, on="run_id")
+    share = each["step"] / each["steps"].astype(np.float64)
+    return pd.DataFrame(
+        {
+            "run": each["run_id"],
+            "N": each["N"],
+            "D": each["D"] * share,
+            "C": each["C"] * share,
+            "loss": each["eval_loss"],
+        }
+    )
+
+
+def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
+    """The approaches on ends of runs with the first, which ends do not allow, on their curves.
+
+    Args:
+        found: Of `analysis.compute_optimal.approaches.three_approaches` on the ends of runs.
+        learning: Of `learning_curves` on the same runs.
+    """
+    name = found.rows[0].name
+    first = Approach(name, "refused", "", None, None, None, None)
+    try:
+        traced = envelope(
+            learning["run"],
+            learning["N"],
+            learning["loss"],
+            flops=learning["C"],
+            tokens=learning["D"],
+            level=found.level,
+        )
+    except FitError as error:
+        first = replace(first, reason=str(error))
+    else:
+        exponents = Exponents(*traced.trends)
+        first = Approach(
+            name=name,
+            status="estimated",
+            reason="",
+            exponents=exponents,
+            optimal_params=exponents.params.at(found.flops),
+            tokens_per_param=exponents.tokens_per_param.at(found.flops),
+            detail=traced,
+        )
+    return replace(found, rows=(first, *found.rows[1:]))
+
+
+def exponent(approach: Approach, of: str = "params") -> Measured:
+    """The exponent of an approach as a measured number: a of "params", b of "tokens"."""
+    if approach.exponents is None:
+        return Measured(value=None, note=f"{approach.status}: {approach.reason}")
+    found: Estimate = getattr(approach.exponents, of).exponent
+    return Measured(value=found.value, low=found.low, high=found.high)
+
+
+def half_width(measured: Measured) -> Measured:
+    """Half the width of an interval."""
+    if measured.low is None or measured.high is None:
+        return Measured(value=None, note=measured.note)
+    return Measured(value=(measured.high - measured.low) / 2)

@@ -1,0 +1,1 @@
+"""Devices of a run: the mesh, how arrays are sharded over it, and several processes."""

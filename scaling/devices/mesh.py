@@ -1,0 +1,38 @@
+"""The mesh of a run as a configuration: over how many devices it is spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scaling.fields import Count, check_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mesh:
+    """Devices that share a run: `data` groups of `fsdp` devices each.
+
+    Every device works on its own part of each batch. Within a group, each keeps its own share of
+    parameters and optimizer state and is sent those of the others layer by layer as it needs them
+    (Rajbhandari et al. 2019, arXiv 1910.02054, stage 3); groups keep copies of each other.
+
+    Sums over devices are added in another order than on one, so that the mesh decides the last
+    bits of a run, and is part of its identity.
+
+    Attributes:
+        data: Groups.
+        fsdp: Devices in a group, over which parameters and optimizer state are shared out.
+    """
+
+    data: Count = 1
+    fsdp: Count = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    @property
+    def size(self) -> int:
+        """Devices in all."""
+        return self.data * self.fsdp
+
+    def __str__(self) -> str:
+        return f"data = {self.data} x fsdp = {self.fsdp}"

@@ -1,0 +1,1 @@
+"""What executes a run: closed-form solves, gradient training and training on tokens."""

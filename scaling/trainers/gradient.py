@@ -1,0 +1,279 @@
+"""Gradient runs: compiled once a shape, looped on the device between evaluations."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from scaling.config import ModelConfig, RunConfig
+from scaling.data.dataset import Dataset
+from scaling.devices.runtime import compile_quickly
+from scaling.keys import key_for
+from scaling.model import Model, Params
+from scaling.models.built import built
+from scaling.record import Curve, CurvePoint
+from scaling.trainers import objectives
+from scaling.trainers.divergence import Watch, diverged_columns, unharmed
+from scaling.trainers.optimizers import learning_rate_at, transformation
+from scaling.training import Gradient
+
+
+class State(NamedTuple):
+    """Everything that one step hands to the next."""
+
+    params: Params
+    optimizer: optax.OptState
+    order: Int[Array, " n"]
+    step: Int[Array, ""]
+    watch: Watch
+
+
+class Batch(NamedTuple):
+    """Examples on the device, with the labels before noise beside those that are trained on."""
+
+    inputs: Float[Array, "n inputs"]
+    targets: Array
+    clean: Array
+
+
+class Evaluation(NamedTuple):
+    """What the host is told of a run at one point of its training."""
+
+    step: Int[Array, ""]
+    watch: Watch
+    columns: dict[str, Float[Array, ""]]
+
+
+class Trainer(NamedTuple):
+    """The functions of one shape."""
+
+    init: Callable[[Array], State]
+    advance: Callable[..., State]
+    measure: Callable[[State, Batch, Batch], Evaluation]
+
+
+def train(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:
+    """Trains a run and measures it at even intervals.
+
+    A loss that is not finite ends the run as `diverged`, with the step and the last finite loss.
+
+    Returns:
+        Columns of a RunRecord, and the learning curve.
+    """
+    plan = config.train
+    assert isinstance(plan, Gradient)
+    trainer, compile_seconds = _compiled(config, plan, dataset)
+    columns: dict[str, Any] = {}
+    curve: list[CurvePoint] = []
+    for evaluation in _evaluations(trainer, config, plan, dataset):
+        columns = _columns(plan, evaluation)
+        if columns["status"] == "diverged":
+            break
+        curve.append(_point(config, plan, int(evaluation.step), columns))
+    return {**columns, "compile_seconds": compile_seconds}, tuple(curve)
+
+
+def _evaluations(
+    trainer: Trainer, config: RunConfig, plan: Gradient, dataset: Dataset
+) -> Iterator[Evaluation]:
+    """Trains, and yields evaluations: each is fetched while the device is at the next interval."""
+    steps, _, evaluations = plan.duration(config.data.n_train)
+    train_set, eval_set = _on_device(config, dataset)
+    rate, order = jnp.float32(plan.optimizer.learning_rate), key_for(config.seed, "order")
+    ends = np.rint(np.linspace(0, steps, evaluations + 1)).astype(int)
+
+    state = trainer.init(key_for(config.seed, "init"))
+    waiting = None
+    for count in np.diff(ends, prepend=0):
+        state = trainer.advance(state, jnp.int32(count), train_set, rate, jnp.int32(steps), order)
+        on_device = trainer.measure(state, train_set, eval_set)
+        if waiting is not None:
+            yield jax.device_get(waiting)
+        waiting = on_device
+    yield jax.device_get(waiting)
+
+
+def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | None) -> Trainer:
+    """Pure functions that start, advance and measure a run of one shape.
+
+    Seeds, the learning rate and the number of steps are arguments of `advance`.
+    """
+    descend = transformation(plan.optimizer)
+    per_example = _objective(plan.objective, n_classes)
+    batch_size = plan.duration(n_train).batch_size
+    per_epoch = n_train // batch_size
+
+    def loss(params: Params, inputs: Array, targets: Array) -> Array:
+        return jnp.mean(per_example(model.apply(params, inputs), targets))
+
+    def init(key: Array) -> State:
+        params = model.init(key)
+        return State(params, descend.init(params), jnp.arange(n_train), jnp.int32(0), unharmed())
+
+    def step(state: State, data: Batch, rate: Array, steps: Array, order_key: Array) -> State:
+        inputs, targets, order = data.inputs, data.targets, state.order
+        if batch_size < n_train:
+            epoch, position = state.step // per_epoch, state.step % per_epoch
+            order = jax.lax.cond(
+                position == 0,
+                lambda: jax.random.permutation(jax.random.fold_in(order_key, epoch), n_train),
+                lambda: order,
+            )
+            chosen = jax.lax.dynamic_slice_in_dim(order, position * batch_size, batch_size)
+            inputs, targets = inputs[chosen], targets[chosen]
+        value, gradient = jax.value_and_grad(loss)(state.params, inputs, targets)
+        direction, optimizer = descend.update(gradient, state.optimizer, state.params)
+        scale = -learning_rate_at(plan, rate, state.step, steps)
+        params = optax.apply_updates(state.params, optax.tree.scale(scale, direction))
+        watch = state.watch.after(state.step, value)
+        return State(params, optimizer, order, state.step + 1, watch)
+
+    def advance(
+        state: State, count: Array, data: Batch, rate: Array, steps: Array, order_key: Array
+    ) -> State:
+        # A counted loop is lax.scan without stacked outputs; its length may be an argument.
+        return jax.lax.fori_loop(
+            0, count, lambda _, s: step(s, data, rate, steps, order_key), state
+        )
+
+    def measure(state: State, train_set: Batch, eval_set: Batch) -> Evaluation:
+        loss, loss_sem = _LOSS_COLUMNS[plan.objective]
+        on_train, on_eval = (
+            model.apply(state.params, data.inputs) for data in (train_set, eval_set)
+        )
+        losses = per_example(on_eval, eval_set.targets)
+        columns = {
+            f"train_{loss}": jnp.mean(per_example(on_train, train_set.targets)),
+            f"eval_{loss}": jnp.mean(losses),
+            f"eval_{loss_sem}": _sem(losses),
+            "weight_norm_l2": jnp.asarray(optax.tree.norm(state.params)),
+        }
+        if n_classes is not None:
+            wrong = objectives.error(on_eval, eval_set.targets)
+            columns |= {
+                "train_error": jnp.mean(objectives.error(on_train, train_set.targets)),
+                "train_error_clean": jnp.mean(objectives.error(on_train, train_set.clean)),
+                "eval_error": jnp.mean(wrong),
+                "eval_error_sem": _sem(wrong),
+            }
+        return Evaluation(state.step, state.watch, columns)
+
+    return Trainer(init, advance, measure)
+
+
+_LOSS_COLUMNS = {
+    "cross_entropy": ("loss_nats", "loss_sem_nats"),
+    "squared_error": ("squared_error", "squared_error_sem"),
+}
+"""What a RunRecord calls the loss, and its standard error, of each objective."""
+
+
+def _objective(name: str, n_classes: int | None) -> Callable[[Array, Array], Array]:
+    if name == "cross_entropy":
+        return objectives.cross_entropy
+    return lambda outputs, targets: objectives.squared_error(
+        outputs, objectives.as_targets(targets, n_classes)
+    )
+
+
+def _sem(values: Array) -> Array:
+    return jnp.std(values, ddof=1) / jnp.sqrt(len(values))  # NaN for a single one
+
+
+def _compiled(config: RunConfig, plan: Gradient, dataset: Dataset) -> tuple[Trainer, float]:
+    """The compiled trainer of a run's shape, and the seconds that this call spent compiling."""
+    before = time.perf_counter()
+    trainer = _compile(
+        config.model,
+        # What reaches compiled code as an argument must not tell shapes apart.
+        _without_arguments(plan),
+        dataset.train_inputs.shape,
+        dataset.eval_inputs.shape,
+        config.data.n_outputs,
+        config.data.n_classes,
+    )
+    return trainer, time.perf_counter() - before
+
+
+def _without_arguments(plan: Gradient) -> Gradient:
+    optimizer = dataclasses.replace(plan.optimizer, learning_rate=1.0)
+    return dataclasses.replace(
+        plan, optimizer=optimizer, steps=1, epochs=None, examples=None, evaluations=1
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(
+    model_config: ModelConfig,
+    plan: Gradient,
+    train_shape: tuple[int, int],
+    eval_shape: tuple[int, int],
+    n_outputs: int,
+    n_classes: int | None,
+) -> Trainer:
+    n_train, n_inputs = train_shape
+    trainer = make_trainer(built(model_config, n_inputs, n_outputs), plan, n_train, n_classes)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    number, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
+    state = jax.eval_shape(trainer.init, key)
+
+    def batch(shape: tuple[int, int]) -> Batch:
+        kind = jnp.float32 if n_classes is None else jnp.int32
+        inputs: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
+        targets: Any = jax.ShapeDtypeStruct(shape[:1], kind)
+        return Batch(inputs, targets, targets)
+
+    train_set, eval_set = batch(train_shape), batch(eval_shape)
+    advance = jax.jit(trainer.advance)
+    return Trainer(
+        init=compile_quickly(trainer.init, key),
+        advance=advance.lower(state, count, train_set, number, count, key).compile(),
+        measure=compile_quickly(trainer.measure, state, train_set, eval_set),
+    )
+
+
+def _on_device(config: RunConfig, dataset: Dataset) -> tuple[Batch, Batch]:
+    kind = jnp.float32 if config.data.n_classes is None else jnp.int32
+
+    def batch(inputs: np.ndarray, targets: np.ndarray, clean: np.ndarray) -> Batch:
+        return Batch(
+            jnp.asarray(inputs, jnp.float32), jnp.asarray(targets, kind), jnp.asarray(clean, kind)
+        )
+
+    return (
+        batch(dataset.train_inputs, dataset.train_targets, dataset.train_targets_clean),
+        batch(dataset.eval_inputs, dataset.eval_targets, dataset.eval_targets),
+    )
+
+
+def _columns(plan: Gradient, evaluation: Evaluation) -> dict[str, Any]:
+    """Columns of a RunRecord from one evaluation."""
+    columns = {name: float(value) for name, value in evaluation.columns.items()}
+    loss, _ = _LOSS_COLUMNS[plan.objective]
+    bad = int(evaluation.watch.diverged_at)
+    if bad < 0 and not np.isfinite([columns[f"train_{loss}"], columns[f"eval_{loss}"]]).all():
+        bad = int(evaluation.step)
+    if bad < 0:
+        return {"status": "done", "steps": int(evaluation.step), **columns}
+    return diverged_columns(int(evaluation.step), bad, evaluation.watch)
+
+
+def _point(config: RunConfig, plan: Gradient, step: int, columns: dict[str, Any]) -> CurvePoint:
+    loss, _ = _LOSS_COLUMNS[plan.objective]
+    return CurvePoint(
+        step=step,
+        n_examples_seen=step * plan.duration(config.data.n_train).batch_size,
+        train_loss=columns[f"train_{loss}"],
+        train_error=columns.get("train_error"),
+        eval_loss=columns[f"eval_{loss}"],
+        eval_error=columns.get("eval_error"),
+    )

@@ -1,0 +1,185 @@
+"""What a run on tokens has behind it: its curve, its time, and the states it can go on from."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from scaling.config import RunConfig, run_id, trunk_of
+from scaling.devices import processes, runtime
+from scaling.pretraining import Pretraining, TokenSource
+from scaling.record import Curve, CurvePoint, finite
+from scaling.sealed import digest
+from scaling.trainers import checkpoint, gradient_noise
+from scaling.trainers.token_step import Evaluation, State
+from scaling.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+SAVE_SECONDS = 60.0
+SAVE_SHARE = 0.02
+"""A run saves its state no sooner than this after it began or last saved, and spends no larger
+share of its time on it."""
+
+_DECIDE_BITS = (
+    "scaling-descent",
+    "git_commit",
+    "git_diff_sha256",
+    "jax",
+    "jaxlib",
+    "optax",
+    "numpy",
+    "device",
+)
+"""What of an environment may change the last bits of a run's numbers."""
+
+
+class Place(NamedTuple):
+    """A folder of checkpoints, and whose they are."""
+
+    folder: Path
+    identity: str
+
+
+class History:
+    """What a run has behind it: its curve, the time it took, and where it is saved."""
+
+    def __init__(self, config: RunConfig, workspace: Workspace | None) -> None:
+        self._config = config
+        self._own = Place(workspace.own, run_id(config)) if workspace else None
+        self._trunk, self._leaves_at = None, 0
+        if workspace and workspace.trunk and (trunk := trunk_of(config)):
+            # States that another program or machine has saved may differ in their last bits.
+            folder = workspace.trunk / digest(_environment())[:16]
+            self._trunk, self._leaves_at = Place(folder, trunk.trunk_id), trunk.steps
+        self._curve: list[CurvePoint] = []
+        self._began = self._saved_at = time.monotonic()
+        self._first_step = 0
+        self._cost = self._spent_otherwise = 0.0
+        self._earlier_seconds = 0.0
+        self._resumed_at: list[int] = []
+        self._from_trunk_at: int | None = None
+
+    def restore(self, initial: State) -> State:
+        """The state that was saved furthest on, by this run or on its trunk; or the initial one."""
+        if self._own is None:
+            return initial
+        own = checkpoint.latest(*self._own, initial)
+        saved = self._on_trunk(initial, own.step if own else 0) or own
+        if saved is None:
+            return initial
+        notes = saved.notes
+        ends = evaluated_after(self._config)
+        points = [CurvePoint(**point) for point in notes["curve"]]
+        self._curve = [point for point in points if point.step in ends]
+        self._earlier_seconds = notes["seconds"]
+        self._first_step = saved.step
+        if saved is own:
+            self._resumed_at = [*notes["resumed_at_steps"], saved.step]
+            self._from_trunk_at = notes["from_trunk_at_step"]
+        else:
+            self._from_trunk_at = saved.step
+        changed = {k for k, v in _environment().items() if notes["environment"].get(k) != v}
+        if changed:
+            log.warning(
+                "run %s goes on from step %d under another %s: its last bits may differ",
+                *(self._own.identity, saved.step, ", ".join(sorted(changed))),
+            )
+        self._spent_otherwise = time.monotonic() - self._began
+        return saved.state
+
+    def _on_trunk(self, initial: State, beyond: int) -> checkpoint.Checkpoint | None:
+        """The furthest state on the trunk that is beyond a step, where the machine can read it."""
+        if self._trunk is None:
+            return None
+        steps = range(beyond + 1, self._leaves_at + 1)
+        try:
+            return checkpoint.latest(*self._trunk, initial, steps)
+        except OSError as error:
+            log.warning("trunk %s cannot be read: %s", self._trunk.identity, error)
+            return None
+
+    def add(self, columns: dict[str, Any], batch_size: int, evaluation: Evaluation) -> None:
+        """Adds an evaluation to the curve."""
+        scales = jax.device_get(evaluation.activation_scales)
+        point = CurvePoint(
+            step=columns["steps"],
+            n_examples_seen=columns["steps"] * batch_size,
+            train_loss=columns["train_loss_nats"],
+            eval_loss=columns["eval_loss_nats"],
+            **{name: columns[name] for name in gradient_noise.COLUMNS},
+            activation_scales={name: finite(each) for name, each in scales.items()} or None,
+        )
+        self._curve.append(point)
+
+    def place(self, step: int) -> Place | None:
+        """Where to save the state after a step: where the trunk ends, there; else if it is time.
+
+        It is by the clock of the first process.
+        """
+        if self._trunk and step == self._leaves_at:
+            return self._trunk
+        wait = max(SAVE_SECONDS, self._cost / SAVE_SHARE)
+        if self._own and processes.agreed(lambda: time.monotonic() - self._saved_at >= wait):
+            return self._own
+        return None
+
+    def save(self, step: int, state: State, place: Place) -> None:
+        """Saves the state after a step and all that was measured before it.
+
+        A checkpoint spares work and changes no result: a disk that refuses one ends no run.
+        """
+        assert self._own is not None
+        jax.block_until_ready(state)
+        start = time.monotonic()
+        notes = {
+            "curve": [dataclasses.asdict(point) for point in self._curve],
+            "seconds": self._earlier_seconds + start - self._began,
+            "resumed_at_steps": self._resumed_at,
+            "from_trunk_at_step": self._from_trunk_at,
+            "environment": _environment(),
+        }
+        scratch = self._own.folder
+        try:
+            checkpoint.save(*place, step, state, notes, scratch)
+        except (OSError, ValueError) as error:
+            run_id = self._own.identity
+            log.warning("no checkpoint of run %s at step %d: %s", run_id, step, error)
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - start
+        self._spent_otherwise += self._cost
+
+    def told(self, columns: dict[str, Any], compile_seconds: float) -> tuple[dict[str, Any], Curve]:
+        """What `train_tokens.train` returns."""
+        more = {
+            "compile_seconds": compile_seconds,
+            "train_seconds": time.monotonic() - self._began - self._spent_otherwise,
+            "timed_steps": columns["steps"] - self._first_step,
+            "earlier_seconds": self._earlier_seconds,
+            "resumed_at_steps": self._resumed_at,
+            "from_trunk_at_step": self._from_trunk_at,
+        }
+        return columns | more, tuple(self._curve)
+
+
+def evaluated_after(config: RunConfig) -> list[int]:
+    """The numbers of steps after which a run is evaluated, ascending."""
+    plan = config.train
+    assert isinstance(plan, Pretraining) and isinstance(config.data, TokenSource)
+    length = plan.length(config.model, config.data)
+    doubling = itertools.takewhile(length.trunk.__gt__, (2**k for k in itertools.count()))
+    n_even = min(plan.evaluations, length.steps - length.trunk)
+    even = np.rint(np.linspace(length.trunk, length.steps, n_even + 1)).astype(int)
+    return sorted({*doubling, *even.tolist()} - {0})
+
+
+def _environment() -> dict[str, Any]:
+    here = {**runtime.environment(), "device": runtime.device_name()}
+    return {name: here[name] for name in _DECIDE_BITS}

@@ -1,0 +1,349 @@
+"""The compiled functions of pre-training: they start, advance and measure a run of one shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from scaling.devices.runtime import compile_quickly
+from scaling.devices.sharding import by_sequence, divided, everywhere, mesh_of_devices, shared_out
+from scaling.model import Model, Params
+from scaling.models.built import built
+from scaling.models.family import Family, ObservedFamily
+from scaling.pretraining import Muon, Pretraining, learning_rates
+from scaling.schedules import Cosine, StableDecay, share_of_peak
+from scaling.trainers import objectives
+from scaling.trainers.divergence import Spikes, Watch, no_spikes, unharmed
+from scaling.trainers.gradient_noise import SquaredNorms, no_norms
+from scaling.trainers.optimizers import descent, evaluated, treatments
+
+_TOKENS_IN_BLOCK = 2**18  # what a call on the device takes: 1 MB of them
+_EVALUATED_AT_ONCE = 2**13  # tokens, where a device trains on fewer: bounds memory of logits
+
+
+class State(NamedTuple):
+    """Everything that one step hands to the next.
+
+    Attributes:
+        params: Where gradients are taken.
+        optimizer: What the optimizer remembers.
+        step: Steps taken.
+        watch: Whether the loss is still finite.
+        spikes: How often it jumped.
+        loss_sum: Of the losses since the last evaluation, each before its update.
+        norms: Of the gradients since the last evaluation, each before it is clipped; None where
+            batches have one part.
+    """
+
+    params: Params
+    optimizer: optax.OptState
+    step: Int[Array, ""]
+    watch: Watch
+    spikes: Spikes
+    loss_sum: Float[Array, ""]
+    norms: SquaredNorms | None
+
+    def summed_anew(self) -> State:
+        """The same with nothing behind the sums, as right after an evaluation."""
+        norms = None if self.norms is None else no_norms()
+        return self._replace(loss_sum=jnp.float32(0), norms=norms)
+
+
+class Arguments(NamedTuple):
+    """What of a plan reaches compiled code as an argument, not as a constant.
+
+    Attributes:
+        rates: Peak learning rates.
+        horizon: Steps until the schedule has run out.
+        warmup: Of them, steps of warm-up.
+        trunk: Of them, steps before a decay.
+        dropout: Key of what training drops; None where nothing is.
+    """
+
+    rates: Float[Array, " rates"]
+    horizon: Int[Array, ""]
+    warmup: Int[Array, ""]
+    trunk: Int[Array, ""]
+    dropout: Array | None = None
+
+
+class Evaluation(NamedTuple):
+    """What the host is told of a run at one point of its training."""
+
+    step: Int[Array, ""]
+    watch: Watch
+    n_spikes: Int[Array, ""]
+    loss_sum: Float[Array, ""]
+    norms: SquaredNorms | None
+    eval_losses: Float[Array, " n_eval"]
+    weight_norm: Float[Array, ""]
+    activation_scales: dict[str, Float[Array, ""]]
+
+
+class Trainer(NamedTuple):
+    """The functions of one shape.
+
+    Attributes:
+        init: Key -> the state before the first step.
+        advance: (state, block of batches, how many of them, arguments) -> the state after them,
+            and a flag that is known when they are done; the state that went in is given away.
+        measure: (state, held-out sequences) -> evaluation.
+    """
+
+    init: Callable[[Array], State]
+    advance: Callable[[State, Array, Array, Arguments], tuple[State, Array]]
+    measure: Callable[[State, Array], Evaluation]
+
+
+def make_trainer(
+    model: Model,
+    plan: Pretraining,
+    treated: Any,
+    n_eval_at_once: int,
+    separator: int | None = None,
+    activations: Callable[..., dict[str, Array]] | None = None,
+) -> Trainer:
+    """Pure functions that start, advance and measure a run of one shape.
+
+    Args:
+        model: Tokens (batch, context) -> logits (batch, context, vocabulary).
+        plan: How to train.
+        treated: How the optimizer treats each parameter, as `optimizers.treatments` says.
+        n_eval_at_once: Held-out sequences that a device evaluates together.
+        separator: The token that ends a document, where none is predicted from another.
+        activations: What an evaluation measures the scales of, if anything:
+            `scaling.models.family.ObservedFamily.activations`.
+    """
+    descend = functools.partial(descent, plan.optimizer, treated)
+    peaks = jnp.array(learning_rates(plan.optimizer))
+    squared_norm = functools.partial(optax.tree.norm, squared=True)
+
+    def within(tokens: Array) -> dict[str, Array]:
+        return {} if separator is None else {"segments": segments_of(tokens, separator)}
+
+    def losses(params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
+        inputs = sequences[:, :-1]
+        logits = model.apply(params, inputs, **within(inputs), **more)
+        return objectives.cross_entropy(logits, sequences[:, 1:]), logits
+
+    def objective(params: Params, sequences: Array, key: Array | None) -> tuple[Array, Array]:
+        each, logits = losses(params, sequences, **({} if key is None else {"dropout_key": key}))
+        loss = jnp.mean(each)
+        if not plan.z_loss:
+            return loss, loss
+        normaliser = jax.nn.logsumexp(logits, axis=-1)
+        return loss + plan.z_loss * jnp.mean(jnp.square(normaliser)), loss
+
+    def gradient_of(
+        params: Params, batch: Array, key: Array | None
+    ) -> tuple[Array, Params, SquaredNorms | None]:
+        """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
+        both = jax.value_and_grad(objective, has_aux=True)
+        if plan.microbatches == 1:
+            (_, loss), gradient = both(params, batch, key)
+            return loss, gradient, None
+
+        def add(total: Any, given: Any) -> tuple[Any, None]:
+            (_, loss), gradient = both(params, *given)
+            return optax.tree.add(total, (loss, gradient, squared_norm(gradient))), None
+
+        parts = batch.reshape(plan.microbatches, -1, batch.shape[-1])
+        keys = None if key is None else jax.random.split(key, plan.microbatches)
+        nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
+        total, _ = jax.lax.scan(add, nothing, (divided(parts, axis=1), keys))
+        loss, gradient, square = jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
+        return loss, gradient, SquaredNorms(square, squared_norm(gradient))
+
+    def step(state: State, batch: Array, arguments: Arguments) -> State:
+        key = arguments.dropout
+        if key is not None:
+            key = jax.random.fold_in(key, state.step)
+        loss, gradient, norms = gradient_of(state.params, batch, key)
+        if plan.clip_norm is not None:
+            norm = optax.tree.norm(gradient)
+            gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
+        lengths = arguments.horizon, arguments.warmup, arguments.trunk
+        share = share_of_peak(plan.schedule, state.step, *lengths)
+        move = descend(share * arguments.rates)
+        updates, optimizer = move.update(gradient, state.optimizer, state.params)
+        return State(
+            optax.apply_updates(state.params, updates),
+            optimizer,
+            state.step + 1,
+            state.watch.after(state.step, loss),
+            state.spikes.after(state.step, loss),
+            state.loss_sum + loss,
+            optax.tree.add(state.norms, norms),
+        )
+
+    def init(key: Array) -> State:
+        params = model.init(key)
+        return State(
+            params,
+            descend(peaks).init(params),
+            jnp.int32(0),
+            unharmed(),
+            no_spikes(),
+            jnp.float32(0),
+            None if plan.microbatches == 1 else no_norms(),
+        )
+
+    def advance(
+        state: State, block: Array, count: Array, arguments: Arguments
+    ) -> tuple[State, Array]:
+        # A counted loop is lax.scan without stacked outputs; its length may be an argument.
+        state = jax.lax.fori_loop(
+            0, count, lambda i, current: step(current, block[i], arguments), state
+        )
+        return state, jnp.isfinite(state.loss_sum)
+
+    def measure(state: State, eval_tokens: Array) -> Evaluation:
+        params = evaluated(plan.optimizer, state.optimizer, state.params)
+
+        def of_sequence(sequence: Array) -> tuple[Array, dict[str, Array]]:
+            sequence, parts = sequence[None], {}
+            if activations is not None:
+                tokens = sequence[:, :-1]
+                parts = activations(params, tokens, **within(tokens))
+            return jnp.mean(losses(params, sequence)[0]), jax.tree.map(_power, parts)
+
+        shares = _in_shares(eval_tokens, n_eval_at_once, plan.mesh.size)
+        told = jax.lax.map(jax.vmap(of_sequence), divided(shares, axis=1))
+        each, powers = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], told)
+        return Evaluation(
+            state.step,
+            state.watch,
+            state.spikes.number,
+            state.loss_sum,
+            state.norms,
+            each,
+            jnp.asarray(optax.tree.norm(params)),
+            jax.tree.map(lambda power: jnp.sqrt(jnp.mean(power)), powers),
+        )
+
+    return Trainer(init, advance, measure)
+
+
+def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Array, "batch context"]:
+    """The document of each input of a sequence, counted from 0.
+
+    From a separator the first token of the next document is predicted, so it belongs to that one;
+    it is itself predicted from the document that it ends.
+    """
+    return jnp.cumsum(tokens == separator, axis=1, dtype=jnp.int32)
+
+
+def _in_shares(sequences: Array, at_once: int, n_devices: int) -> Array:
+    """Sequences for one evaluation after another, an equal number of them for every device.
+
+    The first ones are repeated at the end where there are too few.
+
+    Returns:
+        (evaluations, sequences, tokens).
+    """
+    rounds = math.ceil(len(sequences) / (at_once * n_devices))
+    together = n_devices * math.ceil(len(sequences) / (rounds * n_devices))
+    return jnp.resize(sequences, (rounds, together, sequences.shape[-1]))
+
+
+def _power(x: Array) -> Array:
+    return jnp.mean(jnp.square(x.astype(jnp.float32)))
+
+
+def steps_in_block(plan: Pretraining, context: int) -> int:
+    """Steps that one call on the device takes at most."""
+    return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
+
+
+def compiled(
+    model: Family,
+    plan: Pretraining,
+    context: int,
+    n_outputs: int,
+    n_eval: int,
+    separator: int | None = None,
+) -> Trainer:
+    """The compiled functions of a shape, made once in a process.
+
+    Runs that differ in seed, length, warm-up, decay, horizon, learning rates or evaluations share
+    them.
+    """
+    return _compiled(model, _without_arguments(plan), context, n_outputs, n_eval, separator)
+
+
+def _without_arguments(plan: Pretraining) -> Pretraining:
+    """The plan with all that reaches compiled code as an argument set to one value."""
+    optimizer = dataclasses.replace(plan.optimizer, learning_rate=1.0)
+    if isinstance(optimizer, Muon):
+        adam = dataclasses.replace(optimizer.adam, learning_rate=1.0)
+        optimizer = dataclasses.replace(optimizer, adam=adam)
+    schedule = plan.schedule
+    if isinstance(schedule, StableDecay):
+        schedule = StableDecay()
+    elif isinstance(schedule, Cosine):
+        schedule = dataclasses.replace(schedule, horizon=None)
+    return dataclasses.replace(
+        plan,
+        optimizer=optimizer,
+        schedule=schedule,
+        warmup_tokens=0,
+        evaluations=1,
+        **(dict.fromkeys(plan.exclusive) | {"steps": 1}),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(
+    config: Family,
+    plan: Pretraining,
+    context: int,
+    n_outputs: int,
+    n_eval: int,
+    separator: int | None,
+) -> Trainer:
+    activations = None
+    if plan.activation_scales:
+        assert isinstance(config, ObservedFamily)
+        activations = config.activations
+    trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.size)
+    trainer = make_trainer(
+        built(config, context, n_outputs),
+        plan,
+        treatments(plan.optimizer, config, context, n_outputs),
+        max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
+        separator,
+        activations,
+    )
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.eval_shape(trainer.init, key)
+    n_rates = len(learning_rates(plan.optimizer))
+    count: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    rates: Any = jax.ShapeDtypeStruct((n_rates,), jnp.float32)
+    block_shape = (steps_in_block(plan, context), plan.batch_size, context + 1)
+    block = jax.ShapeDtypeStruct(block_shape, jnp.int32)
+    held_out = jax.ShapeDtypeStruct((n_eval, context + 1), jnp.int32)
+    dropout = key if config.takes_dropout else None
+    arguments = Arguments(rates, count, count, count, dropout)
+    devices = mesh_of_devices(plan.mesh)
+    states, alike = shared_out(devices, state), everywhere(devices)
+    advance = jax.jit(
+        trainer.advance,
+        donate_argnames="state",
+        in_shardings=(states, by_sequence(devices, axis=1), alike, alike),
+        out_shardings=(states, alike),
+    )
+    measure = jax.jit(trainer.measure, in_shardings=(states, alike), out_shardings=alike)
+    with jax.set_mesh(devices):
+        return Trainer(
+            init=compile_quickly(trainer.init, key, in_shardings=alike, out_shardings=states),
+            advance=advance.lower(state, block, count, arguments).compile(),
+            measure=measure.lower(state, held_out).compile(),
+        )

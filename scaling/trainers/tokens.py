@@ -1,0 +1,198 @@
+"""Pre-training runs: sequences stream from the host, and the device takes many steps a call.
+
+While the device is at one block of steps the host gathers the next and fetches the evaluation
+before it, so that neither waits for the other. `token_trainer` holds what the device does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from scaling.config import RunConfig
+from scaling.data.token_dataset import TokenDataset
+from scaling.devices import sharding
+from scaling.keys import key_for
+from scaling.pretraining import Pretraining, TokenSource, learning_rates
+from scaling.record import Curve
+from scaling.trainers import gradient_noise
+from scaling.trainers.divergence import diverged_columns
+from scaling.trainers.history import History, evaluated_after
+from scaling.trainers.token_step import (
+    Arguments,
+    Evaluation,
+    State,
+    Trainer,
+    compiled,
+    steps_in_block,
+)
+from scaling.workspace import Workspace
+
+
+class Interval(NamedTuple):
+    """What happens between two evaluations: `n_steps` steps, measured at their end."""
+
+    n_steps: int
+    evaluation: Evaluation
+
+
+class Block(NamedTuple):
+    """A run at the end of a block of steps; the state is given away when the next one begins."""
+
+    step: int
+    state: State
+    interval: Interval | None
+
+
+def train(
+    config: RunConfig, dataset: TokenDataset, workspace: Workspace | None = None
+) -> tuple[dict[str, Any], Curve]:
+    """Trains a run and measures it at even intervals, on its trunk after powers of 2 of steps.
+
+    The training loss of an interval is the mean over its steps, each before its update, and so is
+    what `gradient_noise` tells, where batches have several parts, of gradients before they are
+    clipped. A loss that is not finite ends the run as `diverged`, with the step and the last finite
+    loss.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        workspace: Where to save the state from time to time and where the trunk ends, and from
+            where to go on if an earlier attempt or a run with this trunk has saved it there: the
+            bits that come out are the same.
+
+    Returns:
+        Columns of a RunRecord, with `timed_steps`, those that this attempt took, and
+        `earlier_seconds`, `resumed_at_steps` and `from_trunk_at_step` of what was done before; and
+        the learning curve.
+
+    Raises:
+        ValueError: the workspace holds checkpoints of another run or trunk.
+    """
+    plan, model, data = config.train, config.model, config.data
+    assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
+    began = time.monotonic()
+    separator = dataset.end_of_document if dataset.separated else None
+    shape = data.context, data.n_outputs, len(dataset.eval_tokens)
+    trainer = compiled(model, plan, *shape, separator)
+    compile_seconds = time.monotonic() - began
+    history = History(config, workspace)
+    state = history.restore(trainer.init(key_for(config.seed, "init")))
+    total = plan.length(model, data).steps
+
+    columns: dict[str, Any] = {}
+    pending: deque[Interval] = deque()
+    for block in _blocks(trainer, state, config, dataset):
+        pending += [block.interval] if block.interval else []
+        saving = history.place(block.step) if block.step < total else None
+        # The last evaluation stays on the device while that is at the next block.
+        while len(pending) > (0 if saving or block.step == total else 1):
+            interval = pending.popleft()
+            columns = _columns(interval, config, dataset.bytes_per_token)
+            if columns["status"] == "diverged":
+                return history.told(columns, compile_seconds)
+            history.add(columns, plan.batch_size, interval.evaluation)
+        if saving:
+            history.save(block.step, block.state, saving)
+    return history.told(columns, compile_seconds)
+
+
+def _blocks(
+    trainer: Trainer, state: State, config: RunConfig, dataset: TokenDataset
+) -> Iterator[Block]:
+    """Trains from a state to the end, a block at a time.
+
+    A block waits until the one before the last has ended: the host is never far ahead.
+    """
+    plan, data, seed = config.train, config.data, config.seed
+    assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
+    length = plan.length(config.model, data)
+    devices = sharding.mesh_of_devices(plan.mesh)
+    rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
+    dropout = key_for(seed, "dropout") if config.model.takes_dropout else None
+    lengths = (length.horizon, length.warmup, length.trunk)
+    arguments = Arguments(rates, *map(jnp.int32, lengths), dropout=dropout)
+    held_out = np.asarray(dataset.eval_tokens, np.int32)
+    eval_tokens = sharding.put(held_out, sharding.everywhere(devices))
+    in_block = steps_in_block(plan, data.context)
+    resumed = int(state.step)
+
+    before: Array | None = None
+    running: Array | None = None
+    for start, end in itertools.pairwise([0, *evaluated_after(config)]):
+        if start >= resumed:
+            state = state.summed_anew()
+        for first in range(max(start, resumed), end, in_block):
+            count = min(in_block, end - first)
+            block = _batches(dataset, seed, range(first, first + count), in_block, plan, devices)
+            if before is not None:
+                before.block_until_ready()
+            before = running
+            state, running = trainer.advance(state, block, jnp.int32(count), arguments)
+            reached, interval = first + count, None
+            if reached == end:
+                interval = Interval(end - start, trainer.measure(state, eval_tokens))
+            yield Block(reached, state, interval)
+
+
+def _batches(
+    dataset: TokenDataset,
+    seed: int,
+    steps: range,
+    in_block: int,
+    plan: Pretraining,
+    devices: jax.sharding.Mesh,
+) -> Array:
+    """Batches of some steps, padded to a whole block; this process reads what its devices take."""
+
+    def read(index: Any) -> np.ndarray:
+        places = np.arange(plan.batch_size)[index[1]]
+        numbers = np.asarray(steps)[:, None] * plan.batch_size + places
+        block = np.zeros((in_block, len(places), dataset.context + 1), np.int32)
+        sequences = dataset.numbered(seed, numbers.reshape(-1))
+        block[: len(steps)] = sequences.reshape(*numbers.shape, -1)
+        return block
+
+    shape = (in_block, plan.batch_size, dataset.context + 1)
+    return jax.make_array_from_callback(shape, sharding.by_sequence(devices, axis=1), read)
+
+
+def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> dict[str, Any]:
+    """Columns of a RunRecord from the evaluation at the end of an interval."""
+    plan = config.train
+    assert isinstance(plan, Pretraining)
+    evaluation: Evaluation = jax.device_get(interval.evaluation)
+    losses = np.asarray(evaluation.eval_losses, np.float64)
+    steps, loss = int(evaluation.step), float(losses.mean())
+    n_spikes = {"n_loss_spikes": int(evaluation.n_spikes)}
+    bad = int(evaluation.watch.diverged_at)
+    if bad < 0 and not math.isfinite(loss):
+        bad = steps
+    if bad >= 0:
+        return diverged_columns(steps, bad, evaluation.watch) | n_spikes
+    sem = float(losses.std(ddof=1)) / math.sqrt(len(losses)) if len(losses) > 1 else math.nan
+    return {
+        "status": "done",
+        "steps": steps,
+        "train_loss_nats": float(evaluation.loss_sum) / interval.n_steps,
+        "eval_loss_nats": loss,
+        "eval_loss_sem_nats": sem,
+        "eval_bits_per_byte": loss / math.log(2) / bytes_per_token,
+        "weight_norm_l2": float(evaluation.weight_norm),
+        **n_spikes,
+        **gradient_noise.told(
+            evaluation.norms,
+            interval.n_steps,
+            plan.batch_size * config.data.n_inputs,
+            plan.microbatches,
+        ),
+    }

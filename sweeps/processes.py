@@ -1,0 +1,91 @@
+"""Sweeps of runs that several processes share, on one host or many: one worker in all.
+
+Every process is started by the same command and joins the others
+(`scaling.devices.processes.join`). The first is the worker: it alone claims, publishes and decides
+what is next. The others are told each run, compute it in step with the first, and write nothing.
+
+Whatever goes wrong in one process leaves the others waiting for it, so that a failure ends all of
+them: at once where all failed alike, else when JAX finds that one has gone. The same command goes
+on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scaling import own_code
+from scaling.config import RunConfig, canonical_json, load_config
+from scaling.devices.processes import agreed, leave
+from scaling.models.family import Family
+from scaling.record import Curve, RunRecord
+from scaling.workspace import Workspace
+from sweeps.pool import Pool
+from sweeps.visiting import visiting_order
+from sweeps.worker import Run, Stopped, load_run, load_tasks, perform, stop, work
+
+_CODE = ("run", "families")
+
+
+def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
+    """Does in this process, the first, and all others what a pool has left to do.
+
+    Args:
+        pool: Told of every event; a signal that ends the work is counted there.
+        settings: `run`, `families`, `jobs` and `lease`, as workers are told them.
+
+    Raises:
+        StoreError: a results folder cannot be written.
+    """
+    failed = False
+    run, families = _loaded(agreed(lambda: {name: settings[name] for name in _CODE}))
+
+    def run_with_others(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
+        plain = json.loads(canonical_json(config))
+        folders = [folder and str(folder) for folder in workspace]
+        agreed(lambda: {"config": plain, "workspace": folders})
+        return perform(run, config, workspace)
+
+    def emit(kind: str, **more: Any) -> None:
+        nonlocal failed
+        failed |= kind == "tried"
+        pool.hear(0, {"kind": kind, **more})
+
+    tasks = visiting_order(load_tasks(settings["jobs"]), 0, 1)
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        limits = {"lease": settings["lease"], "patience": 1}
+        work(tasks, run_with_others, **limits, emit=emit, families=families)
+    except Stopped:
+        pool.signals += 1
+    else:
+        if not failed:
+            agreed(lambda: None)
+        leave()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def follow() -> None:
+    """Takes part in every run that the first process begins, until there are no more."""
+    run, families = _loaded(_told())
+    while (told := _told()) is not None:
+        workspace = Workspace(*[folder and Path(folder) for folder in told["workspace"]])
+        perform(run, load_config(told["config"], families), workspace)
+    leave()
+
+
+def _told() -> Any:
+    """What the first process says."""
+    return agreed(lambda: None)
+
+
+def _loaded(code: Mapping[str, Any]) -> tuple[Run, list[type[Family]]]:
+    """What does a run, and the families of users that it may be of."""
+    return load_run(code["run"]), [
+        own_code.load(own_code.Origin(**where)) for where in code["families"]
+    ]

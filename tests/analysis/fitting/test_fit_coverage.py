@@ -1,0 +1,170 @@
+"""Do 95 % intervals hold the truth 95 % of the time? Counted on planted data sets.
+
+The short test judges few data sets by the binomial distribution: it fails where the count would
+be rare were the true coverage as low as 93 % or as high as 97 %. The slow one judges the rate
+itself, on enough data sets for that.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.estimate import Floats
+from analysis.fitting.engine.likelihood import size_quantile
+from analysis.fitting.fit import fit
+from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
+
+TRUTH = {"power_law": (30.0, 0.1), "saturating_power_law": (1.7, 300.0, 0.35)}
+SIZES = np.geomspace(1e6, 1e9, 8)
+
+Rows: TypeAlias = tuple[Floats, Floats, np.ndarray | None]
+Draw: TypeAlias = Callable[[np.random.Generator], Rows]
+"""Draws x, the noise of log y, and the units of rows."""
+
+
+def single_runs(n_points: int, sigma: float) -> Draw:
+    x = np.geomspace(1e6, 1e9, n_points)
+    return lambda rng: (x, sigma * rng.standard_normal(n_points), None)
+
+
+def seeds_at_each_size(n_seeds: int, spread: Floats) -> Draw:
+    x, sigma = np.repeat(SIZES, n_seeds), np.repeat(spread, n_seeds)
+    return lambda rng: (x, sigma * rng.standard_normal(len(x)), None)
+
+
+def seeds_across_sizes(n_seeds: int, sigma: float, kept: float = 1.0) -> Draw:
+    """A seed shifts and tilts its whole curve; a share of the runs is missing."""
+    x, seed = np.repeat(SIZES, n_seeds), np.tile(np.arange(n_seeds), len(SIZES))
+    tilt = stats.zscore(np.log(x))
+
+    def draw(rng: np.random.Generator) -> Rows:
+        shifts, slopes = rng.standard_normal((2, n_seeds))
+        noise = sigma * (shifts[seed] + slopes[seed] * tilt + rng.standard_normal(len(x)))
+        chosen = rng.random(len(x)) < kept
+        return x[chosen], noise[chosen], seed[chosen]
+
+    return draw
+
+
+def hubers_noise(n_points: int, sigma: float) -> Draw:
+    """Noise of the density that Huber's loss with a threshold of half of `sigma` is right for."""
+    x = np.geomspace(1e6, 1e9, n_points)
+
+    def draw(rng: np.random.Generator) -> Rows:
+        place = 2 * rng.random(n_points) - 1
+        size = size_quantile(np.abs(place), 2.0)
+        return x, sigma / 2 * np.sign(place) * size, None
+
+    return draw
+
+
+def exponents_covered(law: Law, draw: Draw, n_sets: int, n_replicates: int, **choices: Any) -> int:
+    truth = np.array(TRUTH[law.name])
+    covered = 0
+    for data_set in range(n_sets):
+        x, noise, units = draw(np.random.default_rng(data_set))
+        y = np.exp(law.log_predict(law.to_theta(truth), np.log(x)[:, None]) + noise)
+        result = fit(law, x, y, units=units, n_replicates=n_replicates, seed=data_set, **choices)
+        low, high = result.intervals["alpha"]
+        covered += bool(low <= truth[-1] <= high)
+    return covered
+
+
+USE_CASES = [
+    pytest.param(POWER_LAW, single_runs(8, 0.02), id="power-single_runs"),
+    pytest.param(POWER_LAW, seeds_at_each_size(20, np.full(8, 0.05)), id="power-seeds"),
+    pytest.param(POWER_LAW, seeds_across_sizes(20, 0.02), id="power-shared_seeds"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(8, 0.01), id="saturating-single_runs"),
+    pytest.param(
+        SATURATING_POWER_LAW, seeds_at_each_size(20, np.full(8, 0.05)), id="saturating-seeds"
+    ),
+    pytest.param(SATURATING_POWER_LAW, seeds_across_sizes(20, 0.02), id="saturating-shared_seeds"),
+]
+HARDER_CASES = [
+    pytest.param(POWER_LAW, single_runs(4, 0.02), id="power-4_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(20, 0.03), id="saturating-20_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(8, 0.05), id="saturating-floor_uncertain"),
+    pytest.param(
+        SATURATING_POWER_LAW, seeds_at_each_size(20, np.geomspace(0.1, 0.01, 8)), id="noise_by_size"
+    ),
+    pytest.param(SATURATING_POWER_LAW, seeds_across_sizes(8, 0.01), id="8_shared_seeds"),
+    pytest.param(SATURATING_POWER_LAW, seeds_across_sizes(20, 0.02, 0.6), id="runs_missing"),
+]
+
+
+@pytest.mark.parametrize(("law", "draw"), USE_CASES)
+def test_coverage_is_not_far_from_its_level(law: Law, draw: Draw):
+    n_sets = 60
+    covered = exponents_covered(law, draw, n_sets, n_replicates=200)
+    assert stats.binom.cdf(covered, n_sets, 0.93) > 0.01
+    assert stats.binom.sf(covered - 1, n_sets, 0.97) > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "draw"), [*USE_CASES, *HARDER_CASES])
+def test_coverage_is_between_93_and_97_percent(law: Law, draw: Draw):
+    n_sets = 500
+    coverage = exponents_covered(law, draw, n_sets, n_replicates=200) / n_sets
+    assert 0.93 <= coverage <= 0.97
+
+
+@pytest.mark.slow
+def test_ignoring_what_rows_of_a_seed_share_covers_as_little_as_theory_says():
+    n_sets, n_seeds = 1000, 20
+    draw = seeds_across_sizes(n_seeds, 0.02)
+
+    def without_units(rng: np.random.Generator) -> Rows:
+        x, noise, _ = draw(rng)
+        return x, noise, None
+
+    # Variance of the slope on `tilt`, times n_seeds / sigma^2: 1 from the tilts of the seeds and
+    # 1 / sum(tilt^2) from the runs. Taken size by size it is that of rows with variance
+    # 1 + tilt^2 + 1, added as though sizes were independent.
+    tilt = np.asarray(stats.zscore(np.log(SIZES)))
+    true_variance = 1 + 1 / np.sum(tilt**2)
+    believed_variance = np.sum(tilt**2 * (2 + tilt**2)) / np.sum(tilt**2) ** 2
+    expected = 2 * stats.norm.cdf(1.96 * np.sqrt(believed_variance / true_variance)) - 1
+    assert expected < 0.81
+    coverage = exponents_covered(POWER_LAW, without_units, n_sets, n_replicates=200) / n_sets
+    assert coverage == pytest.approx(expected, abs=0.04)
+
+
+PARAMETRIC_CASES = [
+    pytest.param(POWER_LAW, single_runs(4, 0.02), None, id="power-4_points"),
+    pytest.param(POWER_LAW, single_runs(8, 0.02), None, id="power-8_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(8, 0.01), None, id="saturating-8_points"),
+    pytest.param(SATURATING_POWER_LAW, single_runs(20, 0.03), None, id="saturating-20_points"),
+    pytest.param(POWER_LAW, hubers_noise(30, 0.02), 0.01, id="power-huber"),
+    pytest.param(SATURATING_POWER_LAW, hubers_noise(30, 0.02), 0.01, id="saturating-huber"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "draw", "delta"), PARAMETRIC_CASES)
+def test_parametric_coverage_is_between_93_and_97_percent(
+    law: Law, draw: Draw, delta: float | None
+):
+    n_sets = 500
+    covered = exponents_covered(law, draw, n_sets, 200, resampling="parametric", delta=delta)
+    assert 0.93 <= covered / n_sets <= 0.97
+
+
+def falling_noise(n_points: int, sigma: float) -> Draw:
+    """Runs that scatter the less the larger they are, down to a seventh."""
+    x, spread = np.geomspace(1e6, 1e9, n_points), sigma * np.geomspace(1, 1 / 7, n_points)
+    return lambda rng: (x, spread * rng.standard_normal(n_points), None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delta", [None, 1e-3])
+def test_many_rows_of_unlike_noise_are_covered_and_residuals_would_not_be(delta: float | None):
+    n_sets, draw = 300, falling_noise(80, 0.02)
+    covered = exponents_covered(SATURATING_POWER_LAW, draw, n_sets, 200, delta=delta)
+    assert 0.93 <= covered / n_sets <= 0.97
+    alike = exponents_covered(
+        SATURATING_POWER_LAW, draw, n_sets, 200, delta=delta, resampling="residuals"
+    )
+    assert alike / n_sets < 0.91

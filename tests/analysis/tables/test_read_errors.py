@@ -1,0 +1,164 @@
+"""What bad input gets: a sentence that names row, column, value and remedy."""
+
+import gzip
+import json
+
+import pytest
+
+from analysis.tables import read
+
+GOOD = "params,tokens,val_loss\n1e6,2e7,3.5\n2e6,4e7,3.2\n4e6,8e7,3.0\n"
+
+
+def refused(tmp_path, text, *patterns, name="runs.csv", **options):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError) as error:
+        read.read(path, **options)
+    message = str(error.value)
+    assert message.startswith(str(path))
+    for pattern in patterns:
+        assert pattern in message, message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.json", "a.parquet"])
+@pytest.mark.parametrize("content", [b"", b" \n\n"])
+def test_empty_file(tmp_path, name, content):
+    refused(tmp_path, content, "the file is empty; give", name=name)
+
+
+def test_no_rows(tmp_path):
+    refused(tmp_path, "N,D,loss\n", "has no rows")
+    refused(tmp_path, "[]", "has no rows", name="a.json")
+
+
+def test_no_such_file_or_format(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        read.read(tmp_path / "none.csv")
+    refused(tmp_path, GOOD, "ends in .csv, .tsv", name="runs.xlsx")
+    refused(tmp_path, GOOD, "ends in .csv, .tsv", name="gz")
+    refused(tmp_path, GOOD, "not a whole gzip file", name="runs.csv.gz")
+    refused(tmp_path, gzip.compress(GOOD.encode())[:-9], "not a whole gzip file", name="r.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("-3.5", "-3.5 cannot be the loss"),
+        ("0", "0 cannot be the loss"),
+        ("inf", "inf cannot be the loss"),
+        ("nan", "holds no number"),
+        ("", "holds no number"),
+        ("NA", "holds no number"),
+        ("oops", "'oops' is not a number; write a number"),
+        ("true", "'true' is not a number"),
+    ],
+)
+def test_a_loss_at_fault(tmp_path, value, says):
+    text = GOOD + f"8e6,16e7,{value}\n"
+    refused(tmp_path, text, "line 5, column 'val_loss'", says)
+
+
+@pytest.mark.parametrize("value", ["-1e6", "0", "inf", "nan"])
+@pytest.mark.parametrize(("column", "quantity"), [("params", "N"), ("tokens", "D")])
+def test_a_size_at_fault(tmp_path, value, column, quantity):
+    row = {"params": "8e6", "tokens": "16e7", "val_loss": "2.9"} | {column: value}
+    refused(
+        tmp_path,
+        GOOD + ",".join(row.values()) + "\n",
+        f"line 5, column '{column}'",
+        f"({quantity})",
+        "correct the value or take the line out",
+    )
+
+
+def test_text_that_means_a_number_has_its_remedy(tmp_path):
+    refused(
+        tmp_path,
+        GOOD + "1.3B,1e8,2.8\n7B,1e9,2.5\n",
+        "line 5, column 'params': '1.3B' is not a number; write 1.3e+09",
+        "--columns N=params[1e9]",
+        "(likewise in 6)",
+    )
+    refused(tmp_path, GOOD + '"1,300,000",1e8,2.8\n', "write 1300000, without separators")
+
+
+def test_line_numbers_hold_past_blank_lines_and_in_json(tmp_path):
+    refused(tmp_path, GOOD + "\n\n8e6,1e8,-1\n", "line 7, column 'val_loss': -1")
+    lines = [{"N": 1e6, "D": 1e7, "loss": 3.0}, {"N": 1e6, "D": 1e7, "loss": -1.0}]
+    text = "\n\n".join(map(json.dumps, lines))
+    refused(tmp_path, text, "line 3, column 'loss': -1", name="a.jsonl")
+    refused(tmp_path, json.dumps(lines), "row 2, column 'loss': -1", name="a.json")
+
+
+def test_a_perplexity_below_one(tmp_path):
+    text = "N,D,ppl\n1,2,20\n2,4,0.5\n"
+    refused(tmp_path, text, "line 3, column 'ppl': 0.5 cannot be the loss (loss), which is above 1")
+
+
+def test_a_missing_column_names_the_nearest(tmp_path):
+    refused(
+        tmp_path,
+        GOOD,
+        "no column 'parms' for N; did you mean 'params'?",
+        columns="N=parms,D=tokens,loss=val_loss",
+    )
+    text = GOOD.replace("val_loss", "final_val_loss")
+    refused(tmp_path, text, "no column for loss; is it 'final_val_loss'?", "loss=final_val_loss")
+    refused(
+        tmp_path,
+        "loss,tokens\n3,1e9\n",
+        "no column for N",
+        "two give the third, here is D",
+        needs=("N", "D", "loss"),
+    )
+    refused(tmp_path, "a,b\n1,2\n", "declare it, as --columns loss=NAME (there are 'a', 'b')")
+
+
+def test_an_ambiguous_name_lists_the_candidates(tmp_path):
+    text = "params,model_size,tokens,loss\n1,2,3,4\n"
+    refused(
+        tmp_path,
+        text,
+        "2 columns may hold N: 'params', 'model_size'",
+        "--columns N=params or N=model_size",
+    )
+    refused(tmp_path, GOOD, "N has no unit [bits]", columns="N=params[bits]")
+    with pytest.raises(ValueError, match="'params': not of the form N=params"):
+        read.read(tmp_path / "runs.csv", "params")
+
+
+def test_one_distinct_size(tmp_path):
+    text = "N,D,loss\n1e6,2e7,3.5\n1e6,4e7,3.2\n"
+    refused(tmp_path, text, "N is 1e+06 in every line", "add runs", needs=("N", "D", "loss"))
+
+
+def test_no_finished_run(tmp_path):
+    text = "Name,State,N,D,loss\na,crashed,1,2,3\nb,failed,1,2,3\n"
+    refused(tmp_path, text, "no run has finished (1 crashed, 1 failed)")
+
+
+def test_lines_of_other_lengths(tmp_path):
+    refused(tmp_path, GOOD + "1e6,2e7\n", "line 5 has 2 values, but there are 3 columns")
+    refused(tmp_path, GOOD + "1e6,2e7,3,4\n", "line 5 has 4 values")
+
+
+def test_headers_at_fault(tmp_path):
+    refused(tmp_path, "1e6,2e7,3.5\n", "line 1 holds numbers, where the names")
+    refused(tmp_path, "N,N,loss\n1,2,3\n", "names the column 'N' twice")
+
+
+def test_files_that_are_not_what_they_say(tmp_path):
+    refused(tmp_path, GOOD.encode("utf-16"), "line 1 is not UTF-8")
+    refused(tmp_path, '{"N": 1}\n{"N": \n', "line 2 is not JSON", name="a.jsonl")
+    refused(tmp_path, '{"N": 1, "x": NaN}\n[1]\n', "line 2 is no object", name="a.jsonl")
+    refused(tmp_path, "{", "not JSON", name="a.json")
+    refused(tmp_path, '{"a": 1}', "neither a list of objects", name="a.json")
+    refused(tmp_path, "PAR1", "not a whole Parquet file", name="a.parquet")
+
+
+def test_the_convention_is_a_positive_number(tmp_path):
+    (tmp_path / "runs.csv").write_text(GOOD)
+    with pytest.raises(ValueError, match="give k > 0 of C = k N D"):
+        read.read(tmp_path / "runs.csv", flops_per_parameter_and_token=0)

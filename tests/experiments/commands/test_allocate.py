@@ -1,0 +1,162 @@
+"""`scaling allocate`: budgets in FLOPs, hours and dollars; files; sentences for mistakes."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import FitError
+from analysis.fitting.fit import FitResult, fit
+from analysis.laws import CHINCHILLA, POWER_LAW
+from analysis.planning.allocate import allocate
+from analysis.planning.device_prices import PEAK_FLOPS
+from experiments.commands import allocate as allocating
+
+NOTHING = dict.fromkeys(
+    (
+        "flops",
+        "hours",
+        "price",
+        "gpu",
+        "mfu",
+        "dollars_per_hour",
+        "inference_tokens",
+        "unique_tokens",
+        "to",
+        "figure",
+    )
+)
+HOURS = {"gpu": "h200", "mfu": 0.4, "hours": 5000.0}
+
+
+def allocated(path, **options) -> int:
+    return allocating.run(str(path), **{**NOTHING, **options})
+
+
+@pytest.fixture(scope="module")
+def result() -> FitResult:
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.uniform(*np.log([[5e7, 1e9], [1e10, 3e11]]), (40, 2)))
+    loss = 1.8 + 480 * x[:, 0] ** -0.35 + 2100 * x[:, 1] ** -0.37
+    return fit(CHINCHILLA, x, loss * np.exp(0.003 * rng.standard_normal(40)), n_replicates=200)
+
+
+@pytest.fixture
+def file(result: FitResult, tmp_path: Path) -> Path:
+    told = {
+        "fit": json.loads(result.to_json()),
+        "source": {"path": "runs.csv", "largest_flops": 1.8e22},
+    }
+    path = tmp_path / "fit.json"
+    path.write_text(json.dumps(told))
+    return path
+
+
+def test_compute_is_allocated_and_written(result, file, tmp_path, capsys):
+    to = tmp_path / "allocation.json"
+    assert allocated(file, flops=1e22, inference_tokens=1e12, to=str(to)) == 0
+    told = json.loads(to.read_text())
+    expected = allocate(result, 1e22, inference_tokens=1e12)
+    assert told["allocation"] == json.loads(expected.to_json())
+    assert told["costs"] is None
+    assert len(told["fit"]["sha256"]) == 64
+    out = capsys.readouterr().out
+    assert f"{expected.parameters.value:.5g}" in out
+    assert "1e+12 tokens served" in out
+    assert "hours" not in out
+
+
+def test_hours_and_dollars_are_compute_and_their_cost_is_told(file, tmp_path, capsys):
+    to = tmp_path / "allocation.json"
+    assert allocated(file, **HOURS, to=str(to)) == 0
+    flops = 5000 * 3600 * PEAK_FLOPS["h200"] * 0.4
+    told = json.loads(to.read_text())
+    assert told["allocation"]["flops"] == pytest.approx(flops)
+    assert told["costs"]["training"]["compute-optimal"]["hours"] == pytest.approx(5000)
+    assert told["costs"]["training"]["compute-optimal"]["dollars"] is None
+    bought = {"gpu": "h200", "mfu": 0.4, "price": 20_000.0, "dollars_per_hour": 4.0}
+    assert allocated(file, **bought, inference_tokens=1e12, to=str(to)) == 0
+    told = json.loads(to.read_text())
+    assert told["allocation"]["flops"] == pytest.approx(flops)
+    costs = told["costs"]["training"]
+    assert costs["compute-optimal"]["dollars"] == pytest.approx(20_000)
+    assert costs["over-trained"]["dollars"] > 20_000
+    out = capsys.readouterr().out
+    assert "5,000.0 hours" in out and "20,000 dollars" in out
+
+
+def test_compute_beside_an_accelerator_is_priced(file, capsys):
+    flops = 100 * 3600 * PEAK_FLOPS["a100"] * 0.5
+    assert allocated(file, flops=flops, gpu="A100", mfu=0.5, dollars_per_hour=2.0) == 0
+    assert re.search(r"100\.0 hours +200 dollars", capsys.readouterr().out)
+
+
+def test_budgets_far_beyond_the_rows_are_told(file, capsys):
+    assert allocated(file, flops=1e24) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "55.6 times the largest compute of the fit" in out
+
+
+def test_the_figure_comes_with_its_numbers(file, tmp_path, capsys):
+    stem = tmp_path / "figures" / "allocation"
+    assert allocated(file, flops=1e22, figure=str(stem)) == 0
+    told = "".join(capsys.readouterr().out.split())
+    for suffix in ("pdf", "png", "growth.csv", "penalty.csv"):
+        assert Path(f"{stem}.{suffix}").stat().st_size > 100
+        assert f"{stem}.{suffix}" in told
+    growth = pd.read_csv(f"{stem}.growth.csv")
+    assert growth["extrapolated"].any() and not growth["extrapolated"].all()
+    assert (growth["parameters_low"] < growth["parameters"]).all()
+
+
+def test_a_bare_fit_is_a_fit(result, tmp_path, capsys):
+    path = tmp_path / "bare.json"
+    path.write_text(result.to_json())
+    assert allocated(path, flops=1e24) == 0
+    assert "largest compute" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "give the budget in one way.*given: none"),
+        ({"flops": 1e21, **HOURS}, "one way.*given: --flops and --hours"),
+        ({"hours": 10.0}, "--hours alone is no compute"),
+        ({"price": 10.0, "gpu": "h100", "mfu": 0.4}, "--price alone.*--dollars-per-hour"),
+        ({"hours": 10.0, "gpu": "h100"}, "--mfu is missing"),
+        ({"flops": 1e21, "mfu": 0.4}, "--gpu is missing"),
+        ({**HOURS, "gpu": "h20O"}, "no accelerator 'h20O'; did you mean 'h200'"),
+        ({**HOURS, "mfu": 40.0}, "mfu = 40.0.*up to 1"),
+        ({**HOURS, "hours": -1.0}, "hours = -1.0"),
+        ({"flops": -1e21}, "flops = -1e.21"),
+        ({"flops": 1e21, "unique_tokens": 1e9}, "takes every token to be new"),
+    ],
+)
+def test_mistakes_get_a_sentence(options, says, file):
+    with pytest.raises(ValueError, match=says):
+        allocated(file, **options)
+
+
+def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
+    path = tmp_path / "x.json"
+    with pytest.raises(ValueError, match=r"x.json: no such file; .*scaling fit TABLE"):
+        allocated(path, flops=1e21)
+    for text in ("not json", "[1]", "{}", '{"fit": {"law": "chinchilla"}}', '{"fit": 3}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"x.json holds no fit: "):
+            allocated(path, flops=1e21)
+    path.write_text(json.dumps({"fit": json.loads(result.to_json()), "source": [1]}))
+    with pytest.raises(ValueError, match="'source' is"):
+        allocated(path, flops=1e21)
+    x = np.geomspace(1, 1e3, 12)
+    path.write_text(fit(POWER_LAW, x, 3 * x**-0.5 * 1.01 ** (x % 2), n_replicates=200).to_json())
+    with pytest.raises(ValueError, match="power_law is a law of x, which has no optimum"):
+        allocated(path, flops=1e21)
+    told = json.loads(result.to_json())
+    told["params"]["alpha"] = 0.0
+    path.write_text(json.dumps(told))
+    with pytest.raises(FitError, match="an exponent at or near 0"):
+        allocated(path, flops=1e21)

@@ -1,0 +1,252 @@
+"""Published laws come out of their data again, and drift, other data and no data are told."""
+
+import http.server
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.commands import reproduce
+from experiments.experiment import Measured
+from experiments.reproductions import data as published_data
+from experiments.reproductions.published import Published, agrees
+
+BESIDE_THE_REPOSITORY = Path(__file__).parents[4] / "shared" / "data"
+DATA = Path(os.environ.get("SCALING_DATA_DIR", BESIDE_THE_REPOSITORY))
+DATASETS = [
+    published_data.CHINCHILLA,
+    published_data.DATA_CONSTRAINED_C4,
+    published_data.ISOFLOP_REFINEDWEB,
+    published_data.LEARNING_CURVES,
+]
+SLOW = set(reproduce.names()) - {"besiroglu2024"}
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in reproduce.names()
+]
+
+
+@pytest.fixture
+def laws(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with the published tables, where the product is told to look."""
+    folder = DATA / "laws"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}: set SCALING_DATA_DIR to the folder that holds laws/")
+    monkeypatch.setenv(published_data.FOLDER, str(DATA))
+    return folder
+
+
+@pytest.fixture
+def served(laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An address under which the folder `tmp_path/served` can be fetched; an empty cache."""
+    monkeypatch.delenv(published_data.FOLDER)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "served").mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    handler = partial(Quiet, directory=str(tmp_path / "served"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_every_paper_asked_for_is_there_with_its_card():
+    assert reproduce.names() == [
+        "alabdulmohsin2022",
+        "besiroglu2024",
+        "hoffmann2022-approach3",
+        "muennighoff2023",
+        "porian2024",
+    ]
+    for name in reproduce.names():
+        paper = reproduce.load(name)
+        for word in ("Claim:", "Paper:", f"Command: scaling reproduce {name}\n", "Data:",
+                     "Refitted:"):  # fmt: skip
+            assert word in (paper.__doc__ or "")
+        numbers = [published.name for published in paper.PUBLISHED]
+        assert len(set(numbers)) == len(numbers)
+        assert all(published.says and published.source for published in paper.PUBLISHED)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_numbers_come_out_again(
+    name: str, laws: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert reproduce.run(name, str(tmp_path)) == 0
+    told = capsys.readouterr().out
+    assert "pass" in told and "fail" not in told
+    folder = tmp_path / name
+    assert {path.name for path in folder.iterdir()} == {
+        "figure.pdf",
+        "figure.png",
+        "figure.csv",
+        "report.json",
+    }
+    assert len(pd.read_csv(folder / "figure.csv")) > 20
+    report = json.loads((folder / "report.json").read_text())
+    paper = reproduce.load(name)
+    assert report["passed"] is True
+    assert [each["name"] for each in report["numbers"]] == [p.name for p in paper.PUBLISHED]
+    assert report["data"]["sha256"] == paper.DATA.sha256
+    assert report["data"]["from"] == str(laws / paper.DATA.file)
+    assert set(report["versions"]) >= {"python", "numpy", "scipy"}
+
+
+def test_drift_is_exit_status_1_and_says_where(
+    laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    paper = reproduce.load("hoffmann2022-approach3")
+    moved = [
+        replace(each, value=0.00123) if each.name == "TeX objective" else each
+        for each in paper.PUBLISHED
+    ]
+    monkeypatch.setattr(paper, "PUBLISHED", tuple(moved))
+    assert reproduce.run("hoffmann2022-approach3", str(tmp_path)) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.endswith("fail  ")]
+    assert "objective of the unrounded constants" in line
+    report = json.loads((tmp_path / "hoffmann2022-approach3" / "report.json").read_text())
+    assert report["passed"] is False
+    assert [each["name"] for each in report["numbers"] if not each["passed"]] == ["TeX objective"]
+
+
+def test_an_unknown_name_gives_the_nearest(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"'besiroglu2042'.*besiroglu2024"):
+        reproduce.run("besiroglu2042", str(tmp_path))
+
+
+def test_changed_values_are_refused(laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    dataset = published_data.CHINCHILLA
+    table = pd.read_csv(laws / dataset.file)
+    table["loss"] *= 1.01
+    table.to_csv(tmp_path / dataset.file, index=False)
+    monkeypatch.setenv(published_data.FOLDER, str(tmp_path))
+    with pytest.raises(ValueError, match=rf"{dataset.file} has SHA-256 .*{dataset.sha256}"):
+        reproduce.run("besiroglu2024", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_truncated_file_is_refused(laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    dataset = published_data.LEARNING_CURVES
+    (tmp_path / "laws").mkdir()
+    data = (laws / dataset.file).read_bytes()
+    (tmp_path / "laws" / dataset.file).write_bytes(data[: len(data) // 2])
+    monkeypatch.setenv(published_data.FOLDER, str(tmp_path))
+    with pytest.raises(ValueError, match="put that of revisiting_neural_scaling_laws"):
+        published_data.obtain(dataset)
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.file)
+def test_a_folder_without_the_file_is_one_sentence(
+    dataset: published_data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for folder in (tmp_path, tmp_path / "none"):
+        monkeypatch.setenv(published_data.FOLDER, str(folder))
+        with pytest.raises(ValueError, match=f"neither it nor its laws/ holds {dataset.file}"):
+            published_data.obtain(dataset)
+
+
+def test_files_are_taken_from_the_folder_or_its_laws(
+    laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for folder in (DATA, laws):
+        monkeypatch.setenv(published_data.FOLDER, str(folder))
+        for dataset in DATASETS:
+            obtained = published_data.obtain(dataset)
+            assert obtained.origin == str(laws / dataset.file)
+            assert len(obtained.table) > 100
+
+
+def test_originals_are_named_by_a_full_commit():
+    for dataset in DATASETS:
+        assert len(dataset.sha256) == 64
+        if dataset.address is not None:
+            commit = dataset.address.split("/")[5]
+            assert len(commit) == 40 and int(commit, 16)
+            assert f"@{commit[:7]}" in dataset.source
+
+
+def test_a_table_that_has_no_address_says_how_it_is_made(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(published_data.FOLDER, raising=False)
+    dataset = published_data.ISOFLOP_REFINEDWEB
+    with pytest.raises(ValueError, match=rf"pickle may run code.*{dataset.sha256}"):
+        published_data.obtain(dataset)
+
+
+def test_a_file_is_fetched_once_and_checked(served: str, laws: Path, tmp_path: Path):
+    for original in (published_data.CHINCHILLA, published_data.LEARNING_CURVES):
+        dataset = replace(original, address=f"{served}/{original.file}")
+        shutil.copy(laws / original.file, tmp_path / "served")
+        obtained = published_data.obtain(dataset)
+        assert obtained.origin == dataset.address
+        pd.testing.assert_frame_equal(obtained.table, pd.read_csv(laws / original.file))
+        (tmp_path / "served" / original.file).chmod(0o644)
+        (tmp_path / "served" / original.file).unlink()
+        assert len(published_data.obtain(dataset).table) == len(obtained.table)
+
+
+def test_other_bytes_at_the_address_are_refused(served: str, tmp_path: Path):
+    dataset = replace(published_data.CHINCHILLA, address=f"{served}/{'points.csv'}")
+    (tmp_path / "served" / "points.csv").write_text("Model Size,Training FLOP,loss\n1,2,3\n")
+    with pytest.raises(ValueError, match="does not match the known hash"):
+        published_data.obtain(dataset)
+
+
+def test_what_cannot_be_fetched_is_one_sentence(served: str):
+    dataset = replace(published_data.CHINCHILLA, address=f"{served}/missing.csv")
+    with pytest.raises(ValueError, match=r"cannot be fetched \(HTTPError\).*set SCALING_DATA_DIR"):
+        published_data.obtain(dataset)
+    nowhere = replace(published_data.CHINCHILLA, address="http://127.0.0.1:9/points.csv")
+    with pytest.raises(ValueError, match=r"cannot be fetched \(ConnectionError\)"):
+        published_data.obtain(nowhere)
+
+
+def notebook(table: pd.DataFrame) -> bytes:
+    """What the loader of the original notebook prints, in a notebook of one other cell."""
+    lines = [
+        f"{row['name']} {row['params'] / 1e9} {row['tokens'] / 1e9} "
+        f"{row['unique_tokens'] / 1e9} {row['val_loss']}\n"
+        for row in table.to_dict(orient="records")
+    ]
+    loader = {"metadata": {"id": "7_T_IE3gj3rR"}, "outputs": [{"text": lines}]}
+    return json.dumps({"cells": [{"metadata": {}, "source": []}, loader]}).encode()
+
+
+def test_the_table_is_made_of_what_the_notebook_printed(served: str, laws: Path, tmp_path: Path):
+    original = published_data.DATA_CONSTRAINED_C4
+    table = pd.read_csv(laws / original.file)
+    (tmp_path / "served" / "fit.ipynb").write_bytes(notebook(table))
+    obtained = published_data.obtain(replace(original, address=f"{served}/fit.ipynb"))
+    pd.testing.assert_frame_equal(obtained.table, table)
+    changed = table.assign(val_loss=table["val_loss"] + 0.001)
+    for number, data in enumerate((notebook(changed), b"{}", b"<html>")):
+        (tmp_path / "served" / f"other{number}.ipynb").write_bytes(data)
+        other = replace(original, address=f"{served}/other{number}.ipynb")
+        with pytest.raises(ValueError, match="does not make data_constrained_c4"):
+            published_data.obtain(other)
+
+
+def test_a_number_agrees_within_its_tolerance_its_ends_or_its_interval():
+    plain = Published(name="a", says="a", source="", value=0.5)
+    near, between = replace(plain, tolerance=0.01), replace(plain, low=0.4, high=0.6)
+    below, covered = replace(plain, high=0.5), replace(plain, covered=True)
+    assert agrees(near, Measured(value=0.51 - 1e-9))
+    assert not agrees(near, Measured(value=0.52))
+    assert agrees(between, Measured(value=0.4)) and not agrees(between, Measured(value=0.39))
+    assert agrees(below, Measured(value=-9.0)) and not agrees(below, Measured(value=0.51))
+    assert agrees(covered, Measured(value=0.9, low=0.4, high=1.0))
+    assert not agrees(covered, Measured(value=0.5, low=0.51, high=1.0))
+    assert not agrees(covered, Measured(value=0.5))
+    assert not agrees(near, Measured(value=None))
+    assert not agrees(below, Measured(value=float("nan")))

@@ -1,0 +1,54 @@
+"""What one worker has compiled, others load; an entry cut off costs time alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import trivial_runs
+
+from sweeps import compile_cache
+from sweeps.runner import run_sweeps
+from sweeps.store import Store
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SCALING_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    return tmp_path / "cache"
+
+
+def loss_hits_misses(results: Path) -> tuple[float | None, int, int]:
+    plan = trivial_runs.plan_of(1)
+    assert run_sweeps([(results, plan)], workers=1, run="compiled_runs:run").complete
+    record = Store.open(results).load(plan.runs[0].run_id)
+    assert record is not None
+    return record.eval_loss_nats, record.environment["hits"], record.environment["misses"]
+
+
+def test_a_later_sweep_loads_what_one_has_compiled_and_damage_changes_no_number(
+    cache: Path, tmp_path: Path
+) -> None:
+    loss, hits, misses = loss_hits_misses(tmp_path / "first")
+    assert loss == pytest.approx(math.sinh(1.5) / 7)
+    assert hits == 0 and misses > 0
+    assert loss_hits_misses(tmp_path / "again") == (loss, misses, 0)
+    for entry in cache.glob("compiled/*/jit*-cache"):
+        entry.write_bytes(entry.read_bytes()[:-1])
+    assert loss_hits_misses(tmp_path / "damaged") == (loss, 0, misses)
+
+
+def test_a_cache_that_cannot_be_written_is_gone_without(cache: Path, tmp_path: Path) -> None:
+    cache.write_text("a file where the folder would be")
+    assert loss_hits_misses(tmp_path / "without")[1] == 0
+
+
+def test_what_the_user_chose_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALING_CACHE_DIR", "/elsewhere")
+    folder = compile_cache.environment({})["JAX_COMPILATION_CACHE_DIR"]
+    assert Path(folder).parent == Path("/elsewhere/compiled")
+    given = {"JAX_COMPILATION_CACHE_DIR": "/mine"}
+    assert not compile_cache.environment(given).keys() & given.keys()
