@@ -1,4 +1,4 @@
-"""A number with its interval, and the one alias for arrays of numbers."""
+"""A number with its interval, the bootstrap that made it, and the one alias for float arrays."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -8,6 +8,27 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 """A float64 NumPy array."""
+
+Redrawn = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich"]
+"""What a fit redraws for its replicates; `analysis.fitting.bootstrap.resampling` defines each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """How the intervals of an analysis are made.
+
+    Attributes:
+        n: Replicates.
+        seed: Seed of the draws: the same rows and seed give the same intervals.
+        level: Nominal coverage of the intervals.
+        kind: What a fit redraws; None for the best that the rows allow. Analyses that know one
+            way of drawing refuse any other.
+    """
+
+    n: int = 1000
+    seed: int = 0
+    level: float = 0.95
+    kind: Redrawn | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Who may know whom, and what may load what."""
+"""Who may know whom, what may load what, and the order of files inside each room."""
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,49 @@ MAY_IMPORT = {
     "analysis": {"analysis", "scaling.record"},
     "experiments": {"experiments", "analysis", "sweeps", "scaling"},
 }
+
+CARDS = sorted(
+    path.stem
+    for path in (HOUSE / "experiments").glob("*.py")
+    if path.stem not in ("__init__", "experiment", "catalogue", "cli")
+)
+
+ORDER = {
+    "scaling": """
+        sealed keys fields workspace own_code record
+        model devices models data schedules training pretraining config accounting
+        trainers run
+    """.split(),
+    "sweeps": """
+        files claims retries rules accelerators compile_cache
+        plan space shapes recipes sizes
+        store visiting publishing worker executors pool processes progress runner
+    """.split(),
+    "analysis": """
+        errors estimate writing laws tables checks
+        fitting.engine fitting.bootstrap fitting
+        planning compute_optimal double_descent theory plots
+    """.split(),
+    "experiments": [
+        "experiment",
+        "catalogue",
+        "shared",
+        *CARDS,
+        "reproductions",
+        "commands",
+        "cli",
+    ],
+}
+"""The folders and files of each room, lowest first: each imports none that stands after it."""
+
+
+def modules(room: str) -> dict[str, Path]:
+    """Files of a room by the name under which they are imported."""
+    found = {}
+    for path in (HOUSE / room).rglob("*.py"):
+        name = ".".join(path.relative_to(HOUSE).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
 
 
 def imports(path: Path) -> set[str]:
@@ -28,17 +72,51 @@ def imports(path: Path) -> set[str]:
     return {name for name in found if name.split(".")[0] in MAY_IMPORT}
 
 
+def place(room: str, module: str) -> int:
+    """Where a module stands in the order of its room; the head of the room stands first."""
+    name = module.removeprefix(room).removeprefix(".")
+    if not name:
+        return -1
+    above = [name.rsplit(".", n)[0] for n in range(name.count(".") + 1)]
+    known = [ORDER[room].index(prefix) for prefix in above if prefix in ORDER[room]]
+    assert known, f"{module}: add it to the order of {room}"
+    return known[0]
+
+
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_rooms_import_only_what_they_may(room):
-    files = list((HOUSE / room).rglob("*.py"))
-    assert files
-    for path in files:
+    assert modules(room)
+    for path in modules(room).values():
         for name in imports(path):
             allowed = any(
                 name == known or name.startswith(f"{known}.") or known.startswith(f"{name}.")
                 for known in MAY_IMPORT[room]
             )
             assert allowed, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_arrows_inside_a_room_run_one_way(room):
+    names = modules(room)
+    for name, path in names.items():
+        for other in imports(path) & set(names):
+            if room == "experiments" and {name.split(".")[1], other.split(".")[-1]} <= set(CARDS):
+                continue  # a card may build on another; circles are refused below
+            assert place(room, other) <= place(room, name), f"{name} imports {other}"
+
+
+def test_no_imports_run_in_a_circle():
+    """Neither between files, nor hidden in functions or under TYPE_CHECKING."""
+    names = {name: path for room in MAY_IMPORT for name, path in modules(room).items()}
+    graph = {name: imports(path) & set(names) - {name} for name, path in names.items()}
+    for name, known in graph.items():
+        # `from a.b import c` names the package a.b as well as its module c.
+        packages = {other for other in known if any(k.startswith(f"{other}.") for k in known)}
+        known -= packages | {name.rpartition(".")[0]}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Ways to count parameters and compute that a table allows, and a law refitted under each.
+"""Ways to count parameters and compute that a table allows.
 
 | symbol | meaning |
 |---|---|
@@ -17,16 +17,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.fit import fit
-from analysis.fitting.result import FitResult
-from analysis.laws.law import Law
 from analysis.tables.read import Source
 
-_SAME = 1e-9
+SAME = 1e-9
 """Relative difference up to which two ways to count are one."""
 
 Kind = Literal["total", "non-embedding", "embedding", "flops"]
@@ -124,37 +119,6 @@ def recount(source: Source, convention: Convention) -> pd.DataFrame:
     return source.table.assign(**counts)
 
 
-def refit_under(
-    law: Law, source: Source, *, delta: float | None = None, weights: ArrayLike | None = None
-) -> list[tuple[str, FitResult | str]]:
-    """A law fitted under every convention that changes one of its inputs.
-
-    Args:
-        law: The law.
-        source: The table.
-        delta: Huber's threshold on log loss; None for squared error.
-        weights: Of the rows, as of `analysis.fitting.fit.fit`.
-
-    Returns:
-        The name of each convention with its fit, or the reason why there is none.
-    """
-    inputs = list(law.inputs)
-    told: list[tuple[str, FitResult | str]] = []
-    seen = [source.table[inputs].to_numpy(np.float64)]
-    for convention in conventions(source):
-        try:
-            x = recount(source, convention)[inputs].to_numpy(np.float64)
-            if any(np.allclose(x, other, rtol=_SAME, atol=0) for other in seen):
-                continue
-            seen.append(x)
-            found = fit(law, x, source.table[law.output], delta=delta, weights=weights)
-        except (ValueError, FitError) as error:
-            told.append((convention.name, str(error)))
-        else:
-            told.append((convention.name, found))
-    return told
-
-
 def _counts(source: Source, convention: Convention) -> dict[str, Floats]:
     """N, D, C and what follows from them, as far as the table has them."""
     table, derived = source.table, _derived(source)
@@ -181,7 +145,7 @@ def _counts(source: Source, convention: Convention) -> dict[str, Floats]:
 
 def _alike(one: dict[str, Floats], other: dict[str, Floats]) -> bool:
     return all(
-        np.allclose(values, other[name], rtol=_SAME, atol=0, equal_nan=True)
+        np.allclose(values, other[name], rtol=SAME, atol=0, equal_nan=True)
         for name, values in one.items()
     )
 

@@ -13,8 +13,8 @@ from analysis.planning.device_prices import Accelerator, accelerator
 from analysis.tables import results
 from analysis.writing import replace_file
 from experiments.commands import fit_files
+from experiments.commands.console import console
 from experiments.commands.fit_files import FitFile
-from experiments.commands.show import console
 from sweeps.files import storing
 
 _WAYS = (

@@ -21,7 +21,7 @@ from pathlib import Path
 from analysis.planning.design import Design, next_cells
 from analysis.tables import results
 from experiments.commands import fit_files
-from experiments.commands.show import console
+from experiments.commands.console import console
 from sweeps.files import storing
 
 

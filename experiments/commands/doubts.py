@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.checks import rows
 from analysis.checks.flags import Reason, without_flagged
 from analysis.tables.read import Source
-from experiments.commands.show import console
+from experiments.commands.console import console
 
 Flagged: TypeAlias = Literal["keep", "drop"]
 """What to do with flagged rows."""

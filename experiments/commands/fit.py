@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.checks.flags import without_flagged
 from analysis.errors import FitError
+from analysis.fitting.alternatives import refit_under
 from analysis.fitting.bootstrap.resampling import Resampling
 from analysis.fitting.engine.problem import Scale
 from analysis.fitting.fit import fit
@@ -22,13 +23,13 @@ from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
 from analysis.laws import LAWS, Law
 from analysis.planning.task_chain import FRACTIONS
-from analysis.tables import conventions, read
+from analysis.tables import read
 from analysis.writing import replace_file
 from experiments.commands import fit_figures, fit_output
+from experiments.commands.console import console
 from experiments.commands.doubts import Flagged, settled
 from experiments.commands.fit_output import Alternative
 from experiments.commands.rows import selected
-from experiments.commands.show import console
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -197,7 +198,7 @@ def _alternatives(
         except (ValueError, FitError) as error:
             yield label, str(error)
     if not choices.fixed:
-        yield from conventions.refit_under(law, source, delta=choices.delta)
+        yield from refit_under(law, source, delta=choices.delta)
 
 
 def _loss(choices: Choices) -> str:

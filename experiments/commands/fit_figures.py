@@ -20,7 +20,7 @@ from analysis.plots.held_out import curve_figure, curve_table
 from analysis.plots.replicate_clouds import clouds_figure, clouds_table
 from analysis.plots.rows import rows_of
 from analysis.tables import results
-from experiments.commands.show import console
+from experiments.commands.console import console
 from sweeps.files import storing
 
 

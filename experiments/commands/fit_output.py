@@ -12,7 +12,7 @@ from rich.table import Table
 from analysis import writing
 from analysis.fitting.profile import Profile
 from analysis.fitting.result import FitResult
-from experiments.commands.show import console
+from experiments.commands.console import console
 
 Alternative: TypeAlias = tuple[str, FitResult | str]
 """Another choice: its name, and the fit or why there is none."""

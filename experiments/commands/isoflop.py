@@ -19,8 +19,8 @@ from analysis.plots import style
 from analysis.plots.approaches import approaches_figure
 from analysis.tables import read, results
 from analysis.writing import replace_file
+from experiments.commands.console import console
 from experiments.commands.rows import MOST_VALUES, selected
-from experiments.commands.show import console
 from sweeps.files import storing
 
 

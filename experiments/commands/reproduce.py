@@ -20,6 +20,7 @@ from analysis.tables import results
 from analysis.writing import replace_file
 from experiments import reproductions
 from experiments.commands import show
+from experiments.commands.console import console
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
 from experiments.reproductions.data import Obtained
@@ -134,8 +135,8 @@ def _print(name: str, paper: ModuleType, findings: Findings, folder: Path) -> No
             Text("pass" if passed else "fail", "green" if passed else "red"),
         )
     show.print_figure(name, folder)
-    show.console.print(listing)
-    show.console.print(findings.verdict, markup=False)
+    console.print(listing)
+    console.print(findings.verdict, markup=False)
 
 
 def _passes(published: Published) -> str:

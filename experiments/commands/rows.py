@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.tables import results
 from analysis.tables.read import Source
-from experiments.commands.show import console
+from experiments.commands.console import console
 from scaling.fields import nearest
 
 MOST_VALUES = 12

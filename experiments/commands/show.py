@@ -9,11 +9,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from experiments import catalogue
+from experiments.commands.console import console
 from experiments.experiment import Expected, Measured, passes
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from sweeps.plan import Plan
     from sweeps.runner import Summary
     from sweeps.store import Store
-
-console = Console(highlight=False)
-if not console.is_terminal:
-    console.width = 120  # a file or a pipe: room for a line to stay one
 
 MOST_FAILURES = 5
 """Failed runs told one by one; `scaling status` tells all."""

@@ -11,10 +11,10 @@ import pandas as pd
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.errors import FitError
 from analysis.estimate import Floats
+from analysis.fitting.alternatives import refit_under
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
-from analysis.tables.conventions import refit_under
 from analysis.tables.read import Source
 from experiments.shared.error_bars import ErrorBars, log_weights
 from experiments.shared.language_models import points

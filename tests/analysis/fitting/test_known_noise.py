@@ -6,10 +6,10 @@ import pytest
 
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.isoflop import isoflop
+from analysis.fitting.alternatives import refit_under
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from analysis.tables import read
-from analysis.tables.conventions import refit_under
 
 
 def rows(sd_of=lambda size: 0.01 + 0 * size):

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.fitting.alternatives import refit_under
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA, KAPLAN_C, OVER_TRAINING
 from analysis.tables import read as sources
-from analysis.tables.conventions import conventions, recount, refit_under
+from analysis.tables.conventions import conventions, recount
 
 ALPHA, BETA = 0.34, 0.3
 WIDTHS = 2.0 ** np.arange(6, 12)

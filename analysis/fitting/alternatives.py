@@ -1,0 +1,42 @@
+"""A law refitted under the other choices that a table allows."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.errors import FitError
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
+from analysis.laws.law import Law
+from analysis.tables.conventions import SAME, conventions, recount
+from analysis.tables.read import Source
+
+
+def refit_under(
+    law: Law, source: Source, *, delta: float | None = None, weights: ArrayLike | None = None
+) -> list[tuple[str, FitResult | str]]:
+    """A law fitted under every convention that changes one of its inputs.
+
+    Args:
+        law: The law.
+        source: The table.
+        delta: Huber's threshold on log loss; None for squared error.
+        weights: Of the rows, as of `analysis.fitting.fit.fit`.
+
+    Returns:
+        The name of each convention with its fit, or the reason why there is none.
+    """
+    inputs = list(law.inputs)
+    told: list[tuple[str, FitResult | str]] = []
+    seen = [source.table[inputs].to_numpy(np.float64)]
+    for convention in conventions(source):
+        try:
+            x = recount(source, convention)[inputs].to_numpy(np.float64)
+            if any(np.allclose(x, other, rtol=SAME, atol=0) for other in seen):
+                continue
+            seen.append(x)
+            found = fit(law, x, source.table[law.output], delta=delta, weights=weights)
+        except (ValueError, FitError) as error:
+            told.append((convention.name, str(error)))
+        else:
+            told.append((convention.name, found))
+    return told

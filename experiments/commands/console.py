@@ -1,0 +1,36 @@
+"""The screen: one console, and one way to print a table on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+console = Console(highlight=False)
+if not console.is_terminal:
+    console.width = 120  # a file or a pipe: room for a line to stay one
+
+Justify = Literal["left", "right"]
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    justify: Sequence[Justify] | None = None,
+) -> None:
+    """Prints rows under headings, without borders; brackets in a cell are no markup.
+
+    Args:
+        headings: One a column; empty for a column without one.
+        rows: Cells, one a column in each row.
+        justify: Side on which each column is aligned; all left unless given.
+    """
+    listing = Table(box=None, padding=(0, 2, 0, 0))
+    for i, heading in enumerate(headings):
+        listing.add_column(heading, justify=justify[i] if justify else "left")
+    for row in rows:
+        listing.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    console.print(listing)

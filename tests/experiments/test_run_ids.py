@@ -1,0 +1,52 @@
+"""The run ids of every declared sweep at every budget are those of the golden file beside this.
+
+A change of these ids orphans every result that anybody has. Where that is meant, write the file
+anew and say so in the changelog: `python tests/experiments/test_run_ids.py`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import catalogue
+from scaling.data.text import Text
+from sweeps.plan import make_plan
+
+GOLDEN = Path(__file__).with_name("run_ids.json")
+
+
+def declared(name):
+    """Of each budget the number of runs, the first run's id and the plan's, a hash of all ids."""
+    plans = {
+        budget: make_plan(name, sweep()) for budget, sweep in catalogue.load(name).SWEEP.items()
+    }
+    return {budget: [len(p.runs), p.runs[0].run_id, p.plan_id] for budget, p in plans.items()}
+
+
+def names():
+    return [name for name in catalogue.names() if hasattr(catalogue.load(name), "SWEEP")]
+
+
+def without_corpus(patch):
+    """The standard library is the corpus, and another one on every Python."""
+    patch.setattr(Text, "fingerprint", lambda self: "text/any")
+
+
+@pytest.mark.parametrize("name", names())
+def test_run_ids_are_those_of_before(name, monkeypatch):
+    without_corpus(monkeypatch)
+    assert declared(name) == json.loads(GOLDEN.read_text())[name]
+
+
+def test_every_experiment_is_in_the_golden_file():
+    assert set(names()) == set(json.loads(GOLDEN.read_text()))
+
+
+if __name__ == "__main__":
+    with pytest.MonkeyPatch.context() as patch:
+        without_corpus(patch)
+        found = {name: declared(name) for name in names()}
+    GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+    sys.exit(0)
