@@ -181,7 +181,7 @@ def test_a_save_that_is_cut_short_leaves_the_last_one_standing(folder: Path):
     """Killed before the manifest, and before the name; what is left goes at the next start."""
     for victim in ("checkpoint.seal", "checkpoint.Path.rename"):
         code = (
-            "import os, sys\nfrom pathlib import Path\nfrom scaling import checkpoint\n"
+            "import os, sys\nfrom pathlib import Path\nfrom scaling.trainers import checkpoint\n"
             "import jax.numpy as jnp\n"
             f"{victim} = lambda *args: os.kill(os.getpid(), 9)\n"
             f"checkpoint.save(Path(sys.argv[1]), {OURS!r}, 9, {{'a': jnp.ones(3)}}, {{}})\n"
