@@ -20,60 +20,59 @@ BYTES_A_TRUNK_PARAMETER = 24
 """Order-of-magnitude prices of one CPU core and its disk, for estimates and for how workers share
 runs; no result depends on them.
 
-Of a trunk two states are kept: parameters and two averages of their gradients, in float32.
+A trunk keeps two checkpoints: parameters and two averages of their gradients, in float32.
 """
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run to be done.
+    """One run of a sweep, as a plan holds it and as its file in the results folder declares it.
 
     Attributes:
-        run_id: Its identity.
-        config: What it does.
+        run_id: Identity of the run.
         group: Runs of one group share a compiled shape.
-        devices: How many share the run.
-        flops: Training FLOPs of the run alone.
-        flops_saved: Of them, those that the runs before it on its trunk have spent.
-        seconds: Estimated core-seconds for the others.
-        trunk_id: Of the trunk that it shares with other runs of the sweep, if any.
-        starts_at: Step at which the run before it has left that trunk.
+        devices: Number of devices that share the run.
+        seconds: Estimated core-seconds, the shared prefix left out.
+        config: The resolved configuration, plain JSON values.
+        trunk_id: Identity of the trunk that the run shares with other runs of the sweep, if any.
+        starts_at: Step at which the run before it left that trunk.
     """
 
     run_id: str
-    config: RunConfig
     group: str
     devices: int
-    flops: float
-    flops_saved: float
     seconds: float
+    config: Mapping[str, Any]
     trunk_id: str | None = None
     starts_at: int = 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a sweep, each once, under an identity of their own."""
+    """The runs of a sweep, each once, under its own identity.
+
+    Attributes:
+        name: Name of the sweep.
+        plan_id: Identity of the plan: of its name and its runs.
+        configs: Configurations of the runs.
+        runs: The same runs, resolved, in the same order.
+        n_duplicates: Number of configurations that were left out because they came before.
+        flops: Training FLOPs of the whole sweep, every trunk trained once.
+        flops_saved: FLOPs that it would take more if every run trained its trunk alone.
+    """
 
     name: str
     plan_id: str
+    configs: tuple[RunConfig, ...]
     runs: tuple[PlannedRun, ...]
     n_duplicates: int
+    flops: float
+    flops_saved: float
 
     @property
     def n_groups(self) -> int:
-        """Distinct compiled shapes."""
+        """Number of distinct compiled shapes."""
         return len({run.group for run in self.runs})
-
-    @property
-    def flops(self) -> float:
-        """Training FLOPs of the whole sweep, every trunk trained once."""
-        return sum(run.flops - run.flops_saved for run in self.runs)
-
-    @property
-    def flops_saved(self) -> float:
-        """What it would take more if every run trained its trunk alone."""
-        return sum(run.flops_saved for run in self.runs)
 
     @property
     def seconds(self) -> float:
@@ -83,7 +82,8 @@ class Plan:
     @property
     def disk_bytes(self) -> int:
         """Estimated size of the results."""
-        trunks = {run.trunk_id: run.config for run in self.runs if run.trunk_id}
+        planned = zip(self.runs, self.configs, strict=True)
+        trunks = {run.trunk_id: config for run, config in planned if run.trunk_id}
         n_params = sum(account(config).n_params_total for config in trunks.values())
         return BYTES_A_RUN * len(self.runs) + BYTES_A_TRUNK_PARAMETER * n_params
 
@@ -99,16 +99,21 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     unique: dict[str, RunConfig] = {}
     for config in configs:
         unique.setdefault(run_id(config), config)
-    on_trunks = _on_trunks(unique)
-    runs = tuple(
-        _planned(identity, config, *on_trunks.get(identity, (None, 0)))
-        for identity, config in unique.items()
-    )
+    places = _places_on_trunks(unique)
+    priced = [_priced(identity, config, places) for identity, config in unique.items()]
     digest = hashlib.sha256("\n".join([name, *sorted(unique)]).encode()).hexdigest()[:32]
-    return Plan(name, digest, runs, n_duplicates=len(configs) - len(unique))
+    return Plan(
+        name=name,
+        plan_id=digest,
+        configs=tuple(unique.values()),
+        runs=tuple(run for run, _, _ in priced),
+        n_duplicates=len(configs) - len(unique),
+        flops=sum(flops for _, flops, _ in priced),
+        flops_saved=sum(saved for _, _, saved in priced),
+    )
 
 
-def _on_trunks(unique: Mapping[str, RunConfig]) -> dict[str, tuple[str, int]]:
+def _places_on_trunks(unique: Mapping[str, RunConfig]) -> dict[str, tuple[str, int]]:
     """The trunk that a run shares, and the step where the run before it left it, by run_id."""
     leaving: dict[str, list[tuple[int, str]]] = {}
     for identity, config in unique.items():
@@ -122,14 +127,27 @@ def _on_trunks(unique: Mapping[str, RunConfig]) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _planned(identity: str, config: RunConfig, trunk_id: str | None, starts_at: int) -> PlannedRun:
+def _priced(
+    identity: str, config: RunConfig, places: Mapping[str, tuple[str, int]]
+) -> tuple[PlannedRun, float, float]:
+    """A run, the FLOPs that it takes beyond its place on a trunk, and those before that place."""
     counts = account(config)
+    trunk_id, starts_at = places.get(identity, (None, 0))
     steps = counts.steps or 0
     saved = counts.flops_train * starts_at / steps if starts_at else 0.0
-    seconds = SECONDS_A_RUN + (counts.flops_train - saved) / FLOPS_PER_SECOND
-    seconds += SECONDS_A_STEP * (steps - starts_at)
-    what = identity, config, _compiled_shape(config), config.n_devices
-    return PlannedRun(*what, counts.flops_train, saved, seconds, trunk_id, starts_at)
+    flops = counts.flops_train - saved
+    seconds = SECONDS_A_RUN + flops / FLOPS_PER_SECOND + SECONDS_A_STEP * (steps - starts_at)
+    plain = json.loads(canonical_json(config))
+    run = PlannedRun(
+        run_id=identity,
+        group=_compiled_shape(plain),
+        devices=config.n_devices,
+        seconds=seconds,
+        config=plain,
+        trunk_id=trunk_id,
+        starts_at=starts_at,
+    )
+    return run, flops, saved
 
 
 _ARGUMENTS = {
@@ -148,12 +166,11 @@ _ARGUMENTS = {
 differ in them alone share it."""
 
 
-def _compiled_shape(config: RunConfig) -> str:
+def _compiled_shape(plain: Mapping[str, Any]) -> str:
     def strip(tree: Any) -> Any:
         if not isinstance(tree, dict):
             return tree
         return {name: strip(value) for name, value in tree.items() if name not in _ARGUMENTS}
 
-    plain = json.loads(canonical_json(config))
     shape = {"model": plain["model"], "data": strip(plain["data"]), "train": strip(plain["train"])}
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
 import time
 from collections import Counter
@@ -12,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.config import canonical_json
 from scaling.record import RunRecord
 from sweeps import publishing
 from sweeps.claims import Attempt
@@ -69,8 +66,7 @@ class Job:
     def __init__(self, index: int, store: Store, plan: Plan) -> None:
         self.index, self.store, self.plan = index, store, plan
         self.pending = store.pending(run.run_id for run in plan.runs)
-        self.devices = {run.run_id: run.devices for run in plan.runs}
-        self._configs = {run.run_id: run.config for run in plan.runs}
+        self.runs = {run.run_id: run for run in plan.runs}
 
     def settings(self) -> dict[str, Any]:
         """What a worker is told of it."""
@@ -78,20 +74,14 @@ class Job:
         plan_id = self.plan.plan_id if self.pending else None
         return {"root": str(self.store.root), "plan_id": plan_id, "attempts_before": before}
 
-    def config(self, run_id: str) -> dict[str, Any]:
-        """The canonical configuration of one of its runs."""
-        return json.loads(canonical_json(self._configs[run_id]))
-
     def summary(self) -> JobSummary:
         """What became of its runs."""
         counts = Counter[str]()
         holes = []
         for run in self.plan.runs:
             if run.run_id in self.pending:
-                record = self.store.record(run.run_id, {})
+                record = self.store.record(run.run_id, run.config)
                 counts[record.status] += 1
-                if record.status == "missing":
-                    record = dataclasses.replace(record, config=self.config(run.run_id))
                 if record.status in ("failed", "missing"):
                     holes.append(record)
         return JobSummary(
@@ -136,7 +126,8 @@ class Pool:
 
     def waiting(self) -> Counter[int]:
         """How many runs are to be settled, by the number of devices that share one."""
-        return Counter(self._jobs[jobs[0]].devices[i] for (_, i), jobs in self.unsettled.items())
+        jobs = ((self._jobs[indices[0]], run_id) for (_, run_id), indices in self.unsettled.items())
+        return Counter(job.runs[run_id].devices for job, run_id in jobs)
 
     def run(self, executor: Executor, settings: dict[str, Any]) -> None:
         """Starts the workers and watches until all have ended."""
@@ -233,9 +224,8 @@ class Pool:
             if self._stopping_since is not None:
                 publishing.end(job.store, attempt, "interrupted")
             else:
-                failure = publishing.failure(
-                    run_id, job.config(run_id), "worker_lost", f"worker lost: {why}"
-                )
+                config, message = job.runs[run_id].config, f"worker lost: {why}"
+                failure = publishing.failure(run_id, config, "worker_lost", message)
                 publishing.fail(job.store, attempt, failure)
         except StoreError as error:
             self._error = self._error or error

@@ -11,21 +11,18 @@ on from the last checkpoint.
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from scaling import own_code
-from scaling.config import RunConfig, canonical_json, load_config
 from scaling.devices.processes import agreed, leave
-from scaling.models.family import Family
 from scaling.record import Curve, RunRecord
 from scaling.workspace import Workspace
 from sweeps.pool import Pool
 from sweeps.visiting import visiting_order
-from sweeps.worker import Run, Stopped, load_run, load_tasks, perform, stop, work
+from sweeps.worker import Compute, Stopped, computing, load_run, load_tasks, stop, work
 
 _CODE = ("run", "families")
 
@@ -41,13 +38,14 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         StoreError: a results folder cannot be written.
     """
     failed = False
-    run, families = _loaded(agreed(lambda: {name: settings[name] for name in _CODE}))
+    compute = _loaded(agreed(lambda: {name: settings[name] for name in _CODE}))
 
-    def run_with_others(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
-        plain = json.loads(canonical_json(config))
+    def compute_with_others(
+        config: Mapping[str, Any], workspace: Workspace
+    ) -> tuple[RunRecord, Curve]:
         folders = [folder and str(folder) for folder in workspace]
-        agreed(lambda: {"config": plain, "workspace": folders})
-        return perform(run, config, workspace)
+        agreed(lambda: {"config": config, "workspace": folders})
+        return compute(config, workspace)
 
     def emit(kind: str, **more: Any) -> None:
         nonlocal failed
@@ -57,8 +55,7 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
     tasks = visiting_order(load_tasks(settings["jobs"]), 0, 1)
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        limits = {"lease": settings["lease"], "patience": 1}
-        work(tasks, run_with_others, **limits, emit=emit, families=families)
+        work(tasks, compute_with_others, lease=settings["lease"], emit=emit, patience=1)
     except Stopped:
         pool.signals += 1
     else:
@@ -72,20 +69,19 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
 
 def follow() -> None:
     """Takes part in every run that the first process begins, until there are no more."""
-    run, families = _loaded(_told())
-    while (told := _told()) is not None:
-        workspace = Workspace(*[folder and Path(folder) for folder in told["workspace"]])
-        perform(run, load_config(told["config"], families), workspace)
+    compute = _loaded(_received())
+    while (task := _received()) is not None:
+        workspace = Workspace(*[folder and Path(folder) for folder in task["workspace"]])
+        compute(task["config"], workspace)
     leave()
 
 
-def _told() -> Any:
-    """What the first process says."""
+def _received() -> Any:
+    """What the first process sends to all."""
     return agreed(lambda: None)
 
 
-def _loaded(code: Mapping[str, Any]) -> tuple[Run, list[type[Family]]]:
-    """What does a run, and the families of users that it may be of."""
-    return load_run(code["run"]), [
-        own_code.load(own_code.Origin(**where)) for where in code["families"]
-    ]
+def _loaded(code: Mapping[str, Any]) -> Compute:
+    """What does a run, of the families of users too."""
+    families = [own_code.load(own_code.Origin(**where)) for where in code["families"]]
+    return computing(load_run(code["run"]), families)

@@ -12,9 +12,8 @@ import json
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from scaling.config import canonical_json
 from scaling.record import (
     SCHEMA_VERSION,
     VOLATILE_COLUMNS,
@@ -27,10 +26,8 @@ from scaling.workspace import Workspace
 from sweeps import files
 from sweeps.claims import Attempt, take
 from sweeps.files import StoreError, storing
+from sweeps.plan import Plan
 from sweeps.store import Store
-
-if TYPE_CHECKING:
-    from sweeps.plan import Plan
 
 Outcome = Literal["published", "equal", "different"]
 """Of a result: the first for its run, the same as the first, or another (now in quarantine)."""
@@ -43,24 +40,12 @@ def declare(store: Store, plan: Plan) -> None:
     path = store.plan_path(plan.plan_id)
     if path.exists() and store.load_plan(plan.plan_id)[1]:
         return
-    runs = [
-        {
-            "run_id": run.run_id,
-            "group": run.group,
-            "devices": run.devices,
-            "seconds": run.seconds,
-            "config": json.loads(canonical_json(run.config)),
-            "trunk_id": run.trunk_id,
-            "starts_at": run.starts_at,
-        }
-        for run in plan.runs
-    ]
     content = {
         "schema_version": SCHEMA_VERSION,
         "plan_id": plan.plan_id,
         "name": plan.name,
         "created_at_utc": now_utc(),
-        "runs": runs,
+        "runs": [vars(run) for run in plan.runs],
     }
     with storing(path):
         files.check_inside(store.root, path.parent)

@@ -87,7 +87,7 @@ def run_sweeps(
         )
     if lease <= 0:
         raise ValueError(f"lease = {lease} s: give a time above 0")
-    origins = own_origins(run.config for _, plan in jobs for run in plan.runs)
+    origins = own_origins(config for _, plan in jobs for config in plan.configs)
     opened = [Job(index, Store.create(root), plan) for index, (root, plan) in enumerate(jobs)]
     pool = Pool(opened, progress or (lambda event: None))
     waiting = [job for job in opened if job.pending]

@@ -25,9 +25,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scaling.config import canonical_json
 from scaling.record import (
     SCHEMA_VERSION,
     Curve,
@@ -39,29 +38,11 @@ from scaling.sealed import DamagedFileError, unseal
 from sweeps import files
 from sweeps.claims import Attempt, attempts_of
 from sweeps.files import StoreError, storing
-
-if TYPE_CHECKING:
-    from sweeps.plan import Plan
+from sweeps.plan import Plan, PlannedRun
 
 log = logging.getLogger(__name__)
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True)
-class DeclaredRun:
-    """One run of a sweep as its plan file declares it; the configuration is plain JSON.
-
-    `trunk_id` and `starts_at` are those of `sweeps.plan.PlannedRun`.
-    """
-
-    run_id: str
-    group: str
-    devices: int
-    seconds: float
-    config: Mapping[str, Any]
-    trunk_id: str | None = None
-    starts_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,7 +166,7 @@ class Store:
 
     def read(self, plan: Plan) -> list[RunRecord]:
         """One record for every run of a plan, in its order."""
-        return [self.record(r.run_id, json.loads(canonical_json(r.config))) for r in plan.runs]
+        return [self.record(run.run_id, run.config) for run in plan.runs]
 
     def scan(self) -> list[RunRecord]:
         """One record for every run that is in the folder or in one of its plans, by run_id."""
@@ -214,13 +195,13 @@ class Store:
         except FileNotFoundError:
             return ()
 
-    def load_plan(self, plan_id: str) -> tuple[str, tuple[DeclaredRun, ...]]:
+    def load_plan(self, plan_id: str) -> tuple[str, tuple[PlannedRun, ...]]:
         """Name and runs of a declared sweep; no runs where its file is damaged and set aside."""
         path = self.plan_path(plan_id)
         try:
             with storing(path):
                 content = unseal("plan", path.read_bytes())
-            runs = tuple(DeclaredRun(**run) for run in content["runs"])
+            runs = tuple(PlannedRun(**run) for run in content["runs"])
             names = [name for run in runs for name in (run.run_id, run.trunk_id) if name]
             if all(map(_RUN_ID.fullmatch, names)):
                 return str(content["name"]), runs

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sweeps.store import DeclaredRun, Store
+from sweeps.plan import PlannedRun
+from sweeps.store import Store
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Task:
 
     job: int
     store: Store
-    run: DeclaredRun
+    run: PlannedRun
     attempts_before: int
 
 

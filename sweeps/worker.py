@@ -19,12 +19,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaling import own_code
-from scaling.config import RunConfig, load_config
+from scaling.config import load_config
 from scaling.models.family import Family
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
 from scaling.workspace import Workspace
@@ -44,6 +44,9 @@ Run = Callable[..., tuple[RunRecord, Curve]]
 """Does one run: a configuration, and where it has a parameter `workspace`, folders to go on from.
 """
 
+Compute = Callable[[Mapping[str, Any], Workspace], tuple[RunRecord, Curve]]
+"""Does the run of a resolved configuration, with folders to go on from (`computing`)."""
+
 Emit = Callable[..., None]
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
@@ -56,28 +59,26 @@ class Stopped(BaseException):
 
 def work(
     tasks: Sequence[Task],
-    run: Run,
+    compute: Compute,
     *,
     lease: float,
     emit: Emit,
-    families: Sequence[type[Family]] = (),
     patience: int = FAILURES_BEFORE_A_WORKER_STOPS,
 ) -> None:
     """Visits all tasks until each is published, given up, or there is a reason to stop.
 
     Args:
         tasks: The runs in the order in which to visit them.
-        run: Does one run.
+        compute: Does one run.
         lease: Seconds after which another's claim without a heartbeat is over.
-        emit: Told of every event by its kind, and `job`, `run_id` and more as keywords.
-        families: Families of models that the runs may be of, beside those of `scaling`.
+        emit: Called at every event with its kind, and `job`, `run_id` and more as keywords.
         patience: Failures in a row on different runs after which to stop.
 
     Raises:
         StoreError: the results folder cannot be written; no run is to blame.
     """
     with Heartbeat(lease) as heartbeat:
-        worker = _Worker(run, families, Watch(lease), heartbeat, emit, patience)
+        worker = _Worker(compute, Watch(lease), heartbeat, emit, patience)
         remaining, pause = list(tasks), _SHORTEST_PAUSE
         while remaining:
             attempts = worker.n_attempts
@@ -96,16 +97,14 @@ class _Worker:
 
     def __init__(
         self,
-        run: Run,
-        families: Sequence[type[Family]],
+        compute: Compute,
         watch: Watch,
         heartbeat: Heartbeat,
         emit: Emit,
         patience: int,
     ) -> None:
         self.n_attempts = 0
-        self._run = run
-        self._families = families
+        self._do = compute
         self._watch = watch
         self._heartbeat = heartbeat
         self._emit = emit
@@ -199,9 +198,8 @@ class _Worker:
 
     def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
         """Does a run: its record, the text of that, and the lines of its curve."""
-        config = load_config(dict(task.run.config), self._families)
         workspace = publishing.workspace(task.store, task.run.run_id, task.run.trunk_id)
-        record, curve = perform(self._run, config, workspace)
+        record, curve = self._do(task.run.config, workspace)
         if record.run_id != task.run.run_id:
             raise ValueError(f"run {task.run.run_id} returned the record of run {record.run_id}")
         if record.status not in ("done", "diverged", "failed"):
@@ -228,11 +226,21 @@ class _Worker:
         return True
 
 
-def perform(run: Run, config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
-    """Does a run, and tells it where to go on from if it has a parameter for that."""
-    if "workspace" in inspect.signature(run).parameters:
-        return run(config, workspace=workspace)
-    return run(config)
+def computing(run: Run, families: Sequence[type[Family]] = ()) -> Compute:
+    """Returns what does a run given its resolved configuration.
+
+    Args:
+        run: Does a run given its `RunConfig`; gets the folders to go on from if it has a parameter
+            `workspace`.
+        families: Families of models that the runs may be of, beside those of `scaling`.
+    """
+    takes_workspace = "workspace" in inspect.signature(run).parameters
+
+    def compute(plain: Mapping[str, Any], workspace: Workspace) -> tuple[RunRecord, Curve]:
+        config = load_config(dict(plain), families)
+        return run(config, workspace=workspace) if takes_workspace else run(config)
+
+    return compute
 
 
 def load_run(name: str) -> Run:
@@ -285,7 +293,7 @@ def main() -> int:
         tasks = load_tasks(settings["jobs"])
         tasks = [task for task in tasks if task.run.devices == settings["devices"]]
         tasks = visiting_order(tasks, settings["worker"], settings["workers"])
-        work(tasks, run, lease=settings["lease"], emit=emit, families=families)
+        work(tasks, computing(run, families), lease=settings["lease"], emit=emit)
     except Stopped:
         return 0
     except StoreError as error:

@@ -20,7 +20,7 @@ from scaling.run import run
 from sweeps import publishing
 from sweeps.plan import make_plan
 from sweeps.store import Store
-from sweeps.worker import load_tasks, work
+from sweeps.worker import computing, load_tasks, work
 
 PAGE = Path(__file__).parents[2] / "docs/own_model.md"
 TINY = Path(__file__).with_name("tiny.py").read_text()
@@ -210,7 +210,8 @@ def test_a_worker_loads_no_code_but_what_its_settings_name(tmp_path):
     mine.write_text("raise SystemExit('loaded')")
     told = []
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
-    work(load_tasks([job]), run, lease=10, emit=lambda kind, **more: told.append((kind, more)))
+    compute = computing(run)
+    work(load_tasks([job]), compute, lease=10, emit=lambda kind, **more: told.append((kind, more)))
     kind, more = told[-1]
     assert kind == "failed"
     assert "model.kind = 'rotated' is no family of this package" in more["message"]

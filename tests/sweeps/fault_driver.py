@@ -29,7 +29,7 @@ from sweeps.files import StoreError
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.visiting import visiting_order
-from sweeps.worker import load_tasks, work
+from sweeps.worker import computing, load_tasks, work
 
 CALLS = ("mkdir", "open", "write", "fsync", "link", "unlink", "rename", "rmdir")
 PLAN = make_plan("faults", [config(3), config(4)])
@@ -46,7 +46,7 @@ def sweep(root: Path) -> None:
         publishing.make_folders(store, pending)
         job = {"root": str(root), "plan_id": PLAN.plan_id, "attempts_before": pending}
         tasks = visiting_order(load_tasks([job]), 0, 1)
-        work(tasks, run, lease=30.0, emit=lambda kind, **more: None)
+        work(tasks, computing(run), lease=30.0, emit=lambda kind, **more: None)
 
 
 def inject(fault: str, n: int) -> Callable[[], bool]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import trivial_runs
 
-from scaling.config import canonical_json
 from scaling.record import dump_curve_line, dump_record
 from sweeps import publishing
 from sweeps.claims import Attempt
@@ -15,7 +13,7 @@ from sweeps.store import Store
 
 PLAN = trivial_runs.plan_of(6)
 RUN = PLAN.runs[0]
-CONFIG = json.loads(canonical_json(RUN.config))
+CONFIG = RUN.config
 
 
 def claim(store: Store, number: int = 1) -> Attempt:
@@ -25,7 +23,7 @@ def claim(store: Store, number: int = 1) -> Attempt:
 
 
 def publish(store: Store, number: int = 1, **changes: object) -> str:
-    record, _ = trivial_runs.run(RUN.config)
+    record, _ = trivial_runs.run(PLAN.configs[0])
     record = dataclasses.replace(record, attempt=number, **changes)
     lines = "".join(map(dump_curve_line, trivial_runs.POINTS))
     return publishing.publish(store, claim(store, number), record, dump_record(record), lines)

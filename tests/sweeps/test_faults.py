@@ -18,14 +18,10 @@ from pathlib import Path
 import pytest
 import trivial_runs
 from programs import ENVIRONMENT, HERE, Program, published, under_way, wait_until
-from trivial_runs import lasting, plan_of
+from trivial_runs import lasting, plan_of, truth
 
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
-
-
-def truth(n_runs: int) -> list[dict]:
-    return lasting([trivial_runs.run(run.config)[0] for run in plan_of(n_runs).runs])
 
 
 def table(root: Path, n_runs: int) -> list[dict]:
@@ -85,7 +81,7 @@ def kill_at_random_instants(start: Callable[..., Program], root: Path, kills: in
             safe = published(root)
     summary = start(root, n_runs, "run").summary()
     assert summary["complete"]
-    assert table(root, n_runs) == truth(n_runs)
+    assert table(root, n_runs) == truth(plan_of(n_runs))
     assert not (root / "quarantine").exists()
 
 
@@ -110,7 +106,7 @@ def test_kill_9_of_one_worker_costs_one_attempt(
     os.kill(program.workers[0], signal.SIGKILL)
     summary = program.summary()
     assert summary["complete"] and any("SIGKILL" in notice for notice in summary["notices"])
-    assert table(tmp_path / "r", 4) == truth(4)
+    assert table(tmp_path / "r", 4) == truth(plan_of(4))
     attempts = list((tmp_path / "r").glob("runs/*/*/attempts/[0-9]*"))
     assert len(attempts) <= 5
     lost = [a for a in attempts if (a / "failure.json").exists()]
@@ -128,7 +124,7 @@ def test_a_worker_that_is_asked_to_stop_by_others_says_so_and_is_replaced(
     ends = [p.read_text() for p in (tmp_path / "r").glob("runs/*/*/attempts/*/end.json")]
     assert len(ends) == 3 and sum("interrupted" in end for end in ends) == 1
     assert not list((tmp_path / "r").glob("runs/*/*/attempts/*/failure.json"))
-    assert table(tmp_path / "r", 2) == truth(2)
+    assert table(tmp_path / "r", 2) == truth(plan_of(2))
 
 
 def test_kill_9_of_the_parent_alone_ends_the_workers(
@@ -141,7 +137,7 @@ def test_kill_9_of_the_parent_alone_ends_the_workers(
     wait_until(lambda: not program.members)
     assert time.monotonic() - began < 2
     assert run_sweeps([(tmp_path / "r", plan_of(8))], workers=1, run=trivial_runs.run).complete
-    assert table(tmp_path / "r", 8) == truth(8)
+    assert table(tmp_path / "r", 8) == truth(plan_of(8))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +163,7 @@ def test_ctrl_c_once_ends_in_good_order(
     assert not under_way(tmp_path / "r")
     again = run_sweeps([(tmp_path / "r", plan_of(16))], workers=2, run=trivial_runs.run)
     assert again.complete and again.jobs[0].already == settled
-    assert table(tmp_path / "r", 16) == truth(16)
+    assert table(tmp_path / "r", 16) == truth(plan_of(16))
 
 
 def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Callable[..., Program]) -> None:
@@ -192,7 +188,7 @@ def test_two_runners_share_the_work(tmp_path: Path, start: Callable[..., Program
     done = [run_id for summary in summaries for run_id in summary["done"]]
     assert len(done) == len(set(done))
     assert len(list((tmp_path / "r").glob("runs/*/*/attempts/[0-9]*"))) <= n_runs + 2
-    assert table(tmp_path / "r", n_runs) == truth(n_runs)
+    assert table(tmp_path / "r", n_runs) == truth(plan_of(n_runs))
 
 
 @pytest.mark.slow
@@ -222,7 +218,7 @@ def test_a_runner_stopped_beyond_its_lease_cannot_overwrite(
     sleeper.signal(signal.SIGCONT)
     summary = sleeper.summary()
     assert summary["complete"] and published(root) == before
-    assert table(root, 2) == truth(2)
+    assert table(root, 2) == truth(plan_of(2))
     aside = [p for p in root.glob("quarantine/*") if "reason" not in p.name]
     if function == "slower":
         assert not aside and not any("another result" in text for text in summary["notices"])
@@ -253,7 +249,7 @@ def test_a_full_disk_stops_the_sweep_and_fails_no_run(
     assert published(tmp_path / "r") == {}
     assert not list((tmp_path / "r").glob("runs/*/*/attempts/*/failure.json"))
     assert run_sweeps([(tmp_path / "r", plan_of(4))], workers=1, run=trivial_runs.run).complete
-    assert table(tmp_path / "r", 4) == truth(4)
+    assert table(tmp_path / "r", 4) == truth(plan_of(4))
 
 
 def test_a_damaged_result_among_many_is_run_again(tmp_path: Path) -> None:
@@ -264,7 +260,7 @@ def test_a_damaged_result_among_many_is_run_again(tmp_path: Path) -> None:
     assert [r.status for r in Store.open(root).read(plan)].count("missing") == 1
     (job,) = run_sweeps([(root, plan)], workers=1, run=trivial_runs.run).jobs
     assert (job.already, job.done) == (4, 1)
-    assert table(root, 5) == truth(5)
+    assert table(root, 5) == truth(plan_of(5))
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -19,9 +18,9 @@ from programs import HERE
 from trivial_runs import lasting
 
 from experiments.cli import main
-from scaling.config import canonical_json
 from scaling.devices.processes import agreed, join
 from sweeps import processes as hosts
+from sweeps.plan import make_plan
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
 
@@ -73,8 +72,8 @@ def test_two_processes_do_what_one_does_and_go_on_where_they_were_killed(tmp_pat
     assert Store.open(root).status(plan)["done"] == 0
 
     with two_processes(root) as processes:
-        told = [process.communicate(timeout=PATIENCE)[0] for process in processes]
-        assert [process.returncode for process in processes] == [0, 0], told
+        printed = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], printed
         pid = processes[0].pid
     store = Store.open(root)
     records = store.read(plan)
@@ -112,15 +111,15 @@ def test_runs_that_take_no_workspace_are_given_none(
     jobs = [(tmp_path / "results", trivial_runs.plan_of(2))]
     assert run_sweeps(jobs, run=trivial_runs.run, together=True).complete
 
-    config = json.loads(canonical_json(trivial_runs.config(7)))
-    told = [
+    (run,) = make_plan("x", [trivial_runs.config(7)]).runs
+    sent = [
         {"run": "trivial_runs:run", "families": []},
-        {"config": config, "workspace": [str(tmp_path), None]},
+        {"config": run.config, "workspace": [str(tmp_path), None]},
         None,
     ]
-    monkeypatch.setattr(hosts, "_told", lambda: told.pop(0))
+    monkeypatch.setattr(hosts, "_received", lambda: sent.pop(0))
     hosts.follow()
-    assert not told
+    assert not sent
 
 
 def test_an_environment_that_says_too_little_is_refused(monkeypatch: pytest.MonkeyPatch):

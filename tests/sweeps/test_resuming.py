@@ -19,7 +19,7 @@ from sweeps.files import StoreError
 from sweeps.plan import make_plan
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
-from sweeps.worker import load_tasks, work
+from sweeps.worker import computing, load_tasks, work
 
 
 def halves(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecord, Curve]:
@@ -42,8 +42,8 @@ def test_a_second_attempt_finds_what_the_first_left(store: Store):
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
     while tasks := load_tasks([job]):
         # Two at a time: five different runs that fail in a row would stop the worker.
-        work(tasks[:2], halves, lease=30.0, emit=lambda kind, **more: None)
-    assert lasting(store.read(plan)) == lasting([trivial_runs.run(r.config)[0] for r in plan.runs])
+        work(tasks[:2], computing(halves), lease=30.0, emit=lambda kind, **more: None)
+    assert lasting(store.read(plan)) == trivial_runs.truth(plan)
     assert all(len(store.attempts(run.run_id)) == 2 for run in plan.runs)
     assert not workspaces(store.root)
 

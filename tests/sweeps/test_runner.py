@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import subprocess
 import sys
 import time
@@ -17,21 +18,16 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from rich.console import Console
-from trivial_runs import config, lasting, plan_of
+from trivial_runs import config, lasting, plan_of, truth
 
 from sweeps import retries
-from sweeps.plan import Plan, make_plan
+from sweeps.plan import Plan, PlannedRun, make_plan
 from sweeps.pool import Event
 from sweeps.progress import show_progress
 from sweeps.runner import run_sweeps
 from sweeps.space import grid
-from sweeps.store import DeclaredRun, Store
+from sweeps.store import Store
 from sweeps.visiting import MOST_OF_A_FAIR_SHARE, Task, visiting_order
-
-
-def truth(plan: Plan) -> list[dict]:
-    """The table that an undisturbed sweep leaves."""
-    return lasting([trivial_runs.run(run.config)[0] for run in plan.runs])
 
 
 def test_several_sweeps_share_a_pool_and_a_second_call_does_nothing(tmp_path: Path) -> None:
@@ -68,27 +64,31 @@ def test_a_sweep_is_extended_and_only_what_is_new_is_done(tmp_path: Path) -> Non
 
 def test_workers_are_fresh_single_threaded_and_pinned(tmp_path: Path) -> None:
     plan = plan_of(1)
-    run_sweeps([(tmp_path, plan)], run="trivial_runs:telling", workers=3)
+    run_sweeps([(tmp_path, plan)], run="trivial_runs:describing", workers=3)
     (record,) = Store.open(tmp_path).read(plan)
-    told = record.environment
-    assert told["cores"] in (1, None)
-    assert told["threads"] == "1"
-    assert told["heavy"] == []
+    environment = record.environment
+    assert environment["cores"] in (1, None)
+    assert environment["threads"] == "1"
+    assert environment["heavy"] == []
 
 
 def test_a_worker_stands_for_as_many_devices_as_its_runs_share(tmp_path: Path) -> None:
     """Runs over one, two and four devices in one plan, and none left out."""
-    run = shared_runs.PLAN.runs[0].config
+    run = shared_runs.PLAN.configs[0]
     meshes = {"train.mesh.data": (1, 2), "train.mesh.fsdp": (1, 2), "seed": range(2)}
     plan = make_plan("devices", grid(run, meshes))
     events: list[Event] = []
     jobs = [(tmp_path / "a", plan)]
-    summary = run_sweeps(jobs, run="trivial_runs:telling", workers=2, progress=events.append)
+    summary = run_sweeps(jobs, run="trivial_runs:describing", workers=2, progress=events.append)
     assert summary.complete and not summary.notices
     # One worker may see a result of the other before that tells of it.
     assert sum(event.kind in ("done", "elsewhere") for event in events) == 8
     for planned, record in zip(plan.runs, Store.open(tmp_path / "a").read(plan), strict=True):
-        assert record.environment["devices"] == planned.devices == planned.config.n_devices
+        assert (
+            record.environment["devices"]
+            == planned.devices
+            == math.prod(planned.config["train"]["mesh"].values())
+        )
         assert record.environment["cores"] in (1, None)
     assert Counter(planned.devices for planned in plan.runs) == {1: 2, 2: 4, 4: 2}
 
@@ -97,7 +97,7 @@ def attempts_and_reasons(root: Path, plan: Plan) -> dict[int, tuple[int, str | N
     """By seed: the number of attempts, and the reason of failure."""
     store = Store.open(root)
     table = zip(plan.runs, store.read(plan), strict=True)
-    return {p.config.seed: (len(store.attempts(p.run_id)), r.reason) for p, r in table}
+    return {p.config["seed"]: (len(store.attempts(p.run_id)), r.reason) for p, r in table}
 
 
 def test_failures_are_recorded_by_kind_and_the_others_go_on(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_
 ) -> None:
     store = Store(Path("/nowhere"))
     tasks = [
-        Task(0, store, DeclaredRun(f"{i:032x}", str(group), 1, seconds, {}), 0)
+        Task(0, store, PlannedRun(f"{i:032x}", str(group), 1, seconds, {}), 0)
         for i, (group, seconds) in enumerate(runs)
     ]
     orders = [visiting_order(tasks, k, workers) for k in range(workers)]
@@ -241,7 +241,7 @@ def test_a_group_far_above_a_fair_share_is_cut_and_compiled_by_one_while_another
 ) -> None:
     store = Store(Path("/nowhere"))
     tasks = [
-        Task(0, store, DeclaredRun(f"{i:032x}", group, 1, seconds[group], {}), 0)
+        Task(0, store, PlannedRun(f"{i:032x}", group, 1, seconds[group], {}), 0)
         for i, group in enumerate([group for group in seconds for _ in range(6)])
     ]
     orders = [visiting_order(tasks, k, 2) for k in range(2)]
@@ -257,7 +257,7 @@ def test_a_group_far_above_a_fair_share_is_cut_and_compiled_by_one_while_another
 def test_runs_that_were_tried_before_come_last() -> None:
     store = Store(Path("/nowhere"))
     tasks = [
-        Task(0, store, DeclaredRun(f"{i:032x}", "g", 1, 1.0, {}), before)
+        Task(0, store, PlannedRun(f"{i:032x}", "g", 1, 1.0, {}), before)
         for i, before in enumerate((2, 0, 1, 0))
     ]
     assert [t.attempts_before for t in visiting_order(tasks, 0, 1)] == [0, 0, 2, 1]

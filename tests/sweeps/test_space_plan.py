@@ -95,7 +95,7 @@ def test_overrides_reach_every_run():
 def test_plan_keeps_one_run_for_each_identity():
     again = overridden([BASE], ["train.epochs=10"])  # 10 epochs of 100 are 50 steps of 20
     plan = make_plan("x", chain(BASE, again, grid(BASE, {"seed": range(3)})))
-    assert [run.config.seed for run in plan.runs] == [0, 1, 2]
+    assert [config.seed for config in plan.configs] == [0, 1, 2]
     assert plan.n_duplicates == 2
     assert plan.flops == 3 * account(BASE).flops_train
     with pytest.raises(ValueError, match="no runs"):

@@ -139,7 +139,12 @@ def lasting(records: list[RunRecord]) -> list[dict]:
     ]
 
 
-def telling(config: RunConfig) -> tuple[RunRecord, Curve]:
+def truth(plan: Plan) -> list[dict]:
+    """The table that an undisturbed sweep leaves."""
+    return lasting([run(config)[0] for config in plan.configs])
+
+
+def describing(config: RunConfig) -> tuple[RunRecord, Curve]:
     """Says what its process is like."""
     record, curve = run(config)
     environment = {
