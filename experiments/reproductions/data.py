@@ -1,8 +1,9 @@
-"""Data that others published: by address and SHA-256, or from a folder.
+"""Data that others published, by address and SHA-256 or from a folder.
 
-With `SCALING_DATA_DIR` set, files are looked up in that folder and in its `laws/`. Without it they
-are fetched once from where their authors keep them, into the user's cache. Either way a table is
-read only from bytes whose SHA-256 is the one written here.
+With `SCALING_DATA_DIR` set, every file comes from that folder, which holds `laws/` and `text/`.
+Without it, files are fetched once from where their authors keep them, into the user's cache. Either
+way a file is used only if its SHA-256 is the one written here. Commands and tests ask the same
+function, `published_file`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
+from analysis.errors import nearest_name
+from analysis.writing import replace_file
+
 FOLDER = "SCALING_DATA_DIR"
-"""Environment variable that names a folder with the files."""
+"""Environment variable that names the folder with `laws/` and `text/`."""
 
 _CACHE = "scaling-descent"
 _GITHUB = "https://raw.githubusercontent.com"
@@ -27,20 +32,22 @@ _GITHUB = "https://raw.githubusercontent.com"
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A published table.
+    """A published file.
 
     Attributes:
-        file: Its name in a folder.
-        sha256: Of its bytes.
+        file: Its name.
+        folder: The folder below `SCALING_DATA_DIR` that holds it.
+        sha256: Digest of its bytes.
         source: Where it comes from, for people.
-        licence: Under which its authors give it.
-        address: Where the original lies; None where only a folder can hold the table.
-        made: How the table is made of the original; empty where it is the original.
-        convert: Makes the bytes of the table from those of the original; None where they are the
-            same. What it makes is held against `sha256`, and the original through it.
+        licence: The licence under which its authors give it.
+        address: Where the original lies; None where only a folder can hold the file.
+        made: How the file is made from the original; empty where it is the original.
+        convert: Makes the bytes of the file from those of the original; None where they are the
+            same. The result is held against `sha256`, and the original through it.
     """
 
     file: str
+    folder: str = "laws"
     sha256: str
     source: str
     licence: str
@@ -49,91 +56,118 @@ class Dataset:
     convert: Callable[[bytes], bytes] | None = None
 
 
-@dataclass(frozen=True)
-class Obtained:
-    """A table and where it was had from: the path of a file, or an address."""
+class PublishedFile(NamedTuple):
+    """A published file on this machine, and its origin: the path itself, or an address."""
+
+    path: Path
+    content: bytes
+    origin: str
+
+
+class Obtained(NamedTuple):
+    """A published table, and its origin: the path of a file, or an address."""
 
     table: pd.DataFrame
     origin: str
 
 
-def obtain(dataset: Dataset) -> Obtained:
-    """The table, from the folder if there is one, else from its address or the cache.
+def published_file(name: str) -> PublishedFile:
+    """Returns a published file by its name, such as `chinchilla_digitised.csv`.
 
     Raises:
-        ValueError: no such file, other bytes than those published, or nothing can be fetched.
+        ValueError: No such dataset, or as `located`.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"no published file {name!r}; {nearest_name(name, DATASETS)}")
+    return located(DATASETS[name])
+
+
+def obtain(dataset: Dataset) -> Obtained:
+    """Returns a published table.
+
+    Raises:
+        ValueError: As `located`.
+    """
+    file = located(dataset)
+    return Obtained(pd.read_csv(io.BytesIO(file.content)), file.origin)
+
+
+def located(dataset: Dataset) -> PublishedFile:
+    """Returns a file from `SCALING_DATA_DIR` where that is set, else from its address or the cache.
+
+    Raises:
+        ValueError: The file is not there, has other bytes than those published, or cannot be
+            fetched.
     """
     folder = os.environ.get(FOLDER)
-    data, origin = _from_folder(dataset, Path(folder)) if folder else _fetched(dataset)
-    return Obtained(pd.read_csv(io.BytesIO(data)), origin)
+    return _from_folder(dataset, Path(folder)) if folder else _fetched(dataset)
 
 
-def _from_folder(dataset: Dataset, folder: Path) -> tuple[bytes, str]:
-    candidates = (folder / dataset.file, folder / "laws" / dataset.file)
-    path = next((path for path in candidates if path.is_file()), None)
-    if path is None:
+def _from_folder(dataset: Dataset, folder: Path) -> PublishedFile:
+    path = folder / dataset.folder / dataset.file
+    if not path.is_file():
+        raise ValueError(f"{FOLDER} = {str(folder)!r} has no {path}: {_remedy(dataset)}")
+    content = path.read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != dataset.sha256:
         raise ValueError(
-            f"{FOLDER} = {str(folder)!r}, but neither it nor its laws/ holds {dataset.file}: "
-            f"{_remedy(dataset)}"
+            f"{path} has SHA-256 {found[:12]}..., but the published file has {dataset.sha256}: "
+            f"replace it with that of {dataset.source}"
         )
-    data = path.read_bytes()
-    if (found := hashlib.sha256(data).hexdigest()) != dataset.sha256:
-        raise ValueError(
-            f"{path} has SHA-256 {found[:12]}..., and the published table {dataset.sha256}: put "
-            f"that of {dataset.source} in its place"
-        )
-    return data, str(path)
+    return PublishedFile(path, content, str(path))
 
 
 def _remedy(dataset: Dataset) -> str:
-    place = f"put it there, as made of {dataset.source} (SHA-256 {dataset.sha256})"
+    place = f"put the file of {dataset.source} (SHA-256 {dataset.sha256}) there"
     if dataset.address is None:
         return f"{place}; it is {dataset.made}"
     return f"{place}, or unset {FOLDER} to fetch it from {dataset.address}"
 
 
-def _fetched(dataset: Dataset) -> tuple[bytes, str]:
+def _fetched(dataset: Dataset) -> PublishedFile:
     if dataset.address is None:
         raise ValueError(
-            f"{dataset.file} cannot be fetched, for it is {dataset.made}: set {FOLDER} to a folder "
-            f"that holds it (SHA-256 {dataset.sha256})"
+            f"{dataset.file} cannot be fetched: it is {dataset.made}. Put it (SHA-256 "
+            f"{dataset.sha256}) into the folder {dataset.folder} of a folder that {FOLDER} names"
         )
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
+    cache = pooch.os_cache(_CACHE)
     known = None if dataset.convert else f"sha256:{dataset.sha256}"
     try:
-        path = Path(pooch.retrieve(dataset.address, known, path=pooch.os_cache(_CACHE)))
+        path = Path(pooch.retrieve(dataset.address, known, path=cache))
     except OSError as error:
         raise ValueError(
             f"{dataset.address} cannot be fetched ({type(error).__name__}): try again, or set "
-            f"{FOLDER} to a folder that holds {dataset.file}"
+            f"{FOLDER} to a folder whose {dataset.folder}/ holds {dataset.file}"
         ) from error
     except ValueError as error:
         raise ValueError(f"{dataset.address}: {error}") from error
     if dataset.convert is None:
-        return path.read_bytes(), dataset.address
+        return PublishedFile(path, path.read_bytes(), dataset.address)
     try:
-        data = dataset.convert(path.read_bytes())
+        content = dataset.convert(path.read_bytes())
     except (ValueError, KeyError, TypeError):
-        data = b""
-    if hashlib.sha256(data).hexdigest() != dataset.sha256:
+        content = b""
+    if hashlib.sha256(content).hexdigest() != dataset.sha256:
         raise ValueError(
             f"{path}, fetched from {dataset.address}, does not make {dataset.file} with SHA-256 "
             f"{dataset.sha256}: delete it and try again"
         )
-    return data, dataset.address
+    made = Path(cache) / dataset.file
+    replace_file(made, content)
+    return PublishedFile(made, content, dataset.address)
 
 
 def printed_runs(notebook: bytes) -> bytes:
-    """The table of the runs that a notebook's loader printed, one line a run, counts in billions.
+    """Returns the table of runs that a notebook's loader printed, a line a run, counts in billions.
 
     Args:
-        notebook: `utils/parametric_fit.ipynb` of huggingface/datablations, of whose cells one
-            loads the runs that the published fit takes.
+        notebook: `utils/parametric_fit.ipynb` of huggingface/datablations. One of its cells loads
+            the runs that the published fit takes.
 
     Raises:
-        KeyError, TypeError, ValueError: another notebook.
+        KeyError, TypeError, ValueError: It is another notebook.
     """
     cells = json.loads(notebook)["cells"]
     (loader,) = (cell for cell in cells if cell["metadata"].get("id") == "7_T_IE3gj3rR")
@@ -167,7 +201,7 @@ ISOFLOP_REFINEDWEB = Dataset(
     address=None,
     made="tabulated from the pickled frames data/summary_df*.pickle.xz of "
     "formll/resolving-scaling-law-discrepancies (the `data` of every RefinedWeb configuration, one "
-    "row a budget and size), and a pickle may run code, so none is read here",
+    "row a budget and size); a pickle may run code, so none is read here",
 )
 """Losses of runs at equal compute, read off at each budget, for ten set-ups."""
 
@@ -195,3 +229,37 @@ LEARNING_CURVES = Dataset(
     "revisiting_neural_scaling_laws/data/benchmark.lang.csv",
 )
 """Learning curves of language models; `Training` is 1 for points to fit on, 0 for the others."""
+
+CHINCHILLA_CNDL = Dataset(
+    file="chinchilla_digitised_cndl.csv",
+    sha256="2ed2c412c6b408cb26896b92c0721fe9afa6515726b0db78c33db37cbf2816f9",
+    source="examples/llm/df.csv of kyo-takano/chinchilla@6e34bdd",
+    licence="Apache-2.0",
+    address=f"{_GITHUB}/kyo-takano/chinchilla/6e34bdd639e66ed2a987be7a59fb597087a86c1a/"
+    "examples/llm/df.csv",
+)
+"""234 of the points of Hoffmann et al. 2022, figure 4, digitised by another hand."""
+
+TINY_SHAKESPEARE = Dataset(
+    file="tinyshakespeare.txt",
+    folder="text",
+    sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    source="data/tinyshakespeare/input.txt of karpathy/char-rnn@d1d7aa3",
+    licence="public domain text",
+    address=f"{_GITHUB}/karpathy/char-rnn/d1d7aa34fdb3626174bce1d753e6cc6845ce7087/"
+    "data/tinyshakespeare/input.txt",
+)
+"""40,000 lines of Shakespeare's plays."""
+
+DATASETS = {
+    dataset.file: dataset
+    for dataset in (
+        CHINCHILLA,
+        CHINCHILLA_CNDL,
+        ISOFLOP_REFINEDWEB,
+        DATA_CONSTRAINED_C4,
+        LEARNING_CURVES,
+        TINY_SHAKESPEARE,
+    )
+}
+"""Every published file that commands and tests use, by its name."""

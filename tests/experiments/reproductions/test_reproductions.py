@@ -130,7 +130,8 @@ def test_changed_values_are_refused(laws: Path, tmp_path: Path, monkeypatch: pyt
     dataset = published_data.CHINCHILLA
     table = pd.read_csv(laws / dataset.file)
     table["loss"] *= 1.01
-    table.to_csv(tmp_path / dataset.file, index=False)
+    (tmp_path / "laws").mkdir()
+    table.to_csv(tmp_path / "laws" / dataset.file, index=False)
     monkeypatch.setenv(published_data.FOLDER, str(tmp_path))
     with pytest.raises(ValueError, match=rf"{dataset.file} has SHA-256 .*{dataset.sha256}"):
         reproduce.run("besiroglu2024", str(tmp_path / "out"))
@@ -143,7 +144,7 @@ def test_a_truncated_file_is_refused(laws: Path, tmp_path: Path, monkeypatch: py
     data = (laws / dataset.file).read_bytes()
     (tmp_path / "laws" / dataset.file).write_bytes(data[: len(data) // 2])
     monkeypatch.setenv(published_data.FOLDER, str(tmp_path))
-    with pytest.raises(ValueError, match="put that of revisiting_neural_scaling_laws"):
+    with pytest.raises(ValueError, match="replace it with that of revisiting_neural_scaling_laws"):
         published_data.obtain(dataset)
 
 
@@ -153,23 +154,33 @@ def test_a_folder_without_the_file_is_one_sentence(
 ):
     for folder in (tmp_path, tmp_path / "none"):
         monkeypatch.setenv(published_data.FOLDER, str(folder))
-        with pytest.raises(ValueError, match=f"neither it nor its laws/ holds {dataset.file}"):
+        with pytest.raises(ValueError, match=f"has no .*laws/{dataset.file}: put the file of"):
             published_data.obtain(dataset)
 
 
-def test_files_are_taken_from_the_folder_or_its_laws(
-    laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_folder_holds_laws_and_not_the_files_themselves(
+    laws: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for folder in (DATA, laws):
-        monkeypatch.setenv(published_data.FOLDER, str(folder))
-        for dataset in DATASETS:
-            obtained = published_data.obtain(dataset)
-            assert obtained.origin == str(laws / dataset.file)
-            assert len(obtained.table) > 100
+    for dataset in DATASETS:
+        obtained = published_data.obtain(dataset)
+        assert obtained.origin == str(laws / dataset.file)
+        assert len(obtained.table) > 100
+    monkeypatch.setenv(published_data.FOLDER, str(laws))
+    with pytest.raises(ValueError, match=r"has no .*laws/laws/chinchilla_digitised\.csv"):
+        published_data.obtain(published_data.CHINCHILLA)
+
+
+def test_a_file_is_found_by_its_name(laws: Path):
+    for name, dataset in published_data.DATASETS.items():
+        file = published_data.published_file(name)
+        assert file.path == DATA / dataset.folder / name
+        assert file.content == file.path.read_bytes()
+    with pytest.raises(ValueError, match=r"did you mean 'tinyshakespeare\.txt'"):
+        published_data.published_file("tinyshakespere.txt")
 
 
 def test_originals_are_named_by_a_full_commit():
-    for dataset in DATASETS:
+    for dataset in published_data.DATASETS.values():
         assert len(dataset.sha256) == 64
         if dataset.address is not None:
             commit = dataset.address.split("/")[5]
@@ -229,6 +240,8 @@ def test_the_table_is_made_of_what_the_notebook_printed(served: str, laws: Path,
     (tmp_path / "served" / "fit.ipynb").write_bytes(notebook(table))
     obtained = published_data.obtain(replace(original, address=f"{served}/fit.ipynb"))
     pd.testing.assert_frame_equal(obtained.table, table)
+    made = published_data.located(replace(original, address=f"{served}/fit.ipynb"))
+    assert made.path.read_bytes() == made.content == (laws / original.file).read_bytes()
     changed = table.assign(val_loss=table["val_loss"] + 0.001)
     for number, data in enumerate((notebook(changed), b"{}", b"<html>")):
         (tmp_path / "served" / f"other{number}.ipynb").write_bytes(data)
