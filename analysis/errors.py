@@ -8,7 +8,7 @@ class FitError(Exception):
     """The data do not support the fit; the message says why and what would help."""
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
+def nearest_name(name: str, known: Iterable[str], most: int | None = None) -> str:
     """Returns the remedy for a misspelt name: the nearest valid one, and all of them.
 
     `scaling.fields.nearest` says the same in the rooms that do not know this one.
@@ -16,8 +16,15 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     Args:
         name: The name that is not known.
         known: The names that are.
+        most: How many of them to list; all unless given.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}valid: {', '.join(names)}"
+    shown = names[:most]
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    return f"{did_you_mean(name, names)}valid: {', '.join(shown)}{more}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "did you mean 'x'? " for the known name that is nearest; "" where none is near."""
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}? " if close else ""

@@ -15,13 +15,13 @@ An experiment's file runs them as they were written:
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from analysis.planning.design import Design, next_cells
 from analysis.tables import results
 from experiments.commands import fit_files
 from experiments.commands.console import console
+from experiments.commands.pairs import AT
 from sweeps.files import storing
 
 
@@ -44,7 +44,7 @@ def run(
         fitted.result,
         flops,
         quantity=quantity,
-        at=None if at is None else _target(at),
+        at=None if at is None else AT.parse_numbers(at),
         sizes=sizes,
         tokens=tokens,
         fitted=fitted.ranges,
@@ -55,24 +55,6 @@ def run(
         _write(design, Path(to))
         console.print(f"{to}: written", markup=False)
     return 0
-
-
-def _target(text: str) -> dict[str, float]:
-    """Reads `N=1e9,D=2e10`.
-
-    Raises:
-        ValueError: text of another form.
-    """
-    target = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\w+)\s*=\s*(\S+)\s*", part)
-        try:
-            if match is None:
-                raise ValueError
-            target[match[1]] = float(match[2])
-        except ValueError:
-            raise ValueError(f"--at {text}: write it as N=1e9,D=2e10 or C=1e21") from None
-    return target
 
 
 def _write(design: Design, path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,9 +26,9 @@ from analysis.tables import read
 from analysis.writing import replace_file
 from experiments.commands import fit_figures, fit_output
 from experiments.commands.console import console
-from experiments.commands.doubts import Flagged, settled
 from experiments.commands.fit_output import Alternative
-from experiments.commands.rows import selected
+from experiments.commands.pairs import FIX
+from experiments.commands.rows import Flagged, selected, settled
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -78,7 +77,7 @@ def run(
     law = load_law(law_name)
     # A score between 0 and 1 errs by so much, not by so many per cent.
     scale: Scale = "linear" if law.output in FRACTIONS else "log"
-    choices = Choices(huber, above, _fixed(fix), scale, bootstrap)
+    choices = Choices(huber, above, FIX.parse_numbers(fix) if fix else {}, scale, bootstrap)
     source = read.read(path, columns, needs=(*law.inputs, law.output))
     console.print(source.describe(), markup=False)
     source = selected(source, where)
@@ -123,22 +122,6 @@ def load_law(name: str) -> Law:
     if not isinstance(law, Law):
         raise ValueError(f"law {name!r} is a {type(law).__name__}, not an analysis.laws.Law")
     return law
-
-
-def _fixed(text: str | None) -> dict[str, float]:
-    """The parameters that `alpha=0.35,beta=0.37` holds."""
-    held = {}
-    for part in (text or "").split(","):
-        name, equals, value = (each.strip() for each in part.partition("="))
-        if not text:
-            continue
-        try:
-            held[name] = float(value)
-        except ValueError:
-            raise ValueError(f"--fix {text!r}: write it as NAME=NUMBER,NAME=NUMBER") from None
-        if not (equals and name and math.isfinite(held[name])):
-            raise ValueError(f"--fix {text!r}: write it as NAME=NUMBER,NAME=NUMBER")
-    return held
 
 
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:

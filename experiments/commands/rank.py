@@ -16,8 +16,7 @@ from analysis.plots.held_out import held_out_figure, held_out_table
 from analysis.tables import read, results
 from analysis.writing import replace_file
 from experiments.commands.console import console
-from experiments.commands.doubts import Flagged, settled
-from experiments.commands.rows import selected
+from experiments.commands.rows import Flagged, selected, settled
 from scaling.fields import nearest
 from sweeps.files import storing
 

@@ -1,25 +1,41 @@
-"""Rows of a table by the values of its columns: `--where hparams=tuned,warmup=short`."""
+"""Rows that a command takes of a table: those that `--where` asks for, less doubtful ones.
+
+Rows are chosen by the values of their columns, as in `--where hparams=tuned,warmup=short`. Then
+doubtful rows (`analysis.checks`) are reported: mistakes are refused, the others are kept or left
+out as `--flagged` says.
+"""
 
 from __future__ import annotations
 
-import csv
-import difflib
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
 import pandas as pd
 
+from analysis.checks import rows
+from analysis.checks.flags import Reason, without_flagged
+from analysis.errors import nearest_name
 from analysis.tables import results
 from analysis.tables.read import Source
 from experiments.commands.console import console
-from scaling.fields import nearest
+from experiments.commands.pairs import WHERE
 
 MOST_VALUES = 12
-"""Values of a column named where one asked for is not among them."""
+"""Values of a column that are listed where the one asked for is not among them."""
+
+Flagged: TypeAlias = Literal["keep", "drop"]
+"""What to do with flagged rows."""
+
+MISTAKES = (Reason.DUPLICATE, Reason.MIXED_UNITS, Reason.DECREASING_DATA)
+"""Reasons that leave nothing to judge: a fit to such rows means nothing unless the user says so."""
+
+MOST_PRINTED = 10
+"""Flagged rows that are printed one by one; the JSON file lists all."""
 
 
 def selected(source: Source, where: str | None) -> Source:
-    """A source with the rows that `select` takes, and how many they are on the screen."""
-    if where is None:
+    """Returns a source with the rows that `select` takes, and prints how many they are."""
+    if not where:
         return source
     table = select(source.table, where)
     console.print(f"{where}: {len(table):,} of {len(source.table):,} rows", markup=False)
@@ -31,59 +47,101 @@ def select(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
     Args:
         table: The table.
-        where: `column=value,...`, quoted where a value holds a comma; of several values of one
-            column any will do.
+        where: `column=value,...`, quoted where a value holds a comma. A row that has any one of
+            several values of one column is taken.
 
     Returns:
         The rows.
 
     Raises:
-        ValueError: Not of that form, a column or a value that is not there (with the nearest and
-            those that are), or values that no row has together.
+        ValueError: A text of another form; a column or a value that is not there (the message
+            gives the nearest and those that are); values that no row has together.
     """
     wanted: dict[str, list[str]] = {}
-    for part in next(csv.reader([where], skipinitialspace=True)):
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise ValueError(
-                f"--where {part!r}: not of the form column=value,... (quote a part that holds a "
-                "comma)"
-            )
-        wanted.setdefault(name.strip(), []).append(value.strip())
+    for name, value in WHERE.parse(where):
+        wanted.setdefault(name, []).append(value)
     keep = pd.Series(True, index=table.index)
     left = []
     for name, values in wanted.items():
         if name not in table:
             columns = map(str, table.columns)
-            raise ValueError(f"--where: no column {name!r}; {nearest(name, columns)}")
-        hits = [_equal(results.column(table, name), value) for value in values]
-        for value, hit in zip(values, hits, strict=True):
-            if not hit.any():
-                raise ValueError(_no_value(results.column(table, name), value))
-        keep &= pd.concat(hits, axis=1).any(axis=1)
+            raise ValueError(f"--where: no column {name!r}; {nearest_name(name, columns)}")
+        column = results.column(table, name)
+        keep &= pd.concat([_equal(column, value) for value in values], axis=1).any(axis=1)
         left.append(f"{name}={'|'.join(values)} leaves {int(keep.sum())}")
     if not keep.any():
-        raise ValueError(f"--where {where}: no row has all of it ({', then '.join(left)})")
+        raise ValueError(
+            f"--where {where}: no row has all of these values ({', then '.join(left)}); ask for "
+            "fewer, or for values that occur together"
+        )
     return table.loc[keep]
 
 
+def settled(
+    source: Source, inputs: tuple[str, ...], output: str, choice: Flagged | None
+) -> tuple[Source, pd.DataFrame]:
+    """Checks the rows of a table and keeps, drops or refuses the doubtful ones.
+
+    Args:
+        source: The table.
+        inputs: Inputs of the law that is to be fitted.
+        output: The column that it predicts.
+        choice: Keep or drop flagged rows; None keeps those that are a matter of judgement, and
+            refuses mistakes.
+
+    Returns:
+        The table to fit, and the flags of its rows.
+
+    Raises:
+        ValueError: A row that repeats another, suspected mixed units, or a learning curve whose D
+            falls, with no choice made; or no row left.
+    """
+    flags = rows.check(source.table, inputs, output)
+    mistakes = flags.loc[flags["reason"].isin(list(MISTAKES))]
+    if choice is None and len(mistakes):
+        more = f" ({len(mistakes):,} such rows)" if len(mistakes) > 1 else ""
+        raise ValueError(
+            f"{source.path}: {mistakes['reason'].iloc[0]}{more}: {mistakes['detail'].iloc[0]}; "
+            "correct the table, or give --flagged drop to leave flagged rows out, --flagged keep "
+            "to keep them"
+        )
+    _print_flags(flags, choice)
+    if choice != "drop":
+        return source, flags
+    kept = without_flagged(source.table, flags)
+    if kept.empty:
+        raise ValueError(f"{source.path}: every row is flagged; give --flagged keep")
+    return replace(source, table=kept), flags.loc[flags["row"].isin(list(kept.index))]
+
+
 def _equal(column: pd.Series, value: str) -> pd.Series:
-    """Which cells are a value, as text or as a number."""
-    same = column.astype(str) == value
+    """Which cells are a value, as text or as a number.
+
+    Raises:
+        ValueError: None is.
+    """
+    hit = column.astype(str) == value
     try:
         number = float(value)
     except ValueError:
-        return same
-    numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
-    return same | numbers.eq(number).astype(bool)
+        pass  # text alone
+    else:
+        numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
+        hit |= numbers.eq(number).astype(bool)
+    if not hit.any():
+        there = column.dropna().astype(str).unique()
+        raise ValueError(
+            f"--where {column.name}={value}: no such value; "
+            f"{nearest_name(value, there, MOST_VALUES)}"
+        )
+    return hit
 
 
-def _no_value(column: pd.Series, value: str) -> str:
-    there = sorted(column.dropna().astype(str).unique())
-    close = difflib.get_close_matches(value, there, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    more = f" and {len(there) - MOST_VALUES} more" if len(there) > MOST_VALUES else ""
-    return (
-        f"--where {column.name}={value}: no such value; {hint}"
-        f"there are {', '.join(there[:MOST_VALUES])}{more}"
-    )
+def _print_flags(flags: pd.DataFrame, choice: Flagged | None) -> None:
+    for _, flag in flags.head(MOST_PRINTED).iterrows():
+        console.print(f"  {flag['reason']}: {flag['detail']}", markup=False)
+    if len(flags) > MOST_PRINTED:
+        console.print(f"  and {len(flags) - MOST_PRINTED:,} more")
+    if len(flags):
+        done = "left out" if choice == "drop" else "kept; --flagged drop leaves them out"
+        console.print(f"flagged rows are {done}")

@@ -78,8 +78,8 @@ def test_targets_and_candidates_are_those_asked_for(file, capsys):
     ("options", "says"),
     [
         ({"quantity": "b0"}, "no quantity 'b0'"),
-        ({"quantity": "loss", "at": "N:1e9"}, "--at N:1e9: write it as N=1e9,D=2e10"),
-        ({"quantity": "loss", "at": "N=many"}, "--at N=many: write it"),
+        ({"quantity": "loss", "at": "N:1e9"}, "--at N:1e9: .* no pair; write N=1e9,D=2e10"),
+        ({"quantity": "loss", "at": "N=many"}, "N = many is no finite number; write N="),
         ({"quantity": "loss"}, "give e.g. N=1e9,D=2e10"),
         ({"flops": 1.0}, "buys no run: the cheapest"),
         ({"cells": 0}, "n_cells = 0"),

@@ -1,4 +1,4 @@
-"""`scaling isoflop` on anybody's table: planted truth, published numbers, choosing rows, files."""
+"""`scaling isoflop` on anybody's table: planted truth, published numbers, files."""
 
 import json
 import os
@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from experiments.commands import isoflop
-from experiments.commands.rows import select
 
 HOUSE = Path(__file__).parents[3]
 DATA = Path(os.environ.get("SCALING_DATA_DIR", HOUSE.parent / "shared" / "data")) / "laws"
@@ -94,39 +93,6 @@ def test_learning_curves_are_read_off_and_enveloped(tmp_path, capsys):
     assert told["approaches"][3]["a"]["value"] == pytest.approx(0.5, abs=0.002)
     assert "hand-overs" in capsys.readouterr().out
     assert "hand-over" in set(pd.read_csv(out / "figure.csv")["kind"])
-
-
-def test_selection_takes_numbers_texts_with_commas_and_alternatives(table):
-    frame = pd.read_csv(table)
-    assert len(select(frame, '"schedule=cosine, long"')) == 45
-    assert len(select(frame, "width=64.0,schedule=constant")) == 45
-    assert len(select(frame, "flops=1e18,flops=4e18,schedule=constant")) == 18
-    assert select(frame, "schedule = constant").index.tolist() == list(range(45))
-
-
-@pytest.mark.parametrize(
-    ("where", "says"),
-    [
-        ("shedule=constant", "no column 'shedule'; did you mean 'schedule'"),
-        ("schedule=constnat", "no such value; did you mean 'constant'.*there are constant, cosine"),
-        ("width=63", "width=63: no such value;.*there are 64"),
-        ("flops=7", "there are"),
-        ("schedule", "not of the form column=value"),
-        ("schedule=", "not of the form column=value"),
-        ("schedule=constant,val_loss=3.1", r"there are .* and 78 more"),
-    ],
-)
-def test_a_mistaken_selection_gets_a_sentence(table, where, says):
-    with pytest.raises(ValueError, match=says):
-        select(pd.read_csv(table), where)
-
-
-def test_values_that_no_row_has_together_are_told(table):
-    frame = pd.read_csv(table)
-    frame.loc[frame["schedule"] == "constant", "width"] = 128
-    says = "schedule=constant leaves 45, then width=64 leaves 0"
-    with pytest.raises(ValueError, match=says):
-        select(frame, "schedule=constant,width=64")
 
 
 def test_impossible_arguments_get_a_sentence(table):
