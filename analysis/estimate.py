@@ -30,6 +30,22 @@ class Bootstrap:
     level: float = 0.95
     kind: Redrawn | None = None
 
+    def require_kind(self, known: Redrawn, redrawn: str) -> None:
+        """Refuses any kind but the one that an analysis knows.
+
+        Args:
+            known: That kind.
+            redrawn: What the analysis redraws, in words.
+
+        Raises:
+            ValueError: `kind` is another.
+        """
+        if self.kind not in (None, known):
+            raise ValueError(
+                f"bootstrap.kind = {self.kind!r}, but this analysis redraws {redrawn}: give "
+                f"{known!r}, or leave it out."
+            )
+
 
 @dataclass(frozen=True)
 class Estimate:

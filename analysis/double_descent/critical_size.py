@@ -34,7 +34,10 @@ from analysis.double_descent.seeds import (
     resampled_centre,
     stretch,
 )
-from analysis.estimate import Estimate, Floats
+from analysis.estimate import Bootstrap, Estimate, Floats
+
+RESAMPLES = Bootstrap(n=2000)
+"""Default resampling of the seeds."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,7 @@ def interpolation_threshold(
     seed: ArrayLike,
     *,
     tolerance: float,
-    level: float = 0.95,
-    n_replicates: int = 2000,
-    rng_seed: int = 0,
+    bootstrap: Bootstrap = RESAMPLES,
 ) -> Estimate:
     """Smallest size whose mean train error is at most `tolerance`.
 
@@ -78,9 +79,7 @@ def interpolation_threshold(
         train_error: Train error or train squared error of each run, shape (n_runs,).
         seed: Seed label of each run, shape (n_runs,).
         tolerance: Error that counts as interpolation, in units of `train_error`.
-        level: Nominal coverage of the interval.
-        n_replicates: Bootstrap replicates.
-        rng_seed: Seed of the bootstrap.
+        bootstrap: Resampling of the seeds, and level of the interval.
 
     Returns:
         The threshold in units of size. Never reached: censored "above", `low` a lower bound.
@@ -92,7 +91,7 @@ def interpolation_threshold(
 
     Reference: Nakkiran et al., arXiv:1912.02292, definition 1 (effective model complexity).
     """
-    sample = sample_seeds(size, seed, level, n_replicates, rng_seed, train_error=train_error)
+    sample = sample_seeds(size, seed, bootstrap, train_error=train_error)
     return located(sample, threshold_crossings(sample, tolerance))
 
 
@@ -102,9 +101,7 @@ def peak(
     seed: ArrayLike,
     *,
     statistic: Statistic = "median",
-    level: float = 0.95,
-    n_replicates: int = 2000,
-    rng_seed: int = 0,
+    bootstrap: Bootstrap = RESAMPLES,
 ) -> Peak | None:
     """Most prominent interior maximum of a test curve.
 
@@ -119,9 +116,7 @@ def peak(
         test: Test error or loss of each run, shape (n_runs,).
         seed: Seed label of each run, shape (n_runs,).
         statistic: Centre over seeds; the median, because at N = n the mean may be infinite.
-        level: Nominal coverage of the intervals.
-        n_replicates: Bootstrap replicates.
-        rng_seed: Seed of the bootstrap.
+        bootstrap: Resampling of the seeds, and level of the intervals.
 
     Returns:
         The peak, significant (`p_value`) or not; None where no interior size is a maximum.
@@ -129,7 +124,7 @@ def peak(
     Raises:
         ValueError: As `interpolation_threshold`.
     """
-    sample = sample_seeds(size, seed, level, n_replicates, rng_seed, test=test)
+    sample = sample_seeds(size, seed, bootstrap, test=test)
     curves = metric_curves(sample, statistic)
     return measure_peak(sample, curves, prominent_bumps(sample, curves))
 
@@ -173,17 +168,18 @@ class MetricCurves(NamedTuple):
 def sample_seeds(
     size: ArrayLike,
     seed: ArrayLike,
-    level: float,
-    n_replicates: int,
-    rng_seed: int,
+    bootstrap: Bootstrap,
     **metrics: ArrayLike,
 ) -> SeedSample:
     """Group runs and resample their seeds; ValueError as `interpolation_threshold`."""
+    level = bootstrap.level
+    bootstrap.require_kind("clusters", "the runs of whole seeds")
     if not 0.5 <= level < 1:
-        raise ValueError(f"level is {level}: give a coverage in [0.5, 1), for example 0.95")
-    if n_replicates < 20 / (1 - level):
+        raise ValueError(f"bootstrap.level = {level}: give a coverage in [0.5, 1), such as 0.95.")
+    if bootstrap.n < 20 / (1 - level):
         raise ValueError(
-            f"n_replicates is {n_replicates}: level {level} needs at least {20 / (1 - level):.0f}"
+            f"bootstrap.n = {bootstrap.n} is too few replicates for level {level}: give at least "
+            f"{20 / (1 - level):.0f}."
         )
     runs = group_by_size(size, seed, **metrics)
     if len(runs.sizes) < 3:
@@ -197,7 +193,7 @@ def sample_seeds(
     n_seeds = int(runs.counts.min())
     return SeedSample(
         runs=runs,
-        draws=resample(runs, n_replicates, rng_seed),
+        draws=resample(runs, bootstrap),
         log_size=np.log(runs.sizes),
         weights=runs.counts.astype(np.float64),
         factor=stretch(n_seeds, level),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 
 Statistic = Literal["mean", "median"]
 IntArray = NDArray[np.intp]
@@ -89,25 +89,25 @@ def group_by_size(size: ArrayLike, seed: ArrayLike, **metrics: ArrayLike) -> Rep
     )
 
 
-def resample(replicates: Replicates, n_replicates: int, rng_seed: int) -> tuple[IntArray, ...]:
+def resample(replicates: Replicates, bootstrap: Bootstrap) -> tuple[IntArray, ...]:
     """Bootstrap over seeds: which runs to take at each size.
 
-    Seed labels are drawn with replacement once for all sizes, so labels that span the sizes are
-    resampled whole and the dependence between sizes (shared data, shared label noise) is kept.
+    Seed labels are drawn with replacement once for all sizes: a drawn label brings its runs at
+    every size, which keeps the dependence between sizes (shared data, shared label noise).
     Where a drawn label has no run at a size, a run of that size is drawn instead: labels used at
     one size only are therefore resampled independently at each size.
 
     Args:
         replicates: Runs by size.
-        n_replicates: Number of bootstrap replicates.
-        rng_seed: Seed of the generator; the same seed gives the same draws for every metric.
+        bootstrap: Number of replicates and seed; the same seed gives the same draws for every
+            metric.
 
     Returns:
         For each size an index array of shape (n_replicates, n_runs_at_size).
     """
-    rng = np.random.default_rng(rng_seed)
+    rng = np.random.default_rng(bootstrap.seed)
     counts = replicates.counts
-    drawn = rng.integers(replicates.n_labels, size=(n_replicates, counts.max()))
+    drawn = rng.integers(replicates.n_labels, size=(bootstrap.n, counts.max()))
     result = []
     for codes, count in zip(replicates.seeds, counts, strict=True):
         row_of_label = np.full(replicates.n_labels, -1, dtype=np.intp)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.double_descent.critical_size import (
+    RESAMPLES,
     MetricCurves,
     Peak,
     SeedSample,
@@ -23,7 +24,7 @@ from analysis.double_descent.critical_size import (
 )
 from analysis.double_descent.curve_shape import Located, falling_fit, largest_rise
 from analysis.double_descent.seeds import Statistic
-from analysis.estimate import Estimate
+from analysis.estimate import Bootstrap, Estimate
 
 __all__ = [
     "DoubleDescent",
@@ -39,7 +40,7 @@ __all__ = [
 # Fewer than these cannot show fall, rise and fall, or tell a peak from seed noise.
 MIN_SIZES = 5
 MIN_SEEDS = 3
-# "Monotone" is claimed only where a rise of this fraction of the whole fall would have been seen.
+# "Monotone" requires that a rise of this fraction of the total fall would have been seen.
 NEGLIGIBLE_RISE = 0.1
 
 
@@ -47,9 +48,16 @@ class Verdict(Enum):
     """What the curve shows on the measured grid."""
 
     MONOTONE = "monotone"
+    """The curve falls throughout; a rise of a tenth of the fall would have been seen."""
+
     PEAK = "peak"
+    """The curve has a significant interior maximum."""
+
     SECOND_DESCENT_BELOW = "peak and second descent below the first minimum"
+    """The curve has such a maximum, and its minimum to the right is below the one to the left."""
+
     NOT_RESOLVED = "not resolved"
+    """The data are too few or too noisy, or a peak lies at the edge of the grid or beyond."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,7 @@ def descent(
     *,
     tolerance: float,
     statistic: Statistic = "median",
-    level: float = 0.95,
-    n_replicates: int = 2000,
-    rng_seed: int = 0,
+    bootstrap: Bootstrap = RESAMPLES,
 ) -> DoubleDescent:
     """Threshold, peak, their ratio, both minima and a verdict, from one set of resamples.
 
@@ -104,11 +110,11 @@ def descent(
 
     1. Fewer than 5 sizes or 3 seeds: not resolved.
     2. Peak p-value <= a: a peak. "Second descent below the first minimum" where the final minimum
-       is lower with confidence >= level; if it is not, the reason gives the confidence.
+       is lower with confidence >= bootstrap.level; if it is not, the reason gives the confidence.
     3. Else, largest rise from one size to any larger one has p-value <= a against a non-increasing
-       curve: not resolved, for the peak is at the edge of the grid or beyond it.
-    4. Else, a rise of 10% of the whole fall would have been seen: monotone (on this grid).
-    5. Else: not resolved, for noise could hide such a rise.
+       curve: not resolved, because the peak is at the edge of the grid or beyond it.
+    4. Else, a rise of 10% of the total fall would have been seen: monotone (on this grid).
+    5. Else: not resolved, because noise could hide such a rise.
 
     Rises and falls are of the logarithm where the test metric is positive throughout. p-values add
     the seed noise of the resamples to the nearest curve without a peak (or rise), and so count the
@@ -121,9 +127,8 @@ def descent(
         seed: Seed label of each run, shape (n_runs,).
         tolerance: Error that counts as interpolation, in units of `train_error`.
         statistic: Centre over seeds of the test metric.
-        level: Nominal coverage, and confidence asked of the verdict.
-        n_replicates: Bootstrap replicates.
-        rng_seed: Seed of the bootstrap.
+        bootstrap: Resampling of the seeds; its level is that of the intervals and the confidence
+            that the verdict requires.
 
     Returns:
         The measurements and the verdict.
@@ -131,9 +136,7 @@ def descent(
     Raises:
         ValueError: As `interpolation_threshold`.
     """
-    sample = sample_seeds(
-        size, seed, level, n_replicates, rng_seed, train_error=train_error, test=test
-    )
+    sample = sample_seeds(size, seed, bootstrap, train_error=train_error, test=test)
     crossings = threshold_crossings(sample, tolerance)
     threshold = located(sample, crossings)
     curves = metric_curves(sample, statistic)
@@ -151,12 +154,12 @@ def descent(
     )
     ratio = located(sample, _ratio(bumps.where, crossings))
     confidence = _confidence_below(sample, curves, first, top)
-    if _too_small(sample) or found.p_value > 1 - level:
+    if _too_small(sample) or found.p_value > 1 - bootstrap.level:
         verdict, reason = _without_peak(sample, curves, found, threshold)
     else:
-        verdict = Verdict.SECOND_DESCENT_BELOW if confidence >= level else Verdict.PEAK
+        verdict = Verdict.SECOND_DESCENT_BELOW if confidence >= bootstrap.level else Verdict.PEAK
         below = f"is below the first {first_minimum.value} (confidence {confidence:.3g})"
-        if confidence < level:
+        if confidence < bootstrap.level:
             below = f"is not shown to be below the first {first_minimum.value}"
         reason = (
             f"Peak of {found.height} at size {found.location} (p = {found.p_value:.2g}), {ratio} "
@@ -192,7 +195,7 @@ def _confidence_below(sample: SeedSample, curves: MetricCurves, first: int, top:
 def _without_peak(
     sample: SeedSample, curves: MetricCurves, found: Peak | None, threshold: Estimate
 ) -> tuple[Verdict, str]:
-    """Rules 1, 3, 4 and 5 of `descent`."""
+    """Returns the verdict by rules 1, 3, 4 and 5 of `descent`, and its reason."""
     if _too_small(sample):
         return Verdict.NOT_RESOLVED, (
             f"{len(sample.runs.sizes)} sizes with {sample.runs.counts.min()} seeds or more are too "
@@ -218,11 +221,11 @@ def _without_peak(
     visible = (rise + float(np.quantile(null, sample.level))) / fall if fall > 0 else np.inf
     if visible > NEGLIGIBLE_RISE:
         return Verdict.NOT_RESOLVED, (
-            f"{bump}; seed noise could hide a rise of {visible:.2g} of the whole fall, "
+            f"{bump}; seed noise could hide a rise of {visible:.2g} of the total fall, "
             f"more than {NEGLIGIBLE_RISE:g}: add seeds."
         )
     return Verdict.MONOTONE, (
-        f"{bump}; a rise of more than {visible:.2g} of the whole fall is excluded between sizes "
+        f"{bump}; a rise of more than {visible:.2g} of the total fall is excluded between sizes "
         f"{sample.runs.sizes[0]:.4g} and {sample.runs.sizes[-1]:.4g} "
         f"(interpolation threshold {threshold})."
     )

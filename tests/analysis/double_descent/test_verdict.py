@@ -16,6 +16,7 @@ from analysis.double_descent.verdict import (
     interpolation_threshold,
     peak,
 )
+from analysis.estimate import Bootstrap
 
 TOLERANCE = 0.1
 THRESHOLD = 37.0  # between grid sizes, where `train_curve` is at TOLERANCE
@@ -230,8 +231,9 @@ def test_bad_rows_are_refused_with_their_number(change, message):
     ("options", "message"),
     [
         ({"tolerance": -1.0}, "tolerance is -1"),
-        ({"level": 1.0}, "level is 1.0"),
-        ({"n_replicates": 10}, "n_replicates is 10"),
+        ({"bootstrap": Bootstrap(level=1.0)}, "level = 1.0"),
+        ({"bootstrap": Bootstrap(n=10)}, "n = 10 is too few"),
+        ({"bootstrap": Bootstrap(kind="residuals")}, "redraws the runs of whole seeds"),
         ({"statistic": "mode"}, "choose one of mean, median"),
     ],
 )
@@ -258,7 +260,7 @@ def test_columns_of_unequal_length_and_too_few_sizes_are_refused():
 def test_symmetries(row_seed, metric_scale, size_scale, offset):
     """Row order and order-keeping seed names change nothing; scales carry through."""
     size, train, test, seed = make_table(peaked, n_sizes=9, n_seeds=4)
-    reference = descent(size, train, test, seed, tolerance=TOLERANCE, n_replicates=400)
+    reference = descent(size, train, test, seed, tolerance=TOLERANCE, bootstrap=Bootstrap(n=400))
     order = np.random.default_rng(row_seed).permutation(len(size))
     found = descent(
         size_scale * size[order],
@@ -266,7 +268,7 @@ def test_symmetries(row_seed, metric_scale, size_scale, offset):
         metric_scale * test[order],
         seed[order] + offset,
         tolerance=TOLERANCE,
-        n_replicates=400,
+        bootstrap=Bootstrap(n=400),
     )
     assert reference.peak is not None and found.peak is not None
     assert reference.ratio is not None and found.ratio is not None
@@ -314,7 +316,7 @@ def coverage(n_tables, n_seeds, shared, first=0):
         )
         rng = np.random.default_rng(20_000 + k)
         train = train_curve(size / shift) + 0.1 * rng.standard_normal(len(size))
-        found = descent(size, train, test, seed, tolerance=TOLERANCE, n_replicates=400)
+        found = descent(size, train, test, seed, tolerance=TOLERANCE, bootstrap=Bootstrap(n=400))
         true_peak = fine[np.argmax(peaked(fine, 40 * shift, 0.3))]
         if found.peak is None or found.ratio is None:
             continue
@@ -347,7 +349,7 @@ def false_peaks(curve, n_tables, n_seeds, shared):
         size, train, test, seed = make_table(
             curve, n_sizes=12, n_seeds=n_seeds, noise=0.1, shared=shared, seed=k
         )
-        found = descent(size, train, test, seed, tolerance=TOLERANCE, n_replicates=400)
+        found = descent(size, train, test, seed, tolerance=TOLERANCE, bootstrap=Bootstrap(n=400))
         count += found.verdict in (Verdict.PEAK, Verdict.SECOND_DESCENT_BELOW)
     return count
 
@@ -384,7 +386,7 @@ def test_equal_minima_are_seldom_called_a_second_descent_below(n_seeds):
     count = 0
     for k in range(300):
         size, train, test, seed = make_table(equal, n_seeds=n_seeds, noise=0.05, seed=k)
-        found = descent(size, train, test, seed, tolerance=TOLERANCE, n_replicates=400)
+        found = descent(size, train, test, seed, tolerance=TOLERANCE, bootstrap=Bootstrap(n=400))
         count += found.verdict is Verdict.SECOND_DESCENT_BELOW
     assert_few(count, 300)
 
