@@ -25,14 +25,12 @@ REPEATS = 3
 
 def nothing(config):
     """A run that computes nothing."""
-    from scaling.config import canonical_json, run_id
+    from scaling.config import resolved, run_id
     from scaling.record import RunRecord
 
-    plain = json.loads(canonical_json(config))
+    plain = resolved(config)
     environment = {"worker_megabytes": peak_megabytes()}
-    return RunRecord(
-        run_id=run_id(config), status="done", config=plain, environment=environment
-    ), ()
+    return RunRecord(run_id=run_id(plain), status="done", config=plain, environment=environment), ()
 
 
 def measure(folder: Path, n_runs: int) -> dict[str, float]:

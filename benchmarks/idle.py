@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaling.config import RunConfig
+from scaling.config import RunConfig, shape_of
 from scaling.data.text import Text
 from scaling.keys import key_for
 from scaling.models.transformer import Transformer
@@ -47,10 +47,10 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
             evaluations=EVALUATIONS,
         ),
     )
-    model, plan, data = config.model, config.train, config.data
+    plan, data = config.train, config.data
     assert isinstance(plan, Pretraining) and isinstance(data, Text)
     dataset = data.load(config.seed)
-    trainer = compiled(model, plan, data.context, data.n_outputs, data.n_eval)
+    trainer = compiled(shape_of(config))
     in_block, in_interval = steps_in_block(plan, data.context), steps // EVALUATIONS
     sequences = dataset.sequences(config.seed, 0, steps * plan.batch_size)
     blocks = []

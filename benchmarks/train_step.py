@@ -37,6 +37,7 @@ import optax
 from flax import linen as nn
 from flax.training.train_state import TrainState
 
+from scaling.config import RunConfig, shape_of
 from scaling.data.text import Text
 from scaling.keys import key_for
 from scaling.models.transformer import Transformer
@@ -105,7 +106,7 @@ def batches() -> Callable[[], np.ndarray]:
 def ours(config: Transformer, params: Any) -> Contestant:
     """The trainer of this project."""
     dataset = DATA.load(0)
-    trainer = compiled(config, PLAN, DATA.context, VOCAB, DATA.n_eval)
+    trainer = compiled(shape_of(RunConfig(model=config, data=DATA, train=PLAN)))
     in_block = steps_in_block(PLAN, DATA.context)
     arguments = Arguments(jnp.array([RATE]), *map(jnp.int32, (STEPS, WARMUP, 0)))
     state = trainer.init(key_for(0, "init"))._replace(params=jax.tree.map(jnp.copy, params))

@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from scaling import own_code
-from scaling.fields import Range, check_fields, from_dict, to_dict
+from scaling.fields import Range, check_fields, from_dict, to_dict, without_arguments
 from scaling.models.family import Family, check_offers
-from scaling.pretraining import Pretraining
+from scaling.pretraining import Pretraining, TokenSource
+from scaling.schedules import Schedule, steps_of_trunk
 from scaling.training import DataConfig, Gradient, ModelConfig, OptimalRidge, Ridge, Ridgeless
+
+Resolved = dict[str, Any]
+"""A resolved configuration as plain JSON values."""
 
 TrainConfig = Ridgeless | Ridge | OptimalRidge | Gradient | Pretraining
 
@@ -44,44 +48,103 @@ class RunConfig:
         return self.train.mesh.size if isinstance(self.train, Pretraining) else 1
 
 
-def canonical_json(config: RunConfig) -> str:
+def resolved(config: RunConfig) -> Resolved:
+    """The configuration with every default filled in and the fingerprints of data and own code."""
+    plain = to_dict(config)
+    plain["model"] = to_dict(config.model.resolve())
+    if (code := _fingerprint(config.model)) is not None:
+        plain["model"]["fingerprint"] = code
+    plain["train"] = to_dict(config.train.resolve(config.model, config.data))
+    plain["data"]["fingerprint"] = config.data.fingerprint()
+    return plain
+
+
+def canonical_json(run: RunConfig | Resolved) -> str:
     """The one spelling of a configuration: resolved, keys sorted, shortest exact floats."""
-    return _dumps(_resolved(config))
+    return _dumps(_plain(run))
 
 
-def run_id(config: RunConfig) -> str:
+def run_id(run: RunConfig | Resolved) -> str:
     """Identity of a run: 128 bits of the SHA-256 of its canonical JSON, as 32 hex digits.
 
-    Where data lie is left out: their fingerprint says what they are.
+    The path of the data is left out: their fingerprint identifies them.
     """
-    return _identity(_resolved(config))
+    return _identity(_plain(run))
 
 
 class Trunk(NamedTuple):
-    """What a run has in common with longer ones, up to where its learning rates fall.
+    """The trunk of a run: the steps that it shares with longer runs of the same schedule.
+
+    They are those before its learning rate falls.
 
     Attributes:
-        trunk_id: Identity of a trunk, made as that of a run is, of all that decides it.
-        steps: After which the run leaves it.
+        trunk_id: Identity of all that decides the trunk, made as a run's identity is.
+        steps: Number of steps after which the run leaves the trunk.
     """
 
     trunk_id: str
     steps: int
 
 
-def trunk_of(config: RunConfig) -> Trunk | None:
+def trunk_of(run: RunConfig | Resolved) -> Trunk | None:
     """The trunk of a run; None if it has none."""
-    train = config.train
-    if not isinstance(train, Pretraining):
+    plain = _plain(run)
+    train = plain["train"]
+    if train["kind"] != Pretraining.kind:
         return None
-    steps = train.length(config.model, config.data).trunk
+    schedule: Schedule = from_dict(typing.cast(Any, Schedule), train["schedule"])
+    steps = steps_of_trunk(schedule, train["steps"])
     if not steps:
         return None
-    plain = _resolved(config)
-    for name in ("steps", "evaluations"):
-        del plain["train"][name]
-    del plain["train"]["schedule"]["decay"]
-    return Trunk(_identity(plain), steps)
+    common = {k: v for k, v in train.items() if k not in ("steps", "evaluations")}
+    common["schedule"] = {k: v for k, v in train["schedule"].items() if k != "decay"}
+    return Trunk(_identity(plain | {"train": common}), steps)
+
+
+class Shape(NamedTuple):
+    """All that the compiled code of a run is made for: runs of one shape share it.
+
+    Attributes:
+        model: Configuration of the model, resolved.
+        train: Way to train, resolved, every `Argument` replaced by its stand-in.
+        n_inputs: Size of an input; the context for tokens.
+        n_outputs: Size of an output; the vocabulary for tokens.
+        n_classes: Number of classes; None where targets are numbers or tokens.
+        n_train: Training examples; None for tokens, which stream.
+        n_eval: Held-out examples.
+        separator: Token that no prediction looks beyond, if any.
+    """
+
+    model: ModelConfig
+    train: TrainConfig
+    n_inputs: int
+    n_outputs: int
+    n_classes: int | None
+    n_train: int | None
+    n_eval: int
+    separator: int | None
+
+
+def shape_of(config: RunConfig) -> Shape:
+    """The shape of a run."""
+    model, data = config.model, config.data
+    tokens = isinstance(data, TokenSource)
+    return Shape(
+        model=model.resolve(),
+        train=without_arguments(config.train.resolve(model, data)),
+        n_inputs=data.n_inputs,
+        n_outputs=data.n_outputs,
+        n_classes=data.n_classes,
+        n_train=None if tokens else data.n_train,
+        n_eval=data.n_eval,
+        separator=data.load(config.seed).separator if tokens else None,
+    )
+
+
+def compile_key(config: RunConfig) -> str:
+    """Hash of the shape of a run: runs with one key share compiled code."""
+    plain = {name: to_dict(value) for name, value in shape_of(config)._asdict().items()}
+    return hashlib.sha256(_dumps(plain).encode()).hexdigest()[:16]
 
 
 def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) -> RunConfig:
@@ -135,14 +198,8 @@ def own_origins(configs: Iterable[RunConfig]) -> list[own_code.Origin]:
     return [own_code.origin(cls) for cls in found.values()]
 
 
-def _resolved(config: RunConfig) -> dict[str, Any]:
-    plain = to_dict(config)
-    plain["model"] = to_dict(config.model.resolve())
-    if (code := _fingerprint(config.model)) is not None:
-        plain["model"]["fingerprint"] = code
-    plain["train"] = to_dict(config.train.resolve(config.model, config.data))
-    plain["data"]["fingerprint"] = config.data.fingerprint()
-    return plain
+def _plain(run: RunConfig | Resolved) -> Resolved:
+    return resolved(run) if isinstance(run, RunConfig) else run
 
 
 def _is_own(cls: type) -> bool:

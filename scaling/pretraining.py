@@ -9,11 +9,11 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.devices.mesh import Mesh
-from scaling.fields import Count, Decay, NonNegative, Positive, Range, check_fields
+from scaling.fields import Argument, Count, Decay, NonNegative, Positive, Range, check_fields
 from scaling.models.family import ObservedFamily
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
-from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig
+from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, LearningRate, ModelConfig
 
 TokenSource = Text | NGram
 
@@ -35,7 +35,7 @@ class Muon:
     """
 
     kind: ClassVar[str] = "muon"
-    learning_rate: Positive
+    learning_rate: LearningRate
     momentum: Decay = 0.95
     weight_decay: NonNegative = 0.0
     adam: Adam
@@ -53,7 +53,7 @@ class ScheduleFree:
     """
 
     kind: ClassVar[str] = "schedule_free"
-    learning_rate: Positive
+    learning_rate: LearningRate
     b1: Annotated[float, Range(low=0, high=1, low_excluded=True, high_excluded=True)] = 0.9
     b2: Decay = 0.999
     weight_decay: NonNegative = 0.0
@@ -115,14 +115,14 @@ class Pretraining:
     schedule: Schedule = field(default_factory=Cosine)
     batch_size: Count = 16
     microbatches: Count = 1
-    warmup_tokens: Annotated[int, Range(low=0)] = 0
+    warmup_tokens: Annotated[int, Range(low=0), Argument(0)] = 0
     clip_norm: Positive | None = 1.0
     z_loss: NonNegative = 0.0
-    steps: Count | None = None
+    steps: Annotated[Count | None, Argument(1)] = None
     tokens: Count | None = None
     epochs: Positive | None = None
     flops: Positive | None = None
-    evaluations: Count = 10
+    evaluations: Annotated[Count, Argument(1)] = 10
     activation_scales: bool = False
     mesh: Mesh = field(default_factory=Mesh)
 

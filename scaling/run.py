@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scaling.accounting import account
-from scaling.config import RunConfig, canonical_json, run_id
+from scaling.config import RunConfig, resolved, run_id
 from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
 from scaling.data.token_dataset import TokenDataset
@@ -76,9 +75,10 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
         done = share * counts["n_tokens_seen"], share * counts["flops_train"]
         columns |= throughput(*done, columns["train_seconds"], peak)._asdict()
         environment["device_peak_flops_per_second"] = peak_flops_per_second()
+    plain = resolved(config)
     record = RunRecord(
-        run_id=run_id(config),
-        config=json.loads(canonical_json(config)),
+        run_id=run_id(plain),
+        config=plain,
         **counts,
         n_features=getattr(config.model, "n_features", None),
         n_outputs=config.data.n_outputs,

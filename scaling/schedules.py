@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from scaling.fields import Count, Fraction, Range, check_fields
+from scaling.fields import Argument, Count, Fraction, Range, check_fields
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
@@ -40,7 +40,7 @@ class Cosine:
 
     kind: ClassVar[str] = "cosine"
     floor: Fraction = 0.1
-    horizon: Count | None = None
+    horizon: Annotated[Count | None, Argument(None)] = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -66,7 +66,7 @@ class StableDecay:
     """
 
     kind: ClassVar[str] = "stable_decay"
-    decay: Annotated[float, Range(low=0, high=1, low_excluded=True)] = 0.2
+    decay: Annotated[float, Range(low=0, high=1, low_excluded=True), Argument(0.2)] = 0.2
 
     def __post_init__(self) -> None:
         check_fields(self)

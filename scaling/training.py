@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
-from scaling.fields import Count, Decay, Fraction, NonNegative, Positive, check_fields
+from scaling.fields import Argument, Count, Decay, Fraction, NonNegative, Positive, check_fields
 from scaling.models.family import Family, LinearFamily
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
@@ -38,7 +38,7 @@ class Ridgeless:
     """
 
     kind: ClassVar[str] = "ridgeless"
-    rcond: Fraction | None = None
+    rcond: Annotated[Fraction | None, Argument(None)] = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -60,7 +60,7 @@ class Ridge:
     """Ridge regression (X'X/n + ridge)^-1 X'y/n on a model's features, solved in float64."""
 
     kind: ClassVar[str] = "ridge"
-    ridge: Positive
+    ridge: Annotated[Positive, Argument(1.0)]
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -114,12 +114,15 @@ class OptimalRidge:
         return Ridge(ridge=noise * model.n_features / (data.n_train * observed * power))
 
 
+LearningRate = Annotated[Positive, Argument(1.0)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SGD:
     """Stochastic gradient descent, with heavy-ball momentum where it is not 0."""
 
     kind: ClassVar[str] = "sgd"
-    learning_rate: Positive
+    learning_rate: LearningRate
     momentum: Decay = 0.0
 
     def __post_init__(self) -> None:
@@ -131,7 +134,7 @@ class Adam:
     """Adam (Kingma & Ba, arXiv 1412.6980); decoupled weight decay where it is not 0 (AdamW)."""
 
     kind: ClassVar[str] = "adam"
-    learning_rate: Positive
+    learning_rate: LearningRate
     b1: Decay = 0.9
     b2: Decay = 0.999
     weight_decay: NonNegative = 0.0
@@ -167,10 +170,10 @@ class Gradient:
     schedule: Literal["constant", "cosine"] = "constant"
     objective: Literal["cross_entropy", "squared_error"] = "cross_entropy"
     batch_size: Count | None = None
-    steps: Count | None = None
+    steps: Annotated[Count | None, Argument(1)] = None
     epochs: Positive | None = None
     examples: Count | None = None
-    evaluations: Count = 20
+    evaluations: Annotated[Count, Argument(1)] = 20
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scaling.accounting import account
-from scaling.config import RunConfig, canonical_json, run_id, trunk_of
+from scaling.config import RunConfig, compile_key, resolved, run_id, trunk_of
 
 FLOPS_PER_SECOND = 4e10
 SECONDS_A_STEP = 2e-5
@@ -137,40 +136,13 @@ def _priced(
     saved = counts.flops_train * starts_at / steps if starts_at else 0.0
     flops = counts.flops_train - saved
     seconds = SECONDS_A_RUN + flops / FLOPS_PER_SECOND + SECONDS_A_STEP * (steps - starts_at)
-    plain = json.loads(canonical_json(config))
     run = PlannedRun(
         run_id=identity,
-        group=_compiled_shape(plain),
+        group=compile_key(config),
         devices=config.n_devices,
         seconds=seconds,
-        config=plain,
+        config=resolved(config),
         trunk_id=trunk_id,
         starts_at=starts_at,
     )
     return run, flops, saved
-
-
-_ARGUMENTS = {
-    "learning_rate",
-    "steps",
-    "decay",
-    "horizon",
-    "evaluations",
-    "warmup_tokens",
-    "ridge",
-    "rcond",
-    "noise_variance",
-    "label_noise",
-}
-"""Fields of `train` and `data` that reach compiled code as arguments, as the seed does: runs that
-differ in them alone share it."""
-
-
-def _compiled_shape(plain: Mapping[str, Any]) -> str:
-    def strip(tree: Any) -> Any:
-        if not isinstance(tree, dict):
-            return tree
-        return {name: strip(value) for name, value in tree.items() if name not in _ARGUMENTS}
-
-    shape = {"model": plain["model"], "data": strip(plain["data"]), "train": strip(plain["train"])}
-    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]

@@ -53,6 +53,11 @@ class TokenDataset:
         return self.n_windows * self.context
 
     @property
+    def separator(self) -> int | None:
+        """The token that no prediction looks beyond; None where predictions see all before."""
+        return self.end_of_document if self.separated else None
+
+    @property
     def train(self) -> UInt[np.ndarray, " tokens"]:
         """The training tokens that are used."""
         return self.read()[: self.n_train_tokens + 1]

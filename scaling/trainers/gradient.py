@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from scaling.config import ModelConfig, RunConfig
+from scaling.config import RunConfig, Shape, shape_of
 from scaling.data.dataset import Dataset
 from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
@@ -71,7 +70,9 @@ def train(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:
     """
     plan = config.train
     assert isinstance(plan, Gradient)
-    trainer, compile_seconds = _compiled(config, plan, dataset)
+    began = time.perf_counter()
+    trainer = _compiled(shape_of(config))
+    compile_seconds = time.perf_counter() - began
     columns: dict[str, Any] = {}
     curve: list[CurvePoint] = []
     for evaluation in _evaluations(trainer, config, plan, dataset):
@@ -189,50 +190,24 @@ def _sem(values: Array) -> Array:
     return jnp.std(values, ddof=1) / jnp.sqrt(len(values))  # NaN for a single one
 
 
-def _compiled(config: RunConfig, plan: Gradient, dataset: Dataset) -> tuple[Trainer, float]:
-    """The compiled trainer of a run's shape, and the seconds that this call spent compiling."""
-    before = time.perf_counter()
-    trainer = _compile(
-        config.model,
-        # What reaches compiled code as an argument must not tell shapes apart.
-        _without_arguments(plan),
-        dataset.train_inputs.shape,
-        dataset.eval_inputs.shape,
-        config.data.n_outputs,
-        config.data.n_classes,
-    )
-    return trainer, time.perf_counter() - before
-
-
-def _without_arguments(plan: Gradient) -> Gradient:
-    optimizer = dataclasses.replace(plan.optimizer, learning_rate=1.0)
-    return dataclasses.replace(
-        plan, optimizer=optimizer, steps=1, epochs=None, examples=None, evaluations=1
-    )
-
-
 @functools.lru_cache(maxsize=8)
-def _compile(
-    model_config: ModelConfig,
-    plan: Gradient,
-    train_shape: tuple[int, int],
-    eval_shape: tuple[int, int],
-    n_outputs: int,
-    n_classes: int | None,
-) -> Trainer:
-    n_train, n_inputs = train_shape
-    trainer = make_trainer(built(model_config, n_inputs, n_outputs), plan, n_train, n_classes)
+def _compiled(shape: Shape) -> Trainer:
+    """The compiled functions of a shape, made once in a process."""
+    plan, n_classes = shape.train, shape.n_classes
+    assert isinstance(plan, Gradient) and shape.n_train is not None
+    model = built(shape.model, shape.n_inputs, shape.n_outputs)
+    trainer = make_trainer(model, plan, shape.n_train, n_classes)
     key = jax.eval_shape(lambda: jax.random.key(0))
     number, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
     state = jax.eval_shape(trainer.init, key)
 
-    def batch(shape: tuple[int, int]) -> Batch:
+    def batch(n: int) -> Batch:
         kind = jnp.float32 if n_classes is None else jnp.int32
-        inputs: Any = jax.ShapeDtypeStruct(shape, jnp.float32)
-        targets: Any = jax.ShapeDtypeStruct(shape[:1], kind)
+        inputs: Any = jax.ShapeDtypeStruct((n, shape.n_inputs), jnp.float32)
+        targets: Any = jax.ShapeDtypeStruct((n,), kind)
         return Batch(inputs, targets, targets)
 
-    train_set, eval_set = batch(train_shape), batch(eval_shape)
+    train_set, eval_set = batch(shape.n_train), batch(shape.n_eval)
     advance = jax.jit(trainer.advance)
     return Trainer(
         init=compile_quickly(trainer.init, key),

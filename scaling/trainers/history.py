@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from scaling.config import RunConfig, run_id, trunk_of
+from scaling.config import RunConfig, resolved, run_id, trunk_of
 from scaling.devices import processes, runtime
 from scaling.pretraining import Pretraining, TokenSource
 from scaling.record import Curve, CurvePoint, finite
@@ -53,9 +53,10 @@ class History:
 
     def __init__(self, config: RunConfig, workspace: Workspace | None) -> None:
         self._config = config
-        self._own = Place(workspace.own, run_id(config)) if workspace else None
+        plain = resolved(config)
+        self._own = Place(workspace.own, run_id(plain)) if workspace else None
         self._trunk, self._leaves_at = None, 0
-        if workspace and workspace.trunk and (trunk := trunk_of(config)):
+        if workspace and workspace.trunk and (trunk := trunk_of(plain)):
             # States that another program or machine has saved may differ in their last bits.
             folder = workspace.trunk / digest(_environment())[:16]
             self._trunk, self._leaves_at = Place(folder, trunk.trunk_id), trunk.steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -13,13 +12,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from scaling.config import Shape
 from scaling.devices.runtime import compile_quickly
 from scaling.devices.sharding import by_sequence, divided, everywhere, mesh_of_devices, shared_out
 from scaling.model import Model, Params
 from scaling.models.built import built
-from scaling.models.family import Family, ObservedFamily
-from scaling.pretraining import Muon, Pretraining, learning_rates
-from scaling.schedules import Cosine, StableDecay, share_of_peak
+from scaling.models.family import ObservedFamily
+from scaling.pretraining import Pretraining, learning_rates
+from scaling.schedules import share_of_peak
 from scaling.trainers import objectives
 from scaling.trainers.divergence import Spikes, Watch, no_spikes, unharmed
 from scaling.trainers.gradient_noise import SquaredNorms, no_norms
@@ -263,52 +263,11 @@ def steps_in_block(plan: Pretraining, context: int) -> int:
     return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
 
 
-def compiled(
-    model: Family,
-    plan: Pretraining,
-    context: int,
-    n_outputs: int,
-    n_eval: int,
-    separator: int | None = None,
-) -> Trainer:
-    """The compiled functions of a shape, made once in a process.
-
-    Runs that differ in seed, length, warm-up, decay, horizon, learning rates or evaluations share
-    them.
-    """
-    return _compiled(model, _without_arguments(plan), context, n_outputs, n_eval, separator)
-
-
-def _without_arguments(plan: Pretraining) -> Pretraining:
-    """The plan with all that reaches compiled code as an argument set to one value."""
-    optimizer = dataclasses.replace(plan.optimizer, learning_rate=1.0)
-    if isinstance(optimizer, Muon):
-        adam = dataclasses.replace(optimizer.adam, learning_rate=1.0)
-        optimizer = dataclasses.replace(optimizer, adam=adam)
-    schedule = plan.schedule
-    if isinstance(schedule, StableDecay):
-        schedule = StableDecay()
-    elif isinstance(schedule, Cosine):
-        schedule = dataclasses.replace(schedule, horizon=None)
-    return dataclasses.replace(
-        plan,
-        optimizer=optimizer,
-        schedule=schedule,
-        warmup_tokens=0,
-        evaluations=1,
-        **(dict.fromkeys(plan.exclusive) | {"steps": 1}),
-    )
-
-
 @functools.lru_cache(maxsize=8)
-def _compiled(
-    config: Family,
-    plan: Pretraining,
-    context: int,
-    n_outputs: int,
-    n_eval: int,
-    separator: int | None,
-) -> Trainer:
+def compiled(shape: Shape) -> Trainer:
+    """The compiled functions of a shape, made once in a process."""
+    config, plan, context, n_outputs = shape.model, shape.train, shape.n_inputs, shape.n_outputs
+    assert isinstance(plan, Pretraining)
     activations = None
     if plan.activation_scales:
         assert isinstance(config, ObservedFamily)
@@ -319,7 +278,7 @@ def _compiled(
         plan,
         treatments(plan.optimizer, config, context, n_outputs),
         max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
-        separator,
+        shape.separator,
         activations,
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -329,7 +288,7 @@ def _compiled(
     rates: Any = jax.ShapeDtypeStruct((n_rates,), jnp.float32)
     block_shape = (steps_in_block(plan, context), plan.batch_size, context + 1)
     block = jax.ShapeDtypeStruct(block_shape, jnp.int32)
-    held_out = jax.ShapeDtypeStruct((n_eval, context + 1), jnp.int32)
+    held_out = jax.ShapeDtypeStruct((shape.n_eval, context + 1), jnp.int32)
     dropout = key if config.takes_dropout else None
     arguments = Arguments(rates, count, count, count, dropout)
     devices = mesh_of_devices(plan.mesh)

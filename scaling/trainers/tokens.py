@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scaling.config import RunConfig
+from scaling.config import RunConfig, shape_of
 from scaling.data.token_dataset import TokenDataset
 from scaling.devices import sharding
 from scaling.keys import key_for
@@ -81,9 +81,7 @@ def train(
     plan, model, data = config.train, config.model, config.data
     assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
     began = time.monotonic()
-    separator = dataset.end_of_document if dataset.separated else None
-    shape = data.context, data.n_outputs, len(dataset.eval_tokens)
-    trainer = compiled(model, plan, *shape, separator)
+    trainer = compiled(shape_of(config))
     compile_seconds = time.monotonic() - began
     history = History(config, workspace)
     state = history.restore(trainer.init(key_for(config.seed, "init")))

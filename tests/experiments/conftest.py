@@ -1,6 +1,5 @@
 """Tables of runs with planted losses, for experiments that take minutes to train."""
 
-import json
 from dataclasses import asdict
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from analysis.tables import results
 from scaling.accounting import account
-from scaling.config import canonical_json, run_id
+from scaling.config import resolved, run_id
 from scaling.record import RunRecord, row
 
 
@@ -23,7 +22,7 @@ def table_of(configs, loss, *, noise=0.0):
             RunRecord(
                 run_id=run_id(config),
                 status="done",
-                config=json.loads(canonical_json(config)),
+                config=resolved(config),
                 eval_loss_nats=value,
                 **counts,
             )

@@ -18,7 +18,7 @@ from experiments.experiment import passes
 from experiments.shared import batch_frontier
 from experiments.shared.batch_frontier import N_LOSSES
 from scaling.accounting import account
-from scaling.config import canonical_json, run_id
+from scaling.config import resolved, run_id
 from scaling.record import RunRecord, row
 
 GRID = np.geomspace(8.0, 1.5, 4000)
@@ -29,7 +29,7 @@ def record_of(config, loss: float) -> RunRecord:
     return RunRecord(
         run_id=run_id(config),
         status="done",
-        config=json.loads(canonical_json(config)),
+        config=resolved(config),
         eval_loss_nats=loss,
         **asdict(account(config)),
     )

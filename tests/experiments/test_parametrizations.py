@@ -14,7 +14,7 @@ from analysis.tables import results
 from experiments import coordinate_check, lr_transfer
 from experiments.experiment import passes
 from scaling.accounting import account
-from scaling.config import canonical_json, run_id
+from scaling.config import resolved, run_id
 from scaling.record import RunRecord, row
 
 SLOPES = {"mup": 0.02, "standard": 0.4}
@@ -27,7 +27,7 @@ def table_of(configs, loss, status=lambda config: "done"):
         RunRecord(
             run_id=run_id(config),
             status=status(config),
-            config=json.loads(canonical_json(config)),
+            config=resolved(config),
             eval_loss_nats=loss(config) if status(config) == "done" else None,
             **asdict(account(config)),
         )

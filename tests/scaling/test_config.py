@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.config import RunConfig, canonical_json, load_config, run_id
+from scaling.config import (
+    RunConfig,
+    canonical_json,
+    compile_key,
+    load_config,
+    resolved,
+    run_id,
+    trunk_of,
+)
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic, PowerLaw
 from scaling.data.label_noise import LabelNoise
@@ -85,7 +93,7 @@ def small(**changes) -> RunConfig:
 def test_survives_json(config):
     assert from_dict(RunConfig, json.loads(json.dumps(to_dict(config)))) == config
     # What is stored is the resolved configuration: it has the same identity.
-    stored = load_config(json.loads(canonical_json(config)))
+    stored = load_config(resolved(config))
     assert run_id(stored) == run_id(config)
     assert canonical_json(stored) == canonical_json(config)
 
@@ -148,6 +156,30 @@ def test_durations_in_other_units_are_the_same_run():
     assert run_id(parse_override(small(), "train.steps=51")) != run_id(small())
     full = parse_override(small(), "train.batch_size=none")
     assert run_id(full) == run_id(parse_override(small(), "train.batch_size=100"))
+
+
+def test_a_resolved_configuration_gives_what_the_configuration_gives():
+    plain = resolved(small())
+    assert plain == json.loads(canonical_json(small())) == json.loads(canonical_json(plain))
+    assert run_id(plain) == run_id(small()) and trunk_of(plain) is None
+
+
+def test_runs_that_differ_in_arguments_have_one_compile_key():
+    key = compile_key(small())
+    for same in (
+        "seed=1",
+        "train.steps=51",
+        "train.epochs=3",
+        "train.evaluations=2",
+        "train.optimizer.learning_rate=0.5",
+        "data.generator_seed=3",
+        "data.label_noise.fraction=0.5",
+    ):
+        assert compile_key(parse_override(small(), same)) == key, same
+    for other in ("train.batch_size=none", "train.schedule=cosine", "data.n_train=90"):
+        assert compile_key(parse_override(small(), other)) != key, other
+    full = parse_override(small(), "train.batch_size=none")
+    assert compile_key(full) == compile_key(parse_override(small(), "train.batch_size=100"))
 
 
 def test_optimal_ridge_is_the_ridge_it_resolves_to():
@@ -246,7 +278,7 @@ def test_impossible_configurations_are_refused(build, says):
 
 
 def test_stored_configurations_with_unknown_fields_are_refused():
-    plain = json.loads(canonical_json(small()))
+    plain = resolved(small())
     with pytest.raises(ValueError, match="did you mean 'width'"):
         load_config(plain | {"model": {"kind": "mlp", "widht": 3}})
     with pytest.raises(ValueError, match="missing width"):
@@ -256,7 +288,7 @@ def test_stored_configurations_with_unknown_fields_are_refused():
 
 
 def test_changed_data_are_another_run():
-    plain = json.loads(canonical_json(small()))
+    plain = resolved(small())
     plain["data"]["fingerprint"] = "mnist1d/0"
     with pytest.raises(ValueError, match="mnist1d is now 'mnist1d/1': it has changed, so"):
         load_config(plain)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from scaling import own_code
 from scaling.accounting import account
-from scaling.config import RunConfig, canonical_json, load_config, own_origins, run_id
+from scaling.config import RunConfig, load_config, own_origins, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.ngram import NGram
 from scaling.fields import parse_override
@@ -190,7 +189,7 @@ def test_a_family_with_a_width_is_the_base_of_a_recipe(load):
 def test_a_configuration_is_read_back_by_whoever_has_the_class(load):
     squares = load(SQUARES)
     config = trained(squares(width=3, exponents=(1, 2)))
-    plain = json.loads(canonical_json(config))
+    plain = resolved(config)
     assert run_id(load_config(plain, [squares])) == run_id(config)
     with pytest.raises(ValueError, match="'squares' is no family of this package: give its class"):
         load_config(plain)

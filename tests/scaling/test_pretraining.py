@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from scaling.accounting import account
-from scaling.config import RunConfig, canonical_json, load_config, run_id
+from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
@@ -145,7 +145,7 @@ def test_run_id_does_not_depend_on_where_data_lie(tmp_path):
 )
 def test_every_optimizer_reads_back_from_its_canonical_form(optimizer):
     config = trained(steps=30, optimizer=optimizer, schedule=Constant())
-    again = load_config(json.loads(canonical_json(config)))
+    again = load_config(resolved(config))
     assert plan_of(again).optimizer == optimizer
     assert run_id(again) == run_id(config) != run_id(RUN)
     faster = replace_at(config, "train.optimizer.learning_rate", 7.0)
@@ -256,7 +256,7 @@ def test_a_run_too_long_to_count_is_refused():
 
 def test_schedules_are_chosen_by_kind():
     config = trained(steps=30, schedule=StableDecay(decay=0.5))
-    plain = json.loads(canonical_json(config))
+    plain = resolved(config)
     assert plain["train"]["schedule"] == {"kind": "stable_decay", "decay": 0.5}
     plain["train"]["schedule"]["kind"] = "stable_deca"
     with pytest.raises(ValueError, match="did you mean 'stable_decay'"):

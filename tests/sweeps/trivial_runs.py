@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import os
 import signal
 import sys
 import time
 
-from scaling.config import RunConfig, canonical_json, run_id
+from scaling.config import RunConfig, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.models.linear import Linear
 from scaling.record import VOLATILE_COLUMNS, Curve, CurvePoint, RunRecord, row
@@ -47,7 +46,7 @@ def run(config: RunConfig) -> tuple[RunRecord, Curve]:
     record = RunRecord(
         run_id=run_id(config),
         status="diverged" if diverges else "done",
-        config=json.loads(canonical_json(config)),
+        config=resolved(config),
         eval_loss_nats=None if diverges else 1 / (config.seed + 7),
         diverged_at_step=17 if diverges else None,
         wall_seconds=time.perf_counter(),

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaling.config import RunConfig
+from scaling.config import RunConfig, shape_of
 from scaling.data.ngram import NGram
 from scaling.devices.mesh import Mesh
 from scaling.keys import key_for
@@ -64,10 +64,7 @@ def losses(config: RunConfig, workspace: Path | None = None) -> dict[str, list[f
 
 
 def trainer(config: RunConfig) -> token_step.Trainer:
-    model, plan, data = config.model, config.train, config.data
-    assert isinstance(model, Transformer) and isinstance(plan, Pretraining)
-    assert isinstance(data, NGram)
-    return token_step.compiled(model, plan, data.context, data.vocab_size, data.n_eval)
+    return token_step.compiled(shape_of(config))
 
 
 def kept(config: RunConfig) -> dict[str, list[float]]:

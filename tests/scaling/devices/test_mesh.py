@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import AbstractMesh
 
-from scaling.config import RunConfig, canonical_json, load_config, run_id
+from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
 from scaling.devices.mesh import Mesh
 from scaling.devices.sharding import AXES, shared_out
@@ -139,7 +139,7 @@ def test_a_mesh_is_part_of_what_a_run_is():
     for mesh in (Mesh(data=2), Mesh(fsdp=2), Mesh(fsdp=2, data=2)):
         config = dataclasses.replace(RUN, train=dataclasses.replace(RUN.train, mesh=mesh))
         assert config.n_devices == mesh.size
-        again = load_config(json.loads(canonical_json(config)))
+        again = load_config(resolved(config))
         assert run_id(again) == run_id(config) and again.n_devices == mesh.size
         ids.add(run_id(config))
     assert len(ids) == 4 and RUN.n_devices == 1

@@ -152,7 +152,7 @@ def test_evaluations_do_not_disturb_training():
 
 
 def test_runs_that_differ_in_arguments_share_one_compilation():
-    trainer._compile.cache_clear()
+    trainer._compiled.cache_clear()
     for path, value in [
         ("seed", 1),
         ("train.optimizer.learning_rate", 0.01),
@@ -160,9 +160,9 @@ def test_runs_that_differ_in_arguments_share_one_compilation():
         ("data.label_noise.fraction", 0.5),
     ]:
         run(replace_at(MLP_RUN, path, value))
-    assert trainer._compile.cache_info().misses == 1
+    assert trainer._compiled.cache_info().misses == 1
     run(replace_at(MLP_RUN, "model.width", 13))
-    assert trainer._compile.cache_info().misses == 2
+    assert trainer._compiled.cache_info().misses == 2
 
 
 def test_divergence_is_a_row_with_step_and_last_finite_loss():

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from scaling.config import RunConfig
+from scaling.config import RunConfig, shape_of
 from scaling.data.ngram import NGram, chain_of
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenDataset
@@ -82,7 +82,7 @@ def dataset(seed: int) -> TokenDataset:
 
 
 def compiled() -> token_step.Trainer:
-    return token_step.compiled(GPT, plan_of(RUN), 8, 8, NGRAM.n_eval)
+    return token_step.compiled(shape_of(RUN))
 
 
 def losses(curve: Curve) -> list[float]:
@@ -190,11 +190,11 @@ def test_evaluations_and_blocks_do_not_disturb_training(monkeypatch: pytest.Monk
     whole, every = run(changed(long, evaluations=23))
     thrice, three = run(changed(long, evaluations=3))
     monkeypatch.setattr(token_step, "_TOKENS_IN_BLOCK", 5 * 32)
-    token_step._compiled.cache_clear()
+    token_step.compiled.cache_clear()
     assert token_step.steps_in_block(plan_of(RUN), 8) == 5
     once, _ = run(changed(long, evaluations=1))
     again, three_again = run(changed(long, evaluations=3))
-    token_step._compiled.cache_clear()
+    token_step.compiled.cache_clear()
     assert whole.eval_loss_nats == thrice.eval_loss_nats == once.eval_loss_nats
     assert whole.weight_norm_l2 == once.weight_norm_l2
     assert lasting(thrice) == lasting(again) and three == three_again
@@ -206,7 +206,7 @@ def test_evaluations_and_blocks_do_not_disturb_training(monkeypatch: pytest.Monk
 
 
 def test_runs_that_differ_in_arguments_share_one_compilation():
-    token_step._compiled.cache_clear()
+    token_step.compiled.cache_clear()
     reference = run(RUN)[0].eval_loss_nats
     for path, value in [
         ("seed", 1),
@@ -220,7 +220,7 @@ def test_runs_that_differ_in_arguments_share_one_compilation():
     ]:
         loss = run(replace_at(RUN, path, value))[0].eval_loss_nats
         assert (loss == reference) == (path == "train.evaluations"), path
-    assert token_step._compiled.cache_info().misses == 1
+    assert token_step.compiled.cache_info().misses == 1
 
 
 @pytest.mark.slow
@@ -461,7 +461,7 @@ def test_activation_scales_are_those_of_the_model_and_disturb_nothing():
     assert all(point.activation_scales is None for point in plain_curve)
     assert [dataclasses.replace(p, activation_scales=None) for p in curve] == list(plain_curve)
 
-    trainer = token_step.compiled(GPT, plan_of(RUN), 8, 8, 64)
+    trainer = token_step.compiled(shape_of(RUN))
     batches = np.zeros((256, 4, 9), np.int32)
     batches[:12] = dataset(3).sequences(3, 0, 48).reshape(12, 4, 9)
     arguments = token_step.Arguments(jnp.array([0.01]), jnp.int32(12), jnp.int32(3), jnp.int32(0))
@@ -547,8 +547,8 @@ def test_bits_per_byte_of_text(tmp_path: Any):
 def test_averaged_parameters_are_those_that_are_measured():
     """Of schedule-free runs the norm of the average is told, which is below that of the iterate."""
     free = ScheduleFree(learning_rate=0.05)
-    plan = dataclasses.replace(plan_of(RUN), optimizer=free, schedule=Constant())
-    trainer = token_step.compiled(GPT, plan, 8, 8, 64)
+    averaging = changed(RUN, optimizer=free, schedule=Constant())
+    trainer = token_step.compiled(shape_of(averaging))
     state = trainer.init(key_for(0, "init"))
     batches = dataset(0).sequences(0, 0, 4 * 256).reshape(256, 4, 9)
     arguments = token_step.Arguments(jnp.array([0.05]), jnp.int32(256), *2 * [jnp.int32(0)])
