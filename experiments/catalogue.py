@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import experiments
+from experiments.experiment import Expected, Experiment, Findings, Gathering
 from scaling import own_code
 from scaling.fields import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def names() -> list[str]:
@@ -24,44 +31,110 @@ def names() -> list[str]:
     return sorted(found)
 
 
-def load(name: str) -> ModuleType:
+def load(name: str) -> Experiment | Gathering:
     """The experiment of that name, or the one in a Python file.
 
     Raises:
-        ValueError: no such experiment (the nearest name is given), or a file that is none.
+        ValueError: no such experiment (the nearest name is given), or a file that declares none.
     """
     if name.endswith(".py"):
-        return _load_file(Path(name))
+        return _read(_module_in(Path(name)))
     if name not in names():
         raise ValueError(f"no experiment {name!r}; {nearest(name, names())}")
-    return importlib.import_module(f"experiments.{name}")
+    return _read(importlib.import_module(f"experiments.{name}"))
 
 
-def parts(experiment: ModuleType) -> list[ModuleType]:
-    """The experiments that one gathers, or itself alone."""
-    return list(getattr(experiment, "PARTS", [experiment]))
-
-
-def title(experiment: ModuleType) -> str:
-    """Short name of an experiment: the name of its file."""
-    return experiment.__name__.rpartition(".")[2]
-
-
-def _load_file(path: Path) -> ModuleType:
-    """A user's experiment, checked for all that it must declare before anything is spent."""
+def _module_in(path: Path) -> ModuleType:
+    """The module in a user's file, which names its results folder."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    if path.stem in names() or not path.stem.isidentifier():
+    taken = path.stem in names()
+    if taken or not path.stem.isidentifier():
+        why = "is a built-in experiment" if taken else "is no Python identifier"
         raise ValueError(
-            f"{path}: its name names its results folder: give it one of letters, digits and _ that "
-            "is no experiment of this package"
+            f"{path}: {path.stem!r} {why}. Rename the file: its name becomes the results folder. "
+            "Use an identifier that no built-in experiment has."
         )
     try:
-        module = own_code.load_file(path, f"experiment_file.{path.stem}")
+        return own_code.load_file(path, f"experiment_file.{path.stem}")
     except Exception as error:
         raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
-    gathers = hasattr(module, "PARTS")
-    needed = ("figure",) if gathers else ("SWEEP", "EXPECTED", "analyse", "figure")
-    if missing := [name for name in needed if not hasattr(module, name)]:
-        raise ValueError(f"{path}: no experiment, for it does not declare {', '.join(missing)}")
-    return module
+
+
+def _read(module: ModuleType) -> Experiment | Gathering:
+    """What a module declares, checked before anything is spent."""
+    if "PARTS" not in vars(module):
+        return _experiment(module)
+    _check_declared(module, "figure")
+    return Gathering(
+        name=_name(module),
+        file=_file(module),
+        card=inspect.getdoc(module) or "",
+        parts=tuple(_experiment(part) for part in module.PARTS),
+        figure=module.figure,
+    )
+
+
+def _experiment(module: ModuleType) -> Experiment:
+    _check_declared(module, "SWEEP", "EXPECTED", "analyse", "figure")
+    _check_types(module)
+    name, declared = _name(module), vars(module)
+    analyse = module.analyse
+    return Experiment(
+        name=name,
+        file=_file(module),
+        card=inspect.getdoc(module) or "",
+        sweep=module.SWEEP,
+        expected=tuple(module.EXPECTED),
+        analyse=_of_curves(analyse) if declared.get("CURVES") else _of_ends(analyse),
+        figure=module.figure,
+        runs_of=declared.get("RUNS_OF", name),
+    )
+
+
+Analysis = Callable[["pd.DataFrame", Callable[[], "pd.DataFrame"]], Findings[Any]]
+
+
+def _of_ends(analyse: Callable[[pd.DataFrame], Findings[Any]]) -> Analysis:
+    """An analysis of the ends of runs, which leaves their curves unread."""
+    return lambda table, read_curves: analyse(table)
+
+
+def _of_curves(analyse: Callable[[pd.DataFrame, pd.DataFrame], Findings[Any]]) -> Analysis:
+    """An analysis of the ends of runs and of their learning curves."""
+    return lambda table, read_curves: analyse(table, read_curves())
+
+
+def _check_declared(module: ModuleType, *needed: str) -> None:
+    if missing := [name for name in needed if name not in vars(module)]:
+        raise ValueError(
+            f"{_file(module)} does not declare {', '.join(missing)}. An experiment declares SWEEP, "
+            "EXPECTED, analyse and figure; one that gathers others PARTS and figure."
+        )
+
+
+def _check_types(module: ModuleType) -> None:
+    """Refuses declarations of another type, which would fail only after training."""
+    declared = vars(module)
+    sweep, expected = module.SWEEP, module.EXPECTED
+    if not isinstance(sweep, Mapping) or not all(map(callable, sweep.values())):
+        raise ValueError(
+            f"{_file(module)}: SWEEP must map budgets to functions that return runs, e.g. "
+            "{'cpu': lambda: [RunConfig(...)]}"
+        )
+    if not all(isinstance(each, Expected) for each in expected):
+        raise ValueError(f"{_file(module)}: EXPECTED must hold `Expected` objects alone")
+    for name in ("analyse", "figure"):
+        if not callable(declared[name]):
+            raise ValueError(f"{_file(module)}: {name} must be a function")
+    if not isinstance(declared.get("RUNS_OF", ""), str):
+        raise ValueError(f"{_file(module)}: RUNS_OF must be the name of an experiment")
+
+
+def _name(module: ModuleType) -> str:
+    """Short name of an experiment: that of its file."""
+    return module.__name__.rpartition(".")[2]
+
+
+def _file(module: ModuleType) -> Path:
+    return Path(module.__file__ or "")

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocate import FAR, allocate
 from analysis.plots.isoflop import draw_valleys, frame_valleys
-from analysis.plots.rows import rows_of
+from analysis.plots.rows import Rows, rows_of
 from analysis.plots.style import legend_above
 from analysis.tables import results
 from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
@@ -121,7 +121,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = CHINCHILLA
 
 _SOURCE = "Hoffmann et al. 2022: a of 0.46 to 0.50; DeepSeek-AI 2024: 0.45 to 0.58 by corpus"
 
@@ -166,7 +165,16 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    approaches: Approaches
+    valleys: IsoflopResult | None
+    fit: FitResult
+    rows: Rows
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """Approaches 2 and 3 on the ends of the runs, approach 1 on their learning curves."""
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     ends = lm.points(runs)
@@ -174,7 +182,8 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     found = three_approaches(ends, noise=bars.sd, noise_df=bars.degrees_of_freedom)
     found = lm.with_envelope(found, lm.learning_curves(runs, curves))
     rows = {row.name: row for row in found.rows}
-    valleys, fitted = rows[PARABOLA].detail, rows[FIT].detail
+    minima, fitted = rows[PARABOLA].detail, rows[FIT].detail
+    valleys = minima if isinstance(minima, IsoflopResult) else None
     if not isinstance(fitted, FitResult):
         raise FitError(f"no law of N and D: {rows[FIT].reason}")
     largest = FLOPS_PER_PARAMETER_AND_TOKEN * float(np.max(ends["N"] * ends["D"]))
@@ -184,9 +193,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         largest_flops=largest,
     )
     a, b = lm.exponent(rows[PARABOLA]), lm.exponent(rows[PARABOLA], "tokens")
-    n_minima = 0
-    if isinstance(valleys, IsoflopResult):
-        n_minima = sum(valley.refusal is None for valley in valleys.valleys)
+    n_minima = sum(valley.refusal is None for valley in valleys.valleys) if valleys else 0
     return Findings(
         measured={
             "a": a,
@@ -199,12 +206,12 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         },
         verdict=f"{found.summary()}\n\n{allocation.summary()}",
         shown=_shown(runs, excluded, found),
-        details={
-            "approaches": found,
-            "valleys": valleys,
-            "fit": fitted,
-            "rows": rows_of(CHINCHILLA, ends[["N", "D"]], ends["loss"]),
-        },
+        details=Details(
+            approaches=found,
+            valleys=valleys,
+            fit=fitted,
+            rows=rows_of(CHINCHILLA, ends[["N", "D"]], ends["loss"]),
+        ),
         report={
             **json.loads(found.to_json()),
             "details": {
@@ -216,16 +223,16 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Learning curves, valleys, growth by every approach, the surface L(N, D), the allocation."""
     details = findings.details
-    return approaches_and_surface(details["approaches"], details["fit"], details["rows"])
+    return approaches_and_surface(details.approaches, details.fit, details.rows)
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """The valleys."""
-    valleys = findings.details["valleys"]
-    if isinstance(valleys, IsoflopResult):
+    valleys = findings.details.valleys
+    if valleys is not None:
         draw_valleys(ax, valleys)
         frame_valleys(ax, valleys)
         legend_above(ax)

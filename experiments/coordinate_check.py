@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,7 @@ from scaling.training import Adam
 from sweeps.space import chain, grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -96,7 +96,6 @@ SWEEP: Sweep = {
     "gpu": partial(_sweep, (128, 256, 512, 1024, 2048, 4096), n_seeds=4, head_size=64, n_eval=256),
 }
 
-LAW = None
 
 LARGEST = 0.05
 
@@ -120,7 +119,15 @@ KINDS = ("embedding", "attention", "feed_forward", "residual", "logits")
 """Parts of the model, those of blocks without their block."""
 
 
-def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    scales: pd.DataFrame
+    slopes: pd.DataFrame
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """The slope of log scale on log width of every part, after every evaluated step.
 
     Raises:
@@ -154,7 +161,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
             for name, row in steepest.items()
         ),
         shown=with_notes(scales.merge(slopes, on=cell), excluded, "width"),
-        details={"scales": scales, "slopes": slopes, "excluded": excluded},
+        details=Details(scales, slopes, excluded),
     )
 
 
@@ -204,9 +211,9 @@ def _size(slope: Mapping[Any, Any]) -> Measured:
     return Measured(value=abs(slope["slope"]), low=low, high=ends[1])
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Scales after the last step against width, and slopes against steps, a column each way."""
-    scales, slopes = findings.details["scales"], findings.details["slopes"]
+    scales, slopes = findings.details.scales, findings.details.slopes
     with style.paper_style():
         drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
         for column, name in zip(axes.T, TITLES, strict=True):
@@ -226,17 +233,17 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Scales under muP after the last step."""
     _draw_scales(ax, findings, "mup")
     log_ticks(ax, "y", most=6)
-    for line, part in zip(ax.lines, _ordered(findings.details["scales"]["part"]), strict=False):
+    for line, part in zip(ax.lines, _ordered(findings.details.scales["part"]), strict=False):
         line.set_label(_told(part))
     style.legend_above(ax)
 
 
-def _draw_scales(ax: Axes, findings: Findings, name: str) -> None:
-    scales = findings.details["scales"]
+def _draw_scales(ax: Axes, findings: Findings[Details], name: str) -> None:
+    scales = findings.details.scales
     last = scales["step"].max()
     own = scales.loc[(scales["parametrization"] == name) & (scales["step"] == last)]
     for part in _ordered(own["part"]):
@@ -244,9 +251,9 @@ def _draw_scales(ax: Axes, findings: Findings, name: str) -> None:
         ax.plot(rows["width"], np.exp(rows["mean"]), **_look(part))
     ax.set(xscale="log", yscale="log", xlabel="width", ylabel=f"scale after {last} steps (r.m.s.)")
     tick_widths(ax, own["width"])
-    excluded = findings.details["excluded"]
+    excluded = findings.details.excluded
     excluded = excluded.loc[excluded["parametrization"] == name]
-    mark_excluded(ax, replace(findings, details={"excluded": excluded}), "width")
+    mark_excluded(ax, excluded, "width")
 
 
 def _draw_slopes(ax: Axes, slopes: pd.DataFrame, name: str) -> None:
@@ -264,7 +271,7 @@ def _draw_slopes(ax: Axes, slopes: pd.DataFrame, name: str) -> None:
     ax.set(xticks=steps, xlabel="optimizer steps", ylabel="slope against log width")
 
 
-def _ordered(parts: pd.Series) -> list[str]:
+def _ordered(parts: Iterable[str]) -> list[str]:
     """Distinct parts in the order in which activations pass them."""
 
     def place(part: str) -> tuple[int, int]:
@@ -273,7 +280,7 @@ def _ordered(parts: pd.Series) -> list[str]:
             return int(block.removeprefix("block_")), KINDS.index(kind)
         return (-1, 0) if part == "embedding" else (1_000_000, 0)
 
-    return sorted(parts.unique(), key=place)
+    return sorted(set(parts), key=place)
 
 
 def _look(part: str) -> dict[str, Any]:

@@ -28,12 +28,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from analysis.laws import CRITICAL_BATCH
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared import batch_frontier_figures as figures
@@ -128,7 +127,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = CRITICAL_BATCH
 
 EXPECTED = (
     Expected(
@@ -153,7 +151,14 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    found: Sequence[AtSize]
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """The frontier at every size and loss, beside the noise scale of the runs on it.
 
     Raises:
@@ -184,7 +189,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         },
         verdict="\n".join(map(_told, found)),
         shown=_shown(found, excluded),
-        details={"found": found, "excluded": excluded},
+        details=Details(found, excluded),
         report={"at_size": [_plain(size) for size in found]},
     )
 
@@ -258,11 +263,11 @@ def _ends(estimate: Estimate) -> dict[str, float]:
     return {"tokens_low": estimate.low, "tokens_high": estimate.high}
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """The frontier of the smallest size, B_crit beside the noise scale, and the best rates."""
-    return figures.three_panels(findings)
+    return figures.three_panels(*findings.details)
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """The critical batch and the noise scale against the loss, size by size."""
-    figures.draw_growth(ax, findings.details["found"])
+    figures.draw_growth(ax, findings.details.found)

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ from sweeps.recipes import Recipe, crossed
 from sweeps.rules import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -133,7 +133,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = None
 
 EXPECTED = (
     Expected(
@@ -145,7 +144,15 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    shapes: pd.DataFrame
+    valleys: Mapping[float, Valley]
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Loss against aspect ratio at every size, at the best rate of each shape.
 
     Raises:
@@ -187,7 +194,7 @@ def analyse(table: pd.DataFrame) -> Findings:
             if len(excluded)
             else [shown]
         ),
-        details={"shown": shown, "valleys": valleys, "excluded": excluded},
+        details=Details(shown, valleys, excluded),
         report={
             "slope_of_log_loss_on_log_n": slope,
             "spread": {f"{size:.0f}": value for size, value in spread.items()},
@@ -280,7 +287,7 @@ def _plain(valley: Valley) -> dict[str, Any]:
     return {"value": best.value, "low": best.low, "high": high}
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Loss over that of the best shape against the aspect ratio."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 1, height=2.8)
@@ -288,10 +295,11 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Excess of the loss over the best of its size, in per cent, with parabolas where resolved."""
-    shown, valleys = findings.details["shown"], findings.details["valleys"]
-    for look, (size, each) in zip(style.SERIES, shown.groupby("size"), strict=False):
+    shapes, valleys, excluded = findings.details
+    for look, size in zip(style.SERIES, np.unique(shapes["size"]), strict=False):
+        each = shapes.loc[shapes["size"] == size]
         least = each["mean"].min()
         ax.errorbar(
             each["aspect"],
@@ -309,5 +317,5 @@ def overview(ax: Axes, findings: Findings) -> None:
             ax.plot(along, curve, color=look.color, linestyle=look.linestyle, linewidth=0.9)
     ax.set(xscale="log", xlabel="aspect ratio, width / depth", ylabel="loss over the best (%)")
     log_ticks(ax, "x", most=6)
-    mark_excluded(ax, findings, "aspect")
+    mark_excluded(ax, excluded, "aspect")
     style.legend_above(ax)

@@ -12,7 +12,7 @@ Expected: what each part expects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.plots import style
 from experiments import (
@@ -21,21 +21,29 @@ from experiments import (
     double_descent_random_features,
     power_law_regression,
 )
-from experiments.experiment import Findings
+from experiments.experiment import Findings, Part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PARTS = {
-    double_descent_linear: "linear regression",
-    double_descent_random_features: "random Fourier features, MNIST-1D",
-    double_descent_mlp: "MLP, MNIST-1D, 15 % wrong labels",
-    power_law_regression: "ridge on a power-law spectrum",
-}
-"""The experiments gathered, with the titles of their panels."""
+PARTS: tuple[Part, ...] = (
+    double_descent_linear,
+    double_descent_random_features,
+    double_descent_mlp,
+    power_law_regression,
+)
+"""The experiments gathered."""
+
+TITLES = (
+    "linear regression",
+    "random Fourier features, MNIST-1D",
+    "MLP, MNIST-1D, 15 % wrong labels",
+    "ridge on a power-law spectrum",
+)
+"""Titles of their panels."""
 
 
-def figure(findings: Mapping[str, Findings]) -> Figure:
+def figure(findings: Mapping[str, Findings[Any]]) -> Figure:
     """The main panel of every part.
 
     Args:
@@ -44,7 +52,7 @@ def figure(findings: Mapping[str, Findings]) -> Figure:
     with style.paper_style():
         drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
         style.letter_panels(axes)
-        for ax, (part, title) in zip(axes.flat, PARTS.items(), strict=True):
+        for ax, part, title in zip(axes.flat, PARTS, TITLES, strict=True):
             part.overview(ax, findings[part.__name__.rpartition(".")[2]])
             ax.set_title(title)
     return drawing

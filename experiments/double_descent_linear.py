@@ -14,7 +14,7 @@ estimator; the tuned risk falls monotonically with n/p. Every point has seeds of
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -72,7 +72,6 @@ SWEEP: Sweep = {
     "gpu": partial(_sweep, FINE, n_train=1000, n_seeds=100),
 }
 
-LAW = None
 
 RIDGELESS, TUNED = "ridgeless", "tuned ridge"
 LOOKS = {RIDGELESS: style.SERIES[0], TUNED: style.SERIES[1]}
@@ -104,7 +103,23 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Teacher(NamedTuple):
+    """Variance of the label noise, and power of the signal."""
+
+    noise_variance: float
+    signal_power: float
+
+
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    runs: pd.DataFrame
+    excluded: pd.DataFrame
+    n_train: int
+    teacher: Teacher
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Excess risk against p/n, beside the exact (ridgeless) and asymptotic (ridge) theory."""
     table = table.assign(
         aspect_ratio=table["model.n_features"] / table["data.n_train"],
@@ -112,16 +127,16 @@ def analyse(table: pd.DataFrame) -> Findings:
     )
     runs, excluded = results.usable(table, ["eval_excess_risk", "train_squared_error"])
     n = int(runs["data.n_train"].iloc[0])
-    teacher = {
-        "noise_variance": float(runs["data.noise_variance"].iloc[0]),
-        "signal_power": float(runs["data.spectrum.signal_power"].iloc[0]),
-    }
+    teacher = Teacher(
+        noise_variance=float(runs["data.noise_variance"].iloc[0]),
+        signal_power=float(runs["data.spectrum.signal_power"].iloc[0]),
+    )
     risk = results.summarise(runs, ["estimator", "aspect_ratio"], "eval_excess_risk")
     gamma = risk["aspect_ratio"].to_numpy()
     risk["theory"] = np.where(
         risk["estimator"] == RIDGELESS,
-        theory.ridgeless_excess_risk_exact(n, np.rint(gamma * n), **teacher),
-        theory.optimal_ridge_excess_risk(gamma, **teacher),
+        theory.ridgeless_excess_risk_exact(n, np.rint(gamma * n), **teacher._asdict()),
+        theory.optimal_ridge_excess_risk(gamma, **teacher._asdict()),
     )
     risk["z"] = (risk["mean"] - risk["theory"]) / risk["sem"]
     judged = risk[np.isfinite(risk["theory"])]
@@ -156,12 +171,12 @@ def analyse(table: pd.DataFrame) -> Findings:
             f"tuned ridge: {cured.verdict.value}. {cured.reason}"
         ),
         shown=with_notes(risk, excluded, "aspect_ratio", ridgeless_threshold=found.threshold),
-        details={"runs": runs, "excluded": excluded, "n_train": n, "teacher": teacher},
-        report={"teacher": teacher, "n_train": n},
+        details=Details(runs, excluded, n, teacher),
+        report={"teacher": teacher._asdict(), "n_train": n},
     )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Risk over its theory, and below it the standardised difference."""
     with style.paper_style():
         drawing, axes = style.new_figure(2, 1, height=4.6)
@@ -180,19 +195,19 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Excess risk against p/n: means and standard errors, theory laid over.
 
     At p = n the mean is infinite, so the median over seeds stands there, with 68 % of them.
     """
-    runs, n, teacher = (findings.details[name] for name in ("runs", "n_train", "teacher"))
+    runs, excluded, n, teacher = findings.details
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ticks.log_scale(ax, "y", ticks=(1,))
     ends = runs["aspect_ratio"].min(), runs["aspect_ratio"].max()
     p = np.unique(np.rint(np.geomspace(*ends, 400) * n))
     theories = {
-        RIDGELESS: theory.ridgeless_excess_risk_exact(n, p, **teacher),
-        TUNED: theory.optimal_ridge_excess_risk(p / n, **teacher),
+        RIDGELESS: theory.ridgeless_excess_risk_exact(n, p, **teacher._asdict()),
+        TUNED: theory.optimal_ridge_excess_risk(p / n, **teacher._asdict()),
     }
     for name, look in LOOKS.items():
         rows = runs[(runs["estimator"] == name) & (runs["aspect_ratio"] != 1)]
@@ -209,6 +224,6 @@ def overview(ax: Axes, findings: Findings) -> None:
             ax, at["aspect_ratio"], at["eval_excess_risk"], at["seed"],
             label="at $p = n$: median", band=(0.16, 0.84), style=style.SERIES[3], bars=True,
         )  # fmt: skip
-    mark_excluded(ax, findings, "aspect_ratio")
+    mark_excluded(ax, excluded, "aspect_ratio")
     ax.set(xlabel=X_LABEL, ylabel="excess risk (target units²)")
     ax.legend(loc="upper left")

@@ -15,7 +15,7 @@ error is shown beside it, without a prediction.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -34,6 +34,8 @@ from sweeps.space import grid
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from analysis.double_descent.verdict import DoubleDescent
 
 
 def _sweep(widths: list[int], n_train: int, steps: int, n_seeds: int) -> list[RunConfig]:
@@ -70,7 +72,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = None
 
 INTERPOLATED = 0.01
 """Train error, against the noisy labels, that counts as none."""
@@ -94,7 +95,15 @@ PANELS = {
 }
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    runs: pd.DataFrame
+    excluded: pd.DataFrame
+    descent: DoubleDescent
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Train error, test loss and test error against width, medians over seeds."""
     table = table.assign(width=table["model.width"])
     runs, excluded = results.usable(table, list(PANELS))
@@ -119,24 +128,24 @@ def analyse(table: pd.DataFrame) -> Findings:
             f"test error: {by_error.verdict.value}. {by_error.reason}"
         ),
         shown=with_notes(shown, excluded, "width", threshold=by_loss.threshold, peak=peak),
-        details={"runs": runs, "excluded": excluded, "descent": by_loss},
+        details=Details(runs, excluded, by_loss),
     )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Three panels over width, with the threshold and the peak of the loss and their intervals."""
     return panels(PANELS, lambda ax, quantity: _draw(ax, findings, quantity))
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Test loss against width."""
     _draw(ax, findings, "eval_loss_nats")
     ax.set_ylabel(PANELS["eval_loss_nats"])
     ax.legend(loc="upper left")
 
 
-def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
-    runs, descent = findings.details["runs"], findings.details["descent"]
+def _draw(ax: Axes, findings: Findings[Details], quantity: str) -> None:
+    runs, excluded, descent = findings.details
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ax.margins(y=0.12)  # room for the bars along the top
     curves.draw_replicates(
@@ -148,5 +157,5 @@ def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
     marks.mark_threshold(ax, descent.threshold, label="threshold, 95 %")
     if descent.peak is not None:
         marks.mark_peak(ax, descent.peak.location, label="peak, 95 %")
-    mark_excluded(ax, findings, "width")
+    mark_excluded(ax, excluded, "width")
     ax.set_xlabel("width of hidden layers")

@@ -15,7 +15,7 @@ first minimum.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -33,6 +33,8 @@ from sweeps.space import grid
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from analysis.double_descent.verdict import DoubleDescent
 
 # N/n: even in log N, closer together around the threshold.
 COARSE = (0.05, 0.12, 0.3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.4, 2.0, 4.0, 10.0)
@@ -58,7 +60,6 @@ SWEEP: Sweep = {
     "gpu": partial(_sweep, FINE, n_train=4000, n_seeds=10),
 }
 
-LAW = None
 
 INTERPOLATED = 1e-12
 """Train squared error that counts as none; one-hot targets are of order one."""
@@ -107,7 +108,15 @@ PANELS = {
 }
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    runs: pd.DataFrame
+    excluded: pd.DataFrame
+    descent: DoubleDescent
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Test squared error, test error and weight norm against N/n, medians over seeds."""
     table = table.assign(ratio=table["model.n_features"] / table["data.n_train"])
     runs, excluded = results.usable(table, [*PANELS, "train_squared_error"])
@@ -144,24 +153,24 @@ def analyse(table: pd.DataFrame) -> Findings:
             f"test error: {by_error.verdict.value}. {by_error.reason}"
         ),
         shown=with_notes(shown, excluded, "ratio", threshold=by_loss.threshold, peak=peak),
-        details={"runs": runs, "excluded": excluded, "descent": by_loss},
+        details=Details(runs, excluded, by_loss),
     )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Three panels, one quantity each, with the threshold and the peak marked."""
     return panels(PANELS, lambda ax, quantity: _draw(ax, findings, quantity))
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Test squared error against N/n."""
     _draw(ax, findings, "eval_squared_error")
     ax.set_ylabel(PANELS["eval_squared_error"])
     ax.legend(loc="upper left")
 
 
-def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
-    runs, descent = findings.details["runs"], findings.details["descent"]
+def _draw(ax: Axes, findings: Findings[Details], quantity: str) -> None:
+    runs, excluded, descent = findings.details
     ticks.log_scale(ax, "x", ticks=(1,))
     ax.margins(y=0.12)  # room for the bars along the top
     if quantity != "eval_error":
@@ -173,5 +182,5 @@ def _draw(ax: Axes, findings: Findings, quantity: str) -> None:
     marks.mark_threshold(ax, descent.threshold, label="threshold, 95 %")
     if descent.peak is not None:
         marks.mark_peak(ax, descent.peak.location, label="peak, 95 %")
-    mark_excluded(ax, findings, "ratio")
+    mark_excluded(ax, excluded, "ratio")
     ax.set_xlabel("features / examples, $N/n$")

@@ -1,30 +1,37 @@
-"""What an experiment is: one question from the literature, declared as data.
+"""The contract of an experiment: one question from the literature, declared as data.
 
-A file of this package is an experiment when its docstring is the card (claim, paper, command,
-cost, expected numbers) and it declares
+A file of this package is an experiment if its docstring is the card (claim, paper, command, cost,
+expected numbers) and it declares what `Card` lists:
 
-- `SWEEP`: runs for each budget;
-- `LAW`: the law that is fitted, or None;
+- `SWEEP`: the runs at each budget;
 - `EXPECTED`: the numbers that theory or the literature predicts;
 - `analyse(table) -> Findings`: what was measured, and the exact numbers that the figure shows;
-- `figure(findings) -> Figure`, and `overview(ax, findings)`, its main panel.
+- `figure(findings) -> Figure`.
 
-It may declare `CURVES = True`: `analyse(table, curves)` is then given the learning curves too, a
-row an evaluation with its `run_id` and the fields of `scaling.record.CurvePoint`. And it may
-declare `RUNS_OF = "name"`: its runs lie in the results folder of that experiment, so that what both
-ask for is trained once.
+It may also declare
 
-An experiment that only gathers others declares `PARTS` instead.
+- `overview(ax, findings)`: its main panel, for experiments that gather it;
+- `CURVES = True`: `analyse(table, curves)` then takes the learning curves too, one row per
+  evaluation with its `run_id` and the fields of `scaling.record.CurvePoint`;
+- `RUNS_OF = "name"`: its runs lie in the results folder of that experiment, so that runs which
+  both ask for are trained once.
+
+An experiment that only gathers others declares `PARTS` and `figure` instead (`GatheringCard`).
+`experiments.catalogue` checks a file once and makes an `Experiment` or a `Gathering` of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from scaling.config import RunConfig
 
@@ -32,6 +39,12 @@ Budget = Literal["smoke", "cpu", "gpu"]
 
 Sweep = Mapping[Budget, "Callable[[], list[RunConfig]]"]
 """The declared sizes of an experiment, expanded only when asked for."""
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A plain JSON value."""
+
+Details = TypeVar("Details")
+"""What a card's figure needs beyond `shown`: a NamedTuple or dataclass that the card declares."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +64,7 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A measured number, with its interval where it has one; None where it could not be had."""
+    """A measured number, with its interval where it has one; None where there is no number."""
 
     value: float | None
     low: float | None = None
@@ -60,19 +73,123 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class Findings(Generic[Details]):
     """What an experiment found.
 
-    `shown` holds the exact numbers of the figure, one row a point, with the `run_ids` behind it.
-    `details` holds what the figure needs beyond them (fits, thresholds, peaks), `report` the same
-    as plain JSON values.
+    Attributes:
+        measured: The numbers, by the name of what was expected of them.
+        verdict: The answer, in a line or a few.
+        shown: The exact numbers of the figure, one row a point, with the `run_ids` behind it.
+        details: What the figure needs beyond them: fits, thresholds, peaks.
+        doubts: Reasons to distrust the answer, one line each.
+        report: Fits and settings as plain JSON values, kept in report.json.
     """
 
     measured: Mapping[str, Measured]
     verdict: str
     shown: pd.DataFrame
-    details: Mapping[str, Any] = field(default_factory=dict)
-    report: Mapping[str, Any] = field(default_factory=dict)
+    details: Details = None  # pyright: ignore[reportAssignmentType]  # a figure may need no more
+    doubts: Sequence[str] = ()
+    report: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Card(Protocol):
+    """What the file of an experiment must declare; `analyse` takes curves too under `CURVES`."""
+
+    @property
+    def SWEEP(self) -> Sweep:
+        """Runs at each budget."""
+        ...
+
+    @property
+    def EXPECTED(self) -> Sequence[Expected]:
+        """Predictions."""
+        ...
+
+    @property
+    def analyse(self) -> Callable[..., Findings[Any]]:
+        """Measures."""
+        ...
+
+    def figure(self, findings: Findings[Any]) -> Figure:
+        """Draws the findings."""
+        ...
+
+
+class Part(Card, Protocol):
+    """A card that others gather."""
+
+    @property
+    def __name__(self) -> str:
+        """Name of its module."""
+        ...
+
+    def overview(self, ax: Axes, findings: Findings[Any]) -> None:
+        """Draws the main panel."""
+        ...
+
+
+class GatheringCard(Protocol):
+    """What the file of an experiment that gathers others must declare."""
+
+    @property
+    def PARTS(self) -> Iterable[Card]:
+        """Modules of the experiments gathered."""
+        ...
+
+    def figure(self, findings: Mapping[str, Findings[Any]]) -> Figure:
+        """Draws the findings of the parts, by name, together."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One question, checked and ready to run.
+
+    Attributes:
+        name: Name of its file, and of its results folder.
+        file: Its source.
+        card: Claim, paper, command, cost and expected numbers.
+        sweep: Its declared sizes.
+        expected: Its predictions.
+        analyse: Findings from the table of its runs; the second argument reads their curves, and
+            is called only where the card asks for curves.
+        figure: Draws the findings.
+        runs_of: Name of the experiment in whose results folder the runs lie.
+    """
+
+    name: str
+    file: Path
+    card: str
+    sweep: Sweep
+    expected: Sequence[Expected]
+    analyse: Callable[[pd.DataFrame, Callable[[], pd.DataFrame]], Findings[Any]]
+    figure: Callable[[Findings[Any]], Figure]
+    runs_of: str
+
+    @property
+    def parts(self) -> tuple[Experiment, ...]:
+        """The experiment alone: its own only part."""
+        return (self,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """Experiments that are run one after another and drawn together.
+
+    Attributes:
+        name: Name of its file, and of its results folder.
+        file: Its source.
+        card: Claim, paper, command, cost and expected numbers.
+        parts: The experiments.
+        figure: Draws the findings of the parts, by name, together.
+    """
+
+    name: str
+    file: Path
+    card: str
+    parts: tuple[Experiment, ...]
+    figure: Callable[[Mapping[str, Findings[Any]]], Figure]
 
 
 def passes(expected: Expected, measured: Measured) -> bool:

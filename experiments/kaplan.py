@@ -31,7 +31,7 @@ from __future__ import annotations
 import json
 import textwrap
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,7 @@ from scaling.config import RunConfig
 from sweeps.recipes import Recipe, crossed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -79,7 +79,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = KAPLAN
 
 ALONE = {"N": KAPLAN_N, "D": KAPLAN_D, "C": KAPLAN_C}
 PUBLISHED = {"N": 0.076, "D": 0.095, "C": 0.057}
@@ -108,7 +107,18 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    ends: pd.DataFrame
+    learning: pd.DataFrame
+    taken: Mapping[str, pd.DataFrame]
+    fits: Mapping[str, FitResult]
+    joint: FitResult
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """Kaplan's laws of one variable on the runs that each speaks of, and of two on all.
 
     Raises:
@@ -147,14 +157,14 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
         shown=pd.concat([*shown, left_out] if len(left_out) else shown).rename(
             columns={"run": "run_ids", "loss": "loss_nats", "sd": "loss_sd_nats"}
         ),
-        details={
-            "ends": ends,
-            "learning": lm.learning_curves(runs, curves, "n_params_non_embedding"),
-            "taken": taken,
-            "fits": fits,
-            "joint": joint,
-            "excluded": excluded,
-        },
+        details=Details(
+            ends=ends,
+            learning=lm.learning_curves(runs, curves, "n_params_non_embedding"),
+            taken=taken,
+            fits=fits,
+            joint=joint,
+            excluded=excluded,
+        ),
         report={
             "fits": {name: json.loads(result.to_json()) for name, result in fits.items()},
             "joint": json.loads(joint.to_json()),
@@ -162,7 +172,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings:
     )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """L(N), L(D) and L(C), each with its law, and the joint law over the whole grid.
 
     Behind L(C) lie the learning curves of all runs and their envelope.
@@ -178,9 +188,9 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Every run against its tokens, with the joint law for each size; runs left out below."""
-    ends, joint = findings.details["ends"], findings.details["joint"]
+    ends, joint = findings.details.ends, findings.details.joint
     along = np.geomspace(ends["D"].min(), ends["D"].max(), 60)
     sizes = sorted(ends["N"].unique())
     for number, size in enumerate(sizes):
@@ -198,16 +208,16 @@ def overview(ax: Axes, findings: Findings) -> None:
         )
     ax.set(xscale="log", yscale="log", xlabel=LABELS["D"], ylabel="loss (nats per token)")
     log_ticks(ax, "x", "y", most=4)
-    mark_excluded(ax, findings, "D")
+    mark_excluded(ax, findings.details.excluded, "D")
     style.legend_above(ax, n_columns=3)
 
 
-def _draw_curves(ax: Axes, findings: Findings) -> None:
+def _draw_curves(ax: Axes, findings: Findings[Details]) -> None:
     """Every learning curve in the colour that its size has beside it, and the lowest loss so far.
 
     The beginnings of curves, far above any end, are cut off.
     """
-    ends, learning = findings.details["ends"], findings.details["learning"]
+    ends, learning = findings.details.ends, findings.details.learning
     for number, (_, of_size) in enumerate(learning.groupby("N")):
         color = style.SERIES[number % len(style.SERIES)].color
         for _, curve in of_size.groupby("run"):
@@ -220,8 +230,8 @@ def _draw_curves(ax: Axes, findings: Findings) -> None:
     ax.set(xlim=(near.min() / 1.2, near.max() * 1.2), ylim=(low / 1.03, 1.1 * high))
 
 
-def _draw_alone(ax: Axes, findings: Findings, name: str) -> None:
-    ends, taken = findings.details["ends"], findings.details["taken"][name]
+def _draw_alone(ax: Axes, findings: Findings[Details], name: str) -> None:
+    ends, taken = findings.details.ends, findings.details.taken[name]
     others = ends[~ends["run"].isin(taken["run"])]
     ax.plot(others[name], others["loss"], color=style.GREY, marker=".", linestyle="none", alpha=0.5)
     look = style.SERIES[0]
@@ -234,7 +244,7 @@ def _draw_alone(ax: Axes, findings: Findings, name: str) -> None:
         linestyle="none",
     )
     ax.set(xscale="log", yscale="log", xlabel=LABELS[name], ylabel="loss (nats per token)")
-    result: FitResult | None = findings.details["fits"].get(name)
+    result = findings.details.fits.get(name)
     if result is None:
         why = f"no law: {findings.measured[f'straight_{name}'].note}"
         ax.text(

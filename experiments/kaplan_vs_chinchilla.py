@@ -37,14 +37,13 @@ each row. Error bars are as in `chinchilla`, whose repeats stand for the noise o
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import percentiles
-from analysis.laws import CHINCHILLA
 from analysis.plots import style
 from analysis.tables import results
 from experiments import chinchilla
@@ -112,7 +111,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = CHINCHILLA
 LEVEL = 0.95
 
 _EXPONENT = "exponent $a$ of $N^* \\propto C^a$"
@@ -145,7 +143,15 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    steps: Sequence[Exponent | str]
+    counts: Mapping[tuple[str, Count], Exponent]
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """The exponent a at every step of the staircase, and of tuned runs under every count."""
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     bars = error_bars(runs)
@@ -173,7 +179,7 @@ def analyse(table: pd.DataFrame) -> Findings:
         measured=measured,
         verdict="\n".join(verdict),
         shown=pd.concat([shown, left_out] if len(left_out) else [shown]),
-        details={"steps": climbed, "counts": found, "excluded": excluded},
+        details=Details(climbed, found, excluded),
         report={
             "steps": [
                 {"says": step.says} | _plain(a)
@@ -223,7 +229,7 @@ def _differences(above: Exponent, below: Exponent) -> Floats:
     return apart[np.isfinite(apart)]
 
 
-def _plain(a: Exponent | str) -> dict[str, object]:
+def _plain(a: Exponent | str) -> dict[str, float | str]:
     return {"why": a} if isinstance(a, str) else {"value": a.value, "low": a.low, "high": a.high}
 
 
@@ -257,7 +263,7 @@ def _counts(
     ]
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """The staircase beside Porian et al.'s, and the tuned runs under every count."""
     with style.paper_style():
         drawing, axes = style.new_figure(2, 1, width=5.2, height=5.2)
@@ -267,10 +273,10 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """The exponent at every step from Kaplan's way to the tuned one, beside Porian et al.'s."""
     steps = staircase.STEPS
-    climbed: Sequence[Exponent | str] = findings.details["steps"]
+    climbed = findings.details.steps
     ours = [(np.nan,) * 3 if isinstance(a, str) else (a.value, a.low, a.high) for a in climbed]
     theirs = [step.published for step in steps]
     for shift, found, look, label in (
@@ -294,7 +300,7 @@ def overview(ax: Axes, findings: Findings) -> None:
             )
     ax.set_yticks([-number for number in range(len(steps))], labels)
     ax.set(xlabel=_EXPONENT, ylim=(0.5 - len(steps), 0.5))
-    if n_excluded := len(findings.details["excluded"]):
+    if n_excluded := len(findings.details.excluded):
         ax.annotate(
             f"{n_excluded} run{'s' if n_excluded > 1 else ''} left out",
             (0.98, 0.03),
@@ -304,9 +310,9 @@ def overview(ax: Axes, findings: Findings) -> None:
     style.legend_above(ax, n_columns=2)
 
 
-def _draw_counts(ax: Axes, findings: Findings) -> None:
+def _draw_counts(ax: Axes, findings: Findings[Details]) -> None:
     """The exponents under every count, with intervals, beside the published ones."""
-    found: Mapping[tuple[str, Count], Exponent] = findings.details["counts"]
+    found = findings.details.counts
     for shift, (method, label), look in zip(
         (0.13, -0.13), METHODS.items(), style.SERIES, strict=False
     ):

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -117,7 +117,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = None
 
 SPAN = 4.0
 """A parabola goes through rates within this factor of the one with the lowest loss."""
@@ -140,7 +139,15 @@ EXPECTED = (
 TITLES = {"mup": "muP", "standard": "standard"}
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    cells: pd.DataFrame
+    found: Mapping[str, IsoflopResult]
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """The best learning rate at every width of both parametrizations, and how it moves.
 
     Raises:
@@ -184,7 +191,7 @@ def analyse(table: pd.DataFrame) -> Findings:
         measured=measured,
         verdict="\n".join(_told(name, result) for name, result in found.items()),
         shown=pd.concat([with_notes(shown, excluded, "width"), best]),
-        details={"runs": shown, "found": found, "excluded": excluded},
+        details=Details(shown, found, excluded),
     )
 
 
@@ -248,7 +255,7 @@ def _told(name: str, found: IsoflopResult) -> str:
     return f"{TITLES[name]}: best rate at width {rates}"
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Loss against learning rate under both, and the best rate against width.
 
     Open points lie beyond the span of the parabolas.
@@ -268,22 +275,22 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """The best learning rate against width under both, with power laws."""
-    for number, (name, found) in enumerate(findings.details["found"].items()):
+    for number, (name, found) in enumerate(findings.details.found.items()):
         label = TITLES[name]
         if found.trends is not None:
             label += f": width$^{{{found.trends.params.exponent.value:+.2f}}}$"
         draw_optimal_params(ax, found, label=label, style=style.SERIES[number])
     ax.set(xscale="log", yscale="log", xlabel="width", ylabel="best learning rate")
-    tick_widths(ax, findings.details["runs"]["width"])
+    tick_widths(ax, findings.details.cells["width"])
     log_ticks(ax, "y", most=5)
-    mark_excluded(ax, findings, "width")
+    mark_excluded(ax, findings.details.excluded, "width")
     ax.legend(loc="lower left")
 
 
-def _draw_valleys(ax: Axes, findings: Findings, name: str) -> None:
-    found: IsoflopResult = findings.details["found"][name]
+def _draw_valleys(ax: Axes, findings: Findings[Details], name: str) -> None:
+    found = findings.details.found[name]
     for valley, look in zip(found.valleys, style.SERIES, strict=False):
         _draw_valley(ax, valley, look)
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss (nats per token)")

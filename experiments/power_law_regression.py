@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -75,7 +75,6 @@ SWEEP: Sweep = {
     ),
 }
 
-LAW = POWER_LAW
 
 EXPECTED = (
     Expected(
@@ -87,7 +86,17 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    runs: pd.DataFrame
+    excluded: pd.DataFrame
+    fit: FitResult
+    dimension: int
+    ridge: float
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """The power law fitted to mean test errors, beside theory at these very sizes.
 
     Means over seeds are fitted, not single runs: theory speaks of the mean error, and the mean of
@@ -99,7 +108,7 @@ def analyse(table: pd.DataFrame) -> Findings:
     dimension, ridge = (runs[name].iloc[0] for name in ("data.dimension", "train.ridge"))
     n = shown["n"].to_numpy(np.float64)
     shown["theory"] = _theory(n, int(dimension), float(ridge))
-    result = fit(LAW, n, shown["mean"])
+    result = fit(POWER_LAW, n, shown["mean"])
     low, high = result.intervals["alpha"]
     local = np.polyfit(np.log(n), np.log(shown["theory"]), 1)[0]
     return Findings(
@@ -115,17 +124,12 @@ def analyse(table: pd.DataFrame) -> Findings:
         shown=with_notes(
             shown.assign(**_fitted(result, shown["n"].to_numpy(np.float64))), excluded, "n"
         ),
-        details={
-            "runs": runs,
-            "excluded": excluded,
-            "fit": result,
-            "spectrum": (int(dimension), float(ridge)),
-        },
+        details=Details(runs, excluded, result, int(dimension), float(ridge)),
         report={"fit": json.loads(result.to_json())},
     )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Test error against examples, with the fitted law and its band and the theory."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 1, height=2.6)
@@ -133,9 +137,9 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Test error against examples, log-log."""
-    runs, result = findings.details["runs"], findings.details["fit"]
+    runs, excluded, result, dimension, ridge = findings.details
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ticks.log_scale(ax, "y", ticks=(1,))
     sizes = np.geomspace(runs["n"].min(), runs["n"].max(), 60)
@@ -146,9 +150,9 @@ def overview(ax: Axes, findings: Findings) -> None:
     low, high = result.intervals["alpha"]
     label = f"fit: exponent {result.params['alpha']:.3f} [{low:.3f}, {high:.3f}]"
     curves.draw_fit(ax, sizes, lambda n: _band(result, n), label=label)
-    predicted = _theory(sizes, *findings.details["spectrum"])
+    predicted = _theory(sizes, dimension, ridge)
     curves.draw_theory(ax, sizes, predicted, label=f"theory: exponent → {EXPONENT:g}")
-    mark_excluded(ax, findings, "n")
+    mark_excluded(ax, excluded, "n")
     ax.set(xlabel="training examples, $n$", ylabel="test squared error (target units²)")
     ax.legend(loc="lower left")
 

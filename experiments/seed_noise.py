@@ -23,7 +23,7 @@ bars.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -61,7 +61,6 @@ SWEEP: Sweep = {
     "gpu": partial(_sweep, lm.large_models, (3e6, 1.4e7, 5.5e7, 1.2e8), n_seeds=8),
 }
 
-LAW = None
 
 EXPECTED = (
     Expected(
@@ -79,7 +78,14 @@ EXPECTED = (
 )
 
 
-def analyse(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    spread: pd.DataFrame
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
     """The standard deviation of the final loss over seeds, size by size.
 
     Raises:
@@ -123,11 +129,11 @@ def analyse(table: pd.DataFrame) -> Findings:
             f"{SPREAD.exponent:g}"
         ),
         shown=with_notes(shown, excluded, "n_params_matmul"),
-        details={"spread": shown, "excluded": excluded},
+        details=Details(shown, excluded),
     )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Standard deviation over seeds against size."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 1, height=2.6)
@@ -135,9 +141,9 @@ def figure(findings: Findings) -> Figure:
     return drawing
 
 
-def overview(ax: Axes, findings: Findings) -> None:
+def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Standard deviation over seeds against size, with intervals."""
-    spread, look = findings.details["spread"], style.SERIES[0]
+    spread, look = findings.details.spread, style.SERIES[0]
     sd = spread["sd"].to_numpy()
     ax.errorbar(
         spread["n_params_matmul"].to_numpy(np.float64),
@@ -151,6 +157,6 @@ def overview(ax: Axes, findings: Findings) -> None:
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ticks.log_scale(ax, "y", ticks=(1, 2, 5))
     log_ticks(ax, "x", "y", most=5)
-    mark_excluded(ax, findings, "n_params_matmul")
+    mark_excluded(ax, findings.details.excluded, "n_params_matmul")
     ax.set(xlabel="parameters, $N$", ylabel="s.d. of held-out loss (nats per token)")
     ax.legend(loc="upper right")

@@ -1,7 +1,7 @@
 """A report: what an experiment measured, on disk, and whether it still stands.
 
 A report names its source, a digest of the records and the code that it was made from. While that is
-unchanged and its files are there, the same command tells it again without analysing or drawing.
+unchanged and its files are there, the same command prints it again without analysing or drawing.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import analysis
 import experiments
 from analysis.writing import replace_file
-from experiments.experiment import Measured
+from experiments.experiment import Experiment, Gathering, Json, Measured
 from scaling.record import RunRecord
 
 FILES = ("figure.pdf", "figure.png", "figure.csv", "report.json")
@@ -27,7 +25,18 @@ FILES = ("figure.pdf", "figure.png", "figure.csv", "report.json")
 
 @dataclass(frozen=True)
 class Report:
-    """What is told of an experiment: `more` holds its fits and settings, as plain JSON values."""
+    """What an experiment found, as it is printed and kept in report.json.
+
+    Attributes:
+        source: Digest of what it follows from.
+        experiment: Name of the experiment.
+        budget: Declared size.
+        overrides: Fields that the command set, as it gave them.
+        verdict: The answer.
+        measured: The numbers.
+        doubts: Reasons to distrust the answer.
+        more: Fits and settings.
+    """
 
     source: str
     experiment: str
@@ -35,13 +44,14 @@ class Report:
     overrides: Sequence[str]
     verdict: str
     measured: Mapping[str, Measured]
-    more: Mapping[str, Any]
+    doubts: Sequence[str]
+    more: Mapping[str, Json]
 
 
-def source(experiment: ModuleType, records: Iterable[RunRecord]) -> str:
+def source(experiment: Experiment | Gathering, records: Iterable[RunRecord]) -> str:
     """Digest of all that a report follows from: records, the code of analysis, and libraries."""
     digest = hashlib.sha256(_code().encode())
-    digest.update(Path(experiment.__file__ or "").read_bytes())
+    digest.update(experiment.file.read_bytes())
     digest.update(b"\0")
     for record in records:
         digest.update(json.dumps(asdict(record), sort_keys=True).encode())
@@ -49,7 +59,7 @@ def source(experiment: ModuleType, records: Iterable[RunRecord]) -> str:
 
 
 def save(folder: Path, report: Report) -> None:
-    """Writes the report as strict JSON, whole or not at all; last of its files."""
+    """Writes the report as strict JSON, atomically; last of its files."""
     text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
     replace_file(folder / "report.json", text.encode())
 

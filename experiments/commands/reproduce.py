@@ -134,9 +134,10 @@ def _print(name: str, paper: ModuleType, findings: Findings, folder: Path) -> No
             Text(_told(refitted)),
             Text("pass" if passed else "fail", "green" if passed else "red"),
         )
-    show.print_figure(name, folder)
+    show.print_title(name)
+    console.print(f"{findings.verdict}\n", markup=False)
     console.print(listing)
-    console.print(findings.verdict, markup=False)
+    show.print_files(folder)
 
 
 def _passes(published: Published) -> str:

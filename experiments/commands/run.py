@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -17,7 +16,7 @@ from analysis.tables import results as tables
 from experiments import catalogue
 from experiments.commands import report, show
 from experiments.commands.report import Report
-from experiments.experiment import Budget, Findings
+from experiments.experiment import Budget, Experiment, Findings, Gathering
 from scaling.fields import nearest
 from scaling.record import RunRecord, row
 from sweeps.files import storing
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 class Job:
     """One experiment at one size: its plan, its results folder and where its report goes."""
 
-    experiment: ModuleType
+    experiment: Experiment
     plan: Plan
     root: Path
     folder: Path
@@ -42,7 +41,7 @@ class Job:
 
 
 def jobs_for(
-    experiment: ModuleType, budget: Budget, overrides: Sequence[str], results: str
+    experiment: Experiment | Gathering, budget: Budget, overrides: Sequence[str], results: str
 ) -> list[Job]:
     """Resolves a command into jobs, without spending or writing anything.
 
@@ -53,20 +52,20 @@ def jobs_for(
         ValueError: no such budget, or an override that a run cannot take.
     """
     jobs = []
-    for part in catalogue.parts(experiment):
-        title = catalogue.title(part)
-        if budget not in part.SWEEP:
-            raise ValueError(f"{title}: no budget {budget!r}; {nearest(budget, part.SWEEP)}")
-        configs = part.SWEEP[budget]()
-        declared = plan = make_plan(title, configs)
+    for part in experiment.parts:
+        name = part.name
+        if budget not in part.sweep:
+            raise ValueError(f"{name}: no budget {budget!r}; {nearest(budget, part.sweep)}")
+        configs = part.sweep[budget]()
+        declared = plan = make_plan(name, configs)
         if overrides:
             try:
-                plan = make_plan(title, overridden(configs, overrides))
+                plan = make_plan(name, overridden(configs, overrides))
             except ValueError as error:
-                raise ValueError(f"{title}: {error}") from None
+                raise ValueError(f"{name}: {error}") from None
         label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
-        folder = Path(results) / title / "reports" / label
-        root = Path(results) / getattr(part, "RUNS_OF", title)
+        folder = Path(results) / name / "reports" / label
+        root = Path(results) / part.runs_of
         jobs.append(Job(part, plan, root, folder, budget, overrides))
     return jobs
 
@@ -103,8 +102,8 @@ def run(
         raise ValueError(
             "--hosts makes one worker of all processes that are started: leave out --workers"
         )
-    whole = catalogue.load(name)
-    jobs = jobs_for(whole, budget, overrides, results)
+    experiment = catalogue.load(name)
+    jobs = jobs_for(experiment, budget, overrides, results)
     if hosts and not _leads():
         return 0
     stores = [Store.create(job.root) for job in jobs]
@@ -122,9 +121,9 @@ def run(
         return 130
 
     ok = summary.complete
-    found: dict[str, Findings] = {}
-    for i, (job, told) in enumerate(zip(jobs, summary.jobs, strict=True)):
-        if told.already < told.planned:
+    found: dict[str, Findings[Any]] = {}
+    for i, (job, became) in enumerate(zip(jobs, summary.jobs, strict=True)):
+        if became.already < became.planned:
             records[i] = stores[i].read(job.plan)
         source = report.source(job.experiment, records[i])
         made = report.load(job.folder, source)
@@ -137,8 +136,8 @@ def run(
         else:
             judged = show.print_findings(job.experiment, made, job.folder)
             ok &= "fail" not in judged
-    if hasattr(whole, "PARTS"):
-        ok &= _gather(whole, jobs, records, found)
+    if isinstance(experiment, Gathering):
+        ok &= _gather(experiment, jobs, records, found)
     return 0 if ok else 1
 
 
@@ -155,37 +154,45 @@ def _leads() -> bool:
 
 
 def _gather(
-    whole: ModuleType,
+    gathering: Gathering,
     jobs: Sequence[Job],
     records: Sequence[Sequence[RunRecord]],
-    found: dict[str, Findings],
+    found: dict[str, Findings[Any]],
 ) -> bool:
     """Draws the parts of an experiment together; whether all could be analysed.
 
     Args:
-        whole: the experiment that gathers.
-        jobs: its parts.
-        records: of each part.
-        found: findings of the parts that were analysed just now, by name.
+        gathering: The experiment that gathers.
+        jobs: Its parts.
+        records: Records of each part.
+        found: Findings of the parts that were analysed just now, by name.
     """
-    title, label = catalogue.title(whole), jobs[0].budget
+    name, label = gathering.name, jobs[0].budget
     if any(job.folder.name != label for job in jobs):
         plans = "".join(job.plan.plan_id for job in jobs)
         label = f"{label}-{hashlib.sha256(plans.encode()).hexdigest()[:8]}"
-    folder = jobs[0].root.parent / title / "reports" / label
-    source = report.source(whole, [record for part in records for record in part])
+    folder = jobs[0].root.parent / name / "reports" / label
+    source = report.source(gathering, [record for part in records for record in part])
     if report.load(folder, source) is None:
         for job, rows in zip(jobs, records, strict=True):
-            findings = found.get(job.plan.name) or _analyse(job, rows, tell=False)
+            findings = found.get(job.plan.name) or _analyse(job, rows, quiet=True)
             if findings is None:
                 return False
             found[job.plan.name] = findings
         parts = {job.plan.name: found[job.plan.name] for job in jobs}
-        shown = pd.concat([f.shown.assign(experiment=name) for name, f in parts.items()])
-        verdict = "\n".join(f"{name}: {f.verdict}" for name, f in parts.items())
-        made = Report(source, title, jobs[0].budget, jobs[0].overrides, verdict, {}, {})
-        _publish(folder, whole.figure(parts), shown, made)
-    show.print_figure(title, folder)
+        shown = pd.concat([f.shown.assign(experiment=part) for part, f in parts.items()])
+        made = Report(
+            source=source,
+            experiment=name,
+            budget=jobs[0].budget,
+            overrides=jobs[0].overrides,
+            verdict="\n".join(f"{part}: {f.verdict}" for part, f in parts.items()),
+            measured={},
+            doubts=[f"{part}: {doubt}" for part, f in parts.items() for doubt in f.doubts],
+            more={},
+        )
+        _publish(folder, gathering.figure(parts), shown, made)
+    show.print_gathering(name, folder)
     return True
 
 
@@ -194,19 +201,26 @@ def _n_pending(job: Job) -> int:
     return len(Store.open(job.root).pending(ids)) if job.root.exists() else len(ids)
 
 
-def _analyse(job: Job, records: Sequence[RunRecord], *, tell: bool = True) -> Findings | None:
+def _analyse(
+    job: Job, records: Sequence[RunRecord], *, quiet: bool = False
+) -> Findings[Any] | None:
     """Findings of one experiment; None, with the reason printed, where there can be none."""
     table = tables.frame(map(row, records))
     try:
         if "done" not in set(table["status"]):
             raise ValueError("no run is done")
-        if getattr(job.experiment, "CURVES", False):
-            return job.experiment.analyse(table, _curves(job, records))
-        return job.experiment.analyse(table)
+        findings = job.experiment.analyse(table, lambda: _curves(job, records))
+        expected = [each.name for each in job.experiment.expected]
+        if missing := [name for name in expected if name not in findings.measured]:
+            raise ValueError(
+                f"analyse measured no {', '.join(missing)}, which EXPECTED names. Add it to "
+                "`measured`."
+            )
     except (ValueError, FitError) as error:
-        if tell:
+        if not quiet:
             show.print_unanalysed(job.plan.name, table, error)
         return None
+    return findings
 
 
 def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
@@ -220,7 +234,7 @@ def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
     )
 
 
-def _report(job: Job, source: str, findings: Findings) -> Report:
+def _report(job: Job, source: str, findings: Findings[Any]) -> Report:
     return Report(
         source=source,
         experiment=job.plan.name,
@@ -228,6 +242,7 @@ def _report(job: Job, source: str, findings: Findings) -> Report:
         overrides=job.overrides,
         verdict=findings.verdict,
         measured=findings.measured,
+        doubts=findings.doubts,
         more=findings.report,
     )
 

@@ -1,20 +1,17 @@
-"""What the `scaling` command tells: cards, plans, summaries, expected beside measured."""
+"""What the `scaling` command prints: cards, plans, summaries, expected beside measured."""
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from rich.table import Table
 from rich.text import Text
 
 from experiments import catalogue
-from experiments.commands.console import console
-from experiments.experiment import Expected, Measured, passes
+from experiments.commands.console import console, print_table
+from experiments.experiment import Expected, Experiment, Measured, passes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,46 +22,40 @@ if TYPE_CHECKING:
     from sweeps.store import Store
 
 MOST_FAILURES = 5
-"""Failed runs told one by one; `scaling status` tells all."""
+"""Runs that failed or diverged which are listed one by one; `scaling table` lists all."""
 
 Judgement = Literal["pass", "fail"]
 _COLOURS: dict[Judgement, str] = {"pass": "green", "fail": "red"}
 
 
 def print_list() -> int:
-    """One line an experiment: its name and the first line of its card."""
-    listing = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("experiment", "question"):
-        listing.add_column(heading)
-    for name in catalogue.names():
-        card = inspect.getdoc(catalogue.load(name)) or ""
-        listing.add_row(name, card.splitlines()[0])
-    console.print(listing)
+    """Prints one line per experiment: its name and the first line of its card."""
+    names = catalogue.names()
+    print_table(
+        ("experiment", "question"),
+        [(name, catalogue.load(name).card.partition("\n")[0]) for name in names],
+    )
     console.print("\nscaling show NAME prints a card, scaling run NAME runs it.")
     return 0
 
 
 def print_card(name: str) -> int:
-    """The whole card of an experiment, and its declared sizes."""
+    """Prints the card of an experiment, its declared sizes and what it expects."""
     experiment = catalogue.load(name)
-    console.print(inspect.getdoc(experiment), markup=False)
-    for part in catalogue.parts(experiment):
-        sizes = ", ".join(f"{budget} {len(sweep())}" for budget, sweep in part.SWEEP.items())
-        console.print(f"\n{catalogue.title(part)}: runs at each budget: {sizes}")
-        for expected in part.EXPECTED:
-            console.print(f"  {expected.says}: {_range(expected)}  ({expected.source})")
+    console.print(experiment.card, markup=False)
+    for part in experiment.parts:
+        sizes = ", ".join(f"{budget} {len(sweep())}" for budget, sweep in part.sweep.items())
+        console.print(f"\n{part.name}: runs at each budget: {sizes}", markup=False)
+        for expected in part.expected:
+            line = f"  {expected.says}: {_range(expected)}  ({expected.source})"
+            console.print(line, markup=False)
     return 0
 
 
 def print_plans(plans: Sequence[tuple[Plan, int]]) -> None:
-    """What sweeps would do and cost."""
-    listing = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("sweep", "runs", "done", "shapes", "FLOPs", "core-seconds", "disk"):
-        listing.add_column(
-            heading, justify="left" if heading == "sweep" else "right", no_wrap=heading == "sweep"
-        )
-    for plan, done in plans:
-        listing.add_row(
+    """Prints what sweeps would do and cost."""
+    rows = [
+        (
             plan.name,
             f"{len(plan.runs):,}",
             f"{done:,}",
@@ -73,24 +64,30 @@ def print_plans(plans: Sequence[tuple[Plan, int]]) -> None:
             f"~{plan.seconds:.0f}",
             f"{plan.disk_bytes / 1e6:.1f} MB",
         )
-    console.print(listing)
+        for plan, done in plans
+    ]
+    print_table(
+        ("sweep", "runs", "done", "shapes", "FLOPs", "core-seconds", "disk"),
+        rows,
+        ("left", "right", "right", "right", "right", "right", "right"),
+    )
     for plan, _ in plans:
         if saved := plan.flops_saved:
             share = saved / (plan.flops + saved)
             console.print(
-                f"{plan.name}: trunks that runs share are trained once, which saves {saved:.2g} "
-                f"FLOPs, {share:.0%} of what the runs take alone",
+                f"{plan.name}: Shared prefixes are trained once: saves {saved:.2g} FLOPs "
+                f"({100 * share:.0f} %).",
                 markup=False,
             )
 
 
 def print_summary(summary: Summary) -> None:
-    """What became of the runs of a command."""
+    """Prints what became of the runs of a command."""
     for job in summary.jobs:
         counts = {"kept": job.already, "done": job.done, "diverged": job.diverged}
         counts |= {"failed": len(job.failed), "missing": len(job.missing)}
-        told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
-        console.print(f"{job.name}: {job.planned:,} runs: {told}", markup=False)
+        became = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
+        console.print(f"{job.name}: {job.planned:,} runs: {became}", markup=False)
         for failure in job.failed[:MOST_FAILURES]:
             why = f"{failure.reason}: {failure.message}"
             console.print(f"  {failure.run_id} failed, {why}", markup=False)
@@ -103,41 +100,54 @@ def print_summary(summary: Summary) -> None:
 
 
 def print_unanalysed(name: str, table: pd.DataFrame, error: Exception) -> None:
-    """Why an experiment has no findings."""
+    """Prints why an experiment has no findings."""
     counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
-    console.print(f"\n[bold]{name}[/bold]: cannot be analysed ({counts}): {error}")
+    console.print(Text.assemble("\n", (name, "bold"), f": cannot be analysed ({counts}): {error}"))
 
 
-def print_findings(experiment: ModuleType, made: Report, folder: Path) -> list[Judgement]:
-    """Expected beside measured, the verdict, and where the figure lies."""
-    listing = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "expected", "measured", ""):
-        listing.add_column(heading)
-    judged: list[Judgement] = []
-    for expected in experiment.EXPECTED:
+def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[Judgement]:
+    """Prints the verdict, expected beside measured, the doubts, and where the files lie."""
+    rows, judged = [], []
+    for expected in experiment.expected:
         measured = made.measured[expected.name]
-        judged.append("pass" if passes(expected, measured) else "fail")
-        cells = (expected.says, _range(expected), _told(measured))
-        listing.add_row(*map(Text, cells), Text(judged[-1], _COLOURS[judged[-1]]))
-    print_figure(catalogue.title(experiment), folder)
-    console.print(listing)
-    console.print(made.verdict, markup=False)
+        judgement: Judgement = "pass" if passes(expected, measured) else "fail"
+        cells = (expected.says, _range(expected), _number(measured))
+        rows.append((*cells, Text(judgement, _COLOURS[judgement])))
+        judged.append(judgement)
+    print_title(experiment.name)
+    console.print(f"{made.verdict}\n", markup=False)
+    if rows:
+        print_table(("", "expected", "measured", ""), rows)
+    for doubt in made.doubts:
+        console.print(f"doubt: {doubt}", markup=False)
+    print_files(folder)
     return judged
 
 
-def print_figure(title: str, folder: Path) -> None:
-    """Where the figure of an experiment lies."""
-    console.print(Text(f"\n{title}", "bold"), Text(f"{folder}/figure.pdf .png .csv"))
+def print_gathering(name: str, folder: Path) -> None:
+    """Prints where the figure of several experiments lies."""
+    print_title(name)
+    print_files(folder)
+
+
+def print_title(name: str) -> None:
+    """Prints the name of an experiment over its findings."""
+    console.print(Text(f"\n{name}", "bold"))
+
+
+def print_files(folder: Path) -> None:
+    """Prints where the figure and the report of an experiment lie."""
+    console.print(f"{folder}/figure.pdf .png .csv, report.json", markup=False)
 
 
 def print_status(results: str) -> int:
-    """What a results folder, or a folder of several, holds."""
+    """Prints what a results folder, or a folder of several, holds."""
     ok = True
     for store in _stores(results):
         records = store.scan()
         counts = Counter(record.status for record in records)
-        told = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
-        console.print(f"{store.root}: {len(records):,} runs: {told}", markup=False)
+        became = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
+        console.print(f"{store.root}: {len(records):,} runs: {became}", markup=False)
         troubled = [record for record in records if record.status != "done"]
         for record in troubled[:MOST_FAILURES]:
             why = record.message or record.reason or ""
@@ -145,13 +155,13 @@ def print_status(results: str) -> int:
             console.print(f"  {record.run_id} {record.status}{at} {why}".rstrip(), markup=False)
         if len(troubled) > MOST_FAILURES:
             more = len(troubled) - MOST_FAILURES
-            console.print(f"  and {more:,} more: `scaling table` tells all", markup=False)
+            console.print(f"  and {more:,} more: `scaling table` lists all", markup=False)
         ok &= not counts["failed"] and not counts["missing"]
     return 0 if ok else 1
 
 
 def write_table(results: str, to: str) -> int:
-    """The tidy table of a results folder, or of several below one folder."""
+    """Writes the tidy table of a results folder, or of several below one folder."""
     from analysis.tables import results as tables
     from scaling.record import row
     from sweeps.files import storing
@@ -162,8 +172,9 @@ def write_table(results: str, to: str) -> int:
     with storing(Path(to)):
         tables.write(table, to)
     counts = Counter(record.status for record in records)
-    told = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
-    console.print(f"{to}: {len(table):,} rows ({told}), {len(table.columns)} columns", markup=False)
+    became = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
+    shape = f"{len(table):,} rows ({became}), {len(table.columns)} columns"
+    console.print(f"{to}: {shape}", markup=False)
     return 1 if counts["failed"] or counts["missing"] else 0
 
 
@@ -186,7 +197,7 @@ def _range(expected: Expected) -> str:
     return f"{low:g} to {high:g}"
 
 
-def _told(measured: Measured) -> str:
+def _number(measured: Measured) -> str:
     if measured.value is None:
         return measured.note or "not measured"
     text = f"{measured.value:.4g}"

@@ -5,30 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
-from experiments.experiment import Findings
 from experiments.shared.batch_frontier import AtSize
 from experiments.shared.language_model_figures import tick
 from experiments.shared.panels import mark_excluded
 
 
-def three_panels(findings: Findings) -> Figure:
+def three_panels(found: Sequence[AtSize], excluded: pd.DataFrame) -> Figure:
     """The frontier of the first size, B_crit beside the noise scale, and the best rates.
 
     Args:
-        findings: `details["found"]` is what was found at each size, the smallest first, and
-            `details["excluded"]` the runs left out.
+        found: What was found at each size, the smallest first.
+        excluded: The runs left out.
     """
-    found = findings.details["found"]
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
         _draw_frontier(axes[0, 0], found[0])
         draw_growth(axes[0, 1], found)
-        _draw_rates(axes[0, 2], findings)
+        _draw_rates(axes[0, 2], found, excluded)
         style.letter_panels(axes)
     return drawing
 
@@ -92,9 +91,9 @@ def _draw_frontier(ax: Axes, size: AtSize) -> None:
     ax.legend(title="loss (nats)", title_fontsize=7, fontsize=7, loc="best")
 
 
-def _draw_rates(ax: Axes, findings: Findings) -> None:
+def _draw_rates(ax: Axes, found: Sequence[AtSize], excluded: pd.DataFrame) -> None:
     """The learning rates tried at every batch, the best for the lowest loss, runs left out."""
-    for look, size in zip(style.SERIES, findings.details["found"], strict=False):
+    for look, size in zip(style.SERIES, found, strict=False):
         for batch, rates in zip(size.batch, size.rates, strict=True):
             at = np.full(len(rates), batch)
             ax.plot(at, rates, color=look.color, marker=".", linestyle="none", alpha=0.4)
@@ -109,5 +108,5 @@ def _draw_rates(ax: Axes, findings: Findings) -> None:
     ax.set(xscale="log", yscale="log", xlabel="batch (tokens)", ylabel="best learning rate")
     tick(ax, "x")
     log_ticks(ax, "y", most=5)
-    mark_excluded(ax, findings, "batch")
+    mark_excluded(ax, excluded, "batch")
     style.legend_above(ax, n_columns=1)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
+from numpy.typing import ArrayLike
 
 from analysis.double_descent.verdict import DoubleDescent, Verdict
 from analysis.estimate import Estimate
 from analysis.plots import marks, style
-from experiments.experiment import Findings, Measured
+from experiments.experiment import Measured
 
 
 def measured(estimate: Estimate | None) -> Measured:
@@ -82,21 +84,20 @@ def share_limits(axes: Iterable[Axes], *names: Literal["x", "y"]) -> None:
             ax.set(**{f"{name}lim": widest})
 
 
-def tick_widths(ax: Axes, widths: pd.Series) -> None:
+def tick_widths(ax: Axes, widths: ArrayLike) -> None:
     """Labels a logarithmic x-axis by the widths themselves, all powers of 2 as a rule."""
-    shown = sorted(widths.unique())
+    shown = np.unique(np.asarray(widths, np.float64)).tolist()
     ax.set_xticks(shown, [f"{width:g}" for width in shown])
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def mark_excluded(ax: Axes, findings: Findings, x: str) -> None:
+def mark_excluded(ax: Axes, excluded: pd.DataFrame, x: str) -> None:
     """Shows on the axis where runs are missing from a figure, and of which kind.
 
     Args:
         ax: the panel.
-        findings: `details["excluded"]` is the second table of `analysis.tables.results.usable`.
+        excluded: the second table of `analysis.tables.results.usable`.
         x: the column that the panel's axis shows.
     """
-    excluded = findings.details["excluded"]
     diverged = excluded["why"] == "diverged"
     marks.mark_missing(ax, diverged=excluded[x][diverged], failed=excluded[x][~diverged])

@@ -95,7 +95,7 @@ def test_planted_critical_batches_come_back_beside_the_noise_scale(batches):
     findings = critical_batch.analyse(*batches)
     for expected in critical_batch.EXPECTED:
         assert passes(expected, findings.measured[expected.name]), expected.name
-    found = findings.details["found"]
+    found = findings.details.found
     assert [size.n_params for size in found] == sorted(set(batches[0]["n_params_matmul"]))
     for size in found:
         for loss, batch, noise in zip(size.losses, size.growth.batch, size.noise, strict=True):
@@ -135,7 +135,7 @@ def test_a_rate_that_diverged_is_left_out_at_its_batch_alone(batches):
     table = without(table, top)
     curves = curves[~curves["run_id"].isin(table["run_id"][top])]
     findings = critical_batch.analyse(table, curves)
-    for size in findings.details["found"]:
+    for size in findings.details.found:
         assert [len(rates) for rates in size.rates] == [4] * 6 + [3]
         at_end = [(i == 0) | (i == len(r) - 1) for r, i in zip(size.rates, size.best, strict=True)]
         assert size.inside() == pytest.approx(1 - np.mean(at_end))
@@ -213,7 +213,7 @@ def test_the_sweep_of_shapes_is_what_its_card_promises():
 def test_a_planted_best_shape_comes_back_whatever_the_sizes_differ_by():
     findings = depth_vs_width.analyse(shapes(depth_of_valley=0.01))
     assert findings.report["slope_of_log_loss_on_log_n"] == pytest.approx(-0.09, abs=0.01)
-    valleys = findings.details["valleys"]
+    valleys = findings.details.valleys
     assert len(valleys) == 2
     for valley in valleys.values():
         assert valley.optimal_params.low < 20 < valley.optimal_params.high
@@ -271,7 +271,7 @@ def test_a_rate_of_which_a_seed_diverged_is_none_to_choose():
     assert lower.sum() == 2
     table = table.assign(eval_loss_nats=table["eval_loss_nats"].mask(lower, 1.0))
     findings = depth_vs_width.analyse(without(table, lower & (table["seed"] == 1)))
-    shown = findings.details["shown"]
+    shown = findings.details.shapes
     assert shown["n_runs"].tolist() == [2] * 8
     named = {each for ids in shown["run_ids"] for each in ids.split()}
     assert not named & set(table["run_id"][lower])
@@ -280,7 +280,7 @@ def test_a_rate_of_which_a_seed_diverged_is_none_to_choose():
 
 def test_every_shape_is_taken_at_its_better_rate():
     table = shapes(depth_of_valley=0.01)
-    shown = depth_vs_width.analyse(table).details["shown"]
+    shown = depth_vs_width.analyse(table).details.shapes
     assert shown["n_runs"].tolist() == [2] * 8
     rates = table.set_index("run_id")["train.optimizer.learning_rate"]
     by_shape = table.groupby(["model.width", "model.depth"])["train.optimizer.learning_rate"]

@@ -82,7 +82,7 @@ def test_every_plan_can_be_priced_without_spending(name, budget, tmp_path, capsy
     assert not (tmp_path / "none").exists()
 
 
-def test_a_plan_says_what_shared_trunks_save(capsys):
+def test_a_plan_says_what_shared_prefixes_save(capsys):
     """Of two runs of 40 and 80 steps, a quarter of them decay, 30 steps of 120."""
     train = Pretraining(
         optimizer=Adam(learning_rate=0.01), schedule=StableDecay(decay=0.25), batch_size=4, steps=40
@@ -91,10 +91,10 @@ def test_a_plan_says_what_shared_trunks_save(capsys):
     base = RunConfig(model=Transformer(width=8, depth=1, heads=2), data=data, train=train)
     saved = account(replace_at(base, "train.steps", 30)).flops_train
     print_plans([(make_plan("branched", grid(base, {"train.steps": [40, 80]})), 0)])
-    assert f"which saves {saved:.2g} FLOPs, 25% of what" in capsys.readouterr().out
+    assert f"saves {saved:.2g} FLOPs (25 %)." in capsys.readouterr().out
     print_plans([(make_plan("lone", [base]), 0)])
     told = capsys.readouterr().out
-    assert "core-seconds" in told and "trunk" not in told
+    assert "core-seconds" in told and "prefix" not in told
 
 
 def test_a_run_leaves_figures_numbers_and_a_report(done):

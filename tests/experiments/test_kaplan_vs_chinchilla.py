@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import chinchilla, kaplan_vs_chinchilla
+from experiments import catalogue, chinchilla, kaplan_vs_chinchilla
 from experiments.commands import run as pipeline
 from experiments.experiment import passes
 from experiments.shared import staircase
@@ -71,7 +71,7 @@ def test_stages_are_told_by_their_configuration(runs):
 
 
 def test_a_planted_warmup_raises_the_exponent_and_nothing_else_does(findings):
-    kaplans, counted, *others = findings.details["steps"]
+    kaplans, counted, *others = findings.details.steps
     for a in others:
         assert a.low < TRUTH < a.high
     assert counted.low > max(a.high for a in others)
@@ -102,7 +102,7 @@ def test_training_that_lowers_the_exponent_is_refuted(runs):
 
 
 def test_the_shift_of_a_count_is_told_with_the_interval_of_pairs(findings):
-    a = findings.details["counts"]
+    a = findings.details.counts
     for method in METHODS:
         shift = findings.measured[f"moves_{method}"]
         kaplans, ours = a[method, "n_params_non_embedding"], a[method, "n_params_matmul"]
@@ -145,7 +145,7 @@ def test_every_expectation_holds_and_every_number_is_told(runs, findings):
 
 
 def test_counting_as_kaplan_did_raises_the_exponent(findings):
-    a = findings.details["counts"]
+    a = findings.details.counts
     for method in METHODS:
         read_out_in, total, neither = (a[method, count].value for count in COUNTS)
         # An embedding is as large as the read-out: with both, small models seem larger still.
@@ -162,7 +162,7 @@ def test_a_stage_without_an_exponent_leaves_the_others(runs):
         eval_loss_nats=runs["eval_loss_nats"].mask(stage == 1, pd.Series(rising, runs.index)),
     )
     findings = kaplan_vs_chinchilla.analyse(table)
-    steps = dict(zip(staircase.STEPS, findings.details["steps"], strict=True))
+    steps = dict(zip(staircase.STEPS, findings.details.steps, strict=True))
     refused = [step.runs for step, a in steps.items() if isinstance(a, str)]
     assert refused == [1, 1, 3]
     training = findings.measured["staircase"]
@@ -177,8 +177,8 @@ def test_a_stage_without_an_exponent_leaves_the_others(runs):
 
 
 def test_runs_of_another_experiment_are_not_trained_again(tmp_path):
-    (mine,) = pipeline.jobs_for(kaplan_vs_chinchilla, "smoke", (), str(tmp_path))
-    (theirs,) = pipeline.jobs_for(chinchilla, "smoke", (), str(tmp_path))
+    (mine,) = pipeline.jobs_for(catalogue.load("kaplan_vs_chinchilla"), "smoke", (), str(tmp_path))
+    (theirs,) = pipeline.jobs_for(catalogue.load("chinchilla"), "smoke", (), str(tmp_path))
     assert mine.root == theirs.root == tmp_path / "chinchilla"
     ours = {run.run_id for run in mine.plan.runs}
     assert {run.run_id for run in theirs.plan.runs} < ours

@@ -73,7 +73,7 @@ def test_chinchilla_finds_the_planted_law_and_every_expectation_holds(isoflop_ru
     assert findings.measured["minima"].value == 5
     for expected in chinchilla.EXPECTED:
         assert passes(expected, findings.measured[expected.name]), expected.name
-    first = findings.details["approaches"].rows[0]
+    first = findings.details.approaches.rows[0]
     assert isinstance(first.detail, EnvelopeResult)
     assert first.exponents.params.exponent.value == pytest.approx(truth, abs=0.08)
     runs = findings.shown[findings.shown["kind"] == "run"]
@@ -123,7 +123,7 @@ def test_kaplan_finds_planted_exponents(table_of):
 
     table = table_of(kaplan.SWEEP["cpu"](), loss)
     findings = kaplan.analyse(table, curves_of(table))
-    joint = findings.details["joint"]
+    joint = findings.details.joint
     assert joint.params["alpha"] == pytest.approx(0.1, rel=1e-3)
     assert joint.params["beta"] == pytest.approx(0.15, rel=1e-3)
     for expected in kaplan.EXPECTED:
@@ -175,7 +175,7 @@ def test_tokens_that_batches_round_are_one_number(table_of):
     rounded = 1 + 0.004 * np.arange(len(table)) / len(table)
     table["n_tokens_seen"] = (table["n_tokens_seen"] * rounded).astype("Int64")
     findings = kaplan.analyse(table, curves_of(table))
-    assert len(findings.details["taken"]["N"]) == 6
+    assert len(findings.details.taken["N"]) == 6
 
 
 def test_noise_is_no_straight_line_along_the_frontier(table_of):
@@ -198,14 +198,14 @@ def test_noise_is_no_straight_line_along_the_frontier(table_of):
     for budget, least in (("smoke", 6), ("cpu", 15)):
         table = table_of(kaplan.SWEEP[budget](), measured_like, noise=0.003)
         found = kaplan.analyse(table, curves_of(table))
-        assert len(found.details["taken"]["C"]) >= least
+        assert len(found.details.taken["C"]) >= least
         assert found.measured["straight_C"].value > 0.95
 
 
 def test_seed_noise_finds_a_planted_spread(table_of):
     table = table_of(seed_noise.SWEEP["cpu"](), lambda counts: 2.0, noise=0.01)
     findings = seed_noise.analyse(table)
-    spread = findings.details["spread"]
+    spread = findings.details.spread
     assert len(spread) == 5
     inside = (spread["sd_low"] < 0.02) & (spread["sd_high"] > 0.02)
     assert inside.sum() >= 4

@@ -35,7 +35,7 @@ def shown() -> str:
 def min_gru(tmp_path_factory) -> type[Family]:
     path = tmp_path_factory.mktemp("own") / "min_gru.py"
     path.write_text(shown())
-    return catalogue.load(str(path)).MinGRU
+    return own_code.load_file(path, "experiment_file.min_gru").MinGRU
 
 
 def test_the_model_its_sweep_and_its_figure_take_less_than_sixty_lines():
@@ -203,7 +203,7 @@ def test_a_file_that_changes_while_workers_start_is_told(tmp_path, monkeypatch, 
 def test_a_worker_loads_no_code_but_what_its_settings_name(tmp_path):
     mine = tmp_path / "own_tiny.py"
     mine.write_text(OWN_TINY)
-    plan = make_plan("own", catalogue.load(str(mine)).SWEEP["cpu"]()[:1])
+    plan = make_plan("own", catalogue.load(str(mine)).sweep["cpu"]()[:1])
     store = Store.create(tmp_path / "results")
     publishing.declare(store, plan)
     publishing.make_folders(store, [plan.runs[0].run_id])

@@ -64,7 +64,7 @@ def test_a_coordinate_check_finds_planted_slopes(checked):
     findings = coordinate_check.analyse(*checked)
     for expected in coordinate_check.EXPECTED:
         assert passes(expected, findings.measured[expected.name]), expected.name
-    slopes = findings.details["slopes"].set_index(["parametrization", "step", "part"])
+    slopes = findings.details.slopes.set_index(["parametrization", "step", "part"])
     for name, planted in SLOPES.items():
         for step in (2, 4, 6):
             found = slopes.loc[(name, step, "logits")]
@@ -159,7 +159,7 @@ def test_a_best_rate_near_the_edge_of_its_grid_leaves_an_end_open(side, end):
         return 2.5 + 0.03 * (octaves - 1.3 * side * wide) ** 2 + noise
 
     findings = lr_transfer.analyse(table_of(lr_transfer.SWEEP["cpu"](), loss))
-    rate = findings.details["found"]["mup"].valleys[-1].optimal_params
+    rate = findings.details.found["mup"].valleys[-1].optimal_params
     assert getattr(rate, end) == {"low": 0, "high": np.inf}[end]
     ratio = findings.measured["mup_ratio"]
     assert ratio.high is None and "without an upper end" in ratio.note

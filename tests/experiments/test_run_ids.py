@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments import catalogue
+from experiments.experiment import Experiment
 from scaling.data.text import Text
 from sweeps.plan import make_plan
 
@@ -19,14 +20,13 @@ GOLDEN = Path(__file__).with_name("run_ids.json")
 
 def declared(name):
     """Of each budget the number of runs, the first run's id and the plan's, a hash of all ids."""
-    plans = {
-        budget: make_plan(name, sweep()) for budget, sweep in catalogue.load(name).SWEEP.items()
-    }
+    (experiment,) = catalogue.load(name).parts
+    plans = {budget: make_plan(name, sweep()) for budget, sweep in experiment.sweep.items()}
     return {budget: [len(p.runs), p.runs[0].run_id, p.plan_id] for budget, p in plans.items()}
 
 
 def names():
-    return [name for name in catalogue.names() if hasattr(catalogue.load(name), "SWEEP")]
+    return [name for name in catalogue.names() if isinstance(catalogue.load(name), Experiment)]
 
 
 def without_corpus(patch):

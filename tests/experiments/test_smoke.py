@@ -6,13 +6,16 @@ import pytest
 
 from experiments import catalogue
 from experiments.cli import main
+from experiments.experiment import Experiment
 
-PARTS = {name: part for name in catalogue.names() if hasattr(part := catalogue.load(name), "SWEEP")}
+PARTS = {
+    name: part for name in catalogue.names() if isinstance(part := catalogue.load(name), Experiment)
+}
 # Experiments that ask other questions of the same runs follow the one that makes them.
 GROUPS = {
-    name: [name, *(other for other in PARTS if getattr(PARTS[other], "RUNS_OF", None) == name)]
+    name: [name, *(other for other in PARTS if other != name and PARTS[other].runs_of == name)]
     for name, part in PARTS.items()
-    if not hasattr(part, "RUNS_OF")
+    if part.runs_of == name
 }
 
 
@@ -27,7 +30,7 @@ def test_expectations_hold_at_smoke_size(group, tmp_path, monkeypatch):
 def expectations_hold(name, tmp_path):
     assert main(["run", name, "--budget", "smoke", "--results", str(tmp_path)]) == 0
     report = json.loads((tmp_path / name / "reports" / "smoke" / "report.json").read_text())
-    for expected in catalogue.load(name).EXPECTED:
+    for expected in PARTS[name].expected:
         measured = report["measured"][expected.name]
         low, value, high = (measured[key] for key in ("low", "value", "high"))
         assert value is not None

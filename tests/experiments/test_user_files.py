@@ -16,8 +16,10 @@ TINY = Path(__file__).with_name("tiny.py").read_text()
         (("SWEEP = ", "SWEEPS = "), "does not declare SWEEP"),
         (('"cpu": _sweep, ', ""), "no budget 'cpu'"),
         (("def analyse(", "def analyze("), "does not declare analyse"),
-        (("LAW = None", "LAW = nothing"), "NameError"),
-        (("LAW = None", "LAW ="), "SyntaxError"),
+        (('"cpu": _sweep, ', '"cpu": [1], '), "SWEEP must map budgets to functions"),
+        (("EXPECTED = (Expected(", "EXPECTED = (dict("), "must hold `Expected` objects"),
+        (('EXPECTED = (Expected(name="peak"', "EXPECTED = (Expected(name=peak"), "NameError"),
+        (("EXPECTED = (", "EXPECTED = = ("), "SyntaxError"),
     ],
 )
 def test_a_file_is_checked_before_anything_is_spent(change, says, tmp_path, capsys):
@@ -32,7 +34,7 @@ def test_a_file_is_checked_before_anything_is_spent(change, says, tmp_path, caps
 def test_a_file_cannot_take_the_folder_of_another(name, tmp_path, capsys):
     (tmp_path / name).write_text(TINY)
     assert main(["run", str(tmp_path / name), "--results", str(tmp_path / "results")]) == 2
-    assert "names its results folder" in capsys.readouterr().err
+    assert "its name becomes the results folder" in capsys.readouterr().err
 
 
 GATHERED = """'''Two at once.'''

@@ -3,6 +3,10 @@
 Claim: ridgeless regression peaks at p = n.
 """
 
+from typing import NamedTuple
+
+import pandas as pd
+
 from analysis.plots import curves, style
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured
@@ -24,8 +28,12 @@ def _sweep():
 
 
 SWEEP = {"smoke": _sweep, "cpu": _sweep, "gpu": _sweep}
-LAW = None
 EXPECTED = (Expected(name="peak", says="peak, p/n", low=0.9, high=1.1, source="theory"),)
+
+
+class Details(NamedTuple):
+    runs: pd.DataFrame
+    excluded: pd.DataFrame
 
 
 def analyse(table):
@@ -37,7 +45,7 @@ def analyse(table):
         measured={"peak": Measured(value=float(top / n))},
         verdict="peak",
         shown=shown,
-        details={"runs": runs, "excluded": excluded},
+        details=Details(runs, excluded),
     )
 
 
@@ -49,9 +57,9 @@ def figure(findings):
 
 
 def overview(ax, findings):
-    runs = findings.details["runs"]
+    runs = findings.details.runs
     curves.draw_replicates(
         ax, runs["model.n_features"], runs["eval_excess_risk"], runs["seed"], label="risk"
     )
-    mark_excluded(ax, findings, "model.n_features")
+    mark_excluded(ax, findings.details.excluded, "model.n_features")
     ax.set(xlabel="features", ylabel="excess risk")
