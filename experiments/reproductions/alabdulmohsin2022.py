@@ -97,7 +97,15 @@ class _Curve(NamedTuple):
 _Predict = Callable[["Floats"], "Floats"]
 
 
-def refit(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    curves: dict[str, _Curve]
+    laws: dict[str, dict[str, _Predict]]
+    measured: dict[str, Measured]
+
+
+def refit(table: pd.DataFrame) -> Findings[Details]:
     """Fits every law to every curve, and scores it on the points held out."""
     curves = {name: _curve(table, name) for name in _PUBLISHED_ERRORS}
     chosen = {name: _chosen(curve) for name, curve in curves.items()}
@@ -122,7 +130,7 @@ def refit(table: pd.DataFrame) -> Findings:
         measured=measured,
         verdict=f"Chosen without the held-out points: {names}.",
         shown=pd.concat([_shown(name, curves[name], laws[name]) for name in curves]),
-        details={"curves": curves, "laws": laws, "measured": measured},
+        details=Details(curves, laws, measured),
         report={"chosen": {name: best.law.name for name, best in chosen.items()}},
     )
 
@@ -198,16 +206,16 @@ _STYLES: dict[str, style.Series] = dict(
 )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """The five curves with their laws, held-out points open, and all errors."""
-    curves, laws = findings.details["curves"], findings.details["laws"]
+    curves, laws, measured = findings.details
     with style.paper_style():
         drawing, axes = style.new_figure(2, 3, width=style.DOUBLE_COLUMN, height=4.6)
         for ax, (name, curve) in zip(axes.flat, curves.items(), strict=False):
             _draw_curve(ax, name, curve, laws[name])
         for ax in axes[:, 0]:
             ax.set_ylabel("log perplexity (nats)")
-        _draw_errors(axes[1, 2], findings.details["measured"])
+        _draw_errors(axes[1, 2], measured)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         drawing.legend(handles, labels, loc="outside lower center", ncols=4)
         style.letter_panels(axes)

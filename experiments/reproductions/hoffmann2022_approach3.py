@@ -12,7 +12,7 @@ the optimiser had stopped early, and rounding did the rest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,13 @@ PUBLISHED = (
 )
 
 
-def refit(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    laws: Mapping[str, Mapping[str, float]]
+
+
+def refit(table: pd.DataFrame) -> Findings[Details]:
     """Evaluates both sets of constants and finds the optimum."""
     runs = points(table)
     tex = audit(CHINCHILLA, TEX, runs.x, runs.loss, delta=DELTA)
@@ -122,7 +128,7 @@ def refit(table: pd.DataFrame) -> Findings:
                 "rounded": residuals(ROUNDED, runs),
             }
         ),
-        details={"laws": {"optimum": optimum.params, "unrounded": TEX, "rounded": ROUNDED}},
+        details=Details({"optimum": optimum.params, "unrounded": TEX, "rounded": ROUNDED}),
         report={"optimum": without_replicates(optimum)},
     )
 
@@ -134,9 +140,9 @@ def _exponent(params: Mapping[str, float]) -> float:
 _STYLES = dict(zip(("optimum", "rounded", "unrounded"), style.SERIES, strict=False))
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Contours of the loss with the efficient frontiers, and residuals along compute."""
-    laws, shown = findings.details["laws"], findings.shown
+    laws, shown = findings.details.laws, findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.9)
         _draw_contours(axes[0, 0], laws, shown)

@@ -13,7 +13,7 @@ objective; the same search is made from all starts of the law; and all seven are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,13 @@ PUBLISHED = (
 )
 
 
-def refit(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    limits: Mapping[str, float]
+
+
+def refit(table: pd.DataFrame) -> Findings[Details]:
     """Evaluates the published constants, then searches with five held and with none."""
     columns = ("params", "tokens", "unique_tokens", "val_loss")
     n, tokens, unique, y = (table[name].to_numpy(np.float64) for name in columns)
@@ -129,13 +135,13 @@ def refit(table: pd.DataFrame) -> Findings:
                 "all free": free.predict(x),
             }
         ),
-        details={
-            "R_D": {
+        details=Details(
+            {
                 "published": _CONSTANTS["R_D"],
                 "five held": held.params["R_D"],
                 "all free": free.params["R_D"],
             }
-        },
+        ),
         report={"five held": without_replicates(held), "all free": without_replicates(free)},
     )
 
@@ -150,12 +156,12 @@ _STYLES: dict[str, style.Series] = dict(
 )
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """What repeated tokens are worth, measured against foretold loss, and residuals by epochs."""
     shown = findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
-        _draw_worth(axes[0, 0], findings.details["R_D"])
+        _draw_worth(axes[0, 0], findings.details.limits)
         _draw_losses(axes[0, 1], shown)
         _draw_residuals(axes[0, 2], shown)
         handles, labels = axes[0, 0].get_legend_handles_labels()

@@ -78,7 +78,13 @@ PUBLISHED = tuple(
 )
 
 
-def refit(table: pd.DataFrame) -> Findings:
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    results: dict[str, IsoflopResult]
+
+
+def refit(table: pd.DataFrame) -> Findings[Details]:
     """Analyses every set-up by itself."""
     # A budget that one size alone reached has an empty row in place of its curve.
     runs = table.dropna(subset=["n", "loss"])
@@ -95,7 +101,7 @@ def refit(table: pd.DataFrame) -> Findings:
             f"every budget. {refused} budgets without a trustworthy minimum are left out."
         ),
         shown=pd.concat([_rows(name, results[name]) for name in (step.name for step in _PATH)]),
-        details={"results": results},
+        details=Details(results),
         report={"trends": {name: _trend(result) for name, result in results.items()}},
     )
 
@@ -144,9 +150,9 @@ def _rows(name: str, result: IsoflopResult) -> pd.DataFrame:
     return pd.concat([*points, pd.DataFrame(minima)]).assign(step=name)
 
 
-def figure(findings: Findings) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Valleys of the five steps, and N* against compute for all of them."""
-    results = findings.details["results"]
+    results = findings.details.results
     with style.paper_style():
         figure, axes = style.new_figure(2, 3, width=style.DOUBLE_COLUMN, height=4.8)
         for ax, step in zip(axes.flat, _PATH, strict=False):
