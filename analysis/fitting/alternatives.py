@@ -7,13 +7,13 @@ from analysis.errors import FitError
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
-from analysis.tables.conventions import SAME, conventions, recount
+from analysis.tables.conventions import SAME, Convention, conventions, recount
 from analysis.tables.read import Source
 
 
 def refit_under(
     law: Law, source: Source, *, delta: float | None = None, weights: ArrayLike | None = None
-) -> list[tuple[str, FitResult | str]]:
+) -> list[tuple[Convention, FitResult | str]]:
     """A law fitted under every convention that changes one of its inputs.
 
     Args:
@@ -23,10 +23,10 @@ def refit_under(
         weights: Of the rows, as of `analysis.fitting.fit.fit`.
 
     Returns:
-        The name of each convention with its fit, or the reason why there is none.
+        Each convention with its fit, or with the reason why there is none.
     """
     inputs = list(law.inputs)
-    told: list[tuple[str, FitResult | str]] = []
+    refits: list[tuple[Convention, FitResult | str]] = []
     seen = [source.table[inputs].to_numpy(np.float64)]
     for convention in conventions(source):
         try:
@@ -36,7 +36,7 @@ def refit_under(
             seen.append(x)
             found = fit(law, x, source.table[law.output], delta=delta, weights=weights)
         except (ValueError, FitError) as error:
-            told.append((convention.name, str(error)))
+            refits.append((convention, str(error)))
         else:
-            told.append((convention.name, found))
-    return told
+            refits.append((convention, found))
+    return refits

@@ -11,11 +11,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import pandas as pd
 
 from analysis.tables import results, units
+from analysis.tables.origins import Column
 
 LABELS = ("run", "group", "seed")
 _ALWAYS = ("N", "D", "C", "U", "loss", "seed", "run", "group")
@@ -78,27 +78,6 @@ _DECLARATION = re.compile(
 _BRACKETED = re.compile(r"(?P<name>.*?\S)\s*(?:\[(?P<unit>[^\]]*)\]|\((?P<other>[^)]*)\))")
 
 
-class Choice(NamedTuple):
-    """What a quantity is read from.
-
-    Attributes:
-        quantity: `N`, `loss`, ...
-        columns: The columns; several for a label made of them.
-        unit: The unit they are in, None where none is declared.
-        declared: Whether the caller said so; else it was recognised by its name.
-    """
-
-    quantity: str
-    columns: tuple[str, ...]
-    unit: units.Unit | None
-    declared: bool
-
-    def __str__(self) -> str:
-        shown = " + ".join(map(repr, self.columns))
-        unit = f" [{self.unit.text}]" if self.unit else ""
-        return f"{self.quantity} = {shown}{unit}{'' if self.declared else ' (by its name)'}"
-
-
 def parse_columns(text: str) -> dict[str, str]:
     """The declarations of a command line, `N=params[1e6],D=tokens,loss="eval/loss, final"`.
 
@@ -124,7 +103,7 @@ def parse_columns(text: str) -> dict[str, str]:
 
 def choose(
     frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str] = ()
-) -> list[Choice]:
+) -> list[Column]:
     """What each quantity is read from: as declared, and what is left by well-known names.
 
     Args:
@@ -171,21 +150,21 @@ def missing(names: Sequence[str], quantity: str) -> str:
     )
 
 
-def _declared(names: Sequence[str], quantity: str, text: str) -> Choice:
+def _declared(names: Sequence[str], quantity: str, text: str) -> Column:
     bare = text[1:-1] if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1 else text
     if bare in names:
-        return Choice(quantity, (bare,), _unit_in_name(quantity, bare), True)
+        return Column(quantity, (bare,), _unit_in_name(quantity, bare))
     found = _BRACKETED.fullmatch(text) if text.endswith("]") else None
     unit = units.unit(quantity, found["unit"]) if found else None
     column = (found["name"] if found else text).strip("\"'")
     if column in names:
-        return Choice(quantity, (column,), unit or _unit_in_name(quantity, column), True)
+        return Column(quantity, (column,), unit or _unit_in_name(quantity, column))
     headed = [name for name in names if _heading(name, quantity)[0] == column]
     if len(headed) == 1:
-        return Choice(quantity, (headed[0],), unit or _unit_in_name(quantity, headed[0]), True)
+        return Column(quantity, (headed[0],), unit or _unit_in_name(quantity, headed[0]))
     parts = [part.strip() for part in column.split("+")]
     if quantity in LABELS and all(part in names for part in parts):
-        return Choice(quantity, tuple(parts), None, True)
+        return Column(quantity, tuple(parts))
     near = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(
@@ -193,13 +172,13 @@ def _declared(names: Sequence[str], quantity: str, text: str) -> Choice:
     )
 
 
-def _by_name(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> Choice | None:
+def _by_name(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> Column | None:
     if quantity in names and _can_hold(frame, quantity, quantity):
-        return Choice(quantity, (quantity,), None, False)
+        return Column(quantity, (quantity,), None, False)
     if {"run_id", "schema_version", "status"} <= set(frame.columns):
         for name in _OF_RESULTS.get(quantity, ()):
             if name in names and _can_hold(frame, name, quantity):
-                return Choice(quantity, (name,), None, False)
+                return Column(quantity, (name,), None, False)
         return None
     for tier in _KNOWN.get(quantity, ()):
         found = [
@@ -215,7 +194,7 @@ def _by_name(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> Choice
                 f"declare the one you mean, as --columns {shown}"
             )
         if found:
-            return Choice(quantity, (found[0],), _unit_in_name(quantity, found[0]), False)
+            return Column(quantity, (found[0],), _unit_in_name(quantity, found[0]), False)
     return None
 
 

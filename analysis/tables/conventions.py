@@ -7,18 +7,20 @@
 | C | training FLOPs: k N D with N counted either way, or a column of the table |
 | M | tokens per parameter, D / N |
 
-Which of them was used moves exponents. Embeddings are a share of N that falls with size, so that N
-without them grows faster than N with them, and a loss that falls as one power of the one falls as
-another of the other (Pearce & Song, arXiv:2406.12907; Porian et al., arXiv:2406.19146).
+The choice moves exponents. Embeddings are a share of N that falls with size, so that N without them
+grows faster than N with them, and a loss that is a power of one count is another power of the other
+(Pearce & Song, arXiv:2406.12907; Porian et al., arXiv:2406.19146).
 """
 
 import re
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis.estimate import Floats
+from analysis.tables.origins import RATIOS, Column, Product
 from analysis.tables.read import Source
 
 SAME = 1e-9
@@ -29,63 +31,64 @@ Kind = Literal["total", "non-embedding", "embedding", "flops"]
 
 
 class Convention(NamedTuple):
-    """One way to count.
+    """One way to count N and C. Two are the same where their fields are; the text is for print.
 
     Attributes:
-        name: What to call it.
-        n: Column of N.
-        embeddings: Column of embedding parameters to add to N (sign 1) or to take from it (-1);
-            None where N is a column by itself.
-        sign: See there.
-        c: Column of C; "C" as the table has it, None for k N D.
+        n: Column of N; "N" as the table has it.
+        embeddings: Column of embedding parameters to add to N (sign 1) or to subtract from it
+            (sign -1); None where N is a column by itself.
+        sign: Sign of `embeddings`; 0 without them.
+        c: Column of C, "C" as the table has it; or the product C = k N D.
     """
 
-    name: str
-    n: str
-    embeddings: str | None
-    sign: int
-    c: str | None
+    n: str = "N"
+    embeddings: str | None = None
+    sign: Literal[-1, 0, 1] = 0
+    c: str | Product = "C"
+
+    def __str__(self) -> str:
+        parts = []
+        if self.embeddings is not None:
+            parts.append(f"N {'with' if self.sign > 0 else 'without'} {self.embeddings}")
+        elif self.n != "N":
+            parts.append(f"N = {self.n}")
+        if self.c != "C":
+            parts.append(str(self.c) if isinstance(self.c, Product) else f"C = {self.c}")
+        return ", ".join(parts)
+
+
+OWN = Convention()
+"""The way in which the table itself counts."""
 
 
 def conventions(source: Source) -> list[Convention]:
-    """Every way to count N and C for which a table has columns, but its own.
+    """Every way to count N and C for which a table has columns, except its own.
 
     Columns are recognised by their names: `params_non_embedding`, `n_params_total`,
-    `flops_train`, ... Where no column counts N otherwise, one of embeddings is added to N or taken
-    from it. Where D came from C and N it follows them; where C did, it follows N.
+    `flops_train`, ... Where no column counts N otherwise, one of embeddings is added to N or
+    subtracted from it. Where D came from C and N it follows them; where C did, it follows N.
 
     Args:
         source: The table, from `analysis.tables.read.read`.
 
     Returns:
-        The conventions, each of which changes N, D or C; empty where the table has but its own.
+        The conventions, each of which changes N, D or C; empty where the table allows its own
+        alone.
     """
     table, derived = source.table, _derived(source)
     if "N" not in table or derived == "N":
         return []
-    kinds = {str(name): _kind(str(name)) for name in table.select_dtypes("number").columns}
-    named = re.fullmatch(r"N = '(.*?)'.*", source.taken["N"])
-    without = named is not None and _kind(named[1]) == "non-embedding"
-
-    sizes = [Convention("", "N", None, 0, "C")]
-    for name, kind in kinds.items():
-        if kind in ("total", "non-embedding"):
-            sizes.append(Convention(f"N = {name}", name, None, 0, "C"))
-    if len(sizes) == 1:
-        for name, kind in kinds.items():
-            if kind == "embedding":
-                how, sign = ("with", 1) if without else ("without", -1)
-                sizes.append(Convention(f"N {how} {name}", "N", name, sign, "C"))
-    computes: list[tuple[str, str | None]] = [("", "C")] if "C" in table else []
+    names = map(str, table.select_dtypes("number").columns)
+    kinds: dict[str, Kind | None] = {name: _kind(name) for name in names}
+    computes: list[str | Product] = ["C"] if "C" in table else []
     if derived is None and {"D", "C"} <= set(table):
-        computes.append((source.convention, None))
-    computes += [(f"C = {name}", name) for name, kind in kinds.items() if kind == "flops"]
+        computes.append(source.product)
+    computes += [name for name, kind in kinds.items() if kind == "flops"]
 
-    found, seen = [], [_counts(source, sizes[0]._replace(c="C"))]
-    for size in sizes:
-        for says, c in computes:
-            name = ", ".join(part for part in (size.name, says) if part)
-            convention = size._replace(name=name, c=c)
+    found, seen = [], [_counts(source, OWN)]
+    for size in _sizes(source, kinds):
+        for c in computes:
+            convention = size._replace(c=c)
             counts = _counts(source, convention)
             if not any(_alike(counts, other) for other in seen):
                 found.append(convention)
@@ -94,14 +97,14 @@ def conventions(source: Source) -> list[Convention]:
 
 
 def recount(source: Source, convention: Convention) -> pd.DataFrame:
-    """The table of a source with N, D, C and what follows from them counted by another convention.
+    """The table of a source with N, D, C and what follows from them counted by a convention.
 
     Args:
         source: The table.
         convention: One of `conventions(source)`.
 
     Returns:
-        The table; what it lacks of D and C stays away.
+        The table; where it lacks D or C it goes on lacking them.
 
     Raises:
         ValueError: A column without a positive number in a row that has a loss.
@@ -112,11 +115,24 @@ def recount(source: Source, convention: Convention) -> pd.DataFrame:
         if len(wrong):
             row = source.table.index[wrong[0]]
             raise ValueError(
-                f"{convention.name}: {name} is {values[wrong[0]]:g} in "
-                f"{source.table.index.name or 'row'} {row} ({len(wrong)} such rows): fill the "
-                "column in, or leave this convention out"
+                f"{convention}: {name} is {values[wrong[0]]:g} in "
+                f"{source.table.index.name or 'row'} {row} ({len(wrong)} such rows), but must be "
+                "above 0; fill the column in, or leave this convention out"
             )
     return source.table.assign(**counts)
+
+
+def _sizes(source: Source, kinds: Mapping[str, Kind | None]) -> list[Convention]:
+    """The ways to count N, the table's own first, each with C as the table has it."""
+    others = [Convention(n=n) for n, kind in kinds.items() if kind in ("total", "non-embedding")]
+    if not others:
+        origin = source.origins["N"]
+        without = isinstance(origin, Column) and _kind(origin.columns[0]) == "non-embedding"
+        sign = 1 if without else -1
+        others = [
+            Convention(embeddings=n, sign=sign) for n, kind in kinds.items() if kind == "embedding"
+        ]
+    return [OWN, *others]
 
 
 def _counts(source: Source, convention: Convention) -> dict[str, Floats]:
@@ -126,24 +142,28 @@ def _counts(source: Source, convention: Convention) -> dict[str, Floats]:
     def column(name: str) -> Floats:
         return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
+    # 1. N and C by their columns; 2. D, which may follow from both; 3. C, where it follows from
+    # N and D; 4. the ratios.
     counts = {"N": column(convention.n)}
     if convention.embeddings is not None:
         counts["N"] = counts["N"] + convention.sign * column(convention.embeddings)
-    k = _flops_per_product(source)
-    if convention.c is not None and "C" in table:
+    if isinstance(convention.c, str) and "C" in table:
         counts["C"] = column(convention.c)
     if "D" in table:
-        counts["D"] = counts["C"] / (k * counts["N"]) if derived == "D" else column("D")
-        if convention.c is None or (convention.c == "C" and derived == "C"):
-            counts["C"] = k * counts["N"] * counts["D"]
-        if source.taken.get("M") == "M = D / N":
-            counts["M"] = counts["D"] / counts["N"]
-        if source.taken.get("epochs") == "epochs = D / U":
-            counts["epochs"] = counts["D"] / column("U")
+        d = source.origins.get("D")
+        counts["D"] = d.of(counts) if isinstance(d, Product) else column("D")
+        if isinstance(convention.c, Product) or (convention.c == "C" and derived == "C"):
+            counts["C"] = source.product.of(counts)
+        for ratio in RATIOS:
+            if source.origins.get(ratio.quantity) == ratio:
+                values = {
+                    name: counts[name] if name in counts else column(name) for name in ratio[1:]
+                }
+                counts[ratio.quantity] = ratio.of(values)
     return counts
 
 
-def _alike(one: dict[str, Floats], other: dict[str, Floats]) -> bool:
+def _alike(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> bool:
     return all(
         np.allclose(values, other[name], rtol=SAME, atol=0, equal_nan=True)
         for name, values in one.items()
@@ -152,19 +172,14 @@ def _alike(one: dict[str, Floats], other: dict[str, Floats]) -> bool:
 
 def _derived(source: Source) -> str | None:
     """Which of N, D and C followed from the other two; None where none did."""
-    pattern = {"N": r"N = C / \(\S+ D\)", "D": r"D = C / \(\S+ N\)", "C": r"C = \S+ N D"}
-    for name, sentence in pattern.items():
-        if re.fullmatch(sentence, source.taken.get(name, "")):
+    for name in ("N", "D", "C"):
+        if isinstance(source.origins.get(name), Product):
             return name
     return None
 
 
-def _flops_per_product(source: Source) -> float:
-    """The number k of C = k N D."""
-    return float(source.convention.removeprefix("C = ").removesuffix(" N D"))
-
-
 def _kind(name: str) -> Kind | None:
+    """What a column counts, by a user's name for it; None where the name does not say."""
     words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
     plain = "".join(words)
     if "per" in words or any(word in plain for word in ("trainable", "forward", "inference")):

@@ -1,9 +1,9 @@
-"""Anybody's table of runs -> N, D, C and loss in this project's units, or a sentence why not.
+"""Anybody's table of runs becomes N, D, C and loss in this project's units, or is refused.
 
 N parameters, D tokens (or examples), C training FLOPs (one multiply-add = 2), loss in nats per
-prediction, and as far as they are there U unique tokens, `run`, `group`, `seed` and whatever else
-a law takes. Of N, D and C any two give the third, by C = 6 N D unless told otherwise; where a law
-needs them, tokens per parameter M follow from N and D, and epochs from D and U.
+prediction, and where the table has them U unique tokens, `run`, `group`, `seed` and whatever else
+a law takes. Any two of N, D and C give the third, by C = 6 N D unless another factor is given;
+where a law needs them, tokens per parameter M follow from N and D, and epochs from D and U.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ import pandas as pd
 from analysis.tables import columns as naming
 from analysis.tables import results
 from analysis.tables.formats import read_raw
+from analysis.tables.origins import RATIOS, Column, Origin, Product
 from analysis.tables.units import FLOPS_PER_PARAM_TOKEN
 from analysis.tables.values import UNITS, read_values
 
@@ -28,22 +30,30 @@ _NOT_ENDED = frozenset(
     {"crashed", "failed", "killed", "running", "pending", "preempting", "preempted", "queued"}
     | {"diverged", "missing"}
 )
-_RATIOS = (("M", "D", "N"), ("epochs", "D", "U"))
+
+
+class FlopsRatio(NamedTuple):
+    """How far a column of C agrees with k N D: quantiles of C / (k N D) over the rows."""
+
+    least: float
+    median: float
+    greatest: float
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table of runs, and how it came to be.
+    """A table of runs, and where its values come from.
 
     Attributes:
         path: What was read.
         format: What it was read as.
         sha256: Digest of the file; None for a results folder, whose records carry their own.
-        table: N, D, C, U, loss, labels (those that there are), then the other columns as they
-            stand. The index numbers rows as in the file, its name says how (see `RawTable`).
+        table: N, D, C, U, loss, labels (those that the file has), then its other columns
+            unchanged. The index numbers rows as in the file, its name says how (see `RawTable`).
         excluded: Rows of runs that did not finish, and rows without loss and sizes, with `why`.
-        taken: A sentence for each quantity: from which column, in which unit, or how derived.
-        convention: How N, D and C hang together, e.g. `C = 6 N D`.
+        origins: Where the values of each quantity come from.
+        product: C = k N D with the k by which the third of N, D and C follows.
+        flops_ratio: C over k N D where the file gives all three; else None.
     """
 
     path: Path
@@ -51,28 +61,37 @@ class Source:
     sha256: str | None
     table: pd.DataFrame
     excluded: pd.DataFrame
-    taken: Mapping[str, str]
-    convention: str
+    origins: Mapping[str, Origin]
+    product: Product
+    flops_ratio: FlopsRatio | None = None
 
     def provenance(self) -> dict[str, object]:
-        """Where the rows are from, as strict JSON can hold it."""
+        """Returns where the rows come from, as values of strict JSON."""
         return {
             "path": str(self.path),
             "sha256": self.sha256,
             "format": self.format,
             "rows": len(self.table),
-            "taken": dict(self.taken),
-            "convention": self.convention,
+            "taken": self._sentences(),
+            "convention": str(self.product),
         }
 
     def describe(self) -> str:
-        """What was read and taken, in a few lines."""
-        lines = [f"{self.path}: {self.format}, {len(self.table):,} rows", *self.taken.values()]
+        """Returns what was read, from which columns, and what was left out, in a few lines."""
+        rows = f"{self.path}: {self.format}, {len(self.table):,} rows"
+        lines = [rows, *self._sentences().values()]
         if len(self.excluded):
-            counts = self.excluded["why"].value_counts()
-            shown = ", ".join(f"{count} {why}" for why, count in counts.items())
-            lines.append(f"{len(self.excluded)} rows left out: {shown}")
+            lines.append(f"{len(self.excluded)} rows left out: {_reasons(self.excluded)}")
         return "\n".join(lines)
+
+    def _sentences(self) -> dict[str, str]:
+        """The origin of each quantity in words."""
+        sentences = {name: str(origin) for name, origin in self.origins.items()}
+        if self.flops_ratio is not None:
+            least, median, greatest = (f"{each:.3g}" for each in self.flops_ratio)
+            k = self.product.flops
+            sentences["C"] += f"; it is {median} ({least} to {greatest}) times {k:g} N D"
+        return sentences
 
 
 def read(
@@ -88,7 +107,7 @@ def read(
         path: CSV, TSV, JSON lines, JSON, Parquet (a W&B export is one of these), or the results
             folder of a sweep.
         columns: Quantities and the columns that hold them, as `N=params[1e6],D=tokens` or a
-            mapping. Quantities not declared are recognised by well-known names; `Source.taken`
+            mapping. Quantities not declared are recognised by well-known names; `Source.origins`
             says which. `group=Domain+Model` makes a label of several columns.
         needs: Quantities that have to be there in the end and above 0, such as a law's inputs and
             its output.
@@ -110,21 +129,20 @@ def read(
     raw = read_raw(path)
     ended, excluded = _ended(raw.frame)
     if ended.empty:
-        counts = excluded["why"].value_counts()
-        shown = ", ".join(f"{count} {why}" for why, count in counts.items())
-        raise ValueError(f"{path}: no run has finished ({shown}); give a table of finished runs")
+        raise ValueError(
+            f"{path}: no run has finished ({_reasons(excluded)}); give a table of finished runs"
+        )
+    product = Product("C", float(flops_per_parameter_and_token))
     try:
-        choices = naming.choose(ended, declared, needs)
-        ended, excluded = _filled(ended, excluded, choices)
+        read_from = naming.choose(ended, declared, needs)
+        ended, excluded = _filled(ended, excluded, read_from)
         values = {
-            choice.quantity: read_values(ended, choice, positive=choice.quantity in needs)
-            for choice in choices
+            each.quantity: read_values(ended, each, positive=each.quantity in needs)
+            for each in read_from
         }
-        taken = {choice.quantity: str(choice) for choice in choices}
-        k = float(flops_per_parameter_and_token)
-        convention = f"C = {k:g} N D"
-        _derive(values, taken, k)
-        _derive_needed(values, taken, needs)
+        flops_ratio = _flops_ratio(values, product)
+        origins: dict[str, Origin] = {each.quantity: each for each in read_from}
+        origins |= _derive(values, needs, product.flops)
         for quantity in needs:
             if quantity not in values:
                 raise ValueError(_lacking(ended, quantity, values))
@@ -132,7 +150,7 @@ def read(
                 _require_distinct(quantity, values[quantity])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    used = [column for choice in choices for column in choice.columns]
+    used = [column for each in read_from for column in each.columns]
     others = ended.drop(columns=used)
     others = others.rename(columns={name: f"file.{name}" for name in others if name in values})
     order = [name for name in (*UNITS, *naming.LABELS) if name in values]
@@ -146,8 +164,9 @@ def read(
         sha256=None if path.is_dir() else _sha256(path),
         table=table,
         excluded=excluded,
-        taken={name: taken[name] for name in order},
-        convention=convention,
+        origins={name: origins[name] for name in order},
+        product=product,
+        flops_ratio=flops_ratio,
     )
 
 
@@ -157,7 +176,7 @@ def _sha256(path: Path) -> str:
 
 
 def _ended(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of finished runs, and the others with `why`; all rows where no column tells."""
+    """Rows of finished runs, and the others with `why`; all rows where no column says."""
     for name in ("status", "State", "state"):
         if name not in frame:
             continue
@@ -169,13 +188,13 @@ def _ended(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _filled(
-    frame: pd.DataFrame, excluded: pd.DataFrame, choices: Sequence[naming.Choice]
+    frame: pd.DataFrame, excluded: pd.DataFrame, columns: Sequence[Column]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Sets aside rows that hold neither a loss nor a size: empty cells of a grid, not runs.
 
     A row that has the one and lacks the other is a mistake, and stays to be refused.
     """
-    read_from = {choice.quantity: choice.columns[0] for choice in choices}
+    read_from = {each.quantity: each.columns[0] for each in columns}
     sizes = [name for name in ("N", "D") if name in read_from] or ["C"]
     needed = [name for name in (*sizes, "loss") if name in read_from]
     if len(needed) <= 1 or "loss" not in needed:
@@ -187,32 +206,32 @@ def _filled(
     return frame.loc[~empty], pd.concat([excluded, out]) if len(excluded) else out
 
 
-def _derive(values: dict[str, pd.Series], taken: dict[str, str], k: float) -> None:
-    """Adds the third of N, D and C; where all are there, says how far they agree."""
-    have = [name for name in ("N", "D", "C") if name in values]
-    if have == ["N", "D"]:
-        values["C"] = k * values["N"] * values["D"]
-        taken["C"] = f"C = {k:g} N D"
-    elif have == ["N", "C"]:
-        values["D"] = values["C"] / (k * values["N"])
-        taken["D"] = f"D = C / ({k:g} N)"
-    elif have == ["D", "C"]:
-        values["N"] = values["C"] / (k * values["D"])
-        taken["N"] = f"N = C / ({k:g} D)"
-    elif len(have) == 3:
-        ratio = values["C"] / (k * values["N"] * values["D"])
-        low, middle, high = np.quantile(ratio, [0.0, 0.5, 1.0])
-        taken["C"] += f"; it is {middle:.3g} ({low:.3g} to {high:.3g}) times {k:g} N D"
+def _reasons(excluded: pd.DataFrame) -> str:
+    """How many rows were left out for each reason."""
+    return ", ".join(f"{count} {why}" for why, count in excluded["why"].value_counts().items())
 
 
-def _derive_needed(
-    values: dict[str, pd.Series], taken: dict[str, str], needs: Sequence[str]
-) -> None:
-    """Adds the ratios that a law needs, where they are not given."""
-    for ratio, over, under in _RATIOS:
-        if ratio in needs and ratio not in values and {over, under} <= set(values):
-            values[ratio] = values[over] / values[under]
-            taken[ratio] = f"{ratio} = {over} / {under}"
+def _flops_ratio(values: Mapping[str, pd.Series], product: Product) -> FlopsRatio | None:
+    if not {"N", "D", "C"} <= set(values):
+        return None
+    ratio = values["C"] / product.of(values)
+    return FlopsRatio(*map(float, np.quantile(ratio, [0.0, 0.5, 1.0])))
+
+
+def _derive(
+    values: dict[str, pd.Series], needs: Sequence[str], flops_per_product: float
+) -> dict[str, Origin]:
+    """Adds the third of N, D and C, and the ratios that are needed; returns their origins."""
+    found: dict[str, Origin] = {}
+    lacking = [name for name in ("N", "D", "C") if name not in values]
+    if len(lacking) == 1:
+        third = Product(lacking[0], flops_per_product)
+        found[third.quantity], values[third.quantity] = third, third.of(values)
+    for ratio in RATIOS:
+        name = ratio.quantity
+        if name in needs and name not in values and {ratio.over, ratio.under} <= set(values):
+            found[name], values[name] = ratio, ratio.of(values)
+    return found
 
 
 def _lacking(frame: pd.DataFrame, quantity: str, values: Mapping[str, pd.Series]) -> str:
@@ -220,10 +239,10 @@ def _lacking(frame: pd.DataFrame, quantity: str, values: Mapping[str, pd.Series]
     if quantity in ("N", "D", "C"):
         have = [name for name in ("N", "D", "C") if name in values]
         message += f"; of N, D and C two give the third, here is {' and '.join(have) or 'none'}"
-    for ratio, over, under in _RATIOS:
-        if quantity == ratio:
-            have = [name for name in (over, under) if name in values]
-            message += f"; {ratio} = {over} / {under}, here is {' and '.join(have) or 'neither'}"
+    for ratio in RATIOS:
+        if quantity == ratio.quantity:
+            have = [name for name in (ratio.over, ratio.under) if name in values]
+            message += f"; {ratio}, here is {' and '.join(have) or 'neither'}"
     return message
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.tables import results
-from analysis.tables.columns import LABELS, Choice
+from analysis.tables.columns import LABELS
 from analysis.tables.formats import is_number
+from analysis.tables.origins import Column
 
 POSITIVE = ("N", "D", "C", "U", "loss")
 FRACTIONS = ("accuracy", "error")
@@ -35,7 +36,7 @@ _NAMES = {
 _SUFFIXES = {"k": "1e3", "m": "1e6", "b": "1e9", "g": "1e9", "t": "1e12"}
 
 
-def read_values(frame: pd.DataFrame, choice: Choice, *, positive: bool = False) -> pd.Series:
+def read_values(frame: pd.DataFrame, choice: Column, *, positive: bool = False) -> pd.Series:
     """Values of a quantity in this project's units, each a number that it can take.
 
     Args:
@@ -74,7 +75,7 @@ def read_values(frame: pd.DataFrame, choice: Choice, *, positive: bool = False) 
     return pd.Series(numbers, index=frame.index)
 
 
-def _numbers(column: pd.Series, choice: Choice) -> NDArray[np.float64]:
+def _numbers(column: pd.Series, choice: Column) -> NDArray[np.float64]:
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         raise ValueError(_text(column, np.ones(len(column), dtype=bool), choice))
     numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
@@ -84,7 +85,7 @@ def _numbers(column: pd.Series, choice: Choice) -> NDArray[np.float64]:
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _text(column: pd.Series, wrong: NDArray[np.bool_], choice: Choice) -> str:
+def _text(column: pd.Series, wrong: NDArray[np.bool_], choice: Column) -> str:
     value = column.loc[wrong].iloc[0]
     remedy = "write a number, such as 1.3e9"
     amount, suffix = str(value).strip()[:-1], str(value).strip()[-1:]
@@ -107,7 +108,7 @@ def _at_fault(
     column: pd.Series,
     wrong: NDArray[np.bool_],
     given: NDArray[np.float64],
-    choice: Choice,
+    choice: Column,
     positive: bool,
 ) -> str:
     value = given[wrong][0]

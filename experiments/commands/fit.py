@@ -181,7 +181,8 @@ def _alternatives(
         except (ValueError, FitError) as error:
             yield label, str(error)
     if not choices.fixed:
-        yield from refit_under(law, source, delta=choices.delta)
+        for convention, refit in refit_under(law, source, delta=choices.delta):
+            yield str(convention), refit
 
 
 def _loss(choices: Choices) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,11 +10,8 @@ import pandas as pd
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.alternatives import refit_under
 from analysis.fitting.fit import fit
-from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
-from analysis.tables.read import Source
 from experiments.shared.error_bars import ErrorBars, log_weights
 from experiments.shared.language_models import points
 
@@ -27,12 +23,14 @@ COUNTS: dict[Count, str] = {
     "n_params_total": "all parameters",
     "n_params_non_embedding": "neither read-out nor embedding\n(Kaplan)",
 }
+"""Ways to count parameters, with their labels in figures."""
 
 METHODS = {"minima": "minima of parabolas, exact $C$", "fit": "parametric fit, $C = 6ND$"}
+"""Ways to find the exponent, with their labels in figures."""
 
 
 class Exponent(NamedTuple):
-    """An exponent a with its interval of 95 % and its bootstrap replicates."""
+    """An exponent a with its 95 % interval and its bootstrap replicates."""
 
     value: float
     low: float
@@ -51,7 +49,7 @@ def recounted(runs: pd.DataFrame, bars: ErrorBars) -> dict[tuple[str, Count], Ex
         bars: Their error bars.
 
     Raises:
-        FitError: fewer than two budgets with a minimum, or runs that no law of N and D describes.
+        FitError: Fewer than two budgets with a minimum, or runs that no law of N and D describes.
     """
     found: dict[tuple[str, Count], Exponent] = {
         ("minima", count): by_minima(points(runs, count), bars.sd, bars.degrees_of_freedom)
@@ -65,14 +63,14 @@ def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Ex
     """The exponent by minima of parabolas.
 
     Args:
-        ends: Rows of N, D, C and loss, as of `language_models.points`.
+        ends: Rows of N, D, C and loss, from `language_models.points`.
         sd: Standard deviation of each loss over seeds, nats.
         df: Degrees of freedom of its level.
-        seed: Of the bootstrap. Runs counted in two ways share one, so that replicates are pairs;
-            other runs take another.
+        seed: Seed of the bootstrap. Give the same runs, counted in two ways, one seed, so that
+            their replicates are pairs; give other runs another.
 
     Raises:
-        FitError: fewer than two budgets with a minimum.
+        FitError: Fewer than two budgets with a minimum.
     """
     found = isoflop(
         ends["N"],
@@ -84,35 +82,21 @@ def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Ex
         seed=seed,
     )
     if found.trends is None:
-        raise FitError("one minimum makes no exponent: add budgets")
+        raise FitError("Only one budget has a minimum; an exponent needs two. Add budgets.")
     a = found.trends.params.exponent
     return Exponent(a.value, a.low, a.high, found.trends.params.replicates[:, 1])
 
 
 def _by_fit(runs: pd.DataFrame, sd: Floats) -> dict[Count, Exponent]:
-    """The law fitted with N as it stands and under every other count that the table has."""
-    first, *others = COUNTS
-    ends = points(runs, first)
-    columns = runs[others].astype(np.float64).reset_index(drop=True)
-    source = Source(
-        path=Path("runs"),
-        format="results folder",
-        sha256=None,
-        table=pd.concat([ends.drop(columns="run"), columns], axis=1),
-        excluded=pd.DataFrame(),
-        taken={"N": f"N = '{first}'", "D": "D = 'n_tokens_seen'", "C": "C = 'flops_train'"},
-        convention="C = 6 N D",
-    )
-    weights = log_weights(ends["loss"], sd)
-    refitted = dict(refit_under(CHINCHILLA, source, weights=weights))
-    fits: dict[Count, FitResult | str] = {
-        first: fit(CHINCHILLA, ends[["N", "D"]], ends["loss"], weights=weights)
-    }
-    fits |= {count: refitted[f"N = {count}"] for count in others}
+    """The exponent of the law fitted to N and D under each of `COUNTS`."""
     found = {}
-    for count, result in fits.items():
-        if isinstance(result, str):
-            raise FitError(f"{count}: {result}")
+    for count in COUNTS:
+        ends = points(runs, count)
+        try:
+            weights = log_weights(ends["loss"], sd)
+            result = fit(CHINCHILLA, ends[["N", "D"]], ends["loss"], weights=weights)
+        except (ValueError, FitError) as error:
+            raise FitError(f"{count}: {error}") from error
         a = result.derived()["a"]
         replicates = CHINCHILLA.derived(CHINCHILLA.to_params(result.replicates))["a"]
         found[count] = Exponent(a.value, *a.interval, np.asarray(replicates))

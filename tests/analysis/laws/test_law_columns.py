@@ -7,6 +7,7 @@ import pytest
 from analysis.fitting.fit import fit
 from analysis.laws import DATA_CONSTRAINED, LAWS, ROUTED, WIDTH_DEPTH, Law
 from analysis.tables import read as sources
+from analysis.tables.origins import Column, Ratio
 
 RNG = np.random.default_rng(0)
 SHAPES = np.exp(RNG.uniform(np.log([64.0, 2.0, 1e8]), np.log([4096.0, 96.0, 3e11]), (60, 3)))
@@ -47,7 +48,8 @@ def test_a_table_of_shapes_is_fitted_by_declared_columns(tmp_path):
     table.to_csv(tmp_path / "runs.csv", index=False)
     source = sources.read(tmp_path / "runs.csv", "D=tokens[1e9]", needs=needs)
     np.testing.assert_array_equal(source.table["width"], read["width"])
-    assert source.taken["depth"] == "depth = 'n_layers' (by its name)"
+    assert source.origins["depth"] == Column("depth", ("n_layers",), declared=False)
+    assert str(source.origins["depth"]) == "depth = 'n_layers' (by its name)"
 
 
 @pytest.mark.parametrize("given", [("N", "D"), ("N", "C"), ("D", "C")])
@@ -57,7 +59,7 @@ def test_tokens_per_parameter_follow(tmp_path, given):
     full[[*given, "loss"]].to_csv(tmp_path / "runs.csv", index=False)
     source = sources.read(tmp_path / "runs.csv", needs=("C", "M", "loss"))
     np.testing.assert_allclose(source.table["M"], d / n, rtol=1e-14)
-    assert source.taken["M"] == "M = D / N"
+    assert source.origins["M"] == Ratio("M", "D", "N")
     assert source.table.attrs["units"]["M"] == "tokens per parameter"
     # Not where no law asks, and not in place of what is given.
     assert "M" not in sources.read(tmp_path / "runs.csv").table
@@ -71,7 +73,7 @@ def test_epochs_follow_from_unique_tokens(tmp_path):
     (tmp_path / "runs.csv").write_text(text)
     source = sources.read(tmp_path / "runs.csv", needs=(*DATA_CONSTRAINED.inputs, "loss"))
     assert source.table["epochs"].tolist() == [2.0, 10.0]
-    assert source.taken["epochs"] == "epochs = D / U"
+    assert source.origins["epochs"] == Ratio("epochs", "D", "U")
     said = refusal(tmp_path, text.replace("unique_tokens", "u2"), None, "epochs")
     assert "no column for epochs" in said and "epochs = D / U, here is D" in said
     assert "M = D / N, here is neither" in refusal(tmp_path, "loss\n1\n2\n", None, "M")
@@ -116,4 +118,9 @@ def test_provenance_is_strict_json(tmp_path):
     (tmp_path / "runs.csv").write_text("N,D,loss\n1e8,2e9,3\n2e8,2e9,2\n")
     told = sources.read(tmp_path / "runs.csv").provenance()
     assert told["rows"] == 2 and told["convention"] == "C = 6 N D"
-    assert isinstance(told["taken"], dict) and set(told["taken"]) == {"N", "D", "C", "loss"}
+    assert told["taken"] == {
+        "N": "N = 'N' (by its name)",
+        "D": "D = 'D' (by its name)",
+        "C": "C = 6 N D",
+        "loss": "loss = 'loss' (by its name)",
+    }

@@ -9,11 +9,14 @@ from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA, KAPLAN_C, OVER_TRAINING
 from analysis.tables import read as sources
-from analysis.tables.conventions import conventions, recount
+from analysis.tables.conventions import Convention, conventions, recount
+from analysis.tables.origins import Product
 
 ALPHA, BETA = 0.34, 0.3
 WIDTHS = 2.0 ** np.arange(6, 12)
 VOCABULARY = 32_000
+NON_EMBEDDING = Convention(n="params_non_embedding")
+THUMB = Product("C", 6.0)
 
 
 def grid():
@@ -49,15 +52,15 @@ def models(tmp_path):
 
 
 def fits(law, source):
-    told = dict(refit_under(law, source))
-    assert all(isinstance(found, FitResult) for found in told.values()), told
-    return told
+    refits = dict(refit_under(law, source))
+    assert all(isinstance(found, FitResult) for found in refits.values()), refits
+    return refits
 
 
 def test_the_count_that_the_loss_depends_on_is_recovered(models):
-    told = fits(CHINCHILLA, models)
-    assert list(told) == ["N = params_non_embedding"]
-    params = told["N = params_non_embedding"].params
+    refits = fits(CHINCHILLA, models)
+    assert list(refits) == [NON_EMBEDDING]
+    params = refits[NON_EMBEDDING].params
     truth = {"E": 1.7, "A": 400.0, "B": 1000.0, "alpha": ALPHA, "beta": BETA}
     for name, value in truth.items():
         assert params[name] == pytest.approx(value, rel=1e-4)
@@ -76,7 +79,7 @@ def test_a_power_of_the_count_divides_the_exponent(tmp_path):
         tokens=tokens,
         loss=loss_of(small, tokens),
     )
-    found = fits(CHINCHILLA, source)["N = params_total"]
+    found = fits(CHINCHILLA, source)[Convention(n="params_total")]
     assert found.params["alpha"] == pytest.approx(ALPHA / power, rel=1e-4)
     assert found.params["A"] == pytest.approx(400 * factor ** (ALPHA / power), rel=1e-2)
     assert found.params["beta"] == pytest.approx(BETA, rel=1e-4)
@@ -92,7 +95,7 @@ def test_totals_make_models_grow_more_slowly_than_non_embedding_counts(models):
     """
     table = models.table
     total = fit(CHINCHILLA, table[["N", "D"]], table["loss"])
-    proper = fits(CHINCHILLA, models)["N = params_non_embedding"]
+    proper = fits(CHINCHILLA, models)[NON_EMBEDDING]
     small, embeddings = table["params_non_embedding"], table["params_embedding"]
     slope = (small + embeddings / 3) / (small + embeddings)
     assert ALPHA / slope.max() < total.params["alpha"] < ALPHA / slope.min()
@@ -104,12 +107,13 @@ def test_embeddings_are_taken_off_or_added_where_no_other_count_is_there(tmp_pat
     small, embeddings = 12 * width**3, VOCABULARY * width
     rest = {"tokens": tokens, "embedding_params": embeddings, "loss": loss_of(small, tokens)}
     source = read(tmp_path, n_params=small + embeddings, **rest)
-    assert [each.name for each in conventions(source)] == ["N without embedding_params"]
-    found = fits(CHINCHILLA, source)["N without embedding_params"]
+    without = Convention(embeddings="embedding_params", sign=-1)
+    assert conventions(source) == [without] and str(without) == "N without embedding_params"
+    found = fits(CHINCHILLA, source)[without]
     assert found.params["alpha"] == pytest.approx(ALPHA, rel=1e-4)
     source = read(tmp_path, "N=non_embedding_params", non_embedding_params=small, **rest)
     (convention,) = conventions(source)
-    assert convention.name == "N with embedding_params"
+    assert str(convention) == "N with embedding_params"
     np.testing.assert_allclose(recount(source, convention)["N"], small + embeddings)
 
 
@@ -127,7 +131,7 @@ def test_tokens_that_came_from_compute_follow_the_count(tmp_path):
     )
     (convention,) = conventions(source)
     np.testing.assert_allclose(recount(source, convention)["D"], tokens)
-    found = fits(CHINCHILLA, source)["N = params_non_embedding"]
+    found = fits(CHINCHILLA, source)[NON_EMBEDDING]
     assert found.params["beta"] == pytest.approx(BETA, rel=1e-3)
 
 
@@ -147,7 +151,7 @@ def test_a_measured_compute_and_the_rule_of_thumb_are_told_apart(tmp_path):
         flops_per_token=6 * total,  # no compute of a run
         loss=300 * measured**-0.07,
     )
-    assert [each.name for each in conventions(source)] == [
+    assert [str(each) for each in conventions(source)] == [
         "C = 6 N D",
         "C = flops_train_6n_non_embedding_d",
         "N = params_non_embedding",
@@ -155,11 +159,11 @@ def test_a_measured_compute_and_the_rule_of_thumb_are_told_apart(tmp_path):
         "N = params_non_embedding, C = flops_train_6n_total_d",
     ]
     # A law in N and D sees the count of N alone; one in C that of C: each count once.
-    assert [name for name, _ in refit_under(CHINCHILLA, source)] == ["N = params_non_embedding"]
-    told = fits(KAPLAN_C, source)
-    assert list(told) == ["C = 6 N D", "C = flops_train_6n_non_embedding_d"]
+    assert [each for each, _ in refit_under(CHINCHILLA, source)] == [NON_EMBEDDING]
+    refits = fits(KAPLAN_C, source)
+    assert list(refits) == [Convention(c=THUMB), Convention(c="flops_train_6n_non_embedding_d")]
     # C 6 / 6.5 of what the loss depends on: the exponent stays, and the scale moves with it.
-    thumb = told["C = 6 N D"].params
+    thumb = refits[Convention(c=THUMB)].params
     assert thumb["alpha"] == pytest.approx(0.07, rel=1e-6)
     assert thumb["A"] == pytest.approx(300 * (6.5 / 6) ** -0.07, rel=1e-5)
 
@@ -191,16 +195,16 @@ def test_one_convention_leaves_nothing_to_refit(tmp_path):
     assert conventions(same) == []
 
 
-def test_a_count_with_holes_is_told_and_not_fitted(models):
+def test_a_count_with_holes_is_reported_and_not_fitted(models):
     models.table.loc[models.table.index[3], "params_non_embedding"] = np.nan
     (convention,) = conventions(models)
     with pytest.raises(ValueError, match=r"N is nan in line 5 \(1 such rows\)"):
         recount(models, convention)
-    ((name, reason),) = refit_under(CHINCHILLA, models)
-    assert name == "N = params_non_embedding" and "fill the column in" in reason
+    ((other, reason),) = refit_under(CHINCHILLA, models)
+    assert other == NON_EMBEDDING and "fill the column in" in reason
 
 
-def test_a_refit_that_cannot_be_done_is_told_with_its_reason(tmp_path):
+def test_a_refit_that_cannot_be_done_is_reported_with_its_reason(tmp_path):
     width, tokens = grid()
     source = read(
         tmp_path, "N=params_total", params_total=12 * width**3, tokens=tokens,

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.tables import columns, read, units
+from analysis.tables.origins import Product
 from scaling.record import RunRecord, dump_record
 
 DATA = Path(os.environ.get("SCALING_DATA_DIR", Path(__file__).parents[4] / "shared/data")) / "laws"
@@ -61,14 +62,16 @@ def test_any_two_of_n_d_c_give_the_third(tmp_path_factory, n, d, k):
         write(full.drop(columns=left_out), path)
         source = read.read(path, flops_per_parameter_and_token=k)
         assert source.table[left_out].tolist() == pytest.approx(full[left_out].tolist(), rel=1e-14)
-        assert source.convention == f"C = {k:g} N D"
-        assert f"{k:g}" in source.taken[left_out]
+        assert source.product == Product("C", k)
+        assert source.origins[left_out] == Product(left_out, k)
+        assert f"{k:g}" in source.describe()
 
 
 def test_agreement_is_reported_where_all_three_are_given(tmp_path):
     table = pd.DataFrame({"N": [1e6, 1e7], "D": [1e9, 1e9], "C": [6e15, 1.2e17], "loss": [3, 2.5]})
     source = read.read(write(table, tmp_path / "runs.csv"))
-    assert "1.5 (1 to 2) times 6 N D" in source.taken["C"]
+    assert source.flops_ratio == pytest.approx((1.0, 1.5, 2.0))
+    assert "1.5 (1 to 2) times 6 N D" in source.describe()
     assert source.table["C"].tolist() == [6e15, 1.2e17]
 
 
@@ -104,7 +107,8 @@ def test_a_perplexity_is_the_exponential_of_the_loss(tmp_path):
     table = pd.DataFrame({"N": [1, 2], "D": [1, 2], "ppl": [math.e, math.e**2]})
     source = read.read(write(table, tmp_path / "runs.csv"))
     assert source.table["loss"].tolist() == pytest.approx([1, 2])
-    assert "perplexity" in source.taken["loss"]
+    assert source.origins["loss"].unit.is_perplexity
+    assert "loss = 'ppl' [perplexity] (by its name)" in source.describe()
 
 
 def test_unknown_units_are_refused_with_the_nearest():
@@ -284,5 +288,5 @@ def test_published_tables(file, declared, rows, left_out):
     frame = pd.read_csv(DATA / file)
     loss = frame.filter(regex="^(loss|Loss|val_loss)$").iloc[:, 0]
     assert np.array_equal(source.table["loss"], loss.dropna())
-    if "D" in source.taken and "N" in source.taken:
+    if {"N", "D"} <= set(source.origins):
         assert np.allclose(source.table.eval("C / (6 * N * D)"), 1, rtol=1e-6)
