@@ -34,7 +34,7 @@ ORDER = {
         store visiting publishing worker executors pool processes progress runner
     """.split(),
     "analysis": """
-        errors estimate writing laws tables checks
+        errors estimate guards writing laws tables checks
         fitting.engine fitting.bootstrap fitting
         planning compute_optimal double_descent theory plots
     """.split(),

@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike
 
 from analysis.compute_optimal.approach_rows import SIZES_COVERED, Rows, last_of_each, points_of
 from analysis.compute_optimal.approaches_result import Approach, Approaches, Detail, Exponents
-from analysis.compute_optimal.budgets import positive_column
 from analysis.compute_optimal.envelope import envelope
 from analysis.compute_optimal.fitted_growth import fitted_growth
 from analysis.compute_optimal.isoflop import isoflop
@@ -33,6 +32,7 @@ from analysis.fitting.bootstrap.replicates import require_resolvable
 from analysis.fitting.engine.problem import Scale
 from analysis.fitting.fit import fit
 from analysis.fitting.verdict import Verdict
+from analysis.guards import positive_column
 from analysis.laws import CHINCHILLA
 from analysis.planning.allocate import FAR
 from analysis.tables import results

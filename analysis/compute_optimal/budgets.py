@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimate import Floats
+from analysis.guards import positive_column
 from analysis.tables.units import FLOPS_PER_PARAM_TOKEN
 
 
@@ -150,35 +151,6 @@ def nominal_budgets(
     nearest = np.searchsorted(middles, log_flops)
     inside = np.abs(log_flops - log_wanted[nearest]) <= np.log1p(tolerance) * (1 + 1e-12)
     return wanted[nearest], inside
-
-
-def positive_column(name: str, values: ArrayLike, length: int | None = None) -> Floats:
-    """A column of positive numbers.
-
-    Args:
-        name: What to call it in an error.
-        values: The numbers, shape `(n,)`.
-        length: The number there must be; any but none unless given.
-
-    Returns:
-        The column in float64.
-
-    Raises:
-        ValueError: Another shape, or a number that is not positive and finite.
-    """
-    column = np.asarray(values, dtype=np.float64)
-    if column.ndim != 1 or not len(column) or (length is not None and len(column) != length):
-        wanted = "(n,), n > 0" if length is None else f"({length},)"
-        raise ValueError(
-            f"{name} has shape {column.shape}, not {wanted}: give columns of the same length"
-        )
-    bad = np.flatnonzero(~(np.isfinite(column) & (column > 0)))
-    if len(bad):
-        raise ValueError(
-            f"{name} is {column[bad[0]]:g} in row {bad[0]} ({len(bad)} such rows), but must be "
-            "positive and finite: drop those rows deliberately, and show them in the figure"
-        )
-    return column
 
 
 def _budget(table: Floats) -> Budget:

@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 from scipy.special import stdtrit
 
-from analysis.compute_optimal.budgets import positive_column
 from analysis.errors import FitError
 from analysis.estimate import Estimate, Floats
 from analysis.fitting.bootstrap.replicates import percentiles
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
+from analysis.guards import positive_column
 from analysis.laws import CRITICAL_BATCH
 
 _UPRIGHT = math.pi / 2 - 1e-12

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.compute_optimal.budgets import positive_column
 from analysis.estimate import Estimate, Floats
 from analysis.fitting.bootstrap.replicates import percentiles
+from analysis.guards import positive_column
 
 
 @dataclass(frozen=True, eq=False)

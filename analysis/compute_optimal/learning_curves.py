@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.compute_optimal.budgets import compute_columns, positive_column
+from analysis.compute_optimal.budgets import compute_columns
 from analysis.estimate import Floats
+from analysis.guards import positive_column
 
 
 class Unread(NamedTuple):

@@ -9,6 +9,7 @@ from analysis.estimate import Estimate, Floats
 from analysis.fitting.bootstrap.replicates import percentiles, require_resolvable
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
+from analysis.guards import non_negative, positive
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocation import Allocation, OffOptimum, OverTrained
 from analysis.planning.best_models import (
@@ -60,16 +61,11 @@ def allocate(
         FitError: The fitted loss falls all the way to one parameter, or to one token.
     """
     require_allocatable(result.law, unique_tokens)
-    _require_positive("flops", flops)
+    positive("flops", flops, "give e.g. 1e21")
     if largest_flops is not None:
-        _require_positive("largest_flops", largest_flops)
-    if inference_tokens is not None and not (
-        math.isfinite(inference_tokens) and inference_tokens >= 0
-    ):
-        raise ValueError(
-            f"inference_tokens = {inference_tokens}, but it is finite and at least 0: give e.g. "
-            "1e12, or leave it out."
-        )
+        positive("largest_flops", largest_flops, "give e.g. 1e21, or leave it out")
+    if inference_tokens is not None:
+        non_negative("inference_tokens", inference_tokens, "give e.g. 1e12, or leave it out")
     level = result.level if level is None else level
     require_resolvable(level, len(result.replicates))
 
@@ -198,8 +194,3 @@ def _notes(
             f"optimum: {consequence}."
         )
     return notes
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} = {value}, but compute is positive and finite: give e.g. 1e21.")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import elementwise
 
 from analysis.estimate import Floats
+from analysis.guards import positive
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.laws.law import Law
 
@@ -94,11 +95,9 @@ def require_allocatable(law: Law, unique_tokens: float | None = None) -> None:
                 f"unique_tokens = {unique_tokens:g}, but {law.name} takes every token to be new: "
                 "fit data_constrained, or leave them out."
             )
-        if not (math.isfinite(unique_tokens) and unique_tokens > 0):
-            raise ValueError(
-                f"unique_tokens = {unique_tokens}, but they are positive and finite: give e.g. "
-                "1e11, or leave them out where tokens never repeat."
-            )
+        positive(
+            "unique_tokens", unique_tokens, "give e.g. 1e11, or leave it out where none repeats"
+        )
 
 
 def log_inputs(

@@ -31,6 +31,7 @@ from analysis.estimate import Floats
 from analysis.fitting.engine.loss import influence_weights
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
+from analysis.guards import positive
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.best_models import log_inputs, require_allocatable
 from analysis.planning.design_result import Cell, Design
@@ -89,8 +90,7 @@ def next_cells(
             does not define it.
     """
     require_allocatable(result.law)
-    if not (math.isfinite(flops) and flops > 0):
-        raise ValueError(f"flops = {flops}, but compute is positive and finite: give e.g. 1e18.")
+    positive("flops", flops, "give e.g. 1e18")
     if n_cells < 1:
         raise ValueError(f"n_cells = {n_cells}: give at least 1.")
     wanted = quantity_of(result, quantity, at)

@@ -1,9 +1,10 @@
 """Accelerators at a share of their peak: hours and dollars -> FLOPs, and back."""
 
-import difflib
-import math
 import re
 from dataclasses import dataclass
+
+from analysis.errors import nearest_name
+from analysis.guards import positive
 
 PEAK_FLOPS = {
     "a100": 312e12,  # NVIDIA A100 Tensor Core GPU datasheet (2021), all form factors
@@ -37,13 +38,13 @@ class Accelerator:
     dollars_per_hour: float | None = None
 
     def __post_init__(self) -> None:
-        _require_positive("peak_flops", self.peak_flops, "989e12")
+        positive("peak_flops", self.peak_flops, "give e.g. 989e12")
         if not 0 < self.mfu <= 1:
             raise ValueError(
                 f"mfu = {self.mfu}, but it is a share above 0 and up to 1: give e.g. 0.4."
             )
         if self.dollars_per_hour is not None:
-            _require_positive("dollars_per_hour", self.dollars_per_hour, "2.5")
+            positive("dollars_per_hour", self.dollars_per_hour, "give e.g. 2.5")
 
     def flops(self, hours: float) -> float:
         """FLOPs of so many device-hours: `3600 hours peak_flops mfu`.
@@ -51,7 +52,7 @@ class Accelerator:
         Raises:
             ValueError: hours not positive and finite.
         """
-        _require_positive("hours", hours, "5000")
+        positive("hours", hours, "give e.g. 5000")
         return hours * self._flops_per_hour
 
     def hours(self, flops: float) -> float:
@@ -64,7 +65,7 @@ class Accelerator:
         Raises:
             ValueError: dollars not positive and finite, or the price of an hour unknown.
         """
-        _require_positive("price", dollars, "20000")
+        positive("price", dollars, "give e.g. 20000")
         if self.dollars_per_hour is None:
             raise ValueError(
                 f"price = {dollars:g} buys hours of {self.name} at a price that is not given: give "
@@ -97,10 +98,8 @@ def accelerator(gpu: str, mfu: float, dollars_per_hour: float | None = None) -> 
     """
     names = {_bare(name): name for name in PEAK_FLOPS}
     if _bare(gpu) not in names:
-        close = difflib.get_close_matches(_bare(gpu), names, n=1, cutoff=0.5)
-        hint = f"did you mean {names[close[0]]!r}? " if close else ""
         raise ValueError(
-            f"no accelerator {gpu!r}; {hint}known are {', '.join(PEAK_FLOPS)}; for any other give "
+            f"no accelerator {gpu!r}: {nearest_name(gpu.lower(), PEAK_FLOPS)}. For any other, give "
             "the compute itself."
         )
     name = names[_bare(gpu)]
@@ -109,8 +108,3 @@ def accelerator(gpu: str, mfu: float, dollars_per_hour: float | None = None) -> 
 
 def _bare(name: str) -> str:
     return re.sub(r"[\s_-]", "", name.lower())
-
-
-def _require_positive(name: str, value: float, example: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} = {value}, but it is positive and finite: give e.g. {example}.")

@@ -1,15 +1,14 @@
 """A number that a fit knows with some error, and how it moves with the law's coordinates."""
 
-import difflib
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from analysis.errors import FitError
+from analysis.errors import FitError, nearest_name
 from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
+from analysis.guards import positive
 from analysis.laws.law import Law
 from analysis.planning.best_models import Family, best_models, log_inputs
 
@@ -61,10 +60,8 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
         return Quantity(name, value, slope * np.eye(len(theta))[column])
     derived = law.derived(law.to_params(theta))
     if name not in derived:
-        known = [*law.params, *derived, "loss"]
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"{law.name} has no quantity {name!r}; {hint}it has {', '.join(known)}.")
+        nearest = nearest_name(name, [*law.params, *derived, "loss"])
+        raise ValueError(f"{law.name} has no quantity {name!r}: {nearest}.")
     steps = _STEP * np.sqrt(np.diagonal(covariance_of(result)))
     slopes = np.zeros(len(theta))
     for column in np.flatnonzero(steps):
@@ -94,8 +91,7 @@ def _loss(law: Law, theta: Floats, at: Mapping[str, float] | None) -> Quantity:
             "for its best model: give e.g. N=1e9,D=2e10 or C=1e21."
         )
     for name, value in at.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} = {value}, but it is positive and finite: give e.g. 1e9.")
+        positive(name, value, "give e.g. 1e9")
     if "C" in at:
         best = best_models(Family(law, theta[None]), at["C"])
         if np.isnan(best.log_loss[0]):

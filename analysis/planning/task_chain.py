@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import percentile_interval
-from analysis.fitting.engine.observations import as_inputs, require_positive
+from analysis.fitting.engine.observations import as_inputs
 from analysis.fitting.result import FitResult
+from analysis.guards import positive
 
 _PAIRING_SEED = 0
 FRACTIONS = ("accuracy", "error")
@@ -165,6 +166,6 @@ def chain(
     seen = None
     if losses is not None:
         values = np.asarray(losses, dtype=np.float64).reshape(-1)
-        require_positive("losses", values)
+        positive("losses", values)
         seen = (float(values.min()), float(values.max()))
     return Chained(loss_fit, metric_fit, seen)

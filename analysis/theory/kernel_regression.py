@@ -30,7 +30,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
-from analysis.theory._arguments import non_negative, positive
+from analysis.guards import non_negative, positive
 
 
 @dataclass(frozen=True)

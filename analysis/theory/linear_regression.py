@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from analysis.theory._arguments import non_negative, positive, share
+from analysis.guards import non_negative, positive, share
 
 
 def ridgeless_excess_risk(

@@ -225,11 +225,11 @@ def test_the_order_of_rows_makes_no_difference():
     [
         ({"loss": "perplexity"}, {}, "no column 'loss'"),
         ({"run": "name"}, {"curves": True}, "no column 'run'"),
-        ({}, {"flops": -1.0}, "flops is -1"),
+        ({}, {"flops": -1.0}, r"flops\[0\] = -1.0"),
         ({}, {"level": 1.5}, "level = 1.5"),
-        ({}, {"budgets": [0.0]}, "budgets is 0"),
+        ({}, {"budgets": [0.0]}, r"budgets\[0\] = 0.0"),
         ({}, {"span": 0.5}, "span = 0.5: give a factor above 1"),
-        ({}, {"noise": -0.1}, "noise is -0.1"),
+        ({}, {"noise": -0.1}, r"noise\[0\] = -0.1"),
     ],
 )
 def test_a_callers_mistake_is_named(change, options, message):

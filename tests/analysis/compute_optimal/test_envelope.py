@@ -244,7 +244,7 @@ def test_too_few_sizes_are_refused(rows, message):
     ("change", "message"),
     [
         ({"flops": None}, "neither flops nor tokens"),
-        ({"loss": -1.0}, "loss is -1 in row 3"),
+        ({"loss": -1.0}, r"loss\[3\] = -1.0"),
         ({"n_params": 1e7}, "run 0 has n_params from 1e.07 to 3e.07"),
         ({"flops": 1e17}, "run 0 has two losses at 1e.17 FLOPs"),
         ({"n_replicates": 10}, "give at least 200"),

@@ -70,9 +70,9 @@ def test_curves_of_a_chinchilla_surface_lead_to_its_exponent():
     [
         ({"n_params": [1e7, 1e7, 2e7]}, "run 0 has n_params from 1e.07 to 2e.07"),
         ({"flops": [1e17, 1e17, 2e17]}, "run 0 has two losses at 1e.17 FLOPs"),
-        ({"loss": [3.0, 0.0, 2.0]}, "loss is 0 in row 1"),
+        ({"loss": [3.0, 0.0, 2.0]}, r"loss\[1\] = 0.0"),
         ({"run": [0, 0]}, r"run has shape \(2,\), not \(3,\)"),
-        ({"budgets": [-1.0]}, "budgets is -1 in row 0"),
+        ({"budgets": [-1.0]}, r"budgets\[0\] = -1.0"),
         ({"tolerance": 1.5}, "tolerance is 1.5"),
     ],
 )

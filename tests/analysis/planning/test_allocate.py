@@ -434,8 +434,8 @@ def test_an_accelerator_turns_hours_into_compute_and_back():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: accelerator("h20O", 0.4), r"no accelerator 'h20O'; did you mean 'h200'\?"),
-        (lambda: accelerator("abacus!!", 0.4), r"no accelerator 'abacus!!'; known are a100"),
+        (lambda: accelerator("h20O", 0.4), r"no accelerator 'h20O': did you mean 'h200'\?"),
+        (lambda: accelerator("abacus!!", 0.4), r"no accelerator 'abacus!!': valid: a100"),
         (lambda: accelerator("h100", 0.4).flops(0), r"hours = 0"),
         (lambda: accelerator("h100", 40), r"mfu = 40.*up to 1"),
         (lambda: accelerator("h100", 0.0), r"mfu = 0.0"),

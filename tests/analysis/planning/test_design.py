@@ -219,7 +219,7 @@ def test_notes_tell_what_to_distrust(result: FitResult, design: Design):
         ({"flops": -1.0}, r"flops = -1.0.*positive"),
         ({"flops": 1e10}, r"flops = 1e\+10 buys no run: the cheapest, of N = 1.667e\+07 and D"),
         ({"n_cells": 0}, r"n_cells = 0"),
-        ({"quantity": "alfa"}, r"no quantity 'alfa'; did you mean 'alpha'\?.*loss"),
+        ({"quantity": "alfa"}, r"no quantity 'alfa': did you mean 'alpha'\?.*loss"),
         ({"quantity": "loss"}, r"at = None.*N=1e9,D=2e10 or C=1e21"),
         ({"quantity": "loss", "at": {"N": 1e9}}, r"at = .*N=1e9,D=2e10"),
         ({"quantity": "loss", "at": {"C": -1.0}}, r"C = -1.0"),

@@ -274,7 +274,7 @@ def test_arguments_broadcast():
             lambda: misspecified_excess_risk(
                 2.0, noise_variance=1, signal_power=1, observed_share=1.5
             ),
-            "observed_share must be a share between 0 and 1, but holds 1.5",
+            "observed_share = 1.5, but it must be a share between 0 and 1",
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_bare_fit_is_a_fit(result, tmp_path, capsys):
         ({"price": 10.0, "gpu": "h100", "mfu": 0.4}, "--price alone.*--dollars-per-hour"),
         ({"hours": 10.0, "gpu": "h100"}, "--mfu is missing"),
         ({"flops": 1e21, "mfu": 0.4}, "--gpu is missing"),
-        ({**HOURS, "gpu": "h20O"}, "no accelerator 'h20O'; did you mean 'h200'"),
+        ({**HOURS, "gpu": "h20O"}, "no accelerator 'h20O': did you mean 'h200'"),
         ({**HOURS, "mfu": 40.0}, "mfu = 40.0.*up to 1"),
         ({**HOURS, "hours": -1.0}, "hours = -1.0"),
         ({"flops": -1e21}, "flops = -1e.21"),
