@@ -161,8 +161,10 @@ def akima_minima(log_n: Floats, losses: Floats) -> Minima:
     values = ((cubic * inner + square) * inner + linear) * inner + constant
     # A stationary point that lies outside its piece stands for the piece's left end.
     places = (log_n[:-1, None] + inner).reshape(-1, losses.shape[1])
-    places = np.concatenate([places, np.full((1, losses.shape[1]), log_n[-1])])
-    values = np.concatenate([values.reshape(-1, losses.shape[1]), losses[-1:]])
+    # The first piece may hold both of its stationary points: its left end is asked for by itself.
+    ends = np.broadcast_to(log_n[[0, -1], None], (2, losses.shape[1]))
+    places = np.concatenate([places, ends])
+    values = np.concatenate([values.reshape(-1, losses.shape[1]), losses[[0, -1]]])
     lowest = values.argmin(axis=0)[None]
     at = np.take_along_axis(places, lowest, axis=0)[0]
     inside = (at > log_n[0]) & (at < log_n[-1])
