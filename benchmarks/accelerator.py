@@ -26,6 +26,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from figures import Figure, add_json, report
 
 from scaling.config import RunConfig
 from scaling.data.text import Text
@@ -127,6 +128,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--depth", type=int, default=12)
     parser.add_argument("--ceiling-size", type=int, default=8192)
+    add_json(parser)
     given = parser.parse_args()
     before = ceiling(given.ceiling_size)
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +143,13 @@ def main() -> None:
         "jax": jax.__version__,
     }
     print(json.dumps(found))
+    figure = Figure(
+        what=f"model FLOPs of a {found['n_params'] / 1e6:.0f}M model on {found['device']}, "
+        f"bfloat16, context {CONTEXT:,}, over those of a matrix product",
+        asked=45, at_least=True, measured=(100 * found["share_of_ceiling"],), unit="%",
+        command="python benchmarks/accelerator.py",
+    )  # fmt: skip
+    report([figure], given.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the results folder and the runner cost: 500 and 2,000 runs that compute nothing.
 
-    python benchmarks/bookkeeping.py [--json] [FOLDER]
+    python benchmarks/bookkeeping.py [FOLDER]
 
 Wall time a run from `run_sweeps` to its summary (plan declared, folders made, workers started,
 every run claimed, published, fsynced and read back), beside the fsync of this disk, and the peak
@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from figures import Figure, add_json, machine, report
 
 SIZES = (500, 2000)
 REPEATS = 3
@@ -91,7 +93,7 @@ def main() -> None:
     """Runs every size several times, each in a process of its own; prints medians."""
     parser = argparse.ArgumentParser(description="What the bookkeeping costs.")
     parser.add_argument("folder", nargs="?", default=tempfile.gettempdir())
-    parser.add_argument("--json", action="store_true", help="medians as JSON, nothing else")
+    add_json(parser)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.size:
@@ -109,14 +111,26 @@ def main() -> None:
                 env = os.environ | {"PYTHONPATH": path}
                 rows.append(json.loads(subprocess.check_output(command, env=env)))
             medians.append({k: statistics.median(row[k] for row in rows) for k in rows[0]})
-    if arguments.json:
-        print(json.dumps(medians))
-        return
     few, many = medians
+    print(machine())
     print(f"medians of {REPEATS}; one write and fsync on this disk: {fsync:.1f} ms")
     for name in few:
         ratio = many[name] / few[name]
         print(f"{name:28} {few[name]:10.2f} {many[name]:10.2f}   ratio {ratio:.2f}")
+    command = "python benchmarks/bookkeeping.py"
+    growth = [many[f"{who}_megabytes"] - few[f"{who}_megabytes"] for who in ("worker", "parent")]
+    figures = [
+        Figure(
+            what="bookkeeping a run, of 2,000",
+            asked=15, measured=(many["milliseconds_a_run"],), unit="ms", command=command,
+            note=f"one write and fsync takes {fsync:.2g} ms",
+        ),
+        Figure(
+            what="memory of a worker, of the parent: 2,000 runs take more than 500 by",
+            asked=40, measured=tuple(growth), unit="MB", command=command,
+        ),
+    ]  # fmt: skip
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

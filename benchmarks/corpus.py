@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from figures import Figure, add_json, machine, report
 
 VOCAB = 512
 EVERY, RANDOM = 2**22, 2**16  # bytes
@@ -41,7 +42,7 @@ def write_corpus(path: Path, n_bytes: int) -> None:
         for place in range(0, n_bytes - RANDOM, EVERY):
             file.seek(place)
             file.write(rng.integers(0, VOCAB, RANDOM // 2, dtype="<u2").tobytes())
-    os.utime(path, (1e9, 1e9))  # of a file that has just changed, nothing is remembered
+    os.utime(path, (1e9, 1e9))  # nothing is remembered about a file that has just changed
 
 
 def peak_megabytes() -> float:
@@ -99,10 +100,12 @@ def train(path: str, context: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Writes the corpus, and trains on it with every context."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", nargs="?", default=tempfile.gettempdir())
     parser.add_argument("--gigabytes", type=float, default=16.0)
     parser.add_argument("--context", type=int, help=argparse.SUPPRESS)
+    add_json(parser)
     arguments = parser.parse_args()
     if arguments.context:
         print(json.dumps(train(arguments.folder, arguments.context)))
@@ -119,7 +122,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = Path(folder) / "corpus.bin"
         write_corpus(path, n_bytes)
-        print(f"{n_bytes / 1e9:.1f} GB; load {os.getloadavg()[0]:.1f}")
+        print(f"{machine()}; a corpus of {n_bytes / 1e9:.1f} GB")
         for context in BATCHES:
             command = [sys.executable, __file__, str(path), "--context", str(context)]
             env = os.environ | {"SCALING_CACHE_DIR": str(Path(folder) / "cache")}
@@ -127,6 +130,13 @@ def main() -> None:
     print(f"{'context':34}" + "".join(f"{context:>14}" for context in BATCHES))
     for name in columns[0]:
         print(f"{name:34}" + "".join(f"{column[name]:14,.2f}" for column in columns))
+    figure = Figure(
+        what=f"memory of training on a corpus of {arguments.gigabytes:g} GB, contexts "
+        f"{' and '.join(map(str, BATCHES))}",
+        asked=2, measured=tuple(column["peak MB"] / 1e3 for column in columns), unit="GB",
+        command="python benchmarks/corpus.py",
+    )  # fmt: skip
+    report([figure], arguments.json)
 
 
 if __name__ == "__main__":

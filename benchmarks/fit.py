@@ -7,8 +7,8 @@ Huber 1e-3 on log loss, from a grid of 4,500 starts, 4,000 bootstraps of cases, 
 profile likelihood of every parameter. The engine does all of it, in a process of its own whose
 wall time counts imports and the reading of the file. The loop calls `scipy.optimize.minimize` once
 for each start (L-BFGS-B) and each replicate (BFGS, from the estimate); it runs on an evenly spaced
-subsample and its time is scaled up, which is said. It is timed twice: with gradients by finite
-differences, SciPy's default, and with exact ones. It does no profiles.
+subsample, and the output says that its time is scaled up. It is timed twice: with gradients by
+finite differences, SciPy's default, and with exact ones. It does no profiles.
 
 Points are those of `$SCALING_DATA_DIR/laws/chinchilla_digitised.csv`, or of `../shared/data`, or,
 where neither is, planted with the published constants and noise.
@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from figures import Figure, add_json, machine, report
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
@@ -145,16 +146,18 @@ def loop_seconds(n_starts: int, n_replicates: int, exact: bool) -> tuple[float, 
 
 
 def main() -> None:
+    """Times the engine, then the loop both ways."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--loop-starts", type=int, default=60, help="of 4,500, timed")
     parser.add_argument("--loop-replicates", type=int, default=40, help="of 4,000, timed")
     parser.add_argument("--engine", action="store_true", help="do the engine's work and no more")
+    add_json(parser)
     arguments = parser.parse_args()
     if arguments.engine:
         print(engine().summary())
         return
     source, _, _ = read_points()
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; points: {source}")
+    print(f"{machine()}; points: {source}")
     began = time.perf_counter()
     subprocess.run([sys.executable, __file__, "--engine"], check=True)
     process = time.perf_counter() - began
@@ -168,18 +171,30 @@ def main() -> None:
     print(f"engine, within a process, best of 3   {inside:8.2f} s   {result.objective:.10f}")
     agreeing = result.n_starts_agreeing / result.n_starts
     print(f"  starts that end at the optimum, to a part in a million: {agreeing:.0%}")
+    ratios = []
     for exact, how in ((False, "finite differences"), (True, "exact gradients")):
         seconds, ends = loop_seconds(arguments.loop_starts, arguments.loop_replicates, exact)
         print(f"SciPy loop, {how:<18} (scaled) {seconds:8.0f} s   {ends.min():.10f}")
         reached = np.mean(ends <= result.objective * (1 + 1e-6))
         print(f"  starts that end at the optimum, to a part in a million: {reached:.0%}")
-        print(
-            f"  ratio to the whole process {seconds / process:8.0f}, within {seconds / inside:.0f}"
-        )
+        ratios.append(seconds / process)
+        print(f"  ratio to the whole process {ratios[-1]:8.0f}, within {seconds / inside:.0f}")
     print(
         f"The loop ran {arguments.loop_starts} of 4500 starts and {arguments.loop_replicates} of "
         f"{N_REPLICATES} replicates; its time is scaled up, and holds no profiles."
     )
+    what, command = "a Chinchilla fit: 4,500 starts, 4,000 bootstrap", "python benchmarks/fit.py"
+    figures = [
+        Figure(
+            what=f"{what} replicates, 5 profiles, whole process",
+            asked=10, measured=(process,), unit="s", command=command,
+        ),
+        Figure(
+            what="the same over a loop of SciPy's, over one that is given exact gradients",
+            measured=tuple(ratios), unit="times", command=command,
+        ),
+    ]  # fmt: skip
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

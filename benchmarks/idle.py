@@ -9,7 +9,7 @@ fetches evaluations and keeps the curve; and by the same compiled functions call
 another on blocks that lie on the device already, of whose results nothing is fetched until the
 end. What the first takes longer, over its wall time, is the device's idle time: it counts all that
 the host does and does not hide, down to the calls. Both on one core, which host and device share,
-as workers run; they take turns, and the median over the rounds is told, with the quartiles.
+as workers run; they take turns, and the median over the rounds is printed, with the quartiles.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from figures import Figure, add_json, machine, report
 
 from scaling.config import RunConfig, shape_of
 from scaling.data.text import Text
@@ -89,22 +90,31 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
 
 
 def main() -> None:
+    """Measures every width and prints its shares."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=240, help=f"in tens, at most {MOST_STEPS:,}")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128])
+    add_json(parser)
     given = parser.parse_args()
     if not EVALUATIONS <= given.steps <= MOST_STEPS:
         parser.error(f"--steps {given.steps}: give {EVALUATIONS} to {MOST_STEPS:,}")
+    about = machine()
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})  # before JAX starts, which takes a thread for each core
-    print(
-        f"core {core}, load {os.getloadavg()[0]:.1f}; idle share of wall time: median [quartiles]"
-    )
+    print(f"{about}\ncore {core}; idle share of wall time: median [quartiles]")
+    found = []
     for width in given.widths:
         shares = idle_shares(width, given.steps // EVALUATIONS * EVALUATIONS, given.rounds)
         low, median, high = np.quantile(shares, [0.25, 0.5, 0.75])
         print(f"width {width:4}   {median:6.2%} [{low:.2%}, {high:.2%}]", flush=True)
+        figure = Figure(
+            what=f"device idle between steps, width {width}",
+            asked=3.0, measured=(100 * float(median),), unit="%",
+            command="python benchmarks/idle.py",
+        )  # fmt: skip
+        found.append(figure)
+    report(found, given.json)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ time and place aside, and the numbers of the figure. Exit status 1 where anythin
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -23,10 +22,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from figures import Figure, add_json, machine, report
+
 KILLS = 5
 
 
 def command(experiment: str, budget: str, results: Path) -> list[str]:
+    """The words of the command that runs an experiment."""
     run = ["run", experiment, "--budget", budget, "--results", str(results)]
     return [sys.executable, "-m", "experiments.cli", *run]
 
@@ -55,7 +57,7 @@ def killed_after(seconds: float, words: list[str]) -> bool:
         return True
 
 
-def told(experiment: str, root: Path) -> dict[str, Any]:
+def lasting(experiment: str, root: Path) -> dict[str, Any]:
     """All that a results folder says, columns of time and place aside, by run."""
     from scaling.record import VOLATILE_COLUMNS, load_record, published_files, row
     from sweeps.store import Store
@@ -63,22 +65,25 @@ def told(experiment: str, root: Path) -> dict[str, Any]:
     store, found = Store.open(root / experiment), {}
     for path in published_files(root / experiment):
         record = load_record(path.read_bytes())
-        lasting = {
+        columns = {
             name: value
             for name, value in row(record).items()
             if name not in VOLATILE_COLUMNS and not name.startswith("environment.")
         }
-        found[record.run_id] = (lasting, store.curve(record.run_id))
+        found[record.run_id] = (columns, store.curve(record.run_id))
     return found
 
 
 def main() -> None:
+    """Runs it twice, once with kills, and compares."""
     parser = argparse.ArgumentParser(description="Whether kills change a table.")
     parser.add_argument("experiment", nargs="?", default="chinchilla")
     parser.add_argument("--budget", default="smoke")
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where to work")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
+    add_json(parser)
     given = parser.parse_args()
+    print(machine())
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         whole, killed = Path(scratch, "whole"), Path(scratch, "killed")
@@ -94,7 +99,7 @@ def main() -> None:
         rest = run_through(words, Path(scratch, "killed.log"))
         shown = ", ".join(f"{instant:.1f}" for instant in instants)
         print(f"killed {kills} times, after {shown} s; then {rest:.1f} s to the end", flush=True)
-        one, other = told(given.experiment, whole), told(given.experiment, killed)
+        one, other = lasting(given.experiment, whole), lasting(given.experiment, killed)
         differing = [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
         figures = [
             (root / given.experiment / "reports" / given.budget / "figure.csv").read_bytes()
@@ -104,9 +109,13 @@ def main() -> None:
             f"{len(one)} runs, {len(differing)} of which differ; the numbers of the figure "
             f"{'are the same' if figures[0] == figures[1] else 'differ'}"
         )
-        print(
-            json.dumps({"seconds": seconds, "kills": kills, "seconds_killed": sum(instants) + rest})
-        )
+        figure = Figure(
+            what=f"runs of {given.experiment} that differ where all is killed {kills} times",
+            asked=0, measured=(len(differing),), unit=f"of {len(one)} runs",
+            command=f"python benchmarks/kills.py {given.experiment} --budget {given.budget}",
+            note=f"{sum(instants) + rest:.0f} s against {seconds:.0f} s",
+        )  # fmt: skip
+        report([figure], given.json)
         sys.exit(bool(differing) or figures[0] != figures[1] or kills < KILLS)
 
 

@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from figures import Figure, add_json, machine, report
 
 from scaling.config import RunConfig, canonical_json, load_config, run_id
 from scaling.data.text import Text
@@ -92,8 +93,8 @@ def processes(configs: list[RunConfig]) -> dict[str, float]:
     found = {}
     for config in configs:
         command = [sys.executable, __file__, "--one", canonical_json(config)]
-        told = json.loads(subprocess.check_output(command))
-        found[told["run_id"]] = told["loss"]
+        result = json.loads(subprocess.check_output(command))
+        found[result["run_id"]] = result["loss"]
     return found
 
 
@@ -105,11 +106,10 @@ def one(config: RunConfig) -> None:
     print(json.dumps({"run_id": record.run_id, "loss": curve[0].eval_loss}))
 
 
-def compare(configs: list[RunConfig], steps: int) -> None:
-    """Times both ways and prints a ratio."""
+def compare(configs: list[RunConfig], steps: int) -> float:
+    """Times both ways; returns how many times as long single processes take."""
     configs[0].data.load(0)  # the corpus is in the cache
-    cores = len(os.sched_getaffinity(0))
-    print(f"{len(configs)} runs of {steps} steps; {cores} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{len(configs)} runs of {steps} steps")
     together, processor, losses = timed(lambda: sweep(configs))
     print(f"sweep     {together:7.1f} s, processor {processor:7.1f} s", flush=True)
     apart, more_processor, same = timed(lambda: processes(configs))
@@ -119,19 +119,31 @@ def compare(configs: list[RunConfig], steps: int) -> None:
     for config in configs:
         if config.train.optimizer.learning_rate < max(RATES):
             np.testing.assert_allclose(losses[run_id(config)], same[run_id(config)], rtol=1e-3)
+    return apart / together
 
 
 def main() -> None:
+    """Compares runs of every length."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--steps", type=int, nargs="+", default=[100, 200])
     parser.add_argument("--widths", type=int, nargs="+", choices=DEPTHS, default=list(DEPTHS))
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    add_json(parser)
     arguments = parser.parse_args()
     if arguments.one:
         one(load_config(json.loads(arguments.one)))
         return
-    for steps in arguments.steps:
-        compare(configurations(arguments.widths, steps), steps)
+    print(machine())
+    runs = [configurations(arguments.widths, steps) for steps in arguments.steps]
+    ratios = [compare(each, steps) for each, steps in zip(runs, arguments.steps, strict=True)]
+    lengths = ", ".join(map(str, arguments.steps))
+    figure = Figure(
+        what=f"a sweep of {len(runs[0])} runs over a process a run, one after another, for runs of "
+        f"{lengths} steps",
+        asked=3, at_least=True, measured=tuple(ratios), unit="times",
+        command="python benchmarks/sweep.py",
+    )  # fmt: skip
+    report([figure], arguments.json)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from figures import Figure, add_json, machine, report
 
 from analysis.errors import FitError
 from analysis.fitting.fit import fit
@@ -36,31 +37,65 @@ def planted(n_rows: int) -> pd.DataFrame:
     return pd.DataFrame({"N": n, "D": d, "loss": loss})
 
 
-def main() -> None:
-    """Prints both tables of times."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    n_rows = parser.parse_args().rows
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "runs.csv"
-        planted(n_rows).to_csv(path, index=False)
-        for choice in ([], ["--huber", "1e-3"]):
-            command = [sys.executable, "-c", COMMAND, "fit", str(path), "--law", "chinchilla"]
-            start = time.perf_counter()
-            subprocess.run([*command, *choice], check=True, stdout=subprocess.DEVNULL)
-            seconds = time.perf_counter() - start
-            most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-            print(f"{n_rows:,} rows {' '.join(choice):<12} {seconds:6.1f} s, {most:.2f} GB")
+def whole_process(path: Path, *choice: str) -> tuple[float, float]:
+    """Wall seconds of `scaling fit` on a file, and the most memory of a child so far, in GB."""
+    command = [sys.executable, "-c", COMMAND, "fit", str(path), "--law", "chinchilla"]
+    start = time.perf_counter()
+    subprocess.run([*command, *choice], check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - start
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
 
+
+def laws_of_one_input() -> dict[str, float]:
+    """Seconds of each law with 1,000 replicates; one that cannot be fitted is left out."""
     x = np.geomspace(1e6, 1e9, 12)
     y = (1.5 + 300 * x**-0.3) * np.exp(0.01 * np.random.default_rng(1).standard_normal(12))
+    found = {}
     for law in (law for law in LAWS.values() if len(law.inputs) == 1 and law.output == "loss"):
         start = time.perf_counter()
         try:
             fit(law, x, y, n_replicates=1000)
-            print(f"{law.name:<22} {time.perf_counter() - start:6.2f} s")
         except FitError as error:
             print(f"{law.name:<22} {error}")
+            continue
+        found[law.name] = time.perf_counter() - start
+        print(f"{law.name:<22} {found[law.name]:6.2f} s")
+    return found
+
+
+def main() -> None:
+    """Prints both tables of times."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    add_json(parser)
+    given = parser.parse_args()
+    print(machine())
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runs.csv"
+        planted(given.rows).to_csv(path, index=False)
+        for choice in ((), ("--huber", "1e-3")):
+            found.append(whole_process(path, *choice))
+            seconds, most = found[-1]
+            print(f"{given.rows:,} rows {' '.join(choice):<12} {seconds:6.1f} s, {most:.2f} GB")
+    seconds, gigabytes = zip(*found, strict=True)
+    of_laws = laws_of_one_input()
+    what = f"`scaling fit` on {given.rows:,} rows, read, checked, fitted and refitted"
+    command = "python benchmarks/tables.py"
+    figures = [
+        Figure(
+            what=f"{what}: squares, Huber", asked=30, measured=seconds, unit="s", command=command
+        ),
+        Figure(
+            what=f"{what}: memory", asked=4, measured=(max(gigabytes),), unit="GB", command=command
+        ),
+        Figure(
+            what="a law of one input, 1,000 replicates: the fastest, the slowest",
+            asked=2, measured=(min(of_laws.values()), max(of_laws.values())), unit="s",
+            command=command,
+        ),
+    ]  # fmt: skip
+    report(figures, given.json)
 
 
 if __name__ == "__main__":

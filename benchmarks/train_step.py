@@ -34,6 +34,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from figures import Figure, add_json, machine, report
 from flax import linen as nn
 from flax.training.train_state import TrainState
 
@@ -79,6 +80,9 @@ class Contestant(NamedTuple):
     run: Callable[[int], None]
 
 
+LIMITS = {"linen": ("flax.linen and optax", 1.5), "torch": ("eager PyTorch", 1.3)}
+"""The peers: their titles, and how many times as fast is asked."""
+
 Peers = dict[str, Callable[[Transformer, Any], Contestant]]
 
 
@@ -110,12 +114,12 @@ def ours(config: Transformer, params: Any) -> Contestant:
     in_block = steps_in_block(PLAN, DATA.context)
     arguments = Arguments(jnp.array([RATE]), *map(jnp.int32, (STEPS, WARMUP, 0)))
     state = trainer.init(key_for(0, "init"))._replace(params=jax.tree.map(jnp.copy, params))
-    losses, told = [], 0.0
+    losses, before = [], 0.0
     for batch in checked_batches():
         block = jnp.asarray(np.broadcast_to(batch, (in_block, *batch.shape)))
         state, _ = trainer.advance(state, block, jnp.int32(1), arguments)
-        losses.append(float(state.loss_sum) - told)
-        told = float(state.loss_sum)
+        losses.append(float(state.loss_sum) - before)
+        before = float(state.loss_sum)
     taken = CHECKED
 
     def run(n_steps: int) -> None:
@@ -242,54 +246,11 @@ def eager(config: Transformer, params: Any) -> Contestant:
     """Eager PyTorch."""
     import torch
     from torch.nn import functional as F
+    from torch_gpt import GPT as TorchGPT
 
     torch.set_num_threads(1)
-    width, depth, heads = config.width, config.depth, config.sizes.heads
-
-    def linear(n_in: int, n_out: int) -> torch.nn.Linear:
-        return torch.nn.Linear(n_in, n_out, bias=False)
-
-    def layer_norm() -> torch.nn.LayerNorm:
-        return torch.nn.LayerNorm(width, eps=1e-6, bias=False)
-
-    class TorchBlock(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.attention_norm, self.ff_norm = layer_norm(), layer_norm()
-            self.qkv, self.attention_out = linear(width, 3 * width), linear(width, width)
-            self.ff_in, self.ff_out = linear(width, 4 * width), linear(4 * width, width)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            q, k, v = (
-                part.unflatten(-1, (heads, HEAD_SIZE)).transpose(1, 2)
-                for part in self.qkv(self.attention_norm(x)).chunk(3, dim=-1)
-            )
-            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = x + self.attention_out(mixed.transpose(1, 2).flatten(-2))
-            hidden = F.gelu(self.ff_in(self.ff_norm(x)), approximate="tanh")
-            return x + self.ff_out(hidden)
-
-    class TorchGPT(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = torch.nn.Embedding(VOCAB, width)
-            self.positions = torch.nn.Embedding(DATA.context, width)
-            self.blocks = torch.nn.ModuleList(TorchBlock() for _ in range(depth))
-            self.final_norm, self.readout = layer_norm(), linear(width, VOCAB)
-
-        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-            x = self.embedding(tokens) + self.positions.weight
-            for block in self.blocks:
-                x = block(x)
-            return self.readout(self.final_norm(x))
-
-    model = TorchGPT()
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            first, *rest = name.removesuffix(".weight").split(".")
-            leaf = np.asarray(params["blocks"][rest[1]][int(rest[0])] if rest else params[first])
-            is_product = leaf.ndim == 2 and first not in ("embedding", "positions")
-            weight.copy_(torch.tensor(leaf.T if is_product else leaf))
+    model = TorchGPT(config.width, config.depth, config.sizes.heads, VOCAB, DATA.context)
+    model.take(params)
     named = list(model.named_parameters())
     groups = [
         {"params": [p for name, p in named if "norm" not in name], "weight_decay": DECAY},
@@ -357,30 +318,45 @@ def compare(width: int, peers: Peers, rounds: int) -> dict[str, float]:
     ]
     median = {name: statistics.median(row[name] for row in times) for name in all_of_them}
     ratios = {name: statistics.median(row[name] / row["ours"] for row in times) for name in peers}
-    told = "  ".join(f"{name} {ms:7.3f}" for name, ms in median.items())
-    beside = "  ".join(f"{name} {ratio:5.2f}" for name, ratio in ratios.items())
-    print(f"{width:5} {depth:5} {first.n_params:10,}   {told}   {beside}", flush=True)
+    times_of = "  ".join(f"{name} {ms:7.3f}" for name, ms in median.items())
+    ratios_of = "  ".join(f"{name} {ratio:5.2f}" for name, ratio in ratios.items())
+    print(f"{width:5} {depth:5} {first.n_params:10,}   {times_of}   {ratios_of}", flush=True)
     return ratios
 
 
 def main() -> None:
+    """Compares every width."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--widths", type=int, nargs="+", choices=DEPTHS, default=list(DEPTHS))
+    add_json(parser)
     arguments = parser.parse_args()
     peers: Peers = {"linen": linen}
     if importlib.util.find_spec("torch"):
         peers["torch"] = eager
     else:
         print("torch is not installed: PyTorch is left out")
-    core = max(os.sched_getaffinity(0))
+    about, core = machine(), max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})  # before JAX starts, which takes a thread for each core
-    print(f"core {core}, one thread, load {os.getloadavg()[0]:.1f}; jax {jax.__version__}")
+    print(f"{about}; core {core}, one thread")
     print("width depth parameters   milliseconds a step, medians; then times as long as ours")
     found = [compare(width, peers, arguments.rounds) for width in arguments.widths]
     for name in peers:
         mean = statistics.geometric_mean(ratios[name] for ratios in found)
         print(f"{name}: geometric mean over widths {mean:.2f}")
+    report([figure_of(name, found, arguments.widths) for name in LIMITS], arguments.json)
+
+
+def figure_of(name: str, found: list[dict[str, float]], widths: list[int]) -> Figure:
+    """The ratios to one peer; none where it is not installed."""
+    title, limit = LIMITS[name]
+    measured = tuple(ratios[name] for ratios in found if name in ratios)
+    return Figure(
+        what=f"training steps a second over {title}, widths {', '.join(map(str, widths))}",
+        asked=limit, at_least=True, measured=measured, unit="times",
+        command="python benchmarks/train_step.py",
+        note="" if measured else f"{title} is not installed",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
