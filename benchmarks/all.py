@@ -114,10 +114,10 @@ def main() -> int:
         for benchmark in BENCHMARKS:
             print(f"{benchmark.name:12} {benchmark.what}{' (long)' * benchmark.is_long}")
         return 0
+    wanted, broken = chosen(given.only, parser), False
     print(f"{figures.machine()}\n\n{HEAD}", flush=True)
-    broken = False
     with tempfile.TemporaryDirectory() as folder:
-        for benchmark in chosen(given.only, parser):
+        for benchmark in wanted:
             reason = benchmark.refusal()
             if benchmark.is_long and not given.long:
                 reason = "long: give --long"

@@ -22,7 +22,6 @@ from pathlib import Path
 from figures import Figure, add_json, machine, report
 
 SIZES = (500, 2000)
-REPEATS = 3
 
 
 def nothing(config):
@@ -94,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the bookkeeping costs.")
     parser.add_argument("folder", nargs="?", default=tempfile.gettempdir())
     add_json(parser)
+    parser.add_argument("--repeats", type=int, default=3, help="sweeps of each size")
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.size:
@@ -105,7 +105,7 @@ def main() -> None:
         fsync = fsync_milliseconds(Path(folder))
         for size in SIZES:
             rows = []
-            for repeat in range(REPEATS):
+            for repeat in range(arguments.repeats):
                 place = str(Path(folder) / f"{size}-{repeat}")
                 command = [sys.executable, __file__, place, "--size", str(size)]
                 env = os.environ | {"PYTHONPATH": path}
@@ -113,7 +113,7 @@ def main() -> None:
             medians.append({k: statistics.median(row[k] for row in rows) for k in rows[0]})
     few, many = medians
     print(machine())
-    print(f"medians of {REPEATS}; one write and fsync on this disk: {fsync:.1f} ms")
+    print(f"medians of {arguments.repeats}; one write and fsync on this disk: {fsync:.1f} ms")
     for name in few:
         ratio = many[name] / few[name]
         print(f"{name:28} {few[name]:10.2f} {many[name]:10.2f}   ratio {ratio:.2f}")
