@@ -7,107 +7,130 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import arg
 from tyro.extras import SubcommandApp
 
-from experiments.commands import options as laws
-from experiments.experiment import Budget
+from experiments.commands.options import (
+    AllocateOptions,
+    DesignOptions,
+    FitOptions,
+    IsoflopOptions,
+    PlanOptions,
+    RankOptions,
+    ReproduceOptions,
+    RunOptions,
+    ShowOptions,
+    StatusOptions,
+    TableOptions,
+)
 
 app = SubcommandApp()
 
-Name = Annotated[
-    Positional[str], arg(metavar="EXPERIMENT", help="A name from `scaling list`, or a .py file.")
-]
-BudgetOption = Annotated[Budget, arg(help="Declared size of the sweep.")]
-Overrides = Annotated[
-    UseAppendAction[tuple[str, ...]],
-    arg(
-        name="set",
-        metavar="FIELD=VALUE",
-        help="Override a field of every run, e.g. --set train.steps=500; may be repeated.",
-    ),
-]
-Results = Annotated[str, arg(metavar="FOLDER", help="Where results are kept.")]
-Folder = Annotated[
-    Positional[str], arg(metavar="RESULTS", help="A results folder, e.g. results/NAME.")
-]
+T = TypeVar("T")
+Flags = Annotated[T, arg(name="")]
+"""Options whose flags carry no prefix: --budget, not --options.budget."""
 
 
 @app.command(name="list")
 def list_experiments() -> int:
     """List the experiments with the claim that each one tests."""
-    from experiments.commands import show as screen
+    from experiments.commands import show
 
-    return screen.print_list()
+    return show.print_list()
 
 
 @app.command
-def show(name: Name) -> int:
+def show(options: Flags[ShowOptions]) -> int:
     """Show the card of an experiment: claim, paper, command, cost, expected numbers."""
-    from experiments.commands import show as screen
+    from experiments.commands import show
 
-    return screen.print_card(name)
-
-
-@app.command
-def plan(
-    name: Name,
-    budget: BudgetOption = "cpu",
-    overrides: Overrides = (),
-    results: Results = "results",
-) -> int:
-    """Say what a run would do and cost, and how much of it is done; spend nothing."""
-    from experiments.commands import run as pipeline
-
-    return pipeline.show_plan(name, budget, overrides, results)
+    return show.print_card(options.name)
 
 
 @app.command
-def run(
-    name: Name,
-    budget: BudgetOption = "cpu",
-    overrides: Overrides = (),
-    results: Results = "results",
-    workers: Annotated[
-        int | None, arg(help="Worker processes; by default one a core or accelerator.")
-    ] = None,
-    hosts: Annotated[
-        bool, arg(help="This is one of several processes that train every run together.")
-    ] = False,
-) -> int:
+def plan(options: Flags[PlanOptions]) -> int:
+    """Print what a run would do and cost, and how much of it is done; spends nothing."""
+    from experiments.commands import run
+
+    return run.show_plan(options)
+
+
+@app.command
+def run(options: Flags[RunOptions]) -> int:
     """Plan, run, fit and draw; print what was expected beside what was measured.
 
-    Done runs are kept: the same command resumes after any interruption, and redraws without
+    Finished runs are kept: the same command resumes after any interruption, and redraws without
     training once all is done. Exit status 1 where an expectation fails or runs are missing.
     """
-    from experiments.commands import run as pipeline
+    from experiments.commands import run
 
-    return pipeline.run(name, budget, overrides, results, workers, hosts)
-
-
-@app.command
-def status(results: Folder) -> int:
-    """Say what a results folder holds: runs done, diverged, failed and missing, and why."""
-    from experiments.commands import show as screen
-
-    return screen.print_status(results)
+    return run.run(options)
 
 
 @app.command
-def table(
-    results: Folder,
-    to: Annotated[str, arg(metavar="FILE", help="A file that ends in .parquet or .csv.")],
-) -> int:
-    """Write the tidy table of a results folder, one row a run, whatever became of it."""
-    from experiments.commands import show as screen
+def status(options: Flags[StatusOptions]) -> int:
+    """Print what a results folder holds: runs done, diverged, failed and missing, and why."""
+    from experiments.commands import show
 
-    return screen.write_table(results, to)
+    return show.print_status(options.results)
 
 
-for command in (laws.fit, laws.rank, laws.isoflop, laws.allocate, laws.design, laws.reproduce):
-    app.command(command)
+@app.command
+def table(options: Flags[TableOptions]) -> int:
+    """Write the tidy table of a results folder, one row a run, failed and missing ones too."""
+    from experiments.commands import show
+
+    return show.write_table(options.results, options.to)
+
+
+@app.command
+def fit(options: Flags[FitOptions]) -> int:
+    """Fit a scaling law to a table, with intervals, a verdict, and fits under other choices."""
+    from experiments.commands import fit
+
+    return fit.run(options)
+
+
+@app.command
+def rank(options: Flags[RankOptions]) -> int:
+    """Rank the laws that apply to a table by how well they predict its larger sizes."""
+    from experiments.commands import rank
+
+    return rank.run(options)
+
+
+@app.command
+def isoflop(options: Flags[IsoflopOptions]) -> int:
+    """Find the best size at each compute, by approaches 1, 2 and 3 of Hoffmann et al."""
+    from experiments.commands import isoflop
+
+    return isoflop.run(options)
+
+
+@app.command
+def allocate(options: Flags[AllocateOptions]) -> int:
+    """Find what to train on a budget, what being off costs, and what serving it changes."""
+    from experiments.commands import allocate
+
+    return allocate.run(options)
+
+
+@app.command
+def design(options: Flags[DesignOptions]) -> int:
+    """Find the runs that shrink the interval of a number most, and write them as a sweep."""
+    from experiments.commands import design
+
+    return design.run(options)
+
+
+@app.command
+def reproduce(options: Flags[ReproduceOptions]) -> int:
+    """Refit a published result; print published beside refitted. Exit status 1 on drift."""
+    from experiments.commands import reproduce
+
+    return reproduce.run(options)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from analysis.writing import replace_file
 from experiments.commands import fit_files
 from experiments.commands.console import console
 from experiments.commands.fit_files import FitFile
+from experiments.commands.options import AllocateOptions
 from sweeps.files import storing
 
 _WAYS = (
@@ -26,51 +27,38 @@ _N_BUDGETS = 31
 _FACTORS = np.geomspace(0.125, 8.0, 49)  # in multiples of the optimal size
 
 
-def run(
-    path: str,
-    *,
-    flops: float | None,
-    hours: float | None,
-    price: float | None,
-    gpu: str | None,
-    mfu: float | None,
-    dollars_per_hour: float | None,
-    inference_tokens: float | None,
-    unique_tokens: float | None,
-    to: str | None,
-    figure: str | None,
-) -> int:
-    """Allocates a budget by a fit; prints, writes and draws what comes of it."""
-    device = _device(gpu, mfu, dollars_per_hour)
-    budget = _budget(device, flops, hours, price)
-    fitted = fit_files.read(path)
+def run(options: AllocateOptions) -> int:
+    """Allocates a budget by a fit; prints, writes and draws the allocation."""
+    device = _device(options)
+    budget = _budget(device, options)
+    fitted = fit_files.read(options.fit)
     allocation = allocate(
         fitted.result,
         budget,
-        inference_tokens=inference_tokens,
-        unique_tokens=unique_tokens,
+        inference_tokens=options.inference_tokens,
+        unique_tokens=options.unique_tokens,
         largest_flops=fitted.largest_flops,
     )
     console.print(allocation.summary(), markup=False)
     if device is not None:
         console.print(f"\n{_costs(device, allocation)}", markup=False)
-    if to is not None:
-        with storing(Path(to)):
-            replace_file(Path(to), _told(fitted, allocation, device).encode())
+    if options.json is not None:
+        to = Path(options.json)
+        with storing(to):
+            replace_file(to, _told(fitted, allocation, device).encode())
         console.print(f"{to}: written", markup=False)
-    if figure is not None:
-        _draw(fitted, allocation, unique_tokens, Path(figure))
+    if options.figure is not None:
+        _draw(fitted, allocation, options.unique_tokens, Path(options.figure))
     return 0
 
 
-def _device(
-    gpu: str | None, mfu: float | None, dollars_per_hour: float | None
-) -> Accelerator | None:
+def _device(options: AllocateOptions) -> Accelerator | None:
     """The accelerator of the options; None where none is named.
 
     Raises:
-        ValueError: options that belong together and of which one is missing.
+        ValueError: Options that belong together, one of which is missing.
     """
+    gpu, mfu, dollars_per_hour = options.gpu, options.mfu, options.dollars_per_hour
     if gpu is None and mfu is None and dollars_per_hour is None:
         return None
     if gpu is None or mfu is None:
@@ -82,14 +70,13 @@ def _device(
     return accelerator(gpu, mfu, dollars_per_hour)
 
 
-def _budget(
-    device: Accelerator | None, flops: float | None, hours: float | None, price: float | None
-) -> float:
+def _budget(device: Accelerator | None, options: AllocateOptions) -> float:
     """FLOPs of the one budget that is given.
 
     Raises:
-        ValueError: none is given, or more than one, or one without what turns it into FLOPs.
+        ValueError: No budget, more than one, or one without what turns it into FLOPs.
     """
+    flops, hours, price = options.flops, options.hours, options.price
     given = {"--flops": flops, "--hours": hours, "--price": price}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:

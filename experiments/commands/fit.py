@@ -27,8 +27,9 @@ from analysis.writing import replace_file
 from experiments.commands import fit_figures, fit_output
 from experiments.commands.console import console
 from experiments.commands.fit_output import Alternative
+from experiments.commands.options import FitOptions
 from experiments.commands.pairs import FIX
-from experiments.commands.rows import Flagged, selected, settled
+from experiments.commands.rows import selected, settled
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -58,30 +59,17 @@ class Choices:
     resampling: Resampling | None
 
 
-def run(
-    path: str,
-    law_name: str,
-    columns: str | None,
-    where: str | None,
-    *,
-    huber: float | None,
-    above: float,
-    fix: str | None,
-    bootstrap: Resampling | None,
-    flagged: Flagged | None,
-    json_to: str | None,
-    latex_to: str | None,
-    figures_to: str | None,
-) -> int:
+def run(options: FitOptions) -> int:
     """Reads, checks and fits a table, and prints the fit beside its alternatives."""
-    law = load_law(law_name)
+    law = load_law(options.law)
     # A score between 0 and 1 errs by so much, not by so many per cent.
     scale: Scale = "linear" if law.output in FRACTIONS else "log"
-    choices = Choices(huber, above, FIX.parse_numbers(fix) if fix else {}, scale, bootstrap)
-    source = read.read(path, columns, needs=(*law.inputs, law.output))
+    fixed = FIX.parse_numbers(options.fix) if options.fix else {}
+    choices = Choices(options.huber, options.above, fixed, scale, options.bootstrap)
+    source = read.read(options.table, options.columns, needs=(*law.inputs, law.output))
     console.print(source.describe(), markup=False)
-    source = selected(source, where)
-    source, flags = settled(source, law.inputs, law.output, flagged)
+    source = selected(source, options.where)
+    source, flags = settled(source, law.inputs, law.output, options.flagged)
 
     result = _fit(law, source.table, choices)
     console.print(f"\n{result.summary()}\n", markup=False)
@@ -90,15 +78,13 @@ def run(
     others = list(_alternatives(law, source, flags, choices))
     fit_output.print_alternatives(result, others)
 
-    if json_to is not None:
-        told = fit_output.as_json(
-            result, profiles, others, flags, _provenance(law, source, where, flagged)
-        )
-        _write(json_to, told)
-    if latex_to is not None:
-        _write(latex_to, result.to_latex())
-    if figures_to is not None:
-        fit_figures.draw(result, profiles, source.table, flags, Path(figures_to))
+    if options.json is not None:
+        provenance = _provenance(law, source, options)
+        _write(options.json, fit_output.as_json(result, profiles, others, flags, provenance))
+    if options.latex is not None:
+        _write(options.latex, result.to_latex())
+    if options.figures is not None:
+        fit_figures.draw(result, profiles, source.table, flags, Path(options.figures))
     return 0
 
 
@@ -190,9 +176,7 @@ def _loss(choices: Choices) -> str:
     return name if choices.scale == "log" else f"{name}, not of logs"
 
 
-def _provenance(
-    law: Law, source: read.Source, where: str | None, flagged: Flagged | None
-) -> dict[str, object]:
+def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str, object]:
     """Where the rows came from, and how far they reach."""
     table = source.table
     largest = None
@@ -202,8 +186,8 @@ def _provenance(
     ranges = zip(law.inputs, inputs.min(axis=0), inputs.max(axis=0), strict=True)
     return {
         **source.provenance(),
-        "where": where,
-        "flagged": flagged,
+        "where": options.where,
+        "flagged": options.flagged,
         "largest_flops": largest,
         "range": {name: [float(low), float(high)] for name, low, high in ranges},
     }

@@ -20,63 +20,45 @@ from analysis.plots.approaches import approaches_figure
 from analysis.tables import read, results
 from analysis.writing import replace_file
 from experiments.commands.console import console
+from experiments.commands.options import IsoflopOptions
 from experiments.commands.rows import MOST_VALUES, selected
 from sweeps.files import storing
 
 
-def run(
-    path: str,
-    *,
-    columns: str | None = None,
-    where: str | None = None,
-    curves: bool = False,
-    budgets: str | None = None,
-    span: float | None = None,
-    noise: float | None = None,
-    flops: float | None = None,
-    out: str | None = None,
-) -> int:
+def run(options: IsoflopOptions) -> int:
     """Reads a table, finds minima and exponents by every approach, prints, draws and writes them.
 
-    Args:
-        path: The table.
-        columns: Quantities and their columns, as of `scaling fit`.
-        where: Rows to take, `column=value,...`; several values of one column are alternatives.
-        curves: Whether the rows of one `run` are evaluations along its learning curve.
-        budgets: Nominal FLOPs of the budgets, `6e18,1e19,...`; unless given, as the rows group.
-        span: Parabolas see sizes within this factor of the one with the lowest loss.
-        noise: Standard deviation of the loss over seeds, nats.
-        flops: The compute at which optima are told; the largest unless given.
-        out: Folder for figure.pdf, .png, .csv and report.json.
-
-    Returns:
-        The exit status, 0.
-
     Raises:
-        ValueError: An argument or a cell is at fault.
+        ValueError: An option or a cell is at fault.
         FitError: No approach can be done.
     """
-    needs = ("N", "D", "C", "loss", *(["run"] if curves else []))
-    source = read.read(path, columns, needs=needs)
+    needs = ("N", "D", "C", "loss", *(["run"] if options.curves else []))
+    source = read.read(options.table, options.columns, needs=needs)
     console.print(source.describe(), markup=False)
-    chosen = selected(source, where).table
+    chosen = selected(source, options.where).table
     if told := _mixture(chosen):
         console.print(told, markup=False, soft_wrap=True)
     found = three_approaches(
         chosen,
-        curves=curves,
-        budgets=None if budgets is None else _numbers(budgets),
-        span=span,
-        noise=noise,
-        flops=flops,
+        curves=options.curves,
+        budgets=None if options.budgets is None else _numbers(options.budgets),
+        span=options.span,
+        noise=options.noise,
+        flops=options.flops,
     )
     _print_minima(found)
     _print_envelope(found)
     console.print(f"\n{found.summary()}", markup=False, soft_wrap=True)
-    if out is not None:
-        folder = Path(out)
-        selection = {"where": where, "rows": len(chosen), "curves": curves, "budgets": budgets}
-        selection |= {"span": span, "noise": noise}
+    if options.out is not None:
+        folder = Path(options.out)
+        selection = {
+            "where": options.where,
+            "rows": len(chosen),
+            "curves": options.curves,
+            "budgets": options.budgets,
+            "span": options.span,
+            "noise": options.noise,
+        }
         report = {
             "source": source.provenance(),
             "selection": selection,

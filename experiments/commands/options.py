@@ -1,11 +1,27 @@
-"""The commands of `scaling` that start from a table of runs, or from a fit of one."""
+"""What each command of `scaling` is asked: one frozen dataclass a command, handed to it whole.
+
+The text under a field is its help on the command line. Nothing heavy is imported here, so that help
+comes at once.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
+from experiments.experiment import Budget
+
+Bootstrap = Literal["units", "within_x", "residuals", "parametric", "rows", "sandwich"]
+Span = tuple[float, float] | None
+
+Name = Annotated[
+    Positional[str], arg(metavar="EXPERIMENT", help="A name from `scaling list`, or a .py file.")
+]
+Folder = Annotated[
+    Positional[str], arg(metavar="RESULTS", help="A results folder, e.g. results/NAME.")
+]
 TableFile = Annotated[
     Positional[str],
     arg(metavar="TABLE", help="CSV, TSV, JSON (lines), Parquet or a results folder."),
@@ -14,7 +30,9 @@ Columns = Annotated[
     str | None,
     arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss."),
 ]
-Where = Annotated[str | None, arg(metavar="COLUMN=VALUE,...", help="Take these rows alone.")]
+Where = Annotated[
+    str | None, arg(metavar="COLUMN=VALUE,...", help="Use only the rows with these values.")
+]
 Flagged = Annotated[
     Literal["keep", "drop"] | None,
     arg(help="Doubtful rows; by default kept, but repeats and mixed units are refused."),
@@ -23,187 +41,176 @@ Huber = Annotated[
     float | None,
     arg(metavar="DELTA", help="Huber's threshold on log loss; by default squared error."),
 ]
-FitFile = Annotated[str, arg(metavar="FILE", help="What `scaling fit --json` wrote.")]
-Span = tuple[float, float] | None
-Bootstrap = Literal["units", "within_x", "residuals", "parametric", "rows", "sandwich"]
+FitFile = Annotated[str, arg(metavar="FILE", help="A file that `scaling fit --json` wrote.")]
+File = Annotated[str | None, arg(metavar="FILE")]
+Stem = Annotated[str | None, arg(metavar="STEM")]
+OutFolder = Annotated[str | None, arg(metavar="FOLDER")]
 
 
-def fit(
-    table: TableFile,
-    law: Annotated[str, arg(help="Name of a law, or your own as module:NAME.")],
-    columns: Columns = None,
-    where: Where = None,
-    flagged: Flagged = None,
-    huber: Huber = None,
-    above: Annotated[
-        float, arg(help="Factor of the loss of rows above the curve; 0.1 fits the floor.")
-    ] = 1.0,
-    fix: Annotated[
-        str | None, arg(metavar="NAME=NUMBER,...", help="Hold parameters; fit the others.")
-    ] = None,
-    bootstrap: Annotated[
-        Bootstrap | None,
-        arg(help="What is redrawn: rows (cases), units (runs), ...; by default as rows allow."),
-    ] = None,
-    json: Annotated[
-        str | None, arg(metavar="FILE", help="Write fit, profiles, alternatives and source.")
-    ] = None,
-    latex: Annotated[str | None, arg(metavar="FILE", help="Write the table of a paper.")] = None,
-    figures: Annotated[
-        str | None, arg(metavar="FOLDER", help="Draw the fit, its residuals, profiles, ...")
-    ] = None,
-) -> int:
-    """Fit a scaling law to a table; tell how far to trust it and how other choices change it."""
-    from experiments.commands import fit as fitting
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions:
+    """Options of `scaling show`."""
 
-    return fitting.run(
-        table,
-        law,
-        columns,
-        where,
-        huber=huber,
-        above=above,
-        fix=fix,
-        bootstrap=bootstrap,
-        flagged=flagged,
-        json_to=json,
-        latex_to=latex,
-        figures_to=figures,
-    )
+    name: Name
 
 
-def rank(
-    table: TableFile,
-    columns: Columns = None,
-    where: Where = None,
-    flagged: Flagged = None,
-    along: Annotated[
-        str | None, arg(metavar="Q", help="Extrapolate over N, D or C; by default compute.")
-    ] = None,
-    huber: Huber = None,
-    json: Annotated[str | None, arg(metavar="FILE", help="Write the ranking.")] = None,
-    figure: Annotated[
-        str | None, arg(metavar="STEM", help="Draw the best laws over rows held out.")
-    ] = None,
-) -> int:
-    """Rank the laws that apply to a table by how well they foretell its larger sizes."""
-    from experiments.commands import rank as ranking
+@dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """Options of `scaling plan`."""
 
-    return ranking.run(table, columns, where, flagged, along, huber, json, figure)
+    name: Name
+    budget: Budget = "cpu"
+    """Declared size of the sweep."""
+    overrides: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(name="set", metavar="FIELD=VALUE")
+    ] = ()
+    """Override a field of every run, e.g. --set train.steps=500; may be repeated."""
+    results: Annotated[str, arg(metavar="FOLDER")] = "results"
+    """Folder of all results."""
 
 
-def isoflop(
-    table: TableFile,
-    columns: Columns = None,
-    where: Where = None,
-    curves: Annotated[bool, arg(help="Rows are learning curves: read them off.")] = False,
-    budgets: Annotated[
-        str | None, arg(metavar="FLOPS,...", help="With --curves: where to read off.")
-    ] = None,
-    span: Annotated[
-        float | None, arg(help="Fit parabolas to sizes within this factor of the lowest loss.")
-    ] = None,
-    noise: Annotated[
-        float | None, arg(help="Standard deviation of a loss over seeds, in nats.")
-    ] = None,
-    flops: Annotated[
-        float | None, arg(help="Compute to allocate; by default the largest of the table.")
-    ] = None,
-    out: Annotated[
-        str | None, arg(metavar="FOLDER", help="Write figure.pdf .png .csv and report.json.")
-    ] = None,
-) -> int:
-    """Find the best size at each compute, by approaches 1, 2 and 3 of Hoffmann et al."""
-    from experiments.commands import isoflop as isoflops
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(PlanOptions):
+    """Options of `scaling run`."""
 
-    return isoflops.run(
-        table,
-        columns=columns,
-        where=where,
-        curves=curves,
-        budgets=budgets,
-        span=span,
-        noise=noise,
-        flops=flops,
-        out=out,
-    )
+    workers: int | None = None
+    """Worker processes; by default one a core or accelerator."""
+    hosts: bool = False
+    """This is one of several processes that train every run together."""
 
 
-def allocate(
-    fit: FitFile,
-    flops: Annotated[float | None, arg(help="Budget: training FLOPs, 6 N D.")] = None,
-    hours: Annotated[float | None, arg(help="Budget: device-hours; with --gpu and --mfu.")] = None,
-    price: Annotated[
-        float | None, arg(help="Budget: dollars; with --gpu, --mfu and --dollars-per-hour.")
-    ] = None,
-    gpu: Annotated[str | None, arg(help="Accelerator, e.g. h100, h200, tpu-v5p.")] = None,
-    mfu: Annotated[float | None, arg(help="Model FLOPs utilisation, e.g. 0.4.")] = None,
-    dollars_per_hour: Annotated[float | None, arg(help="Price of a device-hour.")] = None,
-    inference_tokens: Annotated[
-        float | None, arg(help="Tokens to be served: adds the over-trained model.")
-    ] = None,
-    unique_tokens: Annotated[
-        float | None, arg(help="Tokens there are; more are repeats (data_constrained).")
-    ] = None,
-    json: Annotated[str | None, arg(metavar="FILE", help="Write the allocation.")] = None,
-    figure: Annotated[
-        str | None, arg(metavar="STEM", help="Draw STEM.pdf and .png, with CSVs.")
-    ] = None,
-) -> int:
-    """Say what to train on a budget, what being off costs, and what serving it changes."""
-    from experiments.commands import allocate as allocating
+@dataclass(frozen=True, kw_only=True)
+class StatusOptions:
+    """Options of `scaling status`."""
 
-    return allocating.run(
-        fit,
-        flops=flops,
-        hours=hours,
-        price=price,
-        gpu=gpu,
-        mfu=mfu,
-        dollars_per_hour=dollars_per_hour,
-        inference_tokens=inference_tokens,
-        unique_tokens=unique_tokens,
-        to=json,
-        figure=figure,
-    )
+    results: Folder
 
 
-def design(
-    fit: FitFile,
-    flops: Annotated[float, arg(help="Budget: the sum of 6 N D over the runs.")],
-    quantity: Annotated[str, arg(help="A parameter, a derived number such as a, or loss.")],
-    at: Annotated[
-        str | None, arg(metavar="N=..,D=..", help="Target of loss: N=1e9,D=2e10 or C=1e21.")
-    ] = None,
-    cells: Annotated[int, arg(help="Runs at most, repeats counted.")] = 8,
-    sizes: Annotated[Span, arg(help="Least and largest N; 3 x beyond the fitted.")] = None,
-    tokens: Annotated[Span, arg(help="Least and largest D; likewise.")] = None,
-    to: Annotated[
-        str | None, arg(metavar="FILE", help="Write the cells as .csv or .parquet.")
-    ] = None,
-) -> int:
-    """Say which runs would shrink the interval of a number most, and write them as a sweep."""
-    from experiments.commands import design as designing
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """Options of `scaling table`."""
 
-    return designing.run(
-        fit,
-        flops=flops,
-        quantity=quantity,
-        at=at,
-        cells=cells,
-        sizes=sizes,
-        tokens=tokens,
-        to=to,
-    )
+    results: Folder
+    to: Annotated[str, arg(metavar="FILE")]
+    """A file that ends in .parquet or .csv."""
 
 
-def reproduce(
-    name: Annotated[Positional[str], arg(metavar="PAPER", help="E.g. besiroglu2024.")],
-    out: Annotated[
-        str, arg(metavar="FOLDER", help="Where figure and report go.")
-    ] = "results/reproductions",
-) -> int:
-    """Refit a published result; print published beside refitted. Exit status 1 on drift."""
-    from experiments.commands import reproduce as reproducing
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """Options of `scaling fit`."""
 
-    return reproducing.run(name, out)
+    table: TableFile
+    law: str
+    """Name of a law, or your own as module:NAME."""
+    columns: Columns = None
+    where: Where = None
+    flagged: Flagged = None
+    huber: Huber = None
+    above: float = 1.0
+    """Factor of the loss of rows above the curve; 0.1 fits the floor."""
+    fix: Annotated[str | None, arg(metavar="NAME=NUMBER,...")] = None
+    """Hold these parameters and fit the others."""
+    bootstrap: Bootstrap | None = None
+    """What is redrawn: rows (cases), units (runs), ...; by default as the rows allow."""
+    json: File = None
+    """Write the fit, its profiles, the alternatives and the source."""
+    latex: File = None
+    """Write the table of a paper."""
+    figures: OutFolder = None
+    """Draw the fit, its residuals, profiles, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankOptions:
+    """Options of `scaling rank`."""
+
+    table: TableFile
+    columns: Columns = None
+    where: Where = None
+    flagged: Flagged = None
+    along: Annotated[str | None, arg(metavar="Q")] = None
+    """Extrapolate over N, D or C; by default over compute."""
+    huber: Huber = None
+    json: File = None
+    """Write the ranking."""
+    figure: Stem = None
+    """Draw the best laws over the rows held out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsoflopOptions:
+    """Options of `scaling isoflop`."""
+
+    table: TableFile
+    columns: Columns = None
+    where: Where = None
+    curves: bool = False
+    """The rows are learning curves, to be read off at each budget."""
+    budgets: Annotated[str | None, arg(metavar="FLOPS,...")] = None
+    """Nominal FLOPs of the budgets; by default as the rows group."""
+    span: float | None = None
+    """Fit parabolas to sizes within this factor of the lowest loss."""
+    noise: float | None = None
+    """Standard deviation of a loss over seeds, in nats."""
+    flops: float | None = None
+    """Compute to allocate; by default the largest of the table."""
+    out: OutFolder = None
+    """Write figure.pdf .png .csv and report.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocateOptions:
+    """Options of `scaling allocate`."""
+
+    fit: FitFile
+    flops: float | None = None
+    """Budget: training FLOPs, 6 N D."""
+    hours: float | None = None
+    """Budget: device-hours; with --gpu and --mfu."""
+    price: float | None = None
+    """Budget: dollars; with --gpu, --mfu and --dollars-per-hour."""
+    gpu: str | None = None
+    """Accelerator, e.g. h100, h200, tpu-v5p."""
+    mfu: float | None = None
+    """Model FLOPs utilisation, e.g. 0.4."""
+    dollars_per_hour: float | None = None
+    """Price of a device-hour."""
+    inference_tokens: float | None = None
+    """Tokens to serve; adds the over-trained model."""
+    unique_tokens: float | None = None
+    """Unique tokens at hand; more are repeats (data_constrained)."""
+    json: File = None
+    """Write the allocation."""
+    figure: Stem = None
+    """Draw STEM.pdf and .png, with CSVs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignOptions:
+    """Options of `scaling design`."""
+
+    fit: FitFile
+    flops: float
+    """Budget: the sum of 6 N D over the runs."""
+    quantity: str
+    """A parameter, a derived number such as a, or loss."""
+    at: Annotated[str | None, arg(metavar="N=..,D=..")] = None
+    """Target of loss: N=1e9,D=2e10 or C=1e21."""
+    cells: int = 8
+    """Most runs, repeats counted."""
+    sizes: Span = None
+    """Least and largest N; by default 3 times beyond those fitted."""
+    tokens: Span = None
+    """Least and largest D; likewise."""
+    to: File = None
+    """Write the cells as .csv or .parquet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceOptions:
+    """Options of `scaling reproduce`."""
+
+    name: Annotated[Positional[str], arg(metavar="PAPER")]
+    """E.g. besiroglu2024."""
+    out: Annotated[str, arg(metavar="FOLDER")] = "results/reproductions"
+    """Folder for the figure and the report."""

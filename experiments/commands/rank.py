@@ -16,7 +16,8 @@ from analysis.plots.held_out import held_out_figure, held_out_table
 from analysis.tables import read, results
 from analysis.writing import replace_file
 from experiments.commands.console import console
-from experiments.commands.rows import Flagged, selected, settled
+from experiments.commands.options import RankOptions
+from experiments.commands.rows import selected, settled
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -27,41 +28,33 @@ _GENERIC = "x"
 """The input of laws that are for any single variable."""
 
 
-def run(
-    path: str,
-    columns: str | None,
-    where: str | None,
-    flagged: Flagged | None,
-    along: str | None,
-    delta: float | None,
-    to: str | None,
-    figure: str | None,
-) -> int:
+def run(options: RankOptions) -> int:
     """Reads a table, ranks every law of its quantities, and prints the ranking."""
-    source = read.read(path, columns)
+    source = read.read(options.table, options.columns)
     console.print(source.describe(), markup=False)
-    source = selected(source, where)
+    source = selected(source, options.where)
     inputs = _inputs(source.table)
-    source, _ = settled(source, inputs, "loss", flagged)
+    source, _ = settled(source, inputs, "loss", options.flagged)
     laws = applicable(inputs)
-    size = _size(source.table, inputs, along)
+    size = _size(source.table, inputs, options.along)
     x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
     y = source.table["loss"].to_numpy(np.float64)
     sizes = source.table[size].to_numpy(np.float64)
-    ranking = rank(laws, x, y, along=sizes, delta=delta)
+    ranking = rank(laws, x, y, along=sizes, delta=options.huber)
     console.print(f"\nextrapolation to larger {size}", highlight=False)
     console.print(ranking.summary(), markup=False)
-    if figure is not None:
-        _draw(ranking, x, y, sizes, delta, figure)
-    if to is not None:
+    if options.figure is not None:
+        _draw(ranking, x, y, sizes, options)
+    if options.json is not None:
+        to = Path(options.json)
         told = {
             "ranking": json.loads(ranking.to_json()),
             "along": size,
-            "huber": delta,
-            "source": {**source.provenance(), "where": where, "flagged": flagged},
+            "huber": options.huber,
+            "source": {**source.provenance(), "where": options.where, "flagged": options.flagged},
         }
-        with storing(Path(to)):
-            replace_file(Path(to), (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+        with storing(to):
+            replace_file(to, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
         console.print(f"{to}: written", markup=False)
     return 0
 
@@ -71,15 +64,16 @@ def _draw(
     x: np.ndarray,
     y: np.ndarray,
     sizes: np.ndarray,
-    delta: float | None,
-    stem: str,
+    options: RankOptions,
 ) -> None:
     """The best laws, fitted below the first window that all of them share, over what came above."""
+    stem = options.figure
+    assert stem is not None
     best = [row for row in ranking.rows if row.error is not None][:MOST_DRAWN]
     windows = best[0].extrapolation
     assert windows is not None
     held_out = sizes >= windows.windows[ranking.windows[0]].scored_from
-    fits = [fit(row.law, x[~held_out], y[~held_out], delta=delta) for row in best]
+    fits = [fit(row.law, x[~held_out], y[~held_out], delta=options.huber) for row in best]
     with storing(Path(stem)):
         style.save(held_out_figure(fits, x, y, held_out), stem)
         results.write(held_out_table(fits, x, y, held_out), f"{stem}.csv")

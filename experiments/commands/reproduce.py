@@ -21,6 +21,7 @@ from analysis.writing import replace_file
 from experiments import reproductions
 from experiments.commands import show
 from experiments.commands.console import console
+from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
 from experiments.reproductions.data import Obtained
@@ -46,30 +47,31 @@ def load(name: str) -> ModuleType:
     """The reproduction of that name.
 
     Raises:
-        ValueError: no such reproduction; the nearest name is given.
+        ValueError: No such reproduction; the nearest name is given.
     """
     if name not in names():
         raise ValueError(f"no reproduction {name!r}; {nearest(name, names())}")
     return importlib.import_module(f"{reproductions.__name__}.{name.replace('-', '_')}")
 
 
-def run(name: str, out: str) -> int:
+def run(options: ReproduceOptions) -> int:
     """Obtains the data of a paper, refits, draws, and prints published beside refitted.
 
     Args:
-        name: One of `names()`.
-        out: Folder for the results, which lie in a folder of that name.
+        options: A name, one of `names()`, and the folder that holds a folder of that name for the
+            results.
 
     Returns:
         0 where every number agrees, 1 where one has drifted.
 
     Raises:
-        ValueError: no such reproduction, or no data.
+        ValueError: No such reproduction, or no data.
     """
+    name = options.name
     paper = load(name)
     obtained = data.obtain(paper.DATA)
     findings = paper.refit(obtained.table)
-    folder = Path(out) / name
+    folder = Path(options.out) / name
     with storing(folder):
         style.save(paper.figure(findings), folder / "figure")
         results.write(findings.shown, folder / "figure.csv")

@@ -15,6 +15,7 @@ from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
 from experiments.commands import report, show
+from experiments.commands.options import PlanOptions, RunOptions
 from experiments.commands.report import Report
 from experiments.experiment import Budget, Experiment, Findings, Gathering
 from scaling.fields import nearest
@@ -40,9 +41,7 @@ class Job:
     overrides: Sequence[str]
 
 
-def jobs_for(
-    experiment: Experiment | Gathering, budget: Budget, overrides: Sequence[str], results: str
-) -> list[Job]:
+def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[Job]:
     """Resolves a command into jobs, without spending or writing anything.
 
     Reports of a declared size lie under its name; those of any other sweep under the name of the
@@ -51,6 +50,7 @@ def jobs_for(
     Raises:
         ValueError: no such budget, or an override that a run cannot take.
     """
+    budget, overrides = options.budget, options.overrides
     jobs = []
     for part in experiment.parts:
         name = part.name
@@ -64,30 +64,24 @@ def jobs_for(
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
         label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
-        folder = Path(results) / name / "reports" / label
-        root = Path(results) / part.runs_of
+        folder = Path(options.results) / name / "reports" / label
+        root = Path(options.results) / part.runs_of
         jobs.append(Job(part, plan, root, folder, budget, overrides))
     return jobs
 
 
-def show_plan(name: str, budget: Budget, overrides: Sequence[str], results: str) -> int:
+def show_plan(options: PlanOptions) -> int:
     """Prints what a run would do and cost."""
-    jobs = jobs_for(catalogue.load(name), budget, overrides, results)
+    jobs = jobs_for(catalogue.load(options.name), options)
     show.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
     return 0
 
 
-def run(
-    name: str,
-    budget: Budget,
-    overrides: Sequence[str],
-    results: str,
-    workers: int | None,
-    hosts: bool,
-) -> int:
+def run(options: RunOptions) -> int:
     """Plans, runs, analyses, draws and prints expected beside measured.
 
-    With `hosts`, several processes run this together, and all but the first only help it train.
+    With `options.hosts` several processes run this together: the first does all of it, the others
+    help it train.
 
     Returns:
         0 where every expectation passes; 1 where one fails or runs are missing; 130 where
@@ -96,15 +90,16 @@ def run(
     from sweeps.progress import show_progress
     from sweeps.runner import run_sweeps
 
+    workers = options.workers
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: give at least 1")
-    if workers is not None and hosts:
+    if workers is not None and options.hosts:
         raise ValueError(
             "--hosts makes one worker of all processes that are started: leave out --workers"
         )
-    experiment = catalogue.load(name)
-    jobs = jobs_for(experiment, budget, overrides, results)
-    if hosts and not _leads():
+    experiment = catalogue.load(options.name)
+    jobs = jobs_for(experiment, options)
+    if options.hosts and not _leads():
         return 0
     stores = [Store.create(job.root) for job in jobs]
     # Reading first sets aside what is damaged, so that it is run again.
@@ -114,7 +109,7 @@ def run(
             [(job.root, job.plan) for job in jobs],
             workers=workers,
             progress=progress,
-            together=hosts,
+            together=options.hosts,
         )
     show.print_summary(summary)
     if summary.interrupted:

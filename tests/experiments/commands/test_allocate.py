@@ -14,26 +14,13 @@ from analysis.laws import CHINCHILLA, POWER_LAW
 from analysis.planning.allocate import allocate
 from analysis.planning.device_prices import PEAK_FLOPS
 from experiments.commands import allocate as allocating
+from experiments.commands.options import AllocateOptions
 
-NOTHING = dict.fromkeys(
-    (
-        "flops",
-        "hours",
-        "price",
-        "gpu",
-        "mfu",
-        "dollars_per_hour",
-        "inference_tokens",
-        "unique_tokens",
-        "to",
-        "figure",
-    )
-)
 HOURS = {"gpu": "h200", "mfu": 0.4, "hours": 5000.0}
 
 
 def allocated(path, **options) -> int:
-    return allocating.run(str(path), **{**NOTHING, **options})
+    return allocating.run(AllocateOptions(fit=str(path), **options))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +44,7 @@ def file(result: FitResult, tmp_path: Path) -> Path:
 
 def test_compute_is_allocated_and_written(result, file, tmp_path, capsys):
     to = tmp_path / "allocation.json"
-    assert allocated(file, flops=1e22, inference_tokens=1e12, to=str(to)) == 0
+    assert allocated(file, flops=1e22, inference_tokens=1e12, json=str(to)) == 0
     told = json.loads(to.read_text())
     expected = allocate(result, 1e22, inference_tokens=1e12)
     assert told["allocation"] == json.loads(expected.to_json())
@@ -71,14 +58,14 @@ def test_compute_is_allocated_and_written(result, file, tmp_path, capsys):
 
 def test_hours_and_dollars_are_compute_and_their_cost_is_told(file, tmp_path, capsys):
     to = tmp_path / "allocation.json"
-    assert allocated(file, **HOURS, to=str(to)) == 0
+    assert allocated(file, **HOURS, json=str(to)) == 0
     flops = 5000 * 3600 * PEAK_FLOPS["h200"] * 0.4
     told = json.loads(to.read_text())
     assert told["allocation"]["flops"] == pytest.approx(flops)
     assert told["costs"]["training"]["compute-optimal"]["hours"] == pytest.approx(5000)
     assert told["costs"]["training"]["compute-optimal"]["dollars"] is None
     bought = {"gpu": "h200", "mfu": 0.4, "price": 20_000.0, "dollars_per_hour": 4.0}
-    assert allocated(file, **bought, inference_tokens=1e12, to=str(to)) == 0
+    assert allocated(file, **bought, inference_tokens=1e12, json=str(to)) == 0
     told = json.loads(to.read_text())
     assert told["allocation"]["flops"] == pytest.approx(flops)
     costs = told["costs"]["training"]

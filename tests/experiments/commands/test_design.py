@@ -11,6 +11,7 @@ from analysis.laws import CHINCHILLA
 from analysis.planning.design import next_cells
 from analysis.tables import read
 from experiments.commands import design
+from experiments.commands.options import DesignOptions
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.digits import Digits
@@ -19,7 +20,6 @@ from scaling.training import SGD, Gradient
 from sweeps.sizes import at_sizes
 
 FITTED = {"N": (1e3, 1e5), "D": (1e4, 1e6)}
-USUAL = {"quantity": "a", "at": None, "cells": 8, "sizes": None, "tokens": None, "to": None}
 BASE = RunConfig(
     model=MLP(width=4),
     data=Digits(n_train=1000),
@@ -28,7 +28,7 @@ BASE = RunConfig(
 
 
 def designed(path, **options) -> int:
-    return design.run(str(path), **{"flops": 1e12, **USUAL, **options})
+    return design.run(DesignOptions(fit=str(path), **{"flops": 1e12, "quantity": "a", **options}))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_cells_are_told_and_come_back_as_a_sweep(result, file, tmp_path, capsys)
     out = capsys.readouterr().out
     assert f"{expected.after:.3g}" in out and f"{to}: written" in " ".join(out.split())
 
-    # As the docstring of experiments/designing.py shows.
+    # As the docstring of experiments/commands/design.py shows.
     cells = read.read(to, needs=("N", "D")).table
     np.testing.assert_allclose(cells["N"], [cell.parameters for cell in expected.cells])
     np.testing.assert_allclose(cells["C"], 6 * cells["N"] * cells["D"])

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from experiments.commands import isoflop
+from experiments.commands.options import IsoflopOptions
 
 HOUSE = Path(__file__).parents[3]
 DATA = Path(os.environ.get("SCALING_DATA_DIR", HOUSE.parent / "shared" / "data")) / "laws"
@@ -30,6 +31,10 @@ def planted(schedule, exponent, lift):
     )
 
 
+def analysed(path, **options) -> int:
+    return isoflop.run(IsoflopOptions(table=str(path), **options))
+
+
 @pytest.fixture
 def table(tmp_path) -> Path:
     path = tmp_path / "runs.csv"
@@ -40,7 +45,7 @@ def table(tmp_path) -> Path:
 
 def test_chosen_rows_give_the_planted_exponent_and_every_file(table, tmp_path, capsys):
     out = tmp_path / "report"
-    assert isoflop.run(str(table), where="schedule=constant", out=str(out)) == 0
+    assert analysed(table, where="schedule=constant", out=str(out)) == 0
     told = json.loads((out / "report.json").read_text())
     parabola = told["approaches"][1]
     assert parabola["a"]["low"] <= 0.5 <= parabola["a"]["high"]
@@ -60,9 +65,9 @@ def test_rows_that_differ_in_more_than_the_seed_are_told(table, capsys):
     frame = pd.read_csv(table)
     frame["params"] = np.tile(frame["params"][:45], 2)  # the same sizes under both schedules
     frame.to_csv(table, index=False)
-    assert isoflop.run(str(table)) == 0
+    assert analysed(table) == 0
     assert "rows differ in schedule: choose among them by --where" in capsys.readouterr().out
-    assert isoflop.run(str(table), where="schedule=constant") == 0
+    assert analysed(table, where="schedule=constant") == 0
     assert "rows differ" not in capsys.readouterr().out
 
 
@@ -70,7 +75,7 @@ def test_a_refused_budget_is_printed_with_its_reason(table, capsys):
     frame = pd.read_csv(table).head(45)
     frame.loc[(frame["flops"] == 1e18) & (frame.index < 5), "val_loss"] = np.nan
     frame.dropna().to_csv(table, index=False)
-    assert isoflop.run(str(table)) == 0
+    assert analysed(table) == 0
     printed = capsys.readouterr().out
     assert "1e+18 FLOPs, 2 parabola, refused, edge: the lowest loss is that of" in printed
 
@@ -87,7 +92,7 @@ def test_learning_curves_are_read_off_and_enveloped(tmp_path, capsys):
     run = np.repeat([f"run{k}" for k in range(12)], 80)
     pd.DataFrame({"run": run, "N": size, "C": flops, "loss": loss}).to_csv(path, index=False)
     out = tmp_path / "out"
-    assert isoflop.run(str(path), curves=True, out=str(out)) == 0
+    assert analysed(path, curves=True, out=str(out)) == 0
     told = json.loads((out / "report.json").read_text())
     assert told["approaches"][0]["a"]["value"] == pytest.approx(0.5, abs=0.002)
     assert told["approaches"][3]["a"]["value"] == pytest.approx(0.5, abs=0.002)
@@ -97,13 +102,13 @@ def test_learning_curves_are_read_off_and_enveloped(tmp_path, capsys):
 
 def test_impossible_arguments_get_a_sentence(table):
     with pytest.raises(ValueError, match="give FLOPs such as 6e18,1e19"):
-        isoflop.run(str(table), budgets="6e18;1e19")
+        analysed(table, budgets="6e18;1e19")
     with pytest.raises(ValueError, match="no column for run"):
-        isoflop.run(str(table), curves=True)
+        analysed(table, curves=True)
     frame = pd.read_csv(table).head(3)
     frame.to_csv(table, index=False)
     with pytest.raises(ValueError, match=r"C is 1e\+18 in every line"):
-        isoflop.run(str(table))
+        analysed(table)
 
 
 def exponent(printed, approach):
@@ -117,7 +122,7 @@ def exponent(printed, approach):
 def test_porian_et_al_tuned(capsys):
     where = "hparams=tuned,warmup=short,decay=const,param_count=standard,val=val,dataset=rw"
     path = str(DATA / "isoflop_refinedweb.csv")
-    assert isoflop.run(path, where=where, noise=0.002, span=3.0) == 0
+    assert analysed(path, where=where, noise=0.002, span=3.0) == 0
     printed = capsys.readouterr().out
     assert exponent(printed, "2 Akima") == pytest.approx(0.4969, abs=0.0016)
     assert exponent(printed, "2 parabola") == pytest.approx(0.4969, abs=0.005)
@@ -127,10 +132,10 @@ def test_porian_et_al_tuned(capsys):
 @needs_data
 def test_chinchilla_points_need_their_budgets_said(capsys):
     path, columns = str(DATA / "chinchilla_digitised.csv"), "N=Model Size,C=Training FLOP"
-    assert isoflop.run(path, columns=columns) == 0
+    assert analysed(path, columns=columns) == 0
     assert "the budgets cannot be told apart; give the nominal" in capsys.readouterr().out
     budgets = "6e18,1e19,3e19,6e19,1e20,3e20,6e20,1e21,3e21"
-    assert isoflop.run(path, columns=columns, budgets=budgets) == 0
+    assert analysed(path, columns=columns, budgets=budgets) == 0
     printed = capsys.readouterr().out
     # Hoffmann et al. report a = 0.49 by approach 2 (Table 2); the digitised points allow no more.
     assert exponent(printed, "2 parabola") == pytest.approx(0.49, abs=0.03)

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from experiments.commands import reproduce
+from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Measured
 from experiments.reproductions import data as published_data
 from experiments.reproductions.published import Published, agrees
@@ -84,7 +85,7 @@ def test_every_paper_asked_for_is_there_with_its_card():
 def test_published_numbers_come_out_again(
     name: str, laws: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert reproduce.run(name, str(tmp_path)) == 0
+    assert reproduce.run(ReproduceOptions(name=name, out=str(tmp_path))) == 0
     told = capsys.readouterr().out
     assert "pass" in told and "fail" not in told
     folder = tmp_path / name
@@ -113,7 +114,7 @@ def test_drift_is_exit_status_1_and_says_where(
         for each in paper.PUBLISHED
     ]
     monkeypatch.setattr(paper, "PUBLISHED", tuple(moved))
-    assert reproduce.run("hoffmann2022-approach3", str(tmp_path)) == 1
+    assert reproduce.run(ReproduceOptions(name="hoffmann2022-approach3", out=str(tmp_path))) == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.endswith("fail  ")]
     assert "objective of the unrounded constants" in line
     report = json.loads((tmp_path / "hoffmann2022-approach3" / "report.json").read_text())
@@ -123,7 +124,7 @@ def test_drift_is_exit_status_1_and_says_where(
 
 def test_an_unknown_name_gives_the_nearest(tmp_path: Path):
     with pytest.raises(ValueError, match=r"'besiroglu2042'.*besiroglu2024"):
-        reproduce.run("besiroglu2042", str(tmp_path))
+        reproduce.run(ReproduceOptions(name="besiroglu2042", out=str(tmp_path)))
 
 
 def test_changed_values_are_refused(laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -134,7 +135,7 @@ def test_changed_values_are_refused(laws: Path, tmp_path: Path, monkeypatch: pyt
     table.to_csv(tmp_path / "laws" / dataset.file, index=False)
     monkeypatch.setenv(published_data.FOLDER, str(tmp_path))
     with pytest.raises(ValueError, match=rf"{dataset.file} has SHA-256 .*{dataset.sha256}"):
-        reproduce.run("besiroglu2024", str(tmp_path / "out"))
+        reproduce.run(ReproduceOptions(name="besiroglu2024", out=str(tmp_path / "out")))
     assert not (tmp_path / "out").exists()
 
 
