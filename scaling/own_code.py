@@ -1,4 +1,4 @@
-"""A user's own classes: found again in another process, and known by their code.
+"""A user's own classes: loaded again in another process, and identified by their code.
 
 A class is loaded from where a program that uses it says that it lies, never from where a file of
 results does: reading results executes nothing.
@@ -18,8 +18,6 @@ from importlib.util import decode_source
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
-
-from scaling import own_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +58,7 @@ def origin(cls: type) -> Origin:
         module=module.__name__,
         file=str(path) if module.__spec__ is None else None,
         name=cls.__name__,
-        fingerprint=own_code.fingerprint(decode_source(path.read_bytes()), cls.__name__),
+        fingerprint=fingerprint(decode_source(path.read_bytes()), cls.__name__),
     )
 
 
@@ -107,14 +105,6 @@ def load_file(path: Path, name: str) -> ModuleType:
     return module
 
 
-class _Statement(NamedTuple):
-    """A statement at the top level of a file: what it binds and names, and its lines."""
-
-    binds: frozenset[str]
-    names: frozenset[str]
-    text: str
-
-
 def fingerprint(source: str, name: str) -> str:
     """128 bits of the SHA-256 of all that a definition in a file follows from, as 32 hex digits.
 
@@ -135,6 +125,14 @@ def fingerprint(source: str, name: str) -> str:
         needed.update(*(s.names for s in new))
     text = "\n".join(s.text for s in statements if s in seen)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class _Statement(NamedTuple):
+    """A statement at the top level of a file: what it binds and names, and its lines."""
+
+    binds: frozenset[str]
+    names: frozenset[str]
+    text: str
 
 
 def _statements(tree: ast.Module, lines: list[str]) -> Iterator[_Statement]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling import own_code
-from scaling.devices.processes import agreed, leave
+from scaling.devices.processes import broadcast_from_first, leave
 from scaling.record import Curve, RunRecord
 from scaling.workspace import Workspace
 from sweeps.pool import Pool
@@ -38,13 +38,13 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         StoreError: a results folder cannot be written.
     """
     failed = False
-    compute = _loaded(agreed(lambda: {name: settings[name] for name in _CODE}))
+    compute = _loaded(broadcast_from_first(lambda: {name: settings[name] for name in _CODE}))
 
     def compute_with_others(
         config: Mapping[str, Any], workspace: Workspace
     ) -> tuple[RunRecord, Curve]:
         folders = [folder and str(folder) for folder in workspace]
-        agreed(lambda: {"config": config, "workspace": folders})
+        broadcast_from_first(lambda: {"config": config, "workspace": folders})
         return compute(config, workspace)
 
     def emit(kind: str, **more: Any) -> None:
@@ -60,7 +60,7 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         pool.signals += 1
     else:
         if not failed:
-            agreed(lambda: None)
+            broadcast_from_first(lambda: None)
         leave()
     finally:
         for number, handler in handlers.items():
@@ -78,7 +78,7 @@ def follow() -> None:
 
 def _received() -> Any:
     """What the first process sends to all."""
-    return agreed(lambda: None)
+    return broadcast_from_first(lambda: None)
 
 
 def _loaded(code: Mapping[str, Any]) -> Compute:

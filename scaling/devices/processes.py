@@ -1,8 +1,9 @@
-"""One run in several processes, each with some of its devices: what the first decides for all.
+"""One run in several processes, each with some of its devices: the first decides for all.
 
 Processes compute in step: each makes the same calls in the same order, or all wait for ever. What
 could differ between them, a clock or what lies on a disk, is therefore looked up by the first
-alone, which tells the others. A run in one process is told nothing and waits for nobody.
+process alone, which sends it to the others. A run in one process sends nothing and waits for
+nobody.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import numpy as np
 
 T = TypeVar("T")
 
-_SECONDS_TO_LEAVE = 60  # what processes wait for each other at the end
+_SECONDS_TO_LEAVE = 60  # how long processes wait for each other at the end
 
 
 def join() -> None:
-    """Makes this process one of those that compute together; before JAX does anything else.
+    """Joins the processes that compute together; call it before JAX does anything else.
 
-    Slurm, Open MPI, Kubernetes and TPU pods say by themselves who they are. Elsewhere each process
-    is told by its environment: JAX_COORDINATOR_ADDRESS (host:port of the first, the same for all),
-    JAX_NUM_PROCESSES, and JAX_PROCESS_ID, counted from 0.
+    Slurm, Open MPI, Kubernetes and TPU pods identify their processes themselves. Elsewhere each
+    process reads its environment: JAX_COORDINATOR_ADDRESS (host:port of the first, the same for
+    all), JAX_NUM_PROCESSES, and JAX_PROCESS_ID, counted from 0.
 
     Raises:
         ValueError: the environment does not say enough.
@@ -44,17 +45,17 @@ def join() -> None:
 
 
 def leave() -> None:
-    """Ends computing together, once all want to."""
+    """Leaves the processes that compute together, once all of them do."""
     jax.distributed.shutdown()
 
 
 def is_first() -> bool:
-    """Whether this process decides and writes."""
+    """Whether this process is the first, which decides and writes."""
     return jax.process_index() == 0
 
 
-def agreed(decide: Callable[[], T]) -> T:
-    """What the first process decides, the same in all.
+def broadcast_from_first(decide: Callable[[], T]) -> T:
+    """What the first process decides, sent to all processes.
 
     Args:
         decide: Returns a JSON value; called in the first process alone.
@@ -64,21 +65,21 @@ def agreed(decide: Callable[[], T]) -> T:
     """
     if jax.process_count() == 1:
         return decide()
-    told: dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     error: Exception | None = None
     if is_first():
         try:
-            told = {"value": decide()}
+            answer = {"value": decide()}
         except Exception as caught:  # the others wait for an answer, whatever it is
             error = caught
             kind = next((k for k, c in _ERRORS.items() if isinstance(caught, c)), "RuntimeError")
-            told = {"error": str(caught), "kind": kind}
-    told = json.loads(_broadcast(json.dumps(told).encode()))
+            answer = {"error": str(caught), "kind": kind}
+    answer = json.loads(_broadcast(json.dumps(answer).encode()))
     if error is not None:
         raise error
-    if "error" in told:
-        raise _ERRORS[told["kind"]](told["error"])
-    return told["value"]
+    if "error" in answer:
+        raise _ERRORS[answer["kind"]](answer["error"])
+    return answer["value"]
 
 
 _ERRORS: dict[str, type[Exception]] = {
@@ -89,7 +90,7 @@ _ERRORS: dict[str, type[Exception]] = {
 
 
 def _broadcast(text: bytes) -> bytes:
-    """The first process's text; the others' is ignored."""
+    """Text of the first process; that of the others is ignored."""
     from jax.experimental import multihost_utils
 
     size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))

@@ -1,9 +1,9 @@
-"""Where the arrays of a run over several devices lie, and which of them are sent between devices.
+"""How the arrays of a run are sharded over several devices, and which are sent between devices.
 
-Arrays are global: programs are written as for one device, and XLA divides them. It is told where a
-run's state and batches lie, and that a layer's weights are gathered where they are used. With
-those it divides all else by sequences, and adds gradients up into shares; left to itself it sends
-activations.
+Arrays are global: programs are written as for one device, and XLA divides them. XLA is given the
+shardings of a run's state and batches, and an all-gather of a layer's weights where they are used.
+With those it divides everything else by sequences, and reduces gradients into their shards. Without
+them it would send activations.
 """
 
 from __future__ import annotations
@@ -29,19 +29,18 @@ def mesh_of_devices(mesh: Mesh) -> jax.sharding.Mesh:
     """The devices of a run: the first ones of the machine, or all of several hosts.
 
     Raises:
-        ValueError: there are fewer, or some of the hosts would have no part in the run.
+        ValueError: there are too few devices, or some hosts would have no part in the run.
     """
     there = jax.device_count()
     if mesh.size > there:
         raise ValueError(
-            f"train.mesh of {mesh.size} devices ({mesh}) is more than the {there} that there are: "
-            "give a smaller one, or more devices; a processor stands for several with the "
-            f"environment variable JAX_NUM_CPU_DEVICES={mesh.size}"
+            f"train.mesh = ({mesh}) needs {mesh.size} devices; JAX sees {there}. Give a smaller "
+            f"mesh. To emulate devices on a CPU set JAX_NUM_CPU_DEVICES={mesh.size}"
         )
     if jax.process_count() > 1 and mesh.size != there:
         raise ValueError(
-            f"train.mesh of {mesh.size} devices ({mesh}) leaves some of the {there} of "
-            f"{jax.process_count()} processes without a part in the run: give one of {there}"
+            f"train.mesh = ({mesh}) has {mesh.size} devices, but the {jax.process_count()} "
+            f"processes of this run have {there}, and all must take part: give a mesh of {there}"
         )
     return jax.make_mesh(
         (mesh.data, mesh.fsdp),
@@ -51,59 +50,63 @@ def mesh_of_devices(mesh: Mesh) -> jax.sharding.Mesh:
     )
 
 
-def everywhere(devices: jax.sharding.Mesh) -> NamedSharding:
-    """Of what every device holds in full."""
+def replicated(devices: jax.sharding.Mesh) -> NamedSharding:
+    """Sharding of values that every device holds in full."""
     return NamedSharding(devices, P())
 
 
-def put(whole: np.ndarray, sharding: NamedSharding) -> Array:
-    """An array that is the same in every process on the devices."""
-    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+def put(values: np.ndarray, sharding: NamedSharding) -> Array:
+    """Puts an array, the same in every process, on the devices."""
+    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
 
 def by_sequence(devices: jax.sharding.Mesh, axis: int) -> NamedSharding:
-    """Of arrays whose axis `axis` counts sequences, divided over all devices."""
+    """Sharding of arrays whose axis `axis` counts sequences: over all devices."""
     return NamedSharding(devices, _by_sequence(axis))
 
 
-def shared_out(devices: jax.sharding.Mesh, state: Any) -> Any:
-    """Of a tree of parameters or what an optimizer keeps of them: every leaf over "fsdp".
+def sharded(devices: jax.sharding.Mesh, state: Any) -> Any:
+    """Shardings of a tree of parameters or optimizer state: every leaf over "fsdp".
 
-    Each is divided along its longest axis that can be, those of stacked blocks never along the
-    first, which counts them: a layer is used as a whole, and its devices would take turns. Stacked
-    is what hangs by its name from "blocks", a list of blocks or what lies deeper is not.
+    Each leaf is divided along its longest axis that "fsdp" divides. Leaves of stacked blocks are
+    never divided along the first axis, which counts blocks: a layer is used in full, and its
+    devices would take turns. A leaf is stacked if it is a direct entry of a dict named "blocks";
+    a list of blocks is not stacked, nor is what lies deeper.
     """
 
     def sharding(path: Any, leaf: Any) -> NamedSharding:
-        stacked = leaf.ndim > 0 and _hangs_from_blocks(path)
-        spec = _shared(leaf.shape[stacked:], devices.shape["fsdp"])
+        stacked = leaf.ndim > 0 and _is_stacked(path)
+        spec = _over_longest(leaf.shape[stacked:], devices.shape["fsdp"])
         return NamedSharding(devices, P(None, *spec) if stacked else spec)
 
     return jax.tree.map_with_path(sharding, state)
 
 
-def divided(sequences: Array, axis: int) -> Array:
-    """An array made on the devices whose axis `axis` counts sequences, divided over all."""
+def shard_sequences(sequences: Array, axis: int) -> Array:
+    """Divides an array made on the devices, whose axis `axis` counts sequences, over all."""
     if get_abstract_mesh().size <= 1:
         return sequences
     return jax.lax.with_sharding_constraint(sequences, _by_sequence(axis))
 
 
-def shares_weights() -> bool:
-    """Whether what is traced is for devices that each keep but a share of the weights."""
+def weights_are_sharded() -> bool:
+    """Whether the code being traced is for devices that each keep one part of the weights."""
     return get_abstract_mesh().shape.get("fsdp", 1) > 1
 
 
-def whole(weights: Tree) -> Tree:
-    """Weights as devices use them, gathered from their shares; of the gradient each gets its share.
+def all_gather(weights: Tree) -> Tree:
+    """Weights in full on every device; each device gets its own part of their gradient.
 
-    Of a tree whose leaves are not stacked. Where every device has all weights, so they stay.
+    The leaves of the tree must not be stacked. Replicated weights are returned as they are.
     """
-    return jax.tree.map(_gathered, weights) if shares_weights() else weights
+    return jax.tree.map(_gathered, weights) if weights_are_sharded() else weights
 
 
-def all_but_whole(primitive: Any, *_: Any, **__: Any) -> bool:
-    """A policy of `jax.checkpoint`: backward passes find all as it was, but gather weights anew."""
+def save_all_but_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
+    """A policy of `jax.checkpoint`: everything is kept for the backward pass but gathered weights.
+
+    The backward pass gathers them again.
+    """
     return primitive.name != "sharding_constraint"
 
 
@@ -117,14 +120,14 @@ def _gathered_forward(weight: Array) -> tuple[Array, None]:
 
 
 def _gathered_backward(_: None, gradient: Array) -> tuple[Array]:
-    spec = _shared(gradient.shape, get_abstract_mesh().shape["fsdp"])
+    spec = _over_longest(gradient.shape, get_abstract_mesh().shape["fsdp"])
     return (jax.lax.with_sharding_constraint(gradient, spec),)
 
 
 _gathered.defvjp(_gathered_forward, _gathered_backward)
 
 
-def _hangs_from_blocks(path: tuple[Any, ...]) -> bool:
+def _is_stacked(path: tuple[Any, ...]) -> bool:
     match path:
         case (*_, DictKey(key="blocks"), DictKey()):
             return True
@@ -136,7 +139,7 @@ def _by_sequence(axis: int) -> P:
     return P(*[None] * axis, AXES)
 
 
-def _shared(shape: tuple[int, ...], devices: int) -> P:
+def _over_longest(shape: tuple[int, ...], devices: int) -> P:
     able = [axis for axis, size in enumerate(shape) if size % devices == 0]
     if not able:
         return P()

@@ -5,12 +5,14 @@ The configuration, what it counts and what it costs; `transformer_apply` holds t
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from scaling.fields import Count, Decay, check_fields
+from scaling.models.architecture import Architecture
 from scaling.models.family import Family
 from scaling.models.parametrization import Parameter, Parametrization, Role, Rule, Standard, Tree
 
@@ -122,6 +124,30 @@ class Transformer(Family):
         return Sizes(heads, self.kv_heads or heads, head_size, ff_width)
 
     @property
+    def architecture(self) -> Architecture:
+        """What the computation needs to know: sizes, choices and multipliers."""
+        heads, kv_heads, head_size, _ = self.sizes
+        rule = functools.partial(self.parametrization.rule, width=self.width, depth=self.depth)
+        readout = "tied_embedding" if self.tied else "readout"
+        return Architecture(
+            depth=self.depth,
+            heads=heads,
+            kv_heads=kv_heads,
+            head_size=head_size,
+            learned_positions=self.positions == "learned",
+            centred_norm=self.norm == "layer",
+            gated=self.activation == "swiglu",
+            qk_norm=self.qk_norm,
+            tied=self.tied,
+            dropout=self.dropout,
+            attention_scale=self.parametrization.attention_scale(head_size),
+            branch_multiplier=rule("branch_out", fan_in=1, in_block=True).output,
+            logit_multiplier=rule(readout, fan_in=self.width, in_block=False).output,
+            compute_dtype=self.compute_dtype,
+            remat=self.remat,
+        )
+
+    @property
     def takes_dropout(self) -> bool:
         """Whether training drops something."""
         return self.dropout > 0
@@ -137,7 +163,8 @@ class Transformer(Family):
         """
         from scaling.models import transformer_apply
 
-        return transformer_apply.build(self, n_inputs, n_outputs)
+        parameters = self.parameters(n_inputs, n_outputs)
+        return transformer_apply.build(self.architecture, parameters, self.rule)
 
     def activations(
         self, params: Params, tokens: Array, *, segments: Array | None = None
@@ -149,7 +176,7 @@ class Transformer(Family):
         """
         from scaling.models import transformer_apply
 
-        return transformer_apply.activations(self, params, tokens, segments)
+        return transformer_apply.activations(self.architecture, params, tokens, segments)
 
     def parameters(self, n_inputs: int, n_outputs: int) -> Tree:
         """Every parameter by name; those of blocks are stacked on a first axis of length depth.

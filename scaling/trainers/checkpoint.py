@@ -73,7 +73,7 @@ def save(
     """
     import orbax.checkpoint.experimental.v1 as ocp
 
-    making = Path(processes.agreed(lambda: _unfinished(folder, scratch or folder)))
+    making = Path(processes.broadcast_from_first(lambda: _unfinished(folder, scratch or folder)))
     try:
         ocp.save(str(making / "state"), state)
         if not processes.is_first():
@@ -117,7 +117,7 @@ def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) ->
         ValueError: a checkpoint of another run, or of a program that keeps another state.
         OSError: the machine refuses to read it.
     """
-    found = processes.agreed(lambda: _newest(folder, run_id, _structure(like), steps))
+    found = processes.broadcast_from_first(lambda: _newest(folder, run_id, _structure(like), steps))
     if found is None:
         return None
     return Checkpoint(found["step"], _load(Path(found["path"]), like), found["notes"])

@@ -128,7 +128,9 @@ class History:
         if self._trunk and step == self._leaves_at:
             return self._trunk
         wait = max(SAVE_SECONDS, self._cost / SAVE_SHARE)
-        if self._own and processes.agreed(lambda: time.monotonic() - self._saved_at >= wait):
+        if self._own and processes.broadcast_from_first(
+            lambda: time.monotonic() - self._saved_at >= wait
+        ):
             return self._own
         return None
 

@@ -14,7 +14,13 @@ from jaxtyping import Array, Float, Int
 
 from scaling.config import Shape
 from scaling.devices.runtime import compile_quickly
-from scaling.devices.sharding import by_sequence, divided, everywhere, mesh_of_devices, shared_out
+from scaling.devices.sharding import (
+    by_sequence,
+    mesh_of_devices,
+    replicated,
+    shard_sequences,
+    sharded,
+)
 from scaling.model import Model, Params
 from scaling.models.built import built
 from scaling.models.family import ObservedFamily
@@ -158,7 +164,7 @@ def make_trainer(
         parts = batch.reshape(plan.microbatches, -1, batch.shape[-1])
         keys = None if key is None else jax.random.split(key, plan.microbatches)
         nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
-        total, _ = jax.lax.scan(add, nothing, (divided(parts, axis=1), keys))
+        total, _ = jax.lax.scan(add, nothing, (shard_sequences(parts, axis=1), keys))
         loss, gradient, square = jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
         return loss, gradient, SquaredNorms(square, squared_norm(gradient))
 
@@ -216,7 +222,7 @@ def make_trainer(
             return jnp.mean(losses(params, sequence)[0]), jax.tree.map(_power, parts)
 
         shares = _in_shares(eval_tokens, n_eval_at_once, plan.mesh.size)
-        told = jax.lax.map(jax.vmap(of_sequence), divided(shares, axis=1))
+        told = jax.lax.map(jax.vmap(of_sequence), shard_sequences(shares, axis=1))
         each, powers = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], told)
         return Evaluation(
             state.step,
@@ -292,7 +298,7 @@ def compiled(shape: Shape) -> Trainer:
     dropout = key if config.takes_dropout else None
     arguments = Arguments(rates, count, count, count, dropout)
     devices = mesh_of_devices(plan.mesh)
-    states, alike = shared_out(devices, state), everywhere(devices)
+    states, alike = sharded(devices, state), replicated(devices)
     advance = jax.jit(
         trainer.advance,
         donate_argnames="state",

@@ -120,7 +120,7 @@ def _blocks(
     lengths = (length.horizon, length.warmup, length.trunk)
     arguments = Arguments(rates, *map(jnp.int32, lengths), dropout=dropout)
     held_out = np.asarray(dataset.eval_tokens, np.int32)
-    eval_tokens = sharding.put(held_out, sharding.everywhere(devices))
+    eval_tokens = sharding.put(held_out, sharding.replicated(devices))
     in_block = steps_in_block(plan, data.context)
     resumed = int(state.step)
 

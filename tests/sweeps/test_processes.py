@@ -18,7 +18,7 @@ from programs import HERE
 from trivial_runs import lasting
 
 from experiments.cli import main
-from scaling.devices.processes import agreed, join
+from scaling.devices.processes import broadcast_from_first, join
 from sweeps import processes as hosts
 from sweeps.plan import make_plan
 from sweeps.runner import run_sweeps
@@ -98,9 +98,9 @@ def test_two_processes_do_what_one_does_and_go_on_where_they_were_killed(tmp_pat
 
 def test_one_process_agrees_with_itself():
     made = {"step": 3, "notes": ("kept", "as they are")}
-    assert agreed(lambda: made) is made
+    assert broadcast_from_first(lambda: made) is made
     with pytest.raises(KeyError):
-        agreed(lambda: {}["nothing"])
+        broadcast_from_first(lambda: {}["nothing"])
 
 
 def test_runs_that_take_no_workspace_are_given_none(

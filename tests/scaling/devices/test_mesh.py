@@ -18,7 +18,7 @@ from jax.sharding import AbstractMesh
 from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
 from scaling.devices.mesh import Mesh
-from scaling.devices.sharding import AXES, shared_out
+from scaling.devices.sharding import AXES, sharded
 from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
@@ -118,7 +118,7 @@ def test_only_leaves_named_right_below_blocks_are_taken_for_stacked():
     devices: Any = AbstractMesh((1, 2), AXES)
     names = jax.tree.map(
         lambda sharding: tuple(sharding.spec),
-        shared_out(
+        sharded(
             devices,
             {
                 "blocks": {"stacked": jnp.zeros((8, 2)), "gate": jnp.zeros(())},
@@ -148,8 +148,8 @@ def test_a_mesh_is_part_of_what_a_run_is():
 def test_more_devices_than_there_are_are_refused_in_a_sentence():
     with pytest.raises(
         ValueError,
-        match=r"train.mesh of 64 devices \(data = 32 x fsdp = 2\) is more than the \d+ that there "
-        r"are: .* JAX_NUM_CPU_DEVICES=64",
+        match=r"train.mesh = \(data = 32 x fsdp = 2\) needs 64 devices; JAX sees \d+. Give a "
+        r"smaller mesh. .* JAX_NUM_CPU_DEVICES=64",
     ):
         run(replace_at(replace_at(RUN, "train.mesh.data", 32), "train.mesh.fsdp", 2))
 

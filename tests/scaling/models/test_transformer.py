@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from scaling.keys import key_for
 from scaling.model import Model
 from scaling.models import transformer_apply
-from scaling.models.transformer import Transformer
-from scaling.models.transformer_apply import (
+from scaling.models.layers import (
+    apply_rotary,
     causal_attention,
-    dropped,
+    dropout,
     rotary_angles,
-    turned,
     widened_product,
 )
+from scaling.models.transformer import Transformer
 
 CONTEXT, VOCAB = 6, 11
 SMALL = Transformer(width=16, depth=2, heads=4, kv_heads=2)
@@ -174,7 +174,7 @@ def test_gradients_of_the_read_out_are_those_of_a_product_and_as_narrow(dtype, e
 
 def test_dropout_keeps_the_mean_and_drops_the_share():
     x = jnp.full((400, 500), 2.0)
-    out = np.asarray(dropped(x, 0.3, jax.random.key(0)))
+    out = np.asarray(dropout(x, 0.3, jax.random.key(0)))
     assert set(np.unique(out)) == {0.0, np.float32(2 / 0.7)}
     # 2e5 draws: a standard error of 0.001
     assert np.mean(out == 0) == pytest.approx(0.3, abs=0.004)
@@ -216,7 +216,8 @@ def test_grouped_queries_are_full_heads_with_keys_and_values_repeated():
 def test_rotary_products_depend_on_distance_alone(i, j, shift, seed):
     q, k = np.random.default_rng(seed).normal(size=(2, 8)).astype(np.float32)
     angles = rotary_angles(101, 8)
-    q, k = (np.asarray(turned(jnp.asarray(np.tile(x, (101, 1, 1))), angles))[:, 0] for x in (q, k))
+    q, k = (jnp.asarray(np.tile(x, (1, 101, 1, 1))) for x in (q, k))
+    q, k = (np.asarray(apply_rotary(x, angles))[0, :, 0] for x in (q, k))
 
     def product(at_q, at_k):
         return float(q[at_q] @ k[at_k])
