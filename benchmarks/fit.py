@@ -30,6 +30,8 @@ from figures import Figure, add_json, machine, report
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
+from analysis.estimate import Bootstrap
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import FitResult, fit
 from analysis.fitting.profile import profile_likelihood
 from analysis.laws import CHINCHILLA
@@ -79,13 +81,11 @@ def engine() -> FitResult:
     alpha, beta, log_e, log_a, log_b = starts().T
     params = np.stack([np.exp(log_e), np.exp(log_a), np.exp(log_b), alpha, beta], axis=1)
     result = fit(
-        CHINCHILLA,
+        CHINCHILLA.starting_at(params),
         x,
         y,
-        delta=DELTA,
-        starts=params,
-        resampling="rows",
-        n_replicates=N_REPLICATES,
+        loss=Loss(DELTA),
+        bootstrap=Bootstrap(kind="rows", n=N_REPLICATES),
     )
     profiles = profile_likelihood(result, x, y)
     assert all(profile.identifiable for profile in profiles.values())

@@ -54,7 +54,7 @@ def laws_of_one_input() -> dict[str, float]:
     for law in (law for law in LAWS.values() if len(law.inputs) == 1 and law.output == "loss"):
         start = time.perf_counter()
         try:
-            fit(law, x, y, n_replicates=1000)
+            fit(law, x, y)
         except FitError as error:
             print(f"{law.name:<22} {error}")
             continue

@@ -28,8 +28,9 @@ from analysis.compute_optimal.isoflop import isoflop
 from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.compute_optimal.valley import Method
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 from analysis.fitting.bootstrap.replicates import require_resolvable
-from analysis.fitting.engine.problem import Scale
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.verdict import Verdict
 from analysis.guards import positive_column
@@ -111,8 +112,10 @@ def three_approaches(
     told.append(
         _attempt("2 Akima", at, lambda: _by_isoflop(points, None, of_akima, options, "akima"))
     )
-    told.append(_attempt(f"3 Huber {HUBER:g}", at, lambda: _by_fit(final, options, delta=HUBER)))
-    told.append(_attempt("3 squared error", at, lambda: _by_fit(final, options, scale="linear")))
+    told.append(_attempt(f"3 Huber {HUBER:g}", at, lambda: _by_fit(final, options, Loss(HUBER))))
+    told.append(
+        _attempt("3 squared error", at, lambda: _by_fit(final, options, Loss(scale="linear")))
+    )
     if all(approach.exponents is None for approach in told):
         reasons = "; ".join(f"{approach.name}: {approach.reason}" for approach in told)
         raise FitError(f"no approach can be done: {reasons}")
@@ -244,17 +247,14 @@ def _by_isoflop(
     return _Found(Exponents(*found.trends), "; ".join(doubts), found)
 
 
-def _by_fit(
-    rows: Rows, options: _Options, *, delta: float | None = None, scale: Scale = "log"
-) -> _Found:
+def _by_fit(rows: Rows, options: _Options, loss: Loss) -> _Found:
     x = np.stack([rows.n_params, rows.tokens], axis=1)
     weights = None
     if rows.noise is not None:
-        weights = (rows.noise / (rows.loss if scale == "log" else 1.0)) ** -2
+        weights = (rows.noise / (rows.loss if loss.scale == "log" else 1.0)) ** -2
         weights = weights / weights.mean()
-    found = fit(
-        CHINCHILLA, x, rows.loss, weights=weights, delta=delta, scale=scale, **options._asdict()
-    )
+    bootstrap = Bootstrap(n=options.n_replicates, seed=options.seed, level=options.level)
+    found = fit(CHINCHILLA, x, rows.loss, weights=weights, loss=loss, bootstrap=bootstrap)
     # C = k N D, 6 unless the table counts otherwise.
     per_product = np.log(rows.flops / (rows.n_params * rows.tokens))
     doubts = [] if found.verdict is Verdict.CONVERGED else [found.reason]

@@ -15,7 +15,7 @@ from scipy.optimize import isotonic_regression
 from scipy.special import stdtrit
 
 from analysis.errors import FitError
-from analysis.estimate import Estimate, Floats
+from analysis.estimate import Bootstrap, Estimate, Floats
 from analysis.fitting.bootstrap.replicates import percentiles
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
@@ -131,7 +131,8 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> G
             f"{len(sizes)} batch sizes and {len(np.unique(targets))} losses: a critical batch and "
             "its growth need four batch sizes and two losses that all of them reach"
         )
-    fits = tuple(fit(CRITICAL_BATCH, sizes, column, resampling="residuals") for column in table.T)
+    residuals = Bootstrap(kind="residuals")
+    fits = tuple(fit(CRITICAL_BATCH, sizes, column, bootstrap=residuals) for column in table.T)
     level = fits[0].level
     # (loss, estimate and its replicates)
     turns = np.stack(

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
@@ -12,15 +13,15 @@ from analysis.tables.read import Source
 
 
 def refit_under(
-    law: Law, source: Source, *, delta: float | None = None, weights: ArrayLike | None = None
+    law: Law, source: Source, *, loss: Loss = Loss(), weights: ArrayLike | None = None
 ) -> list[tuple[Convention, FitResult | str]]:
     """A law fitted under every convention that changes one of its inputs.
 
     Args:
         law: The law.
         source: The table.
-        delta: Huber's threshold on log loss; None for squared error.
-        weights: Of the rows, as of `analysis.fitting.fit.fit`.
+        loss: The loss.
+        weights: Weights of the rows, as of `analysis.fitting.fit.fit`.
 
     Returns:
         Each convention with its fit, or with the reason why there is none.
@@ -34,7 +35,7 @@ def refit_under(
             if any(np.allclose(x, other, rtol=SAME, atol=0) for other in seen):
                 continue
             seen.append(x)
-            found = fit(law, x, source.table[law.output], delta=delta, weights=weights)
+            found = fit(law, x, source.table[law.output], loss=loss, weights=weights)
         except (ValueError, FitError) as error:
             refits.append((convention, str(error)))
         else:

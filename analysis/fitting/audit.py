@@ -12,14 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.fitting.bootstrap.resampling import Resampling
+from analysis.estimate import Bootstrap
 from analysis.fitting.engine.coordinates import require_known, require_value
-from analysis.fitting.engine.loss import loss, named
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import observe
-from analysis.fitting.engine.problem import Scale, pose
+from analysis.fitting.engine.problem import pose
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
+
+TOLERANCE = 1e-3
+"""Share of the objective that constants may lose, for instance to rounding, and be the optimum."""
 
 
 def objective_of(
@@ -29,9 +32,7 @@ def objective_of(
     y: ArrayLike,
     *,
     weights: ArrayLike | None = None,
-    scale: Scale = "log",
-    delta: float | None = None,
-    above: float = 1.0,
+    loss: Loss = Loss(),
 ) -> float:
     """The objective of a fit at given constants: the weighted sum of losses of the rows.
 
@@ -41,9 +42,7 @@ def objective_of(
         x: Inputs, shape `(n_points,)`, or `(n_points, n_inputs)`; positive.
         y: Values, shape `(n_points,)`; positive.
         weights: Of the rows, shape `(n_points,)`; 1 unless given.
-        scale: "log" or "linear": on what scale residuals are taken.
-        delta: Huber's threshold in units of the residuals; None for squared error.
-        above: Factor of the loss of rows above the curve.
+        loss: The loss.
 
     Returns:
         The sum, what `FitResult.objective` is at the parameters of a fit.
@@ -57,10 +56,10 @@ def objective_of(
             raise ValueError(f"params has no {name}: give each of {', '.join(law.params)} a value.")
         require_value(law, name, params[name])
     rows = observe(law, x, y, None, weights)
-    problem = pose(law, rows, scale, delta, above)
+    problem = pose(law, rows, loss)
     raw = law.to_theta(np.array([params[name] for name in law.params]))
     theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
-    return float(rows.weights @ loss(problem.unit * problem.residuals(theta), delta, above))
+    return float(rows.weights @ loss.value(problem.unit * problem.residuals(theta)))
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,6 @@ class Audit:
         objective: At the published constants.
         refit: The best fit, those constants held that were not to be free.
         ratio: The published objective over that of the refit: 1 at the optimum.
-        tolerance: How far above 1 the ratio may lie for the constants to pass for the optimum.
         outside: Names of the free constants that lie outside the interval of the refit.
     """
 
@@ -80,23 +78,19 @@ class Audit:
     objective: float
     refit: FitResult
     ratio: float
-    tolerance: float
     outside: tuple[str, ...]
 
     @property
     def is_optimum(self) -> bool:
-        """Whether no other constants do better by more than the tolerance."""
-        return self.ratio <= 1 + self.tolerance
+        """Whether no other constants do better by more than `TOLERANCE`."""
+        return self.ratio <= 1 + TOLERANCE
 
     @property
     def reason(self) -> str:
         """What was found, in a sentence or two."""
         refit = self.refit
         held = f", {', '.join(refit.fixed)} held" if refit.fixed else ""
-        costs = (
-            f"{self.objective:.6g} against {refit.objective:.6g} "
-            f"({named(refit.delta, refit.above)}{held})"
-        )
+        costs = f"{self.objective:.6g} against {refit.objective:.6g} ({refit.loss}{held})"
         if self.is_optimum:
             first = f"The published constants are the optimum of their objective: {costs}."
         else:
@@ -120,14 +114,8 @@ def audit(
     *,
     free: Collection[str] | None = None,
     weights: ArrayLike | None = None,
-    scale: Scale = "log",
-    delta: float | None = None,
-    above: float = 1.0,
-    resampling: Resampling | None = "rows",
-    level: float = 0.95,
-    n_replicates: int = 1000,
-    seed: int = 0,
-    tolerance: float = 1e-3,
+    loss: Loss = Loss(),
+    bootstrap: Bootstrap = Bootstrap(kind="rows"),
 ) -> Audit:
     """Find out whether published constants are the optimum of their own objective.
 
@@ -139,16 +127,9 @@ def audit(
         free: Names of the constants that the search may move, such as those that the paper fitted;
             all unless given. The others are held as published.
         weights: Of the rows, as `fit` takes them.
-        scale: Of the residuals.
-        delta: Huber's threshold; None for squared error.
-        above: Factor of the loss of rows above the curve.
-        resampling: Where the intervals of the refit come from, as `fit` takes it: from redrawn
-            rows unless given, which asks least of rows that others collected.
-        level: Of the intervals.
-        n_replicates: Bootstrap replicates.
-        seed: Of the bootstrap.
-        tolerance: Share of the objective that constants may lose, for instance to rounding, and
-            still pass for the optimum.
+        loss: The loss.
+        bootstrap: How the intervals of the refit are made, as `fit` takes it: from redrawn rows
+            unless given, which assumes least of rows that others collected.
 
     Returns:
         The audit.
@@ -157,9 +138,7 @@ def audit(
         ValueError: A constant that is missing, unknown or out of bounds; another argument at fault.
         FitError: The rows do not support the refit.
     """
-    objective = objective_of(
-        law, published, x, y, weights=weights, scale=scale, delta=delta, above=above
-    )
+    objective = objective_of(law, published, x, y, weights=weights, loss=loss)
     free = law.params if free is None else free
     require_known(law, free)
     refit = fit(
@@ -167,14 +146,9 @@ def audit(
         x,
         y,
         weights=weights,
-        scale=scale,
-        delta=delta,
-        above=above,
+        loss=loss,
+        bootstrap=bootstrap,
         fixed={name: value for name, value in published.items() if name not in free},
-        resampling=resampling,
-        level=level,
-        n_replicates=n_replicates,
-        seed=seed,
     )
     if refit.objective > 0:
         ratio = objective / refit.objective
@@ -185,4 +159,4 @@ def audit(
         for name, (low, high) in refit.intervals.items()
         if name not in refit.fixed and not low <= published[name] <= high
     )
-    return Audit(dict(published), objective, refit, ratio, tolerance, outside)
+    return Audit(dict(published), objective, refit, ratio, outside)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import (
     as_inputs,
     observe,
@@ -93,7 +94,7 @@ def extrapolation(
     along: ArrayLike = 0,
     n_windows: int = 5,
     always_fitted: float = 0.5,
-    delta: float | None = None,
+    loss: Loss = Loss(),
 ) -> Extrapolation:
     """Fit on smaller sizes and score the next ones, for a window that expands.
 
@@ -106,7 +107,7 @@ def extrapolation(
         n_windows: Windows; as many as there are sizes to score where those are fewer.
         always_fitted: Share of the distinct sizes, the smallest ones, that every window fits and
             none scores; rounded up. The others are dealt to the windows evenly.
-        delta: Log residual beyond which Huber's loss grows linearly. None: squared error.
+        loss: The loss of the fits.
 
     Returns:
         The windows. One whose rows do not support a fit is kept, with the reason.
@@ -120,7 +121,7 @@ def extrapolation(
             f"n_windows = {n_windows} and always_fitted = {always_fitted}, but there is 1 window "
             "or more, and a share of the sizes between 0 and 1 is in all: give e.g. 5 and 0.5."
         )
-    rows = observe(law, x, y, None)
+    rows = observe(law, x, y)
     # In the canonical order, so that not even rounding depends on that of the caller's rows.
     inputs, values = as_inputs(law, x)[rows.order], np.asarray(y, dtype=np.float64)[rows.order]
     size = _sizes(law, inputs, along, rows.order)
@@ -135,11 +136,11 @@ def extrapolation(
     n_always = min(math.ceil(round(always_fitted * len(distinct), 9)), len(distinct) - 1)
     scored = distinct[n_always:]
     windows = tuple(
-        _window(law, inputs, values, size, block, delta)
+        _window(law, inputs, values, size, block, loss)
         for block in np.array_split(scored, min(n_windows, len(scored)))
     )
     alone = windows[-1].scored_from == distinct[-1]
-    largest = windows[-1] if alone else _window(law, inputs, values, size, distinct[-1:], delta)
+    largest = windows[-1] if alone else _window(law, inputs, values, size, distinct[-1:], loss)
     return Extrapolation(law, windows, largest)
 
 
@@ -164,14 +165,12 @@ def _sizes(law: Law, inputs: Floats, along: ArrayLike, order: NDArray[np.intp]) 
     return sizes[order]
 
 
-def _window(
-    law: Law, x: Floats, y: Floats, size: Floats, block: Floats, delta: float | None
-) -> Window:
+def _window(law: Law, x: Floats, y: Floats, size: Floats, block: Floats, loss: Loss) -> Window:
     below = size < block[0]
     scored = (size >= block[0]) & (size <= block[-1])
     rmsle = reason = None
     try:
-        predicted = _log_predict_from(law, x[below], y[below], np.log(x[scored]), delta)
+        predicted = _log_predict_from(law, x[below], y[below], np.log(x[scored]), loss)
         rmsle = float(np.sqrt(np.mean((np.log(y[scored]) - predicted) ** 2)))
         rmsle = math.inf if math.isnan(rmsle) else rmsle
     except FitError as error:
@@ -187,20 +186,16 @@ def _window(
     )
 
 
-def _log_predict_from(
-    law: Law, x: Floats, y: Floats, log_x_new: Floats, delta: float | None
-) -> Floats:
+def _log_predict_from(law: Law, x: Floats, y: Floats, log_x_new: Floats, loss: Loss) -> Floats:
     """Log y at new inputs, shape `(n_new,)`, by a fit to the rows.
 
     The optimum alone, in centred coordinates: a prediction needs no interval, nor parameters that
     float64 can hold in the caller's units.
     """
-    rows = observe(law, x, y, None)
+    rows = observe(law, x, y)
     require_enough(law, rows)
     require_spread(law, rows)
-    problem = pose(law, rows, "log", delta)
-    targets = problem.targets(problem.rows.log_y)
-    theta = find_optimum(problem.law, problem.points, targets, delta).theta
+    theta = find_optimum(pose(law, rows, loss)).theta
     # A law may leave float64 far from its rows.
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         return law.log_predict(theta, log_x_new - rows.log_x_scale) + rows.log_y_scale

@@ -1,11 +1,11 @@
 """Fit a scaling law to rows of a table, and say how far to trust the result.
 
-Fits run on logarithms unless asked otherwise: the residual of a row is `log y - log f(x)`, so
-noise is taken to be relative. On the linear scale it is `y - f(x)`. Rows are fitted as they are
-given. Where y comes from several seeds at each x, that is a fit to the mean of log y (for symmetric
-log noise the median of y), which lies below the log of the mean of y: by half the variance of log y
-for normal log noise. A claim about mean losses wants the means taken before the fit; whether to do
-so is the caller's choice and never made here.
+By default fits run on logarithms: the residual of a row is `log y - log f(x)`, so noise is taken to
+be relative. On the linear scale it is `y - f(x)`. Rows are fitted as they are given. Where y comes
+from several seeds at each x, that is a fit to the mean of log y (for symmetric log noise the median
+of y), which lies below the log of the mean of y: by half the variance of log y for normal log
+noise. For a claim about mean losses take the means before the fit; that choice is the caller's and
+never made here.
 """
 
 from collections.abc import Mapping
@@ -14,23 +14,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import (
+    Replicates,
     draw_replicates,
     percentile_interval,
     require_resolvable,
 )
-from analysis.fitting.bootstrap.resampling import Resampling, choose_resampling
+from analysis.fitting.bootstrap.resampling import choose_resampling
 from analysis.fitting.engine.coordinates import require_holdable
-from analysis.fitting.engine.loss import loss
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import observe, require_enough, require_spread
-from analysis.fitting.engine.optimum import find_optimum
-from analysis.fitting.engine.problem import Problem, Scale, centred_starts, pose
+from analysis.fitting.engine.optimum import Optimum, find_optimum
+from analysis.fitting.engine.problem import Problem, pose
 from analysis.fitting.result import FitResult, read_only
 from analysis.fitting.verdict import judge
 from analysis.laws.law import Law
 
-__all__ = ["FitError", "FitResult", "fit"]
+__all__ = ["Bootstrap", "FitError", "FitResult", "Loss", "fit"]
 
 
 def fit(
@@ -39,16 +40,10 @@ def fit(
     y: ArrayLike,
     *,
     weights: ArrayLike | None = None,
-    scale: Scale = "log",
-    units: ArrayLike | None = None,
-    resampling: Resampling | None = None,
-    delta: float | None = None,
-    above: float = 1.0,
+    clusters: ArrayLike | None = None,
+    loss: Loss = Loss(),
+    bootstrap: Bootstrap = Bootstrap(),
     fixed: Mapping[str, float] | None = None,
-    starts: ArrayLike | None = None,
-    level: float = 0.95,
-    n_replicates: int = 1000,
-    seed: int = 0,
 ) -> FitResult:
     """Fit a law from many starts, with bootstrap intervals that cover.
 
@@ -59,34 +54,26 @@ def fit(
     to be true: where it is not, they are narrow around the wrong curve.
 
     Args:
-        law: The law, e.g. `analysis.laws.POWER_LAW`.
+        law: The law, e.g. `analysis.laws.POWER_LAW`; `law.starting_at(params)` to choose the
+            starts.
         x: Inputs, shape `(n_points,)`, or `(n_points, n_inputs)`; positive. Any order of rows.
         y: Values, shape `(n_points,)`; positive.
-        weights: Of the rows, shape `(n_points,)`, positive; 1 unless given. A weight counts a row
-            as so many copies; resampled residuals take it for an inverse variance.
-        scale: "log" or "linear": on what scale residuals are taken.
-        units: Labels, shape `(n_points,)`, equal for rows that share what makes them err
+        weights: Weights of the rows, shape `(n_points,)`, positive; 1 unless given. A weight counts
+            a row as so many copies; redrawn residuals take it to be an inverse variance.
+        clusters: Labels, shape `(n_points,)`, equal for rows that share what makes them err
             together, such as the seed of runs of several sizes. None where rows are independent.
-        resampling: Where replicates have their noise from: "units" (needs `units`), "within_x"
-            (needs repeats at every x), "residuals", or "rows", which redraws rows, or whole units:
-            the bootstrap of cases. Unless given, the best that the rows allow
-            (`analysis.fitting.bootstrap.resampling.choose_resampling`). "parametric" draws noise of
-            the density that
-            the loss is the likelihood of: normal, or Huber's.
-        delta: Residual, in units of log y or on the linear scale of y, beyond which Huber's loss
-            grows linearly. None: squared error.
-        above: Factor of the loss of rows above the curve. Below 1 the curve settles towards the
-            floor of the rows (`analysis.fitting.engine.loss` says who does so), and replicates
-            redraw rows: from 20 to 60 rows their 95 % intervals hold the curve sought 88 to 96 % of
-            the time.
+        loss: Squared error or Huber's loss, of logs or not. With `above` under 1 the curve settles
+            towards the floor of the rows (`analysis.fitting.engine.loss` says who does so), and
+            replicates redraw rows: from 20 to 60 rows their 95 % intervals hold the curve sought 88
+            to 96 % of the time.
+        bootstrap: Replicates, seed and level of the intervals, and what is redrawn: "clusters"
+            (needs `clusters`), "within_x" (needs repeats at every x), "residuals", or "rows", which
+            redraws rows, or whole clusters: the bootstrap of cases. Unless given, the best kind
+            that the rows allow (`analysis.fitting.bootstrap.resampling.choose_resampling`).
+            "parametric" draws noise of the density that the loss is the likelihood of: normal, or
+            Huber's.
         fixed: Parameters held, with their values in the units of x and y; the others are fitted.
             Those held are in the result with an error of 0.
-        starts: Parameters to start from, in the order of `law.params` and the units of x and y,
-            shape `(n_starts, n_params)`; the law's own unless given. A factor of y first brings
-            each to the level of the rows. What is held replaces what a start says of it.
-        level: Probability with which an interval is to cover.
-        n_replicates: Bootstrap replicates.
-        seed: Seed of the bootstrap: the same rows and seed give the same result.
 
     Returns:
         The result. Its verdict says whether anything about it is doubtful.
@@ -95,39 +82,34 @@ def fit(
         ValueError: An argument is at fault: shapes, values that are not positive and finite, ...
         FitError: The rows do not support the fit: too few, no start converges, ...
     """
-    require_resolvable(level, n_replicates)
+    # 1. Refuse what no search can answer.
+    require_resolvable(bootstrap.level, bootstrap.n)
     fixed = {} if fixed is None else dict(fixed)
     require_holdable(law, fixed)
-    rows = observe(law, x, y, units, weights)
-    problem = pose(law, rows, scale, delta, above, fixed)
+    rows = observe(law, x, y, clusters, weights)
+    problem = pose(law, rows, loss, fixed)
     require_enough(problem.law, rows)
     if not fixed:
         require_spread(law, rows)
-    free = np.array([name not in fixed for name in law.params])
-    resampling = choose_resampling(
-        rows, resampling, n_params=int(free.sum()), delta=delta, above=above
-    )
+    choose_resampling(problem, bootstrap.kind)
+    # 2. Search, and search again in redrawn rows.
+    optimum = find_optimum(problem)
+    replicates = draw_replicates(problem, optimum.theta, bootstrap)
+    # 3. Return from centred coordinates to the units of x and y.
+    return _result(law, problem, fixed, loss, optimum, replicates, float(bootstrap.level))
 
-    optimum = find_optimum(
-        problem.law,
-        problem.points,
-        problem.targets(problem.rows.log_y),
-        problem.delta,
-        above=problem.above,
-        starts=None if starts is None else centred_starts(law, rows, starts)[:, free],
-        project=problem.project,
-    )
-    replicates = draw_replicates(
-        problem.law,
-        problem.rows,
-        optimum.theta,
-        resampling=resampling,
-        n_replicates=int(n_replicates),
-        seed=int(seed),
-        delta=problem.delta,
-        above=problem.above,
-        project=problem.project,
-    )
+
+def _result(
+    law: Law,
+    problem: Problem,
+    fixed: Mapping[str, float],
+    loss: Loss,
+    optimum: Optimum,
+    replicates: Replicates,
+    level: float,
+) -> FitResult:
+    """The result in the units of x and y."""
+    rows = problem.rows
     refitted = problem.to_raw(replicates.theta)
     params = _to_params(law, problem.to_raw(optimum.theta), fixed)
     ends = _to_params(law, np.stack(percentile_interval(refitted, level)), fixed)
@@ -146,15 +128,13 @@ def fit(
             name: (float(low), float(high))
             for name, low, high in zip(law.params, *ends, strict=True)
         },
-        level=float(level),
+        level=level,
         bootstrap=replicates.how,
         replicates=read_only(refitted),
         verdict=verdict,
         reason=reason,
-        objective=float(rows.weights @ loss(residuals[rows.order], delta, above)),
-        scale=scale,
-        delta=None if delta is None else float(delta),
-        above=float(above),
+        objective=float(rows.weights @ loss.value(residuals[rows.order])),
+        loss=loss,
         fixed=tuple(name for name in law.params if name in fixed),
         n_points=len(residuals),
         n_starts=optimum.n_starts,
@@ -169,7 +149,7 @@ def fit(
 
 
 def _to_params(law: Law, theta: Floats, fixed: Mapping[str, float]) -> Floats:
-    """Parameters of coordinates in the units of x and y given."""
+    """Parameters, in the units of x and y, of coordinates."""
     with np.errstate(over="ignore", under="ignore"):
         params = law.to_params(theta)
     for name, value in fixed.items():
@@ -177,8 +157,8 @@ def _to_params(law: Law, theta: Floats, fixed: Mapping[str, float]) -> Floats:
     if not np.all(np.isfinite(params) & ((params > 0) | ~law.is_log)):
         raise FitError(
             f"A parameter of {law.name}, or an end of its interval, is beyond the range of "
-            "float64: add rows, which may leave it less uncertain, or give x in units that bring "
-            "it nearer to 1, such as millions of parameters."
+            "float64. Add rows, which may make it less uncertain, or give x in units that bring it "
+            "nearer to 1, such as millions of parameters."
         )
     return params
 

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
+from analysis.fitting.bootstrap.replicates import require_level
 from analysis.fitting.engine.coordinates import in_own_units, seen_through
 from analysis.fitting.engine.likelihood import deviance_limit
-from analysis.fitting.engine.loss import loss
 from analysis.fitting.engine.observations import observe
 from analysis.fitting.engine.problem import Problem, pose
 from analysis.fitting.profile_path import Path, first_stride, follow
@@ -110,18 +110,16 @@ def posed_again(
         ValueError: Rows that are not those of the fit; an impossible level; a fit with `above`
             other than 1.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level = {level}, but a probability lies between 0 and 1: give e.g. 0.95")
-    if result.above != 1:
+    require_level(level)
+    if result.loss.above != 1:
         raise ValueError(
-            f"The fit weighs rows above its curve by {result.above:g}: it seeks their floor, which "
-            "maximises no likelihood to profile. Its intervals are those of the bootstrap, or fit "
-            "with above=1."
+            f"above = {result.loss.above:g}: a fit that seeks the floor of the rows maximises no "
+            "likelihood to profile. Use its bootstrap intervals, or fit with above=1."
         )
     rows = observe(result.law, x, y, None, weights)
     rows = rows._replace(weights=rows.weights / rows.weights.mean())
     law, fixed = result.law, {name: result.params[name] for name in result.fixed}
-    problem = pose(law, rows, result.scale, result.delta, result.above, fixed)
+    problem = pose(law, rows, result.loss, fixed)
     raw = law.to_theta(np.array([result.params[name] for name in law.params]))
     theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
     theta = theta[[law.params.index(name) for name in problem.law.params]]
@@ -158,14 +156,14 @@ def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float
         FitError: Rows without noise.
     """
     rows, points = problem.rows, problem.points
-    least = float(rows.weights @ loss(problem.residuals(theta), problem.delta))
+    least = float(rows.weights @ problem.loss.value(problem.residuals(theta)))
     n_rows = len(rows.log_y)
     if least <= n_rows * _EXACT_RESIDUAL**2:
         raise FitError(
             "The rows lie on the curve exactly: without noise there is no likelihood to profile."
         )
     at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
-    constant = least - float(points.weights @ loss(at_points, problem.delta))
+    constant = least - float(points.weights @ problem.loss.value(at_points))
     limit = deviance_limit(level, n_rows, len(theta))
     return Path(problem._replace(law=own), column, constant, least, limit)
 

@@ -51,7 +51,7 @@ class Path(NamedTuple):
             problem.points,
             np.broadcast_to(targets, (len(starts), len(targets))),
             starts,
-            delta=problem.delta,
+            loss=problem.loss,
             bounds=Bounds(lower, upper),
         )
         best = int(np.argmin(found.objective))
@@ -61,7 +61,7 @@ class Path(NamedTuple):
         """Square root of the deviance, over that at the end of the interval."""
         raised = np.array([max(objective, self.least)])
         n_rows = len(self.problem.rows.log_y)
-        found = deviance(raised, self.least, n_rows, self.problem.delta)[0]
+        found = deviance(raised, self.least, n_rows, self.problem.loss)[0]
         return float(np.sqrt(max(found, 0.0) / self.limit))
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
-from analysis.fitting.engine.loss import named
+from analysis.estimate import Bootstrap
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.extrapolation import Extrapolation, Window, extrapolation, pooled_rmsle
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
@@ -61,10 +62,10 @@ def information(result: FitResult) -> Information:
         ValueError: A fit on the linear scale or with another loss, whose optimum is not the
             maximum of this likelihood, or one whose weights differ from 1.
     """
-    if result.scale != "log" or result.delta is not None or result.above != 1:
+    if result.loss != Loss():
         raise ValueError(
-            f"A fit on the {result.scale} scale by {named(result.delta, result.above)} does not "
-            "maximise a normal likelihood: for AIC, BIC fit with scale='log', delta=None, above=1."
+            f"A fit on the {result.loss.scale} scale by {result.loss} does not maximise a normal "
+            "likelihood. For AIC and BIC fit with loss=Loss(): squared error of logs."
         )
     rss = math.fsum(result.residuals**2)  # exact, so that the order of rows does not matter
     if not math.isclose(rss, 2 * result.objective, rel_tol=1e-6, abs_tol=1e-20):
@@ -93,7 +94,7 @@ class RankedLaw:
             not ranked.
         extrapolation: All windows of the law.
         fit: The fit to all rows.
-        information: AIC, AICc and BIC of that fit; None under Huber's loss.
+        information: AIC, AICc and BIC of that fit; None under a loss other than squared error.
         reason: Why the law is not ranked; of one that is, what its verdict says.
     """
 
@@ -164,9 +165,8 @@ def rank(
     along: ArrayLike = 0,
     n_windows: int = 5,
     always_fitted: float = 0.5,
-    delta: float | None = None,
-    n_replicates: int = 1000,
-    seed: int = 0,
+    loss: Loss = Loss(),
+    bootstrap: Bootstrap = Bootstrap(),
 ) -> Ranking:
     """Rank laws by the error with which they extrapolate.
 
@@ -183,9 +183,8 @@ def rank(
         along: What orders rows by size (`extrapolation`).
         n_windows: Windows (`extrapolation`).
         always_fitted: Share of the sizes that no window scores (`extrapolation`).
-        delta: Log residual beyond which Huber's loss grows linearly. None: squared error.
-        n_replicates: Bootstrap replicates of the fits to all rows; windows have none.
-        seed: Seed of the bootstrap.
+        loss: The loss of every fit.
+        bootstrap: How the intervals of the fits to all rows are made; windows have none.
 
     Returns:
         The ranking, with a row for every law.
@@ -205,14 +204,14 @@ def rank(
             judged.append(RankedLaw(law, None, None, None, None, reason))
             continue
         found = extrapolation(
-            law, x, y, along=along, n_windows=n_windows, always_fitted=always_fitted, delta=delta
+            law, x, y, along=along, n_windows=n_windows, always_fitted=always_fitted, loss=loss
         )
         try:
-            result = fit(law, x, y, delta=delta, n_replicates=n_replicates, seed=seed)
+            result = fit(law, x, y, loss=loss, bootstrap=bootstrap)
         except FitError as error:
             judged.append(RankedLaw(law, None, found, None, None, str(error)))
             continue
-        criteria = information(result) if delta is None else None
+        criteria = information(result) if loss == Loss() else None
         judged.append(RankedLaw(law, None, found, result, criteria, result.reason))
     return _ranked(judged)
 

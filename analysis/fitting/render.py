@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.fitting.engine.loss import named
-
 if TYPE_CHECKING:
-    from analysis.fitting.bootstrap.resampling import Resampling
+    from analysis.estimate import Redrawn
     from analysis.fitting.result import FitResult
 import math
 from typing import TYPE_CHECKING
@@ -17,10 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analysis.fitting.result import FitResult
 
-_BOOTSTRAP: dict[Resampling, str] = {
+_BOOTSTRAP: dict[Redrawn, str] = {
     "residuals": "residuals redrawn",
     "within_x": "residuals redrawn within each x",
-    "units": "residuals of units redrawn",
+    "clusters": "residuals of clusters redrawn",
     "parametric": "noise drawn anew",
     "rows": "rows redrawn",
     "sandwich": "limit of rows redrawn, a normal",
@@ -31,13 +29,13 @@ def plain_table(result: FitResult) -> str:
     """The verdict, the parameters and what is derived from them, the objective, the bootstrap."""
     how = result.bootstrap
     width = max(len("parameter"), *map(len, result.params))
-    units = "" if how.n_units is None else f", {how.n_units} units"
+    clusters = "" if how.n_clusters is None else f", {how.n_clusters} clusters"
     freedom = (
         ""
         if how.degrees_of_freedom is None
         else f"{how.degrees_of_freedom:.4g} degrees of freedom, "
     )
-    kind = "log residuals" if result.scale == "log" else "residuals"
+    kind = "log residuals" if result.loss.scale == "log" else "residuals"
     rms = float(np.sqrt(np.mean(result.residuals**2)))
     lines = [
         f"{result.law.name}: {result.law.formula}",
@@ -58,11 +56,11 @@ def plain_table(result: FitResult) -> str:
         ),
         "",
         f"{result.n_points} points, {kind} {rms:.3g} rms, objective {result.objective:.6g} "
-        f"({named(result.delta, result.above)})",
+        f"({result.loss!s})",
         f"{result.n_starts_agreeing} of {result.n_starts} starts agree, gradient "
         f"{result.gradient_norm:.1e}, condition number {result.condition_number:.3g}",
         f"percentile bootstrap, {_BOOTSTRAP[how.resampling]}: {how.n_replicates} replicates"
-        f"{units}, {freedom}seed {how.seed}",
+        f"{clusters}, {freedom}seed {how.seed}",
     ]
     return "\n".join(lines)
 
@@ -140,11 +138,11 @@ def _letter(word: str) -> str:
 
 
 def _caption(result: FitResult) -> str:
-    kind = "log residuals" if result.scale == "log" else "residuals"
+    kind = "log residuals" if result.loss.scale == "log" else "residuals"
     how = result.bootstrap
     return (
         rf"\texttt{{{escaped(result.law.name)}}} fitted to {result.n_points} points: "
-        f"{escaped(named(result.delta, result.above))} on {kind}, objective "
+        f"{escaped(str(result.loss))} on {kind}, objective "
         f"{_number(result.objective, None)}. Intervals are percentiles of {how.n_replicates} "
         f"bootstrap replicates (`{escaped(how.resampling)}'). "
         f"Verdict: {escaped(f'{result.verdict}. {result.reason}')}"

@@ -11,13 +11,13 @@ from scipy.special import ndtri
 
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import (
-    Bootstrap,
+    BootstrapRecord,
     percentile_interval,
     percentiles,
     student_scales,
 )
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import as_inputs
-from analysis.fitting.engine.problem import Scale
 from analysis.fitting.render import latex_table, plain_table
 from analysis.fitting.verdict import Verdict
 from analysis.laws import LAWS
@@ -58,9 +58,7 @@ class FitResult:
         verdict: Whether the fit is to be trusted.
         reason: The verdict in a sentence or more.
         objective: Weighted sum over rows of half the squared residual, or of Huber's loss.
-        scale: Whether residuals are of log y or of y.
-        delta: Huber's threshold in units of the residuals; None for squared error.
-        above: Factor of the loss of rows above the curve.
+        loss: The loss, and the scale of its residuals.
         fixed: Names of the parameters that were held rather than fitted.
         n_points: Rows fitted.
         n_starts: Starts tried.
@@ -82,14 +80,12 @@ class FitResult:
     covariance: Floats = field(repr=False)
     intervals: Mapping[str, tuple[float, float]]
     level: float
-    bootstrap: Bootstrap
+    bootstrap: BootstrapRecord
     replicates: Floats = field(repr=False)
     verdict: Verdict
     reason: str
     objective: float
-    scale: Scale
-    delta: float | None
-    above: float
+    loss: Loss
     fixed: tuple[str, ...]
     n_points: int
     n_starts: int
@@ -162,10 +158,10 @@ class FitResult:
             ValueError: x of another shape, or not positive and finite; an impossible level; a fit
                 with `above` other than 1, about whose curve runs do not scatter alike.
         """
-        if self.above != 1:
+        if self.loss.above != 1:
             raise ValueError(
-                f"The fit weighs rows above its curve by {self.above:g}: runs scatter from that "
-                "curve mostly upwards. Predict runs from a fit with above=1."
+                f"above = {self.loss.above:g}: runs scatter mostly upwards from a curve that seeks "
+                "their floor. Predict runs from a fit with above=1."
             )
         level = self.level if level is None else level
         how, n = self.bootstrap, len(self.replicates)
@@ -175,7 +171,7 @@ class FitResult:
         places = (np.random.default_rng([how.seed, 1]).permutation(n) + 0.5) / n
         noise = (self.noise * scales * ndtri(places))[:, None]
         curves = self.law.log_predict(self.replicates, self._log_inputs(x))
-        if self.scale == "linear":
+        if self.loss.scale == "linear":
             return percentile_interval(np.exp(curves) + noise, level)
         low, high = percentile_interval(curves + noise, level)
         return np.exp(low), np.exp(high)
@@ -213,6 +209,7 @@ class FitResult:
         """The result as strict JSON, from which `from_json` restores every digit."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         values["law"] = self.law.name
+        values |= asdict(values.pop("loss"))
         values["bootstrap"] = asdict(self.bootstrap)
         for name in _ARRAYS:
             values[name] = values[name].tolist()
@@ -235,7 +232,8 @@ class FitResult:
                 the one given.
         """
         values = json.loads(text)
-        expected = {f.name for f in fields(cls)}
+        of_loss = {f.name for f in fields(Loss)}
+        expected = {f.name for f in fields(cls)} - {"loss"} | of_loss
         if not isinstance(values, dict) or set(values) != expected:
             found = set(values) if isinstance(values, dict) else set()
             raise ValueError(
@@ -243,7 +241,8 @@ class FitResult:
                 f"{sorted(found - expected)}. Give the text that FitResult.to_json wrote."
             )
         values["law"] = _law_of(values, law)
-        values["bootstrap"] = Bootstrap(**values["bootstrap"])
+        values["bootstrap"] = BootstrapRecord(**values["bootstrap"])
+        values["loss"] = Loss(**{name: values.pop(name) for name in of_loss})
         values["verdict"] = Verdict(values["verdict"])
         for name in ("bounds_hit", "fixed"):
             values[name] = tuple(values[name])

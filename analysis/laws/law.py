@@ -1,4 +1,4 @@
-"""The interface behind which every scaling law stands."""
+"""The interface of every scaling law."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -13,7 +13,7 @@ ArrayLike: TypeAlias = Any
 
 
 def nothing_derived(params: Floats) -> dict[str, Floats]:
-    """What is derived from the parameters of a law of which nothing is."""
+    """Returns no numbers: the law derives none from its parameters."""
     return {}
 
 
@@ -51,6 +51,8 @@ class Law(NamedTuple):
             exponents of compute-optimal growth; from shape `(..., n_params)` to `(...)`.
         output: Name of y, and so of the column that holds it: "loss", or a metric such as
             "accuracy" for the laws that take a loss (`analysis.laws.task_metric`).
+        starts_at: Parameters, in the units of x and y, that fits start from in place of `starts`;
+            empty where nobody gave any (`starting_at`).
     """
 
     name: str
@@ -68,6 +70,38 @@ class Law(NamedTuple):
     unscaled: tuple[str, ...] = ()
     derived: Callable[[Floats], dict[str, Floats]] = nothing_derived
     output: str = "loss"
+    starts_at: tuple[tuple[float, ...], ...] = ()
+
+    def starting_at(self, params: ArrayLike) -> "Law":
+        """The same law with other starts for its fits.
+
+        A factor of y brings each start to the level of the rows first. Where a fit holds a
+        parameter, its value replaces that of the start.
+
+        Args:
+            params: Parameters to start from, in the order of `params` and the units of x and y,
+                shape `(n_starts, n_params)`.
+
+        Returns:
+            The law.
+
+        Raises:
+            ValueError: Another shape, or a value that no start can have.
+        """
+        starts = np.asarray(params, dtype=np.float64)
+        if starts.ndim != 2 or starts.shape[1] != len(self.params) or not len(starts):
+            raise ValueError(
+                f"starts has shape {starts.shape}, but {self.name} has {len(self.params)} "
+                f"parameters. Give one row for each start, with {', '.join(self.params)}."
+            )
+        wrong = ~np.isfinite(starts) | ((starts <= 0) & self.is_log)
+        if np.any(wrong):
+            row, column = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"starts[{row}] has {self.params[column]} = {starts[row, column]}, but a start is "
+                f"finite, and {', '.join(sorted(self.logs))} > 0. Leave the start out."
+            )
+        return self._replace(starts_at=tuple(map(tuple, starts.tolist())))
 
     def to_params(self, theta: Floats) -> Floats:
         """Parameters, shape `(..., n_params)`, of the coordinates `theta` of the same shape."""

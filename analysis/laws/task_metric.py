@@ -11,11 +11,11 @@
 | k | what a loss of 0 would take off the error | that of y |
 | gamma | rate at which the error nears eps | 1 / that of loss |
 
-A bounded metric errs by about so many points, not by so many per cent of itself: fit these laws
-with `fit(..., scale="linear")`, whose residuals are y - f(loss), for a log residual would count a
-point near 1 % a hundred times one near 100 %. Nothing keeps a curve below 1: a ceiling above it
-says that the rows do not show where the metric levels off. `analysis.planning.task_chain` puts such
-a fit behind one that predicts the loss.
+A bounded metric errs by about so many points, not by so many per cent of itself. Fit these laws
+with `fit(..., loss=Loss(scale="linear"))`, whose residuals are y - f(loss): a log residual would
+count a point near 1 % a hundred times one near 100 %. Nothing keeps a curve below 1: a ceiling
+above it says that the rows do not show where the metric levels off. `analysis.planning.task_chain`
+puts such a fit behind one that predicts the loss.
 """
 
 import numpy as np

@@ -28,7 +28,6 @@ import numpy as np
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.engine.loss import influence_weights
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.guards import positive
@@ -152,17 +151,17 @@ def residual_sd(result: FitResult) -> float:
     """
     n_free = len(result.params) - len(result.fixed)
     freedom = result.n_points - n_free
-    if result.delta is None and result.above == 1:
+    if result.loss.is_squared:
         return math.sqrt(2 * result.objective / freedom)
     residuals = result.residuals
-    influence = influence_weights(residuals, result.delta, result.above) * residuals
+    influence = result.loss.influence(residuals) * residuals
     # Where a threshold is far below the noise too few rows lie within to count; those of a wider
     # window, in proportion, tell the density at 0.
     core = float(np.quantile(np.abs(residuals), _CORE))
-    delta = math.inf if result.delta is None else result.delta
+    delta = math.inf if result.loss.delta is None else result.loss.delta
     window = max(delta, core)
     inside = np.abs(residuals) <= window
-    side = np.where(residuals > 0, result.above, 1.0)
+    side = np.where(residuals > 0, result.loss.above, 1.0)
     slope = float(np.mean(side * inside)) * (1.0 if delta >= core else delta / window)
     spread = math.sqrt(float(np.mean(influence**2)) * result.n_points / freedom)
     return spread / slope if slope > 0 else 0.0
@@ -197,7 +196,7 @@ def _rows(result: FitResult, log_n: Floats, log_d: Floats, root: Floats, noise: 
     theta = law.to_theta(np.array([result.params[name] for name in law.params]))
     log_x = log_inputs(law, log_n, log_d)
     slopes = law.jacobian(theta, log_x)
-    if result.scale == "linear":
+    if result.loss.scale == "linear":
         slopes = slopes * np.exp(law.log_predict(theta, log_x))[:, None]
     return slopes @ root / noise
 
@@ -236,10 +235,10 @@ def _notes(result: FitResult) -> list[str]:
     notes = []
     if result.verdict is not Verdict.CONVERGED:
         notes.append(f"The fit is doubtful ({result.verdict}): {result.reason}")
-    if result.bootstrap.n_units is not None:
+    if result.bootstrap.n_clusters is not None:
         notes.append(
-            "The rows were fitted as units that err together; the runs of this design are taken to "
-            "err each by itself."
+            "The rows were fitted in clusters that err together; the runs of this design are taken "
+            "to be independent."
         )
     if "epochs" in result.law.inputs:
         notes.append("Every token of these runs is taken to be new.")

@@ -93,7 +93,7 @@ def residuals_figure(
         ValueError: x or flagged of another shape than the rows fitted.
     """
     rows, fitted = _rows_and_curve(result, x, flagged, labels)
-    unit = 100.0 if result.scale == "log" else 1.0
+    unit = 100.0 if result.loss.scale == "log" else 1.0
     residuals = unit * result.residuals
     n_panels = len(rows.inputs) + 2
     n_columns = 2 if n_panels == 4 else 3
@@ -118,7 +118,9 @@ def residuals_figure(
             ax.set_ylim(limits)
         name = rows.label("y")
         for ax in axes[:, 0]:
-            ax.set_ylabel("log residual (%)" if result.scale == "log" else f"residual of {name}")
+            ax.set_ylabel(
+                "log residual (%)" if result.loss.scale == "log" else f"residual of {name}"
+            )
         entries = {}
         for ax in (panels[0], panels[-1]):
             entries |= {text: each for each, text in zip(*ax.get_legend_handles_labels())}  # noqa: B905
@@ -143,11 +145,11 @@ def draw_residuals(ax: Axes, result: FitResult, rows: Rows, at: Floats) -> Axes:
     Returns:
         The axes.
     """
-    unit = 100.0 if result.scale == "log" else 1.0
+    unit = 100.0 if result.loss.scale == "log" else 1.0
     ax.axhline(0, color=INK, linewidth=0.6, zorder=1.5)
-    if result.delta is not None:
-        reach = unit * result.delta
-        percent = " %" if result.scale == "log" else ""
+    if result.loss.delta is not None:
+        reach = unit * result.loss.delta
+        percent = " %" if result.loss.scale == "log" else ""
         for sign, label in ((1, f"Huber's threshold, $\\pm${reach:.3g}{percent}"), (-1, None)):
             ax.axhline(
                 sign * reach, color=INK, linestyle=(0, (4, 2)), linewidth=0.7, label=label, zorder=4
@@ -229,7 +231,11 @@ def _rows_and_curve(
             "were fitted, in their order."
         )
     fitted = result.predict(x)
-    y = fitted * np.exp(result.residuals) if result.scale == "log" else fitted + result.residuals
+    y = (
+        fitted * np.exp(result.residuals)
+        if result.loss.scale == "log"
+        else fitted + result.residuals
+    )
     return rows_of(result.law, x, y, flagged=flagged, labels=labels), fitted
 
 

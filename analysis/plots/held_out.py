@@ -107,7 +107,7 @@ def curve_table(result: FitResult, at: ArrayLike) -> pd.DataFrame:
     """
     nothing = np.full(np.shape(at), np.nan)
     confidence = result.predict_interval(at)
-    prediction = result.prediction_interval(at) if result.above == 1 else (nothing, nothing)
+    prediction = result.prediction_interval(at) if result.loss.above == 1 else (nothing, nothing)
     return pd.DataFrame(
         {
             result.law.inputs[0]: at,

@@ -14,9 +14,9 @@ import pandas as pd
 
 from analysis.checks.flags import without_flagged
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.alternatives import refit_under
-from analysis.fitting.bootstrap.resampling import Resampling
-from analysis.fitting.engine.problem import Scale
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
@@ -45,27 +45,23 @@ class Choices:
     """How a law is fitted.
 
     Attributes:
-        delta: Huber's threshold on log loss; None for squared error.
-        above: Factor of the loss of rows above the curve.
-        fixed: Parameters held, by name.
-        scale: Of the residuals.
-        resampling: Where bootstrap replicates have their noise from; None to let the rows decide.
+        loss: The loss.
+        fixed: Values of the parameters held, by name.
+        kind: What the bootstrap redraws; None for the best that the rows allow.
     """
 
-    delta: float | None
-    above: float
+    loss: Loss
     fixed: Mapping[str, float]
-    scale: Scale
-    resampling: Resampling | None
+    kind: Redrawn | None
 
 
 def run(options: FitOptions) -> int:
     """Reads, checks and fits a table, and prints the fit beside its alternatives."""
     law = load_law(options.law)
     # A score between 0 and 1 errs by so much, not by so many per cent.
-    scale: Scale = "linear" if law.output in FRACTIONS else "log"
+    scale = "linear" if law.output in FRACTIONS else "log"
     fixed = FIX.parse_numbers(options.fix) if options.fix else {}
-    choices = Choices(options.huber, options.above, fixed, scale, options.bootstrap)
+    choices = Choices(Loss(options.huber, options.above, scale), fixed, options.bootstrap)
     source = read.read(options.table, options.columns, needs=(*law.inputs, law.output))
     console.print(source.describe(), markup=False)
     source = selected(source, options.where)
@@ -116,12 +112,10 @@ def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
         law,
         x,
         y,
-        delta=choices.delta,
-        above=choices.above,
+        clusters=_clusters(table) if choices.kind in (None, "clusters", "rows") else None,
+        loss=choices.loss,
+        bootstrap=Bootstrap(kind=choices.kind),
         fixed=choices.fixed,
-        scale=choices.scale,
-        units=_units(table) if choices.resampling in (None, "units", "rows") else None,
-        resampling=choices.resampling,
     )
 
 
@@ -131,8 +125,8 @@ def inputs_of(law: Law, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return x, table[law.output].to_numpy(np.float64)
 
 
-def _units(table: pd.DataFrame) -> np.ndarray | None:
-    """What rows err together in: the run, where several rows come from one."""
+def _clusters(table: pd.DataFrame) -> np.ndarray | None:
+    """The run of each row, where several rows come from one and err together."""
     if "run" not in table or not table["run"].duplicated().any():
         return None
     return table["run"].to_numpy()
@@ -153,27 +147,29 @@ def _alternatives(
 ) -> Iterator[Alternative]:
     """The same law under the other choices: losses, flagged rows, ways to count."""
     table = source.table
-    losses = [replace(choices, delta=HUBER if choices.delta is None else None)]
-    if choices.scale == "log" and choices.above == 1:
-        losses.append(replace(choices, delta=None, scale="linear"))
+    loss = choices.loss
+    others = [replace(loss, delta=HUBER if loss.delta is None else None)]
+    if loss.scale == "log" and loss.above == 1:
+        others.append(Loss(scale="linear"))
+    losses = [replace(choices, loss=other) for other in others]
     kept = without_flagged(table, flags)
     tried = [("all rows", table, each) for each in losses]
     if len(kept) < len(table):
         tried += [("without flagged rows", kept, each) for each in (choices, *losses)]
     for name, rows, each in tried:
-        label = f"{name}, {_loss(each)}"
+        label = f"{name}, {_loss(each.loss)}"
         try:
             yield f"{label} ({len(rows):,})", _fit(law, rows, each)
         except (ValueError, FitError) as error:
             yield label, str(error)
     if not choices.fixed:
-        for convention, refit in refit_under(law, source, delta=choices.delta):
+        for convention, refit in refit_under(law, source, loss=Loss(loss.delta)):
             yield str(convention), refit
 
 
-def _loss(choices: Choices) -> str:
-    name = "squared error" if choices.delta is None else f"Huber {choices.delta:g}"
-    return name if choices.scale == "log" else f"{name}, not of logs"
+def _loss(loss: Loss) -> str:
+    name = "squared error" if loss.delta is None else f"Huber {loss.delta:g}"
+    return name if loss.scale == "log" else f"{name}, not of logs"
 
 
 def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str, object]:

@@ -13,7 +13,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from experiments.experiment import Budget
 
-Bootstrap = Literal["units", "within_x", "residuals", "parametric", "rows", "sandwich"]
+Bootstrap = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich"]
 Span = tuple[float, float] | None
 
 Name = Annotated[
@@ -111,7 +111,7 @@ class FitOptions:
     fix: Annotated[str | None, arg(metavar="NAME=NUMBER,...")] = None
     """Hold these parameters and fit the others."""
     bootstrap: Bootstrap | None = None
-    """What is redrawn: rows (cases), units (runs), ...; by default as the rows allow."""
+    """What is redrawn: rows (cases), clusters (runs), ...; by default as the rows allow."""
     json: File = None
     """Write the fit, its profiles, the alternatives and the source."""
     latex: File = None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.ranking import Ranking, rank
 from analysis.laws import LAWS, Law
@@ -40,7 +41,7 @@ def run(options: RankOptions) -> int:
     x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
     y = source.table["loss"].to_numpy(np.float64)
     sizes = source.table[size].to_numpy(np.float64)
-    ranking = rank(laws, x, y, along=sizes, delta=options.huber)
+    ranking = rank(laws, x, y, along=sizes, loss=Loss(options.huber))
     console.print(f"\nextrapolation to larger {size}", highlight=False)
     console.print(ranking.summary(), markup=False)
     if options.figure is not None:
@@ -73,7 +74,8 @@ def _draw(
     windows = best[0].extrapolation
     assert windows is not None
     held_out = sizes >= windows.windows[ranking.windows[0]].scored_from
-    fits = [fit(row.law, x[~held_out], y[~held_out], delta=options.huber) for row in best]
+    loss = Loss(options.huber)
+    fits = [fit(row.law, x[~held_out], y[~held_out], loss=loss) for row in best]
     with storing(Path(stem)):
         style.save(held_out_figure(fits, x, y, held_out), stem)
         results.write(held_out_table(fits, x, y, held_out), f"{stem}.csv")

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import elementwise, nnls
 
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.fitting.ranking import rank
 from analysis.laws import DELAYED_POWER_LAW, LAWS, POWER_LAW
@@ -115,9 +116,9 @@ def refit(table: pd.DataFrame) -> Findings[Details]:
         best = chosen[name]
         assert best.fit is not None
         laws[name] = {
-            "M1": fit(POWER_LAW, curve.x, curve.y, n_replicates=200).predict,
+            "M1": fit(POWER_LAW, curve.x, curve.y, bootstrap=Bootstrap(n=200)).predict,
             "M2": _with_floor(curve, ceiling=None),
-            "M3": fit(DELAYED_POWER_LAW, curve.x, curve.y, n_replicates=200).predict,
+            "M3": fit(DELAYED_POWER_LAW, curve.x, curve.y, bootstrap=Bootstrap(n=200)).predict,
             "M4": _with_floor(curve, ceiling=_CEILING),
             _CHOSEN: best.fit.predict,
         }
@@ -147,7 +148,7 @@ def _curve(table: pd.DataFrame, model: str) -> _Curve:
 def _chosen(curve: _Curve) -> RankedLaw:
     """The law that extrapolates best within the points to fit."""
     candidates = [law for law in LAWS.values() if law.inputs == ("x",)]
-    return rank(candidates, curve.x, curve.y, n_replicates=200).best
+    return rank(candidates, curve.x, curve.y, bootstrap=Bootstrap(n=200)).best
 
 
 def _with_floor(curve: _Curve, ceiling: float | None) -> _Predict:

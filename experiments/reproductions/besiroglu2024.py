@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.estimate import Bootstrap
 from analysis.fitting.bootstrap.replicates import percentile_interval
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal
@@ -122,9 +124,11 @@ PUBLISHED = (
 def refit(table: pd.DataFrame) -> Findings[None]:
     """Fits with and without the five largest losses, and judges Hoffmann's constants."""
     few, every = points(table), points(table, n_dropped=0)
-    huber = fit(CHINCHILLA, few.x, few.loss, delta=DELTA, resampling="rows", n_replicates=4000)
+    huber = fit(
+        CHINCHILLA, few.x, few.loss, loss=Loss(DELTA), bootstrap=Bootstrap(kind="rows", n=4000)
+    )
     absolute = _least_absolute(few)
-    whole = fit(CHINCHILLA, every.x, every.loss, delta=DELTA, n_replicates=200)
+    whole = fit(CHINCHILLA, every.x, every.loss, loss=Loss(DELTA), bootstrap=Bootstrap(n=200))
     measured = {"objective": Measured(value=huber.objective)}
     for name, (low, high) in huber.intervals.items():
         measured[name] = Measured(value=huber.params[name], low=low, high=high)
@@ -156,9 +160,15 @@ def refit(table: pd.DataFrame) -> Findings[None]:
 def _least_absolute(few: Points) -> FitResult:
     """The fit of least absolute log error, approached from a smoother one."""
     near, nearer = _ABSOLUTE
-    first = fit(CHINCHILLA, few.x, few.loss, delta=near, n_replicates=200)
+    first = fit(CHINCHILLA, few.x, few.loss, loss=Loss(near), bootstrap=Bootstrap(n=200))
     starts = [list(first.params.values())]
-    return fit(CHINCHILLA, few.x, few.loss, delta=nearer, starts=starts, n_replicates=200)
+    return fit(
+        CHINCHILLA.starting_at(starts),
+        few.x,
+        few.loss,
+        loss=Loss(nearer),
+        bootstrap=Bootstrap(n=200),
+    )
 
 
 def _tests(

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fitting.audit import audit, objective_of
+from analysis.fitting.engine.loss import Loss
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal, growth
 from analysis.plots import style
@@ -99,9 +100,9 @@ class Details(NamedTuple):
 def refit(table: pd.DataFrame) -> Findings[Details]:
     """Evaluates both sets of constants and finds the optimum."""
     runs = points(table)
-    tex = audit(CHINCHILLA, TEX, runs.x, runs.loss, delta=DELTA)
+    tex = audit(CHINCHILLA, TEX, runs.x, runs.loss, loss=Loss(DELTA))
     optimum, exponent = tex.refit, tex.refit.derived()["a"]
-    rounded = objective_of(CHINCHILLA, ROUNDED, runs.x, runs.loss, delta=DELTA)
+    rounded = objective_of(CHINCHILLA, ROUNDED, runs.x, runs.loss, loss=Loss(DELTA))
     measured = {
         "rounded objective": rounded,
         "TeX objective": tex.objective,

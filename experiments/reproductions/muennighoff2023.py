@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.estimate import Bootstrap
 from analysis.fitting.audit import audit
+from analysis.fitting.engine.loss import Loss
 from analysis.laws import DATA_CONSTRAINED
 from analysis.plots import style, ticks
 from experiments.experiment import Findings, Measured
@@ -101,9 +103,10 @@ def refit(table: pd.DataFrame) -> Findings[Details]:
     n, tokens, unique, y = (table[name].to_numpy(np.float64) for name in columns)
     x = np.stack([n, tokens, tokens / unique], axis=1)
     published = _predict(_CONSTANTS, x)
-    two = audit(DATA_CONSTRAINED, _CONSTANTS, x, y, free=("R_D", "R_N"), delta=_DELTA)
+    two = audit(DATA_CONSTRAINED, _CONSTANTS, x, y, free=("R_D", "R_N"), loss=Loss(_DELTA))
     held = two.refit
-    free = audit(DATA_CONSTRAINED, _CONSTANTS, x, y, delta=_DELTA, n_replicates=200).refit
+    few = Bootstrap(n=200, kind="rows")
+    free = audit(DATA_CONSTRAINED, _CONSTANTS, x, y, loss=Loss(_DELTA), bootstrap=few).refit
     measured = {
         "objective": Measured(value=two.objective),
         "R2": Measured(value=1 - float(np.sum((y - published) ** 2) / np.sum((y - y.mean()) ** 2))),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from analysis.planning.design import next_cells
@@ -117,7 +118,9 @@ def test_a_fit_is_followed_by_the_runs_that_it_asks_for(
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(*np.log([[sizes[0], examples[0]], [sizes[1], examples[1]]]), (40, 2)))
     loss = 0.1 + 30 * x[:, 0] ** -0.5 + 60 * x[:, 1] ** -0.5
-    fitted = fit(CHINCHILLA, x, loss * np.exp(0.01 * rng.standard_normal(40)), n_replicates=200)
+    fitted = fit(
+        CHINCHILLA, x, loss * np.exp(0.01 * rng.standard_normal(40)), bootstrap=Bootstrap(n=200)
+    )
     design = next_cells(fitted, 1e10, quantity="a", sizes=sizes, tokens=examples, n_cells=3)
     table = design.table()
     each = table.loc[table.index.repeat(table["runs"])]

@@ -18,59 +18,63 @@ very many rows they come from the limit of such refits ("sandwich",
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats, Redrawn
 from analysis.fitting.bootstrap import sandwich
-from analysis.fitting.bootstrap.resampling import Resampling, noise_of, row_counts
-from analysis.fitting.engine.least_squares import Points, Project, solve
-from analysis.fitting.engine.observations import Observations
-from analysis.laws.law import Law
+from analysis.fitting.bootstrap.resampling import choose_resampling, noise_of, row_counts
+from analysis.fitting.engine.least_squares import Points, solve
+from analysis.fitting.engine.problem import Problem
 
 _MIN_REPLICATES_BEYOND = 5
 _BLOCK = 2_000_000  # row values in memory at once
 
 
 @dataclass(frozen=True)
-class Bootstrap:
+class BootstrapRecord:
     """How the intervals of a fit were made.
 
     Attributes:
-        resampling: Where replicates have their noise from
-            (`analysis.fitting.bootstrap.resampling`).
+        resampling: What was redrawn (`analysis.fitting.bootstrap.resampling`).
         n_replicates: Replicates fitted.
         n_unconverged: Replicates whose fit stopped before its minimum; they are kept.
-        n_units: Units that the rows belong to; None where none were given.
+        n_clusters: Clusters that the rows belong to; None where rows are independent.
         degrees_of_freedom: Those of the Student t that the replicates follow; None for "rows".
         seed: Seed of the draws.
     """
 
-    resampling: Resampling
+    resampling: Redrawn
     n_replicates: int
     n_unconverged: int
-    n_units: int | None
+    n_clusters: int | None
     degrees_of_freedom: float | None
     seed: int
 
 
 def require_resolvable(level: float, n_replicates: int) -> None:
-    """Refuse a level that is no probability, or that the replicates cannot resolve.
+    """Refuses a level that is no probability, or that the replicates cannot resolve.
 
     Raises:
         ValueError: Either of them.
     """
-    if not 0 < level < 1:
-        raise ValueError(
-            f"level = {level}, but a probability lies between 0 and 1: give e.g. 0.95."
-        )
+    require_level(level)
     needed = math.ceil(round(2 * _MIN_REPLICATES_BEYOND / (1 - level), 6))
     if n_replicates < needed:
         raise ValueError(
-            f"n_replicates = {n_replicates} leaves fewer than {_MIN_REPLICATES_BEYOND} replicates "
+            f"n = {n_replicates} bootstrap replicates leave fewer than {_MIN_REPLICATES_BEYOND} "
             f"beyond each end of a {100 * level:g} % interval: give at least {needed}."
+        )
+
+
+def require_level(level: float) -> None:
+    """Raises `ValueError` for a level that is no probability."""
+    if not 0 < level < 1:
+        raise ValueError(
+            f"level = {level}, but a probability lies between 0 and 1. Give e.g. 0.95."
         )
 
 
@@ -105,14 +109,14 @@ class Replicates(NamedTuple):
     """Refitted coordinates in centred units.
 
     Attributes:
-        theta: Shape `(n_replicates, n_params)`.
+        theta: Coordinates, shape `(n_replicates, n_params)`.
         noise_scale: The factor s_b of each replicate, shape `(n_replicates,)`.
         how: How they were made.
     """
 
     theta: Floats
     noise_scale: Floats
-    how: Bootstrap
+    how: BootstrapRecord
 
     def covariance(self, estimate: Floats) -> Floats:
         """Covariance of the estimate, shape `(n_params, n_params)`.
@@ -133,75 +137,79 @@ def student_scales(
     return np.sqrt(degrees_of_freedom / rng.chisquare(degrees_of_freedom, size=n_replicates))
 
 
-def draw_replicates(
-    law: Law,
-    rows: Observations,
-    theta: Floats,
-    *,
-    resampling: Resampling,
-    n_replicates: int,
-    seed: int,
-    delta: float | None = None,
-    above: float = 1.0,
-    project: Project | None = None,
-) -> Replicates:
-    """Refit the law to redrawn rows, all replicates at once, each from the estimate.
+def draw_replicates(problem: Problem, theta: Floats, bootstrap: Bootstrap) -> Replicates:
+    """Refits the law to redrawn rows, all replicates at once, each from the estimate.
 
     Args:
-        law: The law.
-        rows: The observations.
-        theta: The estimate, in the centred units of `rows`, shape `(n_params,)`.
-        resampling: Where replicates have their noise from.
-        n_replicates: Replicates to fit.
-        seed: Seed of the draws: the same seed and rows give the same replicates.
-        delta: Huber's threshold in units of log y; None for squared error.
-        above: Factor of the loss of rows above the curve.
-        project: For variable projection, under squared error.
+        problem: The problem.
+        theta: Its solution, shape `(n_params,)`.
+        bootstrap: How many replicates, of which kind, from which seed. The same seed and rows give
+            the same replicates.
 
     Returns:
         The replicates.
 
     Raises:
-        FitError: Too few repeats or units.
+        ValueError: A kind that does not suit the rows.
+        FitError: Too few repeats or clusters.
     """
+    kind = choose_resampling(problem, bootstrap.kind)
+    n_replicates, seed = int(bootstrap.n), int(bootstrap.seed)
     rng = np.random.default_rng(seed)
-    n_units = None if rows.units is None else int(rows.units.max()) + 1
-    if resampling == "sandwich":
-        drawn = sandwich.draw(
-            law, rows, theta, n_draws=n_replicates, rng=rng, delta=delta, above=above
-        )
-        how = Bootstrap(resampling, n_replicates, 0, n_units, None, seed)
-        return Replicates(drawn, np.ones(n_replicates), how)
-    if resampling == "rows":
-        df, scales = None, student_scales(rng, None, n_replicates)
-
-        def redraw(scale: Floats) -> tuple[Points, Floats]:
-            weights = rows.weights * row_counts(rows, rng, len(scale))
-            return Points(rows.log_x, weights), np.broadcast_to(rows.log_y, weights.shape)
+    df, n_unconverged = None, 0
+    if kind == "sandwich":
+        scales = np.ones(n_replicates)
+        found = sandwich.draw(problem, theta, n_replicates, rng)
     else:
-        fitted = law.log_predict(theta, rows.log_x)
-        jacobian = law.jacobian(theta, rows.log_x)
-        noise = noise_of(resampling, rows, rows.log_y - fitted, jacobian, delta)
-        df, points = float(noise.degrees_of_freedom), rows.points(delta, above)
+        redraw, df = _redraws(kind, problem, theta, rng)
         scales = student_scales(rng, df, n_replicates)
-
-        def redraw(scale: Floats) -> tuple[Points, Floats]:
-            redrawn = fitted + scale[:, None] * noise.draw(rng, len(scale))
-            return points, rows.targets(redrawn, delta, above)
-
-    replicates, n_unconverged = [], 0
-    for scale in np.array_split(scales, math.ceil(n_replicates * len(rows.log_y) / _BLOCK)):
-        where, targets = redraw(scale)
-        starts = np.broadcast_to(theta, (len(scale), len(theta)))
-        found = solve(law, where, targets, starts, delta=delta, above=above, project=project)
-        replicates.append(found.theta)
-        n_unconverged += int(np.sum(~found.converged))
-    how = Bootstrap(
-        resampling=resampling,
+        found, n_unconverged = _refits(problem, theta, scales, redraw)
+    how = BootstrapRecord(
+        resampling=kind,
         n_replicates=n_replicates,
         n_unconverged=n_unconverged,
-        n_units=n_units,
+        n_clusters=problem.rows.n_clusters,
         degrees_of_freedom=df,
         seed=seed,
     )
-    return Replicates(np.concatenate(replicates), scales, how)
+    return Replicates(found, scales, how)
+
+
+_Redraw: TypeAlias = Callable[[Floats], tuple[Points, Floats]]
+"""The factors s_b of a block of replicates -> where and to what each of them is fitted."""
+
+
+def _redraws(
+    kind: Redrawn, problem: Problem, theta: Floats, rng: np.random.Generator
+) -> tuple[_Redraw, float | None]:
+    """How blocks of replicates are drawn, and the degrees of freedom of their noise."""
+    rows = problem.rows
+
+    def of_rows(scale: Floats) -> tuple[Points, Floats]:
+        weights = rows.weights * row_counts(rows, rng, len(scale))
+        return Points(rows.log_x, weights), np.broadcast_to(rows.log_y, weights.shape)
+
+    if kind == "rows":
+        return of_rows, None
+    fitted, points = problem.law.log_predict(theta, rows.log_x), problem.points
+    noise = noise_of(kind, problem, theta)
+
+    def of_noise(scale: Floats) -> tuple[Points, Floats]:
+        return points, problem.targets(fitted + scale[:, None] * noise.draw(rng, len(scale)))
+
+    return of_noise, float(noise.degrees_of_freedom)
+
+
+def _refits(problem: Problem, theta: Floats, scales: Floats, redraw: _Redraw) -> tuple[Floats, int]:
+    """Refitted coordinates, in blocks that fit the memory, and how many did not converge."""
+    replicates, n_unconverged = [], 0
+    n_blocks = math.ceil(len(scales) * len(problem.rows.log_y) / _BLOCK)
+    for scale in np.array_split(scales, n_blocks):
+        where, targets = redraw(scale)
+        starts = np.broadcast_to(theta, (len(scale), len(theta)))
+        found = solve(
+            problem.law, where, targets, starts, loss=problem.loss, project=problem.project
+        )
+        replicates.append(found.theta)
+        n_unconverged += int(np.sum(~found.converged))
+    return np.concatenate(replicates), n_unconverged

@@ -1,22 +1,21 @@
 """Noise for the bootstrap, corrected for what the fit took from the residuals."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Floats, Redrawn
 from analysis.fitting.bootstrap import sandwich
 from analysis.fitting.engine.likelihood import likeliest_scale, size_quantile
-from analysis.fitting.engine.loss import influence_weights, loss
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import Observations
+from analysis.fitting.engine.problem import Problem
 
-Resampling: TypeAlias = Literal["residuals", "within_x", "units", "rows", "parametric", "sandwich"]
-"""Where a bootstrap replicate has its noise from; the functions of this module say what each is."""
-
-MIN_UNITS = 5
+MIN_CLUSTERS = 5
+"""Fewer clusters do not show how clusters differ."""
 
 _BY_ROWS = ("rows", "sandwich")
 
@@ -24,20 +23,13 @@ _ROWS_A_PARAMETER, _ROWS_A_PARAMETER_HUBER = 20, 5
 """From so many rows for each parameter on they are redrawn themselves."""
 
 
-def choose_resampling(
-    rows: Observations,
-    asked: Resampling | None,
-    *,
-    n_params: int,
-    delta: float | None = None,
-    above: float = 1.0,
-) -> Resampling:
-    """The kind asked for, or the best that the rows allow.
+def choose_resampling(problem: Problem, asked: Redrawn | None) -> Redrawn:
+    """Returns the kind asked for, or the best that the rows allow.
 
-    Redrawn residuals take noise to be alike everywhere. Runs are not so: small models scatter more.
-    Where the noise falls sevenfold over the rows of a Chinchilla fit, of the 90 % intervals from
-    redrawn residuals 63 to 77 % cover under squared error and 32 to 60 % under Huber's loss, of
-    those from redrawn rows 83 to 95 %; where it is alike everywhere, both are right. So rows are
+    Redrawn residuals assume noise of one size everywhere. Runs are not so: small models scatter
+    more. Where the noise falls sevenfold over the rows of a Chinchilla fit, of the 90 % intervals
+    from redrawn residuals 63 to 77 % cover under squared error and 32 to 60 % under Huber's loss,
+    of those from redrawn rows 83 to 95 %; with noise of one size, both are right. So rows are
     redrawn wherever they are many; few rows, redrawn, miss out parts of the curve.
 
     A curve that is not to lie in the middle of the rows leaves residuals that are not centred on
@@ -46,50 +38,56 @@ def choose_resampling(
     are redrawn there.
 
     Args:
-        rows: The observations.
+        problem: The problem.
         asked: The kind; None for the best that the rows allow.
-        n_params: Parameters fitted.
-        delta: Huber's threshold; None for squared error.
-        above: Factor of the loss of rows above the curve.
 
     Returns:
         The kind.
 
     Raises:
-        ValueError: No such kind, or one that does not go with the rows.
+        ValueError: No such kind, or one that does not suit the rows.
     """
+    rows, loss = problem.rows, problem.loss
     if asked is None:
-        if len(rows.log_y) > sandwich.FROM:
-            return "sandwich"
-        if above != 1:
-            return "rows"
-        if rows.units is not None:
-            return "units"
-        if np.all(rows.group_sizes > 1) and np.ptp(rows.weights) == 0:
-            return "within_x"
-        enough = _ROWS_A_PARAMETER if delta is None else _ROWS_A_PARAMETER_HUBER
-        return "rows" if len(rows.log_y) >= enough * n_params else "residuals"
-    if asked not in get_args(Resampling):
+        return _best_kind(rows, loss, len(problem.law.params))
+    if asked not in get_args(Redrawn):
         raise ValueError(
-            f"resampling = {asked!r}, but it is one of {', '.join(get_args(Resampling))}."
+            f"bootstrap kind = {asked!r}, but it is one of {', '.join(get_args(Redrawn))}. "
+            "Give one, or None for the best that the rows allow."
         )
-    if above != 1 and asked not in _BY_ROWS:
+    if asked in _BY_ROWS:
+        return asked
+    if loss.above != 1:
         raise ValueError(
-            f"resampling = {asked!r} with above = {above:g}: residuals are not centred on a curve "
-            "that seeks the floor of the rows. Give 'rows', or leave it out."
+            f"bootstrap kind = {asked!r} with above = {loss.above:g}: residuals are not centred on "
+            "a curve that seeks the floor of the rows. Give 'rows', or leave the kind out."
         )
     if asked == "within_x" and np.ptp(rows.weights) > 0:
         raise ValueError(
-            "resampling = 'within_x' with weights that differ: give 'residuals' or 'rows', or "
-            "leave the weights out."
+            "bootstrap kind = 'within_x' with weights that differ: the repeats must weigh the "
+            "same. Give 'residuals' or 'rows', or leave the weights out."
         )
-    if asked not in _BY_ROWS and (asked == "units") != (rows.units is not None):
-        state = "missing" if rows.units is None else "given"
+    if (asked == "clusters") != (rows.clusters is not None):
+        state = "missing" if rows.clusters is None else "given"
         raise ValueError(
-            f"resampling = {asked!r} with `units` {state}: give `units` with resampling 'units' "
-            "or 'rows' and with no other."
+            f"bootstrap kind = {asked!r} with `clusters` {state}: `clusters` belong to the kinds "
+            "'clusters', 'rows' and 'sandwich'. Give both or neither."
         )
     return asked
+
+
+def _best_kind(rows: Observations, loss: Loss, n_params: int) -> Redrawn:
+    n_rows = len(rows.log_y)
+    if n_rows > sandwich.FROM:
+        return "sandwich"
+    if loss.above != 1:
+        return "rows"
+    if rows.clusters is not None:
+        return "clusters"
+    if np.all(rows.group_sizes > 1) and np.ptp(rows.weights) == 0:
+        return "within_x"
+    enough = _ROWS_A_PARAMETER if loss.delta is None else _ROWS_A_PARAMETER_HUBER
+    return "rows" if n_rows >= enough * n_params else "residuals"
 
 
 class Noise(NamedTuple):
@@ -104,47 +102,42 @@ class Noise(NamedTuple):
     degrees_of_freedom: float
 
 
-def noise_of(
-    resampling: Resampling,
-    rows: Observations,
-    residuals: Floats,
-    jacobian: Floats,
-    delta: float | None,
-) -> Noise:
-    """The noise that `resampling` names.
+def noise_of(kind: Redrawn, problem: Problem, theta: Floats) -> Noise:
+    """Returns the source of noise that a kind of bootstrap draws from.
 
     Args:
-        resampling: The kind; "rows" has no noise but `row_counts`.
-        rows: The observations.
-        residuals: Log residuals of the rows, shape `(n_rows,)`; more rows than parameters.
-        jacobian: d log y / d theta of the rows, shape `(n_rows, n_params)`.
-        delta: Huber's threshold in units of log y; None for squared error.
+        kind: The kind; "rows" and "sandwich" have no noise.
+        problem: The problem, with more rows than parameters.
+        theta: The estimate, shape `(n_params,)`.
 
     Returns:
         The noise.
 
     Raises:
-        FitError: Too few repeats or units.
+        FitError: Too few repeats or clusters.
     """
-    if resampling in ("residuals", "parametric"):
-        # Weights are taken for the inverse variances that they are of most use as.
+    rows = problem.rows
+    jacobian = problem.law.jacobian(theta, rows.log_x)
+    residuals = problem.residuals(theta)
+    if kind in ("residuals", "parametric"):
+        # A weight is taken to be the inverse variance of its row, where it is of most use.
         root = np.sqrt(rows.weights)
-        if resampling == "residuals":
-            pooled = _any_residual(residuals * root, jacobian * root[:, None], delta)
+        if kind == "residuals":
+            pooled = _any_residual(residuals * root, jacobian * root[:, None], problem.loss)
         else:
-            pooled = _from_density(residuals * root, jacobian.shape[1], delta)
+            pooled = _from_density(residuals * root, jacobian.shape[1], problem.loss)
         return pooled._replace(draw=lambda rng, n_draws: pooled.draw(rng, n_draws) / root)
-    if resampling == "within_x":
+    if kind == "within_x":
         return _repeats(rows, residuals, jacobian)
-    return _flipped_units(rows, residuals, jacobian.shape[1])
+    return _flipped_clusters(rows, residuals, jacobian.shape[1])
 
 
 def row_counts(rows: Observations, rng: np.random.Generator, n_draws: int) -> Floats:
-    """How often each row is drawn when as many rows, or whole units, are drawn with replacement.
+    """How often each row is drawn when as many rows, or clusters, are drawn with replacement.
 
-    The bootstrap of cases (Efron 1979), or of clusters where rows belong to units. It asks nothing
-    of the noise but that rows, or units, be independent; from few of them it is too short, for
-    nothing is corrected here.
+    The bootstrap of cases (Efron 1979), or of clusters where rows belong to some. It assumes only
+    that rows, or clusters, are independent. From few of them its intervals are too short: nothing
+    is corrected here.
 
     Args:
         rows: The observations.
@@ -155,27 +148,27 @@ def row_counts(rows: Observations, rng: np.random.Generator, n_draws: int) -> Fl
         Counts, shape `(n_draws, n_rows)`.
 
     Raises:
-        FitError: Too few units.
+        FitError: Too few clusters.
     """
-    if rows.units is None:
+    if rows.clusters is None:
         n_rows = len(rows.log_y)
         return rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), n_draws).astype(np.float64)
-    n_units = _require_units(rows.units)
-    drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), n_draws)
-    return drawn[:, rows.units].astype(np.float64)
+    n_clusters = _require_clusters(rows.clusters)
+    drawn = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), n_draws)
+    return drawn[:, rows.clusters].astype(np.float64)
 
 
-def _require_units(units: NDArray[np.intp]) -> int:
-    n_units = int(units.max()) + 1
-    if n_units < MIN_UNITS:
+def _require_clusters(clusters: NDArray[np.intp]) -> int:
+    n_clusters = int(clusters.max()) + 1
+    if n_clusters < MIN_CLUSTERS:
         raise FitError(
-            f"{n_units} distinct units are too few to say how units differ: give at least "
-            f"{MIN_UNITS}, or leave `units` out if rows are independent."
+            f"{n_clusters} clusters are too few: they do not show how clusters differ. Give at "
+            f"least {MIN_CLUSTERS}, or leave `clusters` out if rows are independent."
         )
-    return n_units
+    return n_clusters
 
 
-def _any_residual(residuals: Floats, jacobian: Floats, delta: float | None) -> Noise:
+def _any_residual(residuals: Floats, jacobian: Floats, loss: Loss) -> Noise:
     """Any row's residual, divided by sqrt(1 - leverage); all rows share one spread.
 
     Davison and Hinkley, Bootstrap Methods and their Application (1997), algorithm 6.1. The
@@ -185,13 +178,13 @@ def _any_residual(residuals: Floats, jacobian: Floats, delta: float | None) -> N
     df = n_rows - n_params
     leverage = np.sum(np.linalg.svd(jacobian, full_matrices=False)[0] ** 2, axis=1)
     pool = residuals / np.sqrt(np.maximum(1.0 - leverage, 1e-8))
-    pool = pool - np.average(pool, weights=influence_weights(pool, delta))
+    pool = pool - np.average(pool, weights=loss.influence(pool))
     unbiased, actual = residuals @ residuals / df, np.mean(pool**2)
     pool = pool * np.sqrt(unbiased / actual) if actual > 0 else pool
     return Noise(lambda rng, n_draws: pool[rng.integers(0, n_rows, (n_draws, n_rows))], df)
 
 
-def _from_density(residuals: Floats, n_params: int, delta: float | None) -> Noise:
+def _from_density(residuals: Floats, n_params: int, loss: Loss) -> Noise:
     """The noise that the loss is the likelihood of: normal, or that of `engine.likelihood`.
 
     Its scale is the likeliest for the residuals, the loss divided by n - p in place of n, which for
@@ -200,7 +193,7 @@ def _from_density(residuals: Floats, n_params: int, delta: float | None) -> Nois
     """
     n_rows = len(residuals)
     df = n_rows - n_params
-    mean_loss = float(loss(residuals, delta).sum()) / df
+    mean_loss, delta = float(loss.value(residuals).sum()) / df, loss.delta
     if delta is None:
         sigma = np.sqrt(2 * mean_loss)
         return Noise(lambda rng, n_draws: sigma * rng.standard_normal((n_draws, n_rows)), df)
@@ -215,7 +208,7 @@ def _from_density(residuals: Floats, n_params: int, delta: float | None) -> Nois
 
 
 def _repeats(rows: Observations, residuals: Floats, jacobian: Floats) -> Noise:
-    """A residual of a row with the same input, whose spread about their mean is made unbiased.
+    """The residual of a row with the same input, the spread about their mean made unbiased.
 
     Degrees of freedom by Welch and Satterthwaite for each parameter, to first order in the noise;
     the smallest counts.
@@ -223,8 +216,8 @@ def _repeats(rows: Observations, residuals: Floats, jacobian: Floats) -> Noise:
     sizes = rows.group_sizes
     if np.any(sizes < 2):
         raise FitError(
-            f"within_x resamples repeats, but {np.sum(sizes < 2)} of {len(sizes)} distinct x have "
-            "one row: repeat those runs, or resample 'residuals'."
+            f"bootstrap kind = 'within_x' redraws repeats, but {np.sum(sizes < 2)} of {len(sizes)} "
+            "distinct x have one row. Repeat those runs, or give the kind 'residuals'."
         )
     means = rows.group_means(residuals)[rows.group]
     deviations = (residuals - means) * np.sqrt(sizes / (sizes - 1))[rows.group]
@@ -242,19 +235,20 @@ def _repeats(rows: Observations, residuals: Floats, jacobian: Floats) -> Noise:
     return Noise(lambda rng, n_draws: pool[first + rng.integers(0, size, (n_draws, len(size)))], df)
 
 
-def _flipped_units(rows: Observations, residuals: Floats, n_params: int) -> Noise:
-    """Each row's own residual, its sign flipped at random for all rows of a unit at once.
+def _flipped_clusters(rows: Observations, residuals: Floats, n_params: int) -> Noise:
+    """Each row's own residual, its sign flipped at random for all rows of a cluster at once.
 
     The wild cluster bootstrap of Cameron, Gelbach and Miller (2008), Rev. Econ. Stat. 90(3), 414,
-    with their correction for few units. It keeps what rows of a unit have in common, whatever
-    that is, and unlike drawing units with replacement it never loses an input.
+    with their correction for few clusters. It keeps what rows of a cluster have in common, whatever
+    that is, and unlike drawing clusters with replacement it never loses an input.
     """
-    assert rows.units is not None
-    units, n_rows = rows.units, len(residuals)
-    n_units = _require_units(units)
-    correction = n_units / (n_units - 1) * (n_rows - 1) / (n_rows - n_params)
+    assert rows.clusters is not None
+    clusters, n_rows = rows.clusters, len(residuals)
+    n_clusters = _require_clusters(clusters)
+    correction = n_clusters / (n_clusters - 1) * (n_rows - 1) / (n_rows - n_params)
     corrected = residuals * np.sqrt(correction)
-    return Noise(
-        lambda rng, n_draws: corrected * rng.choice([-1.0, 1.0], (n_draws, n_units))[:, units],
-        n_units - 1,
-    )
+
+    def draw(rng: np.random.Generator, n_draws: int) -> Floats:
+        return corrected * rng.choice([-1.0, 1.0], (n_draws, n_clusters))[:, clusters]
+
+    return Noise(draw, n_clusters - 1)

@@ -4,69 +4,52 @@ A fit to redrawn rows moves from the estimate, to first order, by `H^-1 sum_i (c
 the times that row i was drawn, g_i the gradient of its loss, H the sum of second derivatives. Over
 many rows that sum is normal, with covariance `H^-1 (sum_i g_i g_i') H^-1` (Huber 1967; White 1980,
 Econometrica 48(4), 817), and drawing from it replaces thousands of fits to all rows. Rows of one
-unit are drawn together, so that their gradients are summed first.
+cluster are drawn together, so that their gradients are summed first.
 """
 
 import numpy as np
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.engine.loss import influence_weights
-from analysis.fitting.engine.observations import Observations
-from analysis.laws.law import Law
+from analysis.fitting.engine.problem import Problem
 
 FROM = 20_000
-"""Rows beyond which the limit stands for refits."""
+"""Number of rows above which the limit replaces refits."""
 
 
-def draw(
-    law: Law,
-    rows: Observations,
-    theta: Floats,
-    *,
-    n_draws: int,
-    rng: np.random.Generator,
-    delta: float | None = None,
-    above: float = 1.0,
-) -> Floats:
-    """Coordinates of fits to redrawn rows.
+def draw(problem: Problem, theta: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    """Returns coordinates of fits to redrawn rows.
 
     Args:
-        law: The law.
-        rows: The observations.
+        problem: The problem.
         theta: The estimate, shape `(n_params,)`. A coordinate on a bound stays there.
         n_draws: Replicates.
-        rng: Of the draws.
-        delta: Huber's threshold; None for squared error.
-        above: Factor of the loss of rows above the curve.
+        rng: Generator of the draws.
 
     Returns:
         Shape `(n_draws, n_params)`, within the bounds.
 
     Raises:
-        FitError: Some change of the parameters leaves the curve as it is at every row.
+        FitError: The parameters are not identifiable from the rows.
     """
+    law, rows, loss = problem.law, problem.rows, problem.loss
     lower, upper = np.array(law.lower), np.array(law.upper)
     free = (theta > lower) & (theta < upper)
-    residuals = rows.log_y - law.log_predict(theta, rows.log_x)
-    influence = influence_weights(residuals, delta, above)
-    bent = influence if delta is None else influence * (np.abs(residuals) <= delta)
+    residuals = problem.residuals(theta)
+    influence = loss.influence(residuals)
+    bent = influence if loss.delta is None else influence * (np.abs(residuals) <= loss.delta)
     jacobian = law.jacobian(theta, rows.log_x)[:, free]
     lengths = np.linalg.norm(jacobian, axis=0)
     lengths = np.where(lengths > 0, lengths, 1.0)
     jacobian = jacobian / lengths
     gradients = jacobian * (rows.weights * influence * residuals)[:, None]
-    if rows.units is not None:
-        n_units = int(rows.units.max()) + 1
-        gradients = np.stack(
-            [np.bincount(rows.units, column, n_units) for column in gradients.T], axis=1
-        )
+    if rows.clusters is not None:
+        gradients = np.stack([np.bincount(rows.clusters, column) for column in gradients.T], axis=1)
     hessian = (jacobian * (rows.weights * bent)[:, None]).T @ jacobian
     if np.linalg.cond(hessian) > 1 / np.finfo(float).eps:
         raise FitError(
-            f"{law.name}: some change of the parameters leaves the curve as it is at every one of "
-            f"the {len(residuals):,} rows: give rows at more {' and '.join(law.inputs)}, or fit a "
-            "law with fewer parameters."
+            f"{law.name}: the parameters are not identifiable from these {len(residuals):,} rows. "
+            f"Give rows at more {' and '.join(law.inputs)}, or fit a law with fewer parameters."
         )
     moves = np.linalg.solve(hessian, gradients.T)
     root = np.linalg.cholesky(moves @ moves.T)

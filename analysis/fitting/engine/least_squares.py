@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimate import Floats
-from analysis.fitting.engine.loss import curvatures, influence_weights, loss
+from analysis.fitting.engine.loss import Loss
 from analysis.laws.law import Law
 from analysis.laws.power_terms import coefficients
 from analysis.laws.scales import linear_basis
@@ -74,8 +74,7 @@ def solve(
     log_y: Floats,
     theta: Floats,
     *,
-    delta: float | None = None,
-    above: float = 1.0,
+    loss: Loss = Loss(),
     bounds: Bounds | None = None,
     project: Project | None = None,
 ) -> Solutions:
@@ -96,8 +95,7 @@ def solve(
         points: Inputs and weights.
         log_y: Shape `(n_problems, n_points)`, on the scale on which the law predicts.
         theta: Where each problem starts, shape `(n_problems, n_params)`.
-        delta: Huber's threshold in units of log y; None for squared error.
-        above: Factor of the loss of rows above the curve.
+        loss: The loss, its threshold in units of log y.
         bounds: Bounds of each problem; those of the law unless given.
         project: Sets the coordinates of `law.linear` to their best; squared error alone.
 
@@ -111,7 +109,7 @@ def solve(
     weights = np.broadcast_to(points.weights, log_y.shape)
 
     def solve_share(share: slice) -> Solutions:
-        problems = _Problems(law, points.log_x, weights[share], log_y[share], delta, above, project)
+        problems = _Problems(law, points.log_x, weights[share], log_y[share], loss, project)
         return _solve_share(problems, theta[share], Bounds(*(ends[share] for ends in bounds)))
 
     n_threads = _n_cores()
@@ -147,8 +145,7 @@ class _Problems(NamedTuple):
     log_x: Floats
     weights: Floats
     log_y: Floats
-    delta: float | None
-    above: float
+    loss: Loss
     project: Project | None
 
     def take(self, rows: NDArray[np.intp]) -> "_Problems":
@@ -197,8 +194,7 @@ def _objective(problems: _Problems, theta: Floats) -> tuple[Floats, Floats]:
     """Residuals, and their weighted loss: infinite where it is not a number."""
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         residuals = problems.log_y - problems.law.log_predict(theta, problems.log_x)
-        losses = loss(residuals, problems.delta, problems.above)
-        value = np.einsum("pi,pi->p", losses, problems.weights)
+        value = np.einsum("pi,pi->p", problems.loss.value(residuals), problems.weights)
     return residuals, np.where(np.isnan(value), np.inf, value)
 
 
@@ -206,9 +202,8 @@ def _normal_equations(
     problems: _Problems, theta: Floats, residuals: Floats
 ) -> tuple[Floats, Floats]:
     jacobian = problems.law.jacobian(theta, problems.log_x)
-    slopes = problems.weights * residuals
-    slopes = slopes * influence_weights(residuals, problems.delta, problems.above)
-    bends = problems.weights * curvatures(residuals, problems.delta, problems.above)
+    slopes = problems.weights * residuals * problems.loss.influence(residuals)
+    bends = problems.weights * problems.loss.curvature(residuals)
     gradient = -(slopes[:, None, :] @ jacobian)[:, 0, :]
     return gradient, np.swapaxes(jacobian * bends[..., None], -1, -2) @ jacobian
 

@@ -4,9 +4,10 @@ import numpy as np
 from scipy.special import erf, erfinv, fdtri
 
 from analysis.estimate import Floats
+from analysis.fitting.engine.loss import Loss
 
 
-def deviance(objective: Floats, least: float, n_rows: int, delta: float | None) -> Floats:
+def deviance(objective: Floats, least: float, n_rows: int, loss: Loss) -> Floats:
     """Twice the log of the likelihood ratio of a fit with its minimum, its noise level unknown.
 
     Squared error is the objective of normal noise: the ratio, each likelihood at its own best
@@ -17,14 +18,14 @@ def deviance(objective: Floats, least: float, n_rows: int, delta: float | None) 
         objective: Sums of losses S, any shape.
         least: Their minimum, positive.
         n_rows: Rows n.
-        delta: Huber's threshold; None for squared error.
+        loss: The loss, with the same weight on both sides of the curve.
 
     Returns:
         Deviances, the shape of `objective`; 0 at `least`.
     """
-    if delta is None:
+    if loss.delta is None:
         return n_rows * np.log(objective / least)
-    surprise = _huber_surprise(np.append(objective, least) / (n_rows * delta**2))
+    surprise = _huber_surprise(np.append(objective, least) / (n_rows * loss.delta**2))
     return 2 * n_rows * (surprise[:-1] - surprise[-1]).reshape(np.shape(objective))
 
 

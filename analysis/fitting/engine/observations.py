@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.engine.least_squares import Points
+from analysis.fitting.engine.loss import Loss
 from analysis.laws.law import Law
 
 
 class Observations(NamedTuple):
-    """Rows sorted by input, then y, then unit, so that no result depends on their order.
+    """Rows sorted by input, then y, then cluster, so that no result depends on their order.
 
     Attributes:
         log_x: Centred log inputs, shape `(n_rows, n_inputs)`.
@@ -20,7 +21,7 @@ class Observations(NamedTuple):
         log_x_scale: What was subtracted from log x, shape `(n_inputs,)`.
         log_y_scale: What was subtracted from log y.
         weights: Weight of the loss at each row, positive, shape `(n_rows,)`.
-        units: Number of the unit of each row, shape `(n_rows,)`, or None.
+        clusters: Number of the cluster of each row, shape `(n_rows,)`, or None.
         order: Position in the caller's arrays of each row, shape `(n_rows,)`.
         group: Number of the distinct input of each row, shape `(n_rows,)`, not decreasing.
     """
@@ -30,7 +31,7 @@ class Observations(NamedTuple):
     log_x_scale: Floats
     log_y_scale: float
     weights: Floats
-    units: NDArray[np.intp] | None
+    clusters: NDArray[np.intp] | None
     order: NDArray[np.intp]
     group: NDArray[np.intp]
 
@@ -52,21 +53,26 @@ class Observations(NamedTuple):
         """The same rows with y over its geometric mean in place of its centred logarithm."""
         return self._replace(log_y=np.exp(self.log_y))
 
-    def points(self, delta: float | None, above: float = 1.0) -> Points:
-        """Where to fit: under plain squared error the distinct inputs, with their rows' weight.
+    @property
+    def n_clusters(self) -> int | None:
+        """How many clusters there are; None where rows are independent."""
+        return None if self.clusters is None else int(self.clusters.max()) + 1
+
+    def points(self, loss: Loss) -> Points:
+        """Inputs to fit at: under plain squared error the distinct ones, with their rows' weight.
 
         Squared residuals of rows that share an input sum to a constant plus their number times
         the squared residual of their mean, so that the fit may see the means alone; with
         weights likewise. Under any other loss each row counts by itself.
         """
-        if delta is not None or above != 1:
+        if not loss.is_squared:
             return Points(self.log_x, self.weights)
         last = np.cumsum(self.group_sizes) - 1
         return Points(self.log_x[last], self._group_sums(self.weights))
 
-    def targets(self, rows: Floats, delta: float | None, above: float = 1.0) -> Floats:
-        """Values to fit at `points(delta, above)`: `(..., n_rows) -> (..., n_points)`."""
-        if delta is not None or above != 1:
+    def targets(self, rows: Floats, loss: Loss) -> Floats:
+        """Values to fit at `points(loss)`: `(..., n_rows) -> (..., n_points)`."""
+        if not loss.is_squared:
             return rows
         return self._group_sums(rows * self.weights) / self._group_sums(self.weights)
 
@@ -110,7 +116,7 @@ def observe(
     law: Law,
     x: ArrayLike,
     y: ArrayLike,
-    units: ArrayLike | None,
+    clusters: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> Observations:
     """Check rows and bring them into the form that a fit works on.
@@ -119,7 +125,7 @@ def observe(
         law: The law.
         x: Inputs, shape `(n_rows, n_inputs)`; for a law of one input also `(n_rows,)`.
         y: Values, shape `(n_rows,)`.
-        units: Labels that rows of the same unit share, shape `(n_rows,)`, or None.
+        clusters: Labels that rows of the same cluster share, shape `(n_rows,)`, or None.
         weights: Of the loss at each row, shape `(n_rows,)`, positive; 1 unless given.
 
     Returns:
@@ -147,10 +153,10 @@ def observe(
             f"weights[{wrong[0]}] = {shares[wrong[0]]}, but a weight is finite and > 0: drop "
             f"{_rows(wrong)} if it is not to count."
         )
-    labels = None if units is None else np.asarray(units)
+    labels = None if clusters is None else np.asarray(clusters)
     if labels is not None and labels.shape != values.shape:
         raise ValueError(
-            f"units has shape {labels.shape}, but x has {len(inputs)} rows: give one label for "
+            f"clusters has shape {labels.shape}, but x has {len(inputs)} rows: give one label for "
             "each row."
         )
     numbers = None if labels is None else np.unique(labels, return_inverse=True)[1]
@@ -168,7 +174,7 @@ def observe(
         log_x_scale=log_x_scale,
         log_y_scale=log_y_scale,
         weights=shares[order],
-        units=None if numbers is None else numbers[order],
+        clusters=None if numbers is None else numbers[order],
         order=order,
         group=np.cumsum(np.any(np.diff(inputs, axis=0, prepend=inputs[:1]) != 0, axis=1)),
     )

@@ -1,5 +1,10 @@
-"""The best fit from many starts, and what can be said of it without an interval."""
+"""The best fit from many starts, with its diagnostics.
 
+All starts run at once (`least_squares.solve`); SciPy's dogbox, which shares no code with them, then
+takes the best one to where the objective no longer falls: about a millionth of a standard error.
+"""
+
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -7,13 +12,14 @@ from scipy.optimize import least_squares
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.engine.distinct_optima import count_optima
+from analysis.fitting.engine.distinct_optima import Optima, count_optima
 from analysis.fitting.engine.least_squares import Points, Project, Solutions, solve
-from analysis.fitting.engine.loss import influence_weights, loss
+from analysis.fitting.engine.loss import Loss
+from analysis.fitting.engine.problem import Problem
 from analysis.laws.law import Law
 
 MAX_CONDITION_NUMBER = 1e6
-"""Above it, some change of the parameters leaves the curve as it is at every point."""
+"""Above it the parameters are not identifiable from the rows."""
 
 _AGREEMENT = 1e-6  # of the objective
 _BARRIER = 1e3  # times that tolerance: midway between two optima the objective lies higher
@@ -52,32 +58,41 @@ class Optimum(NamedTuple):
     n_curves: int
 
 
-def find_optimum(
-    law: Law,
-    points: Points,
-    log_y: Floats,
-    delta: float | None = None,
-    *,
-    above: float = 1.0,
-    starts: Floats | None = None,
-    project: Project | None = None,
-) -> Optimum:
-    """Minimise the sum of losses from every start.
+class _Task(NamedTuple):
+    """A problem as the searches see it: the values to fit at the points."""
 
-    All starts run at once (`batched_least_squares`); SciPy's dogbox, which shares no code with
-    them, then takes the best one as far as the objective can tell: to about a millionth of a
-    standard error. Of very many points a sample, evenly spread, tells the basins: the starts end
-    there first, and go on from where they ended.
+    law: Law
+    points: Points
+    log_y: Floats
+    loss: Loss
+    project: Project | None
+
+    def residuals(self, theta: Floats) -> Floats:
+        return self.log_y - self.law.log_predict(theta, self.points.log_x)
+
+    def objective(self, residuals: Floats) -> Floats:
+        return self.loss.value(residuals) @ self.points.weights
+
+    def unit_columns(self, theta: Floats) -> Floats:
+        """The weighted Jacobian with columns of length 1, or 0 for one without effect."""
+        columns = self.law.jacobian(theta, self.points.log_x)
+        columns = columns * np.sqrt(self.points.weights)[:, None]
+        lengths = np.linalg.norm(columns, axis=0)
+        return columns / np.where(lengths > 0, lengths, 1.0)
+
+    def sample(self) -> "_Task":
+        """Every k-th point where there are very many, else all."""
+        step = max(1, len(self.log_y) // _SAMPLE) if len(self.log_y) > _MANY else None
+        some = slice(None, None, step)
+        points = Points(self.points.log_x[some], self.points.weights[some])
+        return self._replace(points=points, log_y=self.log_y[some])
+
+
+def find_optimum(problem: Problem) -> Optimum:
+    """Minimises the sum of losses from every start.
 
     Args:
-        law: The law.
-        points: Centred inputs and weights.
-        log_y: Centred log y, shape `(n_points,)`.
-        delta: Huber's threshold in units of log y; None for squared error.
-        above: Factor of the loss of rows above the curve.
-        starts: Coordinates to start from, shape `(n_starts, n_params)`; those of the law unless
-            given.
-        project: For variable projection, under squared error (`batched_least_squares.solve`).
+        problem: The problem.
 
     Returns:
         The optimum.
@@ -85,21 +100,27 @@ def find_optimum(
     Raises:
         FitError: No start reached a stationary point.
     """
-    some = slice(None, None, max(1, len(log_y) // _SAMPLE) if len(log_y) > _MANY else None)
-    sample = Points(points.log_x[some], points.weights[some])
-    starts = law.starts(sample.log_x, log_y[some]) if starts is None else starts
-    found = _search(law, sample, log_y[some], starts, delta, above, project)
-    if len(log_y) > _MANY:
+    law = problem.law
+    task = _Task(
+        law, problem.points, problem.targets(problem.rows.log_y), problem.loss, problem.project
+    )
+    # 1. Search from all starts. Of very many points an evenly spread sample finds the basins: the
+    # starts end there first, and go on from where they ended.
+    sample = task.sample()
+    starts = problem.starts
+    if starts is None:
+        starts = law.starts(sample.points.log_x, sample.log_y)
+    found = _search(sample, starts)
+    if len(task.log_y) > _MANY:
         near = found.objective <= _NEAR * found.objective.min()
-        ends = found.theta[near]
-        found = _solve_all(law, points, log_y, ends, delta, above, project, _SAME_ON_SAMPLE)
-    best = int(np.argmin(found.objective))
-    theta = _polish(law, points, log_y, found.theta[best], delta, above)
+        found = _solve_all(task, found.theta[near], _SAME_ON_SAMPLE)
+    theta = _polish(task, found.theta[int(np.argmin(found.objective))])
 
-    residuals = log_y - law.log_predict(theta, points.log_x)
-    objective = float(loss(residuals, delta, above) @ points.weights)
-    columns = _unit_columns(law, points, theta)
-    slopes = np.sqrt(points.weights) * influence_weights(residuals, delta, above) * residuals
+    # 2. Refuse an end that is no minimum.
+    residuals = task.residuals(theta)
+    objective = float(task.objective(residuals))
+    columns = task.unit_columns(theta)
+    slopes = np.sqrt(task.points.weights) * task.loss.influence(residuals) * residuals
     gradient = -(columns.T @ slopes)
     at_lower, at_upper = theta <= law.lower, theta >= law.upper
     free = ~((at_lower & (gradient >= 0)) | (at_upper & (gradient <= 0)))
@@ -110,23 +131,11 @@ def find_optimum(
             f"projected gradient of {gradient_norm:.2e} (log units). Check the rows for outliers, "
             "or fit a law with fewer parameters."
         )
-    tolerance = _AGREEMENT * objective + points.weights.sum() * _EXACT_RESIDUAL**2
+
+    # 3. Count the starts that agree with it, and the places where those ended.
+    tolerance = _AGREEMENT * objective + task.points.weights.sum() * _EXACT_RESIDUAL**2
     agreeing = found.objective <= objective + tolerance
-
-    def objective_at(theta: Floats) -> Floats:
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            off = log_y - law.log_predict(theta, points.log_x)
-            return np.nan_to_num(loss(off, delta, above) @ points.weights, nan=np.inf)
-
-    places = count_optima(
-        theta,
-        found.theta[agreeing],
-        objective_at,
-        lambda theta: law.log_predict(theta, points.log_x),
-        lambda theta: _condition_number(_unit_columns(law, points, theta)) <= MAX_CONDITION_NUMBER,
-        barrier=objective + _BARRIER * tolerance,
-        noise=float(np.sqrt(np.mean(residuals**2))) + _EXACT_RESIDUAL,
-    )
+    places = _places(task, theta, found.theta[agreeing], objective + _BARRIER * tolerance)
     return Optimum(
         theta=theta,
         objective=objective,
@@ -140,11 +149,22 @@ def find_optimum(
     )
 
 
-def _unit_columns(law: Law, points: Points, theta: Floats) -> Floats:
-    """The weighted Jacobian with columns of length 1, or of 0 where a parameter has no effect."""
-    columns = law.jacobian(theta, points.log_x) * np.sqrt(points.weights)[:, None]
-    lengths = np.linalg.norm(columns, axis=0)
-    return columns / np.where(lengths > 0, lengths, 1.0)
+def _places(task: _Task, theta: Floats, ends: Floats, barrier: float) -> Optima:
+    """The separate places among the ends that are as low as the best one, `theta`."""
+
+    def objective_at(theta: Floats) -> Floats:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            return np.nan_to_num(task.objective(task.residuals(theta)), nan=np.inf)
+
+    return count_optima(
+        theta,
+        ends,
+        objective_at,
+        lambda theta: task.law.log_predict(theta, task.points.log_x),
+        lambda theta: _condition_number(task.unit_columns(theta)) <= MAX_CONDITION_NUMBER,
+        barrier=barrier,
+        noise=float(np.sqrt(np.mean(task.residuals(theta) ** 2))) + _EXACT_RESIDUAL,
+    )
 
 
 def _condition_number(columns: Floats) -> float:
@@ -152,99 +172,76 @@ def _condition_number(columns: Floats) -> float:
     return float(singular[0] / max(singular[-1], singular[0] * np.finfo(float).eps))
 
 
-def _search(
-    law: Law,
-    points: Points,
-    log_y: Floats,
-    starts: Floats,
-    delta: float | None,
-    above: float,
-    project: Project | None,
-) -> Solutions:
+def _search(task: _Task, starts: Floats) -> Solutions:
     """Where every start comes to rest."""
-    found = _solve_all(law, points, log_y, starts, None, above, project)
-    if delta is not None:
-        found = _under_huber(law, points, log_y, starts, found, delta, above)
-    return found
+    found = _solve_all(task._replace(loss=task.loss.squared()), starts)
+    return found if task.loss.delta is None else _under_huber(task, starts, found)
 
 
-def _under_huber(
-    law: Law,
-    points: Points,
-    log_y: Floats,
-    starts: Floats,
-    squared: Solutions,
-    delta: float,
-    above: float,
-) -> Solutions:
+def _under_huber(task: _Task, starts: Floats, squared: Solutions) -> Solutions:
     """Minima of Huber's loss: from where squared error came to rest, and from starts near the data.
 
     Far from the data Huber's loss has little slope to follow, and every start goes by way of
     squared error. Near them it may have minima of its own, and the better of two ends is kept.
     """
-    found = _solve_all(law, points, log_y, squared.theta, delta, above)
+    found = _solve_all(task, squared.theta)
     with np.errstate(over="ignore", invalid="ignore"):
-        residuals = log_y - law.log_predict(starts, points.log_x)
-        at_start = loss(residuals, None, above) @ points.weights
+        at_start = task._replace(loss=task.loss.squared()).objective(task.residuals(starts))
     near = np.flatnonzero(at_start <= _NEAR * squared.objective.min())
-    direct = _solve_all(law, points, log_y, starts[near], delta, above)
+    direct = _solve_all(task, starts[near])
     better = direct.objective < found.objective[near]
     for ours, theirs in zip(found, direct, strict=True):
         ours[near[better]] = theirs[better]
     return found
 
 
-def _solve_all(
-    law: Law,
-    points: Points,
-    log_y: Floats,
-    starts: Floats,
-    delta: float | None,
-    above: float,
-    project: Project | None = None,
-    same_place: float = _SAME_PLACE,
-) -> Solutions:
+def _solve_all(task: _Task, starts: Floats, same_place: float = _SAME_PLACE) -> Solutions:
     """`solve` from every start, once for starts that coincide."""
     _, first, place = np.unique(
         np.round(starts / same_place), axis=0, return_index=True, return_inverse=True
     )
-    targets = np.broadcast_to(log_y, (len(first), len(log_y)))
-    found = solve(law, points, targets, starts[first], delta=delta, above=above, project=project)
+    targets = np.broadcast_to(task.log_y, (len(first), len(task.log_y)))
+    found = solve(
+        task.law, task.points, targets, starts[first], loss=task.loss, project=task.project
+    )
     every = place.reshape(-1)
     return Solutions(found.theta[every], found.objective[every], found.converged[every])
 
 
-def _polish(
-    law: Law, points: Points, log_y: Floats, theta: Floats, delta: float | None, above: float
-) -> Floats:
+def _polish(task: _Task, theta: Floats) -> Floats:
+    """The minimum that SciPy's dogbox finds from the best end of the batch."""
+    law, (log_x, weights), log_y, loss, _ = task
     # SciPy's losses see squares. Where the sign of a residual counts, each row is two: one for
     # its part above the curve and one for its part below, of which one is 0.
-    sides = (1.0,) if above == 1 else (above, 1.0)
-    weights = np.concatenate([points.weights * side for side in sides])
+    sides = (1.0,) if loss.above == 1 else (loss.above, 1.0)
+    weights = np.concatenate([weights * side for side in sides])
     root = np.sqrt(weights)
+    one_sided = replace(loss, above=1.0)
 
     def parts(theta: Floats) -> Floats:
-        off = law.log_predict(theta, points.log_x) - log_y
-        return off if above == 1 else np.concatenate([np.minimum(off, 0.0), np.maximum(off, 0.0)])
+        off = law.log_predict(theta, log_x) - log_y
+        if loss.above == 1:
+            return off
+        return np.concatenate([np.minimum(off, 0.0), np.maximum(off, 0.0)])
 
     def slopes(theta: Floats) -> Floats:
-        jacobian = law.jacobian(theta, points.log_x)
-        if above != 1:
-            is_above = (law.log_predict(theta, points.log_x) < log_y)[:, None]
+        jacobian = law.jacobian(theta, log_x)
+        if loss.above != 1:
+            is_above = (law.log_predict(theta, log_x) < log_y)[:, None]
             jacobian = np.concatenate([jacobian * is_above, jacobian * ~is_above])
         return jacobian * root[:, None]
 
     def huber(squares: Floats) -> Floats:
         # Twice the weighted loss as a function of the weighted squared residual, and derivatives.
-        assert delta is not None
+        assert loss.delta is not None
         residuals = np.sqrt(squares / weights)
-        inner = residuals <= delta
+        inner = residuals <= loss.delta
         size = np.where(inner, 1.0, residuals)
         return np.stack(
             [
-                2 * weights * loss(residuals, delta),
-                influence_weights(residuals, delta),
-                np.where(inner, 0.0, -0.5 * delta / (weights * size**3)),
+                2 * weights * one_sided.value(residuals),
+                one_sided.influence(residuals),
+                np.where(inner, 0.0, -0.5 * loss.delta / (weights * size**3)),
             ]
         )
 
@@ -255,7 +252,7 @@ def _polish(
         bounds=(law.lower, law.upper),
         method="dogbox",
         x_scale="jac",
-        loss="linear" if delta is None else huber,  # pyright: ignore[reportArgumentType]
+        loss="linear" if loss.delta is None else huber,  # pyright: ignore[reportArgumentType]
         ftol=_PRECISION,
         xtol=_PRECISION,
         gtol=_PRECISION,

@@ -11,6 +11,7 @@ import pytest
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.fitted_growth import fitted_growth
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal
@@ -166,7 +167,7 @@ def test_no_approach_at_all_is_an_error_with_every_reason():
 def test_exponents_of_a_fit_are_those_of_an_allocation():
     rows = final_points()
     x = rows[["N", "D"]].to_numpy()
-    result = fit(CHINCHILLA, x, rows["loss"], n_replicates=200)
+    result = fit(CHINCHILLA, x, rows["loss"], bootstrap=Bootstrap(n=200))
     laws = fitted_growth(result, flops_per_product=6.0, flops_ref=1e20)
     for flops in (1e18, 3e23):
         exact = compute_optimal(np.array(list(result.params.values())), flops)

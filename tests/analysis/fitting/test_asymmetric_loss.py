@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 from scipy.optimize import minimize, root_scalar
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.least_squares import Points, solve
-from analysis.fitting.engine.loss import curvatures, influence_weights, loss, named
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
 from analysis.fitting.ranking import information
@@ -20,26 +20,16 @@ X = np.geomspace(1e6, 1e9, 40)
 Y = (1.7 + 300 * X**-0.35) * np.exp(0.02 * np.random.default_rng(0).exponential(size=40))
 
 
-def test_loss_of_rows_above_is_multiplied_and_its_derivatives_with_it():
-    residuals = np.array([-3.0, -0.5, -0.2, 0.2, 1.0])
-    factors = np.array([1.0, 1.0, 1.0, 0.1, 0.1])
-    for delta in (None, 0.5):
-        np.testing.assert_allclose(loss(residuals, delta, 0.1), factors * loss(residuals, delta))
-        step = 1e-6
-        ends = [loss(residuals + sign * step, delta, 0.1) for sign in (1, -1)]
-        slopes = influence_weights(residuals, delta, 0.1) * residuals
-        np.testing.assert_allclose(slopes, (ends[0] - ends[1]) / (2 * step), atol=1e-6)
-        inner = np.abs(residuals) < (delta or np.inf)
-        np.testing.assert_allclose(curvatures(residuals, delta, 0.1)[inner], factors[inner])
-    assert loss(np.zeros(1), None, 0.1) == 0.0
-
-
 @pytest.mark.parametrize("above", [0.1, 3.0])
 @pytest.mark.parametrize("delta", [None, 0.01])
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_the_optimum_is_that_of_scipy(scale, delta: float | None, above: float):
     result = fit(
-        SATURATING_POWER_LAW, X, Y, scale=scale, delta=delta, above=above, n_replicates=200
+        SATURATING_POWER_LAW,
+        X,
+        Y,
+        loss=Loss(delta, scale=scale, above=above),
+        bootstrap=Bootstrap(n=200),
     )
     assert result.verdict is Verdict.CONVERGED
 
@@ -65,14 +55,16 @@ def test_batches_of_the_solver_reach_the_minimum_from_elsewhere(delta: float | N
     points, log_y = Points(log_x, np.ones(40)), np.log(Y / Y.mean())
     starts = SATURATING_POWER_LAW.starts(log_x, log_y)
     targets = np.tile(log_y, (len(starts), 1))
-    found = solve(SATURATING_POWER_LAW, points, targets, starts, delta=delta, above=0.1)
+    found = solve(SATURATING_POWER_LAW, points, targets, starts, loss=Loss(delta, above=0.1))
     assert np.all(found.converged)
     np.testing.assert_allclose(found.objective, found.objective.min(), rtol=1e-6)
 
 
 def test_below_1_the_curve_sinks_to_the_floor_and_above_1_it_rises():
     curves = {
-        above: fit(SATURATING_POWER_LAW, X, Y, above=above, n_replicates=200).predict(X)
+        above: fit(
+            SATURATING_POWER_LAW, X, Y, loss=Loss(above=above), bootstrap=Bootstrap(n=200)
+        ).predict(X)
         for above in (0.01, 0.1, 1.0, 10.0)
     }
     assert np.all(curves[0.01] < curves[0.1])
@@ -85,8 +77,8 @@ def test_below_1_the_curve_sinks_to_the_floor_and_above_1_it_rises():
 
 def test_a_factor_turned_round_with_the_rows_changes_nothing():
     # log y -> -log y turns the power law's slope; rows above become rows below.
-    here = fit(POWER_LAW, X, Y, above=0.25, n_replicates=200)
-    there = fit(POWER_LAW, X, 1 / Y, above=4.0, n_replicates=200)
+    here = fit(POWER_LAW, X, Y, loss=Loss(above=0.25), bootstrap=Bootstrap(n=200))
+    there = fit(POWER_LAW, X, 1 / Y, loss=Loss(above=4.0), bootstrap=Bootstrap(n=200))
     assert there.params["alpha"] == pytest.approx(-here.params["alpha"], rel=1e-8)
     assert there.objective == pytest.approx(4 * here.objective, rel=1e-9)
 
@@ -94,7 +86,7 @@ def test_a_factor_turned_round_with_the_rows_changes_nothing():
 def test_repeats_at_one_x_count_each_by_itself():
     x = np.repeat([1e6, 1e9], 50)
     noise = np.random.default_rng(1).standard_normal(100)
-    result = fit(POWER_LAW, x, np.exp(noise), above=0.1, n_replicates=200)
+    result = fit(POWER_LAW, x, np.exp(noise), loss=Loss(above=0.1), bootstrap=Bootstrap(n=200))
     for value, rows in ((1e6, noise[:50]), (1e9, noise[50:])):
         # At its own x a power law of two parameters is free: the expectile of the rows there.
         expectile = root_scalar(
@@ -105,22 +97,21 @@ def test_repeats_at_one_x_count_each_by_itself():
 
 
 def test_the_result_says_it_and_what_has_no_likelihood_is_refused():
-    result = fit(SATURATING_POWER_LAW, X, Y, above=0.1, delta=0.01, n_replicates=200)
-    assert result.above == 0.1
+    result = fit(SATURATING_POWER_LAW, X, Y, loss=Loss(0.01, above=0.1), bootstrap=Bootstrap(n=200))
+    assert result.loss.above == 0.1
     assert result.bootstrap.resampling == "rows"
     assert "Huber 0.01, rows above times 0.1" in result.summary()
-    assert FitResult.from_json(result.to_json()).above == 0.1
-    assert named(None) == "squared error"
-    squared = fit(SATURATING_POWER_LAW, X, Y, above=0.1, n_replicates=200)
-    with pytest.raises(ValueError, match=r"rows above times 0.1.*for AIC.*above=1"):
+    assert FitResult.from_json(result.to_json()).loss.above == 0.1
+    squared = fit(SATURATING_POWER_LAW, X, Y, loss=Loss(above=0.1), bootstrap=Bootstrap(n=200))
+    with pytest.raises(ValueError, match=r"rows above times 0.1.*For AIC.*squared error"):
         information(squared)
     with pytest.raises(ValueError, match="maximises no likelihood"):
         profile_likelihood(squared, X, Y)
     with pytest.raises(ValueError, match=r"'residuals' with above = 0.1.*Give 'rows'"):
-        fit(SATURATING_POWER_LAW, X, Y, above=0.1, resampling="residuals")
+        fit(SATURATING_POWER_LAW, X, Y, loss=Loss(above=0.1), bootstrap=Bootstrap(kind="residuals"))
     for above in (0.0, -1.0, np.inf, np.nan):
         with pytest.raises(ValueError, match=r"above = .*positive and finite"):
-            fit(SATURATING_POWER_LAW, X, Y, above=above)
+            fit(SATURATING_POWER_LAW, X, Y, loss=Loss(above=above))
 
 
 @pytest.mark.parametrize("delta", [None, 0.01])
@@ -130,14 +121,20 @@ def test_intervals_hold_the_curve_sought_nearly_as_often_as_they_say(delta: floa
 
     def slope(centre: float) -> float:
         off = many - centre
-        return float(np.sum(influence_weights(off, delta, above) * off))
+        return float(np.sum(Loss(delta, above).influence(off) * off))
 
     sought = root_scalar(slope, bracket=(0.0, many.max())).root
     covered = 0
     for data_set in range(n_sets):
         noise = 0.02 * np.random.default_rng(data_set).exponential(size=60)
         y = 30 * x**-0.1 * np.exp(noise - sought)
-        result = fit(POWER_LAW, x, y, delta=delta, above=above, n_replicates=200, seed=data_set)
+        result = fit(
+            POWER_LAW,
+            x,
+            y,
+            loss=Loss(delta, above=above),
+            bootstrap=Bootstrap(n=200, seed=data_set),
+        )
         covered += result.intervals["A"][0] <= 30 <= result.intervals["A"][1]
     assert stats.binom.cdf(covered, n_sets, 0.92) > 0.01
     assert stats.binom.sf(covered - 1, n_sets, 0.98) > 0.01

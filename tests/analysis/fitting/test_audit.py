@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.audit import audit, objective_of
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, SATURATING_POWER_LAW
 
 BESIDE_THE_REPOSITORY = Path(__file__).parents[4] / "shared" / "data"
 X = np.geomspace(1e6, 1e9, 30)
 Y = (1.7 + 300 * X**-0.35) * np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
+FEW = Bootstrap(n=200, kind="rows")
 
 
 def columns(file_name: str, *names: str) -> list[Floats]:
@@ -32,8 +34,8 @@ def columns(file_name: str, *names: str) -> list[Floats]:
 @pytest.mark.parametrize("delta", [None, 0.005])
 def test_objective_at_the_parameters_of_a_fit_is_that_of_the_fit(scale, delta: float | None):
     weights = np.random.default_rng(1).uniform(0.5, 2.0, 30)
-    choices = {"weights": weights, "scale": scale, "delta": delta, "above": 0.5}
-    result = fit(SATURATING_POWER_LAW, X, Y, n_replicates=200, **choices)
+    choices = {"weights": weights, "loss": Loss(delta, 0.5, scale)}
+    result = fit(SATURATING_POWER_LAW, X, Y, bootstrap=FEW, **choices)
     found = objective_of(SATURATING_POWER_LAW, result.params, X, Y, **choices)
     assert found == pytest.approx(result.objective, rel=1e-10)
     moved = {**result.params, "alpha": result.params["alpha"] + 1e-3}
@@ -41,22 +43,22 @@ def test_objective_at_the_parameters_of_a_fit_is_that_of_the_fit(scale, delta: f
 
 
 def test_the_optimum_passes_and_a_constant_out_of_place_does_not():
-    result = fit(SATURATING_POWER_LAW, X, Y, n_replicates=200)
-    passed = audit(SATURATING_POWER_LAW, result.params, X, Y, n_replicates=200)
+    result = fit(SATURATING_POWER_LAW, X, Y, bootstrap=FEW)
+    passed = audit(SATURATING_POWER_LAW, result.params, X, Y, bootstrap=FEW)
     assert passed.is_optimum
     assert passed.ratio == pytest.approx(1.0, abs=1e-9)
     assert passed.outside == ()
     assert "are the optimum of their objective" in passed.reason
 
     moved = {**result.params, "alpha": 1.05 * result.params["alpha"]}
-    failed = audit(SATURATING_POWER_LAW, moved, X, Y, n_replicates=200)
+    failed = audit(SATURATING_POWER_LAW, moved, X, Y, bootstrap=FEW)
     assert not failed.is_optimum
     assert failed.objective == objective_of(SATURATING_POWER_LAW, moved, X, Y)
     assert failed.refit.objective == pytest.approx(result.objective, rel=1e-9)
     assert "alpha" in failed.outside
     assert "no optimum of their objective" in failed.reason
     # With the others held, only the exponent is moved back.
-    held = audit(SATURATING_POWER_LAW, moved, X, Y, free=["alpha"], n_replicates=200)
+    held = audit(SATURATING_POWER_LAW, moved, X, Y, free=["alpha"], bootstrap=FEW)
     assert held.refit.fixed == ("E", "A")
     assert held.refit.params["alpha"] == pytest.approx(result.params["alpha"], rel=1e-6)
     assert held.outside == ("alpha",)
@@ -85,13 +87,13 @@ def test_hoffmann_2022_is_found_out():
     # arXiv 2203.15556, TeX source; the objective is that of Besiroglu et al., arXiv 2404.10102.
     constants = [*np.exp([0.5267228, 6.0073404, 6.0179186]), 0.33917084, 0.2849083]
     published = dict(zip(CHINCHILLA.params, constants, strict=True))
-    found = audit(CHINCHILLA, published, x, losses, delta=1e-3)
+    found = audit(CHINCHILLA, published, x, losses, loss=Loss(1e-3))
     assert found.objective == pytest.approx(0.0012312, abs=5e-8)
     assert found.refit.objective == pytest.approx(0.00101827402, abs=5e-12)
     assert not found.is_optimum
     assert {"B", "beta", "E"} <= set(found.outside)
     rounded = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
-    assert objective_of(CHINCHILLA, rounded, x, losses, delta=1e-3) == pytest.approx(
+    assert objective_of(CHINCHILLA, rounded, x, losses, loss=Loss(1e-3)) == pytest.approx(
         0.0041210, abs=5e-8
     )
 
@@ -105,7 +107,7 @@ def test_muennighoff_2023_is_nearly_the_optimum_of_what_it_fitted_and_far_from_t
     e, a, b = np.exp([0.6254804, 6.255414, 7.3049974])
     held = {"E": e, "A": a, "B": b, "alpha": 0.3526596, "beta": 0.3526596}
     published = {**held, "R_D": 15.387756, "R_N": 5.309743}
-    choices = {"delta": 1e-3, "n_replicates": 200}
+    choices = {"loss": Loss(1e-3), "bootstrap": FEW}
     two = audit(DATA_CONSTRAINED, published, x, losses, free=("R_D", "R_N"), **choices)
     assert two.objective == pytest.approx(0.0158259, abs=5e-8)
     assert two.refit.objective == pytest.approx(0.0158047, abs=5e-8)

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis.estimate import Bootstrap
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import FitError, fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
@@ -47,7 +49,7 @@ X = np.geomspace(1e6, 1e9, 10)
 @pytest.mark.parametrize("delta", [None, 1e-3])
 def test_noise_free_parameters_are_recovered(law: Law, params, delta: float | None):
     y = curve(law, params, X)
-    result = fit(law, X, y, delta=delta)
+    result = fit(law, X, y, loss=Loss(delta))
     np.testing.assert_allclose(estimates(result), params, rtol=1e-6)
     assert result.verdict is Verdict.CONVERGED
     assert result.n_starts_agreeing >= (0.5 if delta else 1.0) * result.n_starts
@@ -60,7 +62,7 @@ def test_noise_free_parameters_are_recovered(law: Law, params, delta: float | No
 def test_power_law_is_the_regression_line_with_its_textbook_errors():
     x = np.geomspace(1e6, 1e9, 40)
     y = noisy(POWER_LAW, x)
-    result = fit(POWER_LAW, x, y, resampling="residuals", n_replicates=20_000)
+    result = fit(POWER_LAW, x, y, bootstrap=Bootstrap(kind="residuals", n=20_000))
     (slope, intercept), covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
     slope_error, intercept_error = np.sqrt(np.diag(covariance))
     assert result.params["alpha"] == pytest.approx(-slope, rel=1e-10)
@@ -78,7 +80,7 @@ def test_power_law_is_the_regression_line_with_its_textbook_errors():
 def test_covariance_of_a_saturating_fit_is_the_gauss_newton_one():
     law, x = SATURATING_POWER_LAW, np.geomspace(1e6, 1e9, 60)
     y = noisy(law, x, sigma=0.005)
-    result = fit(law, x, y, resampling="residuals", n_replicates=20_000)
+    result = fit(law, x, y, bootstrap=Bootstrap(kind="residuals", n=20_000))
     # d log f / d params by central differences, in the units of x and y.
     params, columns = estimates(result), []
     for column, value in enumerate(params):
@@ -104,8 +106,8 @@ def test_covariance_of_a_saturating_fit_is_the_gauss_newton_one():
 def test_units_of_x_and_y_move_the_scale_alone(law: Law, log_c: float, log_k: float):
     y = noisy(law, X)
     c, k = np.exp(log_c), np.exp(log_k)
-    here = fit(law, X, y, n_replicates=200)
-    there = fit(law, c * X, k * y, n_replicates=200)
+    here = fit(law, X, y, bootstrap=Bootstrap(n=200))
+    there = fit(law, c * X, k * y, bootstrap=Bootstrap(n=200))
     # The solver stops within a millionth of a standard error.
     a_millionth = {name: 1e-6 * error for name, error in here.standard_errors.items()}
     alpha, scale = here.params["alpha"], here.params["A"]
@@ -120,17 +122,21 @@ def test_units_of_x_and_y_move_the_scale_alone(law: Law, log_c: float, log_k: fl
 
 
 @every_law
-@pytest.mark.parametrize("kind", ["residuals", "within_x", "units"])
+@pytest.mark.parametrize("kind", ["residuals", "within_x", "clusters"])
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 1000))
 def test_order_of_rows_is_irrelevant(law: Law, kind: str, seed: int):
     x = X if kind == "residuals" else np.repeat(X[::2], 6)
     y = noisy(law, x)
-    units = np.tile(np.arange(6), 5) if kind == "units" else None
+    clusters = np.tile(np.arange(6), 5) if kind == "clusters" else None
     order = np.random.default_rng(seed).permutation(len(x))
-    here = fit(law, x, y, units=units, n_replicates=200)
+    here = fit(law, x, y, clusters=clusters, bootstrap=Bootstrap(n=200))
     there = fit(
-        law, x[order], y[order], units=None if units is None else units[order], n_replicates=200
+        law,
+        x[order],
+        y[order],
+        clusters=None if clusters is None else clusters[order],
+        bootstrap=Bootstrap(n=200),
     )
     assert here.bootstrap == there.bootstrap
     assert here.bootstrap.resampling == kind
@@ -143,8 +149,8 @@ def test_order_of_rows_is_irrelevant(law: Law, kind: str, seed: int):
 @pytest.mark.parametrize("delta", [None, 0.01])
 def test_repeating_every_row_moves_no_estimate(law: Law, delta: float | None):
     y = noisy(law, X)
-    once = fit(law, X, y, delta=delta)
-    thrice = fit(law, np.tile(X, 3), np.tile(y, 3), delta=delta)
+    once = fit(law, X, y, loss=Loss(delta))
+    thrice = fit(law, np.tile(X, 3), np.tile(y, 3), loss=Loss(delta))
     np.testing.assert_allclose(estimates(thrice), estimates(once), rtol=1e-6)
     assert thrice.objective == pytest.approx(3 * once.objective, rel=1e-9)
 
@@ -166,9 +172,9 @@ def test_huber_ignores_a_wild_row_that_squared_error_does_not(law: Law):
     truth = PLANTED[law.name][0]
     y = noisy(law, X, sigma=0.001)
     y[2] *= 1.5
-    squared, robust = fit(law, X, y), fit(law, X, y, delta=0.002)
+    squared, robust = fit(law, X, y), fit(law, X, y, loss=Loss(0.002))
     miss = {
-        result.delta: abs(result.params["alpha"] / truth[-1] - 1) for result in (squared, robust)
+        each.loss.delta: abs(each.params["alpha"] / truth[-1] - 1) for each in (squared, robust)
     }
     assert miss[0.002] < 0.02
     assert miss[None] > 0.08
@@ -177,10 +183,13 @@ def test_huber_ignores_a_wild_row_that_squared_error_does_not(law: Law):
 @every_law
 def test_same_seed_same_result_and_another_seed_another(law: Law):
     y = noisy(law, X)
-    assert fit(law, X, y, seed=3).to_json() == fit(law, X, y, seed=3).to_json()
-    other = fit(law, X, y, seed=4)
-    assert other.params == fit(law, X, y, seed=3).params
-    assert other.intervals != fit(law, X, y, seed=3).intervals
+    assert (
+        fit(law, X, y, bootstrap=Bootstrap(seed=3)).to_json()
+        == fit(law, X, y, bootstrap=Bootstrap(seed=3)).to_json()
+    )
+    other = fit(law, X, y, bootstrap=Bootstrap(seed=4))
+    assert other.params == fit(law, X, y, bootstrap=Bootstrap(seed=3)).params
+    assert other.intervals != fit(law, X, y, bootstrap=Bootstrap(seed=3)).intervals
 
 
 def test_a_thousand_replicates_of_160_rows_take_less_than_two_seconds():
@@ -188,7 +197,7 @@ def test_a_thousand_replicates_of_160_rows_take_less_than_two_seconds():
     y = noisy(SATURATING_POWER_LAW, x)
     for delta in (None, 0.01):
         start = time.perf_counter()
-        fit(SATURATING_POWER_LAW, x, y, delta=delta)
+        fit(SATURATING_POWER_LAW, x, y, loss=Loss(delta))
         assert time.perf_counter() - start < 2.0
 
 
@@ -207,36 +216,54 @@ def test_values_without_a_logarithm_are_refused_by_row(law: Law, bad: float, col
     [
         ({"y": np.ones(9)}, r"y has shape \(9,\).*10 rows"),
         ({"x": np.ones((10, 2))}, r"x has shape \(10, 2\).*1 input"),
-        ({"units": np.arange(3)}, r"units has shape \(3,\).*10 rows"),
-        ({"level": 1.0}, r"level = 1.0.*between 0 and 1"),
-        ({"n_replicates": 199}, r"n_replicates = 199.*at least 200"),
-        ({"level": 0.99}, r"n_replicates = 500.*99 % interval: give at least 1000"),
-        ({"delta": 0.0}, r"delta = 0.0.*positive"),
-        ({"resampling": "cases"}, r"'cases'.*residuals, within_x, units"),
-        ({"resampling": "units"}, r"`units` missing"),
-        ({"units": np.arange(10), "resampling": "residuals"}, r"`units` given"),
+        ({"clusters": np.arange(3)}, r"clusters has shape \(3,\).*10 rows"),
+        ({"bootstrap": Bootstrap(level=1.0)}, r"level = 1.0.*between 0 and 1"),
+        ({"bootstrap": Bootstrap(n=199)}, r"n = 199.*at least 200"),
+        (
+            {"bootstrap": Bootstrap(n=500, level=0.99)},
+            r"n = 500.*99 % interval: give at least 1000",
+        ),
+        ({"bootstrap": Bootstrap(kind="cases")}, r"'cases'.*clusters, within_x, residuals"),
+        ({"bootstrap": Bootstrap(kind="clusters")}, r"`clusters` missing"),
+        (
+            {"clusters": np.arange(10), "bootstrap": Bootstrap(kind="residuals")},
+            r"`clusters` given",
+        ),
     ],
 )
 def test_arguments_at_fault_are_named_with_a_remedy(change: dict, message: str):
-    arguments = {"x": X, "y": noisy(POWER_LAW, X), "n_replicates": 500} | change
+    arguments = {"x": X, "y": noisy(POWER_LAW, X)} | change
     with pytest.raises(ValueError, match=message):
         fit(POWER_LAW, **arguments)
 
 
 @pytest.mark.parametrize(
-    ("x", "units", "resampling", "message"),
+    ("arguments", "message"),
+    [
+        ({"delta": 0.0}, r"delta = 0.0.*positive"),
+        ({"above": 0.0}, r"above = 0.0.*positive and finite"),
+        ({"scale": "plain"}, r"scale = 'plain'.*log, linear"),
+    ],
+)
+def test_losses_that_are_none_are_named_with_a_remedy(arguments: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        Loss(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("x", "clusters", "kind", "message"),
     [
         ([], None, None, r"3 parameters \(E, A, alpha\).*0 rows: give at least 4"),
         ([1.0, 2.0, 3.0], None, None, r"3 rows: give at least 4"),
         ([5.0] * 6, None, None, r"1 distinct x: give rows at 3 distinct x"),
         ([1.0, 2.0, 3.0, 4.0, 4.0], None, "within_x", r"3 of 4 distinct x have one row"),
-        ([1.0, 2.0, 4.0, 8.0] * 4, np.repeat(range(4), 4), None, r"4 distinct units are too few"),
+        ([1.0, 2.0, 4.0, 8.0] * 4, np.repeat(range(4), 4), None, r"4 clusters are too few"),
     ],
 )
-def test_rows_that_cannot_support_the_fit_are_refused(x, units, resampling, message: str):
+def test_rows_that_cannot_support_the_fit_are_refused(x, clusters, kind, message: str):
     y = 1.0 + 1.0 / np.array(x, dtype=float)
     with pytest.raises(FitError, match=message):
-        fit(SATURATING_POWER_LAW, x, y, units=units, resampling=resampling)
+        fit(SATURATING_POWER_LAW, x, y, clusters=clusters, bootstrap=Bootstrap(kind=kind))
 
 
 def test_parameters_beyond_float64_are_refused_with_a_remedy():

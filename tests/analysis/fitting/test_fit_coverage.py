@@ -6,14 +6,15 @@ itself, on enough data sets for that.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats, Redrawn
 from analysis.fitting.engine.likelihood import size_quantile
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
 
@@ -22,7 +23,7 @@ SIZES = np.geomspace(1e6, 1e9, 8)
 
 Rows: TypeAlias = tuple[Floats, Floats, np.ndarray | None]
 Draw: TypeAlias = Callable[[np.random.Generator], Rows]
-"""Draws x, the noise of log y, and the units of rows."""
+"""Draws x, the noise of log y, and the clusters of rows."""
 
 
 def single_runs(n_points: int, sigma: float) -> Draw:
@@ -61,13 +62,21 @@ def hubers_noise(n_points: int, sigma: float) -> Draw:
     return draw
 
 
-def exponents_covered(law: Law, draw: Draw, n_sets: int, n_replicates: int, **choices: Any) -> int:
+def exponents_covered(
+    law: Law,
+    draw: Draw,
+    n_sets: int,
+    n_replicates: int = 200,
+    loss: Loss = Loss(),
+    kind: Redrawn | None = None,
+) -> int:
     truth = np.array(TRUTH[law.name])
     covered = 0
     for data_set in range(n_sets):
-        x, noise, units = draw(np.random.default_rng(data_set))
+        x, noise, clusters = draw(np.random.default_rng(data_set))
         y = np.exp(law.log_predict(law.to_theta(truth), np.log(x)[:, None]) + noise)
-        result = fit(law, x, y, units=units, n_replicates=n_replicates, seed=data_set, **choices)
+        bootstrap = Bootstrap(n=n_replicates, seed=data_set, kind=kind)
+        result = fit(law, x, y, clusters=clusters, loss=loss, bootstrap=bootstrap)
         low, high = result.intervals["alpha"]
         covered += bool(low <= truth[-1] <= high)
     return covered
@@ -98,7 +107,7 @@ HARDER_CASES = [
 @pytest.mark.parametrize(("law", "draw"), USE_CASES)
 def test_coverage_is_not_far_from_its_level(law: Law, draw: Draw):
     n_sets = 60
-    covered = exponents_covered(law, draw, n_sets, n_replicates=200)
+    covered = exponents_covered(law, draw, n_sets)
     assert stats.binom.cdf(covered, n_sets, 0.93) > 0.01
     assert stats.binom.sf(covered - 1, n_sets, 0.97) > 0.01
 
@@ -107,7 +116,7 @@ def test_coverage_is_not_far_from_its_level(law: Law, draw: Draw):
 @pytest.mark.parametrize(("law", "draw"), [*USE_CASES, *HARDER_CASES])
 def test_coverage_is_between_93_and_97_percent(law: Law, draw: Draw):
     n_sets = 500
-    coverage = exponents_covered(law, draw, n_sets, n_replicates=200) / n_sets
+    coverage = exponents_covered(law, draw, n_sets) / n_sets
     assert 0.93 <= coverage <= 0.97
 
 
@@ -116,7 +125,7 @@ def test_ignoring_what_rows_of_a_seed_share_covers_as_little_as_theory_says():
     n_sets, n_seeds = 1000, 20
     draw = seeds_across_sizes(n_seeds, 0.02)
 
-    def without_units(rng: np.random.Generator) -> Rows:
+    def without_clusters(rng: np.random.Generator) -> Rows:
         x, noise, _ = draw(rng)
         return x, noise, None
 
@@ -128,7 +137,7 @@ def test_ignoring_what_rows_of_a_seed_share_covers_as_little_as_theory_says():
     believed_variance = np.sum(tilt**2 * (2 + tilt**2)) / np.sum(tilt**2) ** 2
     expected = 2 * stats.norm.cdf(1.96 * np.sqrt(believed_variance / true_variance)) - 1
     assert expected < 0.81
-    coverage = exponents_covered(POWER_LAW, without_units, n_sets, n_replicates=200) / n_sets
+    coverage = exponents_covered(POWER_LAW, without_clusters, n_sets) / n_sets
     assert coverage == pytest.approx(expected, abs=0.04)
 
 
@@ -148,7 +157,7 @@ def test_parametric_coverage_is_between_93_and_97_percent(
     law: Law, draw: Draw, delta: float | None
 ):
     n_sets = 500
-    covered = exponents_covered(law, draw, n_sets, 200, resampling="parametric", delta=delta)
+    covered = exponents_covered(law, draw, n_sets, loss=Loss(delta), kind="parametric")
     assert 0.93 <= covered / n_sets <= 0.97
 
 
@@ -162,9 +171,9 @@ def falling_noise(n_points: int, sigma: float) -> Draw:
 @pytest.mark.parametrize("delta", [None, 1e-3])
 def test_many_rows_of_unlike_noise_are_covered_and_residuals_would_not_be(delta: float | None):
     n_sets, draw = 300, falling_noise(80, 0.02)
-    covered = exponents_covered(SATURATING_POWER_LAW, draw, n_sets, 200, delta=delta)
+    covered = exponents_covered(SATURATING_POWER_LAW, draw, n_sets, loss=Loss(delta))
     assert 0.93 <= covered / n_sets <= 0.97
     alike = exponents_covered(
-        SATURATING_POWER_LAW, draw, n_sets, 200, delta=delta, resampling="residuals"
+        SATURATING_POWER_LAW, draw, n_sets, loss=Loss(delta), kind="residuals"
     )
     assert alike / n_sets < 0.91

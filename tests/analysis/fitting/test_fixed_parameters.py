@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.coordinates import in_own_units, to_callers_units
-from analysis.fitting.engine.loss import loss
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import observe
 from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
@@ -48,7 +48,14 @@ def test_a_floor_held_at_0_leaves_the_power_law():
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_what_is_left_is_at_its_minimum(name: str, delta: float | None, scale):
     held = {name: 1.02 * TRUTH[name]}
-    result = fit(SATURATING_POWER_LAW, X, Y, fixed=held, delta=delta, scale=scale, n_replicates=200)
+    result = fit(
+        SATURATING_POWER_LAW,
+        X,
+        Y,
+        fixed=held,
+        loss=Loss(delta, scale=scale),
+        bootstrap=Bootstrap(n=200),
+    )
     left = [other for other in TRUTH if other != name]
 
     def objective(factors: Floats) -> float:
@@ -58,7 +65,7 @@ def test_what_is_left_is_at_its_minimum(name: str, delta: float | None, scale):
         }
         curve = p["E"] + p["A"] * X ** -p["alpha"]
         off = np.log(Y / curve) if scale == "log" else Y - curve
-        return 1e4 * float(loss(off, delta).sum())
+        return 1e4 * float(Loss(delta).value(off).sum())
 
     at_fit = objective(np.ones(2))
     assert result.objective == pytest.approx(at_fit / 1e4, rel=1e-9)
@@ -69,7 +76,7 @@ def test_what_is_left_is_at_its_minimum(name: str, delta: float | None, scale):
 
 def test_the_result_holds_all_parameters_and_the_held_ones_without_error():
     x, y = plane()
-    result = fit(CHINCHILLA, x, y, fixed={"alpha": 0.35, "E": 1.8}, n_replicates=300)
+    result = fit(CHINCHILLA, x, y, fixed={"alpha": 0.35, "E": 1.8}, bootstrap=Bootstrap(n=300))
     assert list(result.params) == list(CHINCHILLA.params)
     assert result.fixed == ("E", "alpha")
     for name, value in {"alpha": 0.35, "E": 1.8}.items():
@@ -91,7 +98,7 @@ def test_the_result_holds_all_parameters_and_the_held_ones_without_error():
 
 def test_what_follows_from_held_parameters_alone_has_no_error():
     x, y = plane()
-    result = fit(CHINCHILLA, x, y, fixed={"alpha": 0.35, "beta": 0.37}, n_replicates=200)
+    result = fit(CHINCHILLA, x, y, fixed={"alpha": 0.35, "beta": 0.37}, bootstrap=Bootstrap(n=200))
     assert result.derived()["a"].standard_error == 0.0
     assert result.derived()["G"].standard_error > 0
 
@@ -110,28 +117,30 @@ def test_holding_an_estimate_changes_no_other_and_shrinks_their_errors():
 def test_units_move_a_held_scale_as_they_must(log_c: float, log_k: float):
     c, k = np.exp(log_c), np.exp(log_k)
     # With alpha held too, A's units are known.
-    here = fit(SATURATING_POWER_LAW, X, Y, fixed={"A": 280.0, "alpha": 0.35}, n_replicates=200)
+    here = fit(
+        SATURATING_POWER_LAW, X, Y, fixed={"A": 280.0, "alpha": 0.35}, bootstrap=Bootstrap(n=200)
+    )
     fixed = {"A": 280.0 * k * c**0.35, "alpha": 0.35}
-    there = fit(SATURATING_POWER_LAW, c * X, k * Y, fixed=fixed, n_replicates=200)
+    there = fit(SATURATING_POWER_LAW, c * X, k * Y, fixed=fixed, bootstrap=Bootstrap(n=200))
     assert there.params["E"] == pytest.approx(k * here.params["E"], rel=1e-8)
     assert there.standard_errors["E"] == pytest.approx(k * here.standard_errors["E"], rel=1e-5)
 
 
 def test_profiles_are_those_of_the_law_without_what_is_held():
-    here = fit(SATURATING_POWER_LAW, X, Y, fixed={"E": 0.0}, n_replicates=200)
+    here = fit(SATURATING_POWER_LAW, X, Y, fixed={"E": 0.0}, bootstrap=Bootstrap(n=200))
     found = profile_likelihood(here, X, Y)
-    expected = profile_likelihood(fit(POWER_LAW, X, Y, n_replicates=200), X, Y)
+    expected = profile_likelihood(fit(POWER_LAW, X, Y, bootstrap=Bootstrap(n=200)), X, Y)
     assert set(found) == {"A", "alpha"}
     for name, profile in found.items():
         np.testing.assert_allclose(profile.interval, expected[name].interval, rtol=1e-6)
 
 
 def test_a_profile_with_a_scale_held_is_the_minimum_over_the_rest():
-    result = fit(SATURATING_POWER_LAW, X, Y, fixed={"A": 300.0}, n_replicates=200)
+    result = fit(SATURATING_POWER_LAW, X, Y, fixed={"A": 300.0}, bootstrap=Bootstrap(n=200))
     profile = profile_likelihood(result, X, Y)["alpha"]
     for alpha, expected in zip(profile.values[::5], profile.deviance[::5], strict=True):
         held = {"A": 300.0, "alpha": float(alpha)}
-        alone = fit(SATURATING_POWER_LAW, X, Y, fixed=held, n_replicates=200)
+        alone = fit(SATURATING_POWER_LAW, X, Y, fixed=held, bootstrap=Bootstrap(n=200))
         ratio = alone.objective / result.objective
         assert len(X) * np.log(ratio) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
@@ -139,21 +148,25 @@ def test_a_profile_with_a_scale_held_is_the_minimum_over_the_rest():
 def test_starts_of_a_caller_keep_what_is_held():
     starts = [[1.0, 100.0, 0.2], [2.0, 1000.0, 0.5]]
     fixed = {"alpha": 0.35}
-    result = fit(SATURATING_POWER_LAW, X, Y, fixed=fixed, starts=starts, n_replicates=200)
-    usual = fit(SATURATING_POWER_LAW, X, Y, fixed=fixed, n_replicates=200)
+    result = fit(
+        SATURATING_POWER_LAW.starting_at(starts), X, Y, fixed=fixed, bootstrap=Bootstrap(n=200)
+    )
+    usual = fit(SATURATING_POWER_LAW, X, Y, fixed=fixed, bootstrap=Bootstrap(n=200))
     assert result.n_starts == result.n_starts_agreeing == 2
     assert result.objective == pytest.approx(usual.objective, rel=1e-10)
 
 
 def test_one_parameter_can_be_fitted_to_rows_too_few_for_all():
-    result = fit(SATURATING_POWER_LAW, X[:3], Y[:3], fixed={"E": 1.7, "A": 300.0}, n_replicates=200)
+    result = fit(
+        SATURATING_POWER_LAW, X[:3], Y[:3], fixed={"E": 1.7, "A": 300.0}, bootstrap=Bootstrap(n=200)
+    )
     assert result.params["alpha"] == pytest.approx(0.35, abs=0.01)
     with pytest.raises(FitError, match=r"3 parameters.*3 rows: give at least 4"):
-        fit(SATURATING_POWER_LAW, X[:3], Y[:3], n_replicates=200)
+        fit(SATURATING_POWER_LAW, X[:3], Y[:3], bootstrap=Bootstrap(n=200))
 
 
 def test_a_coordinate_in_its_own_units_maps_back():
-    rows = observe(CHINCHILLA, *plane(), None)
+    rows = observe(CHINCHILLA, *plane())
     to_raw = to_callers_units(CHINCHILLA, rows)
     theta = np.array([0.7, -1.9, -2.0, 0.4, 0.5])
     raw = to_raw(theta)

@@ -7,6 +7,7 @@ import pytest
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.fitting.alternatives import refit_under
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from analysis.tables import read
@@ -49,10 +50,8 @@ def test_noise_one_a_row_weighs_the_third_approach_and_spreads_the_second():
     table, sd = rows(lambda size: np.where(size > 3e8, 0.02, 0.002))
     found = {row.name: row for row in three_approaches(table, noise=sd, noise_df=30).rows}
     weights = sd**-2.0
-    squared = fit(
-        CHINCHILLA, table[["N", "D"]], table["loss"], weights=weights, scale="linear",
-        n_replicates=1000,
-    )  # fmt: skip
+    linear = Loss(scale="linear")
+    squared = fit(CHINCHILLA, table[["N", "D"]], table["loss"], weights=weights, loss=linear)
     assert found["3 squared error"].detail.params == pytest.approx(squared.params, rel=1e-6)
     logs = fit(CHINCHILLA, table[["N", "D"]], table["loss"], weights=(table["loss"] / sd) ** 2)
     weighted = found["3 Huber 0.001"].detail

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.estimate import Floats
-from analysis.fitting.bootstrap.resampling import Resampling
+from analysis.estimate import Bootstrap, Floats, Redrawn
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA, POWER_LAW, SATURATING_POWER_LAW, Law
@@ -23,7 +23,7 @@ def noisy(sigma: float = 0.05, x: Floats = X, seed: int = 0) -> Floats:
 def test_of_a_line_it_is_students():
     x = np.geomspace(1e6, 1e9, 15)
     y = noisy(x=x)
-    result = fit(POWER_LAW, x, y, n_replicates=40_000, resampling="parametric")
+    result = fit(POWER_LAW, x, y, bootstrap=Bootstrap(n=40_000, kind="parametric"))
     columns = np.stack([np.ones(15), np.log(x)], axis=1)
     estimate, rss = np.linalg.lstsq(columns, np.log(y), rcond=None)[:2]
     at = np.stack([np.ones(5), np.log(NEW)], axis=1)
@@ -54,7 +54,7 @@ def test_the_same_fit_gives_the_same_band_whatever_else_is_asked():
 
 
 def test_on_the_linear_scale_noise_is_added():
-    result = fit(POWER_LAW, X, noisy(0.3), scale="linear")
+    result = fit(POWER_LAW, X, noisy(0.3), loss=Loss(scale="linear"))
     far = np.array([1e80])
     low, high = result.prediction_interval(far)
     # No curve is left there, and the noise about it is the same as everywhere.
@@ -74,8 +74,8 @@ def test_units_and_a_factor_of_all_weights_move_nothing_else():
 
 
 def test_a_curve_that_seeks_the_floor_predicts_no_run():
-    result = fit(POWER_LAW, X, noisy(), above=0.1)
-    with pytest.raises(ValueError, match=r"above its curve by 0.1.*above=1"):
+    result = fit(POWER_LAW, X, noisy(), loss=Loss(above=0.1))
+    with pytest.raises(ValueError, match=r"above = 0.1.*above=1"):
         result.prediction_interval(NEW)
     with pytest.raises(ValueError, match=r"x\[0\] = 0.0"):
         fit(POWER_LAW, X, noisy()).prediction_interval(np.zeros(1))
@@ -99,12 +99,17 @@ def inputs(law: Law, n_points: int) -> tuple[Floats, Floats]:
 
 
 def held(
-    law: Law, n_points: int, n_sets: int, noise: Callable[..., Floats], **choices
+    law: Law,
+    n_points: int,
+    n_sets: int,
+    noise: Callable[..., Floats],
+    loss: Loss,
+    kind: Redrawn | None = None,
 ) -> tuple[float, float]:
     """Shares of new runs that the band holds: among the fitted inputs, and beyond them."""
     theta = law.to_theta(np.array(TRUTH[law.name]))
     x, new = inputs(law, n_points)
-    is_log = choices.get("scale", "log") == "log"
+    is_log = loss.scale == "log"
     inside = np.zeros(len(new))
     for data_set in range(n_sets):
         rng = np.random.default_rng(data_set)
@@ -114,7 +119,7 @@ def held(
             return np.exp(curve + 0.02 * error) if is_log else np.exp(curve) + 0.03 * error
 
         y, runs = observed(x), observed(new)
-        result = fit(law, x, y, n_replicates=200, seed=data_set, **choices)
+        result = fit(law, x, y, loss=loss, bootstrap=Bootstrap(n=200, seed=data_set, kind=kind))
         low, high = result.prediction_interval(new)
         inside += (low <= runs) & (runs <= high)
     shares = inside / n_sets
@@ -130,7 +135,7 @@ def skewed(rng: np.random.Generator, n: int) -> Floats:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resampling", ["residuals", "rows", "parametric"])
+@pytest.mark.parametrize("kind", ["residuals", "rows", "parametric"])
 @pytest.mark.parametrize(
     ("law", "n_points", "noise", "delta"),
     [
@@ -142,9 +147,9 @@ def skewed(rng: np.random.Generator, n: int) -> Floats:
     ],
 )
 def test_93_to_97_percent_of_new_runs_lie_within(
-    law: Law, n_points: int, noise, delta: float | None, resampling: Resampling
+    law: Law, n_points: int, noise, delta: float | None, kind: Redrawn
 ):
-    within, beyond = held(law, n_points, 500, noise, resampling=resampling, delta=delta)
+    within, beyond = held(law, n_points, 500, noise, Loss(delta), kind)
     assert 0.93 <= within <= 0.97
     assert 0.93 <= beyond <= 0.97
 
@@ -152,6 +157,6 @@ def test_93_to_97_percent_of_new_runs_lie_within(
 @pytest.mark.slow
 @pytest.mark.parametrize(("law", "n_points"), [(POWER_LAW, 8), (SATURATING_POWER_LAW, 30)])
 def test_93_to_97_percent_of_new_runs_lie_within_on_the_linear_scale(law: Law, n_points: int):
-    within, beyond = held(law, n_points, 500, normal, scale="linear")
+    within, beyond = held(law, n_points, 500, normal, Loss(scale="linear"))
     assert 0.93 <= within <= 0.97
     assert 0.93 <= beyond <= 0.97

@@ -5,7 +5,9 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 from analysis.fitting.engine.likelihood import deviance, deviance_limit
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
 from analysis.laws import CHINCHILLA, POWER_LAW, SATURATING_POWER_LAW
@@ -21,7 +23,7 @@ def noisy(sigma: float = 0.05, seed: int = 0) -> np.ndarray:
 def test_of_a_line_it_is_students_interval(copies: int):
     x = np.repeat(X, copies)
     y = np.repeat(noisy(), copies) * np.exp(np.random.default_rng(1).normal(0, 0.02, len(x)))
-    result = fit(POWER_LAW, x, y, n_replicates=200)
+    result = fit(POWER_LAW, x, y, bootstrap=Bootstrap(n=200))
     profiles = profile_likelihood(result, x, y)
     columns = np.stack([np.ones(len(x)), -np.log(x)], axis=1)
     estimate, rss = np.linalg.lstsq(columns, np.log(y), rcond=None)[:2]
@@ -36,7 +38,7 @@ def test_of_a_line_it_is_students_interval(copies: int):
 def test_it_is_the_minimum_over_the_others():
     x = np.geomspace(1e6, 1e9, 30)
     y = (1.7 + 300 * x**-0.35) * np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
-    result = fit(SATURATING_POWER_LAW, x, y, delta=0.005, n_replicates=200)
+    result = fit(SATURATING_POWER_LAW, x, y, loss=Loss(0.005), bootstrap=Bootstrap(n=200))
     profile = profile_likelihood(result, x, y)["alpha"]
     assert np.all(np.diff(profile.values) > 0)
     assert profile.deviance.min() == 0.0
@@ -48,12 +50,12 @@ def test_it_is_the_minimum_over_the_others():
             return float(np.where(size < 0.005, size**2 / 2, 0.005 * (size - 0.0025)).sum()) * 1e4
 
         found = optimize.minimize(objective, [1.7, 0.0], method="Nelder-Mead", tol=1e-10)
-        expected = deviance(np.array([found.fun / 1e4]), result.objective, 30, 0.005)[0]
+        expected = deviance(np.array([found.fun / 1e4]), result.objective, 30, Loss(0.005))[0]
         assert profile.deviance[k] == pytest.approx(expected, rel=1e-5)
 
 
 def test_ends_have_the_deviance_of_the_level_and_widen_with_it():
-    result = fit(POWER_LAW, X, noisy(), n_replicates=200)
+    result = fit(POWER_LAW, X, noisy(), bootstrap=Bootstrap(n=200))
     narrow, wide = (
         profile_likelihood(result, X, noisy(), level=level)["alpha"] for level in (0.5, 0.99)
     )
@@ -67,9 +69,9 @@ def test_units_and_a_factor_of_all_weights_change_nothing_else():
     x = np.geomspace(1e6, 1e9, 30)
     y = (1.7 + 300 * x**-0.35) * np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
     law, n_replicates = SATURATING_POWER_LAW, 200
-    here = profile_likelihood(fit(law, x, y, n_replicates=n_replicates), x, y)
+    here = profile_likelihood(fit(law, x, y, bootstrap=Bootstrap(n=n_replicates)), x, y)
     weights = np.full(30, 7.0)
-    scaled = fit(law, 1e-6 * x, 5 * y, weights=weights, n_replicates=n_replicates)
+    scaled = fit(law, 1e-6 * x, 5 * y, weights=weights, bootstrap=Bootstrap(n=n_replicates))
     there = profile_likelihood(scaled, 1e-6 * x, 5 * y, weights=weights)
     np.testing.assert_allclose(there["alpha"].interval, here["alpha"].interval, rtol=1e-5)
     np.testing.assert_allclose(
@@ -80,7 +82,7 @@ def test_units_and_a_factor_of_all_weights_change_nothing_else():
 def test_an_open_side_is_named():
     # A floor far below the rows: no value too small can be told from 0.
     y = np.exp(0.02 * np.random.default_rng(3).standard_normal(12)) * 30 * X**-0.2
-    result = fit(SATURATING_POWER_LAW, X, y, n_replicates=200)
+    result = fit(SATURATING_POWER_LAW, X, y, bootstrap=Bootstrap(n=200))
     profile = profile_likelihood(result, X, y)["E"]
     assert profile.open_sides == ("lower",)
     assert not profile.identifiable
@@ -92,7 +94,7 @@ def test_a_term_that_the_rows_do_not_show_is_open():
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(np.log([5e7, 1e9]), np.log([1e10, 3e11]), (40, 2)))
     y = (1.8 + 480 * x[:, 0] ** -0.35) * np.exp(0.01 * rng.standard_normal(40))
-    profiles = profile_likelihood(fit(CHINCHILLA, x, y, n_replicates=200), x, y)
+    profiles = profile_likelihood(fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=200)), x, y)
     assert not profiles["beta"].identifiable
     assert "lower" in profiles["B"].open_sides
     assert profiles["B"].interval[0] == 0.0
@@ -103,11 +105,11 @@ def test_huber_density_integrates_to_one_and_its_limits_are_known():
     least, n_rows = 0.3, 40
     objective = np.array([0.3, 0.4, 0.9])
     normal = n_rows * np.log(objective / least)
-    np.testing.assert_allclose(deviance(objective, least, n_rows, None), normal)
-    np.testing.assert_allclose(deviance(objective, least, n_rows, 1e4), normal, rtol=1e-6)
+    np.testing.assert_allclose(deviance(objective, least, n_rows, Loss()), normal)
+    np.testing.assert_allclose(deviance(objective, least, n_rows, Loss(1e4)), normal, rtol=1e-6)
     # Exponential noise, of mean size S / (n delta): 2 n log of the ratio.
     np.testing.assert_allclose(
-        deviance(objective, least, n_rows, 1e-6), 2 * normal, rtol=1e-4, atol=1e-9
+        deviance(objective, least, n_rows, Loss(1e-6)), 2 * normal, rtol=1e-4, atol=1e-9
     )
 
     def log_likelihood(total: float, delta: float) -> float:
@@ -123,7 +125,7 @@ def test_huber_density_integrates_to_one_and_its_limits_are_known():
         return -float(found.fun)
 
     expected = 2 * (log_likelihood(0.3, 0.1) - log_likelihood(0.9, 0.1))
-    assert deviance(objective, least, n_rows, 0.1)[2] == pytest.approx(expected, rel=1e-5)
+    assert deviance(objective, least, n_rows, Loss(0.1))[2] == pytest.approx(expected, rel=1e-5)
 
 
 def test_limit_is_chi_squared_for_many_rows_and_wider_for_few():
@@ -133,13 +135,13 @@ def test_limit_is_chi_squared_for_many_rows_and_wider_for_few():
 
 def test_wrong_rows_exact_rows_and_impossible_levels_are_refused():
     y = noisy()
-    result = fit(POWER_LAW, X, y, n_replicates=200)
+    result = fit(POWER_LAW, X, y, bootstrap=Bootstrap(n=200))
     with pytest.raises(ValueError, match="not the 12 that were fitted"):
         profile_likelihood(result, X, y * np.linspace(1, 1.1, 12))
     with pytest.raises(ValueError, match="11 rows given"):
         profile_likelihood(result, X[1:], y[1:])
     with pytest.raises(ValueError, match=r"level = 1.5"):
         profile_likelihood(result, X, y, level=1.5)
-    exact = fit(POWER_LAW, X, X**-0.3, n_replicates=200)
+    exact = fit(POWER_LAW, X, X**-0.3, bootstrap=Bootstrap(n=200))
     with pytest.raises(FitError, match="without noise"):
         profile_likelihood(exact, X, X**-0.3)

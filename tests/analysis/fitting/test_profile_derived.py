@@ -6,8 +6,9 @@ from scipy import stats
 from scipy.optimize import minimize
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.likelihood import deviance
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
 from analysis.fitting.profile_derived import profile_derived
@@ -30,7 +31,7 @@ def test_of_a_function_of_one_parameter_it_is_that_parameters(scale, delta: floa
     law = SATURATING_POWER_LAW._replace(
         derived=lambda params: {"twice": 2 * params[..., 2], "ratio": params[..., 0] / 3}
     )
-    result = fit(law, X, Y, scale=scale, delta=delta, n_replicates=200)
+    result = fit(law, X, Y, loss=Loss(delta, scale=scale), bootstrap=Bootstrap(n=200))
     expected = profile_likelihood(result, X, Y)
     twice = profile_derived(result, X, Y, "twice")
     np.testing.assert_allclose(twice.interval, 2 * np.array(expected["alpha"].interval), rtol=1e-5)
@@ -44,7 +45,7 @@ def test_of_a_function_of_one_parameter_it_is_that_parameters(scale, delta: floa
 @pytest.mark.parametrize("delta", [None, 0.005])
 def test_of_the_exponent_of_growth_it_is_the_minimum_over_all_that_share_it(delta: float | None):
     x, y = plane()
-    result = fit(CHINCHILLA, x, y, delta=delta, n_replicates=200)
+    result = fit(CHINCHILLA, x, y, loss=Loss(delta), bootstrap=Bootstrap(n=200))
     profile = profile_derived(result, x, y, "a")
     assert profile.identifiable
     assert profile.interval[0] < result.derived()["a"].value < profile.interval[1]
@@ -65,19 +66,19 @@ def test_of_the_exponent_of_growth_it_is_the_minimum_over_all_that_share_it(delt
 
         precise = {"maxfev": 20_000, "maxiter": 20_000, "xatol": 1e-9, "fatol": 1e-9}
         found = minimize(objective, np.ones(4), method="Nelder-Mead", options=precise)
-        raised = deviance(np.array([found.fun / 1e4]), result.objective, len(y), delta)[0]
+        raised = deviance(np.array([found.fun / 1e4]), result.objective, len(y), Loss(delta))[0]
         assert profile.deviance[k] == pytest.approx(raised, rel=1e-4)
 
 
 def test_a_and_b_mirror_each_other_and_a_scale_of_many_decades_is_followed():
     x, y = plane()
-    result = fit(CHINCHILLA, x, y, n_replicates=200)
+    result = fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=200))
     a, b = (profile_derived(result, x, y, name).interval for name in "ab")
     np.testing.assert_allclose(np.add(a, b[::-1]), 1.0, rtol=1e-6)
 
     noise = 0.02 * np.random.default_rng(0).standard_normal(30)
     loss = (8.8e13 / X) ** 0.76 * np.exp(noise)
-    line = fit(KAPLAN_N, X, loss, n_replicates=200)
+    line = fit(KAPLAN_N, X, loss, bootstrap=Bootstrap(n=200))
     low, high = profile_derived(line, X, loss, "N_c").interval
     # Where the line of log L over log N meets L = 1: Fieller's interval of a ratio.
     columns = np.stack([np.ones(30), np.log(X)], axis=1)
@@ -91,7 +92,7 @@ def test_a_and_b_mirror_each_other_and_a_scale_of_many_decades_is_followed():
 
 def test_with_exponents_held_one_parameter_is_left_to_move_it():
     x, y = plane()
-    result = fit(CHINCHILLA, x, y, fixed={"alpha": 0.35}, n_replicates=200)
+    result = fit(CHINCHILLA, x, y, fixed={"alpha": 0.35}, bootstrap=Bootstrap(n=200))
     a = profile_derived(result, x, y, "a").interval
     beta = np.array(profile_likelihood(result, x, y)["beta"].interval)
     np.testing.assert_allclose(a, beta / (0.35 + beta), rtol=1e-5)
@@ -99,13 +100,13 @@ def test_with_exponents_held_one_parameter_is_left_to_move_it():
 
 def test_what_cannot_be_profiled_is_refused():
     x, y = plane()
-    result = fit(CHINCHILLA, x, y, n_replicates=200)
+    result = fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=200))
     with pytest.raises(ValueError, match=r"chinchilla derives no 'GG': did you mean G\?"):
         profile_derived(result, x, y, "GG")
     with pytest.raises(ValueError, match="known are a, b, G"):
         profile_derived(result, x, y, "exponent")
     with pytest.raises(ValueError, match="not the 60 that were fitted"):
         profile_derived(result, x, y[::-1], "a")
-    tied = fit(CHINCHILLA_TIED, x, y, n_replicates=200)
+    tied = fit(CHINCHILLA_TIED, x, y, bootstrap=Bootstrap(n=200))
     with pytest.raises(FitError, match=r"a = 0.5 cannot be profiled: no parameter"):
         profile_derived(tied, x, y, "a")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from analysis.estimate import Floats
-from analysis.fitting.engine.least_squares import loss
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import FitResult, fit
 from analysis.fitting.profile import profile_likelihood
 from analysis.fitting.verdict import Verdict
@@ -42,7 +42,7 @@ def points(n_dropped: int = 5) -> tuple[Floats, Floats, Floats]:
 @pytest.fixture(scope="module")
 def besiroglu() -> FitResult:
     x, y, _ = points()
-    return fit(CHINCHILLA, x, y, delta=DELTA, resampling="rows", n_replicates=4000)
+    return fit(CHINCHILLA, x, y, loss=Loss(DELTA), bootstrap=Bootstrap(kind="rows", n=4000))
 
 
 def test_besiroglu_2024_table(besiroglu: FitResult):
@@ -78,7 +78,7 @@ def test_the_authors_grid_of_starts_finds_no_other_minimum(besiroglu: FitResult)
         [0.0, 1.0, 2.0],
     )
     starts = np.stack([axis.ravel() for axis in grid], axis=1)
-    result = fit(CHINCHILLA, x, y, delta=DELTA, starts=starts, n_replicates=200)
+    result = fit(CHINCHILLA.starting_at(starts), x, y, loss=Loss(DELTA), bootstrap=Bootstrap(n=200))
     assert result.n_starts == 3**5
     assert result.n_starts_agreeing == result.n_starts
     assert result.objective == pytest.approx(besiroglu.objective, rel=1e-9)
@@ -92,14 +92,15 @@ def test_hoffmann_2022_is_not_the_optimum_of_its_own_objective(besiroglu: FitRes
     }
     for objective, params in published.items():
         theta = CHINCHILLA.to_theta(np.array(params))
-        found = loss(np.log(y) - CHINCHILLA.log_predict(theta, np.log(x)), DELTA).sum()
+        residuals = np.log(y) - CHINCHILLA.log_predict(theta, np.log(x))
+        found = Loss(DELTA).value(residuals).sum()
         assert found == pytest.approx(objective, abs=5e-8)
         assert found > 1.2 * besiroglu.objective
 
 
 def test_five_largest_losses_move_beta():
     x, y, _ = points(n_dropped=0)
-    result = fit(CHINCHILLA, x, y, delta=DELTA, n_replicates=200)
+    result = fit(CHINCHILLA, x, y, loss=Loss(DELTA), bootstrap=Bootstrap(n=200))
     assert result.objective == pytest.approx(0.00182601, abs=5e-9)
     expected = {"E": 1.891338, "alpha": 0.349313, "beta": 0.453049}
     for name, value in expected.items():
@@ -110,7 +111,13 @@ def test_variable_projection_gives_every_digit_of_the_published_squared_error_fi
     x, y, flops = points()
     few = flops < 1e21
     assert few.sum() == 217
-    result = fit(CHINCHILLA, x[few] / [1e6, 1e9], y[few], scale="linear", n_replicates=200)
+    result = fit(
+        CHINCHILLA,
+        x[few] / [1e6, 1e9],
+        y[few],
+        loss=Loss(scale="linear"),
+        bootstrap=Bootstrap(n=200),
+    )
     shown = {name: f"{value:.4f}" for name, value in result.params.items()}
     assert shown == {
         "E": "1.9051",
@@ -121,7 +128,9 @@ def test_variable_projection_gives_every_digit_of_the_published_squared_error_fi
     }
     assert f"{result.residuals @ result.residuals:.6f}" == "0.062414"
     assert f"{result.derived()['a'].value:.4f}" == "0.5665"
-    every = fit(CHINCHILLA, x / [1e6, 1e9], y, scale="linear", n_replicates=200)
+    every = fit(
+        CHINCHILLA, x / [1e6, 1e9], y, loss=Loss(scale="linear"), bootstrap=Bootstrap(n=200)
+    )
     assert f"{every.residuals @ every.residuals:.6f}" == "0.083204"
     assert every.params["beta"] == pytest.approx(0.427621, abs=5e-7)
 
@@ -129,7 +138,7 @@ def test_variable_projection_gives_every_digit_of_the_published_squared_error_fi
 def test_log_loss_on_the_same_rows_gives_its_published_fit_too():
     x, y, flops = points()
     few = flops < 1e21
-    result = fit(CHINCHILLA, x[few] / [1e6, 1e9], y[few], n_replicates=200)
+    result = fit(CHINCHILLA, x[few] / [1e6, 1e9], y[few], bootstrap=Bootstrap(n=200))
     expected = {"E": 1.8926, "A": 4.0146, "B": 1.0571, "alpha": 0.3522, "beta": 0.4430}
     for name, value in expected.items():
         assert result.params[name] == pytest.approx(value, abs=5.1e-5)
@@ -140,13 +149,13 @@ def test_replicates_are_those_that_scipy_finds_for_the_same_draws(besiroglu: Fit
     estimate = CHINCHILLA.to_theta(np.array(list(besiroglu.params.values())))
     for seed in range(3):
         drawn = np.random.default_rng(seed).integers(0, len(y), len(y))
-        found = fit(CHINCHILLA, x[drawn], y[drawn], delta=DELTA, n_replicates=200)
+        found = fit(CHINCHILLA, x[drawn], y[drawn], loss=Loss(DELTA), bootstrap=Bootstrap(n=200))
 
         def objective(scaled: np.ndarray, drawn=drawn) -> float:
             residuals = np.log(y[drawn]) - CHINCHILLA.log_predict(
                 estimate * scaled, np.log(x[drawn])
             )
-            return float(loss(residuals, DELTA).sum()) * 1e3
+            return float(Loss(DELTA).value(residuals).sum()) * 1e3
 
         alone = minimize(objective, np.ones(5), method="Nelder-Mead", options={"maxfev": 4000})
         assert found.objective <= alone.fun / 1e3 * (1 + 1e-9)
@@ -171,9 +180,9 @@ def test_muennighoff_2023_is_not_the_optimum_of_its_own_objective():
     published = np.array([*scales, 0.3526596, 0.3526596, 15.387756, 5.309743])
     theta = DATA_CONSTRAINED.to_theta(published)
     residuals = np.log(losses) - DATA_CONSTRAINED.log_predict(theta, np.log(x))
-    assert loss(residuals, DELTA).sum() == pytest.approx(0.0158259, abs=5e-8)
+    assert Loss(DELTA).value(residuals).sum() == pytest.approx(0.0158259, abs=5e-8)
     # All seven parameters free, where the paper had fixed five.
-    result = fit(DATA_CONSTRAINED, x, losses, delta=DELTA, n_replicates=200)
+    result = fit(DATA_CONSTRAINED, x, losses, loss=Loss(DELTA), bootstrap=Bootstrap(n=200))
     assert result.objective < 0.5 * 0.0158259
     assert result.verdict is Verdict.BOUND_HIT
     assert result.bounds_hit == ("R_N",)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.ranking import Ranking, extrapolation, information, rank
 from analysis.laws import (
@@ -68,7 +69,7 @@ def assert_first_within_noise(ranking: Ranking, law: Law) -> None:
 )
 def test_planted_law_is_first_within_noise(law: Law, params: tuple[float, ...], wrong: list[Law]):
     x = SIZES[:, None]
-    ranking = rank(M1_TO_M4, x, planted(law, params, x), n_replicates=200)
+    ranking = rank(M1_TO_M4, x, planted(law, params, x), bootstrap=Bootstrap(n=200))
     assert_first_within_noise(ranking, law)
     assert error_of(ranking, law) < 4 * NOISE
     for other in wrong:
@@ -80,7 +81,9 @@ def test_planted_law_of_two_inputs_is_first_along_each_size(along: int | str):
     x = plane()
     y = planted(CHINCHILLA, (1.8, 480.0, 2100.0, 0.32, 0.4), x)
     sizes = 6 * x.prod(axis=1) if along == "flops" else along
-    ranking = rank([KAPLAN, CHINCHILLA_TIED, CHINCHILLA], x, y, along=sizes, n_replicates=200)
+    ranking = rank(
+        [KAPLAN, CHINCHILLA_TIED, CHINCHILLA], x, y, along=sizes, bootstrap=Bootstrap(n=200)
+    )
     assert_first_within_noise(ranking, CHINCHILLA)
     assert ranking.rows[-1].law is KAPLAN
     assert error_of(ranking, KAPLAN) > 2 * error_of(ranking, CHINCHILLA)
@@ -90,8 +93,10 @@ def test_order_of_rows_is_irrelevant():
     x = SIZES[:, None].repeat(2, axis=0)
     y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), x)
     shuffled = np.random.default_rng(1).permutation(len(y))
-    first = rank(M1_TO_M4[:3], x, y, n_replicates=200).to_json()
-    assert rank(M1_TO_M4[:3], x[shuffled], y[shuffled], n_replicates=200).to_json() == first
+    first = rank(M1_TO_M4[:3], x, y, bootstrap=Bootstrap(n=200)).to_json()
+    assert (
+        rank(M1_TO_M4[:3], x[shuffled], y[shuffled], bootstrap=Bootstrap(n=200)).to_json() == first
+    )
     one = extrapolation(POWER_LAW, x, y, along=x[:, 0])
     assert extrapolation(POWER_LAW, x[shuffled], y[shuffled], along=x[shuffled, 0]) == one
     assert extrapolation(POWER_LAW, x, y) == one
@@ -145,7 +150,7 @@ def test_windows_without_a_fit_keep_their_reason():
 def test_laws_that_do_not_apply_are_listed_with_their_reason():
     x = SIZES[:8]
     y = planted(POWER_LAW, (30.0, 0.1), x[:, None])
-    ranking = rank([BNSL_2, KAPLAN, POWER_LAW], x, y, n_replicates=200)
+    ranking = rank([BNSL_2, KAPLAN, POWER_LAW], x, y, bootstrap=Bootstrap(n=200))
     assert [row.law for row in ranking.rows] == [POWER_LAW, BNSL_2, KAPLAN]
     assert ranking.best.law is POWER_LAW
     too_many, other_inputs = ranking.rows[1:]
@@ -155,25 +160,25 @@ def test_laws_that_do_not_apply_are_listed_with_their_reason():
     summary = ranking.summary()
     assert all(f"{row.law.name}: not ranked. {row.reason}" in summary for row in ranking.rows[1:])
     with pytest.raises(FitError, match=r"No law can be ranked.*9 parameters"):
-        rank([BNSL_2], x, y, n_replicates=200)
+        rank([BNSL_2], x, y, bootstrap=Bootstrap(n=200))
     with pytest.raises(FitError, match="Every row has the size"):
-        rank([POWER_LAW], np.full(8, 2.0), y, n_replicates=200)
+        rank([POWER_LAW], np.full(8, 2.0), y, bootstrap=Bootstrap(n=200))
 
 
 def test_a_law_with_a_fit_in_few_windows_does_not_take_them_from_the_others():
     x = SIZES[:10]
     y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), x[:, None])
-    ranking = rank([BNSL_2, SATURATING_POWER_LAW, POWER_LAW], x, y, n_replicates=200)
+    ranking = rank([BNSL_2, SATURATING_POWER_LAW, POWER_LAW], x, y, bootstrap=Bootstrap(n=200))
     assert ranking.windows == (0, 1, 2, 3, 4)
     assert ranking.rows[-1].law is BNSL_2
     assert ranking.rows[-1].error is None
-    alone = rank([POWER_LAW], x, y, n_replicates=200)
+    alone = rank([POWER_LAW], x, y, bootstrap=Bootstrap(n=200))
     assert error_of(alone, POWER_LAW) == error_of(ranking, POWER_LAW)
 
 
 def test_criteria_of_a_straight_line_in_log_space():
     y = planted(POWER_LAW, (30.0, 0.1), SIZES[:, None])
-    found = information(fit(POWER_LAW, SIZES, y, n_replicates=200))
+    found = information(fit(POWER_LAW, SIZES, y, bootstrap=Bootstrap(n=200)))
     n, k = len(y), 3
     _, (rss,), *_ = np.polyfit(np.log(SIZES), np.log(y), 1, full=True)
     # -2 times the sum of normal log densities, each written out.
@@ -184,7 +189,7 @@ def test_criteria_of_a_straight_line_in_log_space():
 
 
 def test_too_few_rows_for_the_correction_make_it_infinite():
-    result = fit(POWER_LAW, SIZES[:4], [3.0, 2.1, 1.4, 1.1], n_replicates=200)
+    result = fit(POWER_LAW, SIZES[:4], [3.0, 2.1, 1.4, 1.1], bootstrap=Bootstrap(n=200))
     assert information(result).aicc == math.inf
     assert math.isfinite(information(result).bic)
 
@@ -192,12 +197,12 @@ def test_too_few_rows_for_the_correction_make_it_infinite():
 def test_criteria_refuse_fits_that_do_not_maximise_their_likelihood():
     y = planted(POWER_LAW, (30.0, 0.1), SIZES[:, None])
     for fitted in (
-        fit(POWER_LAW, SIZES, y, delta=1e-3, n_replicates=200),
-        fit(POWER_LAW, SIZES, y, scale="linear", n_replicates=200),
+        fit(POWER_LAW, SIZES, y, loss=Loss(1e-3), bootstrap=Bootstrap(n=200)),
+        fit(POWER_LAW, SIZES, y, loss=Loss(scale="linear"), bootstrap=Bootstrap(n=200)),
     ):
-        with pytest.raises(ValueError, match=f"{fitted.scale} scale by"):
+        with pytest.raises(ValueError, match=f"{fitted.loss.scale} scale by"):
             information(fitted)
-    weighted = fit(POWER_LAW, SIZES, y, weights=np.full(len(y), 2.0), n_replicates=200)
+    weighted = fit(POWER_LAW, SIZES, y, weights=np.full(len(y), 2.0), bootstrap=Bootstrap(n=200))
     with pytest.raises(ValueError, match="fit without weights"):
         information(weighted)
 
@@ -205,16 +210,16 @@ def test_criteria_refuse_fits_that_do_not_maximise_their_likelihood():
 def test_huber_has_no_criteria_and_disregards_an_outlier():
     y = planted(POWER_LAW, (30.0, 0.1), SIZES[:, None])
     y[3] *= 2
-    robust = rank([POWER_LAW], SIZES, y, delta=1e-2, n_replicates=200)
+    robust = rank([POWER_LAW], SIZES, y, loss=Loss(1e-2), bootstrap=Bootstrap(n=200))
     assert robust.best.information is None
     assert json.loads(robust.to_json())["laws"][0]["aic"] is None
-    squares = rank([POWER_LAW], SIZES, y, n_replicates=200)
+    squares = rank([POWER_LAW], SIZES, y, bootstrap=Bootstrap(n=200))
     assert error_of(robust, POWER_LAW) < 0.5 * error_of(squares, POWER_LAW)
 
 
 def test_json_is_strict_and_complete():
     y = planted(POWER_LAW, (30.0, 0.1), SIZES[:4, None])
-    ranking = rank([POWER_LAW, KAPLAN], SIZES[:4], y, n_replicates=200)
+    ranking = rank([POWER_LAW, KAPLAN], SIZES[:4], y, bootstrap=Bootstrap(n=200))
 
     def refuse(name: str) -> None:
         raise AssertionError(name)
@@ -275,7 +280,7 @@ def learning_curve(model: str, training: int) -> tuple[Floats, Floats]:
 def test_laws_chosen_without_the_held_out_points_foretell_them():
     reached = {}
     for model, published in BEST_OF_M1_TO_M4.items():
-        best = rank(ONE_VARIABLE, *learning_curve(model, 1), n_replicates=200).best
+        best = rank(ONE_VARIABLE, *learning_curve(model, 1), bootstrap=Bootstrap(n=200)).best
         x, y = learning_curve(model, 0)
         assert best.fit is not None
         error = np.sqrt(np.mean(np.log(best.fit.predict(x) / y) ** 2))

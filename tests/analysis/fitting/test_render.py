@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from analysis.estimate import Bootstrap
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.render import escaped, latex_table, symbol
 from analysis.fitting.result import FitResult
@@ -18,12 +20,12 @@ def plane_fit(**choices) -> FitResult:
     x = np.exp(rng.uniform(np.log([5e7, 1e9]), np.log([1e10, 3e11]), (60, 2)))
     noise = np.exp(0.005 * rng.standard_normal(60))
     y = (1.8 + 480 * x[:, 0] ** -0.35 + 2100 * x[:, 1] ** -0.37) * noise
-    return fit(CHINCHILLA, x, y, n_replicates=300, **choices)
+    return fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=300), **choices)
 
 
 @pytest.fixture(scope="module")
 def result() -> FitResult:
-    return plane_fit(delta=0.003)
+    return plane_fit(loss=Loss(0.003))
 
 
 def cells(table: str) -> list[list[str]]:
@@ -38,7 +40,7 @@ def numbers(cell: str) -> list[float]:
     return [float(each) for each in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", plain)]
 
 
-@pytest.mark.parametrize("choices", [{}, {"fixed": {"alpha": 0.35}}, {"above": 0.5}])
+@pytest.mark.parametrize("choices", [{}, {"fixed": {"alpha": 0.35}}, {"loss": Loss(above=0.5)}])
 def test_environments_braces_and_columns_are_balanced(choices: dict):
     table = plane_fit(**choices).to_latex()
     for name in ("table", "tabular"):
@@ -82,7 +84,9 @@ def test_held_parameters_and_the_caption_say_so():
     assert r"\texttt{chinchilla} fitted to 60 points: squared error on log residuals" in caption
     assert "300 bootstrap replicates (`residuals')" in caption
     assert "Verdict: converged." in caption
-    doubtful = fit(SATURATING_POWER_LAW, X, np.exp(-0.01 * np.log(X) ** 2), n_replicates=200)
+    doubtful = fit(
+        SATURATING_POWER_LAW, X, np.exp(-0.01 * np.log(X) ** 2), bootstrap=Bootstrap(n=200)
+    )
     text = doubtful.to_latex()
     assert r"\texttt{saturating\_power\_law}" in text
     assert r"Verdict: bound\_hit." in text
@@ -91,7 +95,7 @@ def test_held_parameters_and_the_caption_say_so():
 def test_large_and_small_numbers_are_written_with_powers_of_ten():
     rng = np.random.default_rng(0)
     y = (8.8e13 / X) ** 0.76 * np.exp(0.02 * rng.standard_normal(24))
-    table = fit(KAPLAN_N, X, y, n_replicates=300).to_latex()
+    table = fit(KAPLAN_N, X, y, bootstrap=Bootstrap(n=300)).to_latex()
     (row,) = [row for row in cells(table) if row[0] == "$N_{c}$"]
     assert re.fullmatch(r"\$\d(\.\d+)? \\times 10\^\{\d+\}\$", row[1])
     assert numbers(row[1])[0] == pytest.approx(8.8e13, rel=0.3)
@@ -99,7 +103,9 @@ def test_large_and_small_numbers_are_written_with_powers_of_ten():
 
 
 def test_an_exact_fit_has_a_table_too():
-    table = fit(SATURATING_POWER_LAW, X, 1.7 + 300 * X**-0.35, n_replicates=200).to_latex()
+    table = fit(
+        SATURATING_POWER_LAW, X, 1.7 + 300 * X**-0.35, bootstrap=Bootstrap(n=200)
+    ).to_latex()
     assert [len(row) for row in cells(table)] == [4, 4, 4, 4]
     assert numbers(cells(table)[1][1])[0] == pytest.approx(1.7)
 

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW
@@ -84,7 +85,7 @@ def test_json_of_something_else_is_refused(result: FitResult):
 
 def test_a_law_of_ones_own_is_given_to_read_its_fit_back():
     own = SATURATING_POWER_LAW._replace(name="my_law")
-    text = fit(own, X, 1.7 + 300 * X**-0.35, n_replicates=200).to_json()
+    text = fit(own, X, 1.7 + 300 * X**-0.35, bootstrap=Bootstrap(n=200)).to_json()
     restored = FitResult.from_json(text, own)
     assert restored.law is own
     assert restored.to_json() == text

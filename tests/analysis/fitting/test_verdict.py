@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from analysis.estimate import Floats
-from analysis.fitting.bootstrap.replicates import Bootstrap, Replicates
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.bootstrap.replicates import BootstrapRecord, Replicates
 from analysis.fitting.engine.distinct_optima import Optima, count_optima
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.optimum import Optimum
 from analysis.fitting.fit import fit
 from analysis.fitting.verdict import Verdict, judge
@@ -115,32 +116,32 @@ def test_terms_that_may_change_places_are_two_optima_of_one_curve(delta: float |
     x = np.geomspace(1e3, 1e9, 40)
     noise = 0.005 * np.random.default_rng(0).standard_normal(40)
     y = (40 * x**-0.6 + 3 * x**-0.1) * np.exp(noise)
-    result = fit(two_terms(), x, y, delta=delta, n_replicates=200)
+    result = fit(two_terms(), x, y, loss=Loss(delta), bootstrap=Bootstrap(n=200))
     assert result.n_optima == 2
     assert result.verdict is Verdict.SEVERAL_OPTIMA
     assert "2 separate sets of parameters draw the same curve" in result.reason
     # With one term held they may not.
-    held = fit(two_terms(), x, y, fixed={"a": 0.6}, n_replicates=200)
+    held = fit(two_terms(), x, y, fixed={"a": 0.6}, bootstrap=Bootstrap(n=200))
     assert held.n_optima == 1
 
 
 def test_two_curves_as_good_are_two_optima():
     z = np.linspace(-1.0, 1.0, 21)
     noise = 0.02 * np.cos(40 * z)
-    result = fit(mirrored(), np.exp(z), np.exp(4 * z**2 + noise), n_replicates=200)
+    result = fit(mirrored(), np.exp(z), np.exp(4 * z**2 + noise), bootstrap=Bootstrap(n=200))
     assert result.n_optima == 2
     assert result.verdict is Verdict.SEVERAL_OPTIMA
     assert "of 2 different curves" in result.reason
     # One row off the symmetry decides.
     tilted = np.exp(4 * z**2 + noise + 0.1 * (z == 1))
-    decided = fit(mirrored(), np.exp(z), tilted, n_replicates=200)
+    decided = fit(mirrored(), np.exp(z), tilted, bootstrap=Bootstrap(n=200))
     assert decided.n_optima == 1
     assert decided.params["t"] > 0
 
 
 def test_a_valley_with_a_flat_floor_is_one_optimum():
     # Where alpha = 0, E + A is one number: starts end all along a curve of E and log A.
-    result = fit(SATURATING_POWER_LAW, X, X**0.2, n_replicates=200)
+    result = fit(SATURATING_POWER_LAW, X, X**0.2, bootstrap=Bootstrap(n=200))
     assert result.n_optima == 1
     assert result.condition_number > 1e6
 
@@ -177,11 +178,11 @@ def sound() -> tuple[Optimum, Replicates]:
         n_optima=1,
         n_curves=1,
     )
-    how = Bootstrap(
+    how = BootstrapRecord(
         resampling="residuals",
         n_replicates=1000,
         n_unconverged=0,
-        n_units=None,
+        n_clusters=None,
         degrees_of_freedom=3.0,
         seed=0,
     )
@@ -217,7 +218,7 @@ def test_nothing_doubtful_is_converged():
 )
 def test_each_doubt_has_its_verdict_and_none_is_left_out(optimum, how, expected, sentence):
     good, replicates = sound()
-    worse = replicates._replace(how=Bootstrap(**(vars(replicates.how) | how)))
+    worse = replicates._replace(how=BootstrapRecord(**(vars(replicates.how) | how)))
     verdict, reason = judge(POWER_LAW, good._replace(**optimum), worse, 0.95)
     assert verdict is expected
     assert sentence in reason

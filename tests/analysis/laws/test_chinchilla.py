@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import FitResult, fit
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA
@@ -37,7 +38,13 @@ def estimates(result: FitResult) -> Floats:
 @pytest.mark.parametrize("truth", [TRUTH, np.array([0.5, 30.0, 9e4, 0.15, 0.6])])
 def test_planted_parameters_are_recovered(truth: Floats, delta: float | None, scale):
     x = inputs()
-    result = fit(CHINCHILLA, x, losses(x, params=truth), delta=delta, scale=scale, n_replicates=200)
+    result = fit(
+        CHINCHILLA,
+        x,
+        losses(x, params=truth),
+        loss=Loss(delta, scale=scale),
+        bootstrap=Bootstrap(n=200),
+    )
     np.testing.assert_allclose(estimates(result), truth, rtol=1e-5)
     assert result.verdict is Verdict.CONVERGED
 
@@ -51,8 +58,10 @@ def test_units_move_the_scales_as_they_must(log_n: float, log_d: float, log_y: f
     y = losses(x, 0.003)
     of_n, of_d, of_y = np.exp([log_n, log_d, log_y])
     scale = "linear" if linear else "log"
-    here = fit(CHINCHILLA, x, y, scale=scale, n_replicates=200)
-    there = fit(CHINCHILLA, x * [of_n, of_d], y * of_y, scale=scale, n_replicates=200)
+    here = fit(CHINCHILLA, x, y, loss=Loss(scale=scale), bootstrap=Bootstrap(n=200))
+    there = fit(
+        CHINCHILLA, x * [of_n, of_d], y * of_y, loss=Loss(scale=scale), bootstrap=Bootstrap(n=200)
+    )
     p = here.params
     expected = [
         p["E"] * of_y,
@@ -71,7 +80,7 @@ def test_a_weight_is_so_many_copies(scale, delta: float | None):
     x = inputs()
     y = losses(x, 0.003)
     copies = np.random.default_rng(2).integers(1, 4, len(y))
-    options = {"scale": scale, "delta": delta, "n_replicates": 200}
+    options = {"loss": Loss(delta, scale=scale), "bootstrap": Bootstrap(n=200)}
     weighted = fit(CHINCHILLA, x, y, weights=copies, **options)
     repeated = fit(CHINCHILLA, np.repeat(x, copies, axis=0), np.repeat(y, copies), **options)
     np.testing.assert_allclose(estimates(weighted), estimates(repeated), rtol=1e-5)
@@ -82,8 +91,8 @@ def test_order_of_rows_is_irrelevant():
     x = inputs()
     y, weights = losses(x, 0.003), np.linspace(1.0, 2.0, 40)
     order = np.random.default_rng(3).permutation(40)
-    for resampling in ("residuals", "rows"):
-        options = {"resampling": resampling, "n_replicates": 200}
+    for kind in ("residuals", "rows"):
+        options = {"bootstrap": Bootstrap(n=200, kind=kind)}
         here = fit(CHINCHILLA, x, y, weights=weights, **options)
         there = fit(CHINCHILLA, x[order], y[order], weights=weights[order], **options)
         assert there.params == here.params
@@ -93,8 +102,8 @@ def test_order_of_rows_is_irrelevant():
 def test_scales_differ_in_what_they_minimise():
     x = inputs()
     y = losses(x, 0.01)
-    logs = fit(CHINCHILLA, x, y, n_replicates=200)
-    plain = fit(CHINCHILLA, x, y, scale="linear", n_replicates=200)
+    logs = fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=200))
+    plain = fit(CHINCHILLA, x, y, loss=Loss(scale="linear"), bootstrap=Bootstrap(n=200))
     np.testing.assert_allclose(plain.residuals, y - plain.predict(x), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(logs.residuals, np.log(y / logs.predict(x)), atol=1e-12)
     assert plain.objective < 0.5 * np.sum((y - logs.predict(x)) ** 2)
@@ -102,15 +111,15 @@ def test_scales_differ_in_what_they_minimise():
     assert "residuals" in plain.summary() and "log residuals" not in plain.summary()
 
 
-def test_rows_redrawn_by_unit_spread_as_units_do():
+def test_rows_redrawn_by_cluster_spread_as_clusters_do():
     x = np.repeat(inputs(12), 8, axis=0)
     seeds = np.tile(np.arange(8), 12)
     shared = 0.01 * np.random.default_rng(5).standard_normal(8)[seeds]
     y = losses(x, 0.001) * np.exp(shared)
-    options = {"resampling": "rows", "n_replicates": 400}
+    options = {"bootstrap": Bootstrap(n=400, kind="rows")}
     alone = fit(CHINCHILLA, x, y, **options)
-    by_seed = fit(CHINCHILLA, x, y, units=seeds, **options)
-    assert by_seed.bootstrap.n_units == 8
+    by_seed = fit(CHINCHILLA, x, y, clusters=seeds, **options)
+    assert by_seed.bootstrap.n_clusters == 8
     # A seed shifts the whole curve: 8 shifts tell its level less well than 96 would, by the root
     # of 12.
     spreads = [
@@ -140,11 +149,8 @@ def test_one_size_is_refused():
     [
         ({"weights": np.ones(3)}, r"weights has shape \(3,\).*40 rows"),
         ({"weights": np.r_[np.ones(39), 0.0]}, r"weights\[39\] = 0.0.*drop row 39"),
-        ({"scale": "plain"}, r"scale = 'plain'.*log, linear"),
-        ({"starts": [[1.0, 2.0]]}, r"starts has shape \(1, 2\).*5 parameters.*E, A, B"),
-        ({"starts": [[1.0, -2.0, 1.0, 0.3, 0.3]]}, r"starts\[0\] has A = -2.0.*A, B > 0"),
         (
-            {"weights": np.arange(1, 41), "resampling": "within_x"},
+            {"weights": np.arange(1, 41), "bootstrap": Bootstrap(kind="within_x")},
             r"'within_x' with weights that differ",
         ),
     ],
@@ -153,6 +159,18 @@ def test_arguments_at_fault_are_named(change: dict, message: str):
     x = inputs()
     with pytest.raises(ValueError, match=message):
         fit(CHINCHILLA, x, losses(x, 0.01), **change)
+
+
+@pytest.mark.parametrize(
+    ("starts", "message"),
+    [
+        ([[1.0, 2.0]], r"starts has shape \(1, 2\).*5 parameters.*E, A, B"),
+        ([[1.0, -2.0, 1.0, 0.3, 0.3]], r"starts\[0\] has A = -2.0.*A, B > 0"),
+    ],
+)
+def test_starts_that_are_none_are_refused(starts: list, message: str):
+    with pytest.raises(ValueError, match=message):
+        CHINCHILLA.starting_at(starts)
 
 
 @settings(deadline=None, max_examples=20)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.least_squares import Points, solve
-from analysis.fitting.engine.loss import loss
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import observe
 from analysis.fitting.engine.optimum import find_optimum
+from analysis.fitting.engine.problem import pose
 from analysis.fitting.fit import fit
 from analysis.laws import LAWS, Law, broken_power_law
 from analysis.laws.chinchilla import compute_optimal
@@ -76,7 +77,7 @@ def test_every_law_is_planted():
 def test_planted_parameters_are_recovered(name: str, params: tuple[float, ...]):
     law = LAWS[name]
     x = inputs(law)
-    result = fit(law, x, curve(law, params, x), n_replicates=200)
+    result = fit(law, x, curve(law, params, x), bootstrap=Bootstrap(n=200))
     np.testing.assert_allclose(list(result.params.values()), params, rtol=1e-4)
     assert result.objective < 1e-16
 
@@ -108,11 +109,11 @@ def test_engine_finds_no_worse_a_minimum_than_scipy(
     law = LAWS[name]
     x = inputs(law)
     noise = 0.004 * np.random.default_rng(1).standard_t(4, (6, len(x)))
-    rows = observe(law, x, curve(law, params, x), None)
+    rows = observe(law, x, curve(law, params, x))
     truth = law.rescale(law.to_theta(np.array(params)), -rows.log_x_scale, -rows.log_y_scale)
     log_y = rows.log_y + noise[:, rows.order]
     points = Points(rows.log_x, np.ones(len(x)))
-    found = solve(law, points, log_y, np.tile(truth, (6, 1)), delta=delta)
+    found = solve(law, points, log_y, np.tile(truth, (6, 1)), loss=Loss(delta))
     same = 0
     for problem in range(6):
         alone = least_squares(
@@ -139,13 +140,15 @@ def test_starts_reach_the_minimum_from_afar(name: str, params: tuple[float, ...]
     law = LAWS[name]
     x = inputs(law)
     noise = np.exp(0.004 * np.random.default_rng(2).standard_normal(len(x)))
-    rows = observe(law, x, curve(law, params, x) * noise, None)
-    points, targets = rows.points(None), rows.targets(rows.log_y, None)
-    from_starts = find_optimum(law, points, targets)
+    rows = observe(law, x, curve(law, params, x) * noise)
+    problem = pose(law, rows, Loss())
+    points, targets = problem.points, problem.targets(rows.log_y)
+    from_starts = find_optimum(problem)
     truth = law.rescale(law.to_theta(np.array(params)), -rows.log_x_scale, -rows.log_y_scale)
     from_truth = solve(law, points, targets[None], truth[None])
     assert from_starts.objective <= from_truth.objective[0] * (1 + 1e-6)
-    assert from_starts.objective <= loss(targets - law.log_predict(truth, rows.log_x), None).sum()
+    at_truth = Loss().value(targets - law.log_predict(truth, rows.log_x)).sum()
+    assert from_starts.objective <= at_truth
 
 
 def test_special_cases_are_the_laws_they_should_be():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.laws import DATA_CONSTRAINED, LAWS, ROUTED, WIDTH_DEPTH, Law
 from analysis.tables import read as sources
@@ -41,7 +42,9 @@ def test_a_table_of_shapes_is_fitted_by_declared_columns(tmp_path):
     declared = "width=w,depth=h,D=tokens[1e9],loss=loss"
     needs = (*WIDTH_DEPTH.inputs, WIDTH_DEPTH.output)
     read = sources.read(tmp_path / "runs.csv", declared, needs=needs).table
-    result = fit(WIDTH_DEPTH, read[list(WIDTH_DEPTH.inputs)], read["loss"], n_replicates=200)
+    result = fit(
+        WIDTH_DEPTH, read[list(WIDTH_DEPTH.inputs)], read["loss"], bootstrap=Bootstrap(n=200)
+    )
     np.testing.assert_allclose(list(result.params.values()), SHAPE, rtol=1e-4)
     # As models' configurations name them.
     table = table.rename(columns={"w": "d_model", "h": "n_layers"})
@@ -75,8 +78,8 @@ def test_epochs_follow_from_unique_tokens(tmp_path):
     assert source.table["epochs"].tolist() == [2.0, 10.0]
     assert source.origins["epochs"] == Ratio("epochs", "D", "U")
     said = refusal(tmp_path, text.replace("unique_tokens", "u2"), None, "epochs")
-    assert "no column for epochs" in said and "epochs = D / U; the table has D" in said
-    assert "M = D / N; the table has neither" in refusal(tmp_path, "loss\n1\n2\n", None, "M")
+    assert "no column for epochs" in said and "epochs = D / U, here is D" in said
+    assert "M = D / N, here is neither" in refusal(tmp_path, "loss\n1\n2\n", None, "M")
 
 
 def test_a_metric_is_a_fraction(tmp_path):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.verdict import Verdict
 from analysis.laws import (
@@ -205,7 +206,9 @@ def test_an_error_that_would_not_be_positive_is_nothing():
 )
 @pytest.mark.parametrize("delta", [None, 1e-3])
 def test_planted_parameters_are_recovered_on_the_linear_scale(law, params, x, delta):
-    result = fit(law, x, curve(law, params, x), scale="linear", delta=delta, n_replicates=200)
+    result = fit(
+        law, x, curve(law, params, x), loss=Loss(delta, scale="linear"), bootstrap=Bootstrap(n=200)
+    )
     np.testing.assert_allclose(list(result.params.values()), params, rtol=1e-4)
 
 
@@ -214,7 +217,7 @@ def test_planted_parameters_are_recovered_on_the_linear_scale(law, params, x, de
 )
 def test_metrics_with_errors_of_some_points_are_fitted_on_the_linear_scale(law, params):
     noise = 0.006 * np.random.default_rng(5).standard_normal(len(LOSSES))
-    result = fit(law, LOSSES, curve(law, params, LOSSES) + noise, scale="linear")
+    result = fit(law, LOSSES, curve(law, params, LOSSES) + noise, loss=Loss(scale="linear"))
     assert result.verdict is Verdict.CONVERGED
     for name, true in zip(law.params, params, strict=True):
         low, high = result.intervals[name]

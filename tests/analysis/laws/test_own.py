@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, Law
@@ -55,7 +56,7 @@ def test_the_law_shown_takes_about_twenty_lines():
 
 
 def test_the_law_shown_recovers_what_was_planted(own_law: Law):
-    exact = fit(own_law, ROWS, precision(), n_replicates=200)
+    exact = fit(own_law, ROWS, precision(), bootstrap=Bootstrap(n=200))
     assert exact.params == pytest.approx(TRUTH, rel=1e-6)
     noise = np.exp(0.005 * np.random.default_rng(1).standard_normal(len(ROWS)))
     result = fit(own_law, ROWS, precision() * noise)
@@ -73,7 +74,7 @@ def test_the_law_shown_is_read_from_a_table(own_law: Law, tmp_path):
     assert declared is not None
     needs = (*own_law.inputs, own_law.output)
     read = sources.read(tmp_path / "runs.csv", declared[1], needs=needs).table
-    result = fit(own_law, read[list(own_law.inputs)], read["loss"], n_replicates=200)
+    result = fit(own_law, read[list(own_law.inputs)], read["loss"], bootstrap=Bootstrap(n=200))
     assert result.params == pytest.approx(TRUTH, rel=1e-6)
 
 
@@ -108,8 +109,8 @@ def plane() -> tuple[Floats, Floats]:
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_a_law_written_twice_is_fitted_alike(scale, delta):
     x, y = plane()
-    ours = fit(CHINCHILLA, x, y, scale=scale, delta=delta)
-    theirs = fit(own(), x, y, scale=scale, delta=delta)
+    ours = fit(CHINCHILLA, x, y, loss=Loss(delta, scale=scale))
+    theirs = fit(own(), x, y, loss=Loss(delta, scale=scale))
     assert theirs.objective == pytest.approx(ours.objective, rel=1e-9)
     assert theirs.params == pytest.approx(dict(ours.params), rel=1e-5)
     # Huber's replicates stop a little short of their minimum.
@@ -151,7 +152,7 @@ def test_a_law_that_is_not_positive_everywhere_starts_where_it_is():
         bounds={},
     )
     x = np.linspace(0.5, 1.5, 12)
-    result = fit(law, x, 2.0 - 0.5 * x, n_replicates=200)
+    result = fit(law, x, 2.0 - 0.5 * x, bootstrap=Bootstrap(n=200))
     assert result.params == pytest.approx({"E": 2.0, "A": 0.5}, rel=1e-6)
     with pytest.raises(FitError, match=r"mine is positive .* none of 64 starts: give `starts`"):
         fit(law, 1e3 * x, 2.0 - 0.5 * x)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.fit import FitResult, fit
 from analysis.fitting.verdict import Verdict
 from analysis.laws import (
@@ -96,14 +96,14 @@ def off(family: Family, best: Models, factor: float) -> Floats:
 @pytest.fixture(scope="module")
 def exact() -> FitResult:
     x = inputs()
-    return fit(CHINCHILLA, x, planted(TRUTH, x[:, 0], x[:, 1]), n_replicates=200)
+    return fit(CHINCHILLA, x, planted(TRUTH, x[:, 0], x[:, 1]), bootstrap=Bootstrap(n=200))
 
 
 @pytest.fixture(scope="module")
 def noisy() -> FitResult:
     x = inputs()
     noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(len(x)))
-    return fit(CHINCHILLA, x, planted(TRUTH, x[:, 0], x[:, 1]) * noise, n_replicates=400)
+    return fit(CHINCHILLA, x, planted(TRUTH, x[:, 0], x[:, 1]) * noise, bootstrap=Bootstrap(n=400))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_optimum_of_a_planted_law_is_its_minimum_in_closed_form(exact: FitResult
 def test_one_exponent_for_both_grows_both_alike():
     truth = np.array([1.8, 480.0, 2100.0, 0.35, 0.35])
     x = inputs()
-    result = fit(CHINCHILLA_TIED, x, planted(truth, x[:, 0], x[:, 1]), n_replicates=200)
+    result = fit(CHINCHILLA_TIED, x, planted(truth, x[:, 0], x[:, 1]), bootstrap=Bootstrap(n=200))
     small, large = allocate(result, 1e20), allocate(result, 1e24)
     assert large.parameters.value / small.parameters.value == pytest.approx(100, rel=1e-5)
     assert large.tokens.value / small.tokens.value == pytest.approx(100, rel=1e-5)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import FitResult, fit
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, POWER_LAW
@@ -47,7 +48,9 @@ def planted(log_x: Floats) -> Floats:
 def result() -> FitResult:
     log_x = rows(60)
     noise = NOISE * np.random.default_rng(1).standard_normal(len(log_x))
-    return fit(CHINCHILLA, np.exp(log_x), np.exp(planted(log_x) + noise), n_replicates=400)
+    return fit(
+        CHINCHILLA, np.exp(log_x), np.exp(planted(log_x) + noise), bootstrap=Bootstrap(n=400)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +170,7 @@ def test_noise_of_a_loss_is_that_of_its_estimate(result: FitResult, delta, above
         result,
         residuals=residuals,
         n_points=len(residuals),
-        delta=delta,
-        above=above,
+        loss=Loss(delta, above),
         objective=float(0.5 * residuals @ residuals),
     )
     expected = {None: 1.0, 1e-4: math.sqrt(math.pi / 2), 5e-3: 1.0, 1e3: 1.0}[delta]
@@ -179,14 +181,19 @@ def test_a_robust_fit_and_one_with_held_parameters_are_planned_for():
     log_x = rows(60)
     noise = NOISE * np.random.default_rng(1).standard_t(2, size=len(log_x))
     x, y = np.exp(log_x), np.exp(planted(log_x) + noise)
-    robust = fit(CHINCHILLA, x, y, delta=1e-3, n_replicates=400)
+    robust = fit(CHINCHILLA, x, y, loss=Loss(1e-3), bootstrap=Bootstrap(n=400))
     assert (
         next_cells(robust, FLOPS, quantity="a", fitted=FITTED).after
         < (
-            next_cells(fit(CHINCHILLA, x, y, n_replicates=400), FLOPS, quantity="a", fitted=FITTED)
+            next_cells(
+                fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=400)),
+                FLOPS,
+                quantity="a",
+                fitted=FITTED,
+            )
         ).after
     )
-    held = fit(CHINCHILLA, x, y, fixed={"E": 1.8}, n_replicates=400)
+    held = fit(CHINCHILLA, x, y, fixed={"E": 1.8}, bootstrap=Bootstrap(n=400))
     assert np.linalg.matrix_rank(covariance_of(held)) < 5
     known = next_cells(held, FLOPS, quantity="alpha", fitted=FITTED)
     assert 0 < known.after < known.before
@@ -312,7 +319,9 @@ NUMBERS: dict[str, Callable[[Floats], float]] = {
 def test_refits_spread_as_expected_and_less_than_those_of_the_naive_plan(quantity: str):
     log_x = rows(150)
     noise = NOISE * np.random.default_rng(3).standard_normal(len(log_x))
-    first = fit(CHINCHILLA, np.exp(log_x), np.exp(planted(log_x) + noise), n_replicates=4000)
+    first = fit(
+        CHINCHILLA, np.exp(log_x), np.exp(planted(log_x) + noise), bootstrap=Bootstrap(n=4000)
+    )
     at = {"N": 1e11, "D": 2e12} if quantity == "loss" else None
     design = next_cells(first, FLOPS, quantity=quantity, at=at, fitted=FITTED, n_cells=12)
     assert design.naive is not None

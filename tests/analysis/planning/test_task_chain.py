@@ -5,7 +5,8 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA, POWER_LAW, TASK_EXPONENTIAL, TASK_SIGMOID
@@ -33,7 +34,7 @@ def loss_fit(noise: float = 0.004, seed: int = 1, **options) -> FitResult:
 def metric_fit(noise: float = 0.005, seed: int = 2, **options) -> FitResult:
     drawn = np.random.default_rng(seed).standard_normal(len(LOSSES))
     y = true_accuracy(LOSSES) + noise * drawn
-    return fit(TASK_SIGMOID, LOSSES, y, scale="linear", **options)
+    return fit(TASK_SIGMOID, LOSSES, y, loss=Loss(scale="linear"), **options)
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +103,11 @@ def test_replicates_of_two_fits_with_one_seed_are_paired_as_if_independent():
 
 
 def test_fits_with_different_numbers_of_replicates_go_together():
-    few = chain(loss_fit(n_replicates=400), metric_fit())
-    many = chain(loss_fit(n_replicates=2000), metric_fit(n_replicates=2000))
+    few = chain(loss_fit(bootstrap=Bootstrap(n=400)), metric_fit())
+    of_2000 = Bootstrap(n=2000)
+    many = chain(loss_fit(bootstrap=of_2000), metric_fit(bootstrap=of_2000))
     np.testing.assert_allclose(few.predict_interval(FAR), many.predict_interval(FAR), atol=0.005)
-    with pytest.raises(ValueError, match=r"n_replicates = 400 .* give at least 1000"):
+    with pytest.raises(ValueError, match=r"n = 400 .* give at least 1000"):
         few.predict_interval(FAR, level=0.99)
 
 
@@ -149,7 +151,13 @@ def test_laws_that_do_not_fit_together_are_refused(chained: Chained):
         chain(second, first)
     with pytest.raises(ValueError, match=r"task_sigmoid predicts accuracy, but .* first"):
         chain(second, second)
-    error = fit(TASK_EXPONENTIAL, LOSSES, 0.9 - np.exp(-LOSSES), scale="linear", n_replicates=200)
+    error = fit(
+        TASK_EXPONENTIAL,
+        LOSSES,
+        0.9 - np.exp(-LOSSES),
+        loss=Loss(scale="linear"),
+        bootstrap=Bootstrap(n=200),
+    )
     assert chain(first, error).predict(FAR).shape == (2,)
     with pytest.raises(ValueError, match=r"losses\[1\] = -1.0"):
         chain(first, second, losses=[2.0, -1.0])

@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.text import Text
 
+from analysis.estimate import Bootstrap
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
 from analysis.laws import CHINCHILLA, LAWS, POWER_LAW, SATURATING_POWER_LAW, TASK_SIGMOID
@@ -69,7 +71,9 @@ def test_labels_of_budgets_stay_clear_of_those_of_contours(chinchilla, ax, facto
     """Wherever the powers of ten lie: fewer tokens in other units are the same surface."""
     _, x, y = chinchilla
     x = x / [1.0, factor]
-    surface.draw_surface(ax, fit(CHINCHILLA, x, y, n_replicates=200), rows_of(CHINCHILLA, x, y))
+    surface.draw_surface(
+        ax, fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=200)), rows_of(CHINCHILLA, x, y)
+    )
     ax.figure.draw_without_rendering()
     shown = {text.get_text(): text for text in ax.texts if text.get_visible()}
     budgets = [text.get_window_extent() for told, text in shown.items() if told.startswith("$10")]
@@ -157,7 +161,13 @@ def test_bands_are_those_of_the_curve_and_of_a_new_run(curve):
 def test_axes_say_what_a_law_predicts():
     x = np.linspace(1.8, 4, 30)
     y = 0.25 + 0.6 / (1 + np.exp(3 * (x - 2.6)))
-    result = fit(TASK_SIGMOID, x, y + 0.01 * np.sin(9 * x), scale="linear", n_replicates=200)
+    result = fit(
+        TASK_SIGMOID,
+        x,
+        y + 0.01 * np.sin(9 * x),
+        loss=Loss(scale="linear"),
+        bootstrap=Bootstrap(n=200),
+    )
     shown = curve_figure(result, x, y + 0.01 * np.sin(9 * x)).axes[0]
     assert (shown.get_xlabel(), shown.get_ylabel()) == ("loss (nats)", "accuracy")
 
@@ -207,5 +217,5 @@ def test_the_surface_of_every_law_of_two_inputs_is_drawn():
         columns = {"N": n, "D": d, "C": 6 * n * d, "M": d / n}
         x = np.stack([columns[name] for name in law.inputs], axis=1)
         rows = rows_of(law, x, y)
-        drawn = surface.surface_figure(fit(law, x, y, n_replicates=200), rows)
+        drawn = surface.surface_figure(fit(law, x, y, bootstrap=Bootstrap(n=200)), rows)
         assert "loss" in texts(drawn)

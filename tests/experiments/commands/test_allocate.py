@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import FitResult, fit
 from analysis.laws import CHINCHILLA, POWER_LAW
 from analysis.planning.allocate import allocate
@@ -28,7 +29,9 @@ def result() -> FitResult:
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(*np.log([[5e7, 1e9], [1e10, 3e11]]), (40, 2)))
     loss = 1.8 + 480 * x[:, 0] ** -0.35 + 2100 * x[:, 1] ** -0.37
-    return fit(CHINCHILLA, x, loss * np.exp(0.003 * rng.standard_normal(40)), n_replicates=200)
+    return fit(
+        CHINCHILLA, x, loss * np.exp(0.003 * rng.standard_normal(40)), bootstrap=Bootstrap(n=200)
+    )
 
 
 @pytest.fixture
@@ -139,7 +142,9 @@ def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
     with pytest.raises(ValueError, match="'source' is"):
         allocated(path, flops=1e21)
     x = np.geomspace(1, 1e3, 12)
-    path.write_text(fit(POWER_LAW, x, 3 * x**-0.5 * 1.01 ** (x % 2), n_replicates=200).to_json())
+    path.write_text(
+        fit(POWER_LAW, x, 3 * x**-0.5 * 1.01 ** (x % 2), bootstrap=Bootstrap(n=200)).to_json()
+    )
     with pytest.raises(ValueError, match="power_law is a law of x, which has no optimum"):
         allocated(path, flops=1e21)
     told = json.loads(result.to_json())

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import FitResult, fit
 from analysis.laws import CHINCHILLA
 from analysis.planning.design import next_cells
@@ -36,7 +37,9 @@ def result() -> FitResult:
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(*np.log([[1e3, 1e4], [1e5, 1e6]]), (40, 2)))
     loss = 0.1 + 30 * x[:, 0] ** -0.5 + 60 * x[:, 1] ** -0.5
-    return fit(CHINCHILLA, x, loss * np.exp(0.01 * rng.standard_normal(40)), n_replicates=200)
+    return fit(
+        CHINCHILLA, x, loss * np.exp(0.01 * rng.standard_normal(40)), bootstrap=Bootstrap(n=200)
+    )
 
 
 @pytest.fixture

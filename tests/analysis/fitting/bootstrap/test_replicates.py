@@ -5,35 +5,36 @@ import pytest
 from scipy import stats
 from scipy.optimize import least_squares
 
+from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.bootstrap.replicates import draw_replicates, percentile_interval
-from analysis.fitting.bootstrap.resampling import Noise, Resampling, noise_of
-from analysis.fitting.engine.loss import loss
+from analysis.fitting.bootstrap.resampling import Noise, noise_of
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import Observations, observe
 from analysis.fitting.engine.optimum import find_optimum
+from analysis.fitting.engine.problem import pose
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW
 
 N_SEEDS = 6
 SIZES = np.geomspace(1e6, 1e9, 8)
 
 
-def rows_of_seeds(sigma: float | np.ndarray = 0.05, units: bool = False) -> Observations:
+def rows_of_seeds(sigma: float | np.ndarray = 0.05, clusters: bool = False) -> Observations:
     x = np.repeat(SIZES, N_SEEDS)
     noise = np.random.default_rng(0).standard_normal(len(x)) * sigma
-    labels = np.tile(np.arange(N_SEEDS), len(SIZES)) if units else None
+    labels = np.tile(np.arange(N_SEEDS), len(SIZES)) if clusters else None
     return observe(POWER_LAW, x, 30 * x**-0.1 * np.exp(noise), labels)
 
 
-def noise_for(rows: Observations, resampling: Resampling) -> tuple[Noise, np.ndarray]:
-    theta = find_optimum(POWER_LAW, rows.points(None), rows.targets(rows.log_y, None)).theta
-    residuals = rows.log_y - POWER_LAW.log_predict(theta, rows.log_x)
-    jacobian = POWER_LAW.jacobian(theta, rows.log_x)
-    return noise_of(resampling, rows, residuals, jacobian, None), residuals
+def noise_for(rows: Observations, kind: Redrawn) -> tuple[Noise, np.ndarray]:
+    problem = pose(POWER_LAW, rows, Loss())
+    theta = find_optimum(problem).theta
+    return noise_of(kind, problem, theta), problem.residuals(theta)
 
 
 def test_pooled_residuals_are_centred_with_the_unbiased_variance():
     x = np.geomspace(1e6, 1e9, 7)
     noise = 0.1 * np.random.default_rng(2).standard_normal(7)
-    source, residuals = noise_for(observe(POWER_LAW, x, x**-0.2 * np.exp(noise), None), "residuals")
+    source, residuals = noise_for(observe(POWER_LAW, x, x**-0.2 * np.exp(noise)), "residuals")
     assert source.degrees_of_freedom == 5
     pool = np.unique(source.draw(np.random.default_rng(0), 200))
     assert len(pool) == 7
@@ -64,16 +65,16 @@ def test_welch_degrees_of_freedom_lie_between_one_group_and_all():
     assert 2 * (N_SEEDS - 1) < equal <= 8 * (N_SEEDS - 1)
 
 
-def test_units_flip_as_one_and_keep_their_residuals():
-    rows = rows_of_seeds(units=True)
-    source, residuals = noise_for(rows, "units")
+def test_clusters_flip_as_one_and_keep_their_residuals():
+    rows = rows_of_seeds(clusters=True)
+    source, residuals = noise_for(rows, "clusters")
     assert source.degrees_of_freedom == N_SEEDS - 1
-    assert rows.units is not None
+    assert rows.clusters is not None
     signs = np.sign(source.draw(np.random.default_rng(0), 500) * residuals)
-    for unit in range(N_SEEDS):
-        of_unit = signs[:, rows.units == unit]
-        np.testing.assert_array_equal(of_unit, of_unit[:, :1] * np.ones(8))
-        assert abs(of_unit[:, 0].mean()) < 0.2
+    for cluster in range(N_SEEDS):
+        of_cluster = signs[:, rows.clusters == cluster]
+        np.testing.assert_array_equal(of_cluster, of_cluster[:, :1] * np.ones(8))
+        assert abs(of_cluster[:, 0].mean()) < 0.2
     correction = np.sqrt(N_SEEDS / (N_SEEDS - 1) * 47 / 46)
     drawn = source.draw(np.random.default_rng(0), 1)[0]
     np.testing.assert_allclose(np.abs(drawn), correction * np.abs(residuals))
@@ -83,15 +84,15 @@ def test_replicates_are_the_fits_that_scipy_makes_of_the_same_draws():
     law = SATURATING_POWER_LAW
     x = np.repeat(SIZES, N_SEEDS)
     noise = 0.05 * np.random.default_rng(0).standard_normal(len(x))
-    rows = observe(law, x, (1.7 + 300 * x**-0.35) * np.exp(noise), None)
-    theta = find_optimum(law, rows.points(None), rows.targets(rows.log_y, None)).theta
+    rows = observe(law, x, (1.7 + 300 * x**-0.35) * np.exp(noise))
+    problem = pose(law, rows, Loss())
+    theta = find_optimum(problem).theta
     n_replicates, seed = 25, 5
-    replicates = draw_replicates(
-        law, rows, theta, resampling="within_x", n_replicates=n_replicates, seed=seed
-    )
+    bootstrap = Bootstrap(n=n_replicates, seed=seed, kind="within_x")
+    replicates = draw_replicates(problem, theta, bootstrap)
     # The same draws, made and fitted row by row.
     fitted = law.log_predict(theta, rows.log_x)
-    source = noise_of("within_x", rows, rows.log_y - fitted, law.jacobian(theta, rows.log_x), None)
+    source = noise_of("within_x", problem, theta)
     rng = np.random.default_rng(seed)
     df = source.degrees_of_freedom
     scale = np.sqrt(df / rng.chisquare(df, n_replicates))
@@ -113,11 +114,10 @@ def test_replicates_are_the_fits_that_scipy_makes_of_the_same_draws():
 def test_replicates_follow_students_t_where_the_law_is_linear():
     rng = np.random.default_rng(4)
     x = np.geomspace(1e6, 1e9, 200)
-    rows = observe(POWER_LAW, x, x**-0.2 * np.exp(0.1 * rng.standard_normal(200)), None)
-    theta = find_optimum(POWER_LAW, rows.points(None), rows.log_y).theta
-    made = draw_replicates(
-        POWER_LAW, rows, theta, resampling="residuals", n_replicates=4000, seed=0
-    )
+    rows = observe(POWER_LAW, x, x**-0.2 * np.exp(0.1 * rng.standard_normal(200)))
+    problem = pose(POWER_LAW, rows, Loss())
+    theta = find_optimum(problem).theta
+    made = draw_replicates(problem, theta, Bootstrap(n=4000, kind="residuals"))
     deviations = (made.theta[:, 1] - theta[1]) / np.sqrt(made.covariance(theta)[1, 1])
     df = made.how.degrees_of_freedom
     assert df == 198
@@ -125,13 +125,14 @@ def test_replicates_follow_students_t_where_the_law_is_linear():
 
 
 def test_blocks_of_replicates_change_nothing_but_memory(monkeypatch: pytest.MonkeyPatch):
-    rows = rows_of_seeds(units=True)
-    theta = find_optimum(POWER_LAW, rows.points(None), rows.targets(rows.log_y, None)).theta
-    arguments = {"resampling": "units", "n_replicates": 300, "seed": 1}
-    whole = draw_replicates(POWER_LAW, rows, theta, **arguments)
+    rows = rows_of_seeds(clusters=True)
+    problem = pose(POWER_LAW, rows, Loss())
+    theta = find_optimum(problem).theta
+    bootstrap = Bootstrap(n=300, seed=1, kind="clusters")
+    at_once = draw_replicates(problem, theta, bootstrap)
     monkeypatch.setattr("analysis.fitting.bootstrap.replicates._BLOCK", 1000)
-    blocks = draw_replicates(POWER_LAW, rows, theta, **arguments)
-    np.testing.assert_allclose(blocks.theta, whole.theta, rtol=1e-9, atol=1e-12)
+    blocks = draw_replicates(problem, theta, bootstrap)
+    np.testing.assert_allclose(blocks.theta, at_once.theta, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_replicates", [200, 399])
@@ -157,19 +158,22 @@ def test_parametric_noise_is_normal_with_the_unbiased_variance_and_heeds_weights
 
 
 def test_parametric_noise_under_huber_is_that_of_its_density():
-    delta, rng = 0.01, np.random.default_rng(0)
+    loss, rng = Loss(0.01), np.random.default_rng(0)
     residuals = 0.03 * rng.standard_t(3, 400)
-    rows = observe(POWER_LAW, np.geomspace(1e6, 1e9, 400), np.ones(400), None)
-    source = noise_of("parametric", rows, residuals, np.ones((400, 1)), delta)
+    x = np.geomspace(1e6, 1e9, 400)
+    # Held at its own slope the law is its level: the residuals are those given.
+    problem = pose(POWER_LAW, observe(POWER_LAW, x, np.exp(residuals)), loss, {"alpha": 0.0})
+    residuals = problem.residuals(np.zeros(1))
+    source = noise_of("parametric", problem, np.zeros(1))
     drawn = source.draw(rng, 100).ravel()
     # The mean loss of draws is that of the residuals, but for the degrees of freedom.
-    mean_loss = loss(residuals, delta).sum() / 399
-    assert loss(drawn, delta).mean() == pytest.approx(mean_loss, rel=0.02)
+    mean_loss = loss.value(residuals).sum() / 399
+    assert loss.value(drawn).mean() == pytest.approx(mean_loss, rel=0.02)
     # The density falls by the loss over s^2, whichever s: log counts against the loss are a line.
     counts, edges = np.histogram(np.abs(drawn), bins=np.linspace(0, 0.1, 41))
     middles = (edges[1:] + edges[:-1]) / 2
-    slope, intercept = np.polyfit(loss(middles, delta), np.log(counts), 1)
-    expected = np.exp(intercept + slope * loss(middles, delta))
+    slope, intercept = np.polyfit(loss.value(middles), np.log(counts), 1)
+    expected = np.exp(intercept + slope * loss.value(middles))
     assert slope < 0
     assert np.max(np.abs(counts - expected) / np.sqrt(expected)) < 5
     assert np.mean(drawn > 0) == pytest.approx(0.5, abs=0.01)

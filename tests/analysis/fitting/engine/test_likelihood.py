@@ -7,14 +7,14 @@ import pytest
 from scipy import integrate
 
 from analysis.fitting.engine.likelihood import integral, likeliest_scale, size_quantile
-from analysis.fitting.engine.loss import loss
+from analysis.fitting.engine.loss import Loss
 
 SCALES = [0.05, 0.7, 1.5, 30.0]
 
 
 def mass(low: float, high: float, scale: float) -> float:
     def density(r: float) -> float:
-        return float(np.exp(-loss(np.array(r), 1.0) / scale**2))
+        return float(np.exp(-Loss(1.0).value(np.array(r)) / scale**2))
 
     ends = sorted({low, min(max(1.0, low), high), high})
     return sum(integrate.quad(density, a, b, epsabs=0, epsrel=1e-11)[0] for a, b in pairwise(ends))
