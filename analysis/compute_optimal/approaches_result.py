@@ -1,5 +1,6 @@
 """What the approaches of Hoffmann et al. found on one table, as rows of one report."""
 
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -12,6 +13,9 @@ from analysis.fitting.result import FitResult
 
 Status = Literal["estimated", "doubtful", "refused", "not applicable"]
 """Whether an approach has an answer, and one without a doubt to tell."""
+
+LONGEST_LINE = 160
+"""Characters of the line that says why an approach is refused or doubtful."""
 
 Detail: TypeAlias = EnvelopeResult | IsoflopResult | FitResult
 """The analysis behind an approach."""
@@ -72,17 +76,38 @@ class Approaches:
     rows: tuple[Approach, ...]
     notes: tuple[str, ...]
 
-    def summary(self) -> str:
-        """The approaches as a plain-text table."""
+    def cells(self) -> list[tuple[str, ...]]:
+        """Returns the headings, then the exponents and optima of each approach, as text."""
         at = f"N* at {self.flops:.3g} FLOPs"
-        table: list[tuple[str, ...]] = [("approach", "a", "b", at, "tokens per parameter there")]
+        table: list[tuple[str, ...]] = [("approach", "a", "b", at, "D*/N* there")]
         for row in self.rows:
             if row.exponents is None:
                 table.append((row.name, row.status, "", "", ""))
             else:
                 a, b = row.exponents.params.exponent, row.exponents.tokens.exponent
-                cells = (f"{a.value:.4f} [{a.low:.4f}, {a.high:.4f}]" for a in (a, b))
-                table.append((row.name, *cells, str(row.optimal_params), str(row.tokens_per_param)))
+                both = (f"{a.value:.4f} [{a.low:.4f}, {a.high:.4f}]" for a in (a, b))
+                table.append((row.name, *both, str(row.optimal_params), str(row.tokens_per_param)))
+        return table
+
+    def legend(self) -> str:
+        """Returns what the symbols and intervals of `cells` mean."""
+        return (
+            f"N* ~ C^a, D* ~ C^b; {100 * self.level:g} % intervals: over resampled runs (1), "
+            "seed noise (2), redrawn runs or residuals (3)"
+        )
+
+    def doubts(self) -> list[str]:
+        """Returns why approaches are refused or doubtful, one line each, then the notes.
+
+        A long reason is cut; `to_json` holds all of it.
+        """
+        lines = [f"{row.name}, {row.status}: {row.reason}" for row in self.rows if row.reason]
+        short = [textwrap.shorten(line, LONGEST_LINE, placeholder=" ...") for line in lines]
+        return [*short, *self.notes]
+
+    def summary(self) -> str:
+        """Returns the approaches as a plain-text table, and the doubts."""
+        table = self.cells()
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
             "  ".join(
@@ -90,13 +115,7 @@ class Approaches:
             ).rstrip()
             for cells in table
         ]
-        lines += [
-            "",
-            f"N* ~ C^a, D* ~ C^b; {100 * self.level:g} % intervals: over resampled runs (1), "
-            "seed noise (2), redrawn runs or residuals (3)",
-        ]
-        lines += [f"{row.name}, {row.status}: {row.reason}" for row in self.rows if row.reason]
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, "", self.legend(), *self.doubts()])
 
     def to_json(self) -> str:
         """The rows as strict JSON, without replicates; null where there is no number."""

@@ -11,7 +11,7 @@ from rich.text import Text
 
 console = Console(highlight=False)
 if not console.is_terminal:
-    console.width = 120  # a file or a pipe: room for a line to stay one
+    console.width = 1000  # in a file or a pipe a line stays one
 
 Justify = Literal["left", "right"]
 
@@ -28,7 +28,7 @@ def print_table(
         rows: Cells, one a column in each row.
         justify: Side on which each column is aligned; all left unless given.
     """
-    listing = Table(box=None, padding=(0, 2, 0, 0))
+    listing = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for i, heading in enumerate(headings):
         listing.add_column(heading, justify=justify[i] if justify else "left")
     for row in rows:

@@ -7,48 +7,40 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import pandas as pd
-from rich.table import Table
 
 from analysis import writing
 from analysis.fitting.profile import Profile
 from analysis.fitting.result import FitResult
-from experiments.commands.console import console
+from experiments.commands.console import console, print_table
 
 Alternative: TypeAlias = tuple[str, FitResult | str]
 """Another choice: its name, and the fit or why there is none."""
 
 
 def print_profiles(profiles: Mapping[str, Profile] | str) -> None:
-    """Profile-likelihood intervals, and which parameters the rows do not identify."""
+    """Prints profile-likelihood intervals, and which parameters the rows do not identify."""
     if isinstance(profiles, str):
         console.print(f"{profiles}\n", markup=False)
         return
-    listing = Table(box=None, padding=(0, 2, 0, 0))
-    listing.add_column("profile likelihood")
-    listing.add_column("interval")
-    listing.add_column("")
+    rows = []
     for name, profile in profiles.items():
         low, high = profile.interval
-        says = "" if profile.identifiable else profile.reason
-        listing.add_row(name, f"\\[{low:.6g}, {high:.6g}]", says)
-    console.print(listing)
+        reason = "" if profile.identifiable else profile.reason
+        rows.append((name, f"[{low:.6g}, {high:.6g}]", reason))
+    print_table(("profile likelihood", "interval", ""), rows)
     console.print()
 
 
 def print_alternatives(result: FitResult, others: Sequence[Alternative]) -> None:
-    """The parameters under every choice, one line each."""
-    listing = Table(box=None, padding=(0, 2, 0, 0))
-    listing.add_column("how it would change")
-    for name in result.params:
-        listing.add_column(name, justify="right")
-    reasons = []
-    told: list[Alternative] = [("this fit", result), *others]
-    for name, fitted in told:
+    """Prints the parameters under every choice, one line each."""
+    rows, reasons = [], []
+    for name, fitted in [("this fit", result), *others]:
         if isinstance(fitted, str):
             reasons.append(f"{name}: {fitted}")
         else:
-            listing.add_row(name, *(f"{value:.5g}" for value in fitted.params.values()))
-    console.print(listing)
+            rows.append((name, *(f"{value:.5g}" for value in fitted.params.values())))
+    headings = ("how it would change", *result.params)
+    print_table(headings, rows, ("left", *("right" for _ in result.params)))
     for reason in reasons:
         console.print(reason, markup=False)
 

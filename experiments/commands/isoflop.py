@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.approaches_result import Approach, Approaches
@@ -19,7 +18,7 @@ from analysis.plots import style
 from analysis.plots.approaches import approaches_figure
 from analysis.tables import read, results
 from analysis.writing import replace_file
-from experiments.commands.console import console
+from experiments.commands.console import console, print_table
 from experiments.commands.options import IsoflopOptions
 from experiments.commands.rows import MOST_VALUES, selected
 from sweeps.files import storing
@@ -36,8 +35,6 @@ def run(options: IsoflopOptions) -> int:
     source = read.read(options.table, options.columns, needs=needs)
     console.print(source.describe(), markup=False)
     chosen = selected(source, options.where).table
-    if told := _mixture(chosen):
-        console.print(told, markup=False, soft_wrap=True)
     found = three_approaches(
         chosen,
         curves=options.curves,
@@ -46,9 +43,16 @@ def run(options: IsoflopOptions) -> int:
         noise=options.noise,
         flops=options.flops,
     )
+    # The answer, the numbers behind it, the doubts, the files.
+    headings, *rows = found.cells()
+    console.print()
+    print_table(headings, rows)
+    console.print(f"\n{found.legend()}", markup=False, soft_wrap=True)
     _print_minima(found)
-    _print_envelope(found)
-    console.print(f"\n{found.summary()}", markup=False, soft_wrap=True)
+    for each in _envelopes(found):
+        console.print(f"\n{each.summary()}", markup=False, soft_wrap=True)
+    if doubts := [*found.doubts(), *_refusals(found), *_mixture(chosen)]:
+        console.print("\n" + "\n".join(doubts), markup=False, soft_wrap=True)
     if options.out is not None:
         folder = Path(options.out)
         selection = {
@@ -83,51 +87,49 @@ def _numbers(text: str) -> list[float]:
         raise ValueError(f"--budgets {text!r}: give FLOPs such as 6e18,1e19,3e19") from None
 
 
-def _mixture(table: pd.DataFrame) -> str:
-    """What to say where rows of one size and budget differ in more than the seed."""
+def _mixture(table: pd.DataFrame) -> Iterator[str]:
+    """A warning where rows of one size and budget differ in more than the seed."""
     if not table.duplicated(["N", "C"]).any():
-        return ""
+        return
     texts = table.select_dtypes(exclude="number").columns
     mixed = [str(name) for name in texts if 1 < len(table[name].unique()) <= MOST_VALUES]
-    if not mixed:
-        return ""
-    return (
-        f"rows of one size and budget count as repeats, but rows differ in {', '.join(mixed)}: "
-        "choose among them by --where column=value"
-    )
+    if mixed:
+        yield (
+            f"rows of one size and budget count as repeats, but rows differ in {', '.join(mixed)}: "
+            "choose among them by --where column=value"
+        )
 
 
 def _isoflops(found: Approaches) -> list[tuple[Approach, IsoflopResult]]:
     return [(row, row.detail) for row in found.rows if isinstance(row.detail, IsoflopResult)]
 
 
+def _envelopes(found: Approaches) -> list[EnvelopeResult]:
+    return [row.detail for row in found.rows if isinstance(row.detail, EnvelopeResult)]
+
+
 def _print_minima(found: Approaches) -> None:
-    """The minima of every budget by each method, and why there is none."""
+    """The minima of every budget by each method."""
     analyses = _isoflops(found)
     if not analyses:
         return
-    listing = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("FLOPs", "sizes", *(f"N*, {row.name}" for row, _ in analyses)):
-        listing.add_column(heading, justify="right" if heading in ("FLOPs", "sizes") else "left")
-    reasons = []
+    headings = ("FLOPs", "sizes", *(f"N*, {row.name}" for row, _ in analyses))
+    rows = []
     for valleys in zip(*(result.valleys for _, result in analyses), strict=True):
-        cells = []
+        cells = ("refused" if each.refusal else str(each.optimal_params) for each in valleys)
+        rows.append((f"{valleys[0].flops:.3g}", str(len(valleys[0].n_params)), *cells))
+    console.print()
+    print_table(headings, rows, ("right", "right", *("left" for _ in analyses)))
+
+
+def _refusals(found: Approaches) -> Iterator[str]:
+    """Why a budget has no minimum, or a doubtful one, by each method."""
+    analyses = _isoflops(found)
+    for valleys in zip(*(result.valleys for _, result in analyses), strict=True):
         for (row, _), valley in zip(analyses, valleys, strict=True):
-            cells.append("refused" if valley.refusal else str(valley.optimal_params))
             if valley.reason:
                 what = f"refused, {valley.refusal}" if valley.refusal else "doubtful"
-                reasons.append(f"{valley.flops:.3g} FLOPs, {row.name}, {what}: {valley.reason}")
-        listing.add_row(f"{valleys[0].flops:.3g}", str(len(valleys[0].n_params)), *cells)
-    console.print()
-    console.print(listing)
-    for reason in reasons:
-        console.print(reason, markup=False, soft_wrap=True)
-
-
-def _print_envelope(found: Approaches) -> None:
-    for row in found.rows:
-        if isinstance(row.detail, EnvelopeResult):
-            console.print(f"\n{row.detail.summary()}", markup=False, soft_wrap=True)
+                yield f"{valley.flops:.3g} FLOPs, {row.name}, {what}: {valley.reason}"
 
 
 def _shown(found: Approaches) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from analysis.plots import style
@@ -20,7 +19,7 @@ from analysis.tables import results
 from analysis.writing import replace_file
 from experiments import reproductions
 from experiments.commands import show
-from experiments.commands.console import console
+from experiments.commands.console import console, print_table
 from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
@@ -123,22 +122,15 @@ def _number(published: Published, refitted: Measured) -> dict[str, Any]:
 
 def _print(name: str, paper: ModuleType, findings: Findings, folder: Path) -> None:
     """Published beside refitted, the verdict, and where the figure lies."""
-    listing = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "published", "passes", "refitted", ""):
-        listing.add_column(heading)
+    rows = []
     for published in paper.PUBLISHED:
         refitted = findings.measured[published.name]
-        passed = agrees(published, refitted)
-        listing.add_row(
-            Text(published.says),
-            f"{published.value:.7g}",
-            _passes(published),
-            Text(_told(refitted)),
-            Text("pass" if passed else "fail", "green" if passed else "red"),
-        )
+        judged = ("pass", "green") if agrees(published, refitted) else ("fail", "red")
+        cells = (published.says, f"{published.value:.7g}", _passes(published), _told(refitted))
+        rows.append((*cells, Text(*judged)))
     show.print_title(name)
     console.print(f"{findings.verdict}\n", markup=False)
-    console.print(listing)
+    print_table(("", "published", "passes", "refitted", ""), rows)
     show.print_files(folder)
 
 

@@ -115,7 +115,9 @@ def test_drift_is_exit_status_1_and_says_where(
     ]
     monkeypatch.setattr(paper, "PUBLISHED", tuple(moved))
     assert reproduce.run(ReproduceOptions(name="hoffmann2022-approach3", out=str(tmp_path))) == 1
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.endswith("fail  ")]
+    (line,) = [
+        line for line in capsys.readouterr().out.splitlines() if line.rstrip().endswith("fail")
+    ]
     assert "objective of the unrounded constants" in line
     report = json.loads((tmp_path / "hoffmann2022-approach3" / "report.json").read_text())
     assert report["passed"] is False
