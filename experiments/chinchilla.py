@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.compute_optimal.approaches_result import Approaches
+    from analysis.planning.allocation import Allocation
 
 CURVES = True
 PARABOLA, FIT = "2 parabola", "3 squared error"
@@ -200,11 +201,11 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             "b": b,
             "a_half_width": lm.half_width(a),
             "b_half_width": lm.half_width(b),
-            "minima": Measured(value=n_minima, note=bars.told),
+            "minima": Measured(value=n_minima, note=bars.description),
             "a_fit": lm.exponent(rows[FIT]),
             "epochs": Measured(value=float(np.max(runs["epochs"]))),
         },
-        verdict=f"{found.summary()}\n\n{allocation.summary()}",
+        verdict="\n".join([*lm.answers(found), _allocated(allocation)]),
         shown=_shown(runs, excluded, found),
         details=Details(
             approaches=found,
@@ -212,6 +213,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             fit=fitted,
             rows=rows_of(CHINCHILLA, ends[["N", "D"]], ends["loss"]),
         ),
+        doubts=[*lm.doubts(found), *allocation.notes],
         report={
             **json.loads(found.to_json()),
             "details": {
@@ -220,6 +222,14 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             "allocation": json.loads(allocation.to_json()),
             "counts": {"N": "n_params_matmul", "D": "n_tokens_seen", "C": "flops_train"},
         },
+    )
+
+
+def _allocated(allocation: Allocation) -> str:
+    return (
+        f"The parametric fit puts {allocation.flops:.3g} FLOPs (6 N D) into "
+        f"{allocation.parameters.value:.3g} parameters and {allocation.tokens.value:.3g} tokens: "
+        f"loss {allocation.loss} nats."
     )
 
 

@@ -144,7 +144,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         else:
             measured[f"straight_{name}"] = _straight(name, rows, fits[name])
     off = np.log(ends["loss"].to_numpy() / joint.predict(ends[["N", "D"]].to_numpy()))
-    measured["joint"] = Measured(value=float(np.sqrt(np.mean(off**2))), note=bars.told)
+    measured["joint"] = Measured(value=float(np.sqrt(np.mean(off**2))), note=bars.description)
     shown = [
         taken[name].assign(law=f"L({name})", fitted=each.predict(taken[name][name].to_numpy()))
         for name, each in fits.items()
@@ -153,7 +153,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     left_out = excluded.rename(columns={"run_id": "run"}).loc[:, ["run", "why"]]
     return Findings(
         measured=measured,
-        verdict=joint.summary(),
+        verdict=f"L(N, D): {_params(joint)}; {joint.verdict.value}. {joint.reason}",
         shown=pd.concat([*shown, left_out] if len(left_out) else shown).rename(
             columns={"run": "run_ids", "loss": "loss_nats", "sd": "loss_sd_nats"}
         ),
@@ -269,6 +269,14 @@ def _draw_law(ax: Axes, along: Floats, result: FitResult) -> None:
         along,
         lambda x: (result.predict_interval(x)[0], result.predict(x), result.predict_interval(x)[1]),
         label=_exponent(result),
+    )
+
+
+def _params(result: FitResult) -> str:
+    return ", ".join(
+        f"{name} = {value:.4g} [{low:.4g}, {high:.4g}]"
+        for name, value in result.params.items()
+        for low, high in [result.intervals[name]]
     )
 
 

@@ -158,7 +158,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     climbed = staircase.climb(runs, bars)
     tuned = (staircase.stage_of(runs) == staircase.TUNED).to_numpy()
     found = recounted(runs.loc[tuned], bars._replace(sd=bars.sd[tuned]))
-    measured = {"staircase": _training(climbed, bars.told)}
+    measured = {"staircase": _training(climbed, bars.description)}
     for method in METHODS:
         kaplans, ours = (
             found[method, count] for count in ("n_params_non_embedding", "n_params_matmul")

@@ -49,14 +49,17 @@ class RunConfig:
 
 
 def resolved(config: RunConfig) -> Resolved:
-    """The configuration with every default filled in and the fingerprints of data and own code."""
+    """The configuration with every default filled in and the fingerprints of data and own code.
+
+    Keys are sorted, as in canonical JSON, so that columns have one order wherever they come from.
+    """
     plain = to_dict(config)
     plain["model"] = to_dict(config.model.resolve())
     if (code := _fingerprint(config.model)) is not None:
         plain["model"]["fingerprint"] = code
     plain["train"] = to_dict(config.train.resolve(config.model, config.data))
     plain["data"]["fingerprint"] = config.data.fingerprint()
-    return plain
+    return _with_sorted_keys(plain)
 
 
 def canonical_json(run: RunConfig | Resolved) -> str:
@@ -200,6 +203,12 @@ def own_origins(configs: Iterable[RunConfig]) -> list[own_code.Origin]:
 
 def _plain(run: RunConfig | Resolved) -> Resolved:
     return resolved(run) if isinstance(run, RunConfig) else run
+
+
+def _with_sorted_keys(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _with_sorted_keys(tree[name]) for name in sorted(tree)}
+    return [_with_sorted_keys(item) for item in tree] if isinstance(tree, list) else tree
 
 
 def _is_own(cls: type) -> bool:

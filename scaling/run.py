@@ -37,14 +37,14 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
         The record, `done` or `diverged`, and the learning curve (empty for closed-form runs).
     """
     start = time.perf_counter()
-    dataset = config.data.load(config.seed)
+    plain, dataset = resolved(config), config.data.load(config.seed)
     curve: Curve = ()
     columns: dict[str, Any]
     precision = "float32"
     if isinstance(dataset, TokenDataset):
         from scaling.trainers.tokens import train as train_tokens
 
-        columns, curve = train_tokens(config, dataset, workspace)
+        columns, curve = train_tokens(config, dataset, workspace, plain)
         precision = getattr(config.model, "compute_dtype", precision)
     elif isinstance(config.train, Gradient):
         from scaling.trainers.gradient import train
@@ -75,7 +75,6 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
         done = share * counts["n_tokens_seen"], share * counts["flops_train"]
         columns |= throughput(*done, columns["train_seconds"], peak)._asdict()
         environment["device_peak_flops_per_second"] = peak_flops_per_second()
-    plain = resolved(config)
     record = RunRecord(
         run_id=run_id(plain),
         config=plain,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scaling.accounting import account
-from scaling.config import RunConfig, compile_key, resolved, run_id, trunk_of
+from scaling.config import Resolved, RunConfig, compile_key, resolved, run_id, trunk_of
 
 FLOPS_PER_SECOND = 4e10
 SECONDS_A_STEP = 2e-5
@@ -87,6 +87,13 @@ class Plan:
         return BYTES_A_RUN * len(self.runs) + BYTES_A_TRUNK_PARAMETER * n_params
 
 
+class PlaceOnTrunk(NamedTuple):
+    """The trunk that a run shares, and the step where the run before it left that trunk."""
+
+    trunk_id: str | None
+    starts_at: int
+
+
 def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     """Resolves a sweep: one run for each run_id, in the order in which they first appear.
 
@@ -95,16 +102,23 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     """
     if not configs:
         raise ValueError(f"the sweep {name!r} has no runs: give every axis at least one value")
-    unique: dict[str, RunConfig] = {}
+    # 1. Each configuration is resolved once; all that follows goes by the plain values.
+    unique: dict[str, tuple[RunConfig, Resolved]] = {}
     for config in configs:
-        unique.setdefault(run_id(config), config)
-    places = _places_on_trunks(unique)
-    priced = [_priced(identity, config, places) for identity, config in unique.items()]
+        plain = resolved(config)
+        unique.setdefault(run_id(plain), (config, plain))
+    # 2. What a run costs depends on the runs before it on its trunk, so places come first.
+    places = _places_on_trunks({identity: plain for identity, (_, plain) in unique.items()})
+    priced = [
+        _priced(identity, config, plain, places.get(identity, PlaceOnTrunk(None, 0)))
+        for identity, (config, plain) in unique.items()
+    ]
+    # 3. The same runs under the same name are the same plan, whatever their order.
     digest = hashlib.sha256("\n".join([name, *sorted(unique)]).encode()).hexdigest()[:32]
     return Plan(
         name=name,
         plan_id=digest,
-        configs=tuple(unique.values()),
+        configs=tuple(config for config, _ in unique.values()),
         runs=tuple(run for run, _, _ in priced),
         n_duplicates=len(configs) - len(unique),
         flops=sum(flops for _, flops, _ in priced),
@@ -112,27 +126,28 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     )
 
 
-def _places_on_trunks(unique: Mapping[str, RunConfig]) -> dict[str, tuple[str, int]]:
-    """The trunk that a run shares, and the step where the run before it left it, by run_id."""
+def _places_on_trunks(plains: Mapping[str, Resolved]) -> dict[str, PlaceOnTrunk]:
+    """Places of the runs that share a trunk with others, by run_id."""
     leaving: dict[str, list[tuple[int, str]]] = {}
-    for identity, config in unique.items():
-        if trunk := trunk_of(config):
+    for identity, plain in plains.items():
+        if trunk := trunk_of(plain):
             leaving.setdefault(trunk.trunk_id, []).append((trunk.steps, identity))
     found = {}
     for trunk_id, runs in leaving.items():
         if len(runs) > 1:
             steps, identities = zip(*sorted(runs), strict=True)
-            found |= {i: (trunk_id, s) for i, s in zip(identities, (0, *steps), strict=False)}
+            found |= {
+                i: PlaceOnTrunk(trunk_id, s) for i, s in zip(identities, (0, *steps), strict=False)
+            }
     return found
 
 
 def _priced(
-    identity: str, config: RunConfig, places: Mapping[str, tuple[str, int]]
+    identity: str, config: RunConfig, plain: Resolved, place: PlaceOnTrunk
 ) -> tuple[PlannedRun, float, float]:
     """A run, the FLOPs that it takes beyond its place on a trunk, and those before that place."""
     counts = account(config)
-    trunk_id, starts_at = places.get(identity, (None, 0))
-    steps = counts.steps or 0
+    steps, starts_at = counts.steps or 0, place.starts_at
     saved = counts.flops_train * starts_at / steps if starts_at else 0.0
     flops = counts.flops_train - saved
     seconds = SECONDS_A_RUN + flops / FLOPS_PER_SECOND + SECONDS_A_STEP * (steps - starts_at)
@@ -141,8 +156,8 @@ def _priced(
         group=compile_key(config),
         devices=config.n_devices,
         seconds=seconds,
-        config=resolved(config),
-        trunk_id=trunk_id,
+        config=plain,
+        trunk_id=place.trunk_id,
         starts_at=starts_at,
     )
     return run, flops, saved

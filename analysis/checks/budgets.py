@@ -1,4 +1,4 @@
-"""Checks of iso-FLOP grids: whether each budget has sizes enough on both sides of its minimum."""
+"""Checks of iso-FLOP grids: each budget needs enough sizes on both sides of its minimum."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.checks.flags import Flag, Reason, place
+from analysis.estimate import Floats
 
 FEWEST_SIZES = 5
-"""A parabola has three coefficients; two more sizes are left to judge it by."""
+"""Sizes that a parabola needs: three for its coefficients, two more to judge it by."""
 FARTHEST = 0.75
 """Distance of the minimum from the middle of the sizes, in halves of their range (logarithmic)."""
 _WIDEST_BUDGET = 0.05
@@ -19,17 +20,17 @@ _SAME_BUDGET = 0.01
 
 
 def check_budgets(table: pd.DataFrame) -> Iterator[Flag]:
-    """Flags of the rows of budgets that no iso-FLOP parabola should be fitted to.
+    """Flags the rows of budgets to which no iso-FLOP parabola should be fitted.
 
     - too few sizes: fewer than 5 distinct N at a budget;
-    - budget off-centre: the lowest loss at the smallest or largest N, or its parabola's minimum
-      beyond 3/4 of the way from the middle of the sizes to either end (logarithmic). A valley
-      is no parabola: one fitted to mostly one side of it has its minimum elsewhere, even
+    - budget off-centre: the lowest loss is at the smallest or largest N, or its parabola's minimum
+      lies beyond 3/4 of the way from the middle of the sizes to either end (logarithmic). A valley
+      is no exact parabola: one fitted mostly to one side of it has its minimum elsewhere, even
       without any noise.
 
-    A table is an iso-FLOP grid if its rows fall into budgets of equal C, within 1 %, of three
-    sizes or more on average, and N decides D at each: in a grid of N times D there are as many
-    distinct C as D, or more. Other tables have no such flags, nor have learning curves.
+    A table is an iso-FLOP grid if its rows fall into budgets of equal C, within 1 %, with three
+    sizes or more on average, and N determines D at each: a grid of N times D has as many distinct
+    C as D, or more. Other tables, and learning curves, get no such flags.
 
     Args:
         table: Columns N, D, C and loss, positive.
@@ -54,7 +55,7 @@ def check_budgets(table: pd.DataFrame) -> Iterator[Flag]:
             reason = Reason.TOO_FEW_SIZES
             says = (
                 f"{compute} has {len(points)} size{'s' if len(points) > 1 else ''}; an iso-FLOP "
-                f"parabola wants {FEWEST_SIZES} or more"
+                f"parabola needs {FEWEST_SIZES} or more; add sizes"
             )
         else:
             at = _position(np.log(points.index.to_numpy(float)), points.to_numpy(float))
@@ -71,8 +72,8 @@ def check_budgets(table: pd.DataFrame) -> Iterator[Flag]:
             yield Flag(row, reason, f"{place(table, row)}: {says}")
 
 
-def _budgets(log_flops: NDArray[np.float64]) -> NDArray[np.intp] | None:
-    """Number of the budget of each row; None where compute does not fall into budgets."""
+def _budgets(log_flops: Floats) -> NDArray[np.intp] | None:
+    """Number of each row's budget; None where compute does not fall into budgets."""
     order = np.argsort(log_flops, kind="stable")
     ordered = log_flops[order]
     number = np.concatenate([[0], np.cumsum(np.diff(ordered) > _SAME_BUDGET)])
@@ -85,7 +86,7 @@ def _budgets(log_flops: NDArray[np.float64]) -> NDArray[np.intp] | None:
     return budgets
 
 
-def _position(log_size: NDArray[np.float64], loss: NDArray[np.float64]) -> float:
+def _position(log_size: Floats, loss: Floats) -> float:
     """Place of the minimum: -1 the smallest size, 0 the middle, 1 the largest."""
     at = int(loss.argmin())
     minimum = log_size[at]

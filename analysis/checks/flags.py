@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 
 class Reason(StrEnum):
-    """Why a row is doubtful."""
+    """Why a row is doubtful; `analysis.checks.rows.check` says how each is found."""
 
     DUPLICATE = "duplicate"
+    """The row repeats an earlier one."""
     OUTLIER = "outlier"
+    """The loss lies far from a smooth surface through the other rows."""
     SEED_SPREAD = "repeats far apart"
+    """Repeats of one run scatter more than other repeats do."""
     DECREASING_DATA = "decreasing D"
+    """Data fall along a learning curve."""
     MIXED_UNITS = "mixed units suspected"
+    """A value lies orders of magnitude from all others."""
     TOO_FEW_SIZES = "too few sizes"
+    """The budget of the row has too few sizes for a parabola."""
     OFF_CENTRE = "budget off-centre"
+    """The lowest loss of the row's budget lies near its smallest or largest size."""
 
 
 ABOUT_ROWS = frozenset(Reason) - {Reason.TOO_FEW_SIZES, Reason.OFF_CENTRE}
@@ -26,32 +33,38 @@ ABOUT_ROWS = frozenset(Reason) - {Reason.TOO_FEW_SIZES, Reason.OFF_CENTRE}
 
 
 class Flag(NamedTuple):
-    """A row (its label in the index of the table), why it is doubtful, and a sentence on it."""
+    """A doubt about a row.
 
-    row: Any
+    Attributes:
+        row: Label of the row in the index of the table.
+        reason: Kind of the doubt.
+        detail: A sentence with the numbers and the remedy.
+    """
+
+    row: Hashable
     reason: Reason
     detail: str
 
 
 def flag_table(flags: Iterable[Flag]) -> pd.DataFrame:
-    """Flags as a table with the columns `row`, `reason` and `detail`."""
+    """Returns flags as a table with the columns `row`, `reason` and `detail`."""
     return pd.DataFrame(list(flags), columns=list(Flag._fields)).astype({"reason": str})
 
 
 def without_flagged(
     table: pd.DataFrame, flags: pd.DataFrame, reasons: Collection[str] = ABOUT_ROWS
 ) -> pd.DataFrame:
-    """The rows of a table that no flag is about, so that a fit can be compared with and without.
+    """Returns the rows of a table that have no flag, for a fit to compare with that to all.
 
     Args:
         table: The table that was checked.
         flags: Its flags.
-        reasons: Which flags count.
+        reasons: Reasons that take a row out.
     """
     about = flags.loc[flags["reason"].isin(list(reasons)), "row"]
     return table.loc[~table.index.isin(about)]
 
 
-def place(table: pd.DataFrame, row: Any) -> str:
-    """A row in words: "line 7" of a file, "row 7" of any other table."""
+def place(table: pd.DataFrame, row: Hashable) -> str:
+    """Returns a row in words: "line 7" of a file, "row 7" of any other table."""
     return f"{table.index.name or 'row'} {row}"

@@ -1,8 +1,7 @@
-"""Checks of a table of runs before a fit: every doubtful row with its reason, none dropped.
+"""Checks of a table of runs before a fit: every doubtful row with its reason; none is dropped.
 
-Tables are those of `analysis.tables.read`: columns N, D, C, U and loss as far as they are there,
-and the labels `run`, `seed` and `group`. Rows of different groups are never compared with each
-other.
+Tables are those of `analysis.tables.read`: those of the columns N, D, C, U and loss that the file
+has, and the labels `run`, `seed` and `group`. Rows of different groups are never compared.
 """
 
 from __future__ import annotations
@@ -14,27 +13,26 @@ import pandas as pd
 from scipy import stats
 
 from analysis.checks import budgets
-from analysis.checks.flags import ABOUT_ROWS, Flag, Reason, flag_table, place, without_flagged
-from analysis.checks.surface import Floats, deviations
-
-__all__ = ["ABOUT_ROWS", "Flag", "Reason", "check", "without_flagged"]
+from analysis.checks.flags import Flag, Reason, flag_table, place
+from analysis.checks.surface import deviations
+from analysis.estimate import Floats
 
 SMALLEST_DEVIATION = 0.01
-"""Deviation of log loss, about a relative one, below which no run is an outlier."""
+"""Deviation of log loss (about a relative one) below which no run is an outlier."""
 MANY_DEVIATIONS = 5.0
 """Robust standard deviations beyond which a run is an outlier."""
 SPREAD_PROBABILITY = 1e-3
-"""Chance of flagging any set of repeats in a table whose repeats scatter alike."""
+"""Chance that a table whose repeats scatter alike has any set of repeats flagged."""
 UNITS_GAP = 1e3
-"""Factor that no two neighbouring values of a column are apart unless units are mixed."""
+"""Gap between neighbouring values of a column, as a factor, from which units seem mixed."""
 FLOPS_GAP = 1e2
-"""Factor by which C / (N D) of a row differs from the others' only if units are mixed."""
+"""Factor between C / (N D) of a row and of the others from which units seem mixed."""
 
 
 def check(
     table: pd.DataFrame, law_inputs: Sequence[str] = (), output: str = "loss"
 ) -> pd.DataFrame:
-    """Every doubt about the rows of a table.
+    """Returns every doubt about the rows of a table.
 
     - duplicate: all columns but `run` equal those of an earlier row, which is not flagged;
     - mixed units suspected: values of a column lie a factor of 1,000 from all others, or C / (N D)
@@ -42,8 +40,8 @@ def check(
     - decreasing D: within a `run` of several rows, D falls below that of an earlier row;
     - outlier: log loss lies more than 5 robust standard deviations, and more than 1 %, from a
       smooth surface through the other rows of its group (`analysis.checks.surface`). A feature
-      narrower than a third of the data, such as a sharp double-descent peak, is no smooth surface
-      and may be flagged. Groups with fewer rows than 3 per coefficient (9 in one input, 18 in two)
+      narrower than a third of the data, such as a sharp double-descent peak, is not smooth and may
+      be flagged. Groups with fewer rows than 3 per coefficient (9 in one input, 18 in two)
       are not judged;
     - repeats far apart: runs at the same sizes scatter more than other repeats do, by an F-test
       against the median variance;
@@ -51,7 +49,7 @@ def check(
 
     Args:
         table: The table; its index labels the rows, each once.
-        law_inputs: Inputs of the law that is to be fitted, where they are others than N, D and U.
+        law_inputs: Inputs of the law that is to be fitted.
         output: The column that depends on them.
 
     Returns:
@@ -59,11 +57,11 @@ def check(
         may have several flags. Ordered by reason, then as in the table.
 
     Raises:
-        ValueError: A label twice.
+        ValueError: Two rows with one label.
     """
     if not table.index.is_unique:
         raise ValueError(
-            "the index labels two rows alike, so that a flag could not tell them apart: give "
+            "the index gives two rows one label, but a flag needs a label for each; pass "
             "table.reset_index(drop=True)"
         )
     copies = duplicated(table)
@@ -87,14 +85,15 @@ def check(
 
 
 def duplicated(table: pd.DataFrame) -> pd.Series:
-    """Whether an earlier row has the same value in every column but `run`."""
+    """Returns for each row whether an earlier one has its values in every column but `run`."""
     return table.drop(columns="run", errors="ignore").duplicated()
 
 
 def inputs(table: pd.DataFrame, law_inputs: Sequence[str] = ()) -> list[str]:
-    """The columns that a loss depends on: N, D, U and what else a law takes; C where it is alone.
+    """Returns the columns that a loss depends on: N, D, U and a law's other inputs.
 
-    C, M and epochs say nothing beside the columns that they follow from.
+    C, M and epochs are left out beside the columns that they follow from; C is taken where it is
+    the only one.
     """
     there = [name for name in ("N", "D", "U") if name in table]
     follow = {"C": "ND", "M": "ND", "epochs": "DU"}
@@ -106,6 +105,7 @@ def inputs(table: pd.DataFrame, law_inputs: Sequence[str] = ()) -> list[str]:
 
 
 def _duplicates(table: pd.DataFrame, copies: pd.Series) -> Iterator[Flag]:
+    """Flags rows that repeat an earlier one, and names it."""
     if not copies.any():
         return
     same = table.drop(columns="run", errors="ignore")
@@ -118,16 +118,17 @@ def _duplicates(table: pd.DataFrame, copies: pd.Series) -> Iterator[Flag]:
         yield Flag(
             row,
             Reason.DUPLICATE,
-            f"{place(table, row)} repeats {place(table, original)} in every column: take it out, "
+            f"{place(table, row)} repeats {place(table, original)} in every column; take it out, "
             "or it counts twice",
         )
 
 
 def _mixed_units(table: pd.DataFrame) -> Iterator[Flag]:
+    """Flags values across a gap from most others, and rows whose C / (N D) is far from theirs."""
     last = table.drop_duplicates("run", keep="last") if "run" in table else table
     flagged = set()
     for name in (name for name in ("N", "D", "C", "U", "loss") if name in table):
-        # Within a learning curve D and C run over decades: its end speaks for it.
+        # Within a learning curve D and C run over decades, so that only its end is compared.
         values = last[name].to_numpy(dtype=np.float64)
         usable = np.isfinite(values) & (values > 0)
         ordered = np.unique(values[usable])
@@ -144,8 +145,8 @@ def _mixed_units(table: pd.DataFrame) -> Iterator[Flag]:
                     row,
                     Reason.MIXED_UNITS,
                     f"{place(table, row)}, column {name}: {value:g} lies across a gap from "
-                    f"{below:g} to {above:g} that no value fills; if the unit is another there, "
-                    "bring all to one",
+                    f"{below:g} to {above:g} that no value fills; if it is in another unit, "
+                    "convert it",
                 )
     if all(name in table for name in ("N", "D", "C")):
         ratio = (table["C"] / (table["N"] * table["D"])).to_numpy(dtype=np.float64)
@@ -161,6 +162,7 @@ def _mixed_units(table: pd.DataFrame) -> Iterator[Flag]:
 
 
 def _decreasing_data(table: pd.DataFrame) -> Iterator[Flag]:
+    """Flags rows of a run whose D is below that of an earlier row."""
     if not {"run", "D"} <= set(table):
         return
     runs = table.groupby("run", sort=False, dropna=True)["D"]
@@ -173,19 +175,20 @@ def _decreasing_data(table: pd.DataFrame) -> Iterator[Flag]:
         yield Flag(
             row,
             Reason.DECREASING_DATA,
-            f"{place(table, row)}, column D: {now:g} after {was:g} in run {run!r}; a learning "
-            "curve goes on: sort it, or keep one of the two where it was resumed from an earlier "
-            "point",
+            f"{place(table, row)}, column D: {now:g} after {was:g} in run {run!r}; D must grow "
+            "along a learning curve; sort the rows, or keep one of two where the run was resumed "
+            "from an earlier step",
         )
 
 
 def _finite(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Rows that have a logarithm in every column named."""
+    """Rows with a positive, finite value in every column named."""
     values = table[names].to_numpy(dtype=np.float64)
     return table.loc[(np.isfinite(values) & (values > 0)).all(axis=1)]
 
 
 def _groups(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yields the rows of each group; all rows where none is labelled."""
     if "group" not in table:
         yield table
         return
@@ -194,6 +197,7 @@ def _groups(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _outliers(table: pd.DataFrame, names: list[str], output: str) -> Iterator[Flag]:
+    """Flags rows far from a smooth surface through the others."""
     found = deviations(_log(table, names), _log(table, [output])[:, 0])
     if found is None:
         return
@@ -214,6 +218,8 @@ def _outliers(table: pd.DataFrame, names: list[str], output: str) -> Iterator[Fl
 
 
 def _seed_spread(table: pd.DataFrame, names: list[str], output: str) -> Iterator[Flag]:
+    """Flags repeats at one size whose variance is improbable beside that of other repeats."""
+    # 1. The variance of each cell of repeats.
     cells = table.groupby(names, sort=False).ngroup().to_numpy()
     log_loss = _log(table, [output])[:, 0]
     count = np.bincount(cells)
@@ -224,13 +230,15 @@ def _seed_spread(table: pd.DataFrame, names: list[str], output: str) -> Iterator
     squares = np.bincount(cells, (log_loss - mean[cells]) ** 2)
     freedom = count - 1
     variance = squares[repeated] / freedom[repeated]
-    # The median of a chi-square over its degrees of freedom lies below 1; the median over cells
-    # is not moved by the few that are sought.
+    # 2. The typical variance: a median over cells, which the few wide ones do not move. The median
+    # of a chi-square over its degrees of freedom lies below 1, hence the divisor.
     typical = np.median(variance / (stats.chi2.median(freedom[repeated]) / freedom[repeated]))
     typical = max(float(typical), 1e-18)
-    # A median is worth about two thirds of its cells; half of their freedom is on the safe side.
+    # 3. The chance of each variance by an F-test. A median is worth about two thirds of its cells;
+    # half of their degrees of freedom is on the safe side.
     known = max(1.0, 0.5 * freedom[repeated].sum())
     chance = stats.f.sf(variance / typical, freedom[repeated], known)
+    # 4. A flag for each run of an improbable cell, unless its scatter is too small to matter.
     odd = np.zeros(len(count), dtype=bool)
     odd[repeated] = chance < SPREAD_PROBABILITY / repeated.sum()
     spread = np.sqrt(squares / np.maximum(freedom, 1))
@@ -242,7 +250,7 @@ def _seed_spread(table: pd.DataFrame, names: list[str], output: str) -> Iterator
             Reason.SEED_SPREAD,
             f"{place(table, row)}: the {count[cell]} runs at {sizes} scatter by "
             f"{spread[cell]:.2%} in {output}, other repeats by {np.sqrt(typical):.2%}; look for a "
-            "run that failed or differs in its settings",
+            "run that failed or has other settings",
         )
 
 

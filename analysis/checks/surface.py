@@ -2,10 +2,10 @@
 
 At every point a quadratic is fitted to its neighbours, without the point itself, with tricube
 weights that fall with distance (Cleveland and Devlin, J. Am. Stat. Assoc. 83, 1988) and bisquare
-weights that leave out outliers. Several outliers in a corner hide one another from such a fit; so
+weights that leave out outliers. Several outliers in a corner hide one another from such a fit, so
 the weights start from a least-trimmed-squares fit of one quadratic to three quarters of the points
 (Rousseeuw and Van Driessen, Data Min. Knowl. Disc. 12, 2006). Where two spans disagree, the
-surface is not known that well, and the distance counts less.
+surface is uncertain, and the distance counts less.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from analysis.estimate import Floats
 SPANS = (0.5, 1 / 3)
 """Shares of the points in the neighbourhoods; the first is the surface, the second tests it."""
 MAX_REFERENCE = 2000
-"""Points that the surface is fitted to; of more, a fixed random choice."""
+"""Points that the surface is fitted to; a fixed random choice where there are more."""
 _BISQUARE = 4.685
 _TRIMMED = 0.75
 _N_STARTS = 200
@@ -27,11 +27,11 @@ _SPAN_WEIGHT = 2.0
 
 
 class Deviations(NamedTuple):
-    """Points against the surface.
+    """Distances of points from the surface.
 
     Attributes:
         residual: y minus the surface, shape `(n,)`.
-        score: The residual in its own robust standard deviations, shape `(n,)`.
+        score: The residual over its own robust standard deviation, shape `(n,)`.
         scale: Robust standard deviation of a single y about the surface.
     """
 
@@ -41,12 +41,12 @@ class Deviations(NamedTuple):
 
 
 def n_needed(n_inputs: int) -> int:
-    """Points without which no surface is fitted: three for each coefficient of a quadratic."""
+    """Returns the fewest points for a surface: three for each coefficient of a quadratic."""
     return 3 * (1 + n_inputs + n_inputs * (n_inputs + 1) // 2)
 
 
 def deviations(x: Floats, y: Floats) -> Deviations | None:
-    """Distances of points from a smooth surface that they are not part of.
+    """Returns the distance of each point from a smooth surface through the others.
 
     Args:
         x: Inputs, shape `(n, n_inputs)`, in which y is smooth: logarithms of sizes.
@@ -55,12 +55,14 @@ def deviations(x: Floats, y: Floats) -> Deviations | None:
     Returns:
         The distances; None where the points are too few, or all at one place.
     """
+    # 1. Few points, or many: at most MAX_REFERENCE carry the surface.
     z = _principal(x) if len(y) else x[:, :0]
     if z.shape[1] == 0 or len(y) < n_needed(z.shape[1]):
         return None
     chosen = np.arange(len(y))
     if len(y) > MAX_REFERENCE:
         chosen = np.sort(np.random.default_rng(0).choice(len(y), MAX_REFERENCE, replace=False))
+    # 2. The surface, refitted with weights that its own outliers lose.
     reference, values = z[chosen], y[chosen]
     weight = _first_weights(reference, values)
     n, p = len(chosen), n_needed(z.shape[1]) // 3
@@ -73,8 +75,10 @@ def deviations(x: Floats, y: Floats) -> Deviations | None:
         scaled = (values - surface.value[:, 0]) / np.sqrt(1 + surface.variance)
         weight = _bisquare(scaled / _scale(scaled))
         surface = _fit_without_self(reference, values, weight, wide)
+    # 3. A second span shows how well the surface is known.
     check = _fit_without_self(reference, values, weight, narrow)
     scale = _scale((values - surface.value[:, 0]) / np.sqrt(1 + surface.variance))
+    # 4. Every point against the surface about the nearest point that carries it.
     near = np.array(KDTree(reference).query(z)[1])
     near[chosen] = np.arange(n)
     offset = z - reference[near]
@@ -85,12 +89,14 @@ def deviations(x: Floats, y: Floats) -> Deviations | None:
 
 
 class _Fits(NamedTuple):
+    """Quadratics about every point."""
+
     value: Floats  # coefficients of the quadratic about each point, (n, p)
     variance: Floats  # of the value at the point, in units of the variance of y, (n,)
 
 
 def _principal(x: Floats) -> Floats:
-    """Inputs as uncorrelated columns of unit spread; directions that hardly vary are dropped."""
+    """Inputs as uncorrelated columns of unit variance, without directions that hardly vary."""
     centred = x - x.mean(axis=0)
     size, axes = np.linalg.eigh(centred.T @ centred / len(x))
     keep = size > 1e-6 * max(size[-1], 1e-12)
@@ -105,6 +111,7 @@ def _quadratic(z: Floats) -> Floats:
 
 
 def _evaluate(coefficients: Floats, offset: Floats) -> Floats:
+    """Values of quadratics at offsets from their centres, shape `(n,)`."""
     return np.einsum("np,np->n", _quadratic(offset), coefficients)
 
 
@@ -129,7 +136,7 @@ def _first_weights(z: Floats, y: Floats) -> Floats:
 
 
 def _fit_without_self(z: Floats, y: Floats, weight: Floats, count: int) -> _Fits:
-    """A quadratic about every point, fitted to its `count` nearest neighbours, itself excepted."""
+    """A quadratic about every point, fitted to its `count` nearest neighbours without itself."""
     tree = KDTree(z)
     n, p = len(z), n_needed(z.shape[1]) // 3
     value, variance = np.empty((n, p)), np.empty(n)
@@ -158,4 +165,5 @@ def _scale(residual: Floats) -> float:
 
 
 def _bisquare(u: Floats) -> Floats:
+    """Tukey's weights of scaled residuals: 1 at 0, 0 beyond the cut-off."""
     return np.clip(1 - (u / _BISQUARE) ** 2, 0, None) ** 2

@@ -2,5 +2,6 @@
 
 `results` holds the tables of our own runs; `read` takes files of any origin: `formats` and `wandb`
 open them, `columns` decides which column holds what, `values` and `units` turn cells into numbers,
-and `conventions` lists the ways to count N and C that a table allows.
+`origins` records where each quantity comes from, and `conventions` lists the ways to count N and C
+that a table allows.
 """

@@ -1,9 +1,9 @@
 """Which column of a table holds which quantity: as declared (`N=params[1e6]`), or by its name.
 
-N parameters, D tokens or examples, C training FLOPs, U unique tokens, loss, and the labels `run`,
-`group` and `seed` are looked for in every table; M tokens per parameter, X experts, epochs, width,
-depth, accuracy and error only where a law needs them; any other quantity that a law needs, by its
-own name alone. A declaration may name anything.
+Every table is searched for N parameters, D tokens or examples, C training FLOPs, U unique tokens,
+loss, and the labels `run`, `group` and `seed`. M tokens per parameter, X experts, epochs, width,
+depth, accuracy and error are looked for only where a law needs them. Any other quantity that a law
+needs is known by its own name alone. A declaration may name anything.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from analysis.errors import nearest_name
 from analysis.tables import results, units
 from analysis.tables.origins import Column
 
 LABELS = ("run", "group", "seed")
 _ALWAYS = ("N", "D", "C", "U", "loss", "seed", "run", "group")
 
-# Names by which a quantity is known, the best first; names in one tier are a matter of choice,
-# and where several of them are there the choice is the caller's. Compared without case and
-# punctuation, so that "eval/loss" is "evalloss".
+# Names by which a quantity is known, in tiers, the best first. Where a table has several names of
+# one tier, the caller has to choose. Names are compared without case and punctuation, so that
+# "eval/loss" is "evalloss".
 _KNOWN: dict[str, tuple[str, ...]] = {
     "N": (
         "n params nparams numparams numparameters parameters nparameters parametercount "
@@ -58,7 +59,7 @@ _KNOWN: dict[str, tuple[str, ...]] = {
 _UNITS_IN_NAMES = {"pfdays": "PF-days", "petaflopdays": "PF-days"} | {
     name: "perplexity" for name in _KNOWN["loss"][2].split()
 }
-# The project's own results carry their convention in the name: which of them is meant is known.
+# Names in the project's own results say what they count, so that no choice is left.
 _OF_RESULTS = {
     "N": ("n_params_total",),
     "D": ("n_tokens_seen", "n_examples_seen", "n_train_examples"),
@@ -79,10 +80,10 @@ _BRACKETED = re.compile(r"(?P<name>.*?\S)\s*(?:\[(?P<unit>[^\]]*)\]|\((?P<other>
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """The declarations of a command line, `N=params[1e6],D=tokens,loss="eval/loss, final"`.
+    """Returns columns by quantity from `N=params[1e6],D=tokens,loss="eval/loss, final"`.
 
     Raises:
-        ValueError: Not of that form, or a quantity twice.
+        ValueError: A text of another form, or a quantity given twice.
     """
     declared: dict[str, str] = {}
     end = 0
@@ -91,8 +92,9 @@ def parse_columns(text: str) -> dict[str, str]:
         column = found and (found["column"].strip() + (found["unit"] or ""))
         if not found or not column:
             raise ValueError(
-                f"columns {text[end:]!r}: not of the form N=params[1e6],D=tokens,loss=val_loss "
-                "(quote a name that holds a comma, an equals sign or a bracket)"
+                f"columns {text[end:]!r}: not of the form N=params[1e6],D=tokens,loss=val_loss; "
+                "write it so, with quotes around a name that holds a comma, an equals sign or a "
+                "bracket"
             )
         if found["quantity"] in declared:
             raise ValueError(f"columns {text!r}: {found['quantity']} is given twice; give it once")
@@ -104,7 +106,7 @@ def parse_columns(text: str) -> dict[str, str]:
 def choose(
     frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str] = ()
 ) -> list[Column]:
-    """What each quantity is read from: as declared, and what is left by well-known names.
+    """Chooses a column for each quantity: as declared, and for the others by well-known names.
 
     Args:
         frame: The raw table.
@@ -112,28 +114,30 @@ def choose(
         needs: Quantities to look for besides those that are looked for in every table.
 
     Returns:
-        A choice for each quantity that the table is known to hold.
+        The column of each quantity that the table is known to hold.
 
     Raises:
-        ValueError: A declared column is missing, a unit is none, or names leave a choice.
+        ValueError: A declared column that is missing, an unknown unit, or several columns whose
+            names fit one quantity.
     """
     names = [str(name) for name in frame.columns]
-    choices = [_declared(names, quantity, text) for quantity, text in declared.items()]
-    taken = {column for choice in choices for column in choice.columns}
-    left = [name for name in names if name not in taken]
+    chosen = [_declared(names, quantity, text) for quantity, text in declared.items()]
+    used = {name for column in chosen for name in column.columns}
+    left = [name for name in names if name not in used]
     for quantity in dict.fromkeys((*needs, *_ALWAYS)):
         if quantity not in declared:
-            choice = _by_name(frame, left, quantity)
-            if choice:
-                choices.append(choice)
-                left = [name for name in left if name not in choice.columns]
-    return choices
+            column = _by_name(frame, left, quantity)
+            if column:
+                chosen.append(column)
+                left = [name for name in left if name not in column.columns]
+    return chosen
 
 
 def missing(names: Sequence[str], quantity: str) -> str:
-    """What to say where no column is known to hold a quantity: the nearest, or what there is."""
+    """Returns the message where no column is known to hold a quantity: the nearest, or all."""
     candidates = {_plain(name): name for name in names}
     known = [each for tier in _KNOWN.get(quantity, ()) for each in tier.split()] + [quantity]
+    # Not `did_you_mean`: a column may be near to any of the names by which a quantity is known.
     near = [
         (difflib.SequenceMatcher(None, plain, word).ratio(), name)
         for plain, name in candidates.items()
@@ -151,6 +155,7 @@ def missing(names: Sequence[str], quantity: str) -> str:
 
 
 def _declared(names: Sequence[str], quantity: str, text: str) -> Column:
+    """The column that a declaration names: tried from the literal name to the parts of a label."""
     bare = text[1:-1] if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1 else text
     if bare in names:
         return Column(quantity, (bare,), _unit_in_name(quantity, bare))
@@ -165,14 +170,11 @@ def _declared(names: Sequence[str], quantity: str, text: str) -> Column:
     parts = [part.strip() for part in column.split("+")]
     if quantity in LABELS and all(part in names for part in parts):
         return Column(quantity, tuple(parts))
-    near = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(
-        f"no column {column!r} for {quantity}; {hint}There are {', '.join(map(repr, names))}"
-    )
+    raise ValueError(f"no column {column!r} for {quantity}; {nearest_name(column, names)}")
 
 
 def _by_name(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> Column | None:
+    """The column whose name fits a quantity best; None where none does."""
     if quantity in names and _can_hold(frame, quantity, quantity):
         return Column(quantity, (quantity,), None, False)
     if {"run_id", "schema_version", "status"} <= set(frame.columns):
@@ -199,7 +201,7 @@ def _by_name(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> Column
 
 
 def _can_hold(frame: pd.DataFrame, name: str, quantity: str) -> bool:
-    """Whether a column may be meant: a label holds anything, a quantity mostly numbers."""
+    """Whether a column can hold a quantity: mostly numbers; for a label, anything."""
     filled = results.column(frame, name).dropna()
     if quantity in LABELS:
         return not filled.empty
@@ -209,6 +211,7 @@ def _can_hold(frame: pd.DataFrame, name: str, quantity: str) -> bool:
 
 
 def _unit_in_name(quantity: str, name: str) -> units.Unit | None:
+    """The unit that the heading of a column states, or that its well-known name implies."""
     heading, unit = _heading(name, quantity)
     unit = unit or (_UNITS_IN_NAMES.get(_plain(heading)) if quantity in ("C", "loss") else None)
     return units.unit(quantity, unit) if unit else None
@@ -224,11 +227,12 @@ def _heading(name: str, quantity: str) -> tuple[str, str | None]:
 
 
 def _plain(name: str) -> str:
-    """A name without case, punctuation, and the parts under which W&B files it."""
+    """A name without case, punctuation and the prefixes that W&B adds."""
     for part in ("config.", "summary.", "summary_metrics.", "summaryMetrics."):
         name = name.removeprefix(part)
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _quoted(name: str) -> str:
+    """A name as a declaration takes it."""
     return f'"{name}"' if re.search(r"[\s,=\[\]]", name) else name

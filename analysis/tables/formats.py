@@ -1,8 +1,8 @@
-"""Files of other programs -> raw tables: every row numbered as a person counts it in the file.
+"""Files of other programs -> raw tables, with every row numbered as a person counts it in the file.
 
 CSV, TSV, JSON lines, JSON (records, columns, or what W&B's API gives), any of these compressed,
-Parquet, and the results folder of a sweep. Nothing is interpreted here but types. Loading never
-runs code.
+Parquet, and the results folder of a sweep. Only the types of values are interpreted here. Loading
+never runs code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,12 +30,12 @@ _MISSING = [*pyarrow.csv.ConvertOptions().null_values, "None", "none"]
 
 
 class RawTable(NamedTuple):
-    """A file as it stands.
+    """A file, unchanged.
 
     Attributes:
         frame: All columns. The index numbers the rows as in the file; its name says how: "line"
             (the first line of the file is 1), "row" (the first row is 1) or "run" (a run_id).
-        format: What the file was read as.
+        format: Name of the format in which the file was read.
     """
 
     frame: pd.DataFrame
@@ -46,22 +46,25 @@ def read_raw(path: Path) -> RawTable:
     """Reads a file or a results folder.
 
     Raises:
-        ValueError: No such file, an unknown ending, an empty file, or content that is not what
-            the ending says; the message names the line and what would help.
+        ValueError: No such file, an unknown ending, an empty file, or content in another format
+            than the ending says. The message names the line and the remedy.
     """
     if path.is_dir():
         frame = results.read(path).set_index("run_id", drop=False)
         return RawTable(frame.rename_axis("run"), "results folder")
     if not path.exists():
-        raise ValueError(f"{path}: no such file or folder")
+        raise ValueError(f"{path}: no such file or folder; check the path")
+    # 1. The ending names the format, the one after it the compression.
     *_, inner, outer = "", "", *(suffix.lower() for suffix in path.suffixes)
     codec = _CODECS.get(outer)
     ending = outer if codec is None else inner
     if ending not in _READERS:
         raise ValueError(
-            f"{path}: no table; give a file that ends in {', '.join(_READERS)} (or that and "
-            f"{', '.join(_CODECS)}), or the results folder of a sweep"
+            f"{path}: the ending names no known format; give a file that ends in "
+            f"{', '.join(_READERS)} (or that and {', '.join(_CODECS)}), or the results folder of a "
+            "sweep"
         )
+    # 2. The text becomes a table in the form in which the file has it.
     name, read = _READERS[ending]
     data = path.read_bytes() if codec is None else _decompress(path, codec)
     if not data.strip(codecs.BOM_UTF8 + b" \t\r\n"):
@@ -71,7 +74,8 @@ def read_raw(path: Path) -> RawTable:
         )
     frame = read(path, data)
     if frame.empty:
-        raise ValueError(f"{path}: has no rows; give one for each run")
+        raise ValueError(f"{path}: the table has no rows; give one for each run")
+    # 3. What W&B nests becomes columns.
     return RawTable(unpivoted(expand_dictionaries(frame)), name)
 
 
@@ -91,8 +95,8 @@ def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
     names = _names(path, next(csv.reader([header], delimiter=delimiter)), header_line)
     labels = {name: pa.string() for name in names if _plain(name) in LABELS}
     try:
-        # Types are inferred from the first rows: where a later row has text, all is read as text,
-        # and the row is named by whoever wants numbers.
+        # Types are inferred from the first rows. Where a later row has text, everything is read
+        # as text, and `values` names the row if the column has to hold numbers.
         columns = _parse_delimited(data, names, header_line, delimiter, labels)
     except pa.ArrowInvalid:
         try:
@@ -118,6 +122,7 @@ def _parse_delimited(
 
 
 def _names(path: Path, header: list[str], line: int) -> list[str]:
+    """The names of the columns; refuses a header that names one twice or holds numbers."""
     names = [name.strip() or f"column {place}" for place, name in enumerate(header, 1)]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -135,6 +140,7 @@ def _names(path: Path, header: list[str], line: int) -> list[str]:
 def _ragged(
     path: Path, data: bytes, names: list[str], delimiter: str, error: Exception
 ) -> ValueError:
+    """The error on the first line with another number of values than there are columns."""
     for line, values in _csv_records(data, delimiter):
         if len(values) != len(names):
             return ValueError(
@@ -153,13 +159,13 @@ def _read_json_lines(path: Path, data: bytes) -> pd.DataFrame:
             columns = columns.flatten()
         frame = _to_pandas(columns)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # Arrow wants one type for a key and knows no NaN; Python takes what W&B and others write.
+        # Arrow needs one type for a key and does not read NaN, which W&B and others write.
         frame = pd.DataFrame([flatten_record(each) for each in _json_lines(path, data)])
     numbers = _line_numbers(data, len(frame), 0, lambda: _filled_lines(data))
     return frame.set_axis(numbers)
 
 
-def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
+def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, object]]:
     for number, line in enumerate(data.decode("utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
@@ -171,7 +177,7 @@ def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
             ) from None
         if not isinstance(value, dict):
             raise ValueError(
-                f'{path}: line {number} is no object; give one a line, such as {{"N": 1e6}}'
+                f'{path}: line {number} is no JSON object; give one a line, such as {{"N": 1e6}}'
             )
         yield value
 
@@ -186,21 +192,21 @@ def _read_json(path: Path, data: bytes) -> pd.DataFrame:
         document = _records_of_columns(document)
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise ValueError(
-            f"{path}: neither a list of objects, one for each run, nor an object of columns of "
-            "equal length"
+            f"{path}: the JSON is neither a list of objects nor an object of columns of equal "
+            "length; give a list with one object for each run"
         )
     frame = pd.DataFrame([flatten_record(each) for each in document])
     return frame.set_axis(pd.RangeIndex(1, len(frame) + 1, name="row"))
 
 
-def _records_of_columns(document: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Records of `{column: [values]}` or, as pandas writes it, `{column: {row: value}}`."""
-    columns = [
-        list(column.values()) if isinstance(column, dict) else column
-        for column in document.values()
-    ]
-    if not columns or not all(isinstance(column, list) for column in columns):
-        return None
+def _records_of_columns(document: dict[str, object]) -> list[dict[str, object]] | None:
+    """Records of `{column: [values]}` or, in pandas' form, `{column: {row: value}}`."""
+    columns: list[list[object]] = []
+    for column in document.values():
+        values = list(column.values()) if isinstance(column, dict) else column
+        if not isinstance(values, list):
+            return None
+        columns.append(values)
     if len({len(column) for column in columns}) != 1:
         return None
     return [dict(zip(document, values, strict=True)) for values in zip(*columns, strict=True)]
@@ -210,7 +216,9 @@ def _read_parquet(path: Path, data: bytes) -> pd.DataFrame:
     try:
         columns = pyarrow.parquet.read_table(pa.BufferReader(data))
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path}: not a whole Parquet file ({error})") from None
+        raise ValueError(
+            f"{path}: not a complete Parquet file ({error}); write or copy it again"
+        ) from None
     while any(pa.types.is_struct(column.type) for column in columns.schema):
         columns = columns.flatten()
     return _to_pandas(columns).set_axis(pd.RangeIndex(1, len(columns) + 1, name="row"))
@@ -234,7 +242,9 @@ def _decompress(path: Path, codec: str) -> bytes:
         with pa.input_stream(path, compression=codec) as stream:
             return stream.read()
     except OSError as error:
-        raise ValueError(f"{path}: not a whole {codec} file ({error})") from None
+        raise ValueError(
+            f"{path}: not a complete {codec} file ({error}); write or copy it again"
+        ) from None
 
 
 def _to_pandas(columns: pa.Table) -> pd.DataFrame:
@@ -250,17 +260,17 @@ def _require_utf8(path: Path, data: bytes) -> None:
 
 
 def _first_line(data: bytes) -> tuple[int, str]:
-    """Number and text of the first line that is not blank."""
+    """Number and text of the first line that is not blank; call it only where there is one."""
     for number, line in enumerate(io.BytesIO(data), 1):
         if line.strip(codecs.BOM_UTF8 + b" \t\r\n"):
             return number, line.decode("utf-8-sig").strip("\r\n")
-    raise AssertionError("only called on files that are not blank")
+    raise AssertionError("the file is blank")
 
 
 def _line_numbers(
     data: bytes, n_rows: int, header_lines: int, exactly: Callable[[], list[int]]
 ) -> pd.Index:
-    """Line of each row: consecutive, unless blank lines or quoted line ends stand between."""
+    """Line of each row: consecutive, unless blank lines or quoted line ends lie between."""
     n_lines = data.count(b"\n") + (not data.endswith(b"\n"))
     if n_lines == n_rows + header_lines:
         return pd.RangeIndex(header_lines + 1, n_lines + 1, name="line")
@@ -272,7 +282,7 @@ def _csv_lines(data: bytes, delimiter: str) -> list[int]:
 
 
 def _csv_records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """First line and values of every record, the header too; blank lines have none."""
+    """First line and values of every record, the header included; blank lines have none."""
     reader = csv.reader(
         io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), delimiter=delimiter
     )
@@ -292,7 +302,7 @@ def _plain(name: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text reads as a number."""
+    """Returns whether a text reads as a number."""
     try:
         float(text)
     except ValueError:

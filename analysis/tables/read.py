@@ -101,7 +101,7 @@ def read(
     needs: Sequence[str] = ("loss",),
     flops_per_parameter_and_token: float = FLOPS_PER_PARAM_TOKEN,
 ) -> Source:
-    """Reads a table of runs and checks every number that a fit would use.
+    """Reads a table of runs and checks every number that a fit uses.
 
     Args:
         path: CSV, TSV, JSON lines, JSON, Parquet (a W&B export is one of these), or the results
@@ -109,21 +109,22 @@ def read(
         columns: Quantities and the columns that hold them, as `N=params[1e6],D=tokens` or a
             mapping. Quantities not declared are recognised by well-known names; `Source.origins`
             says which. `group=Domain+Model` makes a label of several columns.
-        needs: Quantities that have to be there in the end and above 0, such as a law's inputs and
-            its output.
+        needs: Quantities that the result must have, with values above 0, such as a law's inputs
+            and its output.
         flops_per_parameter_and_token: k of C = k N D, by which the third of N, D and C follows.
 
     Returns:
         The table with its provenance.
 
     Raises:
-        ValueError: A file, column, unit or value at fault: names row, column, value and remedy.
+        ValueError: A faulty file, column, unit or value. The message names the row, column,
+            value and remedy.
     """
     path = Path(path)
     if not 0 < flops_per_parameter_and_token < np.inf:
         raise ValueError(
-            f"flops_per_parameter_and_token = {flops_per_parameter_and_token}: give k > 0 of "
-            "C = k N D, such as 6"
+            f"flops_per_parameter_and_token = {flops_per_parameter_and_token} must be finite and "
+            "above 0; give k > 0 of C = k N D, such as 6"
         )
     declared = naming.parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
     raw = read_raw(path)
@@ -190,9 +191,9 @@ def _ended(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _filled(
     frame: pd.DataFrame, excluded: pd.DataFrame, columns: Sequence[Column]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Sets aside rows that hold neither a loss nor a size: empty cells of a grid, not runs.
+    """Sets aside rows without loss and sizes: empty cells of a grid, not runs.
 
-    A row that has the one and lacks the other is a mistake, and stays to be refused.
+    A row that has one of them and lacks another is a mistake; it stays, and is refused later.
     """
     read_from = {each.quantity: each.columns[0] for each in columns}
     sizes = [name for name in ("N", "D") if name in read_from] or ["C"]
@@ -235,21 +236,25 @@ def _derive(
 
 
 def _lacking(frame: pd.DataFrame, quantity: str, values: Mapping[str, pd.Series]) -> str:
+    """The message where a needed quantity has no column and follows from no others."""
     message = naming.missing([str(name) for name in frame.columns], quantity)
     if quantity in ("N", "D", "C"):
         have = [name for name in ("N", "D", "C") if name in values]
-        message += f"; of N, D and C two give the third, here is {' and '.join(have) or 'none'}"
+        message += (
+            f"; any two of N, D and C give the third; the table has {' and '.join(have) or 'none'}"
+        )
     for ratio in RATIOS:
         if quantity == ratio.quantity:
             have = [name for name in (ratio.over, ratio.under) if name in values]
-            message += f"; {ratio}, here is {' and '.join(have) or 'neither'}"
+            message += f"; {ratio}; the table has {' and '.join(have) or 'neither'}"
     return message
 
 
 def _require_distinct(quantity: str, values: pd.Series) -> None:
+    """Refuses a quantity with one value in all rows."""
     if values.nunique() < 2:
         raise ValueError(
-            f"{quantity} is {values.iloc[0]:g} in every {values.index.name}; how the loss depends "
-            f"on {quantity} cannot be told from one value: add runs at others, or fit a law "
-            f"without {quantity}"
+            f"{quantity} is {values.iloc[0]:g} in every {values.index.name}; one value cannot show "
+            f"how the loss depends on {quantity}; add runs at others, or fit a law without "
+            f"{quantity}"
         )

@@ -1,4 +1,4 @@
-"""Tables of runs: a results folder, CSV or Parquet -> a DataFrame with units, and back.
+"""Tables of our own runs: a results folder, CSV or Parquet -> a DataFrame with units, and back.
 
 Columns follow `scaling.record.RunRecord`, with the configuration in dotted columns
 (`model.width`, `data.n_train`, `train.optimizer.learning_rate`) and the environment under
@@ -7,18 +7,17 @@ Columns follow `scaling.record.RunRecord`, with the configuration in dotted colu
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.errors import nearest_name
 from analysis.writing import replace_file
 from scaling import record
 
@@ -42,16 +41,16 @@ _UNITS = (
     (r"steps|diverged_at_step|train\.steps", "optimizer steps"),
     (r"epochs|train\.epochs", "epochs"),
 )
-"""Units by pattern of the whole column name; the first that fits."""
+"""Units by pattern of the full column name; the first that fits holds."""
 
 
 def unit(column: str) -> str:
-    """Unit of a numeric column, from its name; a count or pure number has the unit 1."""
+    """Returns the unit of a numeric column by its name; a count or pure number has the unit 1."""
     return next((name for pattern, name in _UNITS if re.fullmatch(pattern, column)), "1")
 
 
-def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """A table of flat rows (`scaling.record.row`), whole-number columns kept whole.
+def frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """Returns a table of flat rows (`scaling.record.row`), with integer columns kept integers.
 
     A quantity that does not apply to a row is missing there, never zero.
     """
@@ -65,7 +64,7 @@ def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def with_units(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table with `attrs["units"]` for every numeric column."""
+    """Sets `attrs["units"]` of a table for every numeric column, and returns the table."""
     numeric = table.select_dtypes("number").columns
     table.attrs["units"] = {str(name): unit(str(name)) for name in numeric}
     return table
@@ -75,8 +74,8 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Reads a results folder, or a table written as CSV or Parquet.
 
     Raises:
-        ValueError: no such file, another format, or a folder without results; a damaged record,
-            with its path.
+        ValueError: No such file, another format, a folder without results, or a damaged record
+            (with its path).
     """
     path = Path(path)
     if path.is_dir():
@@ -86,13 +85,14 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
                 records.append(record.load_record(file.read_bytes()))
             except record.DamagedFileError as error:
                 raise ValueError(
-                    f"{file}: {error}; run the sweep again, which sets it aside and repeats the run"
+                    f"{file}: {error}; run the sweep again, which sets the file aside and repeats "
+                    "the run"
                 ) from None
         if not records:
-            raise ValueError(f"{path}: no results there; give the folder of one sweep")
+            raise ValueError(f"{path}: the folder has no results; give the folder of one sweep")
         return frame(map(record.row, records))
     if not path.exists():
-        raise ValueError(f"{path}: no such file or folder")
+        raise ValueError(f"{path}: no such file or folder; check the path")
     check_format(path)
     if path.suffix == ".csv":
         return with_units(pd.read_csv(path, dtype={"run_id": str}))
@@ -103,7 +103,7 @@ def write(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Writes a table as CSV or Parquet, by the ending of its name, replacing an older one.
 
     Raises:
-        ValueError: another ending.
+        ValueError: Another ending.
     """
     path = Path(path)
     check_format(path)
@@ -116,29 +116,35 @@ def write(table: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 
 
 def check_format(path: Path) -> None:
-    """Refuses a file name whose ending names no format of ours.
+    """Refuses a file name whose ending is none of `FORMATS`.
 
     Raises:
-        ValueError: with the endings that do.
+        ValueError: The message lists the endings that are.
     """
     if path.suffix not in FORMATS:
-        raise ValueError(f"{path}: give a name that ends in {' or '.join(FORMATS)}")
+        raise ValueError(
+            f"{path}: the ending {path.suffix!r} names no format; give a name that ends in "
+            f"{' or '.join(FORMATS)}"
+        )
 
 
 def column(table: pd.DataFrame, name: str) -> pd.Series:
-    """One column, or a ValueError that names the nearest there is."""
+    """Returns one column.
+
+    Raises:
+        ValueError: No such column; the message names the nearest.
+    """
     if name not in table:
-        close = difflib.get_close_matches(name, map(str, table.columns), n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(table.columns)}"
-        raise ValueError(f"no column {name!r}; {hint}")
+        raise ValueError(f"no column {name!r}; {nearest_name(name, map(str, table.columns))}")
     return table.loc[:, name]
 
 
 def usable(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Splits a table into rows fit for an analysis of `columns`, and the others with a `why`.
+    """Splits a table into rows that an analysis of `columns` can use, and the others.
 
-    Nothing is dropped silently: a run that is missing, failed or diverged, or has no finite value
-    in a column, comes back in the second table with its reason.
+    Returns:
+        The rows of runs that are done and have a value in every column; and the others, with the
+        reason in the column `why`: missing, failed, diverged, or the column without a value.
     """
     why = pd.Series("", index=table.index)
     for name in reversed(columns):
@@ -150,12 +156,12 @@ def usable(table: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, p
 
 
 def summarise(table: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:
-    """Replicates of one quantity summarised: a row for each combination of `by`.
+    """Summarises replicates of one quantity, in one row for each combination of `by`.
 
     Returns:
         Columns `by`, then `mean`, `sem` (standard error of the mean), `median`, `q16` and `q84`
-        (quantiles: one standard deviation of a Gaussian), `n_runs`, and `run_ids`, the runs behind
-        the row, joined by spaces.
+        (quantiles: one standard deviation of a Gaussian), `n_runs`, and `run_ids`, the ids of the
+        replicates, joined by spaces.
     """
     groups = table.groupby(list(by), sort=True)
     values = groups[value]

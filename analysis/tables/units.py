@@ -1,4 +1,4 @@
-"""Units that a column is declared in -> the units of this project, as in `tokens[1e9]`.
+"""Units that a column is declared in, as in `tokens[1e9]`, and their factors to our own units.
 
 Parameters and tokens are counted, compute is in FLOPs (one multiply-add = 2), a loss is in nats
 per prediction, an accuracy or error is a fraction.
@@ -6,16 +6,20 @@ per prediction, an accuracy or error is a fraction.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from analysis.errors import did_you_mean
+from analysis.estimate import Floats
 
 FLOPS_PER_PARAM_TOKEN = 6.0
-"""C = 6 N D, where a table gives only two of the three (Kaplan et al., arXiv:2001.08361, 2.1)."""
+"""The number k of C = k N D where a table gives only two of the three.
+
+C = 6 N D: Kaplan et al., arXiv:2001.08361, section 2.1.
+"""
 
 DAY_SECONDS = 86_400.0
 
@@ -70,11 +74,11 @@ _SHOWN = {
 
 
 class Unit(NamedTuple):
-    """A unit that a quantity is converted from.
+    """A measurement unit that a quantity is converted from.
 
     Attributes:
-        text: As it was declared.
-        factor: What a value is multiplied with, or, for a perplexity, its logarithm.
+        text: The unit as it was declared.
+        factor: Scale factor from it to the unit of this project.
         is_perplexity: Whether the loss is the logarithm of the value.
     """
 
@@ -82,11 +86,8 @@ class Unit(NamedTuple):
     factor: float
     is_perplexity: bool = False
 
-    def convert(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values in the units of this project, of the same shape.
-
-        A perplexity that is not positive becomes NaN.
-        """
+    def convert(self, values: Floats) -> Floats:
+        """Returns values in the units of this project; a perplexity of 0 or less becomes NaN."""
         if self.is_perplexity:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return np.where(values > 0, np.log(values), np.nan)
@@ -94,22 +95,24 @@ class Unit(NamedTuple):
 
 
 def unit(quantity: str, text: str) -> Unit:
-    """The unit that a text declares for a quantity.
+    """Returns the unit that a text declares for a quantity.
 
     Args:
-        quantity: `N`, `D`, `C`, `U`, `loss`, `accuracy`, `error` or any other name, which takes a
-            factor alone.
-        text: A factor (`1e9`, `524288`), a word for one (`B`, `million`) or a unit of the
+        quantity: `N`, `D`, `C`, `U`, `loss`, `accuracy`, `error` or any other name; any other
+            takes a scale factor alone.
+        text: A scale factor (`1e9`, `524288`), a word for one (`B`, `million`) or a unit of the
             quantity (`PF-days`, `TFLOPs`, `bits`, `perplexity`). Case, spaces, dashes and
             underscores do not matter.
 
     Raises:
-        ValueError: Neither; the message lists what the quantity can be declared in.
+        ValueError: Any other text; the message lists what the quantity can be declared in.
     """
     factor = _number(text)
     if factor is not None:
         if not 0 < factor < math.inf:
-            raise ValueError(f"{quantity}[{text}]: a factor is a positive number, such as 1e9")
+            raise ValueError(
+                f"{quantity}[{text}]: a scale factor is a positive number; give one, such as 1e9"
+            )
         return Unit(text, factor)
     word = re.sub(r"[\s_\-·]", "", text).lower()
     if quantity == "loss" and word in _PERPLEXITY:
@@ -119,16 +122,15 @@ def unit(quantity: str, text: str) -> Unit:
         known |= _COUNTS
     if word in known:
         return Unit(text, known[word])
-    near = difflib.get_close_matches(word, [*known, *_PERPLEXITY], n=1, cutoff=0.6)
-    hint = f"did you mean [{near[0]}]? " if near else ""
+    names = [*known, *(_PERPLEXITY if quantity == "loss" else ())]
     raise ValueError(
-        f"{quantity} has no unit [{text}]; {hint}give a factor or a unit, such as "
-        f"{_SHOWN.get(quantity, '[1e3]')}"
+        f"{quantity} has no unit [{text}]; {did_you_mean(word, names)}give a scale factor or a "
+        f"unit, such as {_SHOWN.get(quantity, '[1e3]')}"
     )
 
 
 def is_unit(quantity: str, text: str) -> bool:
-    """Whether a text declares a unit of a quantity."""
+    """Returns whether a text declares a unit of a quantity."""
     try:
         unit(quantity, text)
     except ValueError:

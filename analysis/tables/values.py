@@ -1,4 +1,4 @@
-"""One column of a raw table -> a quantity in this project's units, or the cell that is at fault."""
+"""One column of a raw table becomes a quantity in this project's units, or its fault is named."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.estimate import Floats
 from analysis.tables import results
 from analysis.tables.columns import LABELS
 from analysis.tables.formats import is_number
@@ -36,34 +37,34 @@ _NAMES = {
 _SUFFIXES = {"k": "1e3", "m": "1e6", "b": "1e9", "g": "1e9", "t": "1e12"}
 
 
-def read_values(frame: pd.DataFrame, choice: Column, *, positive: bool = False) -> pd.Series:
-    """Values of a quantity in this project's units, each a number that it can take.
+def read_values(frame: pd.DataFrame, origin: Column, *, positive: bool = False) -> pd.Series:
+    """Returns the values of a quantity in this project's units, each checked.
 
     Args:
         frame: The raw table; its index numbers the rows as in the file.
-        choice: The quantity, its columns and unit.
-        positive: Whether it has to be above 0 though it is none of `POSITIVE`, for a law.
+        origin: The quantity, its columns and unit.
+        positive: Whether a quantity that is none of `POSITIVE` has to be above 0 too, for a law.
 
     Returns:
-        float64 of the same index; for a label the column as it stands, or several joined.
+        float64 of the same index; for a label its column unchanged, or several joined.
 
     Raises:
-        ValueError: Text, a missing or an infinite value, or one <= 0 where only positive ones
-            are possible, or an accuracy or error above 1: names the row, column and value, what to
-            do, and which other rows.
+        ValueError: Text, a missing or infinite value, a value of 0 or less where only positive
+            ones are possible, or an accuracy or error above 1. The message names the row, column
+            and value, what to do, and which other rows.
     """
-    quantity = choice.quantity
+    quantity = origin.quantity
     if quantity in LABELS:
-        parts = [results.column(frame, name) for name in choice.columns]
+        parts = [results.column(frame, name) for name in origin.columns]
         if len(parts) == 1:
             return parts[0]
         label = parts[0].astype(str)
         for part in parts[1:]:
             label = label + " | " + part.astype(str)
         return label
-    column = results.column(frame, choice.columns[0])
-    given = _numbers(column, choice)
-    numbers = choice.unit.convert(given) if choice.unit else given
+    column = results.column(frame, origin.columns[0])
+    given = _numbers(column, origin)
+    numbers = origin.unit.convert(given) if origin.unit else given
     positive = positive or quantity in POSITIVE
     wrong = ~np.isfinite(numbers)
     if positive:
@@ -71,21 +72,23 @@ def read_values(frame: pd.DataFrame, choice: Column, *, positive: bool = False) 
     if quantity in FRACTIONS:
         wrong |= numbers > 1
     if wrong.any():
-        raise ValueError(_at_fault(column, wrong, given, choice, positive))
+        raise ValueError(_at_fault(column, wrong, given, origin, positive))
     return pd.Series(numbers, index=frame.index)
 
 
-def _numbers(column: pd.Series, choice: Column) -> NDArray[np.float64]:
+def _numbers(column: pd.Series, origin: Column) -> Floats:
+    """A column as numbers; refuses text, dates and truth values."""
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        raise ValueError(_text(column, np.ones(len(column), dtype=bool), choice))
+        raise ValueError(_not_numbers(column, np.ones(len(column), dtype=bool), origin))
     numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
     text = (numbers.isna() & column.notna()).to_numpy(dtype=bool)
     if text.any():
-        raise ValueError(_text(column, text, choice))
+        raise ValueError(_not_numbers(column, text, origin))
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _text(column: pd.Series, wrong: NDArray[np.bool_], choice: Column) -> str:
+def _not_numbers(column: pd.Series, wrong: NDArray[np.bool_], origin: Column) -> str:
+    """The message on cells that hold no numbers, with the number to write where one is meant."""
     value = column.loc[wrong].iloc[0]
     remedy = "write a number, such as 1.3e9"
     amount, suffix = str(value).strip()[:-1], str(value).strip()[-1:]
@@ -93,7 +96,7 @@ def _text(column: pd.Series, wrong: NDArray[np.bool_], choice: Column) -> str:
         factor = _SUFFIXES[suffix.lower()]
         remedy = (
             f"write {float(amount) * float(factor):.6g}, or {amount} and the other values in that "
-            f"unit, declared as --columns {choice.quantity}={choice.columns[0]}[{factor}]"
+            f"unit, declared as --columns {origin.quantity}={origin.columns[0]}[{factor}]"
         )
     except (KeyError, ValueError):
         without = str(value).replace(",", "").replace(" ", "")
@@ -107,22 +110,23 @@ def _text(column: pd.Series, wrong: NDArray[np.bool_], choice: Column) -> str:
 def _at_fault(
     column: pd.Series,
     wrong: NDArray[np.bool_],
-    given: NDArray[np.float64],
-    choice: Column,
+    given: Floats,
+    origin: Column,
     positive: bool,
 ) -> str:
+    """The message on numbers that a quantity cannot take."""
     value = given[wrong][0]
-    quantity = choice.quantity
+    quantity = origin.quantity
     name = _NAMES.get(quantity, f"the {quantity}")
     if np.isnan(value):
         says = f"holds no number (empty or NaN), but {name} ({quantity}) is needed for every run"
     elif quantity in FRACTIONS and value > 1:
         says = (
             f"{value:g} cannot be {name} ({quantity}), which is a fraction of at most 1; declare "
-            f"per cent as --columns {quantity}={choice.columns[0]}[%]"
+            f"per cent as --columns {quantity}={origin.columns[0]}[%]"
         )
     elif positive:
-        is_perplexity = choice.unit is not None and choice.unit.is_perplexity
+        is_perplexity = origin.unit is not None and origin.unit.is_perplexity
         limit = "above 1" if is_perplexity else "a finite number above 0"
         says = f"{value:g} cannot be {name} ({quantity}), which is {limit}"
     else:
@@ -134,10 +138,12 @@ def _at_fault(
 
 
 def _place(column: pd.Series, wrong: NDArray[np.bool_]) -> str:
+    """Where the first of the wrong cells is."""
     return f"{column.index.name} {column.index[wrong][0]}, column {str(column.name)!r}"
 
 
 def _more(column: pd.Series, wrong: NDArray[np.bool_], shown: int = 5) -> str:
+    """Where the other wrong cells are."""
     others = column.index[wrong][1:]
     if not len(others):
         return ""

@@ -1,4 +1,9 @@
-"""Nested records -> flat columns with dotted names, as W&B and other trackers leave them."""
+"""Tables as W&B and other trackers write them -> flat columns, one row for each run and step.
+
+Three shapes are undone: records nested as `{"config": {"n": 1}}` (JSON), dictionaries written as
+text in a cell (the CSV that W&B's own recipe writes), and a chart's export, which has columns for
+each run side by side. Nothing that is read is ever run as code.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +11,30 @@ import ast
 import json
 import re
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any
 
 import pandas as pd
 
 from analysis.tables import results
 
 _NOT_A_LITERAL = re.compile(r"(?<=[:\[,(] )(?:nan|-?inf)\b")
+"""Numbers that Python prints in a dictionary and `ast.literal_eval` does not read."""
+
+_RANGE_ENDS = ("__MIN", "__MAX")
+"""Endings of the two columns that stand beside each mean in a chart's export."""
 
 
-def flatten_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """One flat row of a nested record: `{"config": {"n": 1}}` has the column `config.n`.
+def flatten_record(record: Mapping[str, object]) -> dict[str, object]:
+    """Returns one flat row of a nested record: `{"config": {"n": 1}}` has the column `config.n`.
 
-    W&B's `{"value": 1, "desc": null}` is its value; a list is kept as JSON text.
+    W&B's `{"value": 1, "desc": null}` becomes its value; a list is kept as JSON text.
     """
     return dict(_walk(record, ""))
 
 
 def expand_dictionaries(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns that hold dictionaries as text, such as `config` and `summary`, one column a key.
+    """Expands columns that hold dictionaries as text, such as `config`, to one column a key.
 
-    W&B's own recipe for an export writes them so: as Python literals or JSON. They are parsed as
-    literals, never run.
+    The text is a Python literal or JSON; a column with any other text stays unchanged.
     """
     expanded = [frame]
     for name in frame.columns:
@@ -43,7 +50,44 @@ def expand_dictionaries(frame: pd.DataFrame) -> pd.DataFrame:
     return frame if len(expanded) == 1 else pd.concat(expanded, axis=1)
 
 
-def _walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def unpivoted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns the rows of a chart's export in long form, any other table unchanged.
+
+    A chart of `metric` is exported as a column of steps, and for each run the columns
+    `run - metric`, `run - metric__MIN` and `run - metric__MAX`: the mean, least and greatest of
+    what was logged between two steps.
+
+    Args:
+        frame: A table as it was read; its index numbers the rows of the file.
+
+    Returns:
+        Columns `run`, that of the steps, and one for each metric. A row of the file appears once
+        for each run that has a value in it, under its number.
+    """
+    # 1. The means, each with its range, and the one column that is left: the steps.
+    means = [
+        name
+        for name in frame
+        if " - " in name and all(end in frame.columns for end in _range_ends(name))
+    ]
+    known = {column for name in means for column in (name, *_range_ends(name))}
+    steps = [name for name in frame if name not in known]
+    if not means or len(steps) != 1:
+        return frame
+    # 2. A table of each mean by row and step, without the steps at which its run logged nothing.
+    parts: dict[Hashable, list[pd.DataFrame]] = {}
+    for name in means:
+        run, _, metric = name.rpartition(" - ")
+        part = pd.DataFrame({steps[0]: frame[steps[0]], metric: frame[name]}).dropna()
+        parts.setdefault(run, []).append(part.set_index(steps[0], append=True))
+    # 3. The metrics of a run side by side, the runs one below the other.
+    joined = {run: pd.concat(columns, axis=1) for run, columns in parts.items()}
+    long = pd.concat(joined, names=["run", frame.index.name, steps[0]])
+    return long.reset_index(level=["run", steps[0]])
+
+
+def _walk(tree: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+    """Yields the leaves of a nested record under their dotted names."""
     for name, value in tree.items():
         if isinstance(value, Mapping) and "value" in value and set(value) <= {"value", "desc"}:
             value = value["value"]
@@ -54,57 +98,24 @@ def _walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _is_dictionary(column: pd.Series) -> bool:
+    """Whether the first filled cell looks like a dictionary."""
     filled = column.dropna()
     return len(filled) > 0 and str(filled.iloc[0]).startswith("{")
 
 
-def _dictionary(text: Any) -> dict[str, Any] | None:
-    if not isinstance(text, str):
+def _dictionary(cell: object) -> dict[str, object] | None:
+    """The dictionary that a cell holds as text: empty for an empty cell, None for other text."""
+    if not isinstance(cell, str):
         return {}
     try:
-        value = json.loads(text)
+        value = json.loads(cell)
     except (ValueError, RecursionError):
         try:
-            value = ast.literal_eval(_NOT_A_LITERAL.sub("None", text))
+            value = ast.literal_eval(_NOT_A_LITERAL.sub("None", cell))
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return None
     return value if isinstance(value, dict) else None
 
 
-_ENDS = ("__MIN", "__MAX")
-
-
-def unpivoted(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a chart's export in long form; any other table as it stands.
-
-    A chart of `metric` is exported as a column of steps, and for each run the columns
-    `run - metric`, `run - metric__MIN` and `run - metric__MAX`: the mean, least and greatest of
-    what was logged between two steps.
-
-    Args:
-        frame: A table as it was read; its index numbers the rows of the file.
-
-    Returns:
-        Columns `run`, that of the steps, and one for each metric; a row of the file appears once
-        for each run that has a value in it, under its number.
-    """
-    series = [
-        name
-        for name in frame
-        if " - " in name and all(f"{name}{end}" in frame.columns for end in _ENDS)
-    ]
-    charted = {name: name.rpartition(" - ") for name in series}
-    steps = [name for name in frame if not any(name in (s, *_ends(s)) for s in series)]
-    if not series or len(steps) != 1:
-        return frame
-    parts: dict[Hashable, list[pd.DataFrame]] = {}
-    for name, (run, _, metric) in charted.items():
-        part = pd.DataFrame({steps[0]: frame[steps[0]], metric: frame[name]}).dropna()
-        parts.setdefault(run, []).append(part.set_index(steps[0], append=True))
-    joined = {run: pd.concat(columns, axis=1) for run, columns in parts.items()}
-    long = pd.concat(joined, names=["run", frame.index.name, steps[0]])
-    return long.reset_index(level=["run", steps[0]])
-
-
-def _ends(name: str) -> list[str]:
-    return [f"{name}{end}" for end in _ENDS]
+def _range_ends(name: str) -> list[str]:
+    return [f"{name}{end}" for end in _RANGE_ENDS]

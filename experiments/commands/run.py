@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def run(options: RunOptions) -> int:
         made = report.load(job.folder, source)
         if made is None and (findings := _analyse(job, records[i])) is not None:
             found[job.plan.name] = findings
-            made = _report(job, source, findings)
+            made = _report(job, source, findings, records[i])
             _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
         if made is None:
             ok = False
@@ -229,7 +230,10 @@ def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
     )
 
 
-def _report(job: Job, source: str, findings: Findings[Any]) -> Report:
+def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[RunRecord]) -> Report:
+    lost = Counter(record.status for record in records if record.status != "done")
+    became = ", ".join(f"{n:,} {status}" for status, n in sorted(lost.items()))
+    left_out = [f"{lost.total():,} of {len(records):,} runs are left out: {became}"] if lost else []
     return Report(
         source=source,
         experiment=job.plan.name,
@@ -237,7 +241,7 @@ def _report(job: Job, source: str, findings: Findings[Any]) -> Report:
         overrides=job.overrides,
         verdict=findings.verdict,
         measured=findings.measured,
-        doubts=findings.doubts,
+        doubts=[*findings.doubts, *left_out],
         more=findings.report,
     )
 

@@ -111,13 +111,13 @@ def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[J
     for expected in experiment.expected:
         measured = made.measured[expected.name]
         judgement: Judgement = "pass" if passes(expected, measured) else "fail"
-        cells = (expected.says, _range(expected), _number(measured))
-        rows.append((*cells, Text(judgement, _COLOURS[judgement])))
+        cells = expected.says, _range(expected), _number(measured)
+        rows.append((*cells, Text(judgement, _COLOURS[judgement]), measured.note))
         judged.append(judgement)
     print_title(experiment.name)
     console.print(f"{made.verdict}\n", markup=False)
     if rows:
-        print_table(("", "expected", "measured", ""), rows)
+        print_table(("", "expected", "measured", "", ""), rows)
     for doubt in made.doubts:
         console.print(f"doubt: {doubt}", markup=False)
     print_files(folder)
@@ -199,8 +199,8 @@ def _range(expected: Expected) -> str:
 
 def _number(measured: Measured) -> str:
     if measured.value is None:
-        return measured.note or "not measured"
+        return "not measured"
     text = f"{measured.value:.4g}"
     if measured.low is not None and measured.high is not None:
         text += f" [{measured.low:.4g}, {measured.high:.4g}]"
-    return f"{text} ({measured.note})" if measured.note else text
+    return text

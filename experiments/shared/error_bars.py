@@ -1,14 +1,13 @@
-"""Error bars of losses: the spread over seeds as a law of size, its level by a table's own repeats.
+"""Error bars of losses: the spread over seeds as a law of size, with a level from repeats.
 
     sd(N) = sd_0 (N / N_0)^p,  N within the sizes that it was measured at
 
-`scaling run seed_noise` measures sd_0 and p on the small models; p is not told apart from 0, and
-the spread is taken to be level. A table in which runs of one configuration come back from other
-seeds, as the sweep of `chinchilla` does, tells sd_0 by itself: of another corpus, tokenizer or
-recipe the repeats know more than the law, which then lends its slope alone. The law stands here as
-constants, as `language_models.TUNED` does, and is not read from whatever report of `seed_noise`
-lies in the results folder: what is found in a table is then the same on every machine, in any order
-of commands.
+`scaling run seed_noise` measures sd_0 and p on the small models. p cannot be distinguished from 0,
+so the spread is taken to be level. Where a table repeats configurations from other seeds, as the
+sweep of `chinchilla` does, its repeats give sd_0: for another corpus, tokenizer or recipe they say
+more than the law, which then gives the slope alone. The law is kept here as constants, as
+`language_models.TUNED` is. It is not read from a report of `seed_noise` in the results folder, so
+that a table gives the same findings on every machine and in any order of commands.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ ENOUGH_REPEATS = 5
 
 
 class Spread(NamedTuple):
-    """The law.
+    """The spread of losses over seeds as a law of size.
 
     Attributes:
         sd: Standard deviation at `size`, nats.
         size: Parameters in products with activations.
-        exponent: Of its growth with size.
-        degrees_of_freedom: Of `sd`.
-        between: The sizes it was measured at; beyond them it is level.
+        exponent: Exponent p of its growth with size.
+        degrees_of_freedom: Degrees of freedom of `sd`.
+        between: Smallest and largest size measured; beyond them the spread is level.
     """
 
     sd: float
@@ -45,23 +44,23 @@ class Spread(NamedTuple):
 
 
 SPREAD = Spread(sd=0.0162, size=3.3e4, exponent=0, degrees_of_freedom=35, between=(1.1e4, 1.2e5))
-"""By `scaling run seed_noise --budget cpu` on CPython 3.11's library: at 33,000 parameters 0.0162
-[0.0128, 0.0205] nats. Its growth, N^(-0.13 ± 0.28), is not resolved: the spread is taken to be
-level."""
+"""The spread by `scaling run seed_noise --budget cpu` on CPython 3.11's library: 0.0162
+[0.0128, 0.0205] nats at 33,000 parameters. Its growth, N^(-0.13 ± 0.28), is not resolved, so the
+spread is taken to be level."""
 
 
 class ErrorBars(NamedTuple):
-    """Of a table of runs.
+    """Error bars of a table of runs.
 
     Attributes:
         sd: Standard deviation of the loss of each run over seeds, nats, shape `(n_runs,)`.
-        degrees_of_freedom: With which its level was estimated.
-        told: The level and where it is from, in words.
+        degrees_of_freedom: Degrees of freedom of its level.
+        description: The level and its source, for the reader.
     """
 
     sd: Floats
     degrees_of_freedom: float
-    told: str
+    description: str
 
 
 def log_weights(loss: ArrayLike, sd: ArrayLike) -> Floats:
@@ -76,7 +75,7 @@ def log_weights(loss: ArrayLike, sd: ArrayLike) -> Floats:
 
 
 def error_bars(runs: pd.DataFrame, law: Spread = SPREAD) -> ErrorBars:
-    """The error bars of runs that are done.
+    """Estimates the error bars of runs that are done.
 
     Args:
         runs: Their records, with the configuration in dotted columns.
@@ -91,7 +90,7 @@ def error_bars(runs: pd.DataFrame, law: Spread = SPREAD) -> ErrorBars:
     repeats = (runs["eval_loss_nats"] / shape).groupby(configured.agg(" ".join, axis=1))
     df = float(len(runs) - repeats.ngroups)
     growth = f" (N / {law.size:.2g})^{law.exponent:.2g}" if law.exponent else ""
-    sd, source = law.sd, "by the law of seed_noise"
+    sd, source = law.sd, "from seed_noise"
     if df >= ENOUGH_REPEATS:
         spare = np.asarray(repeats.size(), np.float64) - 1
         # A run without a repeat has no variance, NaN.
@@ -102,5 +101,5 @@ def error_bars(runs: pd.DataFrame, law: Spread = SPREAD) -> ErrorBars:
     return ErrorBars(
         sd=sd * shape,
         degrees_of_freedom=df,
-        told=f"seed noise {sd:.2g}{growth} nats, {source} ({df:.0f} to spare)",
+        description=f"seed noise {sd:.2g}{growth} nats, {source} ({df:.0f} degrees of freedom)",
     )

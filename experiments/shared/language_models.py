@@ -8,6 +8,7 @@ products, attention in full and read-out included (`flops_train`); at these size
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -36,6 +37,9 @@ from sweeps.rules import (
     share_of_run,
     tuned,
 )
+
+LINE = 112
+"""Characters of a doubt on the screen."""
 
 TUNED = {1.1e4: 0.024, 3.3e4: 0.015, 1.4e5: 0.006, 3.6e5: 0.0035, 8.2e5: 0.002}
 """Learning rates by size: the best on a grid in steps of 2 at 2e11 and 2e12 FLOPs, interpolated.
@@ -222,6 +226,30 @@ def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
             detail=traced,
         )
     return replace(found, rows=(first, *found.rows[1:]))
+
+
+def answers(found: Approaches) -> list[str]:
+    """Exponents and the optimal ratio of every approach that has them, one line each."""
+    head = f"N* ~ C^a, D* ~ C^b, and tokens per parameter at {found.flops:.3g} FLOPs, by approach:"
+    return [head] + [
+        f"{row.name}: a = {_rounded(row.exponents.params.exponent)}, "
+        f"b = {_rounded(row.exponents.tokens.exponent)}, D*/N* = {row.tokens_per_param}"
+        for row in found.rows
+        if row.exponents is not None
+    ]
+
+
+def doubts(found: Approaches) -> list[str]:
+    """Refusals and doubts of the approaches, one line each; their reports have all reasons."""
+    lines = [f"approach {row.name}, {row.status}: {row.reason}" for row in found.rows if row.reason]
+    return [
+        textwrap.shorten(line, LINE, placeholder=" ... (all of it in report.json)")
+        for line in [*lines, *found.notes]
+    ]
+
+
+def _rounded(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
 def exponent(approach: Approach, of: str = "params") -> Measured:

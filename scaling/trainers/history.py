@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from scaling.config import RunConfig, resolved, run_id, trunk_of
+from scaling.config import Resolved, RunConfig, resolved, run_id, trunk_of
 from scaling.devices import processes, runtime
 from scaling.pretraining import Pretraining, TokenSource
 from scaling.record import Curve, CurvePoint, finite
@@ -51,12 +51,15 @@ class Place(NamedTuple):
 class History:
     """What a run has behind it: its curve, the time it took, and where it is saved."""
 
-    def __init__(self, config: RunConfig, workspace: Workspace | None) -> None:
+    def __init__(
+        self, config: RunConfig, workspace: Workspace | None, plain: Resolved | None = None
+    ) -> None:
         self._config = config
-        plain = resolved(config)
-        self._own = Place(workspace.own, run_id(plain)) if workspace else None
-        self._trunk, self._leaves_at = None, 0
-        if workspace and workspace.trunk and (trunk := trunk_of(plain)):
+        self._own, self._trunk, self._leaves_at = None, None, 0
+        if workspace:
+            plain = plain or resolved(config)
+            self._own = Place(workspace.own, run_id(plain))
+        if workspace and plain and workspace.trunk and (trunk := trunk_of(plain)):
             # States that another program or machine has saved may differ in their last bits.
             folder = workspace.trunk / digest(_environment())[:16]
             self._trunk, self._leaves_at = Place(folder, trunk.trunk_id), trunk.steps

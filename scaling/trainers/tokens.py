@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scaling.config import RunConfig, shape_of
+from scaling.config import Resolved, RunConfig, shape_of
 from scaling.data.token_dataset import TokenDataset
 from scaling.devices import sharding
 from scaling.keys import key_for
@@ -54,7 +54,10 @@ class Block(NamedTuple):
 
 
 def train(
-    config: RunConfig, dataset: TokenDataset, workspace: Workspace | None = None
+    config: RunConfig,
+    dataset: TokenDataset,
+    workspace: Workspace | None = None,
+    plain: Resolved | None = None,
 ) -> tuple[dict[str, Any], Curve]:
     """Trains a run and measures it at even intervals, on its trunk after powers of 2 of steps.
 
@@ -69,6 +72,7 @@ def train(
         workspace: Where to save the state from time to time and where the trunk ends, and from
             where to go on if an earlier attempt or a run with this trunk has saved it there: the
             bits that come out are the same.
+        plain: The resolved configuration, where the caller has it.
 
     Returns:
         Columns of a RunRecord, with `timed_steps`, those that this attempt took, and
@@ -83,7 +87,7 @@ def train(
     began = time.monotonic()
     trainer = compiled(shape_of(config))
     compile_seconds = time.monotonic() - began
-    history = History(config, workspace)
+    history = History(config, workspace, plain)
     state = history.restore(trainer.init(key_for(config.seed, "init")))
     total = plan.length(model, data).steps
 

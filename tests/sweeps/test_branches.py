@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from trivial_runs import lasting
 
+import scaling.config
 from scaling.accounting import account
-from scaling.config import RunConfig, run_id, trunk_of
+from scaling.config import Resolved, RunConfig, run_id, trunk_of
 from scaling.data.ngram import NGram
 from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
@@ -28,6 +31,7 @@ from scaling.workspace import Workspace
 from sweeps import publishing, rules
 from sweeps.files import StoreError
 from sweeps.plan import PlannedRun, make_plan
+from sweeps.pool import Job
 from sweeps.recipes import Recipe, achieved, aspect_ratio, branches, ladder
 from sweeps.runner import run_sweeps
 from sweeps.space import grid
@@ -48,6 +52,7 @@ BASE = RunConfig(
 )
 RECIPE = Recipe(base=BASE, depth=aspect_ratio(32, at_least=2), multiple_of=16)
 SIZE = 3e4
+OURS = ("scaling.", "sweeps.")
 
 
 def leaving(configs: list[RunConfig]) -> list[int]:
@@ -190,6 +195,46 @@ def test_a_link_that_leads_a_trunk_out_of_the_folder_is_not_followed(tmp_path: P
     (store.root / "trunks").symlink_to(tmp_path / "outside")
     with pytest.raises(StoreError, match="leads out of the results folder"):
         publishing.workspace(store, "1" * 32, trunk_id)
+
+
+@pytest.fixture
+def times_resolved(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each configuration has been resolved, by run_id."""
+    counts, resolve = Counter[str](), scaling.config.resolved
+
+    def counted(config: RunConfig) -> Resolved:
+        plain = resolve(config)
+        counts[run_id(plain)] += 1
+        return plain
+
+    for module in [module for name, module in sys.modules.items() if name.startswith(OURS)]:
+        if getattr(module, "resolved", None) is resolve:
+            monkeypatch.setattr(module, "resolved", counted)
+    return counts
+
+
+def test_a_configuration_is_resolved_once_for_a_plan(times_resolved: Counter[str], tmp_path: Path):
+    """Pricing, declaring and reading go by what the plan keeps."""
+    plan = make_plan("counted", killed_runs.BRANCHES)
+    store = Store.create(tmp_path / "r")
+    publishing.declare(store, plan)
+    assert plan.flops_saved > 0 and plan.n_groups == 1
+    assert Job(0, store, plan).summary().missing == tuple(store.read(plan))
+    assert times_resolved == {run.run_id: 1 for run in plan.runs}
+
+
+@pytest.mark.slow
+def test_a_worker_resolves_a_configuration_once(times_resolved: Counter[str], tmp_path: Path):
+    """Where runs share a trunk and save checkpoints too."""
+    configs = [replace_at(killed_runs.BRANCHES[0], "train.steps", steps) for steps in (4, 8)]
+    store, plan = Store.create(tmp_path / "r"), make_plan("counted", configs)
+    publishing.declare(store, plan)
+    publishing.make_folders(store, times_resolved)
+    times_resolved.clear()
+    job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
+    work(load_tasks([job]), computing(run), lease=30.0, emit=lambda kind, **more: None)
+    assert store.status(plan)["done"] == 2
+    assert times_resolved == {run.run_id: 1 for run in plan.runs}
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.checks.rows import ABOUT_ROWS, Reason, check, without_flagged
+from analysis.checks.flags import ABOUT_ROWS, Reason, without_flagged
+from analysis.checks.rows import check
 from analysis.tables import read
 
 DATA = Path(os.environ.get("SCALING_DATA_DIR", Path(__file__).parents[4] / "shared/data")) / "laws"
@@ -187,7 +188,7 @@ def test_tables_too_small_to_judge_have_no_flags():
         flags = check(scattered(n_rows, 0.01, 0))
         assert len(flags) == 0
         assert list(flags) == ["row", "reason", "detail"]
-    with pytest.raises(ValueError, match="labels two rows alike"):
+    with pytest.raises(ValueError, match="gives two rows one label"):
         check(scattered(3, 0.1, 0).set_axis([1, 1, 2]))
 
 

@@ -78,8 +78,8 @@ def test_epochs_follow_from_unique_tokens(tmp_path):
     assert source.table["epochs"].tolist() == [2.0, 10.0]
     assert source.origins["epochs"] == Ratio("epochs", "D", "U")
     said = refusal(tmp_path, text.replace("unique_tokens", "u2"), None, "epochs")
-    assert "no column for epochs" in said and "epochs = D / U, here is D" in said
-    assert "M = D / N, here is neither" in refusal(tmp_path, "loss\n1\n2\n", None, "M")
+    assert "no column for epochs" in said and "epochs = D / U; the table has D" in said
+    assert "M = D / N; the table has neither" in refusal(tmp_path, "loss\n1\n2\n", None, "M")
 
 
 def test_a_metric_is_a_fraction(tmp_path):

@@ -1,4 +1,4 @@
-"""What bad input gets: a sentence that names row, column, value and remedy."""
+"""Bad input is refused with a sentence that names row, column, value and remedy."""
 
 import gzip
 import json
@@ -37,9 +37,11 @@ def test_no_such_file_or_format(tmp_path):
     with pytest.raises(ValueError, match="no such file"):
         read.read(tmp_path / "none.csv")
     refused(tmp_path, GOOD, "ends in .csv, .tsv", name="runs.xlsx")
-    refused(tmp_path, GOOD, "ends in .csv, .tsv", name="gz")
-    refused(tmp_path, GOOD, "not a whole gzip file", name="runs.csv.gz")
-    refused(tmp_path, gzip.compress(GOOD.encode())[:-9], "not a whole gzip file", name="r.csv.gz")
+    refused(tmp_path, GOOD, "names no known format; give a file", name="gz")
+    refused(tmp_path, GOOD, "not a complete gzip file", name="runs.csv.gz")
+    refused(
+        tmp_path, gzip.compress(GOOD.encode())[:-9], "not a complete gzip file", name="r.csv.gz"
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_a_missing_column_names_the_nearest(tmp_path):
         tmp_path,
         "loss,tokens\n3,1e9\n",
         "no column for N",
-        "two give the third, here is D",
+        "two of N, D and C give the third; the table has D",
         needs=("N", "D", "loss"),
     )
     refused(tmp_path, "a,b\n1,2\n", "declare it, as --columns loss=NAME (there are 'a', 'b')")
@@ -152,10 +154,10 @@ def test_headers_at_fault(tmp_path):
 def test_files_that_are_not_what_they_say(tmp_path):
     refused(tmp_path, GOOD.encode("utf-16"), "line 1 is not UTF-8")
     refused(tmp_path, '{"N": 1}\n{"N": \n', "line 2 is not JSON", name="a.jsonl")
-    refused(tmp_path, '{"N": 1, "x": NaN}\n[1]\n', "line 2 is no object", name="a.jsonl")
+    refused(tmp_path, '{"N": 1, "x": NaN}\n[1]\n', "line 2 is no JSON object", name="a.jsonl")
     refused(tmp_path, "{", "not JSON", name="a.json")
-    refused(tmp_path, '{"a": 1}', "neither a list of objects", name="a.json")
-    refused(tmp_path, "PAR1", "not a whole Parquet file", name="a.parquet")
+    refused(tmp_path, '{"a": 1}', "neither a list of objects nor", name="a.json")
+    refused(tmp_path, "PAR1", "not a complete Parquet file", name="a.parquet")
 
 
 def test_the_convention_is_a_positive_number(tmp_path):

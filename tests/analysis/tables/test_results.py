@@ -96,7 +96,7 @@ def test_bad_files_are_refused(tmp_path, table):
         results.read(tmp_path / "none.csv")
     with pytest.raises(ValueError, match=r"ends in .csv or .parquet"):
         results.write(table, tmp_path / "runs.xlsx")
-    with pytest.raises(ValueError, match="no results there"):
+    with pytest.raises(ValueError, match="the folder has no results; give"):
         results.read(tmp_path)
 
 

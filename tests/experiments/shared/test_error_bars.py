@@ -28,18 +28,18 @@ def table(n_seeds: int, sd: float) -> pd.DataFrame:
     )
 
 
-def test_repeats_tell_the_level_and_the_law_the_slope():
+def test_repeats_give_the_level_and_the_law_the_slope():
     bars = error_bars(table(200, sd=0.05), LAW)
     assert bars.degrees_of_freedom == 3 * 199
     assert bars.sd[::200] == pytest.approx(0.05 * np.sqrt(SIZES / 1e5), rel=0.1)
-    assert "from repeats" in bars.told
+    assert "from repeats" in bars.description
 
 
 def test_without_enough_repeats_the_law_stands():
     bars = error_bars(table(2, sd=0.05), LAW)
     assert bars.degrees_of_freedom == 35
     assert bars.sd[::2] == pytest.approx(0.02 * np.sqrt(SIZES / 1e5))
-    assert "law of seed_noise" in bars.told
+    assert "from seed_noise" in bars.description
 
 
 def test_runs_of_other_configurations_are_no_repeats():
@@ -54,10 +54,10 @@ def test_the_law_is_level_beyond_the_sizes_it_was_measured_at():
     assert SPREAD.between[0] < SPREAD.size < SPREAD.between[1]
 
 
-def test_a_level_spread_is_told_without_a_growth():
+def test_a_level_spread_is_described_without_a_growth():
     bars = error_bars(table(2, sd=0.05))
     assert set(bars.sd) == {SPREAD.sd} and SPREAD.exponent == 0
-    assert bars.told == "seed noise 0.016 nats, by the law of seed_noise (35 to spare)"
+    assert bars.description == "seed noise 0.016 nats, from seed_noise (35 degrees of freedom)"
 
 
 def test_weights_of_log_losses_are_inverse_variances():
