@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.laws.symbols import GREEK
+
 if TYPE_CHECKING:
     from analysis.estimate import Redrawn
     from analysis.fitting.result import FitResult
@@ -65,10 +67,6 @@ def plain_table(result: FitResult) -> str:
     return "\n".join(lines)
 
 
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
-    "upsilon phi chi psi omega".split()
-)
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -132,7 +130,7 @@ def symbol(name: str) -> str:
 
 
 def _letter(word: str) -> str:
-    if word in _GREEK:
+    if word in GREEK:
         return f"\\{word}"
     return word if len(word) <= 1 or word.isdigit() else rf"\mathrm{{{escaped(word)}}}"
 

@@ -1,4 +1,8 @@
-"""Ticks of logarithmic axes, chosen for the span that is shown."""
+"""What stands along an axis: logarithmic scales and their ticks, numbers, symbols and labels.
+
+`log_ticks` chooses ticks for the span that is shown; `log_scale` sets up an axis whose ticks are
+given. `axis_label` names an axis, with the parameters of a law as `symbol` prints them.
+"""
 
 import math
 import re
@@ -8,23 +12,64 @@ from typing import Literal
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from analysis.laws.symbols import GREEK
+
 _MULTIPLES = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
-"""Multiples of powers of ten that may be labelled, the most first."""
+"""Multiples of powers of ten that may be labelled, the longest list first."""
 _LEAST_DECADES = 0.5
-"""Span below which a logarithmic axis has the round numbers of a linear one."""
+"""Span in decades below which a logarithmic axis has the round numbers of a linear one."""
 _PLAIN = (1e-3, 1e4)
-"""Values between these are printed as they are, others with a power of ten."""
+"""Values between these are printed in full, others with a power of ten."""
+
+_NAME = re.compile(r"(?P<letter>[A-Za-z]+?)(?:_(?P<index>[A-Za-z0-9]+)|(?P<number>\d+))?")
+"""A letter, with an index after an underscore or as digits."""
+
+_AXES = {
+    "x": "scale $x$",
+    "loss": "loss (nats)",
+    "accuracy": "accuracy",
+    "error": "error",
+    "X": "experts $X$",
+    "N": "parameters $N$",
+    "D": "training tokens $D$",
+    "C": "training compute $C$ (FLOPs)",
+    "M": "tokens per parameter $M$",
+    "epochs": "epochs",
+}
+"""Our words for the quantities that laws take and predict."""
 
 
-def log_ticks(ax: Axes, *axes: Literal["x", "y"], most: int = 6) -> Axes:
-    """Label logarithmic axes so that three labels or more are there to read, and not too many.
-
-    Call it once the limits stand. Less than half a decade gets the round numbers of a linear axis.
+def log_scale(ax: Axes, axis: Literal["x", "y"], *, ticks: Sequence[float] = (1, 2, 5)) -> Axes:
+    """Makes an axis logarithmic. Call it before marks are drawn: they keep the limits they find.
 
     Args:
         ax: The axes.
-        *axes: Which of its axes.
-        most: Labels at most, about. One with a power of ten and a factor is as wide as two.
+        axis: Axis to change.
+        ticks: Multiples of powers of ten that are labelled, as plain numbers: (1, 2, 5) for less
+            than two decades, (1,) for more.
+
+    Returns:
+        The axes.
+    """
+    ax.set(**{f"{axis}scale": "log"})
+    which = ax.xaxis if axis == "x" else ax.yaxis
+    which.set_major_locator(LogLocator(subs=ticks))
+    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    which.set_minor_locator(LogLocator(subs=range(1, 10)))
+    which.set_minor_formatter(NullFormatter())
+    return ax
+
+
+def log_ticks(ax: Axes, *axes: Literal["x", "y"], most: int = 6) -> Axes:
+    """Labels logarithmic axes with three numbers or more, and not too many.
+
+    Call it after the limits are set. Less than half a decade gets the round numbers of a linear
+    axis.
+
+    Args:
+        ax: The axes.
+        *axes: Axes to label, "x" or "y".
+        most: Labels at most, roughly. One with a power of ten and a factor is as wide as two.
 
     Returns:
         The axes.
@@ -47,7 +92,7 @@ def log_ticks(ax: Axes, *axes: Literal["x", "y"], most: int = 6) -> Axes:
 
 
 def _width(multiples: tuple[float, ...], low: float, high: float, axis: str) -> int:
-    """Labels between two values; on a horizontal axis wide ones count twice."""
+    """Number of labels between two values; on a horizontal axis wide ones count twice."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [each * 10.0**power for power in powers for each in multiples]
     shown = [number(value) for value in values if low <= value <= high]
@@ -55,7 +100,7 @@ def _width(multiples: tuple[float, ...], low: float, high: float, axis: str) -> 
 
 
 def number(value: float) -> str:
-    """A value as text for matplotlib: 0.05, 30, or a power of ten with its factor."""
+    """Returns a value as text for matplotlib: 0.05, 30, or a power of ten with its factor."""
     if value <= 0 or _PLAIN[0] <= value < _PLAIN[1]:
         return f"{value:g}"
     exponent = math.floor(math.log10(value) + 1e-9)
@@ -64,61 +109,20 @@ def number(value: float) -> str:
     return f"${power}$" if factor == "1" else f"${factor}\\times{power}$"
 
 
-def log_scale(ax: Axes, axis: Literal["x", "y"], *, ticks: Sequence[float] = (1, 2, 5)) -> Axes:
-    """Make an axis logarithmic; call it before marks are drawn, which keep the limits they find.
-
-    Args:
-        ax: The axes.
-        axis: Which axis.
-        ticks: Multiples of powers of ten that are labelled, as plain numbers: (1, 2, 5) for less
-            than two decades, (1,) for more.
-
-    Returns:
-        The axes.
-    """
-    ax.set(**{f"{axis}scale": "log"})
-    which = ax.xaxis if axis == "x" else ax.yaxis
-    which.set_major_locator(LogLocator(subs=ticks))
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    which.set_minor_locator(LogLocator(subs=range(1, 10)))
-    which.set_minor_formatter(NullFormatter())
-    return ax
-
-
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi "
-    "chi psi omega".split()
-)
-_NAME = re.compile(r"(?P<letter>[A-Za-z]+?)(?:_(?P<index>[A-Za-z0-9]+)|(?P<number>\d+))?")
-
-_AXES = {
-    "x": "scale $x$",
-    "loss": "loss (nats)",
-    "accuracy": "accuracy",
-    "error": "error",
-    "X": "experts $X$",
-    "N": "parameters $N$",
-    "D": "training tokens $D$",
-    "C": "training compute $C$ (FLOPs)",
-    "M": "tokens per parameter $M$",
-    "epochs": "epochs",
-}
-
-
 def symbol(name: str) -> str:
-    """A parameter's name as mathematics: "alpha" is a Greek letter, "c0" and "N_c" have an index.
+    """Returns a parameter's name as mathematics: "alpha" as a Greek letter, "N_c" with an index.
 
     Args:
         name: A Python identifier.
 
     Returns:
-        Text for matplotlib; a name that is a word of its own stays one.
+        Text for matplotlib; an ordinary word stays one.
     """
     parts = _NAME.fullmatch(name)
     if parts is None:
         return name.replace("_", " ")
     letter, index = parts["letter"], parts["index"] or parts["number"]
-    if letter in _GREEK:
+    if letter in GREEK:
         letter = f"\\{letter}"
     elif len(letter) > 1:
         return name.replace("_", " ")
@@ -126,10 +130,10 @@ def symbol(name: str) -> str:
 
 
 def axis_label(name: str, labels: Mapping[str, str]) -> str:
-    """What an axis says: the caller's words for an input or output, else ours, else the symbol.
+    """Returns the label of an axis: the caller's words, else ours, else the symbol.
 
     Args:
-        name: Of an input or the output of a law.
-        labels: The caller's words, by name.
+        name: Name of an input or of the output of a law.
+        labels: The caller's words by name.
     """
     return labels.get(name) or _AXES.get(name) or symbol(name)
