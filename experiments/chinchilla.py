@@ -1,29 +1,32 @@
-"""Compute-optimal language models: at every budget, how large and on how many tokens?
+"""What size and how many tokens are compute-optimal for a language model?
 
-Claim: of models trained at equal compute one size has the lowest loss, and it grows as C^a with a
-near 0.5: parameters and tokens are to be scaled alike.
+Claim: among models trained with equal compute, one size has the lowest loss. That size grows as C^a
+with a near 0.5, so parameters and tokens should be scaled alike.
 Paper: Hoffmann et al. 2022 (arXiv 2203.15556), figures 2 and 3, approaches 1, 2 and 3; Besiroglu et
 al. 2024 (arXiv 2404.10102); DeepSeek-AI 2024 (arXiv 2401.02954), table 4.
 Command: scaling run chinchilla
-Cost: 5 budgets of 8e10 to 3.2e12 FLOPs x 6 or 7 sizes of 4e3 to 4e5 parameters, repeats from other
-seeds, 4e13 FLOPs in all: 5 to 20 min on two CPU cores. Text: the standard library's source code,
-byte by byte. `--budget gpu` goes on to 4e15 FLOPs and 2e7 parameters, 4e16 in all: minutes of one
-H200, with --workers 5, so that some compile while others train. It wants a corpus of 200 MB or
-more: --set data.path=/a/corpus. docs/results/h200.md tells what an earlier form of it found.
-Expected: a between 0.4 and 0.7 and b between 0.3 and 0.6 by minima of parabolas (approach 2), with
-intervals of 95 % narrower than +-0.15; a minimum inside the grid at three budgets or more; the same
-of a by the parametric fit (approach 3), which holds all budgets to one law. The literature has a at
-0.45 to 0.58, on larger models; on CPython 3.11's library these give 0.60 [0.56, 0.66]. The
-envelope of learning curves (approach 1) is told beside them, or refused with a reason: it falls
-where a cosine ends and lies too high between such ends, by an amount that depends on the size.
+Cost: 5 budgets of 8e10 to 3.2e12 FLOPs x 6 or 7 sizes of 4e3 to 4e5 parameters, with repeats from
+other seeds, 4e13 FLOPs in all: 5 to 20 min on two CPU cores. The text is the standard library's
+source code, byte by byte. `--budget gpu` goes on to 4e15 FLOPs and 2e7 parameters, 4e16 FLOPs in
+all: minutes on one H200 with --workers 5, so that some workers compile while others train. It needs
+a corpus of 200 MB or more: --set data.path=/a/corpus. docs/results/h200.md reports what an earlier
+form of it found.
+Expected: minima of parabolas (approach 2) give a between 0.4 and 0.7 and b between 0.3 and 0.6,
+with 95 % intervals narrower than +-0.15, and a minimum inside the grid at three budgets or more.
+The parametric fit (approach 3), which holds all budgets to one law, gives a in the same range. The
+literature has a at 0.45 to 0.58, on larger models; on CPython 3.11's library this sweep gives 0.60
+[0.56, 0.66]. The envelope of learning curves (approach 1) is reported beside them, or refused with
+a reason: it drops where a cosine ends and lies too high between such ends, by an amount that
+depends on the size.
 
-Error bars of losses are the spread over seeds, by the repeats here and the same at every size, for
-`scaling run seed_noise` resolves no growth (`experiments.shared.error_bars`): minima are redrawn
-with that noise, and rows of the parametric fits weighed by it.
+Error bars of losses are the spread over seeds, estimated from the repeats here. It is taken to be
+the same at every size, because `scaling run seed_noise` resolves no growth
+(`experiments.shared.error_bars`). Minima are redrawn with that noise, and rows of the parametric
+fits are weighted by it.
 
-N counts parameters in products with activations: read-out in, embedding out. C is the exact sum of
-FLOPs. What other ways to count and to train make of it, `scaling run kaplan_vs_chinchilla` tells
-from the same runs and some more.
+N counts parameters in products with activations: it includes the read-out and excludes the
+embedding. C is the exact sum of FLOPs. `scaling run kaplan_vs_chinchilla` reports what other ways
+to count and to train make of the same runs and some more.
 """
 
 from __future__ import annotations
@@ -74,7 +77,7 @@ def _sweep(
     n_sizes: int,
     n_repeated: int,
 ) -> list[RunConfig]:
-    """iso-FLOP runs about an expected optimum (N, C); the first budgets from two more seeds."""
+    """iso-FLOP runs about an expected optimum (N, C), the first budgets with two more seeds."""
     made = recipe()
     sizes = around(*expected, exponent=0.5, factor=factor, n_sizes=n_sizes)
     # The two smallest shapes are a factor 2.9 apart; sizes that share a shape are one run.
@@ -148,7 +151,7 @@ EXPECTED = (
         name="minima",
         says="budgets with a minimum inside the grid",
         low=3,
-        source="Hoffmann et al. 2022, figure 3: at all nine",
+        source="Hoffmann et al. 2022, figure 3: at all nine budgets",
     ),
     Expected(
         name="a_fit",
@@ -159,9 +162,9 @@ EXPECTED = (
     ),
     Expected(
         name="epochs",
-        says="passes over the data, at most",
+        says="largest number of passes over the data",
         high=4,
-        source="Muennighoff et al. 2023: four are nearly as good as new data",
+        source="Muennighoff et al. 2023: up to four passes are nearly as good as new data",
     ),
 )
 
@@ -176,7 +179,7 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
-    """Approaches 2 and 3 on the ends of the runs, approach 1 on their learning curves."""
+    """Applies approaches 2 and 3 to the ends of the runs, approach 1 to their learning curves."""
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     ends = lm.points(runs)
     bars = error_bars(runs)
@@ -234,13 +237,13 @@ def _allocated(allocation: Allocation) -> str:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Learning curves, valleys, growth by every approach, the surface L(N, D), the allocation."""
+    """Draws curves, valleys, growth by every approach, the surface L(N, D) and the allocation."""
     details = findings.details
     return approaches_and_surface(details.approaches, details.fit, details.rows)
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """The valleys."""
+    """Draws the valleys: loss against size at every budget."""
     valleys = findings.details.valleys
     if valleys is not None:
         draw_valleys(ax, valleys)
@@ -249,7 +252,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
 
 
 def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.DataFrame:
-    """Runs with their counts, those left out with the reason, minima and power laws."""
+    """Table of the runs, those left out with the reason, the minima and the power laws."""
     columns = {"flops_train": "flops", "n_params_matmul": "n_params", "n_tokens_seen": "tokens"}
     columns |= {"eval_loss_nats": "loss_nats", "run_id": "run_ids"}
     parts = [
@@ -257,7 +260,7 @@ def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.
         for kind, part, more in (("run", runs, []), ("left out", excluded, ["why"]))
         if len(part)
     ]
-    told = []
+    found_rows = []
     for row in found.rows:
         if isinstance(row.detail, IsoflopResult):
             for valley in row.detail.valleys:
@@ -267,11 +270,11 @@ def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.
                 if best is not None and loss is not None:
                     each |= {"n_params": best.value, "loss_nats": loss.value}
                     each |= {"n_params_low": best.low, "n_params_high": best.high}
-                told.append(each)
+                found_rows.append(each)
         if row.exponents is not None:
             for flops in found.compute:
                 size, data = (law.at(flops) for law in row.exponents[:2])
-                told.append(
+                found_rows.append(
                     {
                         "kind": "power law",
                         "approach": row.name,
@@ -282,4 +285,4 @@ def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.
                         "tokens": data.value,
                     }
                 )
-    return pd.concat([*parts, pd.DataFrame(told)], ignore_index=True)
+    return pd.concat([*parts, pd.DataFrame(found_rows)], ignore_index=True)

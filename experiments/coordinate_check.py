@@ -1,21 +1,22 @@
-"""Do activations keep their scale when a model is made wider? The coordinate check of muP.
+"""Do activations keep their scale when a model is widened? A coordinate check of muP.
 
-Claim: under muP a few steps of training leave what every part of a Transformer puts out at the same
-scale at every width; in the standard parametrization it grows with width.
+Claim: under muP, a few steps of training leave the outputs of every part of a Transformer at the
+same scale at every width. In the standard parametrization their scale grows with width.
 Paper: Yang et al. 2022 (arXiv 2203.03466), appendix D.1 and figure 5.
 Command: scaling run coordinate_check
-Cost: 180 runs of 6 steps, 1.5e12 FLOPs: compilation is the most of it, 1 to 2 min on two CPU cores.
-Expected: |slope| of log scale on log width below 0.05 under muP, for every part of the model after
-every evaluated step; in the standard parametrization the largest above 0.2.
+Cost: 180 runs of 6 steps, 1.5e12 FLOPs, 1 to 2 min on two CPU cores, most of it for compilation.
+Expected: |slope| of log scale against log width is below 0.05 under muP, for every part of the
+model after every evaluated step; in the standard parametrization the largest is above 0.2.
 
-The scale is the root mean square over held-out tokens. It is taken after training, not of the
-change since the start: a part that starts at a scale of its own must keep that, too. Under muP the
-read-out starts at zero, as Yang et al. advise (appendix D.2), so that logits are nothing but
-change; in the standard one it starts as usual, so that the two differ in this as well: each is
-taken as it is used. After the first step only the logits have moved, and at small widths they still
-hold chance alignments, which fall as width^-1/2: the first evaluation comes a step later. Heads
-keep their size. Chance makes the scales of a narrow model differ from seed to seed by as much as
-width^-1/2, so that a width has seeds in inverse proportion to it.
+The scale is the root mean square over held-out tokens. It is that of the activations after
+training, not of their change since the start, so a part must also keep the scale it starts with.
+Under muP the read-out starts at zero, as Yang et al. advise (appendix D.2), so the logits consist
+of change alone. In the standard parametrization the read-out starts as usual: each is taken as it
+is used, so the two differ in this as well. After the first step only the logits have moved, and at
+small widths they still contain chance alignments, which fall as width^-1/2: the first evaluation
+comes a step later. The size of the heads is the same at every width. By chance, the scales of a
+narrow model differ from seed to seed by as much as width^-1/2, so the number of seeds is inversely
+proportional to the width.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _sweep(
     head_size: int = 16,
     n_eval: int = 32,
 ) -> list[RunConfig]:
-    """Runs of both parametrizations, `n_seeds` at the largest width and more at smaller ones."""
+    """Runs of both parametrizations, `n_seeds` at the largest width and more at smaller widths."""
     base = RunConfig(
         model=Transformer(width=widths[0], depth=2, head_size=head_size),
         data=Text(context=64, n_eval=n_eval),
@@ -102,7 +103,7 @@ LARGEST = 0.05
 EXPECTED = (
     Expected(
         name="mup",
-        says="largest |slope| of log scale on log width, muP",
+        says="largest |slope| of log scale against log width, muP",
         high=LARGEST,
         source="Yang et al. 2022, appendix D.1: flat in width",
     ),
@@ -110,13 +111,13 @@ EXPECTED = (
         name="standard",
         says="largest |slope|, standard",
         low=0.2,
-        source="the same, figure 5: scales grow with width",
+        source="Yang et al. 2022, figure 5: scales grow with width",
     ),
 )
 
 TITLES = {"mup": "muP", "standard": "standard"}
 KINDS = ("embedding", "attention", "feed_forward", "residual", "logits")
-"""Parts of the model, those of blocks without their block."""
+"""Kinds of parts of the model; blocks share theirs."""
 
 
 class Details(NamedTuple):
@@ -128,11 +129,11 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
-    """The slope of log scale on log width of every part, after every evaluated step.
+    """Finds the slope of log scale against log width of every part, after every evaluated step.
 
     Raises:
-        ValueError: no scales, one without a logarithm, fewer than two widths with two seeds or
-            more of a parametrization.
+        ValueError: No scales, a scale without a logarithm, or a parametrization with fewer than two
+            widths that have two seeds.
     """
     table = table.assign(
         width=table["model.width"], parametrization=table["model.parametrization.kind"]
@@ -150,7 +151,8 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         own = slopes.loc[slopes["parametrization"] == name]
         if own["slope"].isna().any() or own.empty:
             raise ValueError(
-                f"a slope needs two widths with two seeds or more under {TITLES[name]}: add some"
+                f"{TITLES[name]} has no slope, which needs two widths with two seeds or more. Add "
+                "widths or seeds."
             )
         steepest[name] = own.to_dict("records")[int(np.argmax(own["slope"].abs()))]
     return Findings(
@@ -166,10 +168,10 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
 
 
 def _log_scales(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """A row for each part at each evaluation of each run."""
+    """Table with a row for each part at each evaluation of each run."""
     measured = curves.loc[curves["activation_scales"].notna()]
     if measured.empty:
-        raise ValueError("no run measured activations: set train.activation_scales = true")
+        raise ValueError("No run measured activations. Set train.activation_scales = true.")
     long = pd.DataFrame(
         [
             {"run_id": run, "step": step, "part": part, "scale": scale}
@@ -183,15 +185,15 @@ def _log_scales(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     if not (bad := long.loc[~(scale > 0)]).empty:
         first = bad.iloc[0]
         raise ValueError(
-            f"the scale of {first['part']} after {first['step']} steps of run {first['run_id']} is "
-            f"{first['scale']}, which has no logarithm: give another learning rate"
+            f"The scale of {first['part']} after {first['step']} steps of run {first['run_id']} is "
+            f"{first['scale']}; it must be positive. Try another learning rate."
         )
-    told = runs[["run_id", "width", "parametrization"]]
-    return long.assign(log_scale=np.log(scale)).merge(told, on="run_id")
+    settings = runs[["run_id", "width", "parametrization"]]
+    return long.assign(log_scale=np.log(scale)).merge(settings, on="run_id")
 
 
 def _slope(scales: pd.DataFrame) -> dict[str, float]:
-    """Least-squares slope over widths; its interval by Student's t, after Welch-Satterthwaite."""
+    """Least-squares slope over widths, with Student's t interval after Welch-Satterthwaite."""
     if len(scales) < 2:
         return dict.fromkeys(("slope", "low", "high"), np.nan)
     log_width = np.log(scales["width"].to_numpy(np.float64))
@@ -199,20 +201,20 @@ def _slope(scales: pd.DataFrame) -> dict[str, float]:
     to_slope = centred / (centred @ centred)
     slope = float(to_slope @ scales["mean"].to_numpy())
     variances = (to_slope * scales["sem"].to_numpy()) ** 2
-    spare = variances.sum() ** 2 / np.sum(variances**2 / (scales["n_runs"].to_numpy() - 1))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, spare) * np.sqrt(variances.sum()))
+    df = variances.sum() ** 2 / np.sum(variances**2 / (scales["n_runs"].to_numpy() - 1))
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, df) * np.sqrt(variances.sum()))
     return {"slope": slope, "low": slope - reach, "high": slope + reach}
 
 
 def _size(slope: Mapping[Any, Any]) -> Measured:
-    """The absolute value of a slope, with its interval."""
+    """Absolute value of a slope, with its interval."""
     ends = sorted((abs(slope["low"]), abs(slope["high"])))
     low = 0.0 if slope["low"] < 0 < slope["high"] else ends[0]
     return Measured(value=abs(slope["slope"]), low=low, high=ends[1])
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Scales after the last step against width, and slopes against steps, a column each way."""
+    """Draws scales after the last step, and slopes by step, a column per parametrization."""
     scales, slopes = findings.details.scales, findings.details.slopes
     with style.paper_style():
         drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
@@ -226,7 +228,7 @@ def figure(findings: Findings[Details]) -> Figure:
         for ax in axes[0]:
             log_ticks(ax, "y", most=6)
         handles = [
-            Line2D([], [], **_look(part), label=_told(part)) for part in _ordered(scales["part"])
+            Line2D([], [], **_look(part), label=_label(part)) for part in _ordered(scales["part"])
         ]
         drawing.legend(handles=handles, loc="outside lower center", ncols=4)
         style.letter_panels(axes)
@@ -234,11 +236,11 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Scales under muP after the last step."""
+    """Draws the scales under muP after the last step."""
     _draw_scales(ax, findings, "mup")
     log_ticks(ax, "y", most=6)
     for line, part in zip(ax.lines, _ordered(findings.details.scales["part"]), strict=False):
-        line.set_label(_told(part))
+        line.set_label(_label(part))
     style.legend_above(ax)
 
 
@@ -265,14 +267,14 @@ def _draw_slopes(ax: Axes, slopes: pd.DataFrame, name: str) -> None:
     for number, part in enumerate(parts):
         rows = own.loc[own["part"] == part]
         look: dict[str, Any] = _look(part) | {"linestyle": "none"}
-        at = rows["step"] + gap * (number - (len(parts) - 1) / 2)  # side by side, to be told apart
+        at = rows["step"] + gap * (number - (len(parts) - 1) / 2)  # side by side
         ax.vlines(at, rows["low"], rows["high"], color=look["color"], linewidth=0.8)
         ax.plot(at, rows["slope"], **look)
     ax.set(xticks=steps, xlabel="optimizer steps", ylabel="slope against log width")
 
 
 def _ordered(parts: Iterable[str]) -> list[str]:
-    """Distinct parts in the order in which activations pass them."""
+    """Distinct parts in the order in which activations pass through them."""
 
     def place(part: str) -> tuple[int, int]:
         block, _, kind = part.rpartition(".")
@@ -284,14 +286,14 @@ def _ordered(parts: Iterable[str]) -> list[str]:
 
 
 def _look(part: str) -> dict[str, Any]:
-    """Colour, marker and line by kind; those of blocks after the first have open markers."""
+    """Colour, marker and line of a part, by kind; open markers in blocks after the first."""
     block, _, kind = part.rpartition(".")
     series = style.SERIES[KINDS.index(kind)]
     face = series.color if block in ("", "block_0") else "white"
     return {**series._asdict(), "markerfacecolor": face}
 
 
-def _told(part: str) -> str:
+def _label(part: str) -> str:
     block, _, kind = part.rpartition(".")
     kind = kind.replace("_", "-")
     return f"{kind}, block {int(block.removeprefix('block_')) + 1}" if block else kind

@@ -1,26 +1,26 @@
-"""How large a batch is worth its examples? The gradient noise scale against the frontier itself.
+"""How large a batch still saves steps? Critical batch size and gradient noise scale.
 
-Claim: to reach a loss takes S = S_min + E_min / B steps at batch size B, so that
-(S / S_min - 1) (E / E_min - 1) = 1; the critical batch E_min / S_min grows as the loss falls, and
-is of the order of the gradient noise scale tr(Sigma) / |G|^2 measured along the way.
+Claim: reaching a loss takes S = S_min + E_min / B steps at batch size B, so that
+(S / S_min - 1) (E / E_min - 1) = 1. The critical batch E_min / S_min grows as the loss falls, and
+has the order of magnitude of the gradient noise scale tr(Sigma) / |G|^2 measured along the way.
 Paper: McCandlish et al. 2018 (arXiv 1812.06162), equations 2.9 (noise scale), 2.11 (frontier) and
 2.12 (critical batch), figure 4, and appendix A.1, how the noise scale is measured; Kaplan et al.
-2020 (arXiv 2001.08361), section 5.1: B_crit = B* / L^(1 / 0.21), whatever the size.
+2020 (arXiv 2001.08361), section 5.1: B_crit = B* / L^(1 / 0.21) at every size.
 Command: scaling run critical_batch
 Cost: 2 sizes of 1e4 and 3e4 parameters x 7 batch sizes of 128 to 8192 tokens x 4 learning rates,
 5.5e12 FLOPs, 2 to 5 min on two CPU cores.
-Expected: least steps within 15 % of the frontier, root mean square over batches, losses and sizes;
-B_crit growing as the loss falls: at every size the interval of 95 % of its exponent ends below 0,
-so that noise about a constant B_crit passes once in forty at one size (`--budget smoke`) and more
-seldom at two; the exponents are told beside Kaplan's -4.8. B_crit and the noise scale within a
-factor 5 of each other, the order of magnitude that McCandlish et al. promise.
+Expected: the fewest steps lie within 15 % of the frontier, root mean square over batches, losses
+and sizes. B_crit grows as the loss falls: at every size the 95 % interval of its exponent ends
+below 0, so noise about a constant B_crit passes once in forty at one size (`--budget smoke`) and
+more rarely at two. The exponents are reported beside Kaplan's -4.8. B_crit and the noise scale
+agree within a factor 5, the order of magnitude that McCandlish et al. claim.
 
-Steps are read off curves at a constant learning rate after 20 steps of warm-up, made to fall by
-isotonic regression. At every batch size some rates are tried, a factor 2 apart about one that
-grows as the root of the batch, and the best is taken for each loss, between the grid by a parabola:
-a frontier at one rate for all batches would measure the rate. The noise scale is that of the best
-runs, from gradients of halves of batches, within half the distance of a loss from its neighbours.
-A rate that diverged at some batch is left out there, and marked in the figure.
+Steps are read off curves at a constant learning rate after 20 steps of warm-up, made monotone by
+isotonic regression. At every batch size several rates are tried, a factor 2 apart about one that
+grows as the root of the batch. For each loss the best is taken, between the grid points by a
+parabola: with one rate for all batches, the frontier would measure the rate. The noise scale is
+that of the best runs, from gradients of halves of batches, within half the distance of a loss from
+its neighbours. A rate that diverged at some batch is left out there, and marked in the figure.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ KAPLAN_EXPONENT = -1 / 0.21
 
 
 def _at_batch(recipe: Recipe, batch_size: int, factor: float) -> Recipe:
-    """The recipe at one batch size, in two parts or more, and a constant rate of `factor` times."""
+    """Recipe at one batch size, in two parts or more, with `factor` times the rate, constant."""
     train, rule = recipe.base.train, recipe.learning_rate
     assert isinstance(train, Pretraining) and rule is not None
     warmup = WARMUP_STEPS * batch_size * recipe.base.data.n_inputs
@@ -81,13 +81,14 @@ def _sweep(
     rates: Sequence[float],
     least: tuple[float, float],
 ) -> list[RunConfig]:
-    """Every batch size and rate at every size, each for as long as its frontier says and more.
+    """Declares every batch size and rate at every size, each run somewhat beyond the frontier.
 
     Args:
-        recipe: What runs have in common.
-        sizes: Parameters.
-        batch_sizes: Sequences.
-        rates: Over the recipe's own, at 8 sequences; at others times the root of their ratio.
+        recipe: Settings that runs share.
+        sizes: Numbers of parameters.
+        batch_sizes: Sequences per batch.
+        rates: Factors on the recipe's rate at 8 sequences; other batches scale it by the root of
+            their ratio to 8.
         least: Steps and tokens, somewhat above S_min and E_min of the lowest loss to be reached.
     """
     made, (steps, tokens) = recipe(), least
@@ -131,13 +132,13 @@ SWEEP: Sweep = {
 EXPECTED = (
     Expected(
         name="frontier",
-        says="log steps about S_min + E_min / B, root mean square",
+        says="root mean square of log steps minus log(S_min + E_min / B)",
         high=0.15,
         source="McCandlish et al. 2018, equation 2.11",
     ),
     Expected(
         name="growth",
-        says="exponent of B_crit in the loss, upper end at the worst size",
+        says="exponent of B_crit in the loss: upper end at the worst size",
         high=0,
         source="Kaplan et al. 2020, equation 1.4: -4.8",
     ),
@@ -146,7 +147,7 @@ EXPECTED = (
         says="B_crit over the gradient noise scale",
         low=0.2,
         high=5,
-        source="McCandlish et al. 2018: the order of magnitude",
+        source="McCandlish et al. 2018: equal in order of magnitude",
     ),
 )
 
@@ -159,10 +160,10 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
-    """The frontier at every size and loss, beside the noise scale of the runs on it.
+    """Finds the frontier at every size and loss, and the noise scale of the runs on it.
 
     Raises:
-        FitError: batch sizes too few, or no loss that all come to.
+        FitError: Too few batch sizes, or no loss that all of them reach.
     """
     batch = table["train.batch_size"].astype(float) * table["data.context"].astype(float)
     runs, excluded = results.usable(table.assign(batch=batch), ["eval_loss_nats"])
@@ -187,7 +188,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
                 note=f"{np.exp(logs.min()):.2g} to {np.exp(logs.max()):.2g} over losses and sizes",
             ),
         },
-        verdict="\n".join(map(_told, found)),
+        verdict="\n".join(map(_line, found)),
         shown=_shown(found, excluded),
         details=Details(found, excluded),
         report={"at_size": [_plain(size) for size in found]},
@@ -195,17 +196,18 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
 
 
 def _growth(found: Sequence[AtSize]) -> Measured:
-    """The upper end of the exponent at the size where it is highest; none where it has no end.
+    """Upper end of the exponent at the size where it is highest; no value where it is infinite.
 
-    The best size, or a point without its interval, would pass on the luck of one frontier.
+    The best size, or an estimate without its interval, would pass by the luck of one frontier.
     """
-    told = [f"{size.growth.exponent} at N = {size.n_params:,}" for size in found]
+    notes = [f"{size.growth.exponent} at N = {size.n_params:,}" for size in found]
     return Measured(
-        value=finite(max(size.growth.exponent.high for size in found)), note="; ".join(told)
+        value=finite(max(size.growth.exponent.high for size in found)), note="; ".join(notes)
     )
 
 
-def _told(size: AtSize) -> str:
+def _line(size: AtSize) -> str:
+    """What was found at one size, on one line."""
     loss, batch, noise = size.losses[-1], size.growth.batch[-1], size.noise[-1]
     exponent = size.growth.exponent
     return (
@@ -235,7 +237,7 @@ def _numbers(estimate: Estimate) -> dict[str, float | None]:
 
 
 def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:
-    """The exact numbers of the figure: steps with the runs behind them, B_crit, noise scales."""
+    """Table of the figure's numbers: steps with the runs behind them, B_crit, noise scales."""
     rows = []
     for size in found:
         for j, loss in enumerate(size.losses):
@@ -264,10 +266,10 @@ def _ends(estimate: Estimate) -> dict[str, float]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """The frontier of the smallest size, B_crit beside the noise scale, and the best rates."""
+    """Draws the frontier of the smallest size, B_crit with the noise scale, and the best rates."""
     return figures.three_panels(*findings.details)
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """The critical batch and the noise scale against the loss, size by size."""
+    """Draws the critical batch and the noise scale against the loss, size by size."""
     figures.draw_growth(ax, findings.details.found)

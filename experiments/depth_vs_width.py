@@ -1,24 +1,25 @@
-"""Deep and narrow or shallow and wide? The loss at one size over a wide range of aspect ratios.
+"""Deep and narrow or shallow and wide? Loss against the aspect ratio at equal size.
 
-Claim: at a fixed number of parameters and tokens the loss varies by a few per cent while the aspect
-ratio, width over depth, varies by a large factor, as long as there are two blocks or more.
+Claim: at a fixed number of parameters and tokens, the loss varies by a few per cent while the
+aspect ratio, width over depth, varies by a large factor, as long as there are two blocks or more.
 Paper: Kaplan et al. 2020 (arXiv 2001.08361), section 3.1 and figure 5: a factor 40 in the aspect
 ratio is "only slightly impacting performance", and 6 layers of width 4288 come within 3 % of 48
-layers of width 1600; figure 6: fewer than two layers, or extreme ratios, fall behind the rest.
+layers of width 1600; figure 6: fewer than two layers, or extreme ratios, are worse than the rest.
 Command: scaling run depth_vs_width
 Cost: 2 sizes of 3e4 and 9e4 parameters x depths 1, 2, 4 and 8 x 2 learning rates x 2 seeds,
 7e12 FLOPs, about 5 min on two CPU cores.
-Expected: of two blocks or more, a factor 7 in aspect ratio, the worst shape within 6 % of the best
-of its size: where one of these has no learning rate at which every seed is done, there is no such
-number. How far one block falls behind (a factor 20 in all) is told beside it. The best aspect ratio
-is told with its interval over seeds where a parabola in its logarithm has a minimum inside the
-grid; else the verdict says that it is not resolved.
+Expected: among shapes of two blocks or more, over a factor 7 in aspect ratio, the worst is within
+6 % of the best of its size. Where one of these shapes has no learning rate at which every seed is
+done, there is no such number. The loss of one block (a factor 20 in all) is reported beside it. The
+best aspect ratio is reported with its interval over seeds where a parabola in its logarithm has a
+minimum inside the grid; otherwise the verdict says that it is not resolved.
 
-Every shape is taken at the better of two learning rates, a factor 2 apart, for one tuned on one
-shape would favour it; a rate at which a seed diverged or failed is none to choose. Widths are the
-multiples of 4, the size of a head, with the nearest number of parameters in products; what differs
-still is taken off by the slope of log loss on log N between sizes of the same depth, where there
-are several. FLOPs are not the same: attention's, at one size, grow with depth times width.
+Every shape is taken at the better of two learning rates, a factor 2 apart, because a rate tuned on
+one shape would favour it. A rate at which a seed diverged or failed is not considered. Widths are
+the multiples of 4, the size of a head, with the nearest number of parameters in products. The
+remaining difference in size is corrected by the slope of log loss against log N between sizes of
+the same depth, where there are several. FLOPs are not equal: at one size, those of attention grow
+with depth times width.
 """
 
 from __future__ import annotations
@@ -54,20 +55,20 @@ if TYPE_CHECKING:
     from analysis.estimate import Floats
 
 SAME_SIZE = 1.3
-"""Sizes nearer to each other than by this factor are one size."""
+"""Sizes within this factor of the next count as one size."""
 
 SHAPE = ["model.width", "model.depth"]
 RATE = "train.optimizer.learning_rate"
 
 
 def of_depth(recipe: Recipe, depth: int, head_size: int, rate: float) -> Recipe:
-    """The recipe with models of one depth, heads of one size, and `rate` times its learning rate.
+    """Recipe of models of one depth, with heads of one size and `rate` times the learning rate.
 
     Args:
-        recipe: With a rule for the learning rate.
-        depth: Blocks.
-        head_size: Widths are multiples of it.
-        rate: A factor.
+        recipe: A recipe with a rule for the learning rate.
+        depth: Number of blocks.
+        head_size: Size of a head; widths are multiples of it.
+        rate: Factor on the learning rate.
     """
     model, rule = recipe.base.model, recipe.learning_rate
     assert isinstance(model, Transformer) and rule is not None
@@ -137,7 +138,7 @@ SWEEP: Sweep = {
 EXPECTED = (
     Expected(
         name="spread",
-        says="worst loss over best at one size, two blocks or more, less 1",
+        says="worst loss over best at one size, minus 1 (two blocks or more)",
         high=0.06,
         source="Kaplan et al. 2020, section 3.1 and figure 5: a few per cent",
     ),
@@ -153,16 +154,19 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """Loss against aspect ratio at every size, at the best rate of each shape.
+    """Finds loss against aspect ratio at every size, at the best rate of each shape.
 
     Raises:
-        ValueError: no shape with a learning rate at which every seed is done.
+        ValueError: No shape has a learning rate at which every seed is done.
     """
     width, depth = table[SHAPE].to_numpy(np.float64).T
     runs, excluded = results.usable(table.assign(aspect=width / depth), ["eval_loss_nats"])
-    runs = _whole_rates(runs, table)
+    runs = _complete_rates(runs, table)
     if runs.empty:
-        raise ValueError("no shape has a learning rate at which every seed is done")
+        raise ValueError(
+            "No shape has a learning rate at which every seed is done. Run the command again, or "
+            "lower the rates."
+        )
     lost = _lost(runs, table.loc[table["model.depth"] > 1])
     runs = _best_rates(runs.assign(size=_sizes(runs["n_params_matmul"].to_numpy(np.float64))))
     slope = _slope(runs)
@@ -171,7 +175,10 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     shown = results.summarise(runs, ["size", "aspect", "model.depth"], "loss")
     deep = shown[shown["model.depth"] > 1]
     if deep.empty:
-        raise ValueError("no shape of two blocks or more has a learning rate with every seed done")
+        raise ValueError(
+            "No shape of two blocks or more has a learning rate at which every seed is done. Run "
+            "the command again, or lower the rates."
+        )
     spread, reach = {}, {}
     for size in np.unique(deep["size"]):
         loss, aspect = deep.loc[deep["size"] == size, ["mean", "aspect"]].to_numpy().T
@@ -186,8 +193,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             )
         },
         verdict="\n".join(
-            [_told(size, spread[size], _behind(shown, size), valleys.get(size)) for size in spread]
-            + ([f"of the shapes that are left: {lost}"] if lost else [])
+            [_line(size, spread[size], _behind(shown, size), valleys.get(size)) for size in spread]
+            + ([f"Of the remaining shapes only: {lost}."] if lost else [])
         ),
         shown=pd.concat(
             [shown, excluded.assign(run_ids=excluded["run_id"]).loc[:, ["why", "run_ids"]]]
@@ -204,15 +211,15 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 
 def _sizes(counts: Floats) -> Floats:
-    """Of every run the geometric mean of the sizes that were to be one, its own among them."""
+    """Size class of every run: the geometric mean of the sizes that count as one with its own."""
     distinct, which = np.unique(counts, return_inverse=True)
     cuts = np.flatnonzero(distinct[1:] > SAME_SIZE * distinct[:-1]) + 1
     means = [np.full(len(each), np.exp(np.log(each).mean())) for each in np.split(distinct, cuts)]
     return np.concatenate(means)[which]
 
 
-def _whole_rates(runs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The runs at shapes and learning rates of which the table has every seed done."""
+def _complete_rates(runs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Runs of shapes and learning rates at which every seed of the table is done."""
     planned, done = (
         each.groupby([*SHAPE, RATE])["run_id"].transform("size") for each in (table, runs)
     )
@@ -220,7 +227,7 @@ def _whole_rates(runs: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lost(runs: pd.DataFrame, table: pd.DataFrame) -> str:
-    """The shapes of the table that have no runs, in words; empty where all have some."""
+    """Sentence that names the shapes of the table without runs; empty where all have some."""
     kept, asked = (
         {(width, depth) for width, depth in each[SHAPE].to_numpy(np.float64)}
         for each in (runs, table)
@@ -234,14 +241,14 @@ def _lost(runs: pd.DataFrame, table: pd.DataFrame) -> str:
 
 
 def _best_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of every shape, the runs at the learning rate with the lowest mean loss over seeds."""
+    """Runs of every shape at the learning rate with the lowest mean loss over seeds."""
     means = runs.groupby([*SHAPE, RATE])["eval_loss_nats"].transform("mean")
     best = means.groupby([runs[name] for name in SHAPE]).transform("min")
     return runs.loc[means == best]
 
 
 def _slope(runs: pd.DataFrame) -> float:
-    """Of log loss on log N at equal depth, by least squares; 0 where all sizes are one."""
+    """Slope of log loss against log N at equal depth, by least squares; 0 for a single size."""
     if len(np.unique(runs["size"])) < 2:
         return 0.0
     logs = pd.DataFrame(
@@ -252,9 +259,10 @@ def _slope(runs: pd.DataFrame) -> float:
 
 
 def _valleys(runs: pd.DataFrame) -> dict[float, Valley]:
-    """Parabolas in log aspect ratio at every size, as of iso-FLOP curves in log N.
+    """Fits parabolas in log aspect ratio at every size, as to iso-FLOP curves in log N.
 
-    Empty where no size has a minimum inside the grid that the seeds resolve.
+    Returns:
+        The valleys that have a minimum inside the grid which the seeds resolve, by size.
     """
     try:
         found = isoflop(runs["aspect"], runs["loss"], flops=runs["size"], level=0.95)
@@ -269,12 +277,13 @@ def _valleys(runs: pd.DataFrame) -> dict[float, Valley]:
 
 
 def _behind(shown: pd.DataFrame, size: float) -> float | None:
-    """Loss of one block over the best of its size, less 1; None where one has no runs."""
+    """Loss of one block over the best of its size, minus 1; None where one block has no runs."""
     mean, depth = shown.loc[shown["size"] == size, ["mean", "model.depth"]].to_numpy().T
     return float(mean[depth == 1][0] / mean.min() - 1) if 1 in depth else None
 
 
-def _told(size: float, spread: float, behind: float | None, valley: Valley | None) -> str:
+def _line(size: float, spread: float, behind: float | None, valley: Valley | None) -> str:
+    """What was found at one size, on one line."""
     best = "not resolved" if valley is None else f"{valley.optimal_params}"
     alone = "" if behind is None else f", one block {behind:.1%} above the best"
     return f"N = {size:,.0f}: losses within {spread:.1%}{alone}; best aspect ratio {best}"
@@ -288,7 +297,7 @@ def _plain(valley: Valley) -> dict[str, Any]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Loss over that of the best shape against the aspect ratio."""
+    """Draws the loss over that of the best shape against the aspect ratio."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 1, height=2.8)
         overview(axes[0, 0], findings)
@@ -296,7 +305,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Excess of the loss over the best of its size, in per cent, with parabolas where resolved."""
+    """Draws the excess over the best loss of each size, with parabolas where resolved."""
     shapes, valleys, excluded = findings.details
     for look, size in zip(style.SERIES, np.unique(shapes["size"]), strict=False):
         each = shapes.loc[shapes["size"] == size]

@@ -1,7 +1,7 @@
-"""Three double-descent curves and a scaling law, measured here and laid over what is known.
+"""Three double-descent curves and a scaling law, drawn over what theory predicts.
 
-Claim: one phenomenon in three systems, each with a peak where the model begins to interpolate its
-training set, and beside them a power law whose exponent theory gives.
+Claim: three systems show one phenomenon: test error peaks where the model begins to interpolate its
+training set. Beside them, a power law has the exponent that theory gives.
 Paper: see the four parts: double_descent_linear, double_descent_random_features,
 double_descent_mlp, power_law_regression.
 Command: scaling run double_descent
@@ -32,7 +32,7 @@ PARTS: tuple[Part, ...] = (
     double_descent_mlp,
     power_law_regression,
 )
-"""The experiments gathered."""
+"""Experiments that are drawn together."""
 
 TITLES = (
     "linear regression",
@@ -40,14 +40,14 @@ TITLES = (
     "MLP, MNIST-1D, 15 % wrong labels",
     "ridge on a power-law spectrum",
 )
-"""Titles of their panels."""
+"""Titles of the panels of the parts."""
 
 
 def figure(findings: Mapping[str, Findings[Any]]) -> Figure:
-    """The main panel of every part.
+    """Draws the main panel of every part.
 
     Args:
-        findings: by name of the part.
+        findings: Findings by name of the part.
     """
     with style.paper_style():
         drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)

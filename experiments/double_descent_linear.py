@@ -1,14 +1,15 @@
-"""Linear regression through the interpolation threshold, with and without its cure.
+"""Does linear regression peak at p = n, and does tuned ridge prevent it?
 
-Claim: the excess risk of minimum-norm least squares diverges where p = n and falls again beyond;
-optimally tuned ridge regression has no peak at all. Both follow closed forms.
+Claim: the excess risk of minimum-norm least squares diverges at p = n and falls again beyond.
+Optimally tuned ridge regression has no peak at all. Both follow closed forms.
 Paper: Hastie, Montanari, Rosset, Tibshirani 2019 (arXiv 1903.08560), theorem 1 and section 5;
 Nakkiran, Venkat, Kakade, Ma 2020 (arXiv 2003.01897), figure 1.
 Command: scaling run double_descent_linear
 Cost: 24 ratios x 40 seeds x 2 estimators, about 10 s on two CPU cores.
-Expected: at least 95 % of the points within 3 standard errors of theory (p = n left out), exact at
-finite n for the ridgeless estimator and asymptotic for the tuned one; a peak for the ridgeless
-estimator; the tuned risk falls monotonically with n/p. Every point has seeds of its own.
+Expected: at least 95 % of the points lie within 3 standard errors of theory, p = n left out; the
+theory is exact at finite n for the ridgeless estimator and asymptotic for tuned ridge. The
+ridgeless estimator has a peak. The tuned risk falls monotonically with n/p. Every point has its own
+seeds.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# p/n: even in log gamma, closer together towards the threshold, never closer than 9 % to it except
-# at it: nearer, a few dozen seeds of a heavy-tailed risk say little about its mean.
+# p/n: even in log p/n, denser near the threshold, with no point within 9 % of it but the one at it:
+# any nearer, a few dozen seeds of a heavy-tailed risk say little about its mean.
 COARSE = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.25, 1.6, 2.2, 3.5, 6.0, 10.0)
 FINE = (
     0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.86, 0.91, 1.0,
@@ -58,8 +59,8 @@ def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunCon
             ),
             train=Ridgeless(),
         )
-        # Seeds of its own for every point, and the same ones whatever is added to the sweep: the
-        # points are independent, as the count of those within 3 standard errors takes them to be.
+        # Every point has its own seeds, which do not change when the sweep grows. So points are
+        # independent, as the share of points within 3 standard errors assumes.
         for offset, train in ((0, Ridgeless()), (500, OptimalRidge())):
             first = 1000 * p + offset
             runs += grid(base, {"train": [train], "seed": range(first, first + n_seeds)})
@@ -78,12 +79,12 @@ LOOKS = {RIDGELESS: style.SERIES[0], TUNED: style.SERIES[1]}
 X_LABEL = "features / training examples, $p/n$"
 
 INTERPOLATED = 1e-16
-"""Train squared error that counts as none; targets are of order one."""
+"""Train squared error below which a model interpolates; targets are of order one."""
 
 EXPECTED = (
     Expected(
         name="within_3_standard_errors",
-        says="share of points within 3 s.e. of theory, p = n left out",
+        says="share of points within 3 s.e. of theory (p = n left out)",
         low=0.95,
         source="Hastie et al. 2019, thm 1, sec. 5; exact finite-n form",
     ),
@@ -96,7 +97,7 @@ EXPECTED = (
     ),
     Expected(
         name="tuned_monotone",
-        says="tuned risk falls monotonically with n/p (1: shown, 0: not)",
+        says="tuned risk falls monotonically with n/p (1: yes, 0: not shown)",
         low=1,
         source="Nakkiran et al. 2020, fig. 1",
     ),
@@ -120,7 +121,7 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """Excess risk against p/n, beside the exact (ridgeless) and asymptotic (ridge) theory."""
+    """Compares the excess risk with exact (ridgeless) and asymptotic (ridge) theory."""
     table = table.assign(
         aspect_ratio=table["model.n_features"] / table["data.n_train"],
         estimator=np.where(table["train.kind"] == "ridgeless", RIDGELESS, TUNED),
@@ -161,7 +162,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         measured={
             "within_3_standard_errors": Measured(
                 value=float(np.mean(np.abs(judged["z"]) <= 3)),
-                note=f"{len(judged)} points, each of {judged['n_runs'].min()} runs or more",
+                note=f"{len(judged)} points of {judged['n_runs'].min()} runs or more",
             ),
             "ridgeless_peak": peak_of(found),
             "tuned_monotone": Measured(value=float(monotone), note=cured.verdict.value),
@@ -177,7 +178,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Risk over its theory, and below it the standardised difference."""
+    """Draws the risk with its theory, and below it the standardised difference."""
     with style.paper_style():
         drawing, axes = style.new_figure(2, 1, height=4.6)
         top, bottom = axes[:, 0]
@@ -196,9 +197,9 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Excess risk against p/n: means and standard errors, theory laid over.
+    """Draws the excess risk against p/n: means and standard errors, with theory.
 
-    At p = n the mean is infinite, so the median over seeds stands there, with 68 % of them.
+    At p = n the mean is infinite, so the median over seeds is drawn, with 68 % of the seeds.
     """
     runs, excluded, n, teacher = findings.details
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))

@@ -1,4 +1,4 @@
-"""Deep double descent on MNIST-1D: a network with noisy labels, wider and wider.
+"""Does a network with noisy labels show deep double descent as it widens? MNIST-1D.
 
 Claim: trained long on data with 15 % wrong labels, a network's test loss rises towards the width at
 which it can just fit the training set, peaks there, and falls again.
@@ -8,8 +8,8 @@ anew from all classes, the loss peaks at width 61, the threshold. Here n = 2,000
 are wrong.
 Command: scaling run double_descent_mlp
 Cost: 14 widths x 5 seeds, about 70 s on two CPU cores.
-Expected: peak of test loss over interpolation threshold between 0.7 and 1.4 (there: 1.0). The test
-error is shown beside it, without a prediction.
+Expected: the peak of the test loss lies at 0.7 to 1.4 times the interpolation threshold (in the
+notebook: 1.0). The test error is shown beside it, without a prediction.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ SWEEP: Sweep = {
 
 
 INTERPOLATED = 0.01
-"""Train error, against the noisy labels, that counts as none."""
+"""Train error, against the noisy labels, below which a network interpolates."""
 
 RATIO = (0.7, 1.4)
 
@@ -104,7 +104,7 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """Train error, test loss and test error against width, medians over seeds."""
+    """Finds threshold and peak of the test loss and of the test error against width."""
     table = table.assign(width=table["model.width"])
     runs, excluded = results.usable(table, list(PANELS))
     by_loss, by_error = (
@@ -133,12 +133,12 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Three panels over width, with the threshold and the peak of the loss and their intervals."""
+    """Draws three panels over width, with threshold and peak of the loss and their intervals."""
     return panels(PANELS, lambda ax, quantity: _draw(ax, findings, quantity))
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Test loss against width."""
+    """Draws the test loss against width."""
     _draw(ax, findings, "eval_loss_nats")
     ax.set_ylabel(PANELS["eval_loss_nats"])
     ax.legend(loc="upper left")

@@ -1,15 +1,15 @@
-"""Random Fourier features on MNIST-1D: test error falls, explodes at N = n, and falls lower still.
+"""Do random Fourier features peak where they begin to interpolate? MNIST-1D.
 
 Claim: least squares on N random features of n examples has a peak of test error and of weight norm
-exactly where it begins to interpolate, N = n, without any label noise; far beyond it the error ends
-well below its first minimum.
+exactly where it begins to interpolate, at N = n, without any label noise. Far beyond, the error
+ends well below its first minimum.
 Paper: Belkin, Hsu, Ma, Mandal 2019 (PNAS; arXiv 1812.11118), figures 1 and 2. Data: Greydanus &
 Kobak 2024 (MNIST-1D, arXiv 2011.14439), n = 400, with sizes chosen for it.
 Command: scaling run double_descent_random_features
 Cost: 24 sizes x 10 seeds, about 15 s on two CPU cores.
-Expected: peak of test squared error over the interpolation threshold between 0.95 and 1.05, both
-at N = n, and the peak of the weight norm there too; the second descent in test error below the
-first minimum.
+Expected: the peak of the test squared error lies at 0.95 to 1.05 times the interpolation threshold.
+Both lie at N = n, as does the peak of the weight norm. The second descent of the test error ends
+below the first minimum.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from analysis.double_descent.verdict import DoubleDescent
 
-# N/n: even in log N, closer together around the threshold.
+# N/n: even in log N, denser around the threshold.
 COARSE = (0.05, 0.12, 0.3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.4, 2.0, 4.0, 10.0)
 FINE = (
     0.05, 0.08, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0,
@@ -62,7 +62,7 @@ SWEEP: Sweep = {
 
 
 INTERPOLATED = 1e-12
-"""Train squared error that counts as none; one-hot targets are of order one."""
+"""Train squared error below which a model interpolates; one-hot targets are of order one."""
 
 EXPECTED = (
     Expected(
@@ -117,7 +117,7 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """Test squared error, test error and weight norm against N/n, medians over seeds."""
+    """Finds threshold and peaks of test squared error, test error and weight norm against N/n."""
     table = table.assign(ratio=table["model.n_features"] / table["data.n_train"])
     runs, excluded = results.usable(table, [*PANELS, "train_squared_error"])
     by_loss, by_error, by_norm = (
@@ -145,7 +145,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             "norm_peak": peak_of(by_norm),
             "second_descent": Measured(
                 value=by_error.confidence_below,
-                note="" if gain is None else f"final / first minimum {gain:.3g}",
+                note="" if gain is None else f"final over first minimum: {gain:.3g}",
             ),
         },
         verdict=(
@@ -158,12 +158,12 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Three panels, one quantity each, with the threshold and the peak marked."""
+    """Draws three panels, one per quantity, with the threshold and the peak marked."""
     return panels(PANELS, lambda ax, quantity: _draw(ax, findings, quantity))
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Test squared error against N/n."""
+    """Draws the test squared error against N/n."""
     _draw(ax, findings, "eval_squared_error")
     ax.set_ylabel(PANELS["eval_squared_error"])
     ax.legend(loc="upper left")

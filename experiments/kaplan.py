@@ -1,29 +1,29 @@
-"""Loss as a power of parameters, of tokens and of compute, each alone and jointly.
+"""How does loss fall with parameters, tokens and compute, each alone and jointly?
 
-Claim: held-out loss falls as a power of the size where tokens abound, of the tokens where size
-abounds, and of compute along the frontier; one law of both holds over the whole grid.
+Claim: held-out loss is a power of the size where tokens abound, of the tokens where size abounds,
+and of compute along the frontier. One law of size and tokens holds over the whole grid.
 Paper: Kaplan et al. 2020 (arXiv 2001.08361), equations 1.1 to 1.3 and 1.5, figures 1 and 4, and
 appendix A for the exponent of compute at one batch size.
 Command: scaling run kaplan
 Cost: 6 sizes of 1e4 to 2.5e5 parameters x 5 numbers of tokens from 2.5e5 to 4e6, one pass each,
 3e13 FLOPs, about 3 to 9 min on two CPU cores.
-Expected: straight lines on logarithms, squared correlation 0.95 and above, for L(N), L(D) and L(C);
-the joint law within 5 % of every run, root mean square. Exponents are told beside Kaplan's 0.076,
-0.095 and 0.057; at these sizes, on bytes, every one of them is larger: a law without irreducible
-loss flattens as it goes.
+Expected: L(N), L(D) and L(C) are straight lines on logarithmic axes, with a squared correlation of
+0.95 or more; the joint law lies within 5 % of the runs, root mean square. Exponents are reported
+beside Kaplan's 0.076, 0.095 and 0.057. At these sizes, on bytes, all three are larger: a law
+without irreducible loss flattens as it goes.
 
-L(N) takes the runs with the most tokens, L(D) those of the largest model, L(C) the frontier: those
-that no run of less compute beats. Losses along a frontier fall by construction, in noise as well: a
-line along it is told from 6 runs over a factor 30 of compute on, where losses that do not depend on
-compute at all are as straight in 1 table of 100. N leaves out embeddings and read-out, as theirs
-does; C has read-out and attention in. Behind the frontier lie the learning curves of all runs with
-their envelope, which a cosine that has not ended keeps above what a run of that length would reach.
-All sizes but those of `--budget gpu` are trained at one
-batch, so L(C) stands beside the 0.057 that Kaplan et al. find at theirs, not beside the 0.050 of
-the least compute, which they adjust to small batches. Where Kaplan et al. stop early on small data
-sets that they repeat, every token here is new. Every run here is from one seed: rows are weighed by
-the spread of losses over seeds that `scaling run seed_noise` found
-(`experiments.shared.error_bars`), of which bars in the figure hold 95 %.
+L(N) is fitted to the runs with the most tokens, L(D) to those of the largest model, and L(C) to the
+frontier: the runs that no run of less compute beats. Losses along a frontier fall by construction,
+even if they are noise. So a line along it is fitted only from 6 runs over a factor 30 of compute
+on, where losses that do not depend on compute are as straight in 1 table of 100. N excludes
+embeddings and read-out, as in the paper; C includes read-out and attention. Behind the frontier the
+figure shows the learning curves of all runs with their envelope. A cosine that has not ended keeps
+the envelope above the loss of a run of that length. All sizes but those of `--budget gpu` are
+trained at one batch size, so L(C) is compared with Kaplan's 0.057 at one batch size, not with the
+0.050 that they find after adjusting compute to small batches. Kaplan et al. stop early on small
+data sets that they repeat; here every token is new. Every run is from one seed. Rows are weighted
+by the spread of losses over seeds from `scaling run seed_noise` (`experiments.shared.error_bars`);
+bars in the figure cover 95 % of it.
 """
 
 from __future__ import annotations
@@ -82,11 +82,15 @@ SWEEP: Sweep = {
 
 ALONE = {"N": KAPLAN_N, "D": KAPLAN_D, "C": KAPLAN_C}
 PUBLISHED = {"N": 0.076, "D": 0.095, "C": 0.057}
-LABELS = {"N": "parameters without embeddings, $N$", "D": "tokens, $D$", "C": "FLOPs, $C$"}
+LABELS = {
+    "N": "parameters without embeddings, $N$",
+    "D": "training tokens, $D$",
+    "C": "training FLOPs, $C$",
+}
 SAME_TOKENS = 1.1
-"""Numbers of tokens nearer to each other than by this factor are one: whole batches round them."""
+"""Numbers of tokens within this factor count as equal, because runs take whole batches."""
 FRONTIER_RUNS, FRONTIER_SPAN = 6, 30
-"""What a line along the frontier needs: runs, and the largest compute over the least."""
+"""A line along the frontier needs so many runs, and so large a ratio of compute."""
 
 EXPECTED = (
     *(
@@ -100,7 +104,7 @@ EXPECTED = (
     ),
     Expected(
         name="joint",
-        says="root mean square of log loss about L(N, D)",
+        says="root mean square of log loss minus log L(N, D)",
         high=0.05,
         source="Kaplan et al. 2020, figure 4",
     ),
@@ -119,10 +123,11 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
-    """Kaplan's laws of one variable on the runs that each speaks of, and of two on all.
+    """Fits Kaplan's laws of one variable, each to its own runs, and the joint law to all runs.
 
     Raises:
-        FitError: no law of two; one of one variable that cannot be had is told with its reason.
+        FitError: No joint law. A law of one variable that cannot be fitted is reported with its
+            reason.
     """
     asked = table[["data.context", "train.batch_size", "train.steps"]].astype(float).prod(axis=1)
     runs, excluded = results.usable(table.assign(D=asked), ["eval_loss_nats"])
@@ -173,7 +178,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """L(N), L(D) and L(C), each with its law, and the joint law over the whole grid.
+    """Draws L(N), L(D) and L(C), each with its law, and the joint law over the whole grid.
 
     Behind L(C) lie the learning curves of all runs and their envelope.
     """
@@ -189,7 +194,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Every run against its tokens, with the joint law for each size; runs left out below."""
+    """Draws every run against its tokens, with the joint law per size; marks runs left out."""
     ends, joint = findings.details.ends, findings.details.joint
     along = np.geomspace(ends["D"].min(), ends["D"].max(), 60)
     sizes = sorted(ends["N"].unique())
@@ -213,7 +218,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
 
 
 def _draw_curves(ax: Axes, findings: Findings[Details]) -> None:
-    """Every learning curve in the colour that its size has beside it, and the lowest loss so far.
+    """Draws every learning curve, in the colour of its size in the last panel, and the envelope.
 
     The beginnings of curves, far above any end, are cut off.
     """
@@ -246,7 +251,7 @@ def _draw_alone(ax: Axes, findings: Findings[Details], name: str) -> None:
     ax.set(xscale="log", yscale="log", xlabel=LABELS[name], ylabel="loss (nats per token)")
     result = findings.details.fits.get(name)
     if result is None:
-        why = f"no law: {findings.measured[f'straight_{name}'].note}"
+        why = f"no fit: {findings.measured[f'straight_{name}'].note}"
         ax.text(
             0.5,
             0.97,
@@ -294,7 +299,7 @@ def _straight(name: str, rows: pd.DataFrame, result: FitResult) -> Measured:
 
 
 def _alone(name: str, rows: pd.DataFrame) -> FitResult:
-    """The law of one variable.
+    """Fits the law of one variable.
 
     Raises:
         FitError: As `analysis.fitting.fit.fit`, or a frontier too short for its straightness to say
@@ -306,14 +311,14 @@ def _alone(name: str, rows: pd.DataFrame) -> FitResult:
 
 
 def _too_short(frontier: pd.DataFrame) -> str | None:
-    """Why a line along the frontier would say little; None where it says something."""
+    """Reason not to fit a line along the frontier; None where it is long enough."""
     compute = frontier["C"].to_numpy(np.float64)
     span = compute.max() / compute.min()
     if len(frontier) >= FRONTIER_RUNS and span >= FRONTIER_SPAN:
         return None
     return (
         f"{len(frontier)} runs on the frontier, over a factor {span:.0f} of compute: a line along "
-        f"it needs {FRONTIER_RUNS} over a factor {FRONTIER_SPAN}"
+        f"it needs {FRONTIER_RUNS} over a factor {FRONTIER_SPAN}. Add budgets."
     )
 
 
@@ -323,6 +328,6 @@ def _fit(law: Law, rows: pd.DataFrame, inputs: list[str]) -> FitResult:
 
 
 def _frontier(ends: pd.DataFrame) -> pd.DataFrame:
-    """The runs that no run of as much compute or less beats."""
+    """Runs that no run of as much compute or less beats."""
     ordered = ends.sort_values("C")
     return ordered.loc[ordered["loss"] == ordered["loss"].cummin()]

@@ -1,37 +1,38 @@
-"""Why Kaplan found 0.73 and Chinchilla 0.5: runs trained and counted in the ways of both.
+"""Why did Kaplan find an exponent of 0.73 where Chinchilla found 0.5?
 
 Claim: at small scale the exponent a of N* ~ C^a depends on what is counted and on how runs are
-trained. Without the read-out, small models are taken for smaller than they are; a warm-up as long
-for short runs as for long ones holds up those of large models at small budgets. Either lets the
-optimum seem to grow faster with compute.
-Paper: Porian et al. 2024 (arXiv 2406.19146), section 3 and figure 1, whose staircase this is;
-Pearce & Song 2024 (arXiv 2406.12907); Kaplan et al. 2020 (arXiv 2001.08361): 0.73, or 0.88 without
-their correction; Hoffmann et al. 2022 (arXiv 2203.15556): 0.5.
+trained. A count without the read-out makes small models look smaller than they are. A warm-up as
+long for short runs as for long ones handicaps large models at small budgets. Either makes the
+optimum appear to grow faster with compute.
+Paper: Porian et al. 2024 (arXiv 2406.19146), section 3 and figure 1, whose steps these are; Pearce
+& Song 2024 (arXiv 2406.12907); Kaplan et al. 2020 (arXiv 2001.08361): 0.73, or 0.88 without their
+correction; Hoffmann et al. 2022 (arXiv 2203.15556): 0.5.
 Command: scaling run kaplan_vs_chinchilla
 Cost: the runs of `scaling run chinchilla`, which are not trained again, and 49 more at 3 budgets of
 2e11 to 1.25e12 FLOPs, 3e13 FLOPs in all: 4 to 20 min on two CPU cores.
-Expected: Kaplan's training raises a. Runs trained his way and tuned ones, the read-out counted in
-both, are compared, so that nothing but training can move it: a confidence of 5 % or less would
-refute that, and one of 95 % confirms it, which five sizes at three budgets can give where the two
-budgets of smoke cannot. All five steps are told with their intervals; the first, from Kaplan's
-count to ours, is one of counting. Of tuned runs, a without read-out and embeddings is higher than
-with the read-out by 0.02 to 0.3, by minima of parabolas and by the parametric fit. The shift of
-minima is arithmetic: given the shapes, Pearce & Song derive it from the share of the read-out,
-which falls with size, and noise moves both exponents alike. With 256 tokens it is 55 % of the
-smallest runs and 6 % of the largest, where Kaplan's vocabulary of 50,000 hid most of a small model.
+Expected: Kaplan's training raises a. Runs trained in his way are compared with tuned ones, the
+read-out counted in both, so that training alone makes the difference. A confidence of 5 % or less
+would refute the claim, one of 95 % confirms it; five sizes at three budgets can reach that, the two
+budgets of smoke cannot. All five steps are reported with their intervals; the first, from Kaplan's
+count to ours, is one of counting. For tuned runs, the count without read-out and embeddings gives
+an a that is higher by 0.02 to 0.3, by minima of parabolas and by the parametric fit. For minima
+this shift is arithmetic: given the shapes, Pearce & Song derive it from the share of the read-out,
+which falls with size, and noise moves both exponents alike. With 256 tokens in the vocabulary the
+read-out is 55 % of the smallest model and 6 % of the largest. Kaplan's vocabulary of 50,000 left
+out most of a small model.
 
-Steps (`experiments.shared.staircase`): Kaplan's 3,000 steps of warm-up and his cosine over 250,000
-are kept as they are, at batches of 1,024 tokens instead of 2^19. His warm-up is then 1.3 times as
-long as the best run of the smallest budget; over the budgets of Porian et al. the same ratio falls
-from 3.9 to 0.2. The one learning rate, 0.003, is right for models of some 4e5 parameters and an
-eighth of that of the smallest, a third in their longest runs. Budgets are few and their range is
-short: intervals are wide, and steps smaller than they are not resolved. Grids differ as well: the
-first three sets of runs have five sizes a budget, those of the first smaller ones, and the tuned
-runs 6, 7 and 7, with repeats.
+The steps (`experiments.shared.staircase`) keep Kaplan's 3,000 steps of warm-up and his cosine over
+250,000, at batches of 1,024 tokens instead of 2^19. The warm-up is then 1.3 times as long as the
+best run of the smallest budget; over the budgets of Porian et al. the same ratio falls from 3.9 to
+0.2. The single learning rate, 0.003, suits models of some 4e5 parameters. It is an eighth of the
+best rate of the smallest model, or a third of it in the longest runs. Budgets are few and span a
+short range, so intervals are wide and smaller steps are not resolved. The grids differ as well: the
+first three sets of runs have five sizes per budget, those of the first set smaller ones; the tuned
+runs have 6, 7 and 7 sizes, with repeats.
 
-Minima are those over size at the exact compute of each run, so that only N is counted anew, where
-Kaplan et al. left the read-out out of C as well; the parametric fit takes C = 6 N D with the N of
-each row. Error bars are as in `chinchilla`, whose repeats stand for the noise of every stage.
+Minima are taken over size at the exact compute of each run, so that only N is counted anew, while
+Kaplan et al. left the read-out out of C as well. The parametric fit takes C = 6 N D with the N of
+each row. Error bars are those of `chinchilla`; its repeats give the noise of every stage.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ RUNS_OF = "chinchilla"
 
 
 def _sweep(budget: Budget, **more: Any) -> list[RunConfig]:
-    """The runs of chinchilla, and more of them at every stage."""
+    """Runs of chinchilla, and more at the other stages."""
     return chinchilla.SWEEP[budget]() + staircase.runs(chinchilla.RECIPES[budget](), **more)
 
 
@@ -116,26 +117,26 @@ LEVEL = 0.95
 _EXPONENT = "exponent $a$ of $N^* \\propto C^a$"
 
 PUBLISHED = {"Chinchilla": 0.5, "Kaplan,\nadjusted": 0.73, "Kaplan": 0.88}
-"""Exponents a: table 2 of Hoffmann et al.; Kaplan et al. with their adjustment of compute to small
-batches, and without (Porian et al., figure 1)."""
+"""Published exponents a: Hoffmann et al., table 2; Kaplan et al. with and without their adjustment
+of compute to small batches (Porian et al., figure 1)."""
 
 EXPECTED = (
     Expected(
         name="staircase",
-        says="confidence that Kaplan's training raises a, read-out counted, minima",
+        says="confidence that Kaplan's training raises a (minima, read-out counted)",
         low=0.05,
-        source="Porian et al. 2024, figure 1: from 0.50 to 0.71; below 5 % this is refuted",
+        source="Porian et al. 2024, figure 1: from 0.50 to 0.71; below 5 % the claim is refuted",
     ),
     Expected(
         name="moves_minima",
-        says="a without the read-out less a with it, minima",
+        says="a without the read-out minus a with it (minima)",
         low=0.02,
         high=0.3,
-        source="arithmetic of Pearce & Song 2024; Porian et al. 2024, figure 1: 0.13",
+        source="the arithmetic of Pearce & Song 2024; Porian et al. 2024, figure 1: 0.13",
     ),
     Expected(
         name="moves_fit",
-        says="a without the read-out less a with it, parametric fit",
+        says="a without the read-out minus a with it (parametric fit)",
         low=0.02,
         high=0.3,
         source="Pearce & Song 2024: 0.51 becomes 0.74 to 0.78 at Kaplan's sizes",
@@ -152,7 +153,7 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """The exponent a at every step of the staircase, and of tuned runs under every count."""
+    """Finds the exponent a at every step of the staircase, and of tuned runs under every count."""
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     bars = error_bars(runs)
     climbed = staircase.climb(runs, bars)
@@ -194,7 +195,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 
 def _training(climbed: Sequence[Exponent | str], noise: str) -> Measured:
-    """Confidence that Kaplan's training gives a higher exponent than ours, both counted alike."""
+    """Confidence that Kaplan's training gives a higher exponent than ours, counted the same way."""
     ends = staircase.READ_OUT_COUNTED, len(climbed) - 1
     above, below = (climbed[end] for end in ends)
     if isinstance(above, str) or isinstance(below, str):
@@ -213,7 +214,7 @@ def _training(climbed: Sequence[Exponent | str], noise: str) -> Measured:
 
 
 def _shift(above: Exponent, below: Exponent) -> Measured:
-    """How far one exponent lies above another; replicates of the same runs are pairs."""
+    """Difference of two exponents; replicates of the same runs are pairs."""
     low, high = percentiles(_differences(above, below), LEVEL)
     return Measured(
         value=above.value - below.value,
@@ -224,7 +225,7 @@ def _shift(above: Exponent, below: Exponent) -> Measured:
 
 
 def _differences(above: Exponent, below: Exponent) -> Floats:
-    """Of replicates, but for those that came to nothing."""
+    """Differences of the replicates in which both exponents were found."""
     apart = above.replicates - below.replicates
     return apart[np.isfinite(apart)]
 
@@ -233,8 +234,8 @@ def _plain(a: Exponent | str) -> dict[str, float | str]:
     return {"why": a} if isinstance(a, str) else {"value": a.value, "low": a.low, "high": a.high}
 
 
-def _row(a: Exponent | str, runs: pd.DataFrame, **told: object) -> dict[str, object]:
-    return {**told, **_plain(a), "run_ids": " ".join(runs["run_id"])}
+def _row(a: Exponent | str, runs: pd.DataFrame, **columns: object) -> dict[str, object]:
+    return {**columns, **_plain(a), "run_ids": " ".join(runs["run_id"])}
 
 
 def _steps(runs: pd.DataFrame, climbed: Sequence[Exponent | str]) -> list[dict[str, object]]:
@@ -264,7 +265,7 @@ def _counts(
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """The staircase beside Porian et al.'s, and the tuned runs under every count."""
+    """Draws the staircase beside that of Porian et al., and the tuned runs under every count."""
     with style.paper_style():
         drawing, axes = style.new_figure(2, 1, width=5.2, height=5.2)
         overview(axes[0, 0], findings)
@@ -274,7 +275,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """The exponent at every step from Kaplan's way to the tuned one, beside Porian et al.'s."""
+    """Draws the exponent at every step, beside that of Porian et al."""
     steps = staircase.STEPS
     climbed = findings.details.steps
     ours = [(np.nan,) * 3 if isinstance(a, str) else (a.value, a.low, a.high) for a in climbed]
@@ -311,7 +312,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
 
 
 def _draw_counts(ax: Axes, findings: Findings[Details]) -> None:
-    """The exponents under every count, with intervals, beside the published ones."""
+    """Draws the exponents under every count, with intervals, beside the published ones."""
     found = findings.details.counts
     for shift, (method, label), look in zip(
         (0.13, -0.13), METHODS.items(), style.SERIES, strict=False

@@ -1,21 +1,20 @@
 """Does the best learning rate of a narrow model serve a wide one? Transfer under muP.
 
-Claim: under muP the best learning rate is the same at every width; in the standard parametrization
+Claim: under muP the best learning rate is the same at every width. In the standard parametrization
 it falls with width, nearly as its inverse.
 Paper: Yang et al. 2022 (arXiv 2203.03466), figures 1 and 4.
 Command: scaling run lr_transfer
 Cost: 100 runs of 160 steps, 1.6e13 FLOPs, about 4 min on two CPU cores.
 Expected: over widths 32 to 256 the best rates under muP lie within a factor 2; in the standard
-parametrization they move as width^-0.5 or faster.
+parametrization they fall as width^-0.5 or faster.
 
-Loss against learning rate, on a grid in factors of 2, is a valley, and its minimum that of a
-parabola in log rate through the lowest point and those within a factor 4 of it: what
-`analysis.compute_optimal.isoflop` does for sizes at a budget is done for rates at a width. The grid
-of the standard parametrization moves as 1 / width, so that the same number of points brackets
-either minimum. Heads keep their size; smaller widths have several seeds, which tell the noise. At
-the smallest width both are the same model, trained twice over. Transfer is not a lower loss: after
-so few steps a model of width 256 ends 0.1 nats lower in the standard parametrization, each at its
-best rate.
+At each width, rates are on a grid in factors of 2. The best is the minimum of a parabola in log
+rate through the lowest point and those within a factor 4 of it. The grid of the standard
+parametrization moves as 1 / width, so that the same number of points brackets either minimum. The
+size of the heads is the same at every width. Smaller widths have several seeds, from which the
+noise is estimated. At the smallest width both parametrizations are the same model, trained twice.
+Transfer does not mean a lower loss: after so few steps, with each at its best rate, a model of
+width 256 ends 0.1 nats lower in the standard parametrization.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     from analysis.compute_optimal.valley import Valley
 
 OCTAVES = (-2, -1, 0, 1, 2)
-"""Of the grid about its middle."""
+"""Positions on the grid of rates, in factors of 2 about its middle."""
 
 
 def _sweep(
@@ -68,7 +67,7 @@ def _sweep(
     n_eval: int = 128,
     compute_dtype: Literal["float32", "bfloat16"] = "float32",
 ) -> list[RunConfig]:
-    """Seeds by width, and grids of rates about a `middle`, that of the smallest width."""
+    """Declares grids of rates about the `middle` of the smallest width, with seeds by width."""
     smallest = min(n_seeds)
     base = RunConfig(
         model=Transformer(
@@ -132,7 +131,7 @@ EXPECTED = (
         name="standard_exponent",
         says="exponent of the best rate over width, standard",
         high=-0.5,
-        source="the same, figure 1; table 3: hidden rates fall as 1 / width",
+        source="Yang et al. 2022, figure 1; table 3: hidden rates fall as 1 / width",
     ),
 )
 
@@ -148,10 +147,10 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """The best learning rate at every width of both parametrizations, and how it moves.
+    """Finds the best learning rate at every width of both parametrizations, and how it moves.
 
     Raises:
-        ValueError: a parametrization without runs, or without a width that has a minimum.
+        ValueError: A parametrization has no runs, or no width with a minimum.
     """
     table = table.assign(
         width=table["model.width"],
@@ -189,7 +188,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     )
     return Findings(
         measured=measured,
-        verdict="\n".join(_told(name, result) for name, result in found.items()),
+        verdict="\n".join(_line(name, result) for name, result in found.items()),
         shown=pd.concat([with_notes(shown, excluded, "width"), best]),
         details=Details(shown, found, excluded),
     )
@@ -198,7 +197,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 def _valleys(runs: pd.DataFrame, name: str) -> IsoflopResult:
     """Valleys over learning rates at every width: rates stand for sizes, widths for budgets."""
     if runs.empty:
-        raise ValueError(f"no run under {TITLES[name]} is done")
+        raise ValueError(f"No run under {TITLES[name]} is done. Run the command again.")
     try:
         return isoflop(
             runs["learning_rate"],
@@ -208,24 +207,25 @@ def _valleys(runs: pd.DataFrame, name: str) -> IsoflopResult:
         )
     except FitError as error:
         raise ValueError(
-            f"{TITLES[name]}: no width has a best learning rate inside its grid of five or more: "
-            "move the grid or widen it"
+            f"{TITLES[name]}: no width has a best learning rate inside its grid, which needs five "
+            "rates or more. Move the grid or widen it."
         ) from error
 
 
 def _ratio(found: IsoflopResult, widths: Sequence[float]) -> Measured:
-    """The largest best rate over the smallest; their errors are independent.
+    """Ratio of the largest best rate to the smallest; their errors are independent.
 
     Args:
-        found: Of the runs that are done.
-        widths: Of all runs: where one has no minimum, or no run that is done, there is no ratio.
+        found: Valleys of the runs that are done.
+        widths: Widths of all runs. If one has no minimum, or no run that is done, there is no
+            ratio.
     """
     best = {valley.flops: rate for valley in found.valleys if (rate := valley.optimal_params)}
     without = [f"{width:g}" for width in widths if width not in best]
     if without:
         return Measured(value=None, note=f"no minimum at width {', '.join(without)}")
     if len(best) < 2:
-        return Measured(value=None, note="one width makes no ratio")
+        return Measured(value=None, note="a ratio needs two widths")
     with np.errstate(divide="ignore"):  # an end that the grid does not bound is 0 or infinite
         logs = np.log([[rate.low, rate.value, rate.high] for rate in best.values()])
     smallest, largest = logs[logs[:, 1].argmin()], logs[logs[:, 1].argmax()]
@@ -237,7 +237,7 @@ def _ratio(found: IsoflopResult, widths: Sequence[float]) -> Measured:
         value=float(np.exp(ratio)),
         low=max(1.0, float(np.exp(ratio - down))),
         high=high,
-        note="" if high else "without an upper end: a minimum lies near that of its grid",
+        note="" if high else "no upper end: a minimum lies near the end of its grid",
     )
 
 
@@ -248,7 +248,8 @@ def _exponent(found: IsoflopResult) -> Measured:
     return Measured(value=exponent.value, low=exponent.low, high=exponent.high)
 
 
-def _told(name: str, found: IsoflopResult) -> str:
+def _line(name: str, found: IsoflopResult) -> str:
+    """Best rates of a parametrization, on one line."""
     rates = ", ".join(
         f"{valley.flops:g}: {valley.optimal_params or valley.refusal}" for valley in found.valleys
     )
@@ -256,7 +257,7 @@ def _told(name: str, found: IsoflopResult) -> str:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Loss against learning rate under both, and the best rate against width.
+    """Draws loss against learning rate for both, and the best rate against width.
 
     Open points lie beyond the span of the parabolas.
     """
@@ -276,7 +277,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """The best learning rate against width under both, with power laws."""
+    """Draws the best learning rate against width for both, with power laws."""
     for number, (name, found) in enumerate(findings.details.found.items()):
         label = TITLES[name]
         if found.trends is not None:

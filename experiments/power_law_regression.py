@@ -1,4 +1,4 @@
-"""A scaling law with a known exponent: ridge regression on a power-law spectrum.
+"""Does regression on a power-law spectrum follow the scaling law that theory gives?
 
 Claim: where covariance eigenvalues fall as i^-(1+a) and the power of the target along them as
 i^-(1+b), the test error of (nearly) ridgeless regression falls with the number of examples as
@@ -7,10 +7,10 @@ Paper: Bordelon, Canatar, Pehlevan 2020 (arXiv 2002.02561); Simon et al. 2021 (a
 eigenlearning; Spigler, Geiger, Wyart 2019 (arXiv 1905.10843) for the exponent.
 Command: scaling run power_law_regression
 Cost: 8 sizes x 24 seeds, about 10 s on two CPU cores.
-Expected: the closed-form exponent inside the fitted 95 % interval. The exponent is that of n to
-infinity: over finite sizes few examples flatten the slope by a per cent and a spectrum cut at
-`dimension` steepens it by as much, and dimension / n = 11 is chosen so that the two cancel in
-theory. The slope of theory at these very sizes is told beside the fit.
+Expected: the closed-form exponent lies inside the fitted 95 % interval. It is the exponent as n
+goes to infinity. At finite sizes, few examples flatten the slope by a per cent and a spectrum cut
+at `dimension` steepens it by as much; dimension / n = 11 is chosen so that the two cancel in
+theory. The slope of theory at these sizes is reported beside the fit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ EXPONENT = float(theory.power_law_exponent(eigenvalue_exponent=EIGENVALUES, targ
 
 
 def _sweep(sizes: list[int], dimension: int, n_seeds: int) -> list[RunConfig]:
-    # A ridge well below the effective ridge of the largest size, (pi / 2n)^2, stops no learning.
+    # Well below the effective ridge of the largest size, (pi / 2n)^2, the ridge has no effect.
     base = RunConfig(
         model=Linear(n_features=dimension),
         data=GaussianTeacher(
@@ -57,8 +57,8 @@ def _sweep(sizes: list[int], dimension: int, n_seeds: int) -> list[RunConfig]:
         ),
         train=Ridge(ridge=1e-8),
     )
-    # Seeds of their own for each size: at one seed a smaller training set is the beginning of a
-    # larger one, and means over shared seeds would not be independent, as the fit takes them to be.
+    # Each size has its own seeds. At one seed, a smaller training set is the beginning of a larger
+    # one: means over shared seeds would not be independent, as the fit assumes.
     return chain(
         *(
             grid(base, {"data.n_train": [n], "seed": range(1000 * n, 1000 * n + n_seeds)})
@@ -79,7 +79,7 @@ SWEEP: Sweep = {
 EXPECTED = (
     Expected(
         name="exponent",
-        says="closed-form exponent inside the fitted 95 % interval",
+        says="fitted exponent, 95 % interval",
         target=EXPONENT,
         source="min(b, 2(1+a)) with a = 1, b = 1.5; Spigler et al. 2019",
     ),
@@ -97,9 +97,9 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """The power law fitted to mean test errors, beside theory at these very sizes.
+    """Fits the power law to mean test errors, and evaluates theory at the same sizes.
 
-    Means over seeds are fitted, not single runs: theory speaks of the mean error, and the mean of
+    Means over seeds are fitted, not single runs, because theory gives the mean error; the mean of
     logarithms lies below the logarithm of the mean, most so at the smallest sizes.
     """
     table = table.assign(n=table["data.n_train"])
@@ -109,18 +109,18 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     n = shown["n"].to_numpy(np.float64)
     shown["theory"] = _theory(n, int(dimension), float(ridge))
     result = fit(POWER_LAW, n, shown["mean"])
-    low, high = result.intervals["alpha"]
+    alpha, (low, high) = result.params["alpha"], result.intervals["alpha"]
     local = np.polyfit(np.log(n), np.log(shown["theory"]), 1)[0]
     return Findings(
         measured={
             "exponent": Measured(
-                value=result.params["alpha"],
+                value=alpha,
                 low=low,
                 high=high,
                 note=f"theory at these sizes {-local:.4g}",
             ),
         },
-        verdict=f"power law: {result.verdict.value}. {result.reason}",
+        verdict=f"test error ~ n^-{alpha:.3f}: {result.verdict.value}. {result.reason}",
         shown=with_notes(
             shown.assign(**_fitted(result, shown["n"].to_numpy(np.float64))), excluded, "n"
         ),
@@ -130,7 +130,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Test error against examples, with the fitted law and its band and the theory."""
+    """Draws the test error against examples, with the fitted law, its band and the theory."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 1, height=2.6)
         overview(axes[0, 0], findings)
@@ -138,7 +138,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Test error against examples, log-log."""
+    """Draws the test error against examples on logarithmic axes."""
     runs, excluded, result, dimension, ridge = findings.details
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ticks.log_scale(ax, "y", ticks=(1,))
@@ -158,7 +158,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
 
 
 def _theory(n: np.ndarray, dimension: int, ridge: float) -> np.ndarray:
-    """Eigenlearning test risk at finite n, with the spectrum cut at `dimension`."""
+    """Returns the eigenlearning test risk at finite n, with the spectrum cut at `dimension`."""
     return theory.kernel_ridge_risk(
         theory.power_law_spectrum(dimension, EIGENVALUES),
         theory.power_law_spectrum(dimension, TARGET),

@@ -1,23 +1,22 @@
-"""How far apart do two seeds end? The error bars of chinchilla and both kaplans.
+"""How much does the final loss vary from seed to seed?
 
-Claim: the final loss of a language model varies by about a per cent from seed to seed and by no
-more at larger sizes, so that one run a cell resolves an iso-FLOP valley.
-Paper: Porian et al. 2024 (arXiv 2406.19146), appendix C, take seed noise into their intervals;
+Claim: the final loss of a language model varies by about one per cent from seed to seed, and by no
+more at larger sizes, so one run per cell resolves an iso-FLOP valley.
+Paper: Porian et al. 2024 (arXiv 2406.19146), appendix C, include seed noise in their intervals;
 Hoffmann et al. 2022 (arXiv 2203.15556) train one seed.
 Command: scaling run seed_noise
-Cost: 5 sizes of 1e4 to 1.2e5 parameters x 8 seeds at 20 tokens a parameter, 3e13 FLOPs, about 3 to
-8 min on two CPU cores.
-Expected: a standard deviation below 0.05 nats at every size, where losses of one valley differ by
-0.1 and more; at the largest size not above twice that of the smallest. Its growth with N is told,
-without an expectation: over a decade of sizes eight seeds do not tell it from none. On CPython
-3.11's library these give 0.020, 0.010, 0.010, 0.011 and 0.017 nats from the smallest size to the
-largest, half to one per cent of the loss.
+Cost: 5 sizes of 1e4 to 1.2e5 parameters x 8 seeds at 20 tokens per parameter, 3e13 FLOPs, about 3
+to 8 min on two CPU cores.
+Expected: the standard deviation is below 0.05 nats at every size, where losses of one valley differ
+by 0.1 and more; at the largest size it is at most twice that of the smallest. Its growth with N is
+reported without an expectation: over a decade of sizes, eight seeds cannot distinguish it from
+none. On CPython 3.11's library these runs give 0.020, 0.010, 0.010, 0.011 and 0.017 nats from the
+smallest size to the largest, half to one per cent of the loss.
 
-A seed decides the initial weights and the order of the data; the data and the held-out documents
-are the same. Standard deviations have intervals of 95 % by chi-squared. Their level stands in
-`experiments.shared.error_bars`, from where `chinchilla`, `kaplan` and `kaplan_vs_chinchilla` take
-it; the other experiments on language models have seeds of their own, or one run a cell without
-bars.
+A seed sets the initial weights and the order of the data; the data and the held-out documents are
+the same. Standard deviations have 95 % intervals by chi-squared. `experiments.shared.error_bars`
+keeps their level, for `chinchilla`, `kaplan` and `kaplan_vs_chinchilla`. The other experiments on
+language models have their own seeds, or one run per cell without bars.
 """
 
 from __future__ import annotations
@@ -67,13 +66,13 @@ EXPECTED = (
         name="largest",
         says="largest standard deviation over seeds, nats",
         high=0.05,
-        source="the depth of valleys, 0.1 nats and more within a factor 4 of N*",
+        source="valleys are 0.1 nats deep or more within a factor 4 of N*",
     ),
     Expected(
         name="ratio",
         says="standard deviation at the largest size over that at the smallest",
         high=2,
-        source="larger models are not noisier: Porian et al. 2024, appendix C",
+        source="Porian et al. 2024, appendix C: larger models are not noisier",
     ),
 )
 
@@ -86,35 +85,36 @@ class Details(NamedTuple):
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """The standard deviation of the final loss over seeds, size by size.
+    """Finds the standard deviation of the final loss over seeds, size by size.
 
     Raises:
-        ValueError: fewer than two sizes with three seeds or more.
+        ValueError: Fewer than two sizes with three seeds or more.
     """
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     shown = results.summarise(runs, ["n_params_matmul"], "eval_loss_nats")
     shown["sd"] = shown["sem"] * np.sqrt(shown["n_runs"])
     shown = shown.loc[shown["n_runs"] >= 3].reset_index(drop=True)
     if len(shown) < 2:
-        raise ValueError("a spread over seeds needs two sizes of three seeds or more: add seeds")
-    spare = shown["n_runs"].to_numpy(np.float64) - 1
+        raise ValueError(
+            f"Only {len(shown)} of the sizes have three seeds that are done; the spread over seeds "
+            "needs two sizes of three seeds or more. Add seeds."
+        )
+    df = shown["n_runs"].to_numpy(np.float64) - 1
     sizes = shown["n_params_matmul"].to_numpy(np.float64)
     tails = (1 + LEVEL) / 2, (1 - LEVEL) / 2
     sd = shown["sd"].to_numpy(np.float64)
-    shown["sd_low"], shown["sd_high"] = (
-        sd * np.sqrt(spare / stats.chi2.ppf(p, spare)) for p in tails
-    )
+    shown["sd_low"], shown["sd_high"] = (sd * np.sqrt(df / stats.chi2.ppf(p, df)) for p in tails)
     # log sd of k + 1 seeds has a standard error near sqrt(1 / 2k).
     line, covariance = np.polyfit(
         np.log(sizes / SPREAD.size),
         np.log(sd),
         1,
-        w=np.sqrt(2 * spare),
+        w=np.sqrt(2 * df),
         cov="unscaled",
     )
     errors = 1.96 * np.sqrt(np.diagonal(covariance))
     low, at, high = np.exp(line[1] + errors[1] * np.array([-1, 0, 1]))
-    ratio, error = sd[-1] / sd[0], stats.f.ppf(tails, spare[-1], spare[0])
+    ratio, error = sd[-1] / sd[0], stats.f.ppf(tails, df[-1], df[0])
     return Findings(
         measured={
             "largest": Measured(value=float(sd.max())),
@@ -125,8 +125,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         verdict=(
             f"standard deviation {at:.3g} [{low:.3g}, {high:.3g}] nats at {SPREAD.size:,.0f} "
             f"parameters, growing as N^({line[0]:.2f} ± {errors[0]:.2f}) from {sizes[0]:,.0f} to "
-            f"{sizes[-1]:,.0f}; error bars elsewhere take {SPREAD.sd:.3g} nats and the exponent "
-            f"{SPREAD.exponent:g}"
+            f"{sizes[-1]:,.0f}. Error bars of other experiments use {SPREAD.sd:.3g} nats and "
+            f"exponent {SPREAD.exponent:g}."
         ),
         shown=with_notes(shown, excluded, "n_params_matmul"),
         details=Details(shown, excluded),
@@ -134,7 +134,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Standard deviation over seeds against size."""
+    """Draws the standard deviation over seeds against size."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 1, height=2.6)
         overview(axes[0, 0], findings)
@@ -142,7 +142,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
-    """Standard deviation over seeds against size, with intervals."""
+    """Draws the standard deviation over seeds against size, with intervals."""
     spread, look = findings.details.spread, style.SERIES[0]
     sd = spread["sd"].to_numpy()
     ax.errorbar(

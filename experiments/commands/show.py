@@ -190,7 +190,7 @@ def _stores(results: str) -> list[Store]:
 
 def _range(expected: Expected) -> str:
     if expected.target is not None:
-        return f"interval holds {expected.target:.4g}"
+        return f"interval contains {expected.target:.4g}"
     low, high = expected.low, expected.high
     if low is None or high is None:
         return f"at most {high:g}" if low is None else f"at least {low:g}"

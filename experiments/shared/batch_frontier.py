@@ -1,4 +1,4 @@
-"""What learning curves at one model size say: the frontier at several losses, the noise scale."""
+"""The frontier of steps and batch size at several losses, and the noise scale, at one size."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ N_LOSSES = 5
 
 @dataclass(frozen=True)
 class AtSize:
-    """What was found at one number of parameters.
+    """Frontier and noise scale at one number of parameters.
 
     Attributes:
         n_params: Parameters in products.
-        losses: Descending, shape `(n_losses,)`.
-        batch: Tokens of a batch, shape `(n_batches,)`.
-        steps: The least to each loss, shape `(n_batches, n_losses)`.
-        rates: Those with a run that is done, ascending, an array for each batch: of a batch with
-            diverged runs a shorter one.
-        best: Which of them was the best for each loss, shape `(n_batches, n_losses)`.
-        run_ids: Of the best runs, of the same shape.
+        losses: Losses, descending, shape `(n_losses,)`.
+        batch: Tokens per batch, shape `(n_batches,)`.
+        steps: Fewest steps to each loss, shape `(n_batches, n_losses)`.
+        rates: Learning rates with a run that is done, ascending, one array per batch; shorter where
+            runs diverged.
+        best: Index of the best rate for each loss, shape `(n_batches, n_losses)`.
+        run_ids: Ids of the best runs, a list per batch.
         growth: Fits of the frontier.
         noise: Gradient noise scale at each loss, tokens.
     """
@@ -50,24 +50,24 @@ class AtSize:
     noise: tuple[Estimate, ...]
 
     def best_rates(self, loss: int) -> Floats:
-        """The best rate tried at each batch for one of the losses, shape `(n_batches,)`."""
+        """Best rate tried at each batch for one of the losses, shape `(n_batches,)`."""
         return np.array([rates[i] for rates, i in zip(self.rates, self.best[:, loss], strict=True)])
 
     def inside(self) -> float:
-        """The share of the best rates that have others tried on both sides."""
+        """Share of the best rates that have tried rates on both sides."""
         last = np.array([[len(rates) - 1] for rates in self.rates])
         return float(np.mean((self.best > 0) & (self.best < last)))
 
 
 def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
-    """Measures one size.
+    """Measures the frontier and the noise scale at one size.
 
     Args:
         runs: Records of its runs that are done, with `batch`, the tokens of a batch.
         by_run: Evaluations of each run, by run_id, in ascending order of steps.
 
     Raises:
-        FitError: batch sizes too few, or no loss that all come to.
+        FitError: Too few batch sizes, or no loss that all of them reach.
     """
     groups = [
         each.sort_values("train.optimizer.learning_rate") for _, each in runs.groupby("batch")
@@ -99,7 +99,7 @@ def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
 
 
 def _noise_scale(best: Sequence[pd.DataFrame], losses: Floats, i: int) -> Estimate:
-    """Of the evaluations of the best runs that are nearest to one of the losses."""
+    """Noise scale of the best runs, from their evaluations nearest to one of the losses."""
     half_way = np.sqrt(losses[0] / losses[1])
     means = []
     for curve in best:

@@ -17,7 +17,7 @@ from experiments.shared.panels import mark_excluded
 
 
 def three_panels(found: Sequence[AtSize], excluded: pd.DataFrame) -> Figure:
-    """The frontier of the first size, B_crit beside the noise scale, and the best rates.
+    """Draws the frontier of the first size, B_crit beside the noise scale, and the best rates.
 
     Args:
         found: What was found at each size, the smallest first.
@@ -33,7 +33,7 @@ def three_panels(found: Sequence[AtSize], excluded: pd.DataFrame) -> Figure:
 
 
 def draw_growth(ax: Axes, found: Sequence[AtSize]) -> None:
-    """The critical batch and the noise scale against the loss, size by size.
+    """Draws the critical batch and the noise scale against the loss, size by size.
 
     Args:
         ax: Axes to draw on.
@@ -61,15 +61,15 @@ def draw_growth(ax: Axes, found: Sequence[AtSize]) -> None:
         along = np.geomspace(size.losses[-1], size.losses[0], 40)
         logs = np.polyfit(np.log(size.losses), [np.log(e.value) for e in size.growth.batch], 1)
         ax.plot(along, np.exp(np.polyval(logs, np.log(along))), color=look.color, linewidth=1)
-    told = [e.value for size in found for e in (*size.growth.batch, *size.noise)]
+    values = [e.value for size in found for e in (*size.growth.batch, *size.noise)]
     ax.set(xscale="log", yscale="log", xlabel="loss (nats per token)", ylabel="batch (tokens)")
-    ax.set_ylim(min(told) / 4, max(told) * 4)
+    ax.set_ylim(min(values) / 4, max(values) * 4)
     log_ticks(ax, "x", "y", most=4)
     style.legend_above(ax, n_columns=1)
 
 
 def _draw_frontier(ax: Axes, size: AtSize) -> None:
-    """Steps against tokens to every loss: measured, the hyperbola, its turning point."""
+    """Draws steps against tokens to every loss: measured, the hyperbola, its turning point."""
     batches = np.geomspace(size.batch.min() / 2, size.batch.max() * 2, 80)
     losses = zip(style.SERIES, size.losses, size.growth.fits, strict=False)
     for j, (look, loss, fitted) in enumerate(losses):
@@ -92,7 +92,7 @@ def _draw_frontier(ax: Axes, size: AtSize) -> None:
 
 
 def _draw_rates(ax: Axes, found: Sequence[AtSize], excluded: pd.DataFrame) -> None:
-    """The learning rates tried at every batch, the best for the lowest loss, runs left out."""
+    """Draws the rates tried at every batch, the best for the lowest loss, and runs left out."""
     for look, size in zip(style.SERIES, found, strict=False):
         for batch, rates in zip(size.batch, size.rates, strict=True):
             at = np.full(len(rates), batch)

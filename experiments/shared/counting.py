@@ -1,4 +1,4 @@
-"""The exponent a of N* ~ C^a of one set of runs under several ways to count parameters."""
+"""The exponent a of N* ~ C^a of one set of runs, under several ways to count parameters."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from sweeps.recipes import Count
 
 COUNTS: dict[Count, str] = {
-    "n_params_matmul": "read-out in, embedding out\n(Chinchilla, Porian)",
+    "n_params_matmul": "with read-out, without embedding\n(Chinchilla, Porian)",
     "n_params_total": "all parameters",
-    "n_params_non_embedding": "neither read-out nor embedding\n(Kaplan)",
+    "n_params_non_embedding": "without read-out and embedding\n(Kaplan)",
 }
 """Ways to count parameters, with their labels in figures."""
 
@@ -42,7 +42,7 @@ class Exponent(NamedTuple):
 
 
 def recounted(runs: pd.DataFrame, bars: ErrorBars) -> dict[tuple[str, Count], Exponent]:
-    """The exponent by each of `METHODS` under each of `COUNTS`.
+    """Finds the exponent by each of `METHODS` under each of `COUNTS`.
 
     Args:
         runs: Records of runs that are done.
@@ -60,7 +60,7 @@ def recounted(runs: pd.DataFrame, bars: ErrorBars) -> dict[tuple[str, Count], Ex
 
 
 def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Exponent:
-    """The exponent by minima of parabolas.
+    """Finds the exponent by minima of parabolas.
 
     Args:
         ends: Rows of N, D, C and loss, from `language_models.points`.
@@ -88,7 +88,7 @@ def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Ex
 
 
 def _by_fit(runs: pd.DataFrame, sd: Floats) -> dict[Count, Exponent]:
-    """The exponent of the law fitted to N and D under each of `COUNTS`."""
+    """Finds the exponent of the law fitted to N and D under each of `COUNTS`."""
     found = {}
     for count in COUNTS:
         ends = points(runs, count)

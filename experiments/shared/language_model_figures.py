@@ -38,7 +38,7 @@ _DECADES_LABELLED_ALONE = 1.3
 
 
 def approaches_and_surface(found: Approaches, fitted: FitResult, rows: Rows) -> Figure:
-    """Learning curves, valleys, growth by every approach, the surface L(N, D) and the allocation.
+    """Draws learning curves, valleys, growth by approach, the surface L(N, D) and the allocation.
 
     Args:
         found: The approaches.
@@ -53,7 +53,7 @@ def approaches_and_surface(found: Approaches, fitted: FitResult, rows: Rows) -> 
     with paper_style():
         figure = Figure(figsize=(DOUBLE_COLUMN, 8.4), layout="constrained")
         FigureCanvasAgg(figure)
-        # Rows of their own: colour bars beside the first do not narrow the panels below.
+        # Each row is a figure of its own, so that colour bars do not narrow the panels below.
         grid = figure.subfigures(3, 1, squeeze=False, height_ratios=[1, 1.15, 1.08])
         parts = grid[:, 0]
         axes = np.array([part.subplots(1, 2) for part in parts])
@@ -78,11 +78,11 @@ def approaches_and_surface(found: Approaches, fitted: FitResult, rows: Rows) -> 
 
 
 def tick(ax: Axes, *names: Literal["x", "y"]) -> None:
-    """Labels powers of ten alone where there are two or more, as a half-width panel has room for.
+    """Labels only powers of ten where there are two or more, which a half-width panel has room for.
 
     Args:
         ax: Axes on which all is drawn.
-        *names: Which of its axes, logarithmic.
+        *names: Its logarithmic axes to label.
     """
     for name in names:
         low, high = sorted(ax.get_xlim() if name == "x" else ax.get_ylim())
@@ -134,7 +134,7 @@ def _draw_allocation(ax: Axes, fitted: FitResult, rows: Rows) -> None:
 
 
 def _entries(found: Approaches) -> list[Line2D]:
-    """What each line of the growth is, in the styles of `analysis.plots.approaches`."""
+    """Legend entries of the lines of growth, in the styles of `analysis.plots.approaches`."""
     entries = []
     for approach, style in zip(found.rows, SERIES, strict=False):
         if approach.exponents is None:

@@ -1,9 +1,10 @@
-"""What the experiments on language models share: recipes, and their runs as rows of N, D, C, loss.
+"""Recipes of the language-model experiments, and their runs as rows of N, D, C and loss.
 
-**Conventions.** N counts the parameters in products with activations: the read-out is in, the
-embedding is not (`n_params_matmul`). D counts tokens seen, C is the exact sum of FLOPs over matrix
-products, attention in full and read-out included (`flops_train`); at these sizes it is some 10 to
-40 % above 6 N D. Loss is in nats a token on held-out documents, the same for every run.
+**Conventions.** N counts the parameters in products with activations (`n_params_matmul`): it
+includes the read-out and excludes the embedding. D counts the tokens seen. C is the exact sum of
+FLOPs over matrix products, with attention in full and the read-out (`flops_train`); at these sizes
+it is some 10 to 40 % above 6 N D. Loss is in nats per token on held-out documents, the same for
+every run.
 """
 
 from __future__ import annotations
@@ -42,23 +43,25 @@ LINE = 112
 """Characters of a doubt on the screen."""
 
 TUNED = {1.1e4: 0.024, 3.3e4: 0.015, 1.4e5: 0.006, 3.6e5: 0.0035, 8.2e5: 0.002}
-"""Learning rates by size: the best on a grid in steps of 2 at 2e11 and 2e12 FLOPs, interpolated.
+"""Learning rates by size: the best on a grid in factors of 2 at 2e11 and 2e12 FLOPs, interpolated.
 
-They are the best of three up to 2e6 tokens or so. Longer runs want less: at 6e6 to 1.3e7 tokens the
-best is a third to a half of them, and a run of 11,000 parameters ends 0.08 nats lower for it.
+They are the best of three up to 2e6 tokens or so. Longer runs need less: at 6e6 to 1.3e7 tokens the
+best rate is a third to a half of these, and with it a run of 11,000 parameters ends 0.08
+nats lower.
 """
 
 TUNED_AT_TOKENS = 16_384
 TUNED_LARGER_BATCH = {1.2e5: 0.03, 9e6: 0.0035, 2.3e7: 0.0022}
-"""The same for batches of so many tokens: of a grid in steps of 2 at five sizes of 1.2e5 to 9e6
-parameters and 6 to 25 tokens a parameter, the line through the best, N^(-1/2), and beyond."""
+"""Learning rates by size for batches of `TUNED_AT_TOKENS` tokens: the line N^(-1/2) through the
+best on a grid in factors of 2, at five sizes of 1.2e5 to 9e6 parameters and 6 to 25 tokens per
+parameter, extended beyond."""
 
 
 def small_models(*, n_eval: int = 512, evaluations: int = 16) -> Recipe:
-    """Byte-level models of 10^4 to 10^6 parameters on the standard library's source code.
+    """Recipe of byte-level models of 10^4 to 10^6 parameters on the standard library's source code.
 
-    Two blocks and more, a block to 32 units of width; batches of 8 sequences of 64 bytes, small as
-    the noise of so early a gradient is; a cosine that ends with the run.
+    They have two blocks or more, one per 32 units of width; batches of 8 sequences of 64 bytes,
+    small because the noise of such an early gradient is small; and a cosine that ends with the run.
     """
     base = RunConfig(
         model=Transformer(width=8, depth=2, head_size=8),
@@ -80,12 +83,12 @@ def small_models(*, n_eval: int = 512, evaluations: int = 16) -> Recipe:
 
 
 def medium_models() -> Recipe:
-    """Byte-level models of 10^5 to 10^7 parameters, for minutes of one accelerator.
+    """Recipe of byte-level models of 10^5 to 10^7 parameters, for minutes of one accelerator.
 
-    The text of the small models goes on: bytes, here in sequences of 256. The standard library has
-    30 million of them: `repeat` lets the sweep be priced on any machine, and is of no account once
+    The text is that of the small models, in sequences of 256 bytes. The standard library has 30
+    million bytes: `repeat` lets the sweep be priced on any machine, and has no effect once
     data.path names a corpus of some hundred million. Batches grow as DeepSeek's do, from 2,000
-    tokens at 1.6e13 FLOPs, a third of theirs: at one batch for all, 16,384 tokens, the least
+    tokens at 1.6e13 FLOPs, a third of theirs. With one batch of 16,384 tokens for all, the smallest
     budgets had so few steps that their largest models never came near an optimum.
     """
     base = RunConfig(
@@ -112,19 +115,19 @@ def _growing_batch(cell: Cell) -> float:
 
 
 def _tuned_for_batch(cell: Cell) -> float:
-    """The rate of the larger batch, by the root of the batch: Malladi et al. 2022, 2205.10287.
+    """Scales the rate of the larger batch by the root of the batch (Malladi et al. 2205.10287).
 
-    The batch is taken as it is before rounding to a power of two, which the rate does not follow.
+    The batch is taken before rounding to a power of two, which the rate does not follow.
     """
     share = _growing_batch(cell) * cell.context / TUNED_AT_TOKENS
     return tuned(TUNED_LARGER_BATCH)(cell) * share**0.5
 
 
 def large_models() -> Recipe:
-    """Models of 10^6 parameters and more for an accelerator, 8192 tokens of byte-pair encoding.
+    """Recipe of models of 10^6 parameters and more for an accelerator, with 8192 byte-pair tokens.
 
-    The standard library has some 8 million of them: `repeat` lets the sweep be priced on any
-    machine, and is of no account once data.path names a corpus of billions.
+    The standard library has some 8 million such tokens: `repeat` lets the sweep be priced on any
+    machine, and has no effect once data.path names a corpus of billions.
     """
     base = RunConfig(
         model=Transformer(width=64, depth=2, head_size=64, qk_norm=True, compute_dtype="bfloat16"),
@@ -147,13 +150,13 @@ def large_models() -> Recipe:
 
 
 def reseeded(configs: Iterable[RunConfig], seeds: Iterable[int]) -> list[RunConfig]:
-    """The same runs from other seeds, which decide initial weights and the order of the data."""
+    """Repeats runs from other seeds, which set the initial weights and the order of the data."""
     seeds = list(seeds)
     return [replace(config, seed=seed) for config in configs for seed in seeds]
 
 
 def points(runs: pd.DataFrame, count: Count = "n_params_matmul") -> pd.DataFrame:
-    """Ends of runs as rows of N, D, C and loss, with `run`, the run_id.
+    """Makes rows of N, D, C and loss of the ends of runs, with `run`, the run_id.
 
     Args:
         runs: Records of runs that are done.
@@ -173,11 +176,11 @@ def points(runs: pd.DataFrame, count: Count = "n_params_matmul") -> pd.DataFrame
 def learning_curves(
     runs: pd.DataFrame, curves: pd.DataFrame, count: Count = "n_params_matmul"
 ) -> pd.DataFrame:
-    """Evaluations along runs as rows of N, D, C and loss, with `run`, the run_id.
+    """Makes rows of N, D, C and loss of evaluations along runs, with `run`, the run_id.
 
     Args:
         runs: Records of runs that are done.
-        curves: Their evaluations, as an experiment with `CURVES` is given them.
+        curves: Their evaluations, as experiments with `CURVES` take them.
         count: What N counts.
     """
     ends = points(runs, count).merge(runs[["run_id", "steps"]], left_on="run", right_on="run_id")
@@ -195,11 +198,11 @@ def learning_curves(
 
 
 def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
-    """The approaches on ends of runs with the first, which ends do not allow, on their curves.
+    """Adds approach 1, which needs learning curves, to the approaches on ends of runs.
 
     Args:
-        found: Of `analysis.compute_optimal.approaches.three_approaches` on the ends of runs.
-        learning: Of `learning_curves` on the same runs.
+        found: Approaches on the ends of runs, from `three_approaches`.
+        learning: Rows of the same runs from `learning_curves`.
     """
     name = found.rows[0].name
     first = Approach(name, "refused", "", None, None, None, None)
@@ -253,7 +256,7 @@ def _rounded(estimate: Estimate) -> str:
 
 
 def exponent(approach: Approach, of: str = "params") -> Measured:
-    """The exponent of an approach as a measured number: a of "params", b of "tokens"."""
+    """Exponent of an approach as a measured number: a of "params", b of "tokens"."""
     if approach.exponents is None:
         return Measured(value=None, note=f"{approach.status}: {approach.reason}")
     found: Estimate = getattr(approach.exponents, of).exponent
@@ -261,7 +264,7 @@ def exponent(approach: Approach, of: str = "params") -> Measured:
 
 
 def half_width(measured: Measured) -> Measured:
-    """Half the width of an interval."""
+    """Half the width of the interval of a measured number."""
     if measured.low is None or measured.high is None:
         return Measured(value=None, note=measured.note)
     return Measured(value=(measured.high - measured.low) / 2)

@@ -1,4 +1,4 @@
-"""What several experiments do alike: measured numbers from estimates, marks, panels."""
+"""Panels and marks that several experiments draw alike, and measured numbers made of estimates."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from experiments.experiment import Measured
 
 
 def measured(estimate: Estimate | None) -> Measured:
-    """An estimate of the analysis as a measured number; what lies beyond the grid has no value."""
+    """Makes a measured number of an estimate; one beyond the grid has no value."""
     if estimate is None or estimate.censored:
         return Measured(value=None, note="not found" if estimate is None else str(estimate))
     return Measured(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def peak_of(descent: DoubleDescent, estimate: Estimate | None = None) -> Measured:
-    """Location of a peak, or another estimate that hangs on it, if there is a peak at all.
+    """Location of a peak, or another estimate that depends on it, if there is a peak at all.
 
-    A bump that could be seed noise has a location too; to report it would be to claim a peak.
+    A bump that could be seed noise has a location too; reporting it would claim a peak.
     """
     if descent.peak is None or descent.verdict not in (Verdict.PEAK, Verdict.SECOND_DESCENT_BELOW):
         return Measured(value=None, note=descent.verdict.value)
@@ -38,14 +38,14 @@ def peak_of(descent: DoubleDescent, estimate: Estimate | None = None) -> Measure
 def with_notes(
     shown: pd.DataFrame, excluded: pd.DataFrame, x: str, **located: Estimate | None
 ) -> pd.DataFrame:
-    """The numbers of a figure, with those behind its marks.
+    """Adds the numbers behind the marks of a figure to those of its points.
 
     Args:
-        shown: summaries of the runs drawn.
-        excluded: the second table of `analysis.tables.results.usable`: one row each, with its
-            `why`.
-        x: the column of the axis, on which the located lie.
-        **located: marked locations by name, with their intervals.
+        shown: Summaries of the runs drawn.
+        excluded: Runs left out, with their `why`: the second table of
+            `analysis.tables.results.usable`.
+        x: Column of the axis that has the marks.
+        **located: Marked locations by name, with their intervals.
     """
     runs = excluded.assign(run_ids=excluded["run_id"]).loc[:, [x, "why", "run_ids"]]
     marked = [
@@ -57,11 +57,11 @@ def with_notes(
 
 
 def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figure:
-    """A row of panels, one quantity each, over one legend.
+    """Draws a row of panels, one per quantity, over one legend.
 
     Args:
         labels: y-label of each quantity.
-        draw: draws a quantity on its panel.
+        draw: Draws a quantity on its panel.
     """
     with style.paper_style():
         figure, axes = style.new_figure(1, len(labels), width=style.DOUBLE_COLUMN, height=2.6)
@@ -75,7 +75,7 @@ def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figu
 
 
 def share_limits(axes: Iterable[Axes], *names: Literal["x", "y"]) -> None:
-    """Gives panels the same limits, the widest of any, once all is drawn."""
+    """Gives panels the same limits, the widest of any; call it once all is drawn."""
     shared = list(axes)
     for name in names:
         limits = [getattr(ax, f"get_{name}lim")() for ax in shared]
@@ -85,19 +85,19 @@ def share_limits(axes: Iterable[Axes], *names: Literal["x", "y"]) -> None:
 
 
 def tick_widths(ax: Axes, widths: ArrayLike) -> None:
-    """Labels a logarithmic x-axis by the widths themselves, all powers of 2 as a rule."""
+    """Labels a logarithmic x-axis at the widths themselves."""
     shown = np.unique(np.asarray(widths, np.float64)).tolist()
     ax.set_xticks(shown, [f"{width:g}" for width in shown])
     ax.xaxis.set_minor_locator(NullLocator())
 
 
 def mark_excluded(ax: Axes, excluded: pd.DataFrame, x: str) -> None:
-    """Shows on the axis where runs are missing from a figure, and of which kind.
+    """Marks on the axis the runs that are missing from a figure, by kind.
 
     Args:
-        ax: the panel.
-        excluded: the second table of `analysis.tables.results.usable`.
-        x: the column that the panel's axis shows.
+        ax: The panel.
+        excluded: Runs left out: the second table of `analysis.tables.results.usable`.
+        x: Column that the axis of the panel shows.
     """
     diverged = excluded["why"] == "diverged"
     marks.mark_missing(ax, diverged=excluded[x][diverged], failed=excluded[x][~diverged])

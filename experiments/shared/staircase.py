@@ -1,4 +1,4 @@
-"""From Kaplan's way to train and to count to Chinchilla's, one step at a time.
+"""The steps from Kaplan's way to train and count to Chinchilla's, one change at a time.
 
 | stage | what changes | its runs |
 |---|---|---|
@@ -9,10 +9,10 @@
 | 4 | learning rate and batch are tuned | those of the recipe |
 
 The steps are those of Porian et al. 2024 (arXiv 2406.19146, section 3). Kaplan et al. 2020 (arXiv
-2001.08361, section 2.2) warm up for 3,000 steps and let the cosine end at 250,000, whatever the
-model, at batches of 2^19 tokens; what is scaled to small runs is the batch. Two differences remain:
-the warm-up of stages 2 and 3 is that of the recipe, a share of the run for small models, where
-Porian et al. take as many tokens as parameters; and stage 4 keeps the cosine, which they leave out.
+2001.08361, section 2.2) warm up for 3,000 steps and end the cosine at 250,000 for every model, at
+batches of 2^19 tokens; here the batch is scaled down to small runs. Two differences remain. The
+warm-up of stages 2 and 3 is that of the recipe, a share of the run for small models, where Porian
+et al. take as many tokens as parameters. And stage 4 keeps the cosine, which they leave out.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ if TYPE_CHECKING:
 KAPLAN_HORIZON = 250_000
 WARMUP_OVER_HORIZON = 3_000 / 250_000
 LEARNING_RATE = 0.003
-"""Of all sizes, as in Porian et al.: right for the largest models of a sweep, low for the small."""
+"""Learning rate of all sizes before the last stage, as in Porian et al.: right for the largest
+models of a sweep, low for the small ones."""
 
 _ONE_BUDGET = 0.1
-"""Difference of log FLOPs up to which runs are of one budget."""
+"""Largest difference of log FLOPs between runs of one budget."""
 
 
 class OneWay(NamedTuple):
-    """What runs of all sizes have in common before the last stage.
+    """Settings that runs of all sizes share before the last stage.
 
     Attributes:
         batch_size: Sequences of a batch.
@@ -62,13 +63,13 @@ class OneWay(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A stage, and the exponent that Porian et al. found at it.
+    """A step of the staircase, and the exponent that Porian et al. found at it.
 
     Attributes:
         says: What it changes.
-        published: a of N* ~ C^a on RefinedWeb, with its interval of 95 %.
+        published: Their a of N* ~ C^a on RefinedWeb, with its 95 % interval.
         counted: What N counts.
-        runs: Number of the stage whose runs these are.
+        runs: Number of the stage that trained its runs.
     """
 
     says: str
@@ -78,10 +79,10 @@ class Step(NamedTuple):
 
 
 TUNED = 4
-"""The last stage."""
+"""Number of the last stage."""
 
 READ_OUT_COUNTED = 1
-"""From this step on N counts the same: what moves the exponent beyond it is training alone."""
+"""Index of the step from which on N is counted the same way, so that only training differs."""
 
 STEPS = (
     Step("Kaplan's way", (0.835, 0.824, 0.846), "n_params_non_embedding", 1),
@@ -93,20 +94,25 @@ STEPS = (
 
 
 def recipes(tuned: Recipe, way: OneWay) -> dict[int, Recipe]:
-    """The recipes of stages 1 to 4, of which the last is the one given.
+    """Recipes of stages 1 to 4; the last is the one given.
 
     Args:
-        tuned: Learning rate, batch and warm-up by size and length; a cosine that ends with the run.
-        way: What the other stages have in common.
+        tuned: Recipe of stage 4: learning rate, batch and warm-up by size and length; a cosine that
+            ends with the run.
+        way: Settings that the other stages share.
     """
     base = tuned.base
     train = base.train
     assert isinstance(train, Pretraining)
+    # 1. From the tuned runs back to one rate and one batch: stage 3.
     optimizer = replace(train.optimizer, learning_rate=LEARNING_RATE)
     one = replace(train, optimizer=optimizer, batch_size=way.batch_size)
+    # 2. Let the cosine end where Kaplan's does, long after most runs: stage 2.
     late = replace(one, schedule=Cosine(horizon=way.horizon))
-    a_step = way.batch_size * base.data.n_inputs
-    slow = replace(late, warmup_tokens=round(WARMUP_OVER_HORIZON * way.horizon) * a_step)
+    # 3. Take Kaplan's warm-up, the same number of steps for every run: stage 1.
+    tokens_per_step = way.batch_size * base.data.n_inputs
+    slow = replace(late, warmup_tokens=round(WARMUP_OVER_HORIZON * way.horizon) * tokens_per_step)
+    # 4. The recipe's rules for rate and batch would override the single values: leave them out.
     for_all = replace(tuned, learning_rate=None, batch_size=None)
     return {
         1: replace(for_all, base=replace(base, train=slow), warmup_tokens=None),
@@ -122,11 +128,11 @@ def runs(
     slow: Mapping[float, Sequence[float]],
     grid: Mapping[float, Sequence[float]],
 ) -> list[RunConfig]:
-    """iso-FLOP runs of every stage.
+    """Declares iso-FLOP runs of every stage.
 
     Args:
         tuned: The recipe of stage 4.
-        way: What the other stages have in common.
+        way: Settings that the other stages share.
         slow: Parameters by training FLOPs at stage 1, whose long warm-up makes optima smaller.
         grid: The same at the other stages.
     """
@@ -139,7 +145,7 @@ def runs(
 
 
 def stage_of(table: pd.DataFrame) -> pd.Series:
-    """The stage of each run, from 1 to 4, by what its configuration says."""
+    """Stage of each run, from 1 to 4, read from its configuration."""
     horizon = np.asarray(pd.to_numeric(table["train.schedule.horizon"]), np.float64)
     batch_size, context, warmup, learning_rate = (
         table[name].to_numpy(np.float64)
@@ -153,19 +159,21 @@ def stage_of(table: pd.DataFrame) -> pd.Series:
     late, steps = ~np.isnan(horizon), warmup / (batch_size * context)
     slow = late & (steps == np.round(WARMUP_OVER_HORIZON * horizon))
     one_rate = learning_rate == LEARNING_RATE
+    # Each change that a run does not have yet puts it one stage below the tuned ones.
     stage = TUNED - one_rate.astype(int) - late.astype(int) - slow.astype(int)
     return pd.Series(stage, table.index, name="stage")
 
 
 def climb(table: pd.DataFrame, bars: ErrorBars) -> list[Exponent | str]:
-    """The exponent at every step of `STEPS`, by minima at the budgets that stage 1 has.
+    """Finds the exponent at every step of `STEPS`, by minima at the budgets that stage 1 has.
 
     Args:
         table: Records of runs of all stages that are done.
         bars: Their error bars.
 
     Returns:
-        The exponents; the reason of a stage that has none, for want of two budgets with a minimum.
+        The exponents, or the reason where a stage has none because fewer than two of its budgets
+        have a minimum.
     """
     taken = at_shared_budgets(table)
     return [_at(step, (taken == step.runs).to_numpy(), table, bars) for step in STEPS]
@@ -182,7 +190,7 @@ def _at(step: Step, of_step: Mask, table: pd.DataFrame, bars: ErrorBars) -> Expo
 
 
 def at_shared_budgets(table: pd.DataFrame) -> pd.Series:
-    """The stage of each run at a budget of stage 1, and 0 of those at others."""
+    """Stage of each run at a budget of stage 1; 0 at other budgets."""
     stage, log_flops = stage_of(table), np.log(table["flops_train"].to_numpy(np.float64))
     apart = np.abs(log_flops[:, None] - log_flops[stage.to_numpy() == 1])
     return stage.where((apart < _ONE_BUDGET).any(axis=1), 0)

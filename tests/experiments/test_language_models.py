@@ -164,7 +164,7 @@ def test_a_law_that_cannot_be_had_leaves_the_others_standing(table_of):
     assert set(findings.shown["law"].dropna()) == {"L(D)", "L(C)", "L(N, D)"}
     json.dumps(findings.report, allow_nan=False)
     drawn = kaplan.figure(findings)
-    assert any("no law" in text.get_text() for text in drawn.axes[0].texts)
+    assert any("no fit" in text.get_text() for text in drawn.axes[0].texts)
     marks = {line.get_label(): line for line in drawn.axes[3].lines}
     assert len(np.asarray(marks["diverged"].get_xdata())) == 4
     assert np.asarray(marks["failed or missing"].get_xdata()) == pytest.approx([4e6], rel=0.01)
