@@ -1,0 +1,47 @@
+"""The documentation names files that exist, and every file and folder at the top of a room."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent
+PAGES = sorted((HOUSE / "docs").glob("*.md"))
+ROOMS = ("scaling", "sweeps", "analysis", "experiments")
+ARCHITECTURE = (HOUSE / "docs/architecture.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_paths_of_files_exist(page):
+    for named in re.findall(r"`((?:scaling|sweeps|analysis|experiments|tests)/[\w/]+\.\w+)`",
+                            page.read_text()):  # fmt: skip
+        assert (HOUSE / named).exists(), named
+
+
+def test_architecture_names_files_that_exist():
+    found = {path.name for room in ROOMS for path in (HOUSE / room).rglob("*.py")}
+    section = ARCHITECTURE[ARCHITECTURE.index("## scaling:") :]
+    assert set(re.findall(r"`(?:\w+/)*(\w+\.py)`", section)) <= found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_architecture_has_a_place_for_every_file(room):
+    """Cards have one line together."""
+    start = ARCHITECTURE.index(f"## {room}:")
+    section = ARCHITECTURE[start : ARCHITECTURE.find("\n## ", start + 1)]
+    for path in (HOUSE / room).iterdir():
+        if (
+            path.suffix == ".py"
+            and path.stem != "__init__"
+            and "\nEXPECTED" not in path.read_text()
+        ):
+            if "\nPARTS" not in path.read_text():
+                assert f"`{path.name}`" in section, path.name
+        elif (path / "__init__.py").exists():
+            assert f"`{path.name}/`" in section, path.name
