@@ -24,12 +24,12 @@ from analysis.laws import LAWS, Law
 from analysis.planning.task_chain import FRACTIONS
 from analysis.tables import read
 from analysis.writing import replace_file
-from experiments.commands import fit_figures, fit_output
+from experiments.commands import fit_output
 from experiments.commands.console import console
 from experiments.commands.fit_output import Alternative
 from experiments.commands.options import FitOptions
 from experiments.commands.pairs import FIX
-from experiments.commands.rows import selected, settled
+from experiments.commands.rows import print_flags, selected, settled
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -37,7 +37,7 @@ HUBER = 1e-3
 """The usual threshold on log loss (Hoffmann et al. 2022, arXiv 2203.15556, section 3.3)."""
 
 MOST_ROWS_PROFILED = 20_000
-"""Above it a profile says what the standard error says, and takes long."""
+"""Most rows for which profiles are made: above, they agree with standard errors and take long."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,27 @@ class Choices:
 def run(options: FitOptions) -> int:
     """Reads, checks and fits a table, and prints the fit beside its alternatives."""
     law = load_law(options.law)
-    # A score between 0 and 1 errs by so much, not by so many per cent.
+    # The error of a score between 0 and 1 is a difference, not a percentage.
     scale = "linear" if law.output in FRACTIONS else "log"
     fixed = FIX.parse_numbers(options.fix) if options.fix else {}
     choices = Choices(Loss(options.huber, options.above, scale), fixed, options.bootstrap)
     source = read.read(options.table, options.columns, needs=(*law.inputs, law.output))
     console.print(source.describe(), markup=False)
     source = selected(source, options.where)
-    source, flags = settled(source, law.inputs, law.output, options.flagged)
+    source, flags, found = settled(source, law.inputs, law.output, options.flagged)
 
-    result = _fit(law, source.table, choices)
+    # The verdict, the numbers, the doubts, the files.
+    try:
+        result = _fit(law, source.table, choices)
+    except FitError:
+        print_flags(found, options.flagged)  # perhaps why there is no fit
+        raise
     console.print(f"\n{result.summary()}\n", markup=False)
     profiles = _profiles(result, source.table)
     fit_output.print_profiles(profiles)
     others = list(_alternatives(law, source, flags, choices))
     fit_output.print_alternatives(result, others)
+    print_flags(found, options.flagged)
 
     if options.json is not None:
         provenance = _provenance(law, source, options)
@@ -80,15 +86,17 @@ def run(options: FitOptions) -> int:
     if options.latex is not None:
         _write(options.latex, result.to_latex())
     if options.figures is not None:
+        from experiments.commands import fit_figures
+
         fit_figures.draw(result, profiles, source.table, flags, Path(options.figures))
     return 0
 
 
 def load_law(name: str) -> Law:
-    """A law by its name, or a user's own as `module:NAME`, found as Python would from here.
+    """Returns a law by its name, or a user's own as `module:NAME`, found from this folder.
 
     Raises:
-        ValueError: no such law (the nearest name is given), or a module without it.
+        ValueError: No such law (the nearest name is given), or a module without it.
     """
     module, colon, attribute = name.partition(":")
     if not colon:
@@ -100,9 +108,15 @@ def load_law(name: str) -> Law:
     try:
         law = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever a user's module raises is the answer
-        raise ValueError(f"law {name!r}: {type(error).__name__}: {error}") from None
+        raise ValueError(
+            f"--law {name}: it cannot be imported ({type(error).__name__}: {error}). Give "
+            "module:NAME of a module that Python finds from this folder"
+        ) from None
     if not isinstance(law, Law):
-        raise ValueError(f"law {name!r} is a {type(law).__name__}, not an analysis.laws.Law")
+        raise ValueError(
+            f"--law {name}: it is a {type(law).__name__}, not a law. Give an analysis.laws.Law, "
+            "such as law_of in analysis.laws.own makes of a function"
+        )
     return law
 
 
@@ -135,7 +149,7 @@ def _clusters(table: pd.DataFrame) -> np.ndarray | None:
 def _profiles(result: FitResult, table: pd.DataFrame) -> dict[str, Profile] | str:
     """The profiles of a fit, or a sentence why there are none."""
     if len(table) > MOST_ROWS_PROFILED:
-        return f"no profiles: above {MOST_ROWS_PROFILED:,} rows standard errors say the same"
+        return f"no profiles: above {MOST_ROWS_PROFILED:,} rows the standard errors agree with them"
     try:
         return profile_likelihood(result, *inputs_of(result.law, table))
     except (ValueError, FitError) as error:
@@ -145,7 +159,7 @@ def _profiles(result: FitResult, table: pd.DataFrame) -> dict[str, Profile] | st
 def _alternatives(
     law: Law, source: read.Source, flags: pd.DataFrame, choices: Choices
 ) -> Iterator[Alternative]:
-    """The same law under the other choices: losses, flagged rows, ways to count."""
+    """Fits of the same law under the other choices: losses, flagged rows, ways to count."""
     table = source.table
     loss = choices.loss
     others = [replace(loss, delta=HUBER if loss.delta is None else None)]

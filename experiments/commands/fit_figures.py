@@ -1,4 +1,7 @@
-"""The figures of `scaling fit --figures`: every one that a fit has, beside the numbers it shows."""
+"""The figures of `scaling fit --figures`: every one that a fit has, beside the numbers it shows.
+
+They stand apart from `fit_output`, so that a fit without figures does not load matplotlib.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `scaling fit` tells of a fit: on the screen, as JSON, as figures."""
+"""What `scaling fit` prints of a fit, and writes as JSON."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def as_json(
     flags: pd.DataFrame,
     source: Mapping[str, Any],
 ) -> str:
-    """A fit with all that was told of it, as strict JSON; an open end of an interval is null."""
-    told: dict[str, Any] = {
+    """Returns a fit with all that was printed of it, as strict JSON; an open end is null."""
+    values: dict[str, Any] = {
         "fit": json.loads(result.to_json()),
         "derived": {name: each._asdict() for name, each in result.derived().items()},
         "profiles": profiles
@@ -77,7 +77,7 @@ def as_json(
         ],
         "source": source,
     }
-    return writing.dumps(told)
+    return writing.dumps(values)
 
 
 def _in_short(result: FitResult) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from analysis.tables import read, results
 from analysis.writing import replace_file
 from experiments.commands.console import console
 from experiments.commands.options import RankOptions
-from experiments.commands.rows import selected, settled
+from experiments.commands.rows import print_flags, selected, settled
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -35,7 +35,7 @@ def run(options: RankOptions) -> int:
     console.print(source.describe(), markup=False)
     source = selected(source, options.where)
     inputs = _inputs(source.table)
-    source, _ = settled(source, inputs, "loss", options.flagged)
+    source, _, found = settled(source, inputs, "loss", options.flagged)
     laws = applicable(inputs)
     size = _size(source.table, inputs, options.along)
     x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
@@ -44,6 +44,7 @@ def run(options: RankOptions) -> int:
     ranking = rank(laws, x, y, along=sizes, loss=Loss(options.huber))
     console.print(f"\nextrapolation to larger {size}", highlight=False)
     console.print(ranking.summary(), markup=False)
+    print_flags(found, options.flagged)
     if options.figure is not None:
         _draw(ranking, x, y, sizes, options)
     if options.json is not None:

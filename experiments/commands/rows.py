@@ -8,7 +8,7 @@ out as `--flagged` says.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -31,6 +31,20 @@ MISTAKES = (Reason.DUPLICATE, Reason.MIXED_UNITS, Reason.DECREASING_DATA)
 
 MOST_PRINTED = 10
 """Flagged rows that are printed one by one; the JSON file lists all."""
+
+
+class Settled(NamedTuple):
+    """A table whose doubtful rows are kept or left out.
+
+    Attributes:
+        source: The table to fit.
+        flags: The flags of its rows.
+        found: All flags, also those of rows left out.
+    """
+
+    source: Source
+    flags: pd.DataFrame
+    found: pd.DataFrame
 
 
 def selected(source: Source, where: str | None) -> Source:
@@ -79,7 +93,7 @@ def select(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 def settled(
     source: Source, inputs: tuple[str, ...], output: str, choice: Flagged | None
-) -> tuple[Source, pd.DataFrame]:
+) -> Settled:
     """Checks the rows of a table and keeps, drops or refuses the doubtful ones.
 
     Args:
@@ -88,9 +102,6 @@ def settled(
         output: The column that it predicts.
         choice: Keep or drop flagged rows; None keeps those that are a matter of judgement, and
             refuses mistakes.
-
-    Returns:
-        The table to fit, and the flags of its rows.
 
     Raises:
         ValueError: A row that repeats another, suspected mixed units, or a learning curve whose D
@@ -105,13 +116,13 @@ def settled(
             "correct the table, or give --flagged drop to leave flagged rows out, --flagged keep "
             "to keep them"
         )
-    _print_flags(flags, choice)
     if choice != "drop":
-        return source, flags
+        return Settled(source, flags, flags)
     kept = without_flagged(source.table, flags)
     if kept.empty:
         raise ValueError(f"{source.path}: every row is flagged; give --flagged keep")
-    return replace(source, table=kept), flags.loc[flags["row"].isin(list(kept.index))]
+    left = flags.loc[flags["row"].isin(list(kept.index))]
+    return Settled(replace(source, table=kept), left, flags)
 
 
 def _equal(column: pd.Series, value: str) -> pd.Series:
@@ -137,11 +148,13 @@ def _equal(column: pd.Series, value: str) -> pd.Series:
     return hit
 
 
-def _print_flags(flags: pd.DataFrame, choice: Flagged | None) -> None:
+def print_flags(flags: pd.DataFrame, choice: Flagged | None) -> None:
+    """Prints the doubtful rows that were found, and what was done with them."""
+    if flags.empty:
+        return
+    done = "left out" if choice == "drop" else "kept; --flagged drop leaves them out"
+    console.print(f"\nflagged rows are {done}")
     for _, flag in flags.head(MOST_PRINTED).iterrows():
         console.print(f"  {flag['reason']}: {flag['detail']}", markup=False)
     if len(flags) > MOST_PRINTED:
         console.print(f"  and {len(flags) - MOST_PRINTED:,} more")
-    if len(flags):
-        done = "left out" if choice == "drop" else "kept; --flagged drop leaves them out"
-        console.print(f"flagged rows are {done}")

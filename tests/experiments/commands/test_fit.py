@@ -87,7 +87,7 @@ def test_a_power_law_of_ones_own_results(tmp_path, capsys):
     [
         (["--law", "chinchila"], "did you mean 'chinchilla'"),
         (["--law", "nowhere:LAW"], "nowhere"),
-        (["--law", "math:pi"], "not an analysis.laws.Law"),
+        (["--law", "math:pi"], "not a law. Give an analysis.laws.Law"),
         (["--law", "chinchilla", "--columns", "N=sise (M),D=tokens"], "size \\(M\\)"),
         (["--law", "chinchilla", "--columns", "N=size (M),D=tokens", "--huber", "-1"], "positive"),
         (["--law", "power_law"], "x"),
