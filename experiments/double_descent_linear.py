@@ -214,7 +214,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         rows = runs[(runs["estimator"] == name) & (runs["aspect_ratio"] != 1)]
         curves.draw_replicates(
             ax, rows["aspect_ratio"], rows["eval_excess_risk"], rows["seed"],
-            label=f"{name} ± s.e.", statistic="mean", band="standard_error", style=look,
+            label=f"{name} ± s.e.", band="standard_error", style=look,
             bars=True,
         )  # fmt: skip
         label = "theory" if name == TUNED else ""

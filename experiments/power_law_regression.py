@@ -145,7 +145,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     sizes = np.geomspace(runs["n"].min(), runs["n"].max(), 60)
     curves.draw_replicates(
         ax, runs["n"], runs["eval_squared_error"], runs["seed"], label="mean ± s.e.",
-        statistic="mean", band="standard_error", bars=True,
+        band="standard_error", bars=True,
     )  # fmt: skip
     low, high = result.intervals["alpha"]
     label = f"fit: exponent {result.params['alpha']:.3f} [{low:.3f}, {high:.3f}]"

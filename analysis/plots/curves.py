@@ -1,4 +1,7 @@
-"""Measurements, theory, fits and residuals on a given axis. Nothing here fits or reads files."""
+"""Measurements, theory, fits and residuals, drawn on given axes.
+
+Each function takes the axes first and returns them. None fits or reads files.
+"""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,12 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-from analysis.double_descent.seeds import Statistic, centre, group_by_size
+from analysis.double_descent.seeds import centre, group_by_size
 from analysis.plots.style import GREY, INK, SERIES, Series
 
 _SIGMA_BAND = "sigma-band"
+"""Name of the bands behind standardised residuals, by which a second series finds them drawn."""
 
 Band = tuple[float, float] | Literal["standard_error"]
+"""Spread over seeds: two quantiles about the median, or the standard error about the mean."""
 
 
 def draw_replicates(
@@ -22,12 +27,11 @@ def draw_replicates(
     seed: ArrayLike,
     *,
     label: str,
-    statistic: Statistic = "median",
     band: Band = (0.25, 0.75),
     style: Series = SERIES[0],
     bars: bool = False,
 ) -> Axes:
-    """Draw the centre over seeds at every size, with its spread.
+    """Draws the median over seeds at every size with two quantiles, or the mean with its error.
 
     Args:
         ax: Axes to draw on.
@@ -35,8 +39,7 @@ def draw_replicates(
         value: Metric of each run, shape (n_runs,).
         seed: Seed label of each run, shape (n_runs,).
         label: Legend entry.
-        statistic: Centre over seeds.
-        band: Two quantiles over seeds, or "standard_error" of the mean.
+        band: Two quantiles over seeds, for the median; or "standard_error", for the mean.
         style: Colour, marker and line.
         bars: Error bars without a joining line (to lay over a theory line), not line and band.
 
@@ -44,25 +47,26 @@ def draw_replicates(
         The axes.
 
     Raises:
-        ValueError: For non-finite values or repeated runs, a standard error about the median, or
-            quantiles out of order.
+        ValueError: Non-finite values, repeated runs, a standard error of one seed, or quantiles
+            out of order.
     """
     runs = group_by_size(size, seed, value=value)
     values = runs.values["value"]
-    middle = centre(values, statistic)
+    middle = centre(values, "mean" if band == "standard_error" else "median")
     if band == "standard_error":
-        if statistic != "mean":
-            raise ValueError('band "standard_error" belongs to statistic "mean": give quantiles')
         if runs.counts.min() < 2:
-            raise ValueError("a standard error needs at least 2 seeds at every size: add seeds")
+            raise ValueError(
+                "band = 'standard_error' needs at least 2 seeds at every size; add seeds, or give "
+                "quantiles"
+            )
         half = np.array([np.std(v, ddof=1) / np.sqrt(len(v)) for v in values])
         low, high = middle - half, middle + half
     else:
         if not 0 <= band[0] < band[1] <= 1:
-            raise ValueError(f"band is {band}: give two ascending quantiles in [0, 1]")
+            raise ValueError(f"band = {band}: give two ascending quantiles in [0, 1]")
         low, high = np.array([np.quantile(v, band) for v in values]).T
     if bars:
-        # Drawn as segments: a quantile may lie on the far side of the mean, which errorbar refuses.
+        # Segments, not `errorbar`, which refuses two quantiles on one side of the median.
         ax.vlines(runs.sizes, low, high, color=style.color, linewidth=0.8, zorder=1.9)
     else:
         ax.fill_between(runs.sizes, low, high, color=style.color, alpha=0.22, linewidth=0)
@@ -79,7 +83,7 @@ def draw_replicates(
 
 
 def draw_theory(ax: Axes, x: ArrayLike, y: ArrayLike, *, label: str, color: str = INK) -> Axes:
-    """Draw a theory curve as a thin line without markers, under the measurements.
+    """Draws a theory curve as a thin line without markers, under the measurements.
 
     Args:
         ax: Axes to draw on.
@@ -103,11 +107,11 @@ def draw_fit(
     label: str,
     style: Series = SERIES[1],
 ) -> Axes:
-    """Draw a fitted law with its confidence band.
+    """Draws a fitted law with its confidence band.
 
     Args:
         ax: Axes to draw on.
-        x: Where to evaluate the law, shape (n,).
+        x: Sizes at which the law is evaluated, shape (n,).
         predict_low_mid_high: Maps x to the lower end, middle and upper end of the prediction.
         label: Legend entry.
         style: Colour and line.
@@ -130,7 +134,7 @@ def draw_standardised_residuals(
     label: str,
     style: Series = SERIES[0],
 ) -> Axes:
-    """Draw (measured - theory) / standard error over bands at 2 and 3 standard errors.
+    """Draws (measured - theory) / standard error over bands at 2 and 3 standard errors.
 
     The y-axis is symmetric and wide enough for every residual; several series may share the axes.
 
@@ -150,7 +154,9 @@ def draw_standardised_residuals(
     residuals = np.asarray(z, dtype=np.float64)
     bad = int(np.sum(~np.isfinite(residuals)))
     if bad:
-        raise ValueError(f"{bad} of {residuals.size} residuals are not finite: drop and mark them")
+        raise ValueError(
+            f"{bad} of {residuals.size} residuals are not finite; leave them out and mark them"
+        )
     if not any(patch.get_gid() == _SIGMA_BAND for patch in ax.patches):
         for reach, alpha in ((3, 0.12), (2, 0.16)):
             ax.axhspan(-reach, reach, color=GREY, alpha=alpha, linewidth=0, gid=_SIGMA_BAND)

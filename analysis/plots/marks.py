@@ -11,10 +11,10 @@ from analysis.plots.style import GREY, INK, SERIES
 
 
 def mark_threshold(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
-    """Mark an interpolation threshold: a dashed vertical line, its interval a bar near the top.
+    """Marks an interpolation threshold: a dashed vertical line, its interval a bar near the top.
 
-    Call it after the data are drawn: the x-limits are kept, and an interval without an end reaches
-    to them. A censored threshold has no line, but its bound and an arrowhead away from it.
+    Call it after the data are drawn: the x-limits are kept, and an open interval reaches to
+    them. A censored threshold has no line, but an arrowhead at its bound.
 
     Args:
         ax: Axes to draw on, x in units of size.
@@ -28,17 +28,17 @@ def mark_threshold(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
 
 
 def mark_peak(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
-    """Mark the location of a peak: a dotted vertical line, its interval a bar near the top.
+    """Marks the location of a peak: a dotted vertical line, its interval a bar near the top.
 
-    As `mark_threshold`, in another colour and line.
+    It works like `mark_threshold`, in another colour and line.
     """
     return _mark_location(ax, estimate, label, "peak", SERIES[3].color, (0, (1, 1.2)))
 
 
 def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) -> Axes:
-    """Mark runs without a result above the bottom axis: crosses diverged, open triangles failed.
+    """Marks runs without a result above the bottom axis: crosses diverged, open triangles failed.
 
-    One mark a run; runs of the same size are stacked, so that their number can be read.
+    Each run has a mark; marks of one size are stacked, so that they can be counted.
 
     Args:
         ax: Axes to draw on, x in units of size.
@@ -76,7 +76,7 @@ def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) 
 
 
 def mark_expected(ax: Axes, low: float, high: float, *, label: str) -> Axes:
-    """Mark where theory or the literature puts a location: a bar along the top of the panel.
+    """Marks where theory or the literature puts a location: a bar along the top of the panel.
 
     Args:
         ax: Axes to draw on, x in units of size.
@@ -91,7 +91,7 @@ def mark_expected(ax: Axes, low: float, high: float, *, label: str) -> Axes:
 
 
 _HEIGHTS = {"expected": 1.0, "threshold": 0.97, "peak": 0.94}
-"""Bars that may overlap in size lie one below the other, in fractions of the panel."""
+"""Heights of the bars in fractions of the panel: one below the other, since they may overlap."""
 
 
 def _mark_location(

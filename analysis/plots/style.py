@@ -1,14 +1,14 @@
-"""Figures for print: sizes, type, colours that survive greyscale, and files that never change.
+"""Figures for print: sizes, fonts, colours that survive greyscale, and reproducible files.
 
-Figures are built from `matplotlib.figure.Figure` directly. Nothing here, or in the drawing
-functions, imports pyplot, keeps global state or opens a window.
+Figures are built from `matplotlib.figure.Figure` directly. Neither this file nor the drawing
+functions import pyplot, keep global state or open a window.
 """
 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -25,9 +25,9 @@ DOUBLE_COLUMN = 7.0
 """Width of a double-column figure, inches."""
 
 INK = "#222222"
-"""Axes, text and theory lines."""
+"""Colour of axes, text and theory lines."""
 GREY = "#767676"
-"""Reference lines, failed and missing cells."""
+"""Colour of reference lines, and of failed and missing cells."""
 
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -82,8 +82,12 @@ _FILE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+Panels: TypeAlias = NDArray[Any]
+"""Array of the axes of a figure, for which NumPy has no narrower type."""
+
+
 class Series(NamedTuple):
-    """Colour, marker and line of one series: any one of the three tells it from the others."""
+    """Colour, marker and line of one series; each of the three alone identifies it."""
 
     color: str
     marker: str
@@ -104,21 +108,21 @@ SERIES: tuple[Series, ...] = (
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Matplotlib settings for print within the block; the caller's settings return after it."""
+    """Applies matplotlib settings for print within the block; the caller's return after it."""
     with mpl.rc_context(RC):
         yield
 
 
 def new_figure(
     n_rows: int = 1, n_columns: int = 1, *, width: float = SINGLE_COLUMN, height: float = 2.4
-) -> tuple[Figure, NDArray[Any]]:
-    """A figure of panels, laid out so that nothing overlaps; call inside `paper_style()`.
+) -> tuple[Figure, Panels]:
+    """Makes a figure of panels in which nothing overlaps; call it inside `paper_style()`.
 
     Args:
         n_rows: Rows of panels.
         n_columns: Columns of panels.
-        width: Inches, `SINGLE_COLUMN` or `DOUBLE_COLUMN`.
-        height: Inches.
+        width: Width in inches, `SINGLE_COLUMN` or `DOUBLE_COLUMN`.
+        height: Height in inches.
 
     Returns:
         The figure and its axes, an array of shape (n_rows, n_columns).
@@ -128,8 +132,8 @@ def new_figure(
     return figure, figure.subplots(n_rows, n_columns, squeeze=False)
 
 
-def letter_panels(axes: NDArray[Any]) -> None:
-    """Letters (a), (b), ... outside the top left corner of each panel, row by row."""
+def letter_panels(axes: Panels) -> None:
+    """Writes (a), (b), ... outside the top left corner of each panel, row by row."""
     for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes.flat, strict=False):
         ax.annotate(
             f"({letter})",
@@ -144,24 +148,24 @@ def letter_panels(axes: NDArray[Any]) -> None:
 
 
 def legend_above(ax: Axes, n_columns: int = 2) -> Legend:
-    """Legend over the top edge of a panel, where it can cover no data.
+    """Adds a legend above the top edge of a panel, where it covers no data.
 
     Choose `n_columns` so that it is no wider than the panel: a wider one squeezes the columns of
-    panels. Where a corner of the panel is empty, `ax.legend()` will do.
+    panels. Where a corner of the panel is empty, `ax.legend()` is enough.
     """
     return ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, borderaxespad=0.2)
 
 
 def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
-    """Write a figure as PDF (embedded TrueType) and PNG (300 dpi), replacing older files.
+    """Writes a figure as PDF (embedded TrueType) and PNG (300 dpi), replacing older files.
 
     The bytes depend on the figure and the versions of matplotlib and its libraries alone: no
-    dates, no paths. Each file appears whole or not at all. The first save fixes the layout: draw
-    everything before it.
+    dates, no paths. Each write is atomic. The first save fixes the layout: draw everything before
+    it.
 
     Args:
         figure: The figure.
-        path_without_suffix: Where to write; folders are made. ".pdf" and ".png" are appended.
+        path_without_suffix: Path to which ".pdf" and ".png" are appended; folders are made.
 
     Returns:
         Paths of the PDF and the PNG.
@@ -170,10 +174,10 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
     paths = []
     with paper_style():
         for suffix, options in _FILE_OPTIONS.items():
-            # Through memory: a full disk then fails in one place, with the disk's own words.
+            # Through memory, so that a full disk fails in one place, with the disk's own message.
             image = io.BytesIO()
             figure.savefig(image, format=suffix, **options)
             paths.append(stem.with_name(f"{stem.name}.{suffix}"))
             replace_file(paths[-1], image.getvalue())
-            figure.set_layout_engine(None)  # laid out again, panels could creep by a pixel
+            figure.set_layout_engine(None)  # a second layout could move panels by a pixel
     return paths
