@@ -1,4 +1,4 @@
-"""Accelerators of this machine, and what a worker is told so that several share them in peace."""
+"""Accelerators of this machine, and the environment by which several workers share them."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ _SHARED_OUT = 0.9  # of a GPU's memory, where several workers share it
 
 @dataclass(frozen=True)
 class Accelerators:
-    """What JAX computes on beside the processor.
+    """The accelerators that JAX finds beside the processor.
 
     Attributes:
         platform: "gpu" or "tpu".
-        count: How many of them.
+        count: Number of devices.
     """
 
     platform: str
     count: int
 
     def places(self, devices: int) -> int:
-        """Workers that have accelerators to themselves, where each takes so many.
+        """Number of workers that have accelerators to themselves, where each takes `devices`.
 
         A process that takes a TPU takes all of this machine.
         """
         return self.count // devices if self.platform == "gpu" else 1
 
     def workers(self, devices: int, asked: int | None) -> int:
-        """How many workers there are to be, where each takes so many accelerators.
+        """Number of workers to start, where each takes `devices` accelerators.
 
         Args:
-            devices: Of them.
-            asked: What the user wants; None for as many as have some to themselves.
+            devices: Accelerators of one worker.
+            asked: Number that the user wants; None for as many as have some to themselves.
 
         Raises:
-            ValueError: Runs over more accelerators than there are, or workers that would be left
-                without.
+            ValueError: runs over more accelerators than there are, or workers that would be left
+                without one.
         """
         if devices > self.count:
             raise ValueError(
-                f"runs over {devices} devices, and this machine has {self.count} of {self.platform}"
-                f": lower train.mesh.data or train.mesh.fsdp, whose product is {devices}, or start "
-                "the command on several machines with --hosts"
+                f"the runs need {devices} devices; this machine has {self.count} of "
+                f"{self.platform}. Lower train.mesh.data or train.mesh.fsdp, whose product is "
+                f"{devices}, or start the command on several machines with --hosts"
             )
         if self.platform != "gpu" and asked is not None and asked > 1:
             raise ValueError(
-                f"{asked} workers, but one process takes all {self.platform} devices of a machine, "
-                "and the others would find none: leave --workers out"
+                f"workers = {asked}: one process takes all {self.platform} devices of a machine, "
+                "and the others would find none. Leave --workers out"
             )
         return asked or self.places(devices)
 
@@ -69,10 +69,10 @@ class Accelerators:
         """Variables by which a worker finds its GPUs and its share of their memory.
 
         Args:
-            worker: Its number.
-            workers: How many there are; what is beyond `places` shares GPUs.
-            devices: GPUs that each takes, `count` at most.
-            given: Variables of this process: what its user chose stands.
+            worker: Number of the worker.
+            workers: How many workers there are; those beyond `places` share GPUs.
+            devices: GPUs that each worker takes, `count` at most.
+            given: Variables of this process; those that its user has set are kept.
         """
         if self.platform != "gpu":
             return {}
@@ -91,19 +91,19 @@ class Accelerators:
 
 @functools.cache
 def accelerators() -> Accelerators | None:
-    """What JAX finds, asked in a process of its own, since who asks takes hold of it.
+    """The accelerators that JAX finds; None where it has been installed for the processor alone.
 
-    Nothing is asked where JAX has been installed for the processor alone.
+    JAX is asked in a separate process, since a process that asks takes hold of the devices.
 
     Raises:
-        ValueError: JAX cannot say, with its last words.
+        ValueError: JAX cannot say, with the end of what it printed.
     """
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     if not plugins and importlib.util.find_spec("libtpu") is None:
         return None
     environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             [sys.executable, "-c", _ASK],
             env=environment,
             capture_output=True,
@@ -115,12 +115,12 @@ def accelerators() -> Accelerators | None:
         raise _cannot_say(f"no answer within {_SECONDS_TO_ANSWER} s") from None
     except subprocess.CalledProcessError as error:
         raise _cannot_say(error.stderr.strip()[-500:] or str(error)) from None
-    platform, count = _last_answer(told.stdout)
+    platform, count = _last_answer(answer.stdout)
     return None if platform == "cpu" else Accelerators(platform, count)
 
 
 def _last_answer(printed: str) -> tuple[str, int]:
-    """What JAX answered, among whatever else has been printed before or after."""
+    """The answer of JAX, among whatever else has been printed before or after it."""
     for line in reversed(printed.splitlines()):
         with contextlib.suppress(ValueError):
             match json.loads(line):
@@ -131,6 +131,6 @@ def _last_answer(printed: str) -> tuple[str, int]:
 
 def _cannot_say(words: str) -> ValueError:
     return ValueError(
-        f"JAX cannot say which devices it has: {words}; mend the driver, or compute on the "
+        f"JAX cannot say which devices it has: {words}. Mend the driver, or compute on the "
         "processor with JAX_PLATFORMS=cpu"
     )

@@ -1,10 +1,10 @@
-"""Claims: which process is at a run, and when it has gone.
+"""Claims: which process works on a run, and when that process has gone.
 
-A claim only spares double work. What is safe rests on publishing without replacing (`files`): a
-claim that is wrongly thought over costs one run done twice, and changes no result.
+A claim only avoids double work. Safety rests on publishing without replacing (`files`): a claim
+that is wrongly judged to be over costs one run done twice, and changes no result.
 
-A claim is over at once when its attempt has ended or when the process that made it, on this boot
-of this machine, is dead. Otherwise it is over when its heartbeat has stood still for the length
+A claim is over at once when its attempt has ended, or when the process that made it, on this boot
+of this machine, is dead. Otherwise it is over when its heartbeat has not changed for the length
 of a lease, by the observer's own monotonic clock: no two clocks are ever compared.
 """
 
@@ -29,23 +29,23 @@ LEASE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try at a run: a folder of its own, numbered from 1."""
+    """One try at a run, in a separate folder; numbered from 1."""
 
     folder: Path
     number: int
 
     @classmethod
     def numbered(cls, folder: Path, number: int) -> Attempt:
-        """Attempt `number` of those in a folder."""
+        """The attempt with this number in a folder of attempts."""
         return cls(folder / f"{number:04d}", number)
 
     @property
     def ended(self) -> bool:
-        """Whether its process has said how it ended."""
+        """Whether its process has recorded how it ended."""
         return (self.folder / "end.json").exists() or (self.folder / "failure.json").exists()
 
     def claim(self) -> dict[str, Any]:
-        """Who made it; empty where that cannot be read (power was lost while it was written)."""
+        """The process that made it; empty where that cannot be read (power was lost)."""
         claim = files.read_json(self.folder / "claim.json")
         return claim if isinstance(claim, dict) else {}
 
@@ -73,9 +73,9 @@ def take(folder: Path, number: int) -> Attempt | None:
 
 @functools.cache
 def identity(pid: int) -> dict[str, Any]:
-    """What tells this process (`pid` is its number) from every other one, as far as it can be told.
+    """What distinguishes this process, whose number is `pid`, from every other one.
 
-    Where there is no /proc, boot, namespace and start are None and only a lease ends a claim.
+    Without /proc, boot, namespace and start are None, and only a lease ends a claim.
     """
     boot = namespace = None
     with contextlib.suppress(OSError):
@@ -86,9 +86,9 @@ def identity(pid: int) -> dict[str, Any]:
 
 
 def start_of(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None if there is none, or only its shell.
+    """When a process started, in clock ticks since boot; None if there is none, or a zombie.
 
-    With its number, this tells a process from a later one that was given the same number.
+    With its number, this distinguishes a process from a later one with the same number.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -109,7 +109,7 @@ def is_dead(claim: dict[str, Any]) -> bool:
 
 
 class Watch:
-    """Tells when attempts of others are over, by what it has seen of them so far."""
+    """Judges when attempts of others are over, by what it has seen of them so far."""
 
     def __init__(self, lease: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._lease = lease
@@ -117,7 +117,7 @@ class Watch:
         self._seen: dict[Path, tuple[bytes, float]] = {}
 
     def over(self, attempt: Attempt) -> bool:
-        """Whether nobody is at this attempt any more."""
+        """Whether nobody works on this attempt any more."""
         if attempt.ended or is_dead(attempt.claim()):
             self._seen.pop(attempt.folder, None)
             return True
@@ -137,7 +137,7 @@ class Watch:
 
 
 class Heartbeat:
-    """Shows, from a daemon thread, that this process is still at an attempt.
+    """Shows, from a daemon thread, that this process still works on an attempt.
 
     One thread serves all runs of a worker. Nothing is written for attempts shorter than the
     interval, a tenth of the lease.
@@ -157,7 +157,7 @@ class Heartbeat:
         self._thread.join()
 
     def on(self, attempt: Attempt | None) -> None:
-        """Names the attempt that is being worked on."""
+        """Sets the attempt that is being worked on."""
         self._attempt = attempt
 
     def _beat(self, interval: float) -> None:

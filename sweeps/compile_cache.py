@@ -1,8 +1,8 @@
-"""What workers compile, kept on disk for each other and for every later sweep.
+"""Compiled programs of workers, kept on disk for each other and for every later sweep.
 
-JAX keeps it, by program, compiler options and versions. An entry that cannot be written
-costs compiling once more; one that was cut off stays, and costs that in every process until it is
-deleted. All of it can be deleted at any time.
+JAX keeps them, by program, compiler options and versions. An entry that cannot be written costs
+compiling once more. An entry that was cut off stays, and costs that in every process until it is
+deleted. All of them can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from scaling.data.cache import cache_folder, sha256_of
 
 _JAX_FOLDER = "JAX_COMPILATION_CACHE_DIR"
 _JAX_LEAST_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
-_TELLING = ("model name", "flags", "Features", "CPU implementer", "CPU part")  # x86, then Arm
+_DISTINGUISHING = (
+    "model name",
+    "flags",
+    "Features",
+    "CPU implementer",
+    "CPU part",
+)  # x86, then Arm
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """Variables by which a worker finds compiled programs.
 
     Args:
-        given: Variables of this process: what its user chose stands.
+        given: Variables of this process; those that its user has set are kept.
     """
     chosen = {
         _JAX_FOLDER: str(cache_folder() / "compiled" / _processor()),
@@ -34,10 +40,10 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def _processor() -> str:
-    """A name for processors of this kind: machines may share a folder, and not their code."""
+    """A name for processors of this kind: machines may share a folder but not compiled code."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    facts = sorted({line for line in lines if line.startswith(_TELLING)})
+    facts = sorted({line for line in lines if line.startswith(_DISTINGUISHING)})
     return sha256_of([platform.system(), platform.machine(), platform.processor(), facts])[:16]

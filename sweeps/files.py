@@ -1,4 +1,4 @@
-"""Durable file primitives: whole or not at all, never over what is there, nothing deleted unread.
+"""Atomic, durable file operations: nothing is replaced, and nothing unread is deleted.
 
 A file is published by writing it under another name, fsync, and `os.link`, which refuses to
 replace; then fsync of the folder. Every call of the operating system that changes a results
@@ -22,7 +22,7 @@ NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class StoreError(Exception):
-    """A results folder that cannot be used as it is: the machine's trouble, not a run's."""
+    """A results folder cannot be used now: the fault is the machine's, not a run's."""
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def storing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"{error.filename or path}: {error.strerror or error}{_free(path)}. Nothing that was "
-            "finished is lost: put this right, and the same command resumes"
+            "finished is lost. Put this right, and the same command resumes"
         ) from error
 
 
@@ -61,19 +61,21 @@ def overwrite(path: Path, data: bytes) -> None:
 
 
 def publish(path: Path, data: bytes, *, scratch: Path, durable: bool) -> bool:
-    """Makes a file appear whole, unless there is one already.
+    """Makes a file appear, by an atomic write, unless there is one already.
 
     Args:
         path: Where it appears.
-        data: Its content.
-        scratch: A folder on the same file system for the file in the making.
+        data: Content of the file.
+        scratch: A folder on the same file system for the temporary file.
         durable: Whether to return only when file and name are on the disk.
 
     Returns:
         Whether this call's file is the one at `path`.
     """
+    # 1. The content is complete, and on the disk, before anybody can see the name.
     making = scratch / f".{token()}.tmp"
     write_new(making, data, durable=durable)
+    # 2. A link refuses to replace: of several callers one alone succeeds.
     try:
         os.link(making, path)
         won = True
@@ -81,6 +83,7 @@ def publish(path: Path, data: bytes, *, scratch: Path, durable: bool) -> bool:
         # A network file system may repeat a request whose answer was lost: is it ours after all?
         won = _same_file(making, path)
     os.unlink(making)
+    # 3. The name is on the disk before the caller acts on it.
     if durable:
         sync_folder(path.parent)
     return won
@@ -96,7 +99,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> bool:
-    """Makes a folder unless it is there; whether it was made."""
+    """Makes a folder unless it is there; returns whether it was made."""
     try:
         os.mkdir(folder)
     except FileExistsError:
@@ -107,7 +110,7 @@ def make_folder(folder: Path) -> bool:
 
 
 def make_filled_folder(folder: Path, name: str, data: bytes) -> bool:
-    """Makes a folder that holds one file, in one step; False if there is such a folder already.
+    """Makes a folder that holds one file, atomically; False if there is such a folder already.
 
     A folder that is not empty cannot be renamed over, so of several callers one alone succeeds,
     and nobody ever sees the folder without the file.
@@ -127,7 +130,7 @@ def make_filled_folder(folder: Path, name: str, data: bytes) -> bool:
 
 
 def set_aside(path: Path, quarantine: Path, name: str, reason: str) -> Path | None:
-    """Moves a file into quarantine beside a note of the reason; None if it has gone meanwhile."""
+    """Moves a file into quarantine with a note of the reason; None if it has gone meanwhile."""
     check_inside(quarantine.parent, quarantine)
     make_folder(quarantine)
     target = quarantine / f"{name}-{token()}"
@@ -151,18 +154,18 @@ def check_inside(root: Path, folder: Path) -> None:
     """Refuses to write where symbolic links lead out of a results folder.
 
     Raises:
-        StoreError: `folder` is really elsewhere than below `root` (itself free of links).
+        StoreError: `folder` does not lie below `root` (itself free of links).
     """
     real = os.path.realpath(folder)
     if real != str(root) and not real.startswith(f"{root}{os.sep}"):
         raise StoreError(
             f"{folder} leads out of the results folder, to {real}: nothing is written through "
-            "such a link; replace it by a folder"
+            "such a link. Replace it by a folder"
         )
 
 
 def probe(folder: Path) -> None:
-    """Tries everything that publishing needs, before anything is spent.
+    """Tries everything that publishing needs, before any run begins.
 
     Raises:
         StoreError: the folder cannot be written, or its file system has no hard links.
@@ -174,7 +177,7 @@ def probe(folder: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """A small JSON file, or None where it is absent, torn or no JSON.
+    """Content of a small JSON file; None where it is absent, torn or not JSON.
 
     Raises:
         StoreError: the machine refuses to read it.
@@ -187,7 +190,7 @@ def read_json(path: Path) -> Any:
 
 
 def token() -> str:
-    """A name that no other process draws."""
+    """A random name that no other process draws."""
     return secrets.token_hex(8)
 
 

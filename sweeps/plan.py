@@ -1,4 +1,4 @@
-"""A plan: a sweep resolved. Duplicates gone, identities known, runs grouped and priced."""
+"""A plan is a sweep resolved: each run once, with an identity, a group and a price."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Plan:
 
     Attributes:
         name: Name of the sweep.
-        plan_id: Identity of the plan: of its name and its runs.
+        plan_id: Identity made of the name and the runs.
         configs: Configurations of the runs.
         runs: The same runs, resolved, in the same order.
         n_duplicates: Number of configurations that were left out because they came before.
@@ -107,7 +107,7 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     for config in configs:
         plain = resolved(config)
         unique.setdefault(run_id(plain), (config, plain))
-    # 2. What a run costs depends on the runs before it on its trunk, so places come first.
+    # 2. The cost of a run depends on the runs before it on its trunk, so places come first.
     places = _places_on_trunks({identity: plain for identity, (_, plain) in unique.items()})
     priced = [
         _priced(identity, config, plain, places.get(identity, PlaceOnTrunk(None, 0)))
@@ -145,7 +145,7 @@ def _places_on_trunks(plains: Mapping[str, Resolved]) -> dict[str, PlaceOnTrunk]
 def _priced(
     identity: str, config: RunConfig, plain: Resolved, place: PlaceOnTrunk
 ) -> tuple[PlannedRun, float, float]:
-    """A run, the FLOPs that it takes beyond its place on a trunk, and those before that place."""
+    """Returns a run, the FLOPs after its place on a trunk, and those that the place saves."""
     counts = account(config)
     steps, starts_at = counts.steps or 0, place.starts_at
     saved = counts.flops_train * starts_at / steps if starts_at else 0.0

@@ -1,4 +1,4 @@
-"""A pool of workers seen from its parent: who is at what, who was lost, what is left to settle."""
+"""A pool of workers seen from its parent: their attempts, lost workers, runs still to settle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from scaling.record import RunRecord
 from sweeps import publishing
@@ -25,19 +25,34 @@ GRACE_SECONDS = 5.0
 """How long workers may take to stop before they are ended."""
 
 _LISTEN_SECONDS = 0.1
-_FINAL = ("done", "diverged", "failed", "elsewhere")
+
+Settled = Literal["done", "diverged", "failed", "elsewhere"]
+"""How a run was settled.
+
+- done, diverged: a worker of this pool published it.
+- failed: it was tried as often as it may be (`retries`).
+- elsewhere: another runner published it.
+"""
+
+Kind = Literal[
+    "planned", "started", "tried", "stopped", "conflict", "done", "diverged", "failed", "elsewhere"
+]
+"""What an event reports.
+
+- planned: a job begins; once for each job, with the numbers of its runs and of those published.
+- started: an attempt at a run began.
+- tried: an attempt failed; the run may be tried again.
+- stopped: a worker stopped after too many failures in a row.
+- conflict: a result differs from the published one, and was set aside.
+- done, diverged, failed, elsewhere: the run is settled (`Settled`); one of them for each run.
+"""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a job, for whoever shows progress.
+    """Something that happened in a job, for whoever shows progress."""
 
-    `planned` comes once for each job, with the numbers of its runs and of those already published;
-    then `started`, `tried` (and failed, perhaps to be tried again), and one of `done`, `diverged`,
-    `failed`, `elsewhere` (published by another runner) for each run.
-    """
-
-    kind: str
+    kind: Kind
     job: int
     run_id: str = ""
     message: str = ""
@@ -48,7 +63,18 @@ class Event:
 
 @dataclass(frozen=True)
 class JobSummary:
-    """What became of the runs of one plan, as the results folder tells it afterwards."""
+    """What became of the runs of one plan, read from the results folder afterwards.
+
+    Attributes:
+        name: Name of the sweep.
+        root: The results folder.
+        planned: Number of runs in the plan.
+        already: Number of them that were published before.
+        done: Number of runs done now.
+        diverged: Number of runs that diverged now.
+        failed: Records of the runs that failed.
+        missing: Records of the runs that are not settled.
+    """
 
     name: str
     root: Path
@@ -61,7 +87,7 @@ class JobSummary:
 
 
 class Job:
-    """One plan in its results folder, as it was found."""
+    """One plan in its results folder, as the runner found it."""
 
     def __init__(self, index: int, store: Store, plan: Plan) -> None:
         self.index, self.store, self.plan = index, store, plan
@@ -69,13 +95,13 @@ class Job:
         self.runs = {run.run_id: run for run in plan.runs}
 
     def settings(self) -> dict[str, Any]:
-        """What a worker is told of it."""
+        """The settings of a worker for this job."""
         before = {run_id: number for run_id, number in self.pending.items() if number}
         plan_id = self.plan.plan_id if self.pending else None
         return {"root": str(self.store.root), "plan_id": plan_id, "attempts_before": before}
 
     def summary(self) -> JobSummary:
-        """What became of its runs."""
+        """Counts what became of its runs."""
         counts = Counter[str]()
         holes = []
         for run in self.plan.runs:
@@ -98,15 +124,21 @@ class Job:
 
 @dataclass
 class _Slot:
-    """One place in the pool, and the worker in it."""
+    """One place in the pool, and the worker in it.
 
-    started: tuple[Job, str, int] | None = None  # the attempt it is at
-    losses: int = 0  # workers lost in a row without a run settled
-    finished: bool = False  # whether it has said that it found nothing more to do
+    Attributes:
+        started: Job, run and number of the attempt that the worker is at.
+        losses: Workers lost in a row without a run settled.
+        finished: Whether the worker reported that it found nothing more to do.
+    """
+
+    started: tuple[Job, str, int] | None = None
+    losses: int = 0
+    finished: bool = False
 
 
 class Pool:
-    """The workers of one call, and what is known of the runs they are to settle."""
+    """The workers of one call, and the runs that they are to settle."""
 
     def __init__(self, jobs: Sequence[Job], progress: Callable[[Event], None]) -> None:
         self.signals = 0
@@ -125,7 +157,7 @@ class Pool:
                 self.unsettled.setdefault((job.store.root, run_id), []).append(job.index)
 
     def waiting(self) -> Counter[int]:
-        """How many runs are to be settled, by the number of devices that share one."""
+        """Number of runs to be settled, by the number of devices that share a run."""
         jobs = ((self._jobs[indices[0]], run_id) for (_, run_id), indices in self.unsettled.items())
         return Counter(job.runs[run_id].devices for job, run_id in jobs)
 
@@ -147,16 +179,16 @@ class Pool:
             raise self._error
 
     def finish(self) -> None:
-        """Says what workers could not, once all have ended."""
+        """Settles what workers did not report, once all have ended."""
         self._settle_published()
         if self.unsettled and not self.signals:
             self._notice(
-                f"all workers have stopped, with {len(self.unsettled)} runs to do: "
-                "the same command goes on with them"
+                f"all workers have stopped, with {len(self.unsettled)} runs to do. "
+                "The same command goes on with them"
             )
 
     def _settle_published(self) -> None:
-        """Settles what a worker published and did not live to report."""
+        """Settles runs that a worker published before it died without reporting them."""
         for (root, run_id), indices in list(self.unsettled.items()):
             if self._jobs[indices[0]].store.has_result(run_id):
                 for index in self.unsettled.pop((root, run_id)):
@@ -173,29 +205,38 @@ class Pool:
                 executor.stop(at_once=True)
 
     def hear(self, worker: int, report: dict[str, Any]) -> None:
-        """Takes note of what a worker reports."""
-        kind, slot = report["kind"], self._slots.setdefault(worker, _Slot())
-        if kind == "trouble":
-            self._error = StoreError(report["message"])
-        elif kind == "broken":
-            self._error = ValueError(f"the workers cannot load {report['message']}")
-        slot.finished = kind == "finished"
-        if "run_id" not in report:
-            return
+        """Takes note of what a worker reports: an event, or that it ends.
+
+        A worker ends with "finished" when it finds nothing more to do, with "trouble" when the
+        results folder cannot be used, and with "broken" when it cannot load the code of a run.
+        """
+        slot = self._slots.setdefault(worker, _Slot())
+        match report["kind"]:
+            case "finished":
+                slot.finished = True
+            case "trouble":
+                self._error = StoreError(report["message"])
+            case "broken":
+                self._error = ValueError(f"the workers cannot load {report['message']}")
+            case kind:
+                self._pass_on(worker, slot, kind, report)
+
+    def _pass_on(self, worker: int, slot: _Slot, kind: Kind, report: dict[str, Any]) -> None:
+        """Passes an event on to whoever shows progress, and settles the run if it is final."""
         job, run_id = self._jobs[report["job"]], report["run_id"]
         message = report.get("message") or ""
         slot.started = (job, run_id, report["attempt"]) if kind == "started" else None
         if kind == "stopped":
             self._notice(
                 f"worker {worker} stopped after failures of {report['failures']} different runs "
-                f"in a row, the last: {message}"
+                f"in a row. The last was: {message}"
             )
         elif kind == "conflict":
             self._notice(
-                f"run {run_id}: attempt {report['attempt']} came to another result than "
-                f"the published one, and was set aside in {job.store.quarantine}"
+                f"run {run_id}: the result of attempt {report['attempt']} differs from the "
+                f"published one and was set aside in {job.store.quarantine}"
             )
-        if kind in _FINAL:
+        if kind in get_args(Settled):
             slot.losses = 0
             for index in self.unsettled.pop((job.store.root, run_id), []):
                 self._progress(Event(kind, index, run_id, message))
@@ -203,20 +244,20 @@ class Pool:
             self._progress(Event(kind, job.index, run_id, message))
 
     def _lost(self, worker: int, why: str | None) -> bool:
-        """Takes note of a worker's end; whether another is to take its place."""
+        """Takes note of a worker's end; returns whether another is to take its place."""
         slot = self._slots[worker]
-        why = why or "it left without a word"
+        why = why or "it reported nothing"
         held, slot.started = slot.started, None
         if held is not None:
-            self._bury(*held, why)
+            self._end_for(*held, why)
         if slot.finished or self._stopping_since is not None:
             return False
         slot.losses += 1
         self._notice(f"worker {worker} was lost ({why})")
         return slot.losses < FAILURES_BEFORE_A_WORKER_STOPS and bool(self.unsettled)
 
-    def _bury(self, job: Job, run_id: str, number: int, why: str) -> None:
-        """Ends the attempt of a worker that could not do so itself."""
+    def _end_for(self, job: Job, run_id: str, number: int, why: str) -> None:
+        """Ends the attempt of a lost worker, which could not do so itself."""
         attempt = Attempt.numbered(job.store.run_folder(run_id) / "attempts", number)
         if attempt.ended or job.store.has_result(run_id):
             return

@@ -1,12 +1,12 @@
-"""Sweeps of runs that several processes share, on one host or many: one worker in all.
+"""Sweeps of runs that several processes share, on one host or many: together they are one worker.
 
 Every process is started by the same command and joins the others
 (`scaling.devices.processes.join`). The first is the worker: it alone claims, publishes and decides
-what is next. The others are told each run, compute it in step with the first, and write nothing.
+what is next. It sends each run to the others, which compute it in step and write nothing.
 
-Whatever goes wrong in one process leaves the others waiting for it, so that a failure ends all of
-them: at once where all failed alike, else when JAX finds that one has gone. The same command goes
-on from the last checkpoint.
+A process that fails leaves the others waiting for it, so a failure ends all of them: at once where
+all failed alike, else when JAX finds that one has gone. The same command goes on from the last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _CODE = ("run", "families")
 
 
 def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
-    """Does in this process, the first, and all others what a pool has left to do.
+    """Does, in this process (the first) and all others, the runs that a pool has left to do.
 
     Args:
-        pool: Told of every event; a signal that ends the work is counted there.
-        settings: `run`, `families`, `jobs` and `lease`, as workers are told them.
+        pool: Receives every event; a signal that ends the work is counted there.
+        settings: `run`, `families`, `jobs` and `lease`, as workers get them.
 
     Raises:
         StoreError: a results folder cannot be written.
@@ -77,11 +77,11 @@ def follow() -> None:
 
 
 def _received() -> Any:
-    """What the first process sends to all."""
+    """The value that the first process sends to all."""
     return broadcast_from_first(lambda: None)
 
 
 def _loaded(code: Mapping[str, Any]) -> Compute:
-    """What does a run, of the families of users too."""
+    """The function that does a run, of the families of users too."""
     families = [own_code.load(own_code.Origin(**where)) for where in code["families"]]
     return computing(load_run(code["run"]), families)

@@ -17,7 +17,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass
 class _Tally:
-    """How far one sweep has come."""
+    """Numbers of settled runs of one sweep."""
 
     name: str
     planned: int
@@ -29,11 +29,11 @@ class _Tally:
 
     @property
     def settled(self) -> int:
-        """Runs of which nothing more will be heard."""
+        """Number of runs that are settled."""
         return self.already + self.done + self.diverged + self.failed
 
     def count(self, kind: str) -> None:
-        """Takes note of a settled run."""
+        """Counts a run if the event settles it."""
         if kind in ("done", "elsewhere"):
             self.done += 1
         elif kind == "diverged":
@@ -42,7 +42,7 @@ class _Tally:
             self.failed += 1
 
     def counts(self) -> str:
-        """The numbers in words, with the rate since the start."""
+        """The numbers as a phrase, with the rate since the start."""
         seconds = time.monotonic() - self.began
         words = [f"{self.settled}/{self.planned}"]
         words += [f"{self.diverged} diverged"] * (self.diverged > 0)
@@ -54,11 +54,11 @@ class _Tally:
 
 @contextlib.contextmanager
 def show_progress(console: Console | None = None) -> Iterator[Callable[[Event], None]]:
-    """Yields what `run_sweeps` takes as `progress`.
+    """Yields the function that `run_sweeps` takes as `progress`.
 
     Args:
-        console: Where to show it; standard error where none is given. If it is no terminal, a
-            plain line is written at most every ten seconds, and one when a sweep is settled.
+        console: Console to write to; standard error where none is given. If it is not a terminal,
+            a plain line is written at most every ten seconds, and one when a sweep is settled.
     """
     console = console or Console(stderr=True)
     if not console.is_terminal:

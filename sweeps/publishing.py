@@ -1,6 +1,6 @@
-"""What runners and workers write into a results folder: plans, claims, results, ends.
+"""All that runners and workers write into a results folder: plans, claims, results, ends.
 
-Each step leaves the folder in a state from which the same command goes on, wherever it is cut.
+Wherever a step is cut short, the same command goes on from what it leaves.
 """
 
 from __future__ import annotations
@@ -30,13 +30,23 @@ from sweeps.plan import Plan
 from sweeps.store import Store
 
 Outcome = Literal["published", "equal", "different"]
-"""Of a result: the first for its run, the same as the first, or another (now in quarantine)."""
+"""What became of a result.
 
-Ending = Literal["published", "equal", "different", "interrupted", "superfluous"]
+- published: it is the first for its run.
+- equal: the same result was there; this one is dropped.
+- different: another result was there; this one is in quarantine.
+"""
+
+Ending = Outcome | Literal["interrupted", "superfluous"]
+"""How an attempt ended: in one of the outcomes of its result, or without a result.
+
+- interrupted: its worker was asked to stop.
+- superfluous: another attempt published while this one was being claimed.
+"""
 
 
 def declare(store: Store, plan: Plan) -> None:
-    """Publishes a plan, unless it is there."""
+    """Publishes a plan, unless the folder has it."""
     path = store.plan_path(plan.plan_id)
     if path.exists() and store.load_plan(plan.plan_id)[1]:
         return
@@ -55,7 +65,7 @@ def declare(store: Store, plan: Plan) -> None:
 
 
 def make_folders(store: Store, run_ids: Collection[str]) -> None:
-    """Makes the folders of runs, and waits until they are on the disk."""
+    """Makes the folders of runs; returns when they are on the disk."""
     changed = set()
     with storing(store.root):
         files.make_folder(store.root / "runs")
@@ -70,7 +80,7 @@ def make_folders(store: Store, run_ids: Collection[str]) -> None:
 
 
 def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> Attempt | None:
-    """Claims attempt `number` at a run; None if somebody has been faster."""
+    """Claims attempt `number` at a run; None if another process was faster."""
     folder = store.run_folder(run_id)
     with storing(folder):
         attempt = take(folder / "attempts", number)
@@ -83,7 +93,7 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
 
 
 def workspace(store: Store, run_id: str, trunk_id: str | None = None) -> Workspace:
-    """Where attempts at a run, and all runs of a trunk, leave what spares later ones work."""
+    """Folders of checkpoints: of a run's attempts, and of all runs of its trunk."""
     trunk = store.trunk_folder(trunk_id) if trunk_id else None
     if trunk:
         files.check_inside(store.root, trunk)
@@ -91,27 +101,28 @@ def workspace(store: Store, run_id: str, trunk_id: str | None = None) -> Workspa
 
 
 def _checkpoints(store: Store, run_id: str) -> Path:
-    """What attempts at a run leave; gone once it is published."""
+    """Folder of the checkpoints of a run; removed once the run is published."""
     folder = store.run_folder(run_id) / "checkpoints"
     files.check_inside(store.root, folder)
     return folder
 
 
 def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:
-    """Publishes what a run returned, or sets it aside where another result came first.
+    """Publishes the result of a run, or sets it aside where another result came first.
 
     Args:
         store: The results folder.
-        attempt: The attempt that returned it.
-        record: `done` or `diverged`.
+        attempt: The attempt that returned the result.
+        record: Record of the run, `done` or `diverged`.
         text: The record as `dump_record` writes it.
-        curve: The lines of its learning curve; these are on the disk before the record is.
+        curve: Lines of its learning curve.
 
     Raises:
         StoreError: the machine refuses; the run is not done.
     """
     with storing(store.result_path(record.run_id)):
         files.check_inside(store.root, attempt.folder)
+        # 1. All that the record refers to is on the disk before the record is.
         if curve:
             files.write_new(attempt.folder / "curve.jsonl", curve.encode(), durable=True)
             files.sync_folder(attempt.folder)
@@ -119,15 +130,18 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
         if record.environment:
             environment = json.dumps(record.environment, indent=1).encode()
             files.write_new(attempt.folder / "environment.json", environment, durable=False)
+        # 2. The record appears, atomically: from here on the run is done.
         outcome = _publish(store, attempt, record, text.encode())
+    # 3. The attempt ends, so that nobody waits for its heartbeat to stop.
     end(store, attempt, outcome)
-    # What cannot be removed costs space, no result; links are not followed.
+    # 4. Checkpoints have served. Those that cannot be removed cost space, no result; links are
+    #    not followed.
     shutil.rmtree(_checkpoints(store, record.run_id), ignore_errors=True)
     return outcome
 
 
 def fail(store: Store, attempt: Attempt, failure: RunRecord, traceback: str = "") -> None:
-    """Records the failure in which an attempt ended; what is already said about it stands."""
+    """Records the failure in which an attempt ended; an earlier record of its end is kept."""
     folder = attempt.folder
     with storing(folder):
         files.check_inside(store.root, folder)
@@ -139,7 +153,7 @@ def fail(store: Store, attempt: Attempt, failure: RunRecord, traceback: str = ""
 
 
 def end(store: Store, attempt: Attempt, ending: Ending) -> None:
-    """Says that nobody is at an attempt any more, and why; that the file is there says enough."""
+    """Records that nobody works on an attempt any more, and why; an earlier record is kept."""
     text = json.dumps({"ending": ending, "at_utc": now_utc()}) + "\n"
     with storing(attempt.folder), contextlib.suppress(FileExistsError):
         files.check_inside(store.root, attempt.folder)
@@ -165,7 +179,10 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
             first = store.load(record.run_id)
         except DamagedFileError:
             if store.has_result(record.run_id):
-                raise StoreError(f"{path}: damaged, and it cannot be set aside") from None
+                raise StoreError(
+                    f"{path} is damaged and cannot be set aside. Move it away by hand, and the "
+                    "same command resumes"
+                ) from None
             continue
         if first is None:
             continue
@@ -181,12 +198,12 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
 
 
 def same_result(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two records agree in all that does not depend on when and where they were made."""
+    """Whether two records agree in every column that does not depend on time and place."""
     return _lasting(one) == _lasting(other)
 
 
 def now_utc() -> str:
-    """The time for people to read; nothing is decided by it."""
+    """The time, for people to read; no decision depends on it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

@@ -1,4 +1,4 @@
-"""Scaling opinions: from compute budgets and model sizes to runs, each solved exactly.
+"""Scaling recipes: from compute budgets and model sizes to runs, each solved exactly.
 
     recipe = Recipe(base, depth=aspect_ratio(32), multiple_of=64, learning_rate=olmo_learning_rate)
     runs = iso_flop([1e18, 3e18], around(5e7, 1e18), recipe)
@@ -6,10 +6,10 @@
     runs = crossed([1e7, 3e7, 1e8], tokens=[1e9, 2e9], recipe=recipe)
     runs = branches(3e7, multiples=[10, 20, 40], recipe=recipe)
 
-A size becomes the width, a multiple of what the hardware likes, whose model has the nearest number
-of parameters, the depth following from the width; a budget becomes the whole number of steps whose
-FLOPs, attention and read-out included (`scaling.accounting`), come nearest to it. What could not be
-had is refused with the nearest that can; `achieved` tells what the runs really have.
+A size becomes the width whose model has the nearest number of parameters, a multiple of what suits
+the hardware; the depth follows from the width. A budget becomes the whole number of steps whose
+FLOPs, attention and read-out included (`scaling.accounting`), come nearest to it. A size or budget
+that no run has is refused with the nearest that one has; `achieved` returns what the runs have.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from scaling.accounting import account
 from scaling.config import RunConfig, trunk_of
 from scaling.models.family import SizedFamily
 from scaling.pretraining import Pretraining
+from sweeps.guards import require_positive
 from sweeps.shapes import (
     Count,
     Recipe,
     aspect_ratio,
     n_params_of,
     nearest_shape,
-    require_positive,
     run_of_budget,
     run_of_tokens,
 )
@@ -47,23 +47,23 @@ __all__ = [
 ]
 
 Sizes = Iterable[float] | Callable[[float], Iterable[float]]
-"""Numbers of parameters, or what gives them for a budget of FLOPs, as `around` does."""
+"""Numbers of parameters, or a function that gives them for a budget of FLOPs, as of `around`."""
 
 
 class Achieved(NamedTuple):
-    """What a run of a recipe has: sizes counted, compute exact.
+    """Sizes and compute of a run of a recipe, counted exactly.
 
     Attributes:
         flops: Training FLOPs.
-        n_params: As the recipe counts them.
+        n_params: Number of parameters, in the way of counting asked for.
         tokens: Tokens seen, repetitions counted.
-        tokens_per_param: Of each parameter.
+        tokens_per_param: Tokens seen over parameters.
         epochs: Passes over the training data.
-        width: Of the model.
-        depth: Of the model; None where it has none.
+        width: Width of the model.
+        depth: Depth of the model; None where it has none.
         steps: Optimizer steps.
         batch_size: Sequences a step.
-        learning_rate: Its peak.
+        learning_rate: Peak of the learning rate.
         warmup_tokens: Tokens of warm-up.
     """
 
@@ -85,30 +85,30 @@ def around(
 ) -> Callable[[float], list[float]]:
     """Sizes evenly spread in log N about an optimum expected to grow as a power of compute.
 
-    The sizes of all budgets are of one geometric series through `n_params`, a budget's the nearest
-    to its optimum. Neighbouring budgets have most of them in common, so that few shapes are
+    The sizes of all budgets belong to one geometric series through `n_params`; a budget has those
+    nearest to its optimum. Neighbouring budgets share most of their sizes, so that few shapes are
     compiled, and a size is trained at several budgets in a row.
 
     Args:
         n_params: The optimum expected at `flops`.
         flops: The compute at which it is expected.
         exponent: a of N* ~ C^a.
-        factor: The largest size of a budget over the smallest is its square.
-        n_sizes: How many, 2 or more.
+        factor: Square root of the largest size of a budget over its smallest.
+        n_sizes: Number of sizes of a budget, 2 or more.
 
     Returns:
-        The sizes for a budget.
+        A function that gives the sizes for a budget.
 
     Raises:
-        ValueError: fewer than 2 sizes, a factor of 1 or less, or a size or compute that is no
-            positive number; the function returned refuses such budgets.
+        ValueError: fewer than 2 sizes, a factor of 1 or less, or a size or compute that is not
+            positive; the function returned refuses such budgets.
     """
     for name, value in {"n_params": n_params, "flops": flops, "factor": factor}.items():
         require_positive(name, value)
     if n_sizes < 2 or factor <= 1:
         raise ValueError(
-            f"n_sizes = {n_sizes}, factor = {factor:g}: sizes are spread about an optimum, so give "
-            "at least 2 and a factor above 1"
+            f"n_sizes = {n_sizes}, factor = {factor:g} do not spread sizes about an optimum: give "
+            "at least 2 sizes and a factor above 1"
         )
     ratio = factor ** (2 / (n_sizes - 1))
 
@@ -131,7 +131,7 @@ def iso_flop(
 ) -> list[RunConfig]:
     """A run for every budget and size: every run of a budget costs the same FLOPs.
 
-    Sizes of a budget whose nearest shape is one and the same become one run.
+    Sizes of a budget that share their nearest shape become one run.
 
     Args:
         budgets: Training FLOPs.
@@ -144,7 +144,7 @@ def iso_flop(
         The runs, budget by budget.
 
     Raises:
-        ValueError: a size, or a budget at a size, that no run has, with the nearest that one has.
+        ValueError: no run has the size, or the budget at a size; names the nearest.
     """
     runs = []
     for flops in budgets:
@@ -162,7 +162,7 @@ def ladder(
     *,
     size_tolerance: float = 0.25,
 ) -> list[RunConfig]:
-    """A run for every size and token multiplier: D = multiple x N, with the N of the shape itself.
+    """A run for every size and token multiplier: D = multiple x N, with the N of the shape.
 
     Args:
         sizes: Parameters.
@@ -192,16 +192,16 @@ def branches(
     *,
     size_tolerance: float = 0.25,
 ) -> list[RunConfig]:
-    """A ladder of one size whose runs leave one trunk, so that the longest pays for all of it.
+    """A ladder of one size whose runs share one trunk, the prefix before a run's decay begins.
 
-    Each run costs its own decay beside the trunk of the longest (Hägele et al. 2024, arXiv
-    2405.18392, section 4.2); the plan of a sweep says what that saves.
+    The trunk is trained once, as far as the longest run needs it; each run adds its own decay
+    (Hägele et al. 2024, arXiv 2405.18392, section 4.2). The plan of a sweep reports the saving.
 
     Args:
         size: Parameters.
         multiples: Tokens a parameter.
         recipe: How runs are made, with a base whose schedule is a stable decay. No rule of it may
-            go by the length of a run: the warm-up is so many tokens for all, as it is by
+            depend on the length of a run: all runs have the same warm-up, as they do by
             `rules.parameters_as_tokens` from 5 tokens a parameter on.
         size_tolerance: Share by which the size may be missed.
 
@@ -209,23 +209,23 @@ def branches(
         The runs, in the order of the multiples.
 
     Raises:
-        ValueError: what `ladder` refuses, or runs without one trunk.
+        ValueError: what `ladder` refuses, or runs that do not share one trunk.
     """
     runs = ladder([size], multiples, recipe, size_tolerance=size_tolerance)
     for run in runs:
         assert isinstance(run.train, Pretraining)
         if trunk_of(run) is None:
             raise ValueError(
-                f"branches of train.schedule = {run.train.schedule} at {run.train.steps} steps: "
-                "there is no trunk to leave; give the base schedule.kind = 'stable_decay' with a "
-                "decay below 1, and enough tokens"
+                f"train.schedule = {run.train.schedule} has no trunk at {run.train.steps} steps. "
+                "Give the base schedule.kind = 'stable_decay' with a decay below 1, and enough "
+                "tokens"
             )
     if len({trunk.trunk_id for trunk in map(trunk_of, runs) if trunk}) > 1:
-        told = ((row.warmup_tokens, row.learning_rate, row.batch_size) for row in achieved(runs))
+        each = ((row.warmup_tokens, row.learning_rate, row.batch_size) for row in achieved(runs))
         raise ValueError(
-            "branches: warm-up tokens, learning rate and batch of the runs are "
-            f"{', '.join(map(str, dict.fromkeys(told)))}: runs of one trunk have one of each, so "
-            "give rules that do not go by the length of a run"
+            "warm-up tokens, learning rate and batch of the runs are "
+            f"{', '.join(map(str, dict.fromkeys(each)))}; runs of one trunk have one of each. Give "
+            "rules that do not depend on the length of a run"
         )
     return runs
 
@@ -259,11 +259,11 @@ def crossed(
 
 
 def achieved(configs: Sequence[RunConfig], count: Count = "n_params_matmul") -> list[Achieved]:
-    """What runs of a recipe have, a row each.
+    """Sizes and compute of the runs of a recipe, a row each.
 
     Args:
-        configs: Of `iso_flop` or `ladder`.
-        count: How to count parameters.
+        configs: Runs, such as `iso_flop` or `ladder` return.
+        count: Way to count parameters.
     """
     rows = []
     for config in configs:

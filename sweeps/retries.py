@@ -1,4 +1,4 @@
-"""What kind of failure it was, and whether and when a run is tried again."""
+"""Kinds of failure, and whether and when a run is tried again."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 MACHINE = ("infrastructure", "worker_lost")
-"""Reasons that lie with the machine, not with the run."""
+"""Reasons for which the machine is to blame, not the run."""
 
 FAILURES_BEFORE_A_WORKER_STOPS = 5
-"""In a row and on different runs: the fault then lies with its machine, or with everything."""
+"""A worker stops after so many failures in a row on different runs: its machine is at fault."""
 
 _TRIES = {"machine": 5, "exception": 2}
 
@@ -24,7 +24,7 @@ _FAULTS_OF_THE_RUN = (
 
 
 def reason_of(error: BaseException) -> str:
-    """The kind of an error that a run raised."""
+    """Kind of an error that a run raised: "out_of_memory", "infrastructure" or "exception"."""
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return "out_of_memory"
     if isinstance(error, OSError) and not isinstance(error, _FAULTS_OF_THE_RUN):
@@ -35,15 +35,15 @@ def reason_of(error: BaseException) -> str:
 def exhausted(reasons: Sequence[str]) -> bool:
     """Whether a run that failed for these reasons, in one invocation, is given up.
 
-    The machine's trouble is met with five tries, an exception with two, anything else
-    (out of memory above all) with one: it would only happen again.
+    A run gets five tries where the machine is to blame, two after an exception, and one after
+    anything else (running out of memory above all), which would only happen again.
     """
     counts = Counter("machine" if reason in MACHINE else reason for reason in reasons)
     return any(count >= _TRIES.get(kind, 1) for kind, count in counts.items())
 
 
 def back_off_seconds(reasons: Sequence[str]) -> float:
-    """How long to wait before the next try: 0.5, 1, 2, 4 s and half as much jitter each way."""
+    """Seconds to wait before the next try: 0.5, 1, 2, 4, with half as much jitter each way."""
     if not reasons or reasons[-1] not in MACHINE:
         return 0.0
     earlier = sum(reason in MACHINE for reason in reasons) - 1

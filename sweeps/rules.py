@@ -23,17 +23,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sweeps.guards import require_positive
+
 
 class Cell(NamedTuple):
-    """What a rule may go by.
+    """Facts of a run that a rule may depend on.
 
     Attributes:
-        n_params_matmul: Parameters, embeddings apart, read-out included.
+        n_params_matmul: Parameters without embeddings, read-out included.
         n_params_non_embedding: Parameters without embeddings and read-out.
-        tokens: Tokens to train on, before they are rounded to whole batches.
+        tokens: Tokens to train on, before rounding to full batches.
         flops: Training FLOPs, attention and read-out included.
         context: Tokens of a sequence.
-        width: Of the model.
+        width: Width of the model.
     """
 
     n_params_matmul: int
@@ -45,6 +47,7 @@ class Cell(NamedTuple):
 
 
 Rule = Callable[[Cell], float]
+"""A function that gives a learning rate, a batch in sequences, or a warm-up in tokens."""
 
 
 def kaplan_learning_rate(cell: Cell) -> float:
@@ -56,8 +59,8 @@ def kaplan_learning_rate(cell: Cell) -> float:
     rate = 0.003239 - 0.0001395 * math.log(cell.n_params_non_embedding)
     if rate <= 0:
         raise ValueError(
-            f"Kaplan's rule gives no learning rate at N = {cell.n_params_non_embedding:.4g}, only "
-            "below 1.2e10: use another"
+            f"Kaplan's rule gives no positive learning rate at N = "
+            f"{cell.n_params_non_embedding:.4g}, only below 1.2e10. Use another rule"
         )
     return rate
 
@@ -84,7 +87,7 @@ def olmo_batch_size(cell: Cell) -> float:
 
 
 def tuned(rates: Mapping[float, float]) -> Rule:
-    """What a small tuned grid says: straight lines in log rate over log N, level beyond its ends.
+    """A rule from a small tuned grid: straight lines in log rate over log N, level beyond its ends.
 
     Args:
         rates: The best value found at each size, by `n_params_matmul`.
@@ -92,35 +95,38 @@ def tuned(rates: Mapping[float, float]) -> Rule:
     Raises:
         ValueError: an empty table, or numbers that are not positive.
     """
-    if not rates or min([*rates, *rates.values()]) <= 0:
-        raise ValueError(f"a tuned table {dict(rates)}: give positive rates at positive sizes")
+    if not rates:
+        raise ValueError("a tuned table without rates: give one at least, by its size")
+    for size, rate in rates.items():
+        require_positive("a size of a tuned table", size)
+        require_positive(f"the rate at size {size:g}", rate)
     sizes = sorted(rates)
     log_n, log_rate = np.log(sizes), np.log([rates[size] for size in sizes])
     return lambda cell: float(np.exp(np.interp(math.log(cell.n_params_matmul), log_n, log_rate)))
 
 
 def falling_beyond(tokens: float, exponent: float, rule: Rule) -> Rule:
-    """A rule for runs of up to so many tokens; for longer ones less, by a power of their tokens.
+    """A rule that falls as a power of the tokens of a run, for runs of more than so many tokens.
 
-    The longer a run, the lower the learning rate it wants (Bjorck et al. 2024, 2409.19913).
+    The longer a run, the lower its best learning rate (Bjorck et al. 2024, 2409.19913).
 
     Args:
-        tokens: Up to which the rule stands as it is.
-        exponent: Of the fall, positive.
-        rule: What falls.
+        tokens: Length up to which `rule` is unchanged.
+        exponent: Exponent of the fall, positive.
+        rule: The rule for short runs.
 
     Raises:
         ValueError: numbers that are not positive.
     """
-    if min(tokens, exponent) <= 0:
-        raise ValueError(f"tokens = {tokens}, exponent = {exponent}: give positive numbers")
+    require_positive("tokens", tokens)
+    require_positive("exponent", exponent)
     return lambda cell: rule(cell) * max(1.0, cell.tokens / tokens) ** -exponent
 
 
 def parameters_as_tokens(cell: Cell) -> float:
     """Warm-up for as many tokens as there are parameters, but at most a fifth of the run.
 
-    The cut is ours: at a token a parameter, the whole run would be warm-up.
+    The upper bound is ours: at one token a parameter, all of the run would be warm-up.
     """
     return min(cell.n_params_matmul, cell.tokens / 5)
 
@@ -129,8 +135,8 @@ def share_of_run(share: float) -> Rule:
     """Warm-up for a share of the tokens of a run.
 
     Raises:
-        ValueError: a share that is no share.
+        ValueError: a share below 0, or of 1 or more.
     """
     if not 0 <= share < 1:
-        raise ValueError(f"a warm-up for a share of {share}: give 0 or more, below 1")
+        raise ValueError(f"share = {share} of a run as warm-up: give 0 or more, below 1")
     return lambda cell: share * cell.tokens

@@ -1,7 +1,7 @@
-"""Runs sweeps: opens the folders, starts workers, watches them, says what became of every run.
+"""Runs sweeps: opens the folders, starts workers, watches them, reports what became of every run.
 
-Nothing here decides what is done: the results folders do. The runner may be killed at any
-instant, run twice at once or be started again, and the same table comes out.
+The results folders alone decide which runs are done. The runner may be killed at any instant, run
+twice at once or be started again: the table that results is the same.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sweeps import publishing
 from sweeps.claims import LEASE_SECONDS
 from sweeps.executors.local import LocalExecutor
 from sweeps.files import probe
+from sweeps.guards import require_positive
 from sweeps.plan import Plan
 from sweeps.pool import Event, Job, JobSummary, Pool
 from sweeps.store import Store
@@ -34,8 +35,8 @@ class Summary:
         jobs: One for each job; `done`, `diverged`, `failed`, `missing` count what was not
             published before.
         interrupted: Whether a signal ended it before all was done.
-        notices: What people should know: conflicts, lost workers, workers that gave up.
-        seconds: Wall time.
+        notices: Sentences for people: conflicts, lost workers, workers that gave up.
+        seconds: Wall time of the call.
     """
 
     jobs: tuple[JobSummary, ...]
@@ -62,17 +63,17 @@ def run_sweeps(
 
     Args:
         jobs: Pairs of a results folder, made where there is none, and a plan.
-        workers: How many processes; None for one for each usable core, or where there are
-            accelerators, as many as have some to themselves.
-        progress: Told of every event.
-        run: What does one run, `RunConfig -> (RunRecord, Curve)`: "module:function", or a
+        workers: Number of processes; None for one a usable core or, where there are
+            accelerators, for as many as have some to themselves.
+        progress: Called with every event.
+        run: Function that does one run, `RunConfig -> (RunRecord, Curve)`: "module:function", or a
             function that can be imported under its own name.
         lease: Seconds after which a claim without a heartbeat is over.
         together: Whether this is the first of several processes that compute all runs together
             (`sweeps.processes`), instead of workers that compute one each.
 
     Returns:
-        What became of every run. Ctrl-C and SIGTERM end it early, in good order.
+        What became of every run. Ctrl-C and SIGTERM end the call early, in good order.
 
     Raises:
         ValueError: impossible arguments, a folder that is no results folder, or `run` or a family
@@ -85,11 +86,12 @@ def run_sweeps(
         raise ValueError(
             f"workers = {workers}: give at least 1, or None for one a core or accelerator"
         )
-    if lease <= 0:
-        raise ValueError(f"lease = {lease} s: give a time above 0")
+    require_positive("lease", lease)
+    # 1. Everything that can be refused is refused before anything is written.
     origins = own_origins(config for _, plan in jobs for config in plan.configs)
     opened = [Job(index, Store.create(root), plan) for index, (root, plan) in enumerate(jobs)]
     pool = Pool(opened, progress or (lambda event: None))
+    # 2. The folder declares what is to be done; workers read it there.
     waiting = [job for job in opened if job.pending]
     for job in waiting:
         probe(job.store.root)
@@ -101,6 +103,7 @@ def run_sweeps(
         "families": [dataclasses.asdict(origin) for origin in origins],
         "jobs": [job.settings() for job in opened],
     }
+    # 3. Workers visit the runs until each is settled.
     if together:
         from sweeps import processes
 
@@ -108,8 +111,9 @@ def run_sweeps(
         pool.finish()
     elif waiting:
         with LocalExecutor() as executor, _signals(pool):
-            # A processor that stands for several devices gives other last bits than as one, so a
-            # worker has as many as its runs share, and those of other runs have their turn.
+            # A processor that stands for several devices gives other last bits than as one.
+            # So a worker has as many devices as its runs share, and runs over another number of
+            # devices take their turn after them.
             turns = [
                 {"devices": devices, "workers": min(executor.workers(devices, workers), n_runs)}
                 for devices, n_runs in sorted(pool.waiting().items())
@@ -127,7 +131,7 @@ def run_sweeps(
 
 @contextlib.contextmanager
 def _signals(pool: Pool) -> Iterator[None]:
-    """Counts Ctrl-C and SIGTERM instead of dying of them, in the main thread."""
+    """Counts Ctrl-C and SIGTERM instead of dying of them; in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -148,5 +152,7 @@ def _importable(run: str | Callable[..., Any]) -> str:
         return run
     name = f"{run.__module__}:{run.__qualname__}"
     if run.__module__ == "__main__" or "<" in name:
-        raise ValueError(f"run = {name}: workers import it, so define it at the top of a module")
+        raise ValueError(
+            f"run = {name} cannot be imported by workers: define it at the top of a module"
+        )
     return name

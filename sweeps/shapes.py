@@ -1,6 +1,6 @@
-"""One size and one length as one run: the shape that is nearest, the steps that are nearest.
+"""One size and one length as one run: the nearest shape and the nearest number of steps.
 
-`sweeps.recipes` makes sweeps of them.
+`sweeps.recipes` makes sweeps of such runs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from scaling.config import RunConfig
 from scaling.fields import types_of
 from scaling.models.family import SizedFamily
 from scaling.pretraining import Pretraining
+from sweeps.guards import require_positive
 from sweeps.rules import Cell, Rule
 
 Count = Literal["n_params_matmul", "n_params_total", "n_params_non_embedding"]
-"""A way to count parameters (`scaling.accounting.Account`)."""
+"""A way to count parameters (`scaling.accounting.Account`).
+
+- n_params_matmul: those that multiply activations: without embeddings, with the read-out.
+- n_params_total: all of them.
+- n_params_non_embedding: without embeddings and read-out.
+"""
 
 MOST_MULTIPLES = 4096
-"""Widths are sought up to this many times what they are a multiple of."""
+"""Upper end of the search for widths, in steps of what they are a multiple of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,22 +36,22 @@ class Recipe:
     """How a size and a length become a run.
 
     Attributes:
-        base: What the runs have in common: data, optimizer, schedule, parametrization and, of a
-            family with heads, their size. Its width and duration are replaced.
-        depth: Blocks for a width, rounded; None for those of the base.
-        multiple_of: Widths are whole multiples of this and of the size of a head.
-        count: What a size counts.
+        base: Configuration that the runs share: data, optimizer, schedule, parametrization and, in
+            a family with heads, the size of a head. Its width and duration are replaced.
+        depth: Number of blocks at a width, to be rounded; None for those of the base.
+        multiple_of: Widths are multiples of this and of the size of a head.
+        count: Way in which sizes count parameters.
         learning_rate: Rule for the peak; None for that of the base, as under muP.
         batch_size: Rule for the sequences of a batch, rounded to a power of two that gives every
-            device of the mesh some; None for the base.
-        warmup_tokens: Rule; None for the base.
+            device of the mesh some; None for the batch of the base.
+        warmup_tokens: Rule for the tokens of warm-up; None for those of the base.
         at_once: Sequences that one device has room for; batches that give a device more are split
             into microbatches. None for the microbatches of the base.
 
     Raises:
-        ValueError: a base that does not train on tokens, whose model has no field for a width (or
-            for a depth, with a rule of it), whose heads have no size, or whose mesh divides no
-            power of two, with a rule for the batch.
+        ValueError: the base does not train on tokens; its model has no field for a width, or none
+            for a depth where there is a rule of it; its heads have no size; or its mesh divides no
+            power of two where there is a rule for the batch.
     """
 
     base: RunConfig
@@ -62,24 +68,25 @@ class Recipe:
         fields = types_of(type(model))
         if "width" not in fields or not isinstance(train, Pretraining):
             raise ValueError(
-                f"a recipe for model.kind = {model.kind!r} and train.kind = {train.kind!r}: give a "
-                "base with a model that has a field width, such as 'transformer', and 'pretraining'"
+                f"the base of a recipe has model.kind = {model.kind!r} and train.kind = "
+                f"{train.kind!r}: give a model with a field width, such as 'transformer', and "
+                "'pretraining'"
             )
         if self.depth is not None and "depth" not in fields:
             raise ValueError(
-                f"a rule for the depth of model.kind = {model.kind!r}, which has no such field: "
-                "give None"
+                f"a recipe with a rule for depth, but model.kind = {model.kind!r} has no field "
+                "depth: give depth = None"
             )
         if self.batch_size is not None and train.mesh.size.bit_count() != 1:
             raise ValueError(
-                f"train.mesh of {train.mesh.size} devices ({train.mesh}) divides none of the "
-                "powers of two that a rule for batch_size is rounded to: give 1, 2, 4, ... "
-                "devices, or None for the batch of the base"
+                f"train.mesh has {train.mesh.size} devices ({train.mesh}), which divides no power "
+                "of two, and a rule for batch_size is rounded to one: give 1, 2, 4, ... devices, "
+                "or batch_size = None for the batch of the base"
             )
         heads, head_size = getattr(model, "heads", None), getattr(model, "head_size", None)
         if hasattr(model, "head_size") and (heads is not None or head_size is None):
             raise ValueError(
-                f"model.heads = {heads}, model.head_size = {head_size} in the base of a recipe: "
+                f"the base of a recipe has model.heads = {heads}, model.head_size = {head_size}: "
                 "give head_size alone, so that heads follow the width"
             )
         for name, value in (("multiple_of", self.multiple_of), ("at_once", self.at_once)):
@@ -87,7 +94,7 @@ class Recipe:
                 raise ValueError(f"{name} = {value}: give 1 or more")
 
     def model(self, width: int) -> SizedFamily:
-        """The model of a width."""
+        """The model of this width."""
         sizes = {"width": width}
         if self.depth is not None:
             sizes["depth"] = max(1, math.floor(self.depth(width) + 0.5))
@@ -97,15 +104,15 @@ class Recipe:
 
 
 def aspect_ratio(ratio: float, *, at_least: int = 1) -> Callable[[int], float]:
-    """Depth as width over `ratio`, but `at_least` so many blocks."""
+    """A rule for depth: the width over `ratio`, and no fewer blocks than `at_least`."""
     return lambda width: max(width / ratio, at_least)
 
 
 def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> SizedFamily:
-    """The model with the number of parameters nearest to one asked for, in ratio.
+    """The model whose number of parameters is nearest to the one asked for, in ratio.
 
     Raises:
-        ValueError: none within the tolerance, with the nearest.
+        ValueError: no model within the tolerance; names the nearest.
     """
     require_positive("size", n_params)
     step = math.lcm(recipe.multiple_of, getattr(recipe.base.model, "head_size", 1))
@@ -124,17 +131,18 @@ def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> SizedFam
             f"{n:,} ({_shape(model)})" for n, model in zip(counts, beside, strict=True)
         )
         raise ValueError(
-            f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any shape: the nearest "
-            f"have {near}; ask for one of these, or give a finer multiple_of"
+            f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any shape. The nearest "
+            f"have {near}: ask for one of these, or give a smaller multiple_of"
         )
     return beside[best]
 
 
 def run_of_budget(recipe: Recipe, model: SizedFamily, flops: float, tolerance: float) -> RunConfig:
-    """The run of a model whose FLOPs, over whole steps, come nearest to a budget.
+    """The run of a model whose FLOPs, at a whole number of steps, come nearest to a budget.
 
     Raises:
-        ValueError: none within the tolerance, or more tokens than the data hold, with the nearest.
+        ValueError: no run within the tolerance, or more tokens than the data hold; names the
+            nearest budgets.
     """
     data = recipe.base.data
     per_token = _flops_per_token(recipe, model)
@@ -145,9 +153,9 @@ def run_of_budget(recipe: Recipe, model: SizedFamily, flops: float, tolerance: f
     if abs(math.log(steps * a_step / flops)) > math.log1p(tolerance):
         near = " and ".join(f"{n * a_step:.4g}" for n in (steps - 1, steps, steps + 1) if n)
         raise ValueError(
-            f"{flops:.4g} FLOPs are more than {100 * tolerance:g} % from what whole steps of "
-            f"{config.train.batch_size} sequences make at width {model.width}: the nearest budgets "
-            f"are {near}; ask for one of these, or give a smaller batch"
+            f"{flops:.4g} FLOPs are more than {100 * tolerance:g} % from any whole number of steps "
+            f"of {config.train.batch_size} sequences at width {model.width}. The nearest budgets "
+            f"are {near}: ask for one of these, or give a smaller batch"
         )
     return config
 
@@ -159,12 +167,12 @@ def run_of_tokens(
 
     Args:
         recipe: The recipe.
-        model: A model of it.
-        tokens: To train on.
-        flops: The budget that the rules are to go by; that of the tokens unless given.
+        model: A model of the recipe.
+        tokens: Tokens to train on.
+        flops: Budget by which the rules go; that of the tokens unless given.
 
     Raises:
-        ValueError: more tokens than the data hold, with the nearest budgets.
+        ValueError: more tokens than the data hold; names the nearest budgets.
     """
     train, data = recipe.base.train, recipe.base.data
     assert isinstance(train, Pretraining)
@@ -191,17 +199,17 @@ def run_of_tokens(
     if steps * a_step > most and not getattr(data, "repeat", True):
         raise ValueError(
             f"{cell.flops:.4g} FLOPs at N = {getattr(counts, recipe.count):,} take "
-            f"{steps * a_step:,} tokens and data has {most:,}: the nearest budget of this shape is "
-            f"{per_token * (most // a_step) * a_step:.4g}, and of this budget the smallest model "
-            f"does {cell.flops / most:.4g} FLOPs a token, not {per_token:.4g}; or give more data, "
-            "or data.repeat = true"
+            f"{steps * a_step:,} tokens, and the data hold {most:,}. The largest budget of this "
+            f"shape is {per_token * (most // a_step) * a_step:.4g}; at this budget a model must "
+            f"take {cell.flops / most:.4g} FLOPs a token, and this one takes {per_token:.4g}. Ask "
+            "for another budget or size, or give more data or data.repeat = true"
         )
     durations = dict.fromkeys(train.exclusive) | {"steps": steps}
     return replace(recipe.base, model=model, train=replace(train, **durations))
 
 
 def _batch(recipe: Recipe, train: Pretraining, cell: Cell) -> tuple[int, int]:
-    """Sequences of a batch and the parts that it is split into, each divided over all devices."""
+    """Sequences of a batch, and the number of microbatches; both divide over all devices."""
     batch_size, parts, devices = train.batch_size, train.microbatches, train.mesh.size
     if recipe.batch_size is not None:
         least = devices if recipe.at_once is not None else devices * parts
@@ -214,7 +222,7 @@ def _batch(recipe: Recipe, train: Pretraining, cell: Cell) -> tuple[int, int]:
 
 
 def _account(recipe: Recipe, model: SizedFamily) -> Account:
-    """The counts of a model, whatever it is trained for."""
+    """The counts of a model, whatever the length of its training."""
     train = recipe.base.train
     assert isinstance(train, Pretraining)
     durations = dict.fromkeys(train.exclusive) | {"steps": 1}
@@ -228,7 +236,7 @@ def _shape(model: SizedFamily) -> str:
 
 
 def n_params_of(recipe: Recipe, model: SizedFamily) -> int:
-    """Parameters of a model, as a recipe counts them."""
+    """Number of parameters of a model, as a recipe counts them."""
     return getattr(_account(recipe, model), recipe.count)
 
 
@@ -236,13 +244,3 @@ def _flops_per_token(recipe: Recipe, model: SizedFamily) -> float:
     data = recipe.base.data
     shape = (data.n_inputs, data.n_outputs)
     return (model.flops_forward(*shape) + model.flops_backward(*shape)) / data.n_inputs
-
-
-def require_positive(name: str, value: float) -> None:
-    """Refuses what is no positive number.
-
-    Raises:
-        ValueError: with the name of it.
-    """
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} = {value}: give a positive number")

@@ -1,4 +1,4 @@
-"""Runs of given sizes: from parameters N and examples D to configurations that have them.
+"""Runs of given sizes: from parameters N and examples D to the nearest configurations.
 
 runs = at_sizes(base, [(1e5, 2e6), (3e5, 6e6)], size="model.width")
 """
@@ -15,12 +15,13 @@ from scaling.config import RunConfig
 from scaling.fields import flatten, nearest, replace_at
 from scaling.pretraining import Pretraining
 from scaling.training import Gradient
+from sweeps.guards import require_positive
 
 TOLERANCE = 0.2
-"""How far parameters and examples of a run may be from those asked for, as a share."""
+"""Largest deviation of parameters and examples of a run from those asked for, as a share."""
 
 MAX_SIZE = 2**31
-"""Sizes are sought up to this."""
+"""Upper end of the search for sizes."""
 
 
 def at_sizes(
@@ -33,13 +34,12 @@ def at_sizes(
 ) -> list[RunConfig]:
     """The run nearest to each cell: as many parameters, trained on as many examples.
 
-    Parameters are all of a model's (`n_params_total`); examples are those seen, repetitions
+    Parameters are all those of a model (`n_params_total`); examples are those seen, repetitions
     counted: the length of a gradient run, the tokens of pre-training, the training set of a
-    closed-form solution. A cell given again becomes a run of the next seed, so that it is repeated
-    rather than done once.
+    closed-form solution. A cell given again becomes a run of the next seed.
 
     Args:
-        base: What the runs have in common.
+        base: Configuration that the runs share.
         cells: Pairs (N, D).
         size: Path of the whole-number field by which N is reached, e.g. "model.width".
         values: Sizes to choose from, ascending, such as `range(64, 8192, 64)`; parameters grow
@@ -50,7 +50,7 @@ def at_sizes(
         One run a cell, in order.
 
     Raises:
-        ValueError: No such field; a cell that no size comes near, with the nearest; a number of
+        ValueError: no such field; a cell that no size comes near, with the nearest; a number of
             examples that the batches cannot make.
     """
     _require_whole(base, size)
@@ -58,8 +58,7 @@ def at_sizes(
     for cell in cells:
         n_params, n_examples = cell
         for name, value in (("N", n_params), ("D", n_examples)):
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} = {value} in a cell: give a positive number")
+            require_positive(f"{name} of a cell", value)
         config = replace_at(base, size, _nearest_size(base, n_params, size, values, tolerance))
         config = _trained_on(config, n_examples, tolerance)
         runs.append(replace_at(config, "seed", config.seed + seen[cell]))
@@ -72,7 +71,10 @@ def _require_whole(base: RunConfig, size: str) -> None:
     if size not in fields:
         raise ValueError(f"size = {size!r} is no field; {nearest(size, fields)}")
     if type(fields[size]) is not int:
-        raise ValueError(f"size = {size!r} is {fields[size]!r}, not a whole number: give another")
+        raise ValueError(
+            f"size = {size!r} is {fields[size]!r}, not a whole number: give a field such as "
+            "'model.width'"
+        )
 
 
 def _nearest_size(
@@ -91,18 +93,21 @@ def _nearest_size(
     ratios = {value: abs(math.log(count(value) / n_params)) for value in beside}
     best = min(ratios, key=ratios.__getitem__, default=None)
     if best is None or not math.isfinite(ratios[best]):
-        raise ValueError(f"N = {n_params:.4g}: {base.model.kind} allows none of the {size} given")
+        raise ValueError(
+            f"N = {n_params:.4g}: {base.model.kind} allows none of the {size} given. Give other "
+            "`values`"
+        )
     if ratios[best] > math.log1p(tolerance):
         raise ValueError(
-            f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any size: the nearest, "
-            f"{size} = {best}, has {count(best):.4g} parameters; change another field of the base, "
+            f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any size. The nearest, "
+            f"{size} = {best}, has {count(best):.4g} parameters. Change another field of the base, "
             "or leave the cell out"
         )
     return best
 
 
 def _trained_on(config: RunConfig, n_examples: float, tolerance: float) -> RunConfig:
-    """The run of as many examples."""
+    """The configuration that trains on as many examples."""
     match config.train:
         case Gradient():
             path = "train.examples"
@@ -115,7 +120,7 @@ def _trained_on(config: RunConfig, n_examples: float, tolerance: float) -> RunCo
     found = counts.n_tokens_seen or counts.n_examples_seen
     if abs(math.log(found / n_examples)) > math.log1p(tolerance):
         raise ValueError(
-            f"D = {n_examples:.4g} is more than {100 * tolerance:g} % from what whole batches make "
-            f"of it, {found:,} examples: give a smaller train.batch_size"
+            f"D = {n_examples:.4g} is more than {100 * tolerance:g} % from the nearest number of "
+            f"full batches, {found:,} examples. Give a smaller train.batch_size"
         )
     return config

@@ -1,6 +1,6 @@
-"""Sweep algebra: lists of RunConfigs in, lists of RunConfigs out.
+"""Sweep algebra: functions from lists of RunConfigs to lists of RunConfigs.
 
-Axes are dotted field paths with the values they take; a path that names no field, or a value that
+Axes are dotted field paths with the values they take. A path that names no field, or a value that
 its field cannot hold, is refused before anything is built. Duplicates are harmless: a plan keeps
 one run for each run_id.
 
@@ -42,7 +42,7 @@ def grid(base: Configs, axes: Axes) -> list[RunConfig]:
 
 
 def zipped(base: Configs, axes: Axes) -> list[RunConfig]:
-    """The axes' values taken together, first with first, second with second, over every base.
+    """The axes' values in step, first with first, second with second, over every base.
 
     Raises:
         ValueError: axes of different lengths, no such field, or an impossible value.
@@ -50,8 +50,8 @@ def zipped(base: Configs, axes: Axes) -> list[RunConfig]:
     values = {path: list(axis) for path, axis in axes.items()}
     lengths = {path: len(axis) for path, axis in values.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{path} has {length}" for path, length in lengths.items())
-        raise ValueError(f"zipped axes need equal lengths: {told}")
+        each = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+        raise ValueError(f"zipped axes differ in length: {each}. Give each as many values")
     return _applied(base, list(values), list(zip(*values.values(), strict=True)))
 
 

@@ -6,12 +6,12 @@
     runs/<h2>/<run_id>/attempts/0001/            claim.json, heartbeat, curve.jsonl,
                                                  environment.json, end.json or failure.json
     runs/<h2>/<run_id>/result.json               the one published record
-    trunks/<h2>/<trunk_id>/                      states from which runs of several lengths go on
-    quarantine/                                  what could not be read or came second, and why
+    trunks/<h2>/<trunk_id>/                      checkpoints of trunks, the prefixes that runs share
+    quarantine/                                  files that cannot be read or came second, and why
 
 The folder is the database: copy it, rsync it, mount it. A run is done when its result.json is
-there, which happens in one step, on the disk, never over another. Nothing in it is ever executed,
-and nothing that cannot be read is deleted.
+there; that file is written atomically and never replaces another. Nothing in the folder is ever
+executed, and nothing that cannot be read is deleted.
 """
 
 from __future__ import annotations
@@ -77,37 +77,40 @@ class Store:
         store = cls(Path(os.path.realpath(root)))
         version = store._version()
         if version is None:
-            raise ValueError(f"{root} is no results folder: it holds no readable store.json")
+            raise ValueError(
+                f"{root} is no results folder: it holds no readable store.json. Give a folder that "
+                "`scaling run` has made"
+            )
         if version != SCHEMA_VERSION:
             raise StoreError(
-                f"{store.root}: schema version {version}, but this program writes "
-                f"{SCHEMA_VERSION}: use the program that made it, or give another folder"
+                f"{store.root} has schema version {version}; this program writes "
+                f"{SCHEMA_VERSION}. Use the program that made it, or give another folder"
             )
         return store
 
     def run_folder(self, run_id: str) -> Path:
-        """Where everything about one run lies."""
+        """Folder of everything about one run."""
         return self.root / "runs" / run_id[:2] / run_id
 
     def trunk_folder(self, trunk_id: str) -> Path:
-        """Where lies what runs have saved of their trunk."""
+        """Folder of the checkpoints that runs have saved of their trunk."""
         return self.root / "trunks" / trunk_id[:2] / trunk_id
 
     def result_path(self, run_id: str) -> Path:
-        """Where a run's one published record lies."""
+        """File of the one published record of a run."""
         return self.run_folder(run_id) / "result.json"
 
     def plan_path(self, plan_id: str) -> Path:
-        """Where a sweep is declared."""
+        """File that declares a sweep."""
         return self.root / "plans" / f"{plan_id}.json"
 
     @property
     def quarantine(self) -> Path:
-        """Where lies what could not be read or came second."""
+        """Folder of the files that could not be read or came second."""
         return self.root / "quarantine"
 
     def has_result(self, run_id: str) -> bool:
-        """Whether a run is published; its file is not read."""
+        """Whether a run is published; does not read its file."""
         return os.path.lexists(self.result_path(run_id))
 
     def attempts(self, run_id: str) -> list[Attempt]:
@@ -148,9 +151,9 @@ class Store:
         return next((failure for failure in failures if failure), None)
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
-        """What is known of a run: `done` or `diverged` as published, `failed`, or `missing`.
+        """The record of a run: `done` or `diverged` as published, `failed`, or `missing`.
 
-        A result that cannot be read is set aside and the run is missing, with the reason.
+        A result that cannot be read is set aside, and the run is missing, with the reason.
         """
         try:
             known = self.load(run_id) or self.failure(run_id)
@@ -180,7 +183,7 @@ class Store:
         return [self.record(run_id, configs[run_id]) for run_id in sorted(configs)]
 
     def status(self, plan: Plan | None = None) -> dict[str, int]:
-        """How many runs of a plan, or of the folder, are done, diverged, failed and missing."""
+        """Numbers of runs of a plan, or of the folder: done, diverged, failed and missing."""
         counts = Counter(record.status for record in (self.read(plan) if plan else self.scan()))
         return {status: counts[status] for status in ("done", "diverged", "failed", "missing")}
 
@@ -205,7 +208,7 @@ class Store:
             names = [name for run in runs for name in (run.run_id, run.trunk_id) if name]
             if all(map(_RUN_ID.fullmatch, names)):
                 return str(content["name"]), runs
-            damage = "a run_id or trunk_id that is none"
+            damage = "a run_id or trunk_id is not of 32 hex digits"
         except (DamagedFileError, KeyError, TypeError) as error:
             damage = str(error)
         try:
@@ -216,7 +219,7 @@ class Store:
         return "", ()
 
     def _version(self) -> Any:
-        """What store.json says, or None where there is none or it cannot be read."""
+        """Schema version in store.json; None where there is none or it cannot be read."""
         marker = files.read_json(self.root / "store.json")
         return marker.get("schema_version") if isinstance(marker, dict) else None
 
@@ -227,8 +230,8 @@ class Store:
             files.set_aside(marker, self.quarantine, marker.name, "not readable")
         elif foreign := sorted(n for n in os.listdir(self.root) if not n.startswith(".")):
             raise ValueError(
-                f"{self.root} holds {foreign[0]!r} but no store.json, so it is no results folder: "
-                "give a new or an empty one"
+                f"{self.root} holds {foreign[0]!r} but no store.json, so it is no results folder. "
+                "Give a new or an empty folder"
             )
         content = {"schema_version": SCHEMA_VERSION, "holds": "results of scaling runs"}
         data = f"{json.dumps(content)}\n".encode()
@@ -236,25 +239,27 @@ class Store:
         files.sync_folder(self.root.parent)
 
     def _set_aside(self, run_id: str, damage: str) -> str | None:
-        """Moves a damaged result into quarantine, and says so; None if it was good after all."""
+        """Moves a damaged result into quarantine; returns where it is, None if it was good."""
         path = self.result_path(run_id)
+        # 1. Move first: another process could replace a file between judging and moving it.
         try:
             aside = files.set_aside(path, self.quarantine, f"{run_id}-result.json", damage)
             if aside is None:
                 return "set aside by another process"
         except OSError as error:
             return f"it could not be set aside ({error.strerror})"
+        # 2. Judge the file that was moved.
         try:
             _parse(aside, run_id)
         except DamagedFileError:
             return f"set aside as {aside}"
-        # Between reading and moving, another process has set it aside and put a good one there.
+        # 3. Between reading and moving, another process set it aside and put a good one there.
         files.put_back(aside, path)
         return None
 
 
 def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
-    """The failure in which an attempt ended, if it did and can be read."""
+    """The failure in which an attempt ended; None if there is none or it cannot be read."""
     try:
         return _parse(attempt.folder / "failure.json", run_id)
     except DamagedFileError:
@@ -268,13 +273,14 @@ def _parse(path: Path, run_id: str) -> RunRecord:
         if isinstance(error, files.NO_FILE) or error.errno == errno.ELOOP:
             raise DamagedFileError(f"no file: {error.strerror}") from None
         raise StoreError(
-            f"{path}: {error.strerror}: it cannot be read; nothing was changed"
+            f"{path} cannot be read: {error.strerror}. Nothing was changed. Put this right, and "
+            "the same command resumes"
         ) from error
     try:
         record = load_record(data)
     except ValueError as error:
         raise StoreError(
-            f"{path}: {error}. Nothing is lost: read it with the program that wrote it"
+            f"{path}: {error}. Nothing is lost; read it with the program that wrote it"
         ) from None
     if record.run_id != run_id:
         raise DamagedFileError(f"it is the record of run {record.run_id}")

@@ -1,4 +1,8 @@
-"""The order in which the workers of one pool visit the runs."""
+"""The order in which the workers of one pool visit the runs.
+
+Workers agree on nothing while they work: each computes the same division of the runs, begins with
+its own share, and then helps the others. Claims decide who does a run.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,14 @@ from sweeps.store import Store
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be done; `attempts_before` counts the attempts of earlier invocations."""
+    """A run to be done.
+
+    Attributes:
+        job: Number of the job in this invocation.
+        store: Results folder of the run.
+        run: The run as its plan declares it.
+        attempts_before: Number of attempts of earlier invocations.
+    """
 
     job: int
     store: Store
@@ -22,15 +33,15 @@ class Task:
 
 
 Chain = Sequence[Task]
-"""Runs that one worker is to do one after another."""
+"""Runs that one worker does one after another: those of a trunk, the shortest first, or one run."""
 
 
 class Part(NamedTuple):
-    """Runs of one compiled shape that a worker is to do.
+    """Runs of one compiled shape that one worker does.
 
     Attributes:
-        chains: Of runs.
-        is_first: Whether it is the first part of its shape, the one to compile it.
+        chains: Chains of runs.
+        is_first: Whether this is the first part of its shape, whose worker compiles the shape.
     """
 
     chains: Sequence[Chain]
@@ -38,32 +49,31 @@ class Part(NamedTuple):
 
 
 MOST_OF_A_FAIR_SHARE = 1.25
-"""A group up to so many times an equal share of all seconds stays whole: what it takes too long
-costs less than a second worker's beginning with it."""
+"""A group of up to so many times an equal share of all seconds is not cut: a second worker that
+loads or compiles its shape would cost more than the first one's extra time."""
 
 
 def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
-    """All tasks, in the order in which worker `worker` of `workers` looks at them.
-
-    Runs that share a compiled shape are one group; one that is far more than a worker's fair share
-    is cut into parts. Parts are dealt out by cost, the most expensive first, each to the worker
-    with the least so far. A worker begins with a shape that it is the first to compile, if it has
-    one: meanwhile others compile what it shares with them (`sweeps.compile_cache`). It does its own
-    share in order, then helps the others from the end of theirs backwards, so that two of them meet
-    only when nearly all is done. Runs that share a trunk stay together, the shortest first, so that
-    each goes on from the one before. Runs that were tried before come last: they may fail again.
-    """
+    """All tasks, in the order in which worker `worker` of `workers` looks at them."""
+    # 1. Runs that share a compiled shape are one group. A group far above a worker's fair share is
+    #    cut into parts; a trunk is never cut, so that each of its runs goes on from the one before.
     largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
     groups = _by_group(tasks).values()
     parts = [part for group in groups for part in _parts(_chains(group), largest)]
+    # 2. Parts are dealt out by cost, the most expensive first, each to the worker with the least so
+    #    far. A worker begins with a shape that it is the first to compile, if it has one: meanwhile
+    #    others compile what it shares with them (`sweeps.compile_cache`).
     shares = [_chains_in_order(share) for share in _dealt(parts, workers)]
+    # 3. A worker does its own share, then helps the others from the end of theirs backwards, so
+    #    that two workers meet only when nearly all is done.
     others = [chain for step in range(1, workers) for chain in shares[(worker + step) % workers]]
     order = [task for chain in shares[worker] + others[::-1] for task in chain]
+    # 4. Runs that were tried before come last: they may fail again.
     return sorted(order, key=lambda task: task.attempts_before > 0)
 
 
 def _by_group(tasks: Sequence[Task]) -> dict[str, list[Task]]:
-    """Tasks that share a compiled shape together, in their order."""
+    """Tasks by compiled shape, in their order."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
         groups.setdefault(task.run.group, []).append(task)
@@ -71,7 +81,7 @@ def _by_group(tasks: Sequence[Task]) -> dict[str, list[Task]]:
 
 
 def _seconds_of(tasks: Iterable[Task]) -> float:
-    """Estimated core-seconds of them all, compilation left out."""
+    """Estimated core-seconds of all tasks, compilation left out."""
     return sum(task.run.seconds for task in tasks)
 
 
@@ -84,7 +94,7 @@ def _chains(group: Sequence[Task]) -> list[Chain]:
 
 
 def _parts(chains: Sequence[Chain], largest: float) -> list[Part]:
-    """A group in as few parts as are to be no larger than given, as equal as chains allow."""
+    """Cuts a group into as few parts as keep below `largest`, as equal as chains allow."""
     single = [Part([chain]) for chain in chains]
     wanted = max(1, math.ceil(sum(map(_seconds, single)) / largest)) if largest else 1
     dealt = _dealt(single, min(wanted, len(single)))
@@ -95,11 +105,11 @@ def _parts(chains: Sequence[Chain], largest: float) -> list[Part]:
 
 
 def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
-    """Parts shared out by cost, the most expensive first, each where there is least so far."""
+    """Deals parts out by cost, the most expensive first, each where there is least so far."""
     shares: list[list[Part]] = [[] for _ in range(n_shares)]
     loads = [0.0] * n_shares
     for part in sorted(parts, key=_seconds, reverse=True):
-        # Among equals, one that has no shape of its own to begin with yet.
+        # Among equals, a worker that does not begin with a shape yet gets the next one.
         least = min(range(n_shares), key=lambda k: (loads[k], _begins_a_shape(shares[k])))
         shares[least].append(part)
         loads[least] += _seconds(part)
@@ -107,12 +117,12 @@ def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
 
 
 def _begins_a_shape(share: Sequence[Part]) -> bool:
-    """Whether a share has a part that is the first of its shape."""
+    """Whether a share holds a part that is the first of its shape."""
     return any(part.is_first for part in share)
 
 
 def _chains_in_order(share: Sequence[Part]) -> list[Chain]:
-    """The chains of a share, not first those of a shape that is begun elsewhere."""
+    """The chains of a share, beginning with those of a shape that no other worker begins."""
     first = next((part for part in share if part.is_first), None)
     ordered = sorted(share, key=lambda part: part is not first)
     return [chain for part in ordered for chain in part.chains]

@@ -1,9 +1,9 @@
-"""One worker: visits runs, claims one, does it, publishes, goes on.
+"""One worker: visits runs, claims one, computes it, publishes it, goes on.
 
 `python -m sweeps.worker` reads its settings as one line of JSON from standard input and reports
 what happens as lines of JSON on standard output. When standard input ends, its parent is gone or
-done with it, and it leaves at once. Whatever runs print goes to standard error. Code of users is
-loaded as the settings say, before anything is read from a results folder.
+needs it no more, and the worker leaves at once. What runs print goes to standard error. Code of
+users is loaded as the settings say, before anything is read from a results folder.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ from sweeps.store import Store, failure_of
 from sweeps.visiting import Task, visiting_order
 
 Run = Callable[..., tuple[RunRecord, Curve]]
-"""Does one run: a configuration, and where it has a parameter `workspace`, folders to go on from.
-"""
+"""A function that does one run: takes a configuration and, if it has a parameter `workspace`, the
+folders of checkpoints to go on from."""
 
 Compute = Callable[[Mapping[str, Any], Workspace], tuple[RunRecord, Curve]]
-"""Does the run of a resolved configuration, with folders to go on from (`computing`)."""
+"""A function that does the run of a resolved configuration, as `computing` returns it."""
 
 Emit = Callable[..., None]
+"""A function that reports an event: its kind, and `job`, `run_id` and more as keywords."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _MESSAGE_LENGTH = 1000
@@ -71,7 +72,7 @@ def work(
         tasks: The runs in the order in which to visit them.
         compute: Does one run.
         lease: Seconds after which another's claim without a heartbeat is over.
-        emit: Called at every event with its kind, and `job`, `run_id` and more as keywords.
+        emit: Reports every event.
         patience: Failures in a row on different runs after which to stop.
 
     Raises:
@@ -114,22 +115,26 @@ class _Worker:
 
     @property
     def gives_up(self) -> bool:
-        """Whether so many different runs have failed in a row that something else is wrong."""
+        """Whether so many different runs have failed in a row that the machine is at fault."""
         return len(self._failing) >= self._patience
 
     def settles(self, task: Task) -> bool:
-        """Does a run if it is free; whether there is nothing left to do about it."""
+        """Does a run if it is free; returns whether nothing is left to do about it."""
         with storing(task.store.run_folder(task.run.run_id)):
             return not self.gives_up and self._settles(task)
 
     def _settles(self, task: Task) -> bool:
         store, run_id = task.store, task.run.run_id
+        # 1. A published run is settled, whoever published it.
         if store.has_result(run_id):
             return self._settled(task, "elsewhere")
+        # 2. A run at which another process works is left alone; look again later.
         attempts = store.attempts(run_id)
         number = attempts[-1].number if attempts else 0
         if attempts and not self._is_free(task, attempts[-1]):
             return store.has_result(run_id) and self._settled(task, "elsewhere")
+        # 3. A run that failed too often in this invocation is given up; else it waits until it is
+        #    due again.
         recent = [failure_of(a, run_id) for a in attempts if a.number > task.attempts_before]
         failures = [failure for failure in recent if failure]
         reasons = [failure.reason or "" for failure in failures]
@@ -139,16 +144,18 @@ class _Worker:
             )
         if attempts and not self._is_due(attempts[-1], reasons):
             return False
+        # 4. Claim the next attempt; of several processes one alone gets it.
         attempt = publishing.claim(store, run_id, number + 1, task.run.config)
         if attempt is None:
             return False
-        if store.has_result(run_id):  # published while this one was being claimed
+        # 5. Another process may have published since step 1.
+        if store.has_result(run_id):
             publishing.end(store, attempt, "superfluous")
             return self._settled(task, "elsewhere")
         return self._attempt(task, attempt)
 
     def _is_free(self, task: Task, last: Attempt) -> bool:
-        """Whether nobody is at a run, judging by its last attempt; a lost one is marked so."""
+        """Whether nobody works on a run, judging by its last attempt; marks a lost attempt."""
         if not self._watch.over(last):
             return False
         if not last.ended:
@@ -156,8 +163,8 @@ class _Worker:
                 return False
             claim = last.claim()
             message = (
-                f"attempt {last.number} ended without a word (process {claim.get('pid')} on "
-                f"{claim.get('host')}): killed, out of memory, a crash or a lost machine"
+                f"attempt {last.number} (process {claim.get('pid')} on {claim.get('host')}) ended "
+                "without a report: killed, out of memory, a crash or a lost machine"
             )
             lost = publishing.failure(task.run.run_id, task.run.config, "worker_lost", message)
             publishing.fail(task.store, last, lost)
@@ -197,13 +204,19 @@ class _Worker:
         return self._settled(task, record.status if outcome == "published" else "elsewhere")
 
     def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
-        """Does a run: its record, the text of that, and the lines of its curve."""
+        """Does a run; returns its record, the text of the record, and the lines of its curve."""
         workspace = publishing.workspace(task.store, task.run.run_id, task.run.trunk_id)
         record, curve = self._do(task.run.config, workspace)
         if record.run_id != task.run.run_id:
-            raise ValueError(f"run {task.run.run_id} returned the record of run {record.run_id}")
+            raise ValueError(
+                f"run {task.run.run_id} returned the record of run {record.run_id}: make the "
+                "record with run_id(config)"
+            )
         if record.status not in ("done", "diverged", "failed"):
-            raise ValueError(f"the run returned a record of status {record.status!r}")
+            raise ValueError(
+                f"the run returned a record of status {record.status!r}: return 'done', "
+                "'diverged' or 'failed'"
+            )
         record = dataclasses.replace(record, attempt=attempt.number)
         return record, dump_record(record), "".join(map(dump_curve_line, curve))
 
@@ -227,11 +240,11 @@ class _Worker:
 
 
 def computing(run: Run, families: Sequence[type[Family]] = ()) -> Compute:
-    """Returns what does a run given its resolved configuration.
+    """Returns a function that does a run given its resolved configuration.
 
     Args:
-        run: Does a run given its `RunConfig`; gets the folders to go on from if it has a parameter
-            `workspace`.
+        run: Does a run given its `RunConfig`; if it has a parameter `workspace`, it gets the
+            folders of checkpoints to go on from.
         families: Families of models that the runs may be of, beside those of `scaling`.
     """
     takes_workspace = "workspace" in inspect.signature(run).parameters
@@ -304,13 +317,13 @@ def main() -> int:
 
 
 def stop(*_: object) -> None:
-    """A signal handler: what is under way ends in good order."""
+    """Handles a signal: ends what is under way in good order."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped
 
 
 def _leave_with_parent() -> None:
-    """Waits for the end of standard input. Nothing is tidied up: any moment is safe to leave."""
+    """Leaves when standard input ends. Nothing is tidied up: any moment is safe to leave."""
     while os.read(0, 4096):
         pass
     os._exit(0)

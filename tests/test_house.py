@@ -29,7 +29,7 @@ ORDER = {
         trainers run
     """.split(),
     "sweeps": """
-        files claims retries rules accelerators compile_cache
+        guards files claims retries rules accelerators compile_cache
         plan space shapes recipes sizes
         store visiting publishing worker executors pool processes progress runner
     """.split(),

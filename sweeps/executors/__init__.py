@@ -1,4 +1,7 @@
-"""Where workers run, behind five calls; workers claim from the results folder."""
+"""Executors start workers, behind five calls; `local` starts them as processes of this machine.
+
+An executor hands a worker its settings; the worker claims its runs from the results folder.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,7 @@ from typing import Any, Protocol
 
 
 class Executor(Protocol):
-    """Starts and stops workers, numbered from 0, and passes on what they report.
-
-    How a worker gets its work is no business of an executor: it is handed settings, and the
-    results folder does the rest.
-    """
+    """Starts and stops workers, numbered from 0, and passes on what they report."""
 
     def start(self, worker: int, settings: Mapping[str, Any]) -> None:
         """Starts a worker, or starts it again once it has ended."""
@@ -22,13 +21,13 @@ class Executor(Protocol):
         ...
 
     def stop(self, *, at_once: bool) -> None:
-        """Asks all workers to stop and to say so in their attempts, or ends them at once."""
+        """Asks all workers to end their attempts and stop, or ends them at once."""
         ...
 
     def why(self, worker: int) -> str | None:
-        """Why a worker ended: None in good order, else in words. Forgets the worker."""
+        """Returns why a worker ended, None if in good order, and forgets the worker."""
         ...
 
     def listen(self, seconds: float) -> list[tuple[int, dict[str, Any] | None]]:
-        """Waits for reports, at most so long: (worker, report), or (worker, None) on its end."""
+        """Waits at most so long for reports: (worker, report), or (worker, None) on its end."""
         ...

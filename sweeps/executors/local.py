@@ -1,9 +1,9 @@
-"""Workers as processes of this machine, each with a core or accelerators of its own.
+"""Workers as processes of this machine, each with its own core or accelerators.
 
 A worker is a fresh interpreter, not a fork: JAX does not survive a fork. Without an accelerator it
 sees one core, which stands for as many devices as its runs share, and runs numerical libraries with
 one thread, so that results do not depend on how many workers there are. With accelerators it sees
-its own of them and all cores, since compiling for them wants many.
+its share of them and all cores, since compiling for them takes many.
 Its standard input stays open as long as this process wants it; the operating system closes it when
 this process dies, however that happens, and the worker leaves.
 """
@@ -71,10 +71,10 @@ class LocalExecutor:
         self._selector.close()
 
     def workers(self, devices: int, asked: int | None) -> int:
-        """How many workers there are to be; None asks for as many as share no core or accelerator.
+        """Number of workers to start; None asks for as many as share no core or accelerator.
 
         Raises:
-            ValueError: What `Accelerators.workers` refuses, where there are accelerators.
+            ValueError: what `Accelerators.workers` refuses, where there are accelerators.
         """
         found = self._accelerators
         return asked or len(self._cores) if found is None else found.workers(devices, asked)
@@ -107,7 +107,7 @@ class LocalExecutor:
         os.set_blocking(process.stdout.fileno(), False)
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
         line = json.dumps({**settings, "worker": worker, "core": core}).encode() + b"\n"
-        with contextlib.suppress(BrokenPipeError):  # it died already: its end will be noticed
+        with contextlib.suppress(BrokenPipeError):  # it is dead already: `listen` reports its end
             view = memoryview(line)
             while view:
                 view = view[process.stdin.write(view) or 0 :]
@@ -117,7 +117,7 @@ class LocalExecutor:
         return tuple(self._running)
 
     def stop(self, *, at_once: bool) -> None:
-        """Asks all workers to stop and to say so in their attempts, or ends them at once."""
+        """Asks all workers to end their attempts and stop, or ends them at once."""
         for running in self._running.values():
             if at_once:
                 running.process.kill()
@@ -125,11 +125,11 @@ class LocalExecutor:
                 running.process.terminate()
 
     def why(self, worker: int) -> str | None:
-        """Why a worker ended: None in good order, else in words. Forgets the worker."""
+        """Returns why a worker ended, None if in good order, and forgets the worker."""
         running = self._running.pop(worker)
         try:
             code = running.process.wait(_SECONDS_TO_EXIT)
-        except subprocess.TimeoutExpired:  # it has said goodbye, but hangs
+        except subprocess.TimeoutExpired:  # it closed its output, but hangs
             running.process.kill()
             code = running.process.wait()
         for stream in (running.process.stdin, running.process.stdout):
@@ -147,10 +147,10 @@ class LocalExecutor:
         if code < 0:
             with contextlib.suppress(ValueError):
                 cause = f"killed by {signal.Signals(-code).name}"
-        return f"{cause}; its last words: {tail}" if tail else cause
+        return f"{cause}; it last wrote: {tail}" if tail else cause
 
     def listen(self, seconds: float) -> list[tuple[int, dict[str, Any] | None]]:
-        """Waits for reports, at most so long: (worker, report), or (worker, None) on its end."""
+        """Waits at most so long for reports: (worker, report), or (worker, None) on its end."""
         reports: list[tuple[int, dict[str, Any] | None]] = []
         for key, _ in self._selector.select(seconds):
             worker, running = key.data, self._running[key.data]

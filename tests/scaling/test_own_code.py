@@ -181,7 +181,7 @@ def test_a_family_with_a_width_is_the_base_of_a_recipe(load):
     assert (row.width, row.depth, row.n_params) == (10, None, 110)
     assert row.flops == pytest.approx(1e7, rel=0.01)
     with pytest.raises(
-        ValueError, match=r"rule for the depth of model\.kind = 'bigram', which has"
+        ValueError, match=r"rule for depth, but model\.kind = 'bigram' has no field"
     ):
         Recipe(base=base, depth=aspect_ratio(2))
 

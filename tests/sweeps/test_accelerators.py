@@ -46,7 +46,7 @@ def test_workers_are_as_many_as_have_gpus_or_as_asked():
 
 def test_runs_of_more_devices_than_there_are_are_refused():
     for found, name in ((FOUR, "gpu"), (Accelerators("tpu", 4), "tpu")):
-        with pytest.raises(ValueError, match=rf"over 8 devices.* has 4 of {name}.*--hosts"):
+        with pytest.raises(ValueError, match=rf"need 8 devices.* has 4 of {name}.*--hosts"):
             found.workers(8, None)
 
 
@@ -56,8 +56,8 @@ def test_what_the_user_chose_stands():
     for name in ("XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_CLIENT_MEM_FRACTION"):
         assert set(two.environment(0, 4, 1, {name: ".2"})) == {"CUDA_VISIBLE_DEVICES"}
     given = {"CUDA_VISIBLE_DEVICES": "4,5,6", "JAX_CUDA_VISIBLE_DEVICES": "1, 2"}
-    told = [two.environment(worker, 2, 1, given) for worker in range(2)]
-    assert told == [{"JAX_CUDA_VISIBLE_DEVICES": "1"}, {"JAX_CUDA_VISIBLE_DEVICES": "2"}]
+    found = [two.environment(worker, 2, 1, given) for worker in range(2)]
+    assert found == [{"JAX_CUDA_VISIBLE_DEVICES": "1"}, {"JAX_CUDA_VISIBLE_DEVICES": "2"}]
 
 
 @pytest.mark.parametrize("unset", ["", "all"])
@@ -71,7 +71,7 @@ def test_a_process_on_tpus_takes_all():
     pod = Accelerators("tpu", 8)
     assert [pod.workers(devices, None) for devices in (1, 8)] == [1, 1]
     assert pod.environment(0, 1, 1, {}) == {}
-    with pytest.raises(ValueError, match="2 workers, but one process takes all tpu"):
+    with pytest.raises(ValueError, match="workers = 2: one process takes all tpu"):
         pod.workers(1, 2)
 
 
@@ -117,11 +117,9 @@ def test_what_else_is_printed_does_not_matter(asked: dict[str, object]):
         ("5", "its answer was '5'"),
     ],
 )
-def test_trouble_is_told_in_words_with_the_way_out(
-    asked: dict[str, object], answer: object, words: str
-):
+def test_trouble_is_reported_with_a_remedy(asked: dict[str, object], answer: object, words: str):
     asked["next"] = answer
-    with pytest.raises(ValueError, match=rf"{words}; mend .*JAX_PLATFORMS=cpu"):
+    with pytest.raises(ValueError, match=rf"{words}. Mend .*JAX_PLATFORMS=cpu"):
         accelerators()
 
 

@@ -82,15 +82,15 @@ def test_branches_are_a_ladder_of_one_size_on_one_trunk():
     [
         (
             replace(RECIPE, base=replace_at(BASE, "train.schedule", Cosine())),
-            r"schedule = Cosine.*there is no trunk to leave; give the base schedule.kind = 'stable",
+            r"schedule = Cosine.* has no trunk at .*Give the base schedule.kind = 'stable",
         ),
         (
             replace(RECIPE, warmup_tokens=rules.share_of_run(0.1)),
-            r"are \(\d+, 0.001, 4\), \(\d+, 0.001, 4\): runs of one trunk have one of each",
+            r"are \(\d+, 0.001, 4\), \(\d+, 0.001, 4\); runs of one trunk have one of each",
         ),
         (
             replace(RECIPE, learning_rate=rules.deepseek_learning_rate),
-            "give rules that do not go by the length of a run",
+            "Give rules that do not depend on the length of a run",
         ),
     ],
 )

@@ -80,8 +80,8 @@ def test_closed_form_runs_have_their_training_set_for_length():
         ((1e4, 5), "model.width", r"D = 5 is more than 20 %.*32 examples.*smaller train.batch_"),
         ((1e4, 5000), "model.wdth", r"'model.wdth' is no field; did you mean 'model.width'"),
         ((1e4, 5000), "train.optimizer.learning_rate", r"is 0.1, not a whole number"),
-        ((-1, 5000), "model.width", r"N = -1 in a cell"),
-        ((1e4, math.nan), "model.width", r"D = nan in a cell"),
+        ((-1, 5000), "model.width", r"N of a cell = -1"),
+        ((1e4, math.nan), "model.width", r"D of a cell = nan"),
     ],
 )
 def test_cells_that_cannot_be_had_get_a_sentence(cell, size, message):
