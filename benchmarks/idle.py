@@ -4,12 +4,13 @@
 
 A GPT (depth 2, at width 128 and above 4; heads of 16, context 64, batch 16, bytes of the standard
 library's source code) is trained for so many steps with ten evaluations on 256 held-out sequences,
-twice: by `scaling.trainers.tokens.train`, which draws, gathers and pads batches, hands them over,
-fetches evaluations and keeps the curve; and by the same compiled functions called one after
-another on blocks that lie on the device already, of whose results nothing is fetched until the
-end. What the first takes longer, over its wall time, is the device's idle time: it counts all that
-the host does and does not hide, down to the calls. Both on one core, which host and device share,
-as workers run; they take turns, and the median over the rounds is printed, with the quartiles.
+twice: by `scaling.trainers.tokens.train_on_tokens`, which draws, gathers and pads batches, hands
+them over, fetches evaluations and keeps the curve; and by the same compiled functions called one
+after another on blocks that lie on the device already, of whose results nothing is fetched until
+the end. What the first takes longer, over its wall time, is the device's idle time: it counts all
+that the host does and does not hide, down to the calls. Both on one core, which host and device
+share, as workers run; they take turns, and the median over the rounds is printed, with the
+quartiles.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from scaling.data.text import Text
 from scaling.keys import key_for
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
-from scaling.trainers import tokens
 from scaling.trainers.token_step import Arguments, compiled, steps_in_block
+from scaling.trainers.tokens import train_on_tokens
 from scaling.training import Adam
 
 EVALUATIONS = 10
@@ -75,7 +76,7 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
 
     def whole() -> float:
         began = time.perf_counter()
-        columns, _ = tokens.train(config, dataset)
+        columns, _ = train_on_tokens(config, dataset)
         assert columns["status"] == "done"
         return time.perf_counter() - began
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scaling.accounting import account
-from scaling.config import RunConfig, resolved, run_id
+from scaling.config import Resolved, RunConfig, resolved, run_id
 from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
 from scaling.data.token_dataset import TokenDataset
@@ -38,22 +38,7 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
     """
     start = time.perf_counter()
     plain, dataset = resolved(config), config.data.load(config.seed)
-    curve: Curve = ()
-    columns: dict[str, Any]
-    precision = "float32"
-    if isinstance(dataset, TokenDataset):
-        from scaling.trainers.tokens import train as train_tokens
-
-        columns, curve = train_tokens(config, dataset, workspace, plain)
-        precision = getattr(config.model, "compute_dtype", precision)
-    elif isinstance(config.train, Gradient):
-        from scaling.trainers.gradient import train
-
-        columns, curve = train(config, dataset)
-    else:
-        from scaling.trainers.solve import solve
-
-        columns, precision = {"status": "done", **solve(config, dataset)}, "float64"
+    columns, curve, precision = _trained(config, plain, dataset, workspace)
     columns |= {k: finite(v) for k, v in columns.items() if isinstance(v, float)}
     if isinstance(dataset, Dataset) and config.data.n_classes is not None:
         changed = dataset.train_targets != dataset.train_targets_clean
@@ -89,3 +74,24 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
         **columns,
     )
     return record, curve
+
+
+def _trained(
+    config: RunConfig,
+    plain: Resolved,
+    dataset: Dataset | TokenDataset,
+    workspace: Workspace | None,
+) -> tuple[dict[str, Any], Curve, str]:
+    """Columns of a RunRecord, the learning curve, and the precision of the computation."""
+    if isinstance(dataset, TokenDataset):
+        from scaling.trainers.tokens import train_on_tokens
+
+        precision = getattr(config.model, "compute_dtype", "float32")
+        return *train_on_tokens(config, dataset, workspace, plain), precision
+    if isinstance(config.train, Gradient):
+        from scaling.trainers.gradient import train_on_examples
+
+        return *train_on_examples(config, dataset), "float32"
+    from scaling.trainers.solve import solve
+
+    return {"status": "done", **solve(config, dataset)}, (), "float64"

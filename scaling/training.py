@@ -21,6 +21,7 @@ from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
 from scaling.models.transformer import Transformer
+from scaling.schedules import Constant, Cosine, Schedule
 
 ModelConfig = Linear | RandomFeatures | MLP | Transformer | Family
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
@@ -215,6 +216,11 @@ class Gradient:
             examples = self.examples or (self.epochs or 0) * n_train
             steps = math.ceil(examples / batch_size)
         return Duration(steps, batch_size, min(self.evaluations, steps))
+
+    @property
+    def shares(self) -> Schedule:
+        """The schedule by its name; the cosine falls to 0 at the end of the run."""
+        return Constant() if self.schedule == "constant" else Cosine(floor=0.0)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The same with the duration in steps and the batch size filled in."""

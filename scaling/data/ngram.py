@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt16
 
-from scaling.data.token_dataset import TokenDataset, passes, token_dataset
+from scaling.data.token_dataset import TokenDataset, TokenRow, TokenRows, passes, token_dataset
 from scaling.fields import Count, Positive, Range, check_fields
 from scaling.keys import rng_for
 
@@ -163,18 +163,16 @@ def _load(source: NGram) -> TokenDataset:
     chain = chain_of(source)
     n_train_tokens = source.n_tokens + 1
     held_out = _draw(chain, source, source.n_eval * source.context + 1, "eval")
-    return token_dataset(
-        # Drawn when first read: a plan of runs asks only how many there are.
-        read_train=functools.cache(lambda: _draw(chain, source, n_train_tokens, "data")),
-        n_train_tokens=n_train_tokens,
-        read_held_out=lambda: held_out,
-        n_held_out_tokens=len(held_out),
+    # Drawn when first read: a plan of runs asks only how many there are.
+    read_train = functools.cache(lambda: _draw(chain, source, n_train_tokens, "data"))
+    rows = TokenRows(
+        train=TokenRow(read_train, n_train_tokens),
+        held_out=TokenRow(lambda: held_out, len(held_out)),
         context=source.context,
         n_tokens=source.n_tokens,
         n_eval=source.n_eval,
-        byte_lengths=None,
-        end_of_document=None,
     )
+    return token_dataset(rows)
 
 
 def _draw(

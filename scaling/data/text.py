@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scaling.data.cache import sha256_of
-from scaling.data.token_dataset import TokenDataset, passes, token_dataset
+from scaling.data.token_dataset import TokenDataset, TokenRow, TokenRows, passes, token_dataset
 from scaling.data.token_files import given_halves, given_sha256
 from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Bytes, Tiktoken, Tokenized, tiktoken_tokenizer
@@ -133,11 +133,9 @@ def _load(config: Text) -> TokenDataset:
         tokenizer = tokenizer_of(*corpus)
         train, held_out = halves_of(*corpus)
         byte_lengths, end_of_document = tokenizer.byte_lengths, tokenizer.end_of_document
-    return token_dataset(
-        read_train=train.read,
-        n_train_tokens=train.n_tokens,
-        read_held_out=held_out.read,
-        n_held_out_tokens=held_out.n_tokens,
+    rows = TokenRows(
+        train=TokenRow(train.read, train.n_tokens),
+        held_out=TokenRow(held_out.read, held_out.n_tokens),
         context=config.context,
         n_tokens=config.n_tokens,
         n_eval=config.n_eval,
@@ -145,3 +143,4 @@ def _load(config: Text) -> TokenDataset:
         end_of_document=end_of_document,
         separated=config.document_mask,
     )
+    return token_dataset(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt
@@ -80,37 +81,46 @@ class TokenDataset:
         return _gathered(self.read, windows, self.context)
 
 
-def token_dataset(
-    *,
-    read_train: Reader,
-    n_train_tokens: int,
-    read_held_out: Reader,
-    n_held_out_tokens: int,
-    context: int,
-    n_tokens: int | None,
-    n_eval: int,
-    byte_lengths: Int[np.ndarray, " vocab_size"] | None,
-    end_of_document: int | None,
-    separated: bool = False,
-) -> TokenDataset:
-    """Cuts rows of tokens into training windows and held-out sequences.
+class TokenRow(NamedTuple):
+    """A row of tokens that is read when it is needed."""
 
-    Args:
-        read_train: The row of training tokens.
-        n_train_tokens: Their number.
-        read_held_out: The row of held-out tokens.
-        n_held_out_tokens: Their number.
+    read: Reader
+    n_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRows:
+    """Rows of training and held-out tokens, and how sequences are cut from them.
+
+    Attributes:
+        train: Training tokens.
+        held_out: Held-out tokens.
         context: Tokens predicted in a sequence.
         n_tokens: Training tokens to use, the first of the row; None for all.
         n_eval: Held-out sequences.
         byte_lengths: Bytes that each token stands for, if any.
-        end_of_document: The token that ends a document, if one does.
-        separated: Whether tokens are to be predicted from their own document alone.
+        end_of_document: Token that ends a document, if one does.
+        separated: Whether tokens are predicted from their own document alone.
+    """
+
+    train: TokenRow
+    held_out: TokenRow
+    context: int
+    n_tokens: int | None
+    n_eval: int
+    byte_lengths: Int[np.ndarray, " vocab_size"] | None = None
+    end_of_document: int | None = None
+    separated: bool = False
+
+
+def token_dataset(rows: TokenRows) -> TokenDataset:
+    """Cuts rows of tokens into training windows and held-out sequences.
 
     Raises:
-        ValueError: fewer tokens than asked for, or than one sequence takes.
+        ValueError: there are fewer tokens than asked for, or than one sequence takes.
     """
-    available = max(n_train_tokens - 1, 0)
+    context, n_tokens, n_eval = rows.context, rows.n_tokens, rows.n_eval
+    available = max(rows.train.n_tokens - 1, 0)
     if context > available:
         raise ValueError(
             f"data.context = {context:,} is longer than the {available:,} tokens that there are "
@@ -127,24 +137,24 @@ def token_dataset(
             f"data.n_tokens = {n_tokens:,} is less than data.context = {context:,}, the tokens of "
             "one sequence: give more of them, or a shorter context"
         )
-    held_out = max(n_held_out_tokens - 1, 0) // context
+    held_out = max(rows.held_out.n_tokens - 1, 0) // context
     if n_eval > held_out:
         raise ValueError(
             f"data.n_eval = {n_eval:,} exceeds the {held_out:,} sequences of {context:,} tokens in "
-            f"the {n_held_out_tokens:,} tokens held out: give fewer, a shorter context, or more "
-            "data"
+            f"the {rows.held_out.n_tokens:,} tokens held out: give fewer, a shorter context, or "
+            "more data"
         )
     spaced = np.arange(n_eval) * held_out // n_eval
-    eval_tokens = _gathered(read_held_out, spaced, context)
+    eval_tokens = _gathered(rows.held_out.read, spaced, context)
     eval_tokens.flags.writeable = False  # shared between runs
-    lengths = np.nan if byte_lengths is None else byte_lengths[eval_tokens[:, 1:]]
+    lengths = np.nan if rows.byte_lengths is None else rows.byte_lengths[eval_tokens[:, 1:]]
     return TokenDataset(
-        read=read_train,
+        read=rows.train.read,
         n_windows=used // context,
         eval_tokens=eval_tokens,
         bytes_per_token=float(np.mean(lengths)),
-        end_of_document=end_of_document,
-        separated=separated,
+        end_of_document=rows.end_of_document,
+        separated=rows.separated,
     )
 
 

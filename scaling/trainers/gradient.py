@@ -20,14 +20,15 @@ from scaling.keys import key_for
 from scaling.model import Model, Params
 from scaling.models.built import built
 from scaling.record import Curve, CurvePoint
+from scaling.schedules import share_of_peak
 from scaling.trainers import objectives
 from scaling.trainers.divergence import Watch, diverged_columns, unharmed
-from scaling.trainers.optimizers import learning_rate_at, transformation
+from scaling.trainers.optimizers import transformation
 from scaling.training import Gradient
 
 
 class State(NamedTuple):
-    """Everything that one step hands to the next."""
+    """Everything that one step passes to the next."""
 
     params: Params
     optimizer: optax.OptState
@@ -45,7 +46,7 @@ class Batch(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What the host is told of a run at one point of its training."""
+    """Measurements of a run at one point of its training, fetched by the host."""
 
     step: Int[Array, ""]
     watch: Watch
@@ -60,7 +61,7 @@ class Trainer(NamedTuple):
     measure: Callable[[State, Batch, Batch], Evaluation]
 
 
-def train(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:
+def train_on_examples(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:
     """Trains a run and measures it at even intervals.
 
     A loss that is not finite ends the run as `diverged`, with the step and the last finite loss.
@@ -108,17 +109,17 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
 
     Seeds, the learning rate and the number of steps are arguments of `advance`.
     """
-    descend = transformation(plan.optimizer)
+    optimizer, schedule = transformation(plan.optimizer), plan.shares
     per_example = _objective(plan.objective, n_classes)
     batch_size = plan.duration(n_train).batch_size
-    per_epoch = n_train // batch_size
+    per_epoch, nothing = n_train // batch_size, jnp.int32(0)
 
     def loss(params: Params, inputs: Array, targets: Array) -> Array:
         return jnp.mean(per_example(model.apply(params, inputs), targets))
 
     def init(key: Array) -> State:
         params = model.init(key)
-        return State(params, descend.init(params), jnp.arange(n_train), jnp.int32(0), unharmed())
+        return State(params, optimizer.init(params), jnp.arange(n_train), jnp.int32(0), unharmed())
 
     def step(state: State, data: Batch, rate: Array, steps: Array, order_key: Array) -> State:
         inputs, targets, order = data.inputs, data.targets, state.order
@@ -132,11 +133,11 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
             chosen = jax.lax.dynamic_slice_in_dim(order, position * batch_size, batch_size)
             inputs, targets = inputs[chosen], targets[chosen]
         value, gradient = jax.value_and_grad(loss)(state.params, inputs, targets)
-        direction, optimizer = descend.update(gradient, state.optimizer, state.params)
-        scale = -learning_rate_at(plan, rate, state.step, steps)
-        params = optax.apply_updates(state.params, optax.tree.scale(scale, direction))
+        direction, memory = optimizer.update(gradient, state.optimizer, state.params)
+        share = share_of_peak(schedule, state.step, steps, warmup=nothing, trunk=nothing)
+        params = optax.apply_updates(state.params, optax.tree.scale(-rate * share, direction))
         watch = state.watch.after(state.step, value)
-        return State(params, optimizer, order, state.step + 1, watch)
+        return State(params, memory, order, state.step + 1, watch)
 
     def advance(
         state: State, count: Array, data: Batch, rate: Array, steps: Array, order_key: Array

@@ -31,7 +31,7 @@ from jaxtyping import Array, Float
 from scaling.record import finite
 
 COLUMNS = ("gradient_squared_norm", "gradient_covariance_trace", "gradient_noise_scale_tokens")
-"""What `told` gives: |G|^2, tr(Sigma) and B_simple."""
+"""Names of what `columns` gives: |G|^2, tr(Sigma) and B_simple."""
 
 
 class SquaredNorms(NamedTuple):
@@ -51,7 +51,7 @@ def no_norms() -> SquaredNorms:
     return SquaredNorms(jnp.float32(0), jnp.float32(0))
 
 
-def told(
+def columns(
     norms: SquaredNorms | None, n_steps: int, n_tokens: int, microbatches: int
 ) -> dict[str, Any]:
     """Columns of a RunRecord on the noise of the gradient over some steps.

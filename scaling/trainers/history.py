@@ -162,8 +162,10 @@ class History:
         self._cost = self._saved_at - start
         self._spent_otherwise += self._cost
 
-    def told(self, columns: dict[str, Any], compile_seconds: float) -> tuple[dict[str, Any], Curve]:
-        """What `train_tokens.train` returns."""
+    def result(
+        self, columns: dict[str, Any], compile_seconds: float
+    ) -> tuple[dict[str, Any], Curve]:
+        """What `train_on_tokens` returns: columns of a RunRecord, and the learning curve."""
         more = {
             "compile_seconds": compile_seconds,
             "train_seconds": time.monotonic() - self._began - self._spent_otherwise,

@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from optax.contrib import MuonDimensionNumbers
 
 from scaling.model import Params
 from scaling.models.family import Family
 from scaling.models.parametrization import Parameter, Parametrized, learning_rate_multipliers
 from scaling.pretraining import Muon, PretrainingOptimizer, ScheduleFree
-from scaling.training import SGD, Adam, Gradient
+from scaling.training import SGD, Adam
 
 
 def transformation(optimizer: SGD | Adam) -> optax.GradientTransformation:
-    """Gradients -> the direction to descend along, before the learning rate."""
+    """The transformation of gradients into a direction of descent, before the learning rate."""
     if isinstance(optimizer, SGD):
         return optax.trace(decay=optimizer.momentum) if optimizer.momentum else optax.identity()
     adam = optax.scale_by_adam(b1=optimizer.b1, b2=optimizer.b2)
@@ -32,25 +31,16 @@ def transformation(optimizer: SGD | Adam) -> optax.GradientTransformation:
     return adam
 
 
-def learning_rate_at(
-    train: Gradient, peak: Float[Array, ""], step: Int[Array, ""], steps: Int[Array, ""]
-) -> Float[Array, ""]:
-    """Learning rate of a step: constant, or half a cosine from the peak down to 0 at the end."""
-    if train.schedule == "constant":
-        return peak
-    return peak * 0.5 * (1 + jnp.cos(jnp.pi * step / steps))
-
-
 @dataclass(frozen=True)
-class Treatment:
-    """How an optimizer treats one parameter.
+class ParamGroup:
+    """Options of an optimizer for one parameter.
 
     Attributes:
-        multiplier: Of the direction that the optimizer gives: by the model's parametrization, and
-            for Muon by the shape of the matrix.
-        weight_decay: Times the parameter is added to that.
-        rate: Which of the optimizer's learning rates is the parameter's.
-        orthogonal: Whether the momentum is orthogonalised, by Muon.
+        multiplier: Factor of the direction that the optimizer gives: by the model's
+            parametrization, and for Muon by the shape of the matrix.
+        weight_decay: Factor of the parameter that is added to the direction.
+        rate: Index of the parameter's learning rate among those of the optimizer.
+        orthogonal: Whether Muon orthogonalises the momentum.
     """
 
     multiplier: float
@@ -59,93 +49,93 @@ class Treatment:
     orthogonal: bool = False
 
 
-def treatments(
+def param_groups(
     optimizer: PretrainingOptimizer, model: Family, n_inputs: int, n_outputs: int
 ) -> Any:
-    """How each parameter of a model is treated, in a tree like them.
+    """The `ParamGroup` of each parameter of a model, in a tree like them.
 
-    Decay is decoupled (Loshchilov & Hutter, arXiv 1711.05101): it takes its share of the learning
-    rate, but no part in the parametrization's multipliers, so that it is the same at every width.
+    Decay is decoupled (Loshchilov & Hutter, arXiv 1711.05101): it is multiplied by the learning
+    rate, but not by the parametrization's multipliers, so that it is the same at every width.
     All parameters decay but the gains of norms, as in Megatron-LM and nanoGPT; where a model gives
     its parameters no roles, all that have two axes or more.
     """
     if not isinstance(model, Parametrized):
         params = jax.eval_shape(model.build(n_inputs, n_outputs).init, jax.random.key(0))
-        return jax.tree.map(lambda leaf: _treatment(optimizer, decays=leaf.ndim > 1), params)
+        return jax.tree.map(lambda leaf: _param_group(optimizer, decays=leaf.ndim > 1), params)
 
-    def treatment(parameter: Parameter, multiplier: float) -> Treatment:
+    def group(parameter: Parameter, multiplier: float) -> ParamGroup:
         matrix = parameter.shape[-2:] if parameter.role in ("hidden", "branch_out") else None
-        return _treatment(
+        return _param_group(
             optimizer, decays=parameter.role != "gain", multiplier=multiplier, matrix=matrix
         )
 
     return jax.tree.map(
-        treatment,
+        group,
         dict(model.parameters(n_inputs, n_outputs)),
         learning_rate_multipliers(model, n_inputs, n_outputs),
     )
 
 
-def _treatment(
+def _param_group(
     optimizer: PretrainingOptimizer,
     *,
     decays: bool,
     multiplier: float = 1.0,
     matrix: tuple[int, ...] | None = None,
-) -> Treatment:
-    """How a parameter is treated; `matrix` is the shape of one that Muon orthogonalises."""
+) -> ParamGroup:
+    """The group of one parameter; `matrix` is the shape of one that Muon orthogonalises."""
     match optimizer:
         case SGD():
-            return Treatment(multiplier, 0.0)
+            return ParamGroup(multiplier, 0.0)
         case Adam() | ScheduleFree():
-            return Treatment(multiplier, optimizer.weight_decay if decays else 0.0)
+            return ParamGroup(multiplier, optimizer.weight_decay if decays else 0.0)
         case Muon() if matrix is not None:
             fan_in, fan_out = matrix
             multiplier *= max(1.0, fan_out / fan_in) ** 0.5
-            return Treatment(multiplier, optimizer.weight_decay, orthogonal=True)
+            return ParamGroup(multiplier, optimizer.weight_decay, orthogonal=True)
         case Muon():
-            return Treatment(multiplier, optimizer.adam.weight_decay if decays else 0.0, rate=1)
+            return ParamGroup(multiplier, optimizer.adam.weight_decay if decays else 0.0, rate=1)
 
 
-def descent(
+def build_optimizer(
     optimizer: PretrainingOptimizer,
-    treated: Any,
+    groups: Any,
     rates: Float[Array, " rates"],
 ) -> optax.GradientTransformation:
-    """Gradients -> what to add to the parameters, at the learning rates of one step.
+    """The optimizer at the learning rates of one step: gradients -> updates of the parameters.
 
-    update = -rate * (multiplier * direction + weight_decay * parameter). What the transformation
-    keeps from step to step does not depend on the rates: they may be traced, and differ each time.
+    update = -rate * (multiplier * direction + weight_decay * parameter). The state of the
+    transformation does not depend on the rates: they may be traced, and differ each time.
 
     Args:
-        optimizer: What gives the direction.
-        treated: The tree of treatments.
-        rates: Learning rates of this step, as many as `PretrainingOptimizer.learning_rates`.
+        optimizer: Configuration that gives the direction.
+        groups: The tree of parameter groups.
+        rates: Learning rates of this step, as many as `scaling.pretraining.learning_rates` gives.
     """
 
-    def update(how: Treatment, direction: Array, parameter: Array) -> Array:
-        total = how.multiplier * direction
-        if how.weight_decay:
-            total += how.weight_decay * parameter
-        return -rates[how.rate] * total
+    def update(group: ParamGroup, direction: Array, parameter: Array) -> Array:
+        total = group.multiplier * direction
+        if group.weight_decay:
+            total += group.weight_decay * parameter
+        return -rates[group.rate] * total
 
     def updates(directions: Params, params: Params | None) -> Params:
-        return jax.tree.map(update, treated, directions, params)
+        return jax.tree.map(update, groups, directions, params)
 
-    step = optax.chain(_direction(optimizer, treated), optax.stateless(updates))
+    step = optax.chain(_direction(optimizer, groups), optax.stateless(updates))
     if isinstance(optimizer, ScheduleFree):
         return optax.contrib.schedule_free(step, rates[0], b1=optimizer.b1)
     return step
 
 
 def evaluated(optimizer: PretrainingOptimizer, state: optax.OptState, params: Params) -> Params:
-    """The parameters that an optimizer stands for: where it averages, not those it trains at."""
+    """The parameters to evaluate: the average of an optimizer that averages, else its own."""
     if isinstance(optimizer, ScheduleFree):
         return optax.contrib.schedule_free_eval_params(state, params)
     return params
 
 
-def _direction(optimizer: PretrainingOptimizer, treated: Any) -> optax.GradientTransformation:
+def _direction(optimizer: PretrainingOptimizer, groups: Any) -> optax.GradientTransformation:
     match optimizer:
         case SGD():
             return transformation(optimizer)
@@ -155,8 +145,8 @@ def _direction(optimizer: PretrainingOptimizer, treated: Any) -> optax.GradientT
             return optax.scale_by_rms(optimizer.b2, eps_in_sqrt=False, bias_correction=True)
         case Muon():
             return optax.partition(
-                {True: _orthogonal(optimizer), False: _direction(optimizer.adam, treated)},
-                jax.tree.map(lambda how: how.orthogonal, treated),
+                {True: _orthogonal(optimizer), False: _direction(optimizer.adam, groups)},
+                jax.tree.map(lambda group: group.orthogonal, groups),
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -29,24 +30,24 @@ from scaling.schedules import share_of_peak
 from scaling.trainers import objectives
 from scaling.trainers.divergence import Spikes, Watch, no_spikes, unharmed
 from scaling.trainers.gradient_noise import SquaredNorms, no_norms
-from scaling.trainers.optimizers import descent, evaluated, treatments
+from scaling.trainers.optimizers import build_optimizer, evaluated, param_groups
 
 _TOKENS_IN_BLOCK = 2**18  # what a call on the device takes: 1 MB of them
 _EVALUATED_AT_ONCE = 2**13  # tokens, where a device trains on fewer: bounds memory of logits
 
 
 class State(NamedTuple):
-    """Everything that one step hands to the next.
+    """Everything that one step passes to the next.
 
     Attributes:
-        params: Where gradients are taken.
-        optimizer: What the optimizer remembers.
-        step: Steps taken.
+        params: Parameters at which gradients are taken.
+        optimizer: State of the optimizer.
+        step: Number of steps taken.
         watch: Whether the loss is still finite.
-        spikes: How often it jumped.
-        loss_sum: Of the losses since the last evaluation, each before its update.
-        norms: Of the gradients since the last evaluation, each before it is clipped; None where
-            batches have one part.
+        spikes: How often the loss jumped.
+        loss_sum: Sum of the losses since the last evaluation, each before its update.
+        norms: Squared norms of the gradients since the last evaluation, each before it is clipped;
+            None where batches have one part.
     """
 
     params: Params
@@ -58,20 +59,20 @@ class State(NamedTuple):
     norms: SquaredNorms | None
 
     def summed_anew(self) -> State:
-        """The same with nothing behind the sums, as right after an evaluation."""
+        """The state with its sums at zero, as right after an evaluation."""
         norms = None if self.norms is None else no_norms()
         return self._replace(loss_sum=jnp.float32(0), norms=norms)
 
 
 class Arguments(NamedTuple):
-    """What of a plan reaches compiled code as an argument, not as a constant.
+    """The arguments of a plan that reach compiled code, not as constants.
 
     Attributes:
         rates: Peak learning rates.
-        horizon: Steps until the schedule has run out.
-        warmup: Of them, steps of warm-up.
-        trunk: Of them, steps before a decay.
-        dropout: Key of what training drops; None where nothing is.
+        horizon: Number of steps until the schedule has run out.
+        warmup: Number of warm-up steps.
+        trunk: Number of steps before a decay.
+        dropout: Key for dropout; None without dropout.
     """
 
     rates: Float[Array, " rates"]
@@ -82,7 +83,7 @@ class Arguments(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What the host is told of a run at one point of its training."""
+    """Measurements of a run at one point of its training, fetched by the host."""
 
     step: Int[Array, ""]
     watch: Watch
@@ -95,7 +96,7 @@ class Evaluation(NamedTuple):
 
 
 class Trainer(NamedTuple):
-    """The functions of one shape.
+    """Functions of one shape.
 
     Attributes:
         init: Key -> the state before the first step.
@@ -109,133 +110,156 @@ class Trainer(NamedTuple):
     measure: Callable[[State, Array], Evaluation]
 
 
-def make_trainer(
-    model: Model,
-    plan: Pretraining,
-    treated: Any,
-    n_eval_at_once: int,
-    separator: int | None = None,
-    activations: Callable[..., dict[str, Array]] | None = None,
-) -> Trainer:
-    """Pure functions that start, advance and measure a run of one shape.
+@dataclass(frozen=True)
+class Setup:
+    """A model, and how it is trained and measured.
 
-    Args:
+    Attributes:
         model: Tokens (batch, context) -> logits (batch, context, vocabulary).
-        plan: How to train.
-        treated: How the optimizer treats each parameter, as `optimizers.treatments` says.
+        plan: Way to train.
+        groups: A `ParamGroup` for each parameter.
         n_eval_at_once: Held-out sequences that a device evaluates together.
-        separator: The token that ends a document, where none is predicted from another.
-        activations: What an evaluation measures the scales of, if anything:
+        separator: Token that no prediction looks beyond, if any.
+        activations: Gives what an evaluation measures the scales of, if anything:
             `scaling.models.family.ObservedFamily.activations`.
     """
-    descend = functools.partial(descent, plan.optimizer, treated)
-    peaks = jnp.array(learning_rates(plan.optimizer))
-    squared_norm = functools.partial(optax.tree.norm, squared=True)
 
-    def within(tokens: Array) -> dict[str, Array]:
-        return {} if separator is None else {"segments": segments_of(tokens, separator)}
+    model: Model
+    plan: Pretraining
+    groups: Any
+    n_eval_at_once: int
+    separator: int | None = None
+    activations: Callable[..., dict[str, Array]] | None = None
 
-    def losses(params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
+    def optimizer(self, rates: Array) -> optax.GradientTransformation:
+        """The optimizer at the learning rates of one step."""
+        return build_optimizer(self.plan.optimizer, self.groups, rates)
+
+    def segments(self, tokens: Array) -> dict[str, Array]:
+        """What models are given, by name, to keep within documents."""
+        return {} if self.separator is None else {"segments": segments_of(tokens, self.separator)}
+
+    def losses(self, params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
+        """Loss of every prediction, and the logits."""
         inputs = sequences[:, :-1]
-        logits = model.apply(params, inputs, **within(inputs), **more)
+        logits = self.model.apply(params, inputs, **self.segments(inputs), **more)
         return objectives.cross_entropy(logits, sequences[:, 1:]), logits
 
-    def objective(params: Params, sequences: Array, key: Array | None) -> tuple[Array, Array]:
-        each, logits = losses(params, sequences, **({} if key is None else {"dropout_key": key}))
-        loss = jnp.mean(each)
-        if not plan.z_loss:
-            return loss, loss
-        normaliser = jax.nn.logsumexp(logits, axis=-1)
-        return loss + plan.z_loss * jnp.mean(jnp.square(normaliser)), loss
 
-    def gradient_of(
-        params: Params, batch: Array, key: Array | None
-    ) -> tuple[Array, Params, SquaredNorms | None]:
-        """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
-        both = jax.value_and_grad(objective, has_aux=True)
-        if plan.microbatches == 1:
-            (_, loss), gradient = both(params, batch, key)
-            return loss, gradient, None
+def make_trainer(setup: Setup) -> Trainer:
+    """Pure functions that start, advance and measure a run of one shape."""
+    return Trainer(
+        functools.partial(_init, setup),
+        functools.partial(_advance, setup),
+        functools.partial(_measure, setup),
+    )
 
-        def add(total: Any, given: Any) -> tuple[Any, None]:
-            (_, loss), gradient = both(params, *given)
-            return optax.tree.add(total, (loss, gradient, squared_norm(gradient))), None
 
-        parts = batch.reshape(plan.microbatches, -1, batch.shape[-1])
-        keys = None if key is None else jax.random.split(key, plan.microbatches)
-        nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
-        total, _ = jax.lax.scan(add, nothing, (shard_sequences(parts, axis=1), keys))
-        loss, gradient, square = jax.tree.map(lambda leaf: leaf / plan.microbatches, total)
-        return loss, gradient, SquaredNorms(square, squared_norm(gradient))
+def _init(setup: Setup, key: Array) -> State:
+    params = setup.model.init(key)
+    peaks = jnp.array(learning_rates(setup.plan.optimizer))
+    return State(
+        params,
+        setup.optimizer(peaks).init(params),
+        jnp.int32(0),
+        unharmed(),
+        no_spikes(),
+        jnp.float32(0),
+        None if setup.plan.microbatches == 1 else no_norms(),
+    )
 
-    def step(state: State, batch: Array, arguments: Arguments) -> State:
-        key = arguments.dropout
-        if key is not None:
-            key = jax.random.fold_in(key, state.step)
-        loss, gradient, norms = gradient_of(state.params, batch, key)
-        if plan.clip_norm is not None:
-            norm = optax.tree.norm(gradient)
-            gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
-        lengths = arguments.horizon, arguments.warmup, arguments.trunk
-        share = share_of_peak(plan.schedule, state.step, *lengths)
-        move = descend(share * arguments.rates)
-        updates, optimizer = move.update(gradient, state.optimizer, state.params)
-        return State(
-            optax.apply_updates(state.params, updates),
-            optimizer,
-            state.step + 1,
-            state.watch.after(state.step, loss),
-            state.spikes.after(state.step, loss),
-            state.loss_sum + loss,
-            optax.tree.add(state.norms, norms),
-        )
 
-    def init(key: Array) -> State:
-        params = model.init(key)
-        return State(
-            params,
-            descend(peaks).init(params),
-            jnp.int32(0),
-            unharmed(),
-            no_spikes(),
-            jnp.float32(0),
-            None if plan.microbatches == 1 else no_norms(),
-        )
+def _advance(
+    setup: Setup, state: State, block: Array, count: Array, arguments: Arguments
+) -> tuple[State, Array]:
+    # A counted loop is lax.scan without stacked outputs; its length may be an argument.
+    state = jax.lax.fori_loop(
+        0, count, lambda i, current: _step(setup, current, block[i], arguments), state
+    )
+    return state, jnp.isfinite(state.loss_sum)
 
-    def advance(
-        state: State, block: Array, count: Array, arguments: Arguments
-    ) -> tuple[State, Array]:
-        # A counted loop is lax.scan without stacked outputs; its length may be an argument.
-        state = jax.lax.fori_loop(
-            0, count, lambda i, current: step(current, block[i], arguments), state
-        )
-        return state, jnp.isfinite(state.loss_sum)
 
-    def measure(state: State, eval_tokens: Array) -> Evaluation:
-        params = evaluated(plan.optimizer, state.optimizer, state.params)
+def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> State:
+    plan, key = setup.plan, arguments.dropout
+    if key is not None:
+        key = jax.random.fold_in(key, state.step)
+    loss, gradient, norms = _gradient(setup, state.params, batch, key)
+    if plan.clip_norm is not None:
+        norm = optax.tree.norm(gradient)
+        gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
+    lengths = arguments.horizon, arguments.warmup, arguments.trunk
+    share = share_of_peak(plan.schedule, state.step, *lengths)
+    optimizer = setup.optimizer(share * arguments.rates)
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
+    return State(
+        optax.apply_updates(state.params, updates),
+        optimizer_state,
+        state.step + 1,
+        state.watch.after(state.step, loss),
+        state.spikes.after(state.step, loss),
+        state.loss_sum + loss,
+        optax.tree.add(state.norms, norms),
+    )
 
-        def of_sequence(sequence: Array) -> tuple[Array, dict[str, Array]]:
-            sequence, parts = sequence[None], {}
-            if activations is not None:
-                tokens = sequence[:, :-1]
-                parts = activations(params, tokens, **within(tokens))
-            return jnp.mean(losses(params, sequence)[0]), jax.tree.map(_power, parts)
 
-        shares = _in_shares(eval_tokens, n_eval_at_once, plan.mesh.size)
-        told = jax.lax.map(jax.vmap(of_sequence), shard_sequences(shares, axis=1))
-        each, powers = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], told)
-        return Evaluation(
-            state.step,
-            state.watch,
-            state.spikes.number,
-            state.loss_sum,
-            state.norms,
-            each,
-            jnp.asarray(optax.tree.norm(params)),
-            jax.tree.map(lambda power: jnp.sqrt(jnp.mean(power)), powers),
-        )
+def _gradient(
+    setup: Setup, params: Params, batch: Array, key: Array | None
+) -> tuple[Array, Params, SquaredNorms | None]:
+    """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
+    n_parts = setup.plan.microbatches
+    both = jax.value_and_grad(functools.partial(_objective, setup), has_aux=True)
+    if n_parts == 1:
+        (_, loss), gradient = both(params, batch, key)
+        return loss, gradient, None
 
-    return Trainer(init, advance, measure)
+    def add(total: Any, given: Any) -> tuple[Any, None]:
+        (_, loss), gradient = both(params, *given)
+        square = optax.tree.norm(gradient, squared=True)
+        return optax.tree.add(total, (loss, gradient, square)), None
+
+    parts = batch.reshape(n_parts, -1, batch.shape[-1])
+    keys = None if key is None else jax.random.split(key, n_parts)
+    nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
+    total, _ = jax.lax.scan(add, nothing, (shard_sequences(parts, axis=1), keys))
+    loss, gradient, square = jax.tree.map(lambda leaf: leaf / n_parts, total)
+    return loss, gradient, SquaredNorms(square, optax.tree.norm(gradient, squared=True))
+
+
+def _objective(
+    setup: Setup, params: Params, sequences: Array, key: Array | None
+) -> tuple[Array, Array]:
+    """The number whose gradient is taken, and the mean loss that is in it."""
+    each, logits = setup.losses(params, sequences, **({} if key is None else {"dropout_key": key}))
+    loss = jnp.mean(each)
+    if not setup.plan.z_loss:
+        return loss, loss
+    normaliser = jax.nn.logsumexp(logits, axis=-1)
+    return loss + setup.plan.z_loss * jnp.mean(jnp.square(normaliser)), loss
+
+
+def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
+    params = evaluated(setup.plan.optimizer, state.optimizer, state.params)
+
+    def of_sequence(sequence: Array) -> tuple[Array, dict[str, Array]]:
+        sequence, parts = sequence[None], {}
+        if setup.activations is not None:
+            tokens = sequence[:, :-1]
+            parts = setup.activations(params, tokens, **setup.segments(tokens))
+        return jnp.mean(setup.losses(params, sequence)[0]), jax.tree.map(_power, parts)
+
+    rounds = _in_rounds(eval_tokens, setup.n_eval_at_once, setup.plan.mesh.size)
+    found = jax.lax.map(jax.vmap(of_sequence), shard_sequences(rounds, axis=1))
+    each, powers = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found)
+    return Evaluation(
+        state.step,
+        state.watch,
+        state.spikes.number,
+        state.loss_sum,
+        state.norms,
+        each,
+        jnp.asarray(optax.tree.norm(params)),
+        jax.tree.map(lambda power: jnp.sqrt(jnp.mean(power)), powers),
+    )
 
 
 def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Array, "batch context"]:
@@ -247,13 +271,13 @@ def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Arra
     return jnp.cumsum(tokens == separator, axis=1, dtype=jnp.int32)
 
 
-def _in_shares(sequences: Array, at_once: int, n_devices: int) -> Array:
-    """Sequences for one evaluation after another, an equal number of them for every device.
+def _in_rounds(sequences: Array, at_once: int, n_devices: int) -> Array:
+    """Held-out sequences in rounds, each with an equal number of them for every device.
 
-    The first ones are repeated at the end where there are too few.
+    Where there are too few, the first ones are repeated at the end.
 
     Returns:
-        (evaluations, sequences, tokens).
+        (rounds, sequences, tokens).
     """
     rounds = math.ceil(len(sequences) / (at_once * n_devices))
     together = n_devices * math.ceil(len(sequences) / (rounds * n_devices))
@@ -280,12 +304,14 @@ def compiled(shape: Shape) -> Trainer:
         activations = config.activations
     trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.size)
     trainer = make_trainer(
-        built(config, context, n_outputs),
-        plan,
-        treatments(plan.optimizer, config, context, n_outputs),
-        max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
-        shape.separator,
-        activations,
+        Setup(
+            built(config, context, n_outputs),
+            plan,
+            param_groups(plan.optimizer, config, context, n_outputs),
+            max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
+            shape.separator,
+            activations,
+        )
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(trainer.init, key)

@@ -1,7 +1,7 @@
 """Pre-training runs: sequences stream from the host, and the device takes many steps a call.
 
 While the device is at one block of steps the host gathers the next and fetches the evaluation
-before it, so that neither waits for the other. `token_trainer` holds what the device does.
+before it, so that neither waits for the other. `token_step` holds what the device does.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Block(NamedTuple):
     interval: Interval | None
 
 
-def train(
+def train_on_tokens(
     config: RunConfig,
     dataset: TokenDataset,
     workspace: Workspace | None = None,
@@ -62,7 +62,7 @@ def train(
     """Trains a run and measures it at even intervals, on its trunk after powers of 2 of steps.
 
     The training loss of an interval is the mean over its steps, each before its update, and so is
-    what `gradient_noise` tells, where batches have several parts, of gradients before they are
+    what `gradient_noise` reports, where batches have several parts, of gradients before they are
     clipped. A loss that is not finite ends the run as `diverged`, with the step and the last finite
     loss.
 
@@ -101,11 +101,11 @@ def train(
             interval = pending.popleft()
             columns = _columns(interval, config, dataset.bytes_per_token)
             if columns["status"] == "diverged":
-                return history.told(columns, compile_seconds)
+                return history.result(columns, compile_seconds)
             history.add(columns, plan.batch_size, interval.evaluation)
         if saving:
             history.save(block.step, block.state, saving)
-    return history.told(columns, compile_seconds)
+    return history.result(columns, compile_seconds)
 
 
 def _blocks(
@@ -191,7 +191,7 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
         "eval_bits_per_byte": loss / math.log(2) / bytes_per_token,
         "weight_norm_l2": float(evaluation.weight_norm),
         **n_spikes,
-        **gradient_noise.told(
+        **gradient_noise.columns(
             evaluation.norms,
             interval.n_steps,
             plan.batch_size * config.data.n_inputs,

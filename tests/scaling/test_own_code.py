@@ -166,11 +166,11 @@ def test_a_family_of_tokens_is_pretrained_and_counted_by_every_convention(load):
 
 
 def test_decay_spares_what_has_one_axis_where_no_role_is_given(load):
-    from scaling.trainers.optimizers import treatments
+    from scaling.trainers.optimizers import param_groups
 
-    treated = treatments(ADAM, load(COUNTS)(), 8, 11)
-    assert [each.weight_decay for each in treated] == [0.1, 0.1, 0.0]
-    assert {each.multiplier for each in treated} == {1.0}
+    groups = param_groups(ADAM, load(COUNTS)(), 8, 11)
+    assert [each.weight_decay for each in groups] == [0.1, 0.1, 0.0]
+    assert {each.multiplier for each in groups} == {1.0}
 
 
 def test_a_family_with_a_width_is_the_base_of_a_recipe(load):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import sysconfig
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 from scaling.data.survey import ONE_HELD_OUT_IN
 from scaling.data.text import Text
-from scaling.data.token_dataset import TokenDataset, passes, token_dataset
+from scaling.data.token_dataset import TokenDataset, TokenRow, TokenRows, passes, token_dataset
 from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Tiktoken, Tokenized
 from scaling.fields import from_dict, replace_at, to_dict
@@ -288,10 +287,8 @@ def test_more_than_there_is_is_refused(fields, message, tmp_path):
 
 def test_a_row_shorter_than_a_sequence_is_refused():
     row = np.arange(5, dtype=np.uint8)
-    cut = functools.partial(
-        token_dataset, read_train=lambda: row, read_held_out=lambda: row, n_held_out_tokens=5,
-        context=4, n_tokens=None, n_eval=1, byte_lengths=None, end_of_document=None,
-    )  # fmt: skip
-    assert cut(n_train_tokens=5).n_windows == 1
+    five = TokenRow(lambda: row, 5)
+    rows = TokenRows(train=five, held_out=five, context=4, n_tokens=None, n_eval=1)
+    assert token_dataset(rows).n_windows == 1
     with pytest.raises(ValueError, match=r"data.context = 4 is longer than the 3 tokens"):
-        cut(n_train_tokens=4)
+        token_dataset(replace(rows, train=TokenRow(lambda: row, 4)))

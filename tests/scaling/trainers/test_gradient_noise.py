@@ -26,8 +26,8 @@ from scaling.record import dump_curve_line, load_curve
 from scaling.run import run
 from scaling.schedules import Constant
 from scaling.trainers import gradient_noise
-from scaling.trainers.optimizers import Treatment
-from scaling.trainers.token_step import Arguments, State, make_trainer
+from scaling.trainers.optimizers import ParamGroup
+from scaling.trainers.token_step import Arguments, Setup, State, make_trainer
 from scaling.training import SGD, Adam
 
 POPULATION = (0, 0, 1, 2)
@@ -49,7 +49,7 @@ def after_every_batch(batch_size: int, **changes: Any) -> State:
     plan = Pretraining(
         optimizer=optimizer, schedule=Constant(), batch_size=batch_size, steps=1, **changes
     )
-    trainer = make_trainer(SOFTMAX, plan, {"logits": Treatment(1.0, 0.0)}, 1)
+    trainer = make_trainer(Setup(SOFTMAX, plan, {"logits": ParamGroup(1.0, 0.0)}, 1))
     still = Arguments(jnp.zeros(1), jnp.int32(len(block)), *2 * [jnp.int32(0)])
     given = (trainer.init(key_for(0, "init")), block, jnp.int32(len(block)), still)
     state, _ = compile_quickly(trainer.advance, *given)(*given)
@@ -71,21 +71,23 @@ def test_over_all_batches_that_can_be_drawn_the_mean_is_the_expectation(
     batch_size: int, changes: dict[str, Any]
 ):
     state = after_every_batch(batch_size, **changes)
-    told = gradient_noise.told(state.norms, int(state.step), batch_size, changes["microbatches"])
+    found = gradient_noise.columns(
+        state.norms, int(state.step), batch_size, changes["microbatches"]
+    )
     # The z-loss moves G, and every token alike.
     log_normaliser = np.log(np.exp(LOGITS).sum())
     mean = P - Q + 2 * changes.get("z_loss", 0.0) * log_normaliser * P
     signal, noise = mean @ mean, 1 - Q @ Q
-    assert told["gradient_squared_norm"] == pytest.approx(signal, rel=1e-4)
-    assert told["gradient_covariance_trace"] == pytest.approx(noise, rel=1e-4)
-    assert told["gradient_noise_scale_tokens"] == pytest.approx(noise / signal, rel=2e-4)
+    assert found["gradient_squared_norm"] == pytest.approx(signal, rel=1e-4)
+    assert found["gradient_covariance_trace"] == pytest.approx(noise, rel=1e-4)
+    assert found["gradient_noise_scale_tokens"] == pytest.approx(noise / signal, rel=2e-4)
 
 
 def test_a_batch_in_one_part_tells_nothing_and_carries_nothing():
     state = after_every_batch(2)
     assert state.norms is None and state.summed_anew().norms is None
-    told = gradient_noise.told(state.norms, 1, 2, 1)
-    assert told == dict.fromkeys(gradient_noise.COLUMNS)
+    found = gradient_noise.columns(state.norms, 1, 2, 1)
+    assert found == dict.fromkeys(gradient_noise.COLUMNS)
 
 
 def norms(parts: float, whole: float) -> gradient_noise.SquaredNorms:
@@ -93,11 +95,11 @@ def norms(parts: float, whole: float) -> gradient_noise.SquaredNorms:
 
 
 def test_where_noise_drowns_the_gradient_there_is_no_scale():
-    told = gradient_noise.told(norms(30.0, 10.0), 10, 64, 2)
-    assert told["gradient_squared_norm"] == pytest.approx(-1.0)
-    assert told["gradient_covariance_trace"] == pytest.approx(128.0)
-    assert told["gradient_noise_scale_tokens"] is None
-    beyond = gradient_noise.told(norms(np.inf, 1.0), 10, 64, 2)
+    found = gradient_noise.columns(norms(30.0, 10.0), 10, 64, 2)
+    assert found["gradient_squared_norm"] == pytest.approx(-1.0)
+    assert found["gradient_covariance_trace"] == pytest.approx(128.0)
+    assert found["gradient_noise_scale_tokens"] is None
+    beyond = gradient_noise.columns(norms(np.inf, 1.0), 10, 64, 2)
     assert beyond == dict.fromkeys(gradient_noise.COLUMNS)
 
 

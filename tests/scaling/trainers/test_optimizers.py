@@ -13,7 +13,7 @@ from optax.contrib import MuonDimensionNumbers
 from scaling.models.parametrization import MuP, learning_rate_multipliers
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Muon, PretrainingOptimizer, ScheduleFree, learning_rates
-from scaling.trainers.optimizers import descent, evaluated, treatments
+from scaling.trainers.optimizers import build_optimizer, evaluated, param_groups
 from scaling.training import SGD, Adam
 
 MODEL = Transformer(width=6, depth=3, heads=1, ff_width=10)
@@ -33,16 +33,18 @@ def descended(
     optimizer: PretrainingOptimizer, model: Transformer = MODEL, gradient_scale: float = 1.0
 ) -> tuple[Any, Any]:
     """Parameters after three steps, and those that are evaluated."""
-    treated = treatments(optimizer, model, *SHAPE)
+    groups = param_groups(optimizer, model, *SHAPE)
     peaks = jnp.array(learning_rates(optimizer))
 
     @jax.jit
     def step(params, state, gradient, share):
-        updates, state = descent(optimizer, treated, share * peaks).update(gradient, state, params)
+        updates, state = build_optimizer(optimizer, groups, share * peaks).update(
+            gradient, state, params
+        )
         return optax.apply_updates(params, updates), state
 
     params = drawn(0, model)
-    state = jax.jit(descent(optimizer, treated, peaks).init)(params)
+    state = jax.jit(build_optimizer(optimizer, groups, peaks).init)(params)
     for i, share in enumerate(RATES):
         gradient = jax.tree.map(lambda g: np.float32(gradient_scale) * g, drawn(i + 1, model))
         params, state = step(params, state, gradient, share)
@@ -119,7 +121,7 @@ def test_muon_brings_every_singular_value_of_every_layer_near_one():
     scale = np.array([1e-3, 1.0, 1e3], np.float32)[:, None, None]
     blocks = {k: v * scale if v.ndim == 3 else v for k, v in gradient["blocks"].items()}
     gradient |= {"blocks": blocks}
-    move = descent(optimizer, treatments(optimizer, MODEL, *SHAPE), jnp.ones(2))
+    move = build_optimizer(optimizer, param_groups(optimizer, MODEL, *SHAPE), jnp.ones(2))
     updates, _ = jax.jit(move.update)(gradient, jax.jit(move.init)(gradient), gradient)
     for name in ("qkv", "attention_out", "ff_in", "ff_out"):
         layers = np.asarray(updates["blocks"][name])
@@ -147,9 +149,9 @@ def test_schedule_free_is_that_of_optax_and_evaluates_an_average():
 def test_schedule_free_adamw_is_that_of_optax():
     """Its own shortcut takes one rate for all steps, and decays every parameter."""
     optimizer = ScheduleFree(learning_rate=0.1, weight_decay=0.3)
-    treated = treatments(optimizer, MODEL, *SHAPE)
+    groups = param_groups(optimizer, MODEL, *SHAPE)
     params = drawn(0)
-    move = descent(optimizer, treated, jnp.array([0.1]))
+    move = build_optimizer(optimizer, groups, jnp.array([0.1]))
     updates, _ = jax.jit(move.update)(drawn(1), jax.jit(move.init)(params), params)
     peer = optax.contrib.schedule_free_adamw(0.1, weight_decay=0.3)
     expected, _ = jax.jit(peer.update)(drawn(1), jax.jit(peer.init)(params), params)
@@ -178,7 +180,7 @@ def test_multipliers_act_on_the_direction_of_adam():
     wide = Transformer(width=12, depth=4, heads=1, parametrization=MuP(base_width=6, base_depth=1))
     optimizer = Adam(learning_rate=0.1, weight_decay=0.5)
     params, gradient = drawn(0, wide), jax.tree.map(np.sign, drawn(1, wide))
-    move = descent(optimizer, treatments(optimizer, wide, *SHAPE), jnp.array([0.1]))
+    move = build_optimizer(optimizer, param_groups(optimizer, wide, *SHAPE), jnp.array([0.1]))
     updates, _ = jax.jit(move.update)(gradient, jax.jit(move.init)(params), params)
     expected = jax.tree.map(
         lambda m, decays, p, g: -0.1 * (m * g + 0.5 * decays * p),

@@ -35,7 +35,7 @@ from scaling.schedules import Constant, Cosine
 from scaling.trainers import gradient_noise, token_step
 from scaling.trainers import tokens as train_tokens
 from scaling.trainers.divergence import Spikes, no_spikes, unharmed
-from scaling.trainers.optimizers import treatments
+from scaling.trainers.optimizers import param_groups
 from scaling.training import SGD, Adam
 
 GPT = Transformer(width=8, depth=1, heads=2, positions="learned", norm="layer", activation="gelu")
@@ -79,6 +79,11 @@ def plan_of(config: RunConfig) -> Pretraining:
 
 def dataset(seed: int) -> TokenDataset:
     return NGRAM.load(seed)
+
+
+def setup(plan: Pretraining, n_eval_at_once: int, **more: Any) -> token_step.Setup:
+    groups = param_groups(plan.optimizer, GPT, 8, 8)
+    return token_step.Setup(GPT.build(8, 8), plan, groups, n_eval_at_once, **more)
 
 
 def compiled() -> token_step.Trainer:
@@ -226,9 +231,7 @@ def test_runs_that_differ_in_arguments_share_one_compilation():
 @pytest.mark.slow
 def test_runs_side_by_side_under_vmap_are_those_alone():
     """Seeds and learning rates as one batch; to the last bits, which depend on the batch."""
-    trainer = token_step.make_trainer(
-        GPT.build(8, 8), plan_of(RUN), treatments(plan_of(RUN).optimizer, GPT, 8, 8), NGRAM.n_eval
-    )
+    trainer = token_step.make_trainer(setup(plan_of(RUN), NGRAM.n_eval))
     steps, seeds, peaks = 12, (0, 1, 2), jnp.array([[0.003], [0.01], [0.03]])
     keys = jnp.stack([key_for(seed, "init") for seed in seeds])
     batches = jnp.stack(
@@ -360,8 +363,7 @@ def one_step(batch: jax.Array, **changes: Any) -> tuple[Any, float]:
         steps=1,
         **changes,
     )
-    treated = treatments(plan.optimizer, GPT, 8, 8)
-    trainer = token_step.make_trainer(GPT.build(8, 8), plan, treated, 1)
+    trainer = token_step.make_trainer(setup(plan, 1))
     arguments = token_step.Arguments(jnp.ones(1), jnp.int32(1), *2 * [jnp.int32(0)])
     state = jax.tree.map(jnp.zeros_like, jax.eval_shape(trainer.init, key_for(0, "init")))
     state = state._replace(params=compiled().init(key_for(0, "init")).params)
@@ -383,13 +385,13 @@ def test_microbatches_add_up_to_the_large_batch():
 
 
 @pytest.mark.slow
-def test_gradients_are_clipped_and_z_loss_is_trained_on_but_not_told():
+def test_gradients_are_clipped_and_z_loss_is_trained_on_but_not_reported():
     batch = jnp.asarray(dataset(0).sequences(0, 0, 12))
     whole, loss = one_step(batch, clip_norm=None, z_loss=0.1)
-    clipped, told = one_step(batch, clip_norm=0.25)
+    clipped, found = one_step(batch, clip_norm=0.25)
     assert float(optax.tree.norm(whole)) > 0.5
     assert float(optax.tree.norm(clipped)) == pytest.approx(0.25, rel=1e-4)
-    assert told == pytest.approx(loss, rel=1e-6)
+    assert found == pytest.approx(loss, rel=1e-6)
     directions = [optax.tree.scale(1 / optax.tree.norm(g), g) for g in (whole, clipped)]
     assert not np.allclose(*(g["readout"] for g in directions), atol=1e-2)
 
@@ -412,25 +414,24 @@ def test_no_token_of_a_document_is_predicted_from_another():
 
 
 @pytest.mark.slow
-def test_losses_are_those_of_documents_told_apart():
+def test_losses_are_those_of_separated_documents():
     tokens = jnp.asarray(dataset(0).eval_tokens[:8])
     state = compiled().init(key_for(0, "init"))
-    model, told, scales = GPT.build(8, 8), {}, {}
+    model, found, scales = GPT.build(8, 8), {}, {}
     for separator in (None, 0):
-        treated = treatments(plan_of(RUN).optimizer, GPT, 8, 8)
         trainer = token_step.make_trainer(
-            model, plan_of(RUN), treated, 8, separator, GPT.activations
+            setup(plan_of(RUN), 8, separator=separator, activations=GPT.activations)
         )
         evaluation = trainer.measure(state, tokens)
-        told[separator] = evaluation.eval_losses
+        found[separator] = evaluation.eval_losses
         scales[separator] = float(evaluation.activation_scales["logits"])
     inputs = tokens[:, :-1]
     segments = token_step.segments_of(inputs, 0)
     assert segments.max() > 0
     logits = model.apply(state.params, inputs, segments=segments)
     expected = optax.losses.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:])
-    np.testing.assert_allclose(told[0], expected.mean(axis=1), rtol=1e-5)
-    assert not np.allclose(told[0], told[None])
+    np.testing.assert_allclose(found[0], expected.mean(axis=1), rtol=1e-5)
+    assert not np.allclose(found[0], found[None])
     assert scales[0] == pytest.approx(float(jnp.sqrt(jnp.mean(logits**2))), rel=1e-5)
     assert scales[0] != pytest.approx(scales[None], rel=1e-4)
 
@@ -545,7 +546,7 @@ def test_bits_per_byte_of_text(tmp_path: Any):
 
 @pytest.mark.slow
 def test_averaged_parameters_are_those_that_are_measured():
-    """Of schedule-free runs the norm of the average is told, which is below that of the iterate."""
+    """Schedule-free runs report the norm of the average, which is below that of the iterate."""
     free = ScheduleFree(learning_rate=0.05)
     averaging = changed(RUN, optimizer=free, schedule=Constant())
     trainer = token_step.compiled(shape_of(averaging))
