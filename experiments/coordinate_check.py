@@ -45,7 +45,7 @@ from scaling.training import Adam
 from sweeps.space import chain, grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -143,10 +143,13 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     scales = results.summarise(_log_scales(runs, curves), [*cell, "width"], "log_scale")
     scales = scales.loc[scales["n_runs"] >= 2]
     slopes = pd.DataFrame(
-        [dict(zip(cell, key, strict=True)) | _slope(rows) for key, rows in scales.groupby(cell)],
+        [
+            dict(zip(cell, key, strict=True)) | _slope(rows)._asdict()
+            for key, rows in scales.groupby(cell)
+        ],
         columns=[*cell, "slope", "low", "high"],
     )
-    steepest = {}
+    measured, verdict = {}, []
     for name in TITLES:
         own = slopes.loc[slopes["parametrization"] == name]
         if own["slope"].isna().any() or own.empty:
@@ -154,14 +157,16 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
                 f"{TITLES[name]} has no slope, which needs two widths with two seeds or more. Add "
                 "widths or seeds."
             )
-        steepest[name] = own.to_dict("records")[int(np.argmax(own["slope"].abs()))]
-    return Findings(
-        measured={name: _size(row) for name, row in steepest.items()},
-        verdict="; ".join(
+        row = own.iloc[int(np.argmax(own["slope"].abs()))]
+        steepest = Slope(float(row["slope"]), float(row["low"]), float(row["high"]))
+        measured[name] = _size(steepest)
+        verdict.append(
             f"{TITLES[name]}: steepest is {row['part']} after {row['step']} steps, "
-            f"width^({row['slope']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}])"
-            for name, row in steepest.items()
-        ),
+            f"width^({steepest.slope:+.3f} [{steepest.low:+.3f}, {steepest.high:+.3f}])"
+        )
+    return Findings(
+        measured=measured,
+        verdict="; ".join(verdict),
         shown=with_notes(scales.merge(slopes, on=cell), excluded, "width"),
         details=Details(scales, slopes, excluded),
     )
@@ -192,10 +197,18 @@ def _log_scales(runs: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     return long.assign(log_scale=np.log(scale)).merge(settings, on="run_id")
 
 
-def _slope(scales: pd.DataFrame) -> dict[str, float]:
+class Slope(NamedTuple):
+    """A slope of log scale against log width, with its interval; NaN where there is none."""
+
+    slope: float
+    low: float
+    high: float
+
+
+def _slope(scales: pd.DataFrame) -> Slope:
     """Least-squares slope over widths, with Student's t interval after Welch-Satterthwaite."""
     if len(scales) < 2:
-        return dict.fromkeys(("slope", "low", "high"), np.nan)
+        return Slope(np.nan, np.nan, np.nan)
     log_width = np.log(scales["width"].to_numpy(np.float64))
     centred = log_width - log_width.mean()
     to_slope = centred / (centred @ centred)
@@ -203,14 +216,15 @@ def _slope(scales: pd.DataFrame) -> dict[str, float]:
     variances = (to_slope * scales["sem"].to_numpy()) ** 2
     df = variances.sum() ** 2 / np.sum(variances**2 / (scales["n_runs"].to_numpy() - 1))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, df) * np.sqrt(variances.sum()))
-    return {"slope": slope, "low": slope - reach, "high": slope + reach}
+    return Slope(slope, slope - reach, slope + reach)
 
 
-def _size(slope: Mapping[Any, Any]) -> Measured:
+def _size(slope: Slope) -> Measured:
     """Absolute value of a slope, with its interval."""
-    ends = sorted((abs(slope["low"]), abs(slope["high"])))
-    low = 0.0 if slope["low"] < 0 < slope["high"] else ends[0]
-    return Measured(value=abs(slope["slope"]), low=low, high=ends[1])
+    low, high = sorted((abs(slope.low), abs(slope.high)))
+    return Measured(
+        value=abs(slope.slope), low=0.0 if slope.low < 0 < slope.high else low, high=high
+    )
 
 
 def figure(findings: Findings[Details]) -> Figure:

@@ -28,13 +28,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis.tables import results
-from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.experiment import Expected, Findings, Json, Measured, Sweep
 from experiments.shared import batch_frontier_figures as figures
 from experiments.shared import language_models as lm
 from experiments.shared.batch_frontier import AtSize, at_size
@@ -217,7 +217,7 @@ def _line(size: AtSize) -> str:
     )
 
 
-def _plain(size: AtSize) -> dict[str, Any]:
+def _plain(size: AtSize) -> dict[str, Json]:
     return {
         "n_params": size.n_params,
         "exponent": _numbers(size.growth.exponent),

@@ -38,7 +38,7 @@ each row. Error bars are those of `chinchilla`; its repeats give the noise of ev
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -65,9 +65,15 @@ if TYPE_CHECKING:
 RUNS_OF = "chinchilla"
 
 
-def _sweep(budget: Budget, **more: Any) -> list[RunConfig]:
+def _sweep(
+    budget: Budget,
+    way: staircase.OneWay,
+    slow: Mapping[float, Sequence[float]],
+    grid: Mapping[float, Sequence[float]],
+) -> list[RunConfig]:
     """Runs of chinchilla, and more at the other stages."""
-    return chinchilla.SWEEP[budget]() + staircase.runs(chinchilla.RECIPES[budget](), **more)
+    more = staircase.runs(chinchilla.RECIPES[budget](), way, slow, grid)
+    return chinchilla.SWEEP[budget]() + more
 
 
 _TINY = {3e10: (3.7e3, 1.1e4, 2e4, 3.3e4), 2.4e11: (1.1e4, 2e4, 3.3e4, 6.8e4)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.compute_optimal.critical_batch import (
     Growth,
@@ -44,8 +44,8 @@ class AtSize:
     batch: Floats
     steps: Floats
     rates: tuple[Floats, ...]
-    best: Any
-    run_ids: Any
+    best: NDArray[np.intp]
+    run_ids: Sequence[Sequence[str]]
     growth: Growth
     noise: tuple[Estimate, ...]
 
@@ -59,7 +59,7 @@ class AtSize:
         return float(np.mean((self.best > 0) & (self.best < last)))
 
 
-def at_size(runs: pd.DataFrame, by_run: Mapping[Any, pd.DataFrame]) -> AtSize:
+def at_size(runs: pd.DataFrame, by_run: Mapping[Hashable, pd.DataFrame]) -> AtSize:
     """Measures the frontier and the noise scale at one size.
 
     Args:

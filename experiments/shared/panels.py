@@ -78,7 +78,7 @@ def share_limits(axes: Iterable[Axes], *names: Literal["x", "y"]) -> None:
     """Gives panels the same limits, the widest of any; call it once all is drawn."""
     shared = list(axes)
     for name in names:
-        limits = [getattr(ax, f"get_{name}lim")() for ax in shared]
+        limits = [ax.get_xlim() if name == "x" else ax.get_ylim() for ax in shared]
         widest = min(low for low, _ in limits), max(high for _, high in limits)
         for ax in shared:
             ax.set(**{f"{name}lim": widest})

@@ -79,7 +79,7 @@ def test_the_sweep_of_batches_is_what_its_card_promises():
     sizes = sorted({run.train.batch_size * run.data.context for run in runs})
     assert sizes == [128 * 2**k for k in range(7)]
     for run in runs:
-        # Two halves, whose gradients tell the noise; the rate grows as the root of the batch.
+        # Two halves, whose gradients give the noise; the rate grows as the root of the batch.
         assert run.train.microbatches == 2 and run.train.schedule.kind == "constant"
         assert run.train.length(run.model, run.data).warmup == critical_batch.WARMUP_STEPS
         assert account(run).epochs < 1
@@ -150,7 +150,7 @@ def test_a_rate_that_diverged_is_left_out_at_its_batch_alone(batches):
 
 
 def growing(n_params: int, value: float, high: float) -> batch_frontier.AtSize:
-    """A size of which nothing but its growth is told."""
+    """A size with nothing but its growth."""
     nothing = np.empty(0)
     growth = Growth((), (), Estimate(value, 2 * value - high, high, 0.95))
     return batch_frontier.AtSize(
@@ -226,7 +226,7 @@ def test_a_planted_best_shape_comes_back_whatever_the_sizes_differ_by():
     depth_vs_width.figure(findings)
 
 
-def test_one_block_is_told_apart_from_the_rest():
+def test_one_block_is_judged_apart_from_the_rest():
     table = shapes(depth_of_valley=0.0)
     behind = table["model.depth"] == 1
     table.loc[behind, "eval_loss_nats"] *= 1.1
@@ -244,7 +244,7 @@ def test_where_shapes_are_alike_no_best_is_claimed():
     depth_vs_width.figure(findings)
 
 
-def test_a_shape_that_is_lost_is_not_judged_away():
+def test_a_lost_shape_leaves_no_verdict_on_the_others():
     """The deepest shape is the worst: of those that are left all would be well."""
     table = shapes(depth_of_valley=0.03)
     (expected,) = depth_vs_width.EXPECTED
@@ -261,7 +261,7 @@ def test_a_shape_that_is_lost_is_not_judged_away():
         depth_vs_width.analyse(without(table, table["seed"] == 0))
 
 
-def test_a_rate_of_which_a_seed_diverged_is_none_to_choose():
+def test_a_rate_at_which_a_seed_diverged_is_not_chosen():
     """The one seed that is left would win on its own."""
     table = shapes(depth_of_valley=0.01)
     shape = ["model.width", "model.depth"]

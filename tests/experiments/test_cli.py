@@ -54,7 +54,7 @@ def test_help_comes_at_once():
 
 def test_list_names_every_experiment(capsys):
     assert main(["list"]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert set(catalogue.names()) >= {
         "double_descent",
         "double_descent_linear",
@@ -63,7 +63,7 @@ def test_list_names_every_experiment(capsys):
         "power_law_regression",
     }
     for name in catalogue.names():
-        assert f"{name} " in told
+        assert f"{name} " in printed
 
 
 @pytest.mark.parametrize("name", catalogue.names())
@@ -93,8 +93,8 @@ def test_a_plan_says_what_shared_prefixes_save(capsys):
     print_plans([(make_plan("branched", grid(base, {"train.steps": [40, 80]})), 0)])
     assert f"saves {saved:.2g} FLOPs (25 %)." in capsys.readouterr().out
     print_plans([(make_plan("lone", [base]), 0)])
-    told = capsys.readouterr().out
-    assert "core-seconds" in told and "prefix" not in told
+    printed = capsys.readouterr().out
+    assert "core-seconds" in printed and "prefix" not in printed
 
 
 def test_a_run_leaves_figures_numbers_and_a_report(done):
@@ -133,9 +133,9 @@ def test_a_full_disk_while_reporting_is_one_sentence(done, tmp_path, monkeypatch
         disk.setattr(Path, "write_bytes", full)
         assert run(tmp_path) == 2
         assert main(["table", str(done), "--to", str(tmp_path / "runs.csv")]) == 2
-    told = capsys.readouterr().err
-    assert told.count("No space left on device") == 2
-    assert "MB free" in told
+    printed = capsys.readouterr().err
+    assert printed.count("No space left on device") == 2
+    assert "MB free" in printed
     assert not [p for p in tmp_path.rglob("*partial*")]
     assert run(tmp_path) == 0
     assert (done / "reports/cpu/figure.pdf").exists()
@@ -145,8 +145,8 @@ def test_a_full_disk_while_reporting_is_one_sentence(done, tmp_path, monkeypatch
 def test_two_commands_at_once_share_the_work_and_both_report(tmp_path):
     command = [*COMMAND, "run", TINY, "--results", str(tmp_path / "results")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
+    printed = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
     folder = tmp_path / "results" / "tiny"
     assert len(list(folder.glob("runs/*/*/result.json"))) == 9
     assert not (folder / "quarantine").exists()
@@ -163,9 +163,9 @@ def test_ctrl_c_gives_up_cleanly_and_the_same_command_resumes(tmp_path):
     while not list(results.glob("runs/*/*/result.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    told = process.communicate(timeout=30)[0]
+    printed = process.communicate(timeout=30)[0]
     assert process.returncode == 130
-    assert "the same command resumes" in told
+    assert "the same command resumes" in printed
     done = len(list(results.glob("runs/*/*/result.json")))
     assert 0 < done < 300
     again = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -216,22 +216,22 @@ def test_a_failed_expectation_is_exit_status_1(tmp_path, capsys):
     wrong = tmp_path / "tiny.py"
     wrong.write_text(Path(TINY).read_text().replace("low=0.9, high=1.1", "low=5, high=6"))
     assert main(["run", str(wrong), "--results", str(tmp_path / "results")]) == 1
-    told = capsys.readouterr().out
-    assert "5 to 6" in told
-    assert "fail" in told
+    printed = capsys.readouterr().out
+    assert "5 to 6" in printed
+    assert "fail" in printed
 
 
-def test_runs_that_fail_are_told_and_tried_again(tmp_path, capsys):
+def test_runs_that_fail_are_listed_and_tried_again(tmp_path, capsys):
     """Data of 80 terabytes cannot be had: a real failure, at once, in a real worker."""
     broken = tmp_path / "tiny.py"
     broken.write_text(Path(TINY).read_text().replace("dimension=60", "dimension=10**13"))
     for _ in range(2):
         arguments = ["run", str(broken), "--results", str(tmp_path / "results"), "--workers", "1"]
         assert main(arguments) == 1
-        told = capsys.readouterr().out
-        assert "failed, out_of_memory" in told
-        assert "the same command tries them again" in told
-        assert "cannot be analysed" in told
+        printed = capsys.readouterr().out
+        assert "failed, out_of_memory" in printed
+        assert "the same command tries them again" in printed
+        assert "cannot be analysed" in printed
     assert main(["status", str(tmp_path / "results" / "tiny")]) == 1
     assert "allocate" in capsys.readouterr().out
 
@@ -240,9 +240,9 @@ def test_a_folder_of_another_schema_is_refused(done, tmp_path, capsys):
     marker = done / "store.json"
     marker.write_text(marker.read_text().replace("1", "99"))
     assert run(tmp_path) == 2
-    told = capsys.readouterr().err
-    assert str(done) in told
-    assert "99" in told
+    printed = capsys.readouterr().err
+    assert str(done) in printed
+    assert "99" in printed
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path, capsys):

@@ -55,7 +55,7 @@ def findings(runs):
     return kaplan_vs_chinchilla.analyse(runs)
 
 
-def test_stages_are_told_by_their_configuration(runs):
+def test_stages_follow_from_the_configuration(runs):
     stage = staircase.stage_of(runs)
     chinchillas = len(chinchilla.SWEEP["cpu"]())
     assert set(stage.iloc[:chinchillas]) == {staircase.TUNED}
@@ -85,7 +85,7 @@ def test_a_planted_warmup_raises_the_exponent_and_nothing_else_does(findings):
 
 
 @pytest.mark.parametrize("budget", ["smoke", "cpu"])
-def test_where_training_does_nothing_it_is_not_told_to_raise_the_exponent(table_of, budget):
+def test_training_without_an_effect_is_not_found_to_raise_the_exponent(table_of, budget):
     table = planted_runs(table_of, budget, size=20)  # whose optima every grid holds
     training = kaplan_vs_chinchilla.analyse(table).measured["staircase"]
     assert 0.02 < training.value < 0.95
@@ -102,7 +102,7 @@ def test_training_that_lowers_the_exponent_is_refuted(runs):
     assert not passes(expected, kaplan_vs_chinchilla.analyse(table).measured["staircase"])
 
 
-def test_the_shift_of_a_count_is_told_with_the_interval_of_pairs(findings):
+def test_the_shift_of_a_count_has_the_interval_of_pairs(findings):
     a = findings.details.counts
     for method in METHODS:
         shift = findings.measured[f"moves_{method}"]
@@ -134,13 +134,13 @@ def test_replicates_that_came_to_nothing_are_no_vote():
         kaplan_vs_chinchilla._shift(above, below._replace(replicates=below.replicates[1:]))
 
 
-def test_every_expectation_holds_and_every_number_is_told(runs, findings):
+def test_every_expectation_holds_and_every_number_is_shown(runs, findings):
     for expected in kaplan_vs_chinchilla.EXPECTED:
         assert passes(expected, findings.measured[expected.name]), expected.name
     steps = findings.shown["step"].dropna()
     assert set(steps) == {step.says for step in staircase.STEPS} | {"tuned runs recounted"}
-    told = " ".join(findings.shown["run_ids"]).split()
-    assert set(told) == set(runs["run_id"])
+    named = " ".join(findings.shown["run_ids"]).split()
+    assert set(named) == set(runs["run_id"])
     json.dumps(findings.report, allow_nan=False)
     kaplan_vs_chinchilla.figure(findings)
 

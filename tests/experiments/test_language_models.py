@@ -157,8 +157,8 @@ def test_a_law_that_cannot_be_had_leaves_the_others_standing(table_of):
     counted = [name for name in table if name.startswith(("n_", "flops_"))]
     table.loc[why == "failed", counted] = pd.NA
     findings = kaplan.analyse(table, curves_of(table[table["status"] == "done"]))
-    told = findings.measured["straight_N"]
-    assert told.value is None and told.note
+    lost_law = findings.measured["straight_N"]
+    assert lost_law.value is None and lost_law.note
     for name in ("straight_D", "straight_C", "joint"):
         assert findings.measured[name].value is not None
     assert set(findings.shown["law"].dropna()) == {"L(D)", "L(C)", "L(N, D)"}
@@ -182,14 +182,14 @@ def test_noise_is_no_straight_line_along_the_frontier(table_of):
     """Runs in order of luck: the frontier falls, and straight, though no loss depends on C."""
     rng = np.random.default_rng(0)
     compute = np.geomspace(2e10, 7e12, 30)
-    straight = told = 0
+    straight = fitted = 0
     for _ in range(1000):
         ends = pd.DataFrame({"C": compute, "loss": 2.5 + 0.01 * rng.standard_normal(30)})
         lucky = kaplan._frontier(ends)
         line = np.corrcoef(np.log(lucky.T))[0, 1] ** 2 > 0.95 if len(lucky) > 1 else False
         straight += line
-        told += line and kaplan._too_short(lucky) is None
-    assert straight > 200 and told < 20
+        fitted += line and kaplan._too_short(lucky) is None
+    assert straight > 200 and fitted < 20
     few = pd.DataFrame({"C": compute[::7], "loss": np.linspace(2.5, 2.4, 5)})
     with pytest.raises(FitError, match="5 runs on the frontier, over a factor 286 of compute"):
         kaplan._alone("C", few)

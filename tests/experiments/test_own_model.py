@@ -180,7 +180,7 @@ def test_workers_run_the_file_that_the_command_was_given(tmp_path, capsys):
     assert len(_kept(results / "own_tiny")) == 18
 
 
-def test_a_file_that_changes_while_workers_start_is_told(tmp_path, monkeypatch, capsys):
+def test_a_file_that_changes_while_workers_start_is_reported(tmp_path, monkeypatch, capsys):
     mine = tmp_path / "own_tiny.py"
     mine.write_text(OWN_TINY)
     command = ["run", str(mine), "--results", str(tmp_path / "results"), "--workers", "1"]
@@ -194,9 +194,9 @@ def test_a_file_that_changes_while_workers_start_is_told(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(own_code, "load_file", loaded)
     assert main(command) == 2
-    told = capsys.readouterr().err
-    assert "the workers cannot load Rotated of" in told
-    assert "Rotated has changed since this command began" in told
+    printed = capsys.readouterr().err
+    assert "the workers cannot load Rotated of" in printed
+    assert "Rotated has changed since this command began" in printed
     assert not _kept(tmp_path / "results" / "own_tiny")
 
 
@@ -208,10 +208,12 @@ def test_a_worker_loads_no_code_but_what_its_settings_name(tmp_path):
     publishing.declare(store, plan)
     publishing.make_folders(store, [plan.runs[0].run_id])
     mine.write_text("raise SystemExit('loaded')")
-    told = []
+    events = []
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
     compute = computing(run)
-    work(load_tasks([job]), compute, lease=10, emit=lambda kind, **more: told.append((kind, more)))
-    kind, more = told[-1]
+    work(
+        load_tasks([job]), compute, lease=10, emit=lambda kind, **more: events.append((kind, more))
+    )
+    kind, more = events[-1]
     assert kind == "failed"
     assert "model.kind = 'rotated' is no family of this package" in more["message"]

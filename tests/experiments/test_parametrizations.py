@@ -86,12 +86,12 @@ def test_the_noise_of_a_slope_is_that_of_its_means():
         {"width": [16, 64], "mean": [0.0, 0.1], "sem": [0.02, 0.02], "n_runs": [5, 5]}
     )
     found = coordinate_check._slope(rows)
-    assert found["slope"] == pytest.approx(0.1 / np.log(4))
+    assert found.slope == pytest.approx(0.1 / np.log(4))
     reach = 2.306 * 0.02 * np.sqrt(2) / np.log(4)  # t of 8 degrees of freedom
-    assert found["high"] - found["slope"] == pytest.approx(reach, rel=1e-3)
+    assert found.high - found.slope == pytest.approx(reach, rel=1e-3)
 
 
-def test_what_makes_no_coordinate_check_is_told(checked):
+def test_tables_without_a_coordinate_check_are_refused(checked):
     table, curves = checked
     with pytest.raises(ValueError, match="No run measured activations"):
         coordinate_check.analyse(table, curves.assign(activation_scales=None))

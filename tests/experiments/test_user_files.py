@@ -30,6 +30,23 @@ def test_a_file_is_checked_before_anything_is_spent(change, says, tmp_path, caps
     assert not (tmp_path / "results").exists()
 
 
+def test_a_number_expected_but_not_measured_is_named(tmp_path, capsys):
+    mine = tmp_path / "mine.py"
+    mine.write_text(TINY.replace('measured={"peak"', 'measured={"peek"'))
+    assert main(["run", str(mine), "--results", str(tmp_path / "results")]) == 1
+    assert "analyse measured no peak, which EXPECTED names" in capsys.readouterr().out
+
+
+def test_the_screen_answers_in_order_verdict_numbers_doubts_files(tmp_path, capsys):
+    mine = tmp_path / "mine.py"
+    mine.write_text(TINY.replace('verdict="peak",', 'verdict="a peak", doubts=["few seeds"],'))
+    assert main(["run", str(mine), "--results", str(tmp_path / "results")]) == 0
+    printed = capsys.readouterr().out
+    order = ["9 done", "a peak", "0.9 to 1.1", "doubt: few seeds", "figure.pdf"]
+    places = [printed.index(each) for each in order]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("name", ["double_descent_mlp.py", "dot.name.py", "a-b.py"])
 def test_a_file_cannot_take_the_folder_of_another(name, tmp_path, capsys):
     (tmp_path / name).write_text(TINY)
