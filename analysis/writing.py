@@ -26,15 +26,16 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def dumps(value: Any) -> str:
-    """JSON text of nested results; lists for arrays and tuples, null for numbers not finite."""
-    return json.dumps(_plain(value), allow_nan=False)
+    """Returns nested results as strict JSON text (`plain`)."""
+    return json.dumps(plain(value), allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Returns nested results as JSON values: lists for arrays, None for numbers not finite."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -87,7 +87,7 @@ def engine() -> FitResult:
         loss=Loss(DELTA),
         bootstrap=Bootstrap(kind="rows", n=N_REPLICATES),
     )
-    profiles = profile_likelihood(result, x, y)
+    profiles = profile_likelihood(result)
     assert all(profile.identifiable for profile in profiles.values())
     return result
 

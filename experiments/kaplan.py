@@ -28,7 +28,6 @@ bars in the figure cover 95 % of it.
 
 from __future__ import annotations
 
-import json
 import textwrap
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -171,8 +170,8 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             excluded=excluded,
         ),
         report={
-            "fits": {name: json.loads(result.to_json()) for name, result in fits.items()},
-            "joint": json.loads(joint.to_json()),
+            "fits": {name: result.to_dict() for name, result in fits.items()},
+            "joint": joint.to_dict(),
         },
     )
 

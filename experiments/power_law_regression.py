@@ -15,7 +15,6 @@ theory. The slope of theory at these sizes is reported beside the fit.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,7 +124,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             shown.assign(**_fitted(result, shown["n"].to_numpy(np.float64))), excluded, "n"
         ),
         details=Details(runs, excluded, result, int(dimension), float(ridge)),
-        report={"fit": json.loads(result.to_json())},
+        report={"fit": result.to_dict()},
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from analysis.estimate import Bootstrap
 from analysis.fitting.engine.coordinates import require_known, require_value
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.engine.observations import observe
+from analysis.fitting.engine.observations import checked_rows, observe
 from analysis.fitting.engine.problem import pose
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
@@ -55,7 +55,7 @@ def objective_of(
         if name not in params:
             raise ValueError(f"params has no {name}: give each of {', '.join(law.params)} a value.")
         require_value(law, name, params[name])
-    rows = observe(law, x, y, None, weights)
+    rows = observe(law, checked_rows(law, x, y, weights))
     problem = pose(law, rows, loss)
     raw = law.to_theta(np.array([params[name] for name in law.params]))
     theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)

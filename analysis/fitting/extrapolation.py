@@ -23,7 +23,7 @@ from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import (
-    as_inputs,
+    checked_rows,
     observe,
     require_enough,
     require_positive,
@@ -121,10 +121,11 @@ def extrapolation(
             f"n_windows = {n_windows} and always_fitted = {always_fitted}, but there is 1 window "
             "or more, and a share of the sizes between 0 and 1 is in all: give e.g. 5 and 0.5."
         )
-    rows = observe(law, x, y)
+    rows = checked_rows(law, x, y)
     # In the canonical order, so that not even rounding depends on that of the caller's rows.
-    inputs, values = as_inputs(law, x)[rows.order], np.asarray(y, dtype=np.float64)[rows.order]
-    size = _sizes(law, inputs, along, rows.order)
+    order = observe(law, rows).order
+    inputs, values = rows.x[order], rows.y[order]
+    size = _sizes(law, inputs, along, order)
     distinct = np.unique(size)
     if len(distinct) < 2:
         raise FitError(
@@ -192,7 +193,7 @@ def _log_predict_from(law: Law, x: Floats, y: Floats, log_x_new: Floats, loss: L
     The optimum alone, in centred coordinates: a prediction needs no interval, nor parameters that
     float64 can hold in the caller's units.
     """
-    rows = observe(law, x, y)
+    rows = observe(law, checked_rows(law, x, y))
     require_enough(law, rows)
     require_spread(law, rows)
     theta = find_optimum(pose(law, rows, loss)).theta

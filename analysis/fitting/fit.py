@@ -9,6 +9,7 @@ never made here.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,10 +25,17 @@ from analysis.fitting.bootstrap.replicates import (
 from analysis.fitting.bootstrap.resampling import choose_resampling
 from analysis.fitting.engine.coordinates import require_holdable
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.engine.observations import observe, require_enough, require_spread
+from analysis.fitting.engine.observations import (
+    FittedRows,
+    checked_rows,
+    observe,
+    read_only,
+    require_enough,
+    require_spread,
+)
 from analysis.fitting.engine.optimum import Optimum, find_optimum
 from analysis.fitting.engine.problem import Problem, pose
-from analysis.fitting.result import FitResult, read_only
+from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import judge
 from analysis.laws.law import Law
 
@@ -86,7 +94,8 @@ def fit(
     require_resolvable(bootstrap.level, bootstrap.n)
     fixed = {} if fixed is None else dict(fixed)
     require_holdable(law, fixed)
-    rows = observe(law, x, y, clusters, weights)
+    seen = checked_rows(law, x, y, weights, clusters)
+    rows = observe(law, seen)
     problem = pose(law, rows, loss, fixed)
     require_enough(problem.law, rows)
     if not fixed:
@@ -96,19 +105,28 @@ def fit(
     optimum = find_optimum(problem)
     replicates = draw_replicates(problem, optimum.theta, bootstrap)
     # 3. Return from centred coordinates to the units of x and y.
-    return _result(law, problem, fixed, loss, optimum, replicates, float(bootstrap.level))
+    found = _Found(problem, optimum, replicates)
+    return _result(law, seen, loss, fixed, found, float(bootstrap.level))
+
+
+class _Found(NamedTuple):
+    """What the searches found, in centred coordinates."""
+
+    problem: Problem
+    optimum: Optimum
+    replicates: Replicates
 
 
 def _result(
     law: Law,
-    problem: Problem,
-    fixed: Mapping[str, float],
+    seen: FittedRows,
     loss: Loss,
-    optimum: Optimum,
-    replicates: Replicates,
+    fixed: Mapping[str, float],
+    found: _Found,
     level: float,
 ) -> FitResult:
     """The result in the units of x and y."""
+    problem, optimum, replicates = found
     rows = problem.rows
     refitted = problem.to_raw(replicates.theta)
     params = _to_params(law, problem.to_raw(optimum.theta), fixed)
@@ -145,6 +163,7 @@ def _result(
         condition_number=optimum.condition_number,
         noise=float(np.sqrt(squares / n_left / rows.weights.mean())),
         residuals=read_only(residuals),
+        rows=seen,
     )
 
 

@@ -7,22 +7,22 @@ and shows a parameter that the rows do not identify as what it is: a side on whi
 unlikely.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import require_level
 from analysis.fitting.engine.coordinates import in_own_units, seen_through
 from analysis.fitting.engine.likelihood import deviance_limit
-from analysis.fitting.engine.observations import observe
+from analysis.fitting.engine.observations import observe, read_only
 from analysis.fitting.engine.problem import Problem, pose
 from analysis.fitting.profile_path import Path, first_stride, follow
-from analysis.fitting.result import FitResult, read_only
+from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
+from analysis.writing import plain
 
 Side: TypeAlias = Literal["lower", "upper"]
 
@@ -60,34 +60,34 @@ class Profile:
         """Whether the interval ends on both sides."""
         return not self.open_sides
 
+    def to_dict(self) -> dict[str, Any]:
+        """The interval and what it says, as JSON values; an open end is None."""
+        return plain(
+            {
+                "interval": self.interval,
+                "open_sides": self.open_sides,
+                "identifiable": self.identifiable,
+                "reason": self.reason,
+            }
+        )
 
-def profile_likelihood(
-    result: FitResult,
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    weights: ArrayLike | None = None,
-    level: float | None = None,
-) -> dict[str, Profile]:
-    """Profiles of every parameter that was fitted.
+
+def profile_likelihood(result: FitResult, *, level: float | None = None) -> dict[str, Profile]:
+    """Returns profiles of every parameter that was fitted.
 
     Args:
-        result: The fit, its scale and its loss.
-        x: The inputs that were fitted, shape `(n_points, n_inputs)` or `(n_points,)`.
-        y: The values that were fitted, shape `(n_points,)`.
-        weights: The weights that were fitted with, if any; a common factor plays no part.
-        level: Of confidence, between 0 and 1; that of the fit unless given.
+        result: The fit, with the rows that it saw.
+        level: Level of confidence, between 0 and 1; that of the fit unless given.
 
     Returns:
         Profiles by the name of the parameter.
 
     Raises:
-        ValueError: Rows that are not those of the fit; an impossible level; a fit with `above`
-            other than 1.
+        ValueError: A fit without its rows; an impossible level; a fit with `above` other than 1.
         FitError: Rows without noise; a lower minimum found on the way.
     """
     level = result.level if level is None else level
-    problem, theta = posed_again(result, x, y, weights, level)
+    problem, theta = posed_again(result, level)
     profiles = {}
     for column, name in enumerate(problem.law.params):
         # Held as it is in the caller's units, the other coordinates centred.
@@ -101,14 +101,11 @@ def profile_likelihood(
     return profiles
 
 
-def posed_again(
-    result: FitResult, x: ArrayLike, y: ArrayLike, weights: ArrayLike | None, level: float
-) -> tuple[Problem, Floats]:
-    """The problem that a fit has solved, and its solution.
+def posed_again(result: FitResult, level: float) -> tuple[Problem, Floats]:
+    """Returns the problem that a fit has solved, with weights of mean 1, and its solution.
 
     Raises:
-        ValueError: Rows that are not those of the fit; an impossible level; a fit with `above`
-            other than 1.
+        ValueError: A fit without its rows; an impossible level; a fit with `above` other than 1.
     """
     require_level(level)
     if result.loss.above != 1:
@@ -116,27 +113,15 @@ def posed_again(
             f"above = {result.loss.above:g}: a fit that seeks the floor of the rows maximises no "
             "likelihood to profile. Use its bootstrap intervals, or fit with above=1."
         )
-    rows = observe(result.law, x, y, None, weights)
+    # Clusters play no part in a likelihood; without them the order of rows is that of their values.
+    rows = observe(result.law, replace(result.require_rows(), clusters=None))
     rows = rows._replace(weights=rows.weights / rows.weights.mean())
     law, fixed = result.law, {name: result.params[name] for name in result.fixed}
     problem = pose(law, rows, result.loss, fixed)
     raw = law.to_theta(np.array([result.params[name] for name in law.params]))
     theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
     theta = theta[[law.params.index(name) for name in problem.law.params]]
-    _require_the_same_rows(result, problem, theta)
     return problem, theta
-
-
-def _require_the_same_rows(result: FitResult, problem: Problem, theta: Floats) -> None:
-    residuals = np.empty(len(problem.rows.log_y))
-    if len(residuals) == len(result.residuals):
-        residuals[problem.rows.order] = problem.unit * problem.residuals(theta)
-        if np.allclose(residuals, result.residuals, rtol=1e-5, atol=1e-9 * problem.unit):
-            return
-    raise ValueError(
-        f"The {len(residuals)} rows given are not the {result.n_points} that were fitted: give the "
-        "x and y of the fit, in the same order."
-    )
 
 
 def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float) -> Path:

@@ -5,17 +5,16 @@ by Newton's method wherever the law is asked for. The quantity is then a coordin
 and is held and followed as one (`analysis.fitting.profile`).
 """
 
-import difflib
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from analysis.errors import FitError
+from analysis.errors import FitError, nearest_name
 from analysis.estimate import Floats
+from analysis.fitting.engine.observations import read_only
 from analysis.fitting.profile import Profile, followed, path_of, posed_again
-from analysis.fitting.result import FitResult, read_only
+from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
 
 _STEP = 1e-5  # of a centred coordinate, for central differences
@@ -24,40 +23,28 @@ _LONGEST_STEP = 1.0
 _PRECISION, _ACCEPTED = 1e-12, 1e-7  # of a centred coordinate: where to stop, what will do
 
 
-def profile_derived(
-    result: FitResult,
-    x: ArrayLike,
-    y: ArrayLike,
-    name: str,
-    *,
-    weights: ArrayLike | None = None,
-    level: float | None = None,
-) -> Profile:
-    """The profile of a number that the law derives from its parameters.
+def profile_derived(result: FitResult, name: str, *, level: float | None = None) -> Profile:
+    """Returns the profile of a number that the law derives from its parameters.
 
     Args:
-        result: The fit.
-        x: The inputs that were fitted, shape `(n_points, n_inputs)` or `(n_points,)`.
-        y: The values that were fitted, shape `(n_points,)`.
-        name: Of the number, as in `result.derived()`.
-        weights: The weights that were fitted with, if any; a common factor plays no part.
-        level: Of confidence, between 0 and 1; that of the fit unless given.
+        result: The fit, with the rows that it saw.
+        name: Name of the number, as in `result.derived()`.
+        level: Level of confidence, between 0 and 1; that of the fit unless given.
 
     Returns:
         The profile.
 
     Raises:
-        ValueError: No such number; rows that are not those of the fit; an impossible level.
+        ValueError: No such number; a fit without its rows; an impossible level.
         FitError: Rows without noise; a number that the estimate does not define, or that no
-            parameter fitted moves; a lower minimum found on the way.
+            fitted parameter moves; a lower minimum found on the way.
     """
     known = result.derived()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        instead = f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}."
-        raise ValueError(f"{result.law.name} derives no {name!r}: {instead}")
+        remedy = nearest_name(name, known) if known else "it derives nothing: profile a parameter"
+        raise ValueError(f"{result.law.name} derives no {name!r}; {remedy}")
     level = result.level if level is None else level
-    problem, theta = posed_again(result, x, y, weights, level)
+    problem, theta = posed_again(result, level)
 
     def derived(theta: Floats) -> Floats:
         with np.errstate(all="ignore"):

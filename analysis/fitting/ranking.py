@@ -5,11 +5,10 @@ A ranking compares laws on the same rows, and first of all by their extrapolatio
 rows at hand and charge for parameters; they know nothing of where a curve goes beyond its data.
 """
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +20,7 @@ from analysis.fitting.extrapolation import Extrapolation, Window, extrapolation,
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
+from analysis.writing import dumps, plain
 
 __all__ = ["Information", "RankedLaw", "Ranking", "extrapolation", "information", "rank"]
 
@@ -110,6 +110,28 @@ class RankedLaw:
         """RMSLE at the largest size, by a fit to all others."""
         return None if self.extrapolation is None else self.extrapolation.largest.rmsle
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows of the law; none where it takes other inputs."""
+        return () if self.extrapolation is None else self.extrapolation.windows
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON values; what is not finite or does not apply is None."""
+        criteria = self.information or Information(math.nan, math.nan, math.nan)
+        return plain(
+            {
+                "law": self.law.name,
+                "n_params": len(self.law.params),
+                "extrapolation_rmsle": self.error,
+                "largest_rmsle": self.largest_error,
+                **criteria._asdict(),
+                "verdict": None if self.fit is None else str(self.fit.verdict),
+                "reason": self.reason,
+                "params": None if self.fit is None else dict(self.fit.params),
+                "windows": [each._asdict() for each in self.windows],
+            }
+        )
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -147,14 +169,19 @@ class Ranking:
         ]
         return "\n".join(lines)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The ranking as JSON values; numbers that are not finite or do not apply are None."""
+        return plain(
+            {
+                "windows_compared": self.windows,
+                "n_windows": self.n_windows,
+                "laws": [row.to_dict() for row in self.rows],
+            }
+        )
+
     def to_json(self) -> str:
-        """The ranking as strict JSON; numbers that are not finite or do not apply are null."""
-        values = {
-            "windows_compared": self.windows,
-            "n_windows": self.n_windows,
-            "laws": [_as_json(row) for row in self.rows],
-        }
-        return json.dumps(values, allow_nan=False)
+        """The ranking as strict JSON."""
+        return dumps(self.to_dict())
 
 
 def rank(
@@ -219,11 +246,11 @@ def rank(
 def _ranked(judged: list[RankedLaw]) -> Ranking:
     """The rows with their errors over the windows that they share, sorted."""
     compared = {
-        number: {window for window, each in enumerate(_windows_of(row)) if each.rmsle is not None}
+        number: {window for window, each in enumerate(row.windows) if each.rmsle is not None}
         for number, row in enumerate(judged)
         if row.fit is not None
     }
-    n_windows = max((len(_windows_of(row)) for row in judged), default=0)
+    n_windows = max((len(row.windows) for row in judged), default=0)
     shared = set[int]()
     while compared:
         shared = set.intersection(*compared.values())
@@ -237,7 +264,7 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
             f"rows at more sizes, or laws of fewer parameters. {reasons}".rstrip()
         )
     rows = [
-        replace(row, error=pooled_rmsle(_windows_of(row)[window] for window in sorted(shared)))
+        replace(row, error=pooled_rmsle(row.windows[window] for window in sorted(shared)))
         if number in compared
         else replace(row, reason=_why_not(row))
         for number, row in enumerate(judged)
@@ -249,14 +276,10 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
     return Ranking(tuple(rows), tuple(sorted(shared)), n_windows)
 
 
-def _windows_of(row: RankedLaw) -> tuple[Window, ...]:
-    return () if row.extrapolation is None else row.extrapolation.windows
-
-
 def _why_not(row: RankedLaw) -> str:
     if row.fit is None:
         return row.reason
-    windows = _windows_of(row)
+    windows = row.windows
     failed = [each for each in windows if each.reason is not None]
     return (
         f"It has a fit in {len(windows) - len(failed)} of {len(windows)} windows, too few to "
@@ -277,22 +300,3 @@ def _line(row: RankedLaw, width: int) -> str:
 
 def _shown(value: float | None, how: str) -> str:
     return "-" if value is None else f"{value:{how}}"
-
-
-def _as_json(row: RankedLaw) -> dict[str, object]:
-    criteria = row.information or Information(math.nan, math.nan, math.nan)
-    return {
-        "law": row.law.name,
-        "n_params": len(row.law.params),
-        "extrapolation_rmsle": _finite(row.error),
-        "largest_rmsle": _finite(row.largest_error),
-        **{name: _finite(value) for name, value in criteria._asdict().items()},
-        "verdict": None if row.fit is None else row.fit.verdict,
-        "reason": row.reason,
-        "params": None if row.fit is None else dict(row.fit.params),
-        "windows": [{**each._asdict(), "rmsle": _finite(each.rmsle)} for each in _windows_of(row)],
-    }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

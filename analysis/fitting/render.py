@@ -1,21 +1,12 @@
-"""A fit as a plain-text table."""
+"""A fit as a table: plain text for the screen, LaTeX for a paper."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from analysis.laws.symbols import GREEK
-
-if TYPE_CHECKING:
-    from analysis.estimate import Redrawn
-    from analysis.fitting.result import FitResult
 import math
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from analysis.fitting.result import FitResult
+from analysis.estimate import Redrawn
+from analysis.fitting.bootstrap.replicates import BootstrapRecord
+from analysis.fitting.engine.loss import Loss
+from analysis.laws.symbols import GREEK
 
 _BOOTSTRAP: dict[Redrawn, str] = {
     "residuals": "residuals redrawn",
@@ -23,50 +14,8 @@ _BOOTSTRAP: dict[Redrawn, str] = {
     "clusters": "residuals of clusters redrawn",
     "parametric": "noise drawn anew",
     "rows": "rows redrawn",
-    "sandwich": "limit of rows redrawn, a normal",
+    "sandwich": "normal limit of redrawn rows",
 }
-
-
-def plain_table(result: FitResult) -> str:
-    """The verdict, the parameters and what is derived from them, the objective, the bootstrap."""
-    how = result.bootstrap
-    width = max(len("parameter"), *map(len, result.params))
-    clusters = "" if how.n_clusters is None else f", {how.n_clusters} clusters"
-    freedom = (
-        ""
-        if how.degrees_of_freedom is None
-        else f"{how.degrees_of_freedom:.4g} degrees of freedom, "
-    )
-    kind = "log residuals" if result.loss.scale == "log" else "residuals"
-    rms = float(np.sqrt(np.mean(result.residuals**2)))
-    lines = [
-        f"{result.law.name}: {result.law.formula}",
-        f"{result.verdict}: {result.reason}",
-        "",
-        f"{'parameter':<{width}} {'estimate':>13} {'std. error':>13}   "
-        f"{100 * result.level:g} % interval",
-        *(
-            f"{name:<{width}} {value:>13.6g} {'held':>13}"
-            if name in result.fixed
-            else f"{name:<{width}} {value:>13.6g} {result.standard_errors[name]:>13.3g}   "
-            f"[{result.intervals[name][0]:.6g}, {result.intervals[name][1]:.6g}]"
-            for name, value in result.params.items()
-        ),
-        *(
-            f"{name:<{width}} {value:>13.6g} {error:>13.3g}   [{low:.6g}, {high:.6g}]"
-            for name, (value, error, (low, high)) in result.derived().items()
-        ),
-        "",
-        f"{result.n_points} points, {kind} {rms:.3g} rms, objective {result.objective:.6g} "
-        f"({result.loss!s})",
-        f"{result.n_starts_agreeing} of {result.n_starts} starts agree, gradient "
-        f"{result.gradient_norm:.1e}, condition number {result.condition_number:.3g}",
-        f"percentile bootstrap, {_BOOTSTRAP[how.resampling]}: {how.n_replicates} replicates"
-        f"{clusters}, {freedom}seed {how.seed}",
-    ]
-    return "\n".join(lines)
-
-
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -78,35 +27,123 @@ _DIGITS_OF_AN_ERROR = 2
 _MOST_DIGITS = 6  # of a number without an error
 
 
-def latex_table(result: FitResult) -> str:
+class TableRow(NamedTuple):
+    """A parameter, or a number derived from the parameters.
+
+    Attributes:
+        name: Its name.
+        value: The estimate.
+        error: Standard error; None where the parameter was held.
+        interval: (low, high); None where the parameter was held.
+    """
+
+    name: str
+    value: float
+    error: float | None
+    interval: tuple[float, float] | None
+
+
+class FitTable(NamedTuple):
+    """What the table of a fit says.
+
+    Attributes:
+        name: Name of the law.
+        formula: Equation of the law.
+        verdict: Whether the fit is to be trusted.
+        reason: The verdict in a sentence or more.
+        level: Probability with which an interval is to cover.
+        params: A row for each parameter.
+        derived: A row for each number derived from them.
+        n_points: Rows fitted.
+        rms: Root mean square residual.
+        objective: Weighted sum of losses.
+        loss: The loss.
+        n_starts: Starts tried.
+        n_starts_agreeing: Starts that ended at the best objective.
+        gradient_norm: Gradient that is left at the optimum.
+        condition_number: Condition number of the Jacobian.
+        bootstrap: How the intervals were made.
+    """
+
+    name: str
+    formula: str
+    verdict: str
+    reason: str
+    level: float
+    params: tuple[TableRow, ...]
+    derived: tuple[TableRow, ...]
+    n_points: int
+    rms: float
+    objective: float
+    loss: Loss
+    n_starts: int
+    n_starts_agreeing: int
+    gradient_norm: float
+    condition_number: float
+    bootstrap: BootstrapRecord
+
+    @property
+    def residuals(self) -> str:
+        """Words for the residuals."""
+        return "log residuals" if self.loss.scale == "log" else "residuals"
+
+
+def plain_table(table: FitTable) -> str:
+    """The verdict, the parameters and what is derived from them, the objective, the bootstrap."""
+    how = table.bootstrap
+    width = max(len("parameter"), *(len(row.name) for row in table.params))
+    clusters = "" if how.n_clusters is None else f", {how.n_clusters} clusters"
+    freedom = ""
+    if how.degrees_of_freedom is not None:
+        freedom = f"{how.degrees_of_freedom:.4g} degrees of freedom, "
+    lines = [
+        f"{table.name}: {table.formula}",
+        f"{table.verdict}: {table.reason}",
+        "",
+        f"{'parameter':<{width}} {'estimate':>13} {'std. error':>13}   "
+        f"{100 * table.level:g} % interval",
+        *(_plain_row(row, width) for row in (*table.params, *table.derived)),
+        "",
+        f"{table.n_points} points, {table.residuals} {table.rms:.3g} rms, objective "
+        f"{table.objective:.6g} ({table.loss})",
+        f"{table.n_starts_agreeing} of {table.n_starts} starts agree, gradient "
+        f"{table.gradient_norm:.1e}, condition number {table.condition_number:.3g}",
+        f"percentile bootstrap, {_BOOTSTRAP[how.resampling]}: {how.n_replicates} replicates"
+        f"{clusters}, {freedom}seed {how.seed}",
+    ]
+    return "\n".join(lines)
+
+
+def _plain_row(row: TableRow, width: int) -> str:
+    if row.error is None or row.interval is None:
+        return f"{row.name:<{width}} {row.value:>13.6g} {'held':>13}"
+    low, high = row.interval
+    return f"{row.name:<{width}} {row.value:>13.6g} {row.error:>13.3g}   [{low:.6g}, {high:.6g}]"
+
+
+def latex_table(table: FitTable) -> str:
     r"""The fit as a `table` environment: parameters, what is derived from them, and a caption.
 
     Numbers carry the digits that their standard error supports: to the second digit of the error.
     The caption names the law, the loss, its minimum, the rows, the bootstrap and the verdict.
 
     Args:
-        result: The fit.
+        table: The table of the fit.
 
     Returns:
         LaTeX that needs `\usepackage{booktabs}` and no other package.
     """
-    fitted = [
-        _held(name, value)
-        if name in result.fixed
-        else _row(name, value, result.standard_errors[name], result.intervals[name])
-        for name, value in result.params.items()
-    ]
-    derived = [_row(name, *each) for name, each in result.derived().items()]
+    derived = [_latex_row(row) for row in table.derived]
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_caption(result)}}}",
-        rf"\label{{tab:{result.law.name}}}",
+        rf"\caption{{{_caption(table)}}}",
+        rf"\label{{tab:{table.name}}}",
         r"\begin{tabular}{lrrr}",
         r"\toprule",
-        rf"Parameter & Estimate & Standard error & {100 * result.level:g}\,\% interval \\",
+        rf"Parameter & Estimate & Standard error & {100 * table.level:g}\,\% interval \\",
         r"\midrule",
-        *fitted,
+        *(_latex_row(row) for row in table.params),
         *([r"\midrule", *derived] if derived else []),
         r"\bottomrule",
         r"\end{tabular}",
@@ -135,19 +172,21 @@ def _letter(word: str) -> str:
     return word if len(word) <= 1 or word.isdigit() else rf"\mathrm{{{escaped(word)}}}"
 
 
-def _caption(result: FitResult) -> str:
-    kind = "log residuals" if result.loss.scale == "log" else "residuals"
-    how = result.bootstrap
+def _caption(table: FitTable) -> str:
+    how = table.bootstrap
     return (
-        rf"\texttt{{{escaped(result.law.name)}}} fitted to {result.n_points} points: "
-        f"{escaped(str(result.loss))} on {kind}, objective "
-        f"{_number(result.objective, None)}. Intervals are percentiles of {how.n_replicates} "
+        rf"\texttt{{{escaped(table.name)}}} fitted to {table.n_points} points: "
+        f"{escaped(str(table.loss))} on {table.residuals}, objective "
+        f"{_number(table.objective, None)}. Intervals are percentiles of {how.n_replicates} "
         f"bootstrap replicates (`{escaped(how.resampling)}'). "
-        f"Verdict: {escaped(f'{result.verdict}. {result.reason}')}"
+        f"Verdict: {escaped(f'{table.verdict}. {table.reason}')}"
     )
 
 
-def _row(name: str, value: float, error: float, interval: tuple[float, float]) -> str:
+def _latex_row(row: TableRow) -> str:
+    name, value, error, interval = row
+    if error is None or interval is None:
+        return rf"{symbol(name)} & {_number(value, None)} & held & -- \\"
     if not math.isfinite(error):
         return rf"{symbol(name)} & {_number(value, None)} & -- & -- \\"
     place = _exponent(error) - _DIGITS_OF_AN_ERROR + 1 if error > 0 else None
@@ -156,10 +195,6 @@ def _row(name: str, value: float, error: float, interval: tuple[float, float]) -
         rf"{symbol(name)} & {_number(value, place)} & {_number(error, place)} & "
         rf"$[{low},\, {high}]$ \\"
     )
-
-
-def _held(name: str, value: float) -> str:
-    return rf"{symbol(name)} & {_number(value, None)} & held & -- \\"
 
 
 def _number(value: float, place: int | None) -> str:

@@ -17,13 +17,15 @@ from analysis.fitting.bootstrap.replicates import (
     student_scales,
 )
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.engine.observations import as_inputs
-from analysis.fitting.render import latex_table, plain_table
+from analysis.fitting.engine.observations import FittedRows, as_inputs, read_only
+from analysis.fitting.render import FitTable, TableRow, latex_table, plain_table
 from analysis.fitting.verdict import Verdict
 from analysis.laws import LAWS
 from analysis.laws.law import Law
+from analysis.writing import dumps, plain
 
 _ARRAYS = ("covariance", "replicates", "residuals")
+_NOT_WRITTEN = {"loss", "rows"}  # as such: JSON has the fields of the loss, and no rows
 
 
 class Derived(NamedTuple):
@@ -72,6 +74,8 @@ class FitResult:
             unbiased variance `sum w r^2 / (n - p) / mean(w)` for p parameters fitted.
         residuals: `log y - log f(x)` or, on the linear scale, `y - f(x)` for each row in the order
             given, shape `(n_points,)`.
+        rows: The rows that were fitted, in the order given; None of a result read back from JSON,
+            which holds no rows.
     """
 
     law: Law
@@ -96,6 +100,20 @@ class FitResult:
     condition_number: float
     noise: float
     residuals: Floats = field(repr=False)
+    rows: FittedRows | None = field(default=None, repr=False)
+
+    def require_rows(self) -> FittedRows:
+        """Returns the rows that were fitted.
+
+        Raises:
+            ValueError: A result read back from JSON.
+        """
+        if self.rows is None:
+            raise ValueError(
+                "This fit was read from JSON, which holds no rows; profiles and figures of "
+                "residuals need them. Fit the rows again."
+            )
+        return self.rows
 
     def predict(self, x: ArrayLike) -> Floats:
         """The fitted curve.
@@ -197,23 +215,53 @@ class FitResult:
             found[name] = Derived(float(value), error, (low, high))
         return found
 
+    def table(self) -> FitTable:
+        """The numbers and words of the fit's table."""
+        fitted = (
+            TableRow(name, value, None, None)
+            if name in self.fixed
+            else TableRow(name, value, self.standard_errors[name], self.intervals[name])
+            for name, value in self.params.items()
+        )
+        return FitTable(
+            name=self.law.name,
+            formula=self.law.formula,
+            verdict=str(self.verdict),
+            reason=self.reason,
+            level=self.level,
+            params=tuple(fitted),
+            derived=tuple(TableRow(name, *each) for name, each in self.derived().items()),
+            n_points=self.n_points,
+            rms=float(np.sqrt(np.mean(self.residuals**2))),
+            objective=self.objective,
+            loss=self.loss,
+            n_starts=self.n_starts,
+            n_starts_agreeing=self.n_starts_agreeing,
+            gradient_norm=self.gradient_norm,
+            condition_number=self.condition_number,
+            bootstrap=self.bootstrap,
+        )
+
     def summary(self) -> str:
         """The fit as a plain-text table."""
-        return plain_table(self)
+        return plain_table(self.table())
 
     def to_latex(self) -> str:
         """The fit as a LaTeX table with its caption (`analysis.fitting.render`)."""
-        return latex_table(self)
+        return latex_table(self.table())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values, without its rows."""
+        names = [each.name for each in fields(self) if each.name not in _NOT_WRITTEN]
+        values = {name: getattr(self, name) for name in names}
+        values |= asdict(self.loss)
+        values["law"] = self.law.name
+        values["bootstrap"] = asdict(self.bootstrap)
+        return plain(values)
 
     def to_json(self) -> str:
         """The result as strict JSON, from which `from_json` restores every digit."""
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["law"] = self.law.name
-        values |= asdict(values.pop("loss"))
-        values["bootstrap"] = asdict(self.bootstrap)
-        for name in _ARRAYS:
-            values[name] = values[name].tolist()
-        return json.dumps(values, allow_nan=False)
+        return dumps(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str, law: Law | None = None) -> "FitResult":
@@ -231,15 +279,20 @@ class FitResult:
             ValueError: Not such a text, a law that this version does not know, or another law than
                 the one given.
         """
-        values = json.loads(text)
-        of_loss = {f.name for f in fields(Loss)}
-        expected = {f.name for f in fields(cls)} - {"loss"} | of_loss
+        return cls.from_dict(json.loads(text), law)
+
+    @classmethod
+    def from_dict(cls, values: Any, law: Law | None = None) -> "FitResult":
+        """The result that `to_dict` returned; arguments and errors as of `from_json`."""
+        of_loss = {each.name for each in fields(Loss)}
+        expected = {each.name for each in fields(cls)} - _NOT_WRITTEN | of_loss
         if not isinstance(values, dict) or set(values) != expected:
             found = set(values) if isinstance(values, dict) else set()
             raise ValueError(
                 f"Not a FitResult: missing fields {sorted(expected - found)}, unknown fields "
-                f"{sorted(found - expected)}. Give the text that FitResult.to_json wrote."
+                f"{sorted(found - expected)}. Give what FitResult.to_json wrote."
             )
+        values = dict(values)
         values["law"] = _law_of(values, law)
         values["bootstrap"] = BootstrapRecord(**values["bootstrap"])
         values["loss"] = Loss(**{name: values.pop(name) for name in of_loss})
@@ -269,10 +322,3 @@ def _law_of(values: Mapping[str, Any], given: Law | None) -> Law:
             f"{law.name} ({', '.join(law.params)}): give the law that was fitted."
         )
     return law
-
-
-def read_only(values: ArrayLike) -> Floats:
-    """A float64 array that cannot be written to."""
-    array = np.array(values, dtype=np.float64)
-    array.flags.writeable = False
-    return array

@@ -16,9 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.special import betaincinv, ndtri
 
 from analysis.estimate import Floats
-from analysis.fitting.engine.observations import as_inputs
 from analysis.fitting.result import FitResult
-from analysis.plots.rows import Rows, mark_rows, rows_of
+from analysis.plots.rows import Rows, mark_rows, rows_of_fit
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     GREY,
@@ -37,15 +36,11 @@ _QUARTILE = float(ndtri(0.75))
 _QQ_BAND = 0.95
 
 
-def residuals_table(
-    result: FitResult, x: ArrayLike, flagged: ArrayLike | None = None
-) -> pd.DataFrame:
+def residuals_table(result: FitResult, flagged: ArrayLike | None = None) -> pd.DataFrame:
     """What `residuals_figure` shows, one row for each row fitted, in the order given.
 
     Args:
-        result: The fit.
-        x: Inputs of the rows fitted, in the order in which they were, shape `(n_points,)`, or
-            `(n_points, n_inputs)`.
+        result: The fit, with the rows that it saw.
         flagged: Whether the row is doubtful, shape `(n_points,)`; none unless given.
 
     Returns:
@@ -53,13 +48,13 @@ def residuals_table(
         on the linear scale) and "flagged".
 
     Raises:
-        ValueError: x or flagged of another shape than the rows fitted.
+        ValueError: A fit without its rows, or flagged of another shape.
     """
-    rows, fitted = _rows_and_curve(result, x, flagged, None)
+    rows = rows_of_fit(result, flagged)
     return pd.DataFrame(
         {
             **{name: rows.column(name) for name in rows.inputs},
-            "fitted": fitted,
+            "fitted": result.predict(rows.x),
             "residual": result.residuals,
             "flagged": rows.flagged,
         }
@@ -68,7 +63,6 @@ def residuals_table(
 
 def residuals_figure(
     result: FitResult,
-    x: ArrayLike,
     *,
     flagged: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
@@ -80,9 +74,7 @@ def residuals_figure(
     of a normal sample with a probability of 95 %. A cross lies on a flagged row.
 
     Args:
-        result: The fit.
-        x: Inputs of the rows fitted, in the order in which they were, shape `(n_points,)`, or
-            `(n_points, n_inputs)`.
+        result: The fit, with the rows that it saw.
         flagged: Whether the row is doubtful, shape `(n_points,)`; none unless given.
         labels: Words for axes, with units, by the name of an input, or "y".
 
@@ -90,9 +82,10 @@ def residuals_figure(
         A figure two columns wide.
 
     Raises:
-        ValueError: x or flagged of another shape than the rows fitted.
+        ValueError: A fit without its rows, or flagged of another shape.
     """
-    rows, fitted = _rows_and_curve(result, x, flagged, labels)
+    rows = rows_of_fit(result, flagged, labels)
+    fitted = result.predict(rows.x)
     unit = 100.0 if result.loss.scale == "log" else 1.0
     residuals = unit * result.residuals
     n_panels = len(rows.inputs) + 2
@@ -216,27 +209,6 @@ def mark_many_rows(
             marks.set(alpha=max(excess**-0.25, 0.2), rasterized=True)
             marks.set_linewidth(0.6 / np.sqrt(excess))
     return ax
-
-
-def _rows_and_curve(
-    result: FitResult,
-    x: ArrayLike,
-    flagged: ArrayLike | None,
-    labels: Mapping[str, str] | None,
-) -> tuple[Rows, Floats]:
-    n_rows = len(as_inputs(result.law, x))
-    if n_rows != result.n_points:
-        raise ValueError(
-            f"x has {n_rows} rows, but the fit has {result.n_points} residuals: give the rows that "
-            "were fitted, in their order."
-        )
-    fitted = result.predict(x)
-    y = (
-        fitted * np.exp(result.residuals)
-        if result.loss.scale == "log"
-        else fitted + result.residuals
-    )
-    return rows_of(result.law, x, y, flagged=flagged, labels=labels), fitted
 
 
 def _limits(residuals: Floats) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
 from analysis.plots.fit_residuals import mark_many_rows
-from analysis.plots.rows import Rows, rows_of
+from analysis.plots.rows import Rows, rows_of, rows_of_fit
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     INK,
@@ -158,8 +158,6 @@ def held_out_figure(
 
 def curve_figure(
     result: FitResult,
-    x: ArrayLike,
-    y: ArrayLike,
     *,
     flagged: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
@@ -167,9 +165,7 @@ def curve_figure(
     """The rows of a fit of one input, its curve, and the bands of the curve and of a new run.
 
     Args:
-        result: The fit.
-        x: Inputs of the rows, shape `(n_rows,)` or `(n_rows, 1)`; positive.
-        y: Values, shape `(n_rows,)`; positive.
+        result: The fit, with the rows that it saw.
         flagged: Whether the row is doubtful, shape `(n_rows,)`; none unless given.
         labels: Words for axes, with units, by the name of the input, or "y".
 
@@ -177,9 +173,9 @@ def curve_figure(
         A figure one column wide.
 
     Raises:
-        ValueError: A law of several inputs, or shapes that do not belong together.
+        ValueError: A law of several inputs, or a fit without its rows.
     """
-    rows = rows_of(result.law, x, y, flagged=flagged, labels=labels)
+    rows = rows_of_fit(result, flagged, labels)
     if len(rows.inputs) > 1:
         raise ValueError(
             f"{result.law.name} takes {', '.join(rows.inputs)}, but a curve has one input: draw "

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimate import Floats
 from analysis.fitting.engine.observations import as_inputs, require_positive
+from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
 from analysis.plots.style import SERIES, Series
 from analysis.plots.ticks import axis_label
@@ -109,6 +110,16 @@ def rows_of(
     require_positive("y", values)
     require_positive("weights", weight)
     return Rows(law.inputs, inputs, values, seen, doubted, weight, dict(labels or {}), law.output)
+
+
+def rows_of_fit(
+    result: FitResult,
+    flagged: ArrayLike | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Rows:
+    """Returns the rows that a fit saw; arguments and errors as of `rows_of`."""
+    seen = result.require_rows()
+    return rows_of(result.law, seen.x, seen.y, flagged=flagged, labels=labels)
 
 
 def mark_rows(

@@ -74,7 +74,7 @@ def run(options: FitOptions) -> int:
         print_flags(found, options.flagged)  # perhaps why there is no fit
         raise
     console.print(f"\n{result.summary()}\n", markup=False)
-    profiles = _profiles(result, source.table)
+    profiles = _profiles(result)
     fit_output.print_profiles(profiles)
     others = list(_alternatives(law, source, flags, choices))
     fit_output.print_alternatives(result, others)
@@ -121,22 +121,15 @@ def load_law(name: str) -> Law:
 
 
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
-    x, y = inputs_of(law, table)
     return fit(
         law,
-        x,
-        y,
+        table.loc[:, list(law.inputs)],
+        table[law.output],
         clusters=_clusters(table) if choices.kind in (None, "clusters", "rows") else None,
         loss=choices.loss,
         bootstrap=Bootstrap(kind=choices.kind),
         fixed=choices.fixed,
     )
-
-
-def inputs_of(law: Law, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of a law, shape `(n_rows, n_inputs)`, and what it predicts."""
-    x = table.loc[:, list(law.inputs)].to_numpy(np.float64)
-    return x, table[law.output].to_numpy(np.float64)
 
 
 def _clusters(table: pd.DataFrame) -> np.ndarray | None:
@@ -146,12 +139,12 @@ def _clusters(table: pd.DataFrame) -> np.ndarray | None:
     return table["run"].to_numpy()
 
 
-def _profiles(result: FitResult, table: pd.DataFrame) -> dict[str, Profile] | str:
+def _profiles(result: FitResult) -> dict[str, Profile] | str:
     """The profiles of a fit, or a sentence why there are none."""
-    if len(table) > MOST_ROWS_PROFILED:
+    if result.n_points > MOST_ROWS_PROFILED:
         return f"no profiles: above {MOST_ROWS_PROFILED:,} rows the standard errors agree with them"
     try:
-        return profile_likelihood(result, *inputs_of(result.law, table))
+        return profile_likelihood(result)
     except (ValueError, FitError) as error:
         return f"no profiles: {error}"
 

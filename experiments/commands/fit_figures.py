@@ -21,7 +21,7 @@ from analysis.plots.deviance_curves import profiles_figure, profiles_table
 from analysis.plots.fit_residuals import residuals_figure, residuals_table
 from analysis.plots.held_out import curve_figure, curve_table
 from analysis.plots.replicate_clouds import clouds_figure, clouds_table
-from analysis.plots.rows import rows_of
+from analysis.plots.rows import rows_of_fit
 from analysis.tables import results
 from experiments.commands.console import console
 from sweeps.files import storing
@@ -43,12 +43,10 @@ def draw(
     folder: Path,
 ) -> None:
     """Writes the figures of a fit as PDF and PNG, each with a CSV of its numbers."""
-    x = table.loc[:, list(result.law.inputs)].to_numpy(np.float64)
-    y = table[result.law.output].to_numpy(np.float64)
     doubtful = flags.loc[flags["reason"].isin(list(ABOUT_ROWS)), "row"]
     flagged = table.index.isin(doubtful)
     made = []
-    for name, figure, shown in figures(result, profiles, x, y, flagged):
+    for name, figure, shown in figures(result, profiles, flagged):
         with storing(folder):
             style.save(figure, folder / name)
             results.write(shown, folder / f"{name}.csv")
@@ -59,8 +57,6 @@ def draw(
 def figures(
     result: FitResult,
     profiles: Mapping[str, Profile] | str,
-    x: np.ndarray,
-    y: np.ndarray,
     flagged: np.ndarray,
 ) -> Iterator[Drawn]:
     """Every figure that applies to a fit.
@@ -68,11 +64,9 @@ def figures(
     Args:
         result: The fit.
         profiles: Of its parameters; a sentence where there are none.
-        x: The inputs that were fitted, shape `(n_rows, n_inputs)`.
-        y: The values that were fitted, shape `(n_rows,)`.
         flagged: Rows that are doubtful, shape `(n_rows,)`.
     """
-    rows = rows_of(result.law, x, y, flagged=flagged)
+    rows = rows_of_fit(result, flagged)
     if surface.planes(rows):
         yield Drawn(
             "surface", surface.surface_figure(result, rows), surface.surface_table(result, rows)
@@ -81,12 +75,12 @@ def figures(
         drawn = frontier.frontier_figure(result, rows)
         yield Drawn("frontier", drawn, frontier.frontier_table(result, rows))
     if len(result.law.inputs) == 1:
-        along = np.geomspace(x.min(), x.max(), 200)
-        points = pd.DataFrame({result.law.inputs[0]: x[:, 0], "observed": y, "flagged": flagged})
-        shown = pd.concat([points, curve_table(result, along)])
-        yield Drawn("curve", curve_figure(result, x, y, flagged=flagged), shown)
-    drawn = residuals_figure(result, x, flagged=flagged)
-    yield Drawn("residuals", drawn, residuals_table(result, x, flagged))
+        along = np.geomspace(rows.x.min(), rows.x.max(), 200)
+        points = {result.law.inputs[0]: rows.x[:, 0], "observed": rows.y, "flagged": flagged}
+        shown = pd.concat([pd.DataFrame(points), curve_table(result, along)])
+        yield Drawn("curve", curve_figure(result, flagged=flagged), shown)
+    drawn = residuals_figure(result, flagged=flagged)
+    yield Drawn("residuals", drawn, residuals_table(result, flagged))
     yield Drawn("replicates", clouds_figure(result), clouds_table(result))
     if not isinstance(profiles, str):
         yield Drawn("profiles", profiles_figure(profiles, result), profiles_table(profiles))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -54,19 +53,11 @@ def as_json(
 ) -> str:
     """Returns a fit with all that was printed of it, as strict JSON; an open end is null."""
     values: dict[str, Any] = {
-        "fit": json.loads(result.to_json()),
+        "fit": result.to_dict(),
         "derived": {name: each._asdict() for name, each in result.derived().items()},
         "profiles": profiles
         if isinstance(profiles, str)
-        else {
-            name: {
-                "interval": profile.interval,
-                "open_sides": profile.open_sides,
-                "identifiable": profile.identifiable,
-                "reason": profile.reason,
-            }
-            for name, profile in profiles.items()
-        },
+        else {name: profile.to_dict() for name, profile in profiles.items()},
         "alternatives": {
             name: _in_short(other) if isinstance(other, FitResult) else other
             for name, other in others

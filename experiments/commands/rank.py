@@ -50,7 +50,7 @@ def run(options: RankOptions) -> int:
     if options.json is not None:
         to = Path(options.json)
         told = {
-            "ranking": json.loads(ranking.to_json()),
+            "ranking": ranking.to_dict(),
             "along": size,
             "huber": options.huber,
             "source": {**source.provenance(), "where": options.where, "flagged": options.flagged},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,5 +51,5 @@ def agrees(published: Published, refitted: Measured) -> bool:
 
 def without_replicates(result: FitResult) -> dict[str, Any]:
     """A fit as plain JSON values, but for its arrays over replicates and rows."""
-    told = json.loads(result.to_json())
-    return {name: told[name] for name in told if name not in ("replicates", "residuals")}
+    values = result.to_dict()
+    return {name: values[name] for name in values if name not in ("replicates", "residuals")}

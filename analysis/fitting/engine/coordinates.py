@@ -5,12 +5,12 @@ combination: log A, for instance, is log A' + alpha times the mean of log N. All
 affine, and a law seen through one is a law again.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from analysis.errors import nearest_name
 from analysis.estimate import Floats
 from analysis.fitting.engine.observations import Observations
 from analysis.laws.law import ArrayLike, Law
@@ -138,12 +138,11 @@ def require_holdable(law: Law, fixed: Mapping[str, float]) -> None:
 
 
 def require_known(law: Law, names: Iterable[str]) -> None:
-    """Raise `ValueError` for a name that is no parameter of the law, with the nearest that is."""
+    """Raises `ValueError` for a name that is no parameter of the law, with the nearest that is."""
     for name in names:
         if name not in law.params:
-            near = difflib.get_close_matches(name, law.params, n=1, cutoff=0.5)
-            instead = f"did you mean {near[0]}?" if near else f"give {', '.join(law.params)}."
-            raise ValueError(f"{name!r} is no parameter of {law.name}: {instead}")
+            nearest = nearest_name(name, law.params)
+            raise ValueError(f"{name!r} is no parameter of {law.name}; {nearest}")
 
 
 def require_value(law: Law, name: str, value: float) -> None:

@@ -1,6 +1,7 @@
-"""Rows as a caller gives them -> centred logarithms in a canonical order, or a clear refusal."""
+"""Rows as a caller gives them, checked, and their centred logarithms in a canonical order."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,24 @@ from analysis.estimate import Floats
 from analysis.fitting.engine.least_squares import Points
 from analysis.fitting.engine.loss import Loss
 from analysis.laws.law import Law
+
+
+@dataclass(frozen=True, eq=False)
+class FittedRows:
+    """The rows that a fit saw, in the order given; `checked_rows` makes them.
+
+    Attributes:
+        x: Inputs, shape `(n_rows, n_inputs)`; positive.
+        y: Values, shape `(n_rows,)`; positive.
+        weights: Weight of the loss at each row, shape `(n_rows,)`; positive.
+        clusters: Number of the cluster of each row, shape `(n_rows,)`; None where rows are
+            independent.
+    """
+
+    x: Floats
+    y: Floats
+    weights: Floats
+    clusters: NDArray[np.intp] | None
 
 
 class Observations(NamedTuple):
@@ -112,59 +131,78 @@ def require_positive(name: str, values: Floats) -> None:
         )
 
 
-def observe(
+def checked_rows(
     law: Law,
     x: ArrayLike,
     y: ArrayLike,
-    clusters: ArrayLike | None = None,
     weights: ArrayLike | None = None,
-) -> Observations:
-    """Check rows and bring them into the form that a fit works on.
+    clusters: ArrayLike | None = None,
+) -> FittedRows:
+    """Returns read-only copies of the rows of a caller, each column checked.
 
     Args:
         law: The law.
         x: Inputs, shape `(n_rows, n_inputs)`; for a law of one input also `(n_rows,)`.
         y: Values, shape `(n_rows,)`.
+        weights: Weights of the loss at each row, shape `(n_rows,)`, positive; 1 unless given.
         clusters: Labels that rows of the same cluster share, shape `(n_rows,)`, or None.
-        weights: Of the loss at each row, shape `(n_rows,)`, positive; 1 unless given.
 
     Returns:
-        The observations.
+        The rows.
 
     Raises:
         ValueError: Shapes that do not fit together, or values not positive and finite.
     """
     inputs = as_inputs(law, x)
-    values = np.asarray(y, dtype=np.float64)
-    if values.shape != (len(inputs),):
-        raise ValueError(
-            f"y has shape {values.shape}, but x has {len(inputs)} rows: give one y for each row."
-        )
+    n_rows = len(inputs)
+
+    def column(name: str, values: ArrayLike, dtype: type | None = np.float64) -> NDArray[Any]:
+        array = np.asarray(values, dtype=dtype)
+        if array.shape != (n_rows,):
+            raise ValueError(
+                f"{name} has shape {array.shape}, but x has {n_rows} rows. Give one value of "
+                f"{name} for each row."
+            )
+        return array
+
+    values = column("y", y)
     require_positive("y", values)
-    shares = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
-    if shares.shape != values.shape:
-        raise ValueError(
-            f"weights has shape {shares.shape}, but x has {len(inputs)} rows: give one weight for "
-            "each row."
-        )
+    shares = np.ones(n_rows) if weights is None else column("weights", weights)
     wrong = np.flatnonzero(~(np.isfinite(shares) & (shares > 0)))
     if wrong.size:
         raise ValueError(
-            f"weights[{wrong[0]}] = {shares[wrong[0]]}, but a weight is finite and > 0: drop "
+            f"weights[{wrong[0]}] = {shares[wrong[0]]}, but a weight is finite and > 0. Drop "
             f"{_rows(wrong)} if it is not to count."
         )
-    labels = None if clusters is None else np.asarray(clusters)
-    if labels is not None and labels.shape != values.shape:
-        raise ValueError(
-            f"clusters has shape {labels.shape}, but x has {len(inputs)} rows: give one label for "
-            "each row."
-        )
-    numbers = None if labels is None else np.unique(labels, return_inverse=True)[1]
+    numbers = None
+    if clusters is not None:
+        numbers = np.unique(column("clusters", clusters, None), return_inverse=True)[1]
+    return FittedRows(read_only(inputs), read_only(values), read_only(shares), numbers)
 
-    keys = (shares, values) if numbers is None else (shares, numbers, values)
-    order = np.lexsort((*keys, *inputs.T[::-1]))
-    inputs, values = inputs[order], values[order]
-    log_x, log_y = np.log(inputs), np.log(values)
+
+def read_only(values: ArrayLike) -> Floats:
+    """A float64 copy that cannot be written to."""
+    array = np.array(values, dtype=np.float64)
+    array.flags.writeable = False
+    return array
+
+
+def observe(law: Law, rows: FittedRows) -> Observations:
+    """Returns rows in the form that a fit works on: sorted, centred logarithms.
+
+    Args:
+        law: The law.
+        rows: The rows.
+
+    Returns:
+        The observations.
+    """
+    last_keys = (rows.weights, rows.y)
+    if rows.clusters is not None:
+        last_keys = (rows.weights, rows.clusters, rows.y)
+    order = np.lexsort((*last_keys, *rows.x.T[::-1]))
+    inputs = rows.x[order]
+    log_x, log_y = np.log(inputs), np.log(rows.y[order])
     scaled = np.array([name not in law.unscaled for name in law.inputs])
     log_x_scale = log_x.mean(axis=0) * scaled if len(log_x) else np.zeros(len(law.inputs))
     log_y_scale = float(log_y.mean()) if len(log_y) else 0.0
@@ -173,8 +211,8 @@ def observe(
         log_y=log_y - log_y_scale,
         log_x_scale=log_x_scale,
         log_y_scale=log_y_scale,
-        weights=shares[order],
-        clusters=None if numbers is None else numbers[order],
+        weights=rows.weights[order],
+        clusters=None if rows.clusters is None else rows.clusters[order],
         order=order,
         group=np.cumsum(np.any(np.diff(inputs, axis=0, prepend=inputs[:1]) != 0, axis=1)),
     )

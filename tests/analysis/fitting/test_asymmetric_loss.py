@@ -106,7 +106,7 @@ def test_the_result_says_it_and_what_has_no_likelihood_is_refused():
     with pytest.raises(ValueError, match=r"rows above times 0.1.*For AIC.*squared error"):
         information(squared)
     with pytest.raises(ValueError, match="maximises no likelihood"):
-        profile_likelihood(squared, X, Y)
+        profile_likelihood(squared)
     with pytest.raises(ValueError, match=r"'residuals' with above = 0.1.*Give 'rows'"):
         fit(SATURATING_POWER_LAW, X, Y, loss=Loss(above=0.1), bootstrap=Bootstrap(kind="residuals"))
     for above in (0.0, -1.0, np.inf, np.nan):

@@ -10,7 +10,7 @@ from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.coordinates import in_own_units, to_callers_units
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.engine.observations import observe
+from analysis.fitting.engine.observations import checked_rows, observe
 from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
 from analysis.fitting.ranking import information
@@ -128,8 +128,8 @@ def test_units_move_a_held_scale_as_they_must(log_c: float, log_k: float):
 
 def test_profiles_are_those_of_the_law_without_what_is_held():
     here = fit(SATURATING_POWER_LAW, X, Y, fixed={"E": 0.0}, bootstrap=Bootstrap(n=200))
-    found = profile_likelihood(here, X, Y)
-    expected = profile_likelihood(fit(POWER_LAW, X, Y, bootstrap=Bootstrap(n=200)), X, Y)
+    found = profile_likelihood(here)
+    expected = profile_likelihood(fit(POWER_LAW, X, Y, bootstrap=Bootstrap(n=200)))
     assert set(found) == {"A", "alpha"}
     for name, profile in found.items():
         np.testing.assert_allclose(profile.interval, expected[name].interval, rtol=1e-6)
@@ -137,7 +137,7 @@ def test_profiles_are_those_of_the_law_without_what_is_held():
 
 def test_a_profile_with_a_scale_held_is_the_minimum_over_the_rest():
     result = fit(SATURATING_POWER_LAW, X, Y, fixed={"A": 300.0}, bootstrap=Bootstrap(n=200))
-    profile = profile_likelihood(result, X, Y)["alpha"]
+    profile = profile_likelihood(result)["alpha"]
     for alpha, expected in zip(profile.values[::5], profile.deviance[::5], strict=True):
         held = {"A": 300.0, "alpha": float(alpha)}
         alone = fit(SATURATING_POWER_LAW, X, Y, fixed=held, bootstrap=Bootstrap(n=200))
@@ -166,7 +166,7 @@ def test_one_parameter_can_be_fitted_to_rows_too_few_for_all():
 
 
 def test_a_coordinate_in_its_own_units_maps_back():
-    rows = observe(CHINCHILLA, *plane())
+    rows = observe(CHINCHILLA, checked_rows(CHINCHILLA, *plane()))
     to_raw = to_callers_units(CHINCHILLA, rows)
     theta = np.array([0.7, -1.9, -2.0, 0.4, 0.5])
     raw = to_raw(theta)
@@ -180,8 +180,11 @@ def test_a_coordinate_in_its_own_units_maps_back():
 @pytest.mark.parametrize(
     ("fixed", "message"),
     [
-        ({"alhpa": 0.3}, r"'alhpa' is no parameter of saturating_power_law: did you mean alpha\?"),
-        ({"zeta": 0.3}, r"'zeta' is no parameter.*give E, A, alpha"),
+        (
+            {"alhpa": 0.3},
+            r"'alhpa' is no parameter of saturating_power_law; did you mean 'alpha'\?",
+        ),
+        ({"zeta": 0.3}, r"'zeta' is no parameter.*valid: A, E, alpha"),
         ({"A": 0.0}, r"A = 0.0.*it is > 0 and finite"),
         ({"A": -3.0}, r"A = -3.0"),
         ({"E": -0.1}, r"E = -0.1.*at least 0 and finite"),

@@ -163,8 +163,7 @@ def test_replicates_are_those_that_scipy_finds_for_the_same_draws(besiroglu: Fit
 
 
 def test_every_parameter_of_the_published_points_is_identified(besiroglu: FitResult):
-    x, y, _ = points()
-    for name, profile in profile_likelihood(besiroglu, x, y).items():
+    for name, profile in profile_likelihood(besiroglu).items():
         low, high = profile.interval
         assert profile.identifiable
         assert low < besiroglu.params[name] < high

@@ -212,7 +212,7 @@ def test_huber_has_no_criteria_and_disregards_an_outlier():
     y[3] *= 2
     robust = rank([POWER_LAW], SIZES, y, loss=Loss(1e-2), bootstrap=Bootstrap(n=200))
     assert robust.best.information is None
-    assert json.loads(robust.to_json())["laws"][0]["aic"] is None
+    assert robust.to_dict()["laws"][0]["aic"] is None
     squares = rank([POWER_LAW], SIZES, y, bootstrap=Bootstrap(n=200))
     assert error_of(robust, POWER_LAW) < 0.5 * error_of(squares, POWER_LAW)
 

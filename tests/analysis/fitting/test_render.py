@@ -63,7 +63,7 @@ def test_environments_braces_and_columns_are_balanced(choices: dict):
 
 def test_numbers_carry_the_digits_that_their_error_supports(result: FitResult):
     table = result.to_latex()
-    assert table == latex_table(result)
+    assert table == latex_table(result.table())
     for row in cells(table)[1:6]:
         name = row[0].strip("$\\")
         value, error, ends = result.params[name], result.standard_errors[name], row[3]

@@ -78,7 +78,7 @@ def test_json_of_something_else_is_refused(result: FitResult):
         FitResult.from_json('{"law": "power_law"}')
     with pytest.raises(ValueError, match="Not a FitResult"):
         FitResult.from_json("[1, 2]")
-    other = json.loads(result.to_json()) | {"law": "pwer_law"}
+    other = result.to_dict() | {"law": "pwer_law"}
     with pytest.raises(ValueError, match="'pwer_law': known are power_law"):
         FitResult.from_json(json.dumps(other))
 
@@ -105,6 +105,17 @@ def test_a_result_is_frozen_and_can_be_pickled(result: FitResult):
     with pytest.raises(ValueError, match="read-only"):
         result.covariance[0, 0] = 0.0
     assert pickle.loads(pickle.dumps(result)).to_json() == result.to_json()
+
+
+def test_a_result_keeps_the_rows_that_it_saw_but_writes_none(result: FitResult):
+    seen = result.require_rows()
+    np.testing.assert_array_equal(seen.x[:, 0], X)
+    np.testing.assert_allclose(seen.y, result.predict(X) * np.exp(result.residuals))
+    with pytest.raises(ValueError, match="read-only"):
+        seen.x[0] = 1.0
+    assert "rows" not in result.to_dict()
+    with pytest.raises(ValueError, match=r"read from JSON.*Fit the rows again"):
+        FitResult.from_json(result.to_json()).require_rows()
 
 
 def test_summary_shows_what_a_reader_needs(result: FitResult):

@@ -7,7 +7,7 @@ from scipy.optimize import least_squares
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.least_squares import Points, solve
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.engine.observations import observe
+from analysis.fitting.engine.observations import checked_rows, observe
 from analysis.fitting.engine.optimum import find_optimum
 from analysis.fitting.engine.problem import pose
 from analysis.fitting.fit import fit
@@ -109,7 +109,7 @@ def test_engine_finds_no_worse_a_minimum_than_scipy(
     law = LAWS[name]
     x = inputs(law)
     noise = 0.004 * np.random.default_rng(1).standard_t(4, (6, len(x)))
-    rows = observe(law, x, curve(law, params, x))
+    rows = observe(law, checked_rows(law, x, curve(law, params, x)))
     truth = law.rescale(law.to_theta(np.array(params)), -rows.log_x_scale, -rows.log_y_scale)
     log_y = rows.log_y + noise[:, rows.order]
     points = Points(rows.log_x, np.ones(len(x)))
@@ -140,7 +140,7 @@ def test_starts_reach_the_minimum_from_afar(name: str, params: tuple[float, ...]
     law = LAWS[name]
     x = inputs(law)
     noise = np.exp(0.004 * np.random.default_rng(2).standard_normal(len(x)))
-    rows = observe(law, x, curve(law, params, x) * noise)
+    rows = observe(law, checked_rows(law, x, curve(law, params, x) * noise))
     problem = pose(law, rows, Loss())
     points, targets = problem.points, problem.targets(rows.log_y)
     from_starts = find_optimum(problem)

@@ -101,8 +101,8 @@ def test_frontier_is_the_closed_form_with_its_percentiles(chinchilla):
 
 
 def test_profiles_show_limit_ends_and_open_sides(chinchilla, ax):
-    result, x, y = chinchilla
-    profiles = profile_likelihood(result, x, y)
+    result = chinchilla[0]
+    profiles = profile_likelihood(result)
     draw_profile(ax, profiles["alpha"], result)
     limit = next(line for line in ax.lines if line.get_label() == "limit")
     assert limit.get_ydata()[0] == profiles["alpha"].limit
@@ -117,7 +117,7 @@ def test_profiles_show_limit_ends_and_open_sides(chinchilla, ax):
     size = np.geomspace(1e6, 1e7, 9)
     loss = 30 * size**-0.1 * np.exp(0.02 * rng.standard_normal(9))
     shallow = fit(SATURATING_POWER_LAW, size, loss)
-    found = profile_likelihood(shallow, size, loss)
+    found = profile_likelihood(shallow)
     assert found["E"].open_sides == ("lower",)
     assert "open" in texts(profiles_figure(found, shallow))
 
@@ -134,12 +134,12 @@ def test_clouds_leave_out_what_is_held_and_shade_the_interval(chinchilla):
 
 
 def test_residuals_are_those_of_the_fit(chinchilla):
-    result, x, _ = chinchilla
+    result = chinchilla[0]
     flagged = np.arange(36) == 5
-    table = residuals_table(result, x, flagged)
+    table = residuals_table(result, flagged)
     np.testing.assert_allclose(table["residual"], result.residuals)
     assert table["flagged"].sum() == 1
-    drawn = residuals_figure(result, x, flagged=flagged)
+    drawn = residuals_figure(result, flagged=flagged)
     assert len(drawn.axes) == 4
     assert "flagged" in texts(drawn) and "normal quantile" in texts(drawn)
 
@@ -153,7 +153,7 @@ def test_bands_are_those_of_the_curve_and_of_a_new_run(curve):
                                result.predict_interval(at))  # fmt: skip
     np.testing.assert_allclose(table[["prediction_low", "prediction_high"]].T,
                                result.prediction_interval(at))  # fmt: skip
-    drawn = curve_figure(result, x, y)
+    drawn = curve_figure(result)
     bands = {band.get_gid() for band in drawn.axes[0].collections}
     assert {"confidence", "prediction"} <= bands
 
@@ -168,7 +168,7 @@ def test_axes_say_what_a_law_predicts():
         loss=Loss(scale="linear"),
         bootstrap=Bootstrap(n=200),
     )
-    shown = curve_figure(result, x, y + 0.01 * np.sin(9 * x)).axes[0]
+    shown = curve_figure(result).axes[0]
     assert (shown.get_xlabel(), shown.get_ylabel()) == ("loss (nats)", "accuracy")
 
 

@@ -37,7 +37,7 @@ def result() -> FitResult:
 @pytest.fixture
 def file(result: FitResult, tmp_path: Path) -> Path:
     told = {
-        "fit": json.loads(result.to_json()),
+        "fit": result.to_dict(),
         "source": {"path": "runs.csv", "largest_flops": 1.8e22},
     }
     path = tmp_path / "fit.json"
@@ -138,7 +138,7 @@ def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"x.json holds no fit: "):
             allocated(path, flops=1e21)
-    path.write_text(json.dumps({"fit": json.loads(result.to_json()), "source": [1]}))
+    path.write_text(json.dumps({"fit": result.to_dict(), "source": [1]}))
     with pytest.raises(ValueError, match="'source' is"):
         allocated(path, flops=1e21)
     x = np.geomspace(1, 1e3, 12)
@@ -147,7 +147,7 @@ def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
     )
     with pytest.raises(ValueError, match="power_law is a law of x, which has no optimum"):
         allocated(path, flops=1e21)
-    told = json.loads(result.to_json())
+    told = result.to_dict()
     told["params"]["alpha"] = 0.0
     path.write_text(json.dumps(told))
     with pytest.raises(FitError, match="an exponent at or near 0"):

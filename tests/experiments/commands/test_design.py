@@ -46,7 +46,7 @@ def result() -> FitResult:
 def file(result: FitResult, tmp_path: Path) -> Path:
     ranges = {name: list(ends) for name, ends in FITTED.items()}
     path = tmp_path / "fit.json"
-    path.write_text(json.dumps({"fit": json.loads(result.to_json()), "source": {"range": ranges}}))
+    path.write_text(json.dumps({"fit": result.to_dict(), "source": {"range": ranges}}))
     return path
 
 

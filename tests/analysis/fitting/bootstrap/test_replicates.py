@@ -9,7 +9,7 @@ from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.bootstrap.replicates import draw_replicates, percentile_interval
 from analysis.fitting.bootstrap.resampling import Noise, noise_of
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.engine.observations import Observations, observe
+from analysis.fitting.engine.observations import Observations, checked_rows, observe
 from analysis.fitting.engine.optimum import find_optimum
 from analysis.fitting.engine.problem import pose
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW
@@ -18,11 +18,15 @@ N_SEEDS = 6
 SIZES = np.geomspace(1e6, 1e9, 8)
 
 
+def power_law_rows(x: np.ndarray, y: np.ndarray, **columns) -> Observations:
+    return observe(POWER_LAW, checked_rows(POWER_LAW, x, y, **columns))
+
+
 def rows_of_seeds(sigma: float | np.ndarray = 0.05, clusters: bool = False) -> Observations:
     x = np.repeat(SIZES, N_SEEDS)
     noise = np.random.default_rng(0).standard_normal(len(x)) * sigma
     labels = np.tile(np.arange(N_SEEDS), len(SIZES)) if clusters else None
-    return observe(POWER_LAW, x, 30 * x**-0.1 * np.exp(noise), labels)
+    return power_law_rows(x, 30 * x**-0.1 * np.exp(noise), clusters=labels)
 
 
 def noise_for(rows: Observations, kind: Redrawn) -> tuple[Noise, np.ndarray]:
@@ -34,7 +38,7 @@ def noise_for(rows: Observations, kind: Redrawn) -> tuple[Noise, np.ndarray]:
 def test_pooled_residuals_are_centred_with_the_unbiased_variance():
     x = np.geomspace(1e6, 1e9, 7)
     noise = 0.1 * np.random.default_rng(2).standard_normal(7)
-    source, residuals = noise_for(observe(POWER_LAW, x, x**-0.2 * np.exp(noise)), "residuals")
+    source, residuals = noise_for(power_law_rows(x, x**-0.2 * np.exp(noise)), "residuals")
     assert source.degrees_of_freedom == 5
     pool = np.unique(source.draw(np.random.default_rng(0), 200))
     assert len(pool) == 7
@@ -84,7 +88,7 @@ def test_replicates_are_the_fits_that_scipy_makes_of_the_same_draws():
     law = SATURATING_POWER_LAW
     x = np.repeat(SIZES, N_SEEDS)
     noise = 0.05 * np.random.default_rng(0).standard_normal(len(x))
-    rows = observe(law, x, (1.7 + 300 * x**-0.35) * np.exp(noise))
+    rows = observe(law, checked_rows(law, x, (1.7 + 300 * x**-0.35) * np.exp(noise)))
     problem = pose(law, rows, Loss())
     theta = find_optimum(problem).theta
     n_replicates, seed = 25, 5
@@ -114,7 +118,7 @@ def test_replicates_are_the_fits_that_scipy_makes_of_the_same_draws():
 def test_replicates_follow_students_t_where_the_law_is_linear():
     rng = np.random.default_rng(4)
     x = np.geomspace(1e6, 1e9, 200)
-    rows = observe(POWER_LAW, x, x**-0.2 * np.exp(0.1 * rng.standard_normal(200)))
+    rows = power_law_rows(x, x**-0.2 * np.exp(0.1 * rng.standard_normal(200)))
     problem = pose(POWER_LAW, rows, Loss())
     theta = find_optimum(problem).theta
     made = draw_replicates(problem, theta, Bootstrap(n=4000, kind="residuals"))
@@ -148,7 +152,7 @@ def test_parametric_noise_is_normal_with_the_unbiased_variance_and_heeds_weights
     x = np.geomspace(1e6, 1e9, 7)
     noise = 0.1 * np.random.default_rng(2).standard_normal(7)
     weights = np.array([1.0, 4.0, 1.0, 1.0, 9.0, 1.0, 1.0])
-    rows = observe(POWER_LAW, x, x**-0.2 * np.exp(noise), None, weights)
+    rows = power_law_rows(x, x**-0.2 * np.exp(noise), weights=weights)
     source, residuals = noise_for(rows, "parametric")
     assert source.degrees_of_freedom == 5
     sigma = np.sqrt(rows.weights @ residuals**2 / 5 / rows.weights)
@@ -162,7 +166,7 @@ def test_parametric_noise_under_huber_is_that_of_its_density():
     residuals = 0.03 * rng.standard_t(3, 400)
     x = np.geomspace(1e6, 1e9, 400)
     # Held at its own slope the law is its level: the residuals are those given.
-    problem = pose(POWER_LAW, observe(POWER_LAW, x, np.exp(residuals)), loss, {"alpha": 0.0})
+    problem = pose(POWER_LAW, power_law_rows(x, np.exp(residuals)), loss, {"alpha": 0.0})
     residuals = problem.residuals(np.zeros(1))
     source = noise_of("parametric", problem, np.zeros(1))
     drawn = source.draw(rng, 100).ravel()
