@@ -138,7 +138,7 @@ EXPECTED = (
     ),
     Expected(
         name="growth",
-        says="exponent of B_crit in the loss: upper end at the worst size",
+        says="upper end of the exponent of B_crit in the loss, at the worst size",
         high=0,
         source="Kaplan et al. 2020, equation 1.4: -4.8",
     ),

@@ -14,8 +14,8 @@ without irreducible loss flattens as it goes.
 
 L(N) is fitted to the runs with the most tokens, L(D) to those of the largest model, and L(C) to the
 frontier: the runs that no run of less compute beats. Losses along a frontier fall by construction,
-even if they are noise. So a line along it is fitted only from 6 runs over a factor 30 of compute
-on, where losses that do not depend on compute are as straight in 1 table of 100. N excludes
+even if they are noise. So a line is fitted only to a frontier of 6 runs or more over a factor 30 of
+compute, where losses that do not depend on compute are as straight in 1 table of 100. N excludes
 embeddings and read-out, as in the paper; C includes read-out and attention. Behind the frontier the
 figure shows the learning curves of all runs with their envelope. A cosine that has not ended keeps
 the envelope above the loss of a run of that length. All sizes but those of `--budget gpu` are

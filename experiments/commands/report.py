@@ -1,4 +1,4 @@
-"""A report: what an experiment measured, on disk, and whether it still stands.
+"""A report: what an experiment measured, on disk, and whether it is still valid.
 
 A report names its source, a digest of the records and the code that it was made from. While that is
 unchanged and its files are there, the same command prints it again without analysing or drawing.
@@ -49,7 +49,7 @@ class Report:
 
 
 def source(experiment: Experiment | Gathering, records: Iterable[RunRecord]) -> str:
-    """Digest of all that a report follows from: records, the code of analysis, and libraries."""
+    """Digest of what a report follows from: records, the code of analysis, and libraries."""
     digest = hashlib.sha256(_code().encode())
     digest.update(experiment.file.read_bytes())
     digest.update(b"\0")
@@ -65,7 +65,7 @@ def save(folder: Path, report: Report) -> None:
 
 
 def load(folder: Path, source: str) -> Report | None:
-    """The report of that source, if it and its figures are there."""
+    """Loads the report if it follows from that source and its figures are there; else None."""
     if not all((folder / name).exists() for name in FILES):
         return None
     try:

@@ -49,7 +49,7 @@ def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[J
     size and the plan's identity.
 
     Raises:
-        ValueError: no such budget, or an override that a run cannot take.
+        ValueError: No such budget, or an override that a run cannot take.
     """
     budget, overrides = options.budget, options.overrides
     jobs = []
@@ -91,24 +91,20 @@ def run(options: RunOptions) -> int:
     from sweeps.progress import show_progress
     from sweeps.runner import run_sweeps
 
-    workers = options.workers
-    if workers is not None and workers < 1:
-        raise ValueError(f"--workers {workers}: give at least 1")
-    if workers is not None and options.hosts:
-        raise ValueError(
-            "--hosts makes one worker of all processes that are started: leave out --workers"
-        )
+    _check_workers(options)
+    # 1. Resolve the command into plans; mistakes end here, before anything is written.
     experiment = catalogue.load(options.name)
     jobs = jobs_for(experiment, options)
     if options.hosts and not _leads():
         return 0
+    # 2. Read what is done. This sets aside what is damaged, so that it is run again.
     stores = [Store.create(job.root) for job in jobs]
-    # Reading first sets aside what is damaged, so that it is run again.
     records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
+    # 3. Train what is missing, of all parts in one queue.
     with show_progress() as progress:
         summary = run_sweeps(
             [(job.root, job.plan) for job in jobs],
-            workers=workers,
+            workers=options.workers,
             progress=progress,
             together=options.hosts,
         )
@@ -116,6 +112,7 @@ def run(options: RunOptions) -> int:
     if summary.interrupted:
         return 130
 
+    # 4. Analyse and draw each part, unless its report still stands, and print it.
     ok = summary.complete
     found: dict[str, Findings[Any]] = {}
     for i, (job, became) in enumerate(zip(jobs, summary.jobs, strict=True)):
@@ -132,13 +129,28 @@ def run(options: RunOptions) -> int:
         else:
             judged = show.print_findings(job.experiment, made, job.folder)
             ok &= "fail" not in judged
+    # 5. Draw the parts together.
     if isinstance(experiment, Gathering):
         ok &= _gather(experiment, jobs, records, found)
     return 0 if ok else 1
 
 
+def _check_workers(options: RunOptions) -> None:
+    workers = options.workers
+    if workers is not None and workers < 1:
+        raise ValueError(
+            f"--workers {workers} must be at least 1. Without it there is one per core or "
+            "accelerator."
+        )
+    if workers is not None and options.hosts:
+        raise ValueError(
+            f"--workers {workers} does not go with --hosts, which makes one worker of all "
+            "processes: leave out --workers"
+        )
+
+
 def _leads() -> bool:
-    """Whether this process is the first of several; another returns when the first has no more."""
+    """Whether this process is the first of several; others help until the first has finished."""
     from scaling.devices.processes import is_first, join
     from sweeps.processes import follow
 
@@ -155,7 +167,7 @@ def _gather(
     records: Sequence[Sequence[RunRecord]],
     found: dict[str, Findings[Any]],
 ) -> bool:
-    """Draws the parts of an experiment together; whether all could be analysed.
+    """Draws the parts of an experiment together; returns whether all could be analysed.
 
     Args:
         gathering: The experiment that gathers.
@@ -200,11 +212,11 @@ def _n_pending(job: Job) -> int:
 def _analyse(
     job: Job, records: Sequence[RunRecord], *, quiet: bool = False
 ) -> Findings[Any] | None:
-    """Findings of one experiment; None, with the reason printed, where there can be none."""
+    """Analyses one experiment; where that fails, prints the reason and returns None."""
     table = tables.frame(map(row, records))
     try:
         if "done" not in set(table["status"]):
-            raise ValueError("no run is done")
+            raise ValueError("no run is done. The same command tries again.")
         findings = job.experiment.analyse(table, lambda: _curves(job, records))
         expected = [each.name for each in job.experiment.expected]
         if missing := [name for name in expected if name not in findings.measured]:
@@ -220,7 +232,7 @@ def _analyse(
 
 
 def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Every evaluation of every run that is done, a row each."""
+    """Reads every evaluation of every run that is done, one row each."""
     store = Store.open(job.root)
     return pd.DataFrame(
         {"run_id": record.run_id, **asdict(point)}
@@ -231,6 +243,7 @@ def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[RunRecord]) -> Report:
+    """What is printed and kept of the findings, with the runs left out as a doubt."""
     lost = Counter(record.status for record in records if record.status != "done")
     became = ", ".join(f"{n:,} {status}" for status, n in sorted(lost.items()))
     left_out = [f"{lost.total():,} of {len(records):,} runs are left out: {became}"] if lost else []
@@ -247,7 +260,7 @@ def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[Ru
 
 
 def _publish(folder: Path, figure: Figure, shown: pd.DataFrame, made: Report) -> None:
-    """Writes a figure as PDF and PNG, the numbers it shows as CSV, and last what it says."""
+    """Writes a figure as PDF and PNG, the numbers it shows as CSV, and last the report."""
     with storing(folder):
         style.save(figure, folder / "figure")
         tables.write(shown, folder / "figure.csv")
