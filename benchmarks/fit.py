@@ -123,7 +123,7 @@ def objective_and_gradient(
 
 
 def loop_seconds(n_starts: int, n_replicates: int, exact: bool) -> tuple[float, np.ndarray]:
-    """Time of the whole loop, scaled up from a subsample, and the objectives its starts end at."""
+    """Time of all of the loop, scaled up from a subsample, and the objectives of its starts."""
     _, x, y = read_points()
     rows = np.log(np.column_stack([x, y]))
     function = objective_and_gradient if exact else objective
@@ -141,8 +141,8 @@ def loop_seconds(n_starts: int, n_replicates: int, exact: bool) -> tuple[float, 
         drawn = rows[rng.integers(0, len(rows), len(rows))]
         minimize(function, best.x, args=tuple(drawn.T), jac=exact, method="BFGS")
     of_replicates = time.perf_counter() - began
-    whole = of_starts * len(all_starts) / n_starts + of_replicates * N_REPLICATES / n_replicates
-    return whole, np.array([each.fun for each in found])
+    seconds = of_starts * len(all_starts) / n_starts + of_replicates * N_REPLICATES / n_replicates
+    return seconds, np.array([each.fun for each in found])
 
 
 def main() -> None:

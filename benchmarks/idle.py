@@ -74,20 +74,20 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
         jax.block_until_ready(evaluations)
         return time.perf_counter() - began
 
-    def whole() -> float:
+    def with_host() -> float:
         began = time.perf_counter()
         columns, _ = train_on_tokens(config, dataset)
         assert columns["status"] == "done"
         return time.perf_counter() - began
 
-    device_alone(), whole()
+    device_alone(), with_host()
     pairs = []
     for turn in range(rounds):
-        first, second = (device_alone, whole) if turn % 2 else (whole, device_alone)
+        first, second = (device_alone, with_host) if turn % 2 else (with_host, device_alone)
         times = first(), second()
         pairs.append(times if turn % 2 else times[::-1])
-    alone, with_host = np.array(pairs).T
-    return 1 - alone / with_host
+    alone, total = np.array(pairs).T
+    return 1 - alone / total
 
 
 def main() -> None:

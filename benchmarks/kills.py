@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py chinchilla --budget smoke
 
-First the command as it is, timed. Then the same into another folder, whose whole process group,
+First the command as it is, timed. Then the same into another folder; its process group,
 runner and workers, gets SIGKILL at five random instants, each drawn evenly from a fifth of the
 first one's time; after each the same command goes on, and the last is let finish. Both begin with
 nothing compiled. Prints both times and compares every run's record and learning curve, columns of
@@ -86,10 +86,10 @@ def main() -> None:
     print(machine())
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        whole, killed = Path(scratch, "whole"), Path(scratch, "killed")
+        through, killed = Path(scratch, "through"), Path(scratch, "killed")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled"))
         seconds = run_through(
-            command(given.experiment, given.budget, whole), Path(scratch, "whole.log")
+            command(given.experiment, given.budget, through), Path(scratch, "through.log")
         )
         print(f"{given.experiment}, {given.budget}, run through: {seconds:.1f} s", flush=True)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled_anew"))
@@ -99,11 +99,11 @@ def main() -> None:
         rest = run_through(words, Path(scratch, "killed.log"))
         shown = ", ".join(f"{instant:.1f}" for instant in instants)
         print(f"killed {kills} times, after {shown} s; then {rest:.1f} s to the end", flush=True)
-        one, other = lasting(given.experiment, whole), lasting(given.experiment, killed)
+        one, other = lasting(given.experiment, through), lasting(given.experiment, killed)
         differing = [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
         figures = [
             (root / given.experiment / "reports" / given.budget / "figure.csv").read_bytes()
-            for root in (whole, killed)
+            for root in (through, killed)
         ]
         print(
             f"{len(one)} runs, {len(differing)} of which differ; the numbers of the figure "

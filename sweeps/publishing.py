@@ -27,6 +27,7 @@ from sweeps import files
 from sweeps.claims import Attempt, take
 from sweeps.files import StoreError, storing
 from sweeps.plan import Plan
+from sweeps.retries import Reason
 from sweeps.store import Store
 
 Outcome = Literal["published", "equal", "different"]
@@ -160,7 +161,7 @@ def end(store: Store, attempt: Attempt, ending: Ending) -> None:
         files.write_new(attempt.folder / "end.json", text.encode(), durable=False)
 
 
-def failure(run_id: str, config: Mapping[str, Any], reason: str, message: str) -> RunRecord:
+def failure(run_id: str, config: Mapping[str, Any], reason: Reason, message: str) -> RunRecord:
     """The record of a run that failed."""
     return RunRecord(
         run_id=run_id,

@@ -5,8 +5,18 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
-MACHINE = ("infrastructure", "worker_lost")
+Reason = Literal["exception", "out_of_memory", "infrastructure", "worker_lost"]
+"""Why an attempt failed.
+
+- exception: the run raised an error; running out of memory and trouble of the machine apart.
+- out_of_memory: the machine or its accelerator had no memory left.
+- infrastructure: the operating system refused to read or write, through no fault of the run.
+- worker_lost: the worker ended without a report: killed, crashed, or on a lost machine.
+"""
+
+MACHINE: tuple[Reason, ...] = ("infrastructure", "worker_lost")
 """Reasons for which the machine is to blame, not the run."""
 
 FAILURES_BEFORE_A_WORKER_STOPS = 5
@@ -23,8 +33,8 @@ _FAULTS_OF_THE_RUN = (
 )
 
 
-def reason_of(error: BaseException) -> str:
-    """Kind of an error that a run raised: "out_of_memory", "infrastructure" or "exception"."""
+def reason_of(error: BaseException) -> Reason:
+    """The reason for which a run failed that raised this error."""
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return "out_of_memory"
     if isinstance(error, OSError) and not isinstance(error, _FAULTS_OF_THE_RUN):

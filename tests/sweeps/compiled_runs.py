@@ -1,4 +1,4 @@
-"""A run that compiles one program, and tells whether it was on disk."""
+"""A run that compiles one program, and reports whether it was on disk."""
 
 from __future__ import annotations
 
@@ -18,5 +18,6 @@ def run(config: RunConfig) -> tuple[RunRecord, Curve]:
     loss = jax.jit(lambda x: jax.numpy.sinh(x) / 7)(config.seed + 1.5)
     record, curve = trivial_runs.run(config)
     hits = events.count("/jax/compilation_cache/cache_hits")
-    told = {"hits": hits, "misses": events.count("/jax/compilation_cache/cache_misses")}
-    return dataclasses.replace(record, eval_loss_nats=float(loss), environment=told), curve
+    misses = events.count("/jax/compilation_cache/cache_misses")
+    environment = {"hits": hits, "misses": misses}
+    return dataclasses.replace(record, eval_loss_nats=float(loss), environment=environment), curve

@@ -50,7 +50,7 @@ def sweep(root: Path) -> None:
 
 
 def inject(fault: str, n: int) -> Callable[[], bool]:
-    """Arms the n-th call of this process; returns what tells whether it has come."""
+    """Arms the n-th call of this process; returns a function that says whether it has come."""
     count = itertools.count(1)
 
     def wrap(name: str, call: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,9 +18,9 @@ FOUR = Accelerators("gpu", 4)
 
 
 def seen(found: Accelerators, workers: int, devices: int, **given: str) -> list[str]:
-    """What each worker is told to see."""
-    told = (found.environment(worker, workers, devices, given) for worker in range(workers))
-    return [one["CUDA_VISIBLE_DEVICES"] for one in told]
+    """The GPUs that each worker sees."""
+    each = (found.environment(worker, workers, devices, given) for worker in range(workers))
+    return [one["CUDA_VISIBLE_DEVICES"] for one in each]
 
 
 def test_workers_have_gpus_of_their_own():
@@ -131,7 +131,7 @@ def test_nothing_is_asked_without_a_plugin(monkeypatch: pytest.MonkeyPatch):
     accelerators.cache_clear()
 
 
-def test_workers_of_a_sweep_are_told_their_gpus(monkeypatch: pytest.MonkeyPatch):
+def test_workers_of_a_sweep_see_their_gpus(monkeypatch: pytest.MonkeyPatch):
     started = []
 
     def start(_: object, env: dict[str, str], **more: Any) -> subprocess.Popen[bytes]:

@@ -20,6 +20,7 @@ import trivial_runs
 from programs import ENVIRONMENT, HERE, Program, published, under_way, wait_until
 from trivial_runs import lasting, plan_of, truth
 
+from sweeps.pool import GRACE_SECONDS
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
 
@@ -135,7 +136,7 @@ def test_kill_9_of_the_parent_alone_ends_the_workers(
     program.process.kill()
     began = time.monotonic()
     wait_until(lambda: not program.members)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6  # a tenth of what a run would take
     assert run_sweeps([(tmp_path / "r", plan_of(8))], workers=1, run=trivial_runs.run).complete
     assert table(tmp_path / "r", 8) == truth(plan_of(8))
 
@@ -154,7 +155,7 @@ def test_ctrl_c_once_ends_in_good_order(
         program.process.terminate()
     began = time.monotonic()
     summary = program.summary()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < GRACE_SECONDS  # workers stop by themselves
     assert summary["interrupted"] and not summary["complete"] and summary["failed"] == 0
     # A worker may be stopped between publishing a run and saying so.
     settled = len(summary["done"]) + len(summary["elsewhere"])
@@ -170,12 +171,12 @@ def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Callable[..., Program]
     program = start(tmp_path / "r", 8, "stubborn")
     wait_until(lambda: len(list(program.marks.iterdir())) == 2)  # in runs that cannot be stopped
     program.signal(signal.SIGINT)
+    began = time.monotonic()
     time.sleep(0.3)
     assert len(program.members) == 3
     program.signal(signal.SIGINT)
-    began = time.monotonic()
     assert program.summary()["interrupted"]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < GRACE_SECONDS  # nobody waits for the grace to end
     assert not program.members
     assert not under_way(tmp_path / "r")
 

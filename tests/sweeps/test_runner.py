@@ -7,7 +7,6 @@ import itertools
 import math
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from rich.console import Console
 from trivial_runs import config, lasting, plan_of, truth
 
 from sweeps import retries
+from sweeps.executors.local import LocalExecutor
 from sweeps.plan import Plan, PlannedRun, make_plan
 from sweeps.pool import Event
 from sweeps.progress import show_progress
@@ -30,7 +30,9 @@ from sweeps.store import Store
 from sweeps.visiting import MOST_OF_A_FAIR_SHARE, Task, visiting_order
 
 
-def test_several_sweeps_share_a_pool_and_a_second_call_does_nothing(tmp_path: Path) -> None:
+def test_several_sweeps_share_a_pool_and_a_second_call_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plans = [plan_of(6, "small"), plan_of(9, "larger"), plan_of(4, "in a folder of its own")]
     jobs = [(tmp_path / "a", plans[0]), (tmp_path / "a", plans[1]), (tmp_path / "b", plans[2])]
     events: list[Event] = []
@@ -47,9 +49,8 @@ def test_several_sweeps_share_a_pool_and_a_second_call_does_nothing(tmp_path: Pa
     settled = Counter(e.job for e in events if e.kind in ("done", "diverged", "elsewhere"))
     assert settled == {0: 6, 1: 9, 2: 4}
 
-    began = time.perf_counter()
+    monkeypatch.delattr(LocalExecutor, "start")
     again = run_sweeps(jobs, run="no.such.module:run")
-    assert time.perf_counter() - began < 0.1
     assert [(j.already, j.done) for j in again.jobs] == [(6, 0), (9, 0), (4, 0)]
 
 
@@ -81,7 +82,7 @@ def test_a_worker_stands_for_as_many_devices_as_its_runs_share(tmp_path: Path) -
     jobs = [(tmp_path / "a", plan)]
     summary = run_sweeps(jobs, run="trivial_runs:describing", workers=2, progress=events.append)
     assert summary.complete and not summary.notices
-    # One worker may see a result of the other before that tells of it.
+    # One worker may see a result of the other before the other reports it.
     assert sum(event.kind in ("done", "elsewhere") for event in events) == 8
     for planned, record in zip(plan.runs, Store.open(tmp_path / "a").read(plan), strict=True):
         assert (
@@ -206,7 +207,7 @@ def test_a_script_without_a_main_guard_can_run_a_sweep(tmp_path: Path) -> None:
     st.integers(1, 6),
 )
 @examples(deadline=None, max_examples=50)
-def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_whole(
+def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_uncut(
     runs: list[tuple[int, float]], workers: int
 ) -> None:
     store = Store(Path("/nowhere"))

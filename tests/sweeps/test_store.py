@@ -49,7 +49,7 @@ def test_an_equal_second_result_is_dropped_and_a_different_one_set_aside(store: 
 def test_what_must_survive_a_loss_of_power_is_on_the_disk_in_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Curve and record before the name, the name before anybody is told."""
+    """Curve and record before the name, the name before anybody hears of it."""
     calls: list[str] = []
     fsync, link = os.fsync, os.link
 
