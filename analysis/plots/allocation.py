@@ -1,4 +1,4 @@
-"""Allocation figures: what grows with compute, and what a size beside the optimum costs."""
+"""Figures of an allocation: growth of the optimum, and the cost of sizes off the optimum."""
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,11 @@ from analysis.plots.style import (
 from analysis.plots.ticks import log_ticks
 
 MARKED = (0.5, 2.0)
-"""Sizes beside the optimum that a figure marks, in multiples of it."""
+"""Sizes off the optimum that a figure marks, in multiples of it."""
 
 
 def draw_budget(ax: Axes, allocation: Allocation, estimate: Estimate, *, style: Series) -> Axes:
-    """Mark what a budget buys: a point with its interval.
+    """Marks what a budget buys: a point with its interval.
 
     Args:
         ax: Axes to draw on, x in FLOPs.
@@ -53,11 +53,11 @@ def draw_budget(ax: Axes, allocation: Allocation, estimate: Estimate, *, style: 
 
 
 def draw_penalty(ax: Axes, table: pd.DataFrame, *, style: Series = SERIES[3]) -> Axes:
-    """Draw the excess loss of sizes beside the optimum, with its band; half and twice are marked.
+    """Draws the excess loss of sizes off the optimum, with its band; half and twice are marked.
 
     Args:
-        ax: Axes to draw on, x in multiples of the optimal size (logarithmic), y in units of loss.
-        table: Of `analysis.planning.allocation_curves.penalty_table`.
+        ax: Axes to draw on, x in multiples of the optimal size (logarithmic), y in nats.
+        table: Table from `analysis.planning.allocation_curves.penalty_table`.
         style: Colour.
 
     Returns:
@@ -80,7 +80,7 @@ def draw_penalty(ax: Axes, table: pd.DataFrame, *, style: Series = SERIES[3]) ->
             label="half and twice" if factor < 1 else None,
             zorder=4,
         )
-        # Beside the valley, where its sides have left room.
+        # Outside the valley, where its sides leave room.
         side = -1 if factor < 1 else 1
         ax.annotate(
             f"+{value:.2g}",
@@ -99,12 +99,12 @@ def allocation_figure(
     penalty: pd.DataFrame,
     largest_flops: float | None = None,
 ) -> Figure:
-    """Optimal N and D and their ratio against compute, and the cost of sizes beside the optimum.
+    """Draws optimal N and D and their ratio against compute, and the cost of other sizes.
 
     Args:
-        allocation: What the budget buys.
-        growth: Of `analysis.planning.allocation_curves.growth_table`, around the budget.
-        penalty: Of `analysis.planning.allocation_curves.penalty_table`, at the budget.
+        allocation: Allocation of the budget.
+        growth: Table from `analysis.planning.allocation_curves.growth_table`, around the budget.
+        penalty: Table from `analysis.planning.allocation_curves.penalty_table`, at the budget.
         largest_flops: Largest compute of the fitted rows; None where unknown.
 
     Returns:

@@ -1,8 +1,9 @@
 """Profile likelihoods as figures: how fast rows become unlikely as a parameter leaves its estimate.
 
-A parameter that the rows identify has a valley with two walls; one that they do not has an open
-side, on which the deviance stays below its limit. The dashed parabola is what the standard error
-says of the same valley: where the two part, an interval of plus or minus so many errors is wrong.
+A parameter that the rows identify has a valley with two walls; one that they do not identify has
+an open side, on which the deviance stays below its limit. The dashed parabola is the same valley
+by the standard error alone; where the two differ, an interval of plus or minus so many standard
+errors is wrong.
 """
 
 from collections.abc import Mapping
@@ -29,34 +30,34 @@ from analysis.plots.style import (
 )
 from analysis.plots.ticks import log_ticks, symbol
 
-_TOP = 2.0  # of the deviance axis, in limits
+_TOP = 2.0  # top of the deviance axis, in limits
 _N_COLUMNS = 3
 _PANEL_HEIGHT = 1.75  # inches
 _N_GRID = 400
-_FLAT = 0.02  # of the limit: less of a change is none to see
-_MARGIN = 0.08  # of the width of a panel, beyond what it has to show
-_FARTHEST = 600.0  # of a logarithm: its exponential is a float64 with room to spare
+_FLAT = 0.02  # share of the limit below which a change of the deviance cannot be seen
+_MARGIN = 0.08  # share of a panel's width on each side of what it has to show
+_FARTHEST = 600.0  # largest logarithm whose exponential is taken: far below the end of float64
 
 
 def draw_profile(ax: Axes, profile: Profile, result: FitResult) -> Axes:
-    """Draw the deviance against the value at which a parameter was held.
+    """Draws the deviance against the value at which a parameter was held.
 
-    Dots are the values that were tried; the line through them is smooth in the signed root of the
-    deviance, which is nearly straight. Dotted lines drop from the ends of the interval, and an
-    arrow and the word "open" are on a side without one. Dashed is the Wald approximation
+    Dots are the values that were tried; the line through them interpolates the signed root of the
+    deviance, which is nearly straight. Dotted lines drop from the ends of the interval; a side
+    without one has an arrow and the word "open". The dashed line is the Wald approximation
     `((u - u_estimate) / error)^2`, with u the coordinate that was fitted: the logarithm for the
     parameters in `law.logs`, whose axis is logarithmic too.
 
     Args:
         ax: Empty axes.
-        profile: Of a parameter, or of a number in `result.derived()`.
+        profile: Profile of a parameter, or of a number in `result.derived()`.
         result: The fit that was profiled.
 
     Returns:
-        The axes, the parameter in its own units along x and the deviance (no unit) along y.
+        The axes, with the parameter in its own unit along x and the deviance (no unit) along y.
 
     Raises:
-        ValueError: A profile of something that the fit has not.
+        ValueError: A profile of a name that the fit does not have.
     """
     error = _standard_error(result, profile.name)
     is_log = profile.name in result.law.logs
@@ -101,21 +102,21 @@ def draw_profile(ax: Axes, profile: Profile, result: FitResult) -> Axes:
 
 
 def profiles_figure(profiles: Mapping[str, Profile], result: FitResult) -> Figure:
-    """The profiles of a fit, a panel each (`draw_profile`).
+    """Draws the profiles of a fit, each in a panel (`draw_profile`).
 
     Args:
-        profiles: By name, as `analysis.fitting.profile.profile_likelihood` returns them; more may
+        profiles: Profiles by name, from `analysis.fitting.profile.profile_likelihood`; others may
             be added.
         result: The fit that was profiled.
 
     Returns:
-        The figure, in double column; a single profile is in single column.
+        The figure, two columns wide; one column for a single profile.
 
     Raises:
         ValueError: No profile.
     """
     if not profiles:
-        raise ValueError("There are 0 profiles to draw: give those of profile_likelihood.")
+        raise ValueError("No profiles to draw; give those of profile_likelihood.")
     n = len(profiles)
     n_columns = 2 if n == 4 else min(n, _N_COLUMNS)
     n_rows = -(-n // n_columns)
@@ -140,13 +141,13 @@ def profiles_figure(profiles: Mapping[str, Profile], result: FitResult) -> Figur
 
 
 def profiles_table(profiles: Mapping[str, Profile]) -> pd.DataFrame:
-    """The numbers behind `profiles_figure`.
+    """Returns the numbers behind `profiles_figure`.
 
     Args:
-        profiles: By name.
+        profiles: Profiles by name.
 
     Returns:
-        Columns "parameter", "value" (at which it was held, in its own units) and "deviance".
+        Columns "parameter", "value" (at which it was held, in its own unit) and "deviance".
     """
     columns = ["parameter", "value", "deviance"]
     tables = [
@@ -157,13 +158,13 @@ def profiles_table(profiles: Mapping[str, Profile]) -> pd.DataFrame:
 
 
 def _draw_deviance(ax: Axes, profile: Profile, is_log: bool, grid: Floats) -> None:
-    """The profile on a grid of its axis, and the values tried."""
+    """Draws the profile on a grid of its axis, and the values tried."""
     style = SERIES[0]
     at = _to_axis(profile.values, is_log)
     side = np.sign(profile.values - profile.estimate)
     roots = side * np.sqrt(profile.deviance)
     if len(at) > 1:
-        # The ends of the interval are known too, and more exactly than by interpolation.
+        # The ends of the interval are points too: they are more exact than interpolation.
         ends = [
             (end, sign * np.sqrt(profile.limit))
             for name, end, sign in zip(("lower", "upper"), profile.interval, (-1, 1), strict=True)
@@ -174,7 +175,7 @@ def _draw_deviance(ax: Axes, profile: Profile, is_log: bool, grid: Floats) -> No
         )
         _, first = np.unique(known[:, 0], return_index=True)
         smooth = PchipInterpolator(*known[first].T, extrapolate=False)
-        # Where a side was tried to its end, the curve ends too.
+        # The curve ends with the values that were tried.
         fine = np.union1d(grid, at)
         ax.plot(
             _from_axis(fine, is_log),
@@ -207,7 +208,7 @@ def _draw_deviance(ax: Axes, profile: Profile, is_log: bool, grid: Floats) -> No
 
 
 def _mark_ends(ax: Axes, profile: Profile) -> None:
-    """A dotted line down from each end of the interval; an arrow outward where there is none."""
+    """Draws a dotted line down from each end of the interval; an arrow on an open side."""
     color = SERIES[0].color
     for side, end, edge, inward in zip(
         ("lower", "upper"), profile.interval, (0.0, 1.0), (1, -1), strict=True
@@ -246,20 +247,20 @@ def _mark_ends(ax: Axes, profile: Profile) -> None:
 
 
 def _standard_error(result: FitResult, name: str) -> float:
-    """Of a parameter or a derived number; 0 where it has none."""
+    """Standard error of a parameter or a derived number; 0 where it has none."""
     if name in result.standard_errors:
         error = result.standard_errors[name]
     else:
         derived = result.derived()
         if name not in derived:
             known = ", ".join([*result.params, *derived])
-            raise ValueError(f"The fit has no {name!r} to draw a profile of: it has {known}.")
+            raise ValueError(f"The fit has no {name!r}; give a profile of one of {known}.")
         error = derived[name].standard_error
     return error if np.isfinite(error) else 0.0
 
 
 def _span(profile: Profile, is_log: bool) -> tuple[float, float]:
-    """Limits of the axis: what was tried, but of an open side no more than there is to see."""
+    """Limits of the axis: the values tried; on an open side only as far as the deviance changes."""
     at = _to_axis(profile.values, is_log)
     centre = float(_to_axis(profile.estimate, is_log))
     reaches = {"lower": centre - at[0], "upper": at[-1] - centre}
@@ -281,10 +282,10 @@ def _span(profile: Profile, is_log: bool) -> tuple[float, float]:
 
 
 def _to_axis(value: Floats | float, is_log: bool) -> Floats:
-    """The coordinate that is even along the axis: the logarithm, or the value itself."""
+    """Coordinate that is linear along the axis: the logarithm, or the value itself."""
     return np.log(value) if is_log else np.asarray(value, dtype=np.float64)
 
 
 def _from_axis(at: Floats, is_log: bool) -> Floats:
-    """The value at a coordinate of the axis."""
+    """Value at a coordinate of the axis."""
     return np.exp(np.clip(at, -_FARTHEST, _FARTHEST)) if is_log else at

@@ -1,8 +1,8 @@
-"""Compute-optimal growth as a fit foretells it: N, D and tokens per parameter against compute.
+"""Compute-optimal growth as a fit predicts it: N, D and tokens per parameter against compute.
 
-Every replicate of the fit is a law with an optimum of its own; bands are percentiles of those.
-Drawn for any law of N and D whose `derived` gives a, b and G of `N_opt = G (C/6)^a` and
-`D_opt = (C/6)^b / G`, as `analysis.laws.chinchilla.growth` does.
+Every replicate of the fit is a law with its own optimum; bands are percentiles over replicates. Any
+law of N and D can be drawn whose `derived` gives a, b and G of `N_opt = G (C/6)^a` and
+`D_opt = (C/6)^b / G`, like `analysis.laws.chinchilla.growth`.
 """
 
 from collections.abc import Sequence
@@ -39,12 +39,12 @@ _N_BUDGETS = 81
 
 
 class Reference(NamedTuple):
-    """A ratio to compare with, e.g. `Reference("Chinchilla 70B", 20.0, 5.76e23)`.
+    """A ratio to compare with, such as `Reference("Chinchilla 70B", 20.0, 5.76e23)`.
 
     Attributes:
         label: Legend entry.
-        tokens_per_parameter: D / N.
-        flops: Compute of the model; None where the ratio is one for all compute.
+        tokens_per_parameter: Ratio D / N.
+        flops: Compute of the model; None where the ratio holds at every compute.
     """
 
     label: str
@@ -53,7 +53,7 @@ class Reference(NamedTuple):
 
 
 def has_frontier(law: Law) -> bool:
-    """Whether a law of N and D says how they grow with compute."""
+    """Returns whether a law of N and D derives how they grow with compute."""
     if law.inputs != ("N", "D"):
         return False
     with np.errstate(all="ignore"):
@@ -61,14 +61,14 @@ def has_frontier(law: Law) -> bool:
 
 
 def budgets_of(rows: Rows, beyond: float = FAR) -> Floats:
-    """Budgets from the least compute fitted to some times the largest, in FLOPs.
+    """Returns budgets from the least fitted compute to a multiple of the largest, in FLOPs.
 
     Args:
         rows: Rows with the inputs N and D.
-        beyond: How far past the largest budget, as a factor.
+        beyond: Factor by which they go beyond the largest fitted compute.
 
     Returns:
-        Shape `(n_budgets,)`, evenly spaced in log C; the largest budget fitted is among them.
+        Shape `(n_budgets,)`, evenly spaced in log C; the largest fitted compute is among them.
     """
     flops = _flops(rows)[rows.fitted]
     within = np.geomspace(flops.min(), flops.max(), _N_BUDGETS)
@@ -77,25 +77,25 @@ def budgets_of(rows: Rows, beyond: float = FAR) -> Floats:
 
 
 def frontier_table(result: FitResult, rows: Rows, flops: ArrayLike | None = None) -> pd.DataFrame:
-    """The optimum at each budget, C = 6 N D, with the interval of its replicates.
+    """Returns the optimum at each budget, C = 6 N D, with the interval of its replicates.
 
     Args:
-        result: A fit for which `has_frontier`.
-        rows: Its rows; those not fitted play no part.
+        result: A fit for whose law `has_frontier` is true.
+        rows: Its rows; those not fitted are ignored.
         flops: Budgets, ascending; `budgets_of(rows)` unless given.
 
     Returns:
         Columns "flops", "extrapolated" (beyond the budgets fitted), and for each of "parameters",
-        "tokens" and "tokens_per_parameter" the value, "_low" and "_high". Ends are NaN where more
-        replicates than lie beyond one have no optimum.
+        "tokens" and "tokens_per_parameter" the value, "_low" and "_high". The ends are NaN where so
+        many replicates lack an optimum that the percentiles are unknown.
 
     Raises:
         ValueError: A law without a known optimum.
     """
     if not has_frontier(result.law):
         raise ValueError(
-            f"{result.law.name} derives no a, b and G of compute-optimal growth: give a fit of "
-            "the chinchilla law or of another law of N and D that does."
+            f"The law {result.law.name} derives no compute-optimal growth (a, b and G); give a fit "
+            "of chinchilla, or of another law of N and D that derives it."
         )
     budgets = budgets_of(rows) if flops is None else np.asarray(flops, dtype=np.float64)
     fitted = _flops(rows)[rows.fitted]
@@ -114,7 +114,7 @@ def frontier_table(result: FitResult, rows: Rows, flops: ArrayLike | None = None
 
 
 def _optimum(law: Law, params: Floats, flops: Floats) -> tuple[Floats, Floats, Floats]:
-    """Log N, log D and log D/N at the optimum, each of shape `(n, n_budgets)`."""
+    """Logarithms of N, D and D / N at the optimum, each of shape `(n, n_budgets)`."""
     found = law.derived(params)
     a, b, g = (np.asarray(found[name], dtype=np.float64)[:, None] for name in ("a", "b", "G"))
     product = np.log(flops / FLOPS_PER_PARAMETER_AND_TOKEN)
@@ -129,11 +129,11 @@ def _flops(rows: Rows) -> Floats:
 def draw_growth(
     ax: Axes, table: pd.DataFrame, quantity: str, *, label: str, style: Series = SERIES[0]
 ) -> Axes:
-    """Draw an optimal quantity against compute with its band, dashed where it is extrapolated.
+    """Draws an optimal quantity against compute with its band, dashed where extrapolated.
 
     Args:
         ax: Axes to draw on, x in FLOPs, both logarithmic.
-        table: Of `frontier_table`.
+        table: Table from `frontier_table`.
         quantity: "parameters", "tokens" or "tokens_per_parameter".
         label: Legend entry of the line.
         style: Colour.
@@ -150,15 +150,15 @@ def draw_growth(
 def draw_dashed_beyond(
     ax: Axes, table: pd.DataFrame, x: str, y: str, *, label: str, color: str = INK
 ) -> Axes:
-    """Draw one column against another, solid within the budgets fitted and dashed beyond them.
+    """Draws one column against another, solid within the fitted budgets and dashed beyond them.
 
     Args:
         ax: Axes to draw on.
-        table: Of `frontier_table`.
+        table: Table from `frontier_table`.
         x: Column for the horizontal axis.
         y: Column for the vertical axis.
         label: Legend entry.
-        color: Of the line.
+        color: Colour of the line.
 
     Returns:
         The axes.
@@ -174,11 +174,11 @@ def draw_dashed_beyond(
 
 
 def draw_references(ax: Axes, references: Sequence[Reference]) -> Axes:
-    """Mark ratios to compare with: a point, or a dotted line where one holds at every compute.
+    """Marks ratios to compare with: a point, or a dotted line where one holds at every compute.
 
     Args:
         ax: Axes to draw on, x in FLOPs, y in tokens per parameter.
-        references: What to mark; nothing is marked that is not given.
+        references: Ratios to mark; there are none by default.
 
     Returns:
         The axes.
@@ -211,10 +211,10 @@ def draw_references(ax: Axes, references: Sequence[Reference]) -> Axes:
 def frontier_figure(
     result: FitResult, rows: Rows, *, references: Sequence[Reference] = ()
 ) -> Figure:
-    """Optimal parameters and tokens, and tokens per parameter, against compute.
+    """Draws optimal parameters, tokens, and tokens per parameter against compute.
 
     Args:
-        result: A fit for which `has_frontier`.
+        result: A fit for whose law `has_frontier` is true.
         rows: Its rows.
         references: Ratios to compare with.
 

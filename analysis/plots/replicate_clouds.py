@@ -1,7 +1,7 @@
-"""Bootstrap replicates as figures: which parameters trade against each other, and how far.
+"""Bootstrap replicates as figures: which parameters are correlated, and how strongly.
 
-A long thin cloud is a valley of the objective: its two parameters are known together better than
-each alone. A cloud cut off by a wall lies at a bound of the law.
+A long thin cloud is a valley of the objective: its two parameters are known better together than
+each by itself. A cloud with a straight edge lies at a bound of the law.
 """
 
 import textwrap
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from numpy.typing import NDArray
 
 from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
@@ -28,16 +29,16 @@ from analysis.plots.style import (
 from analysis.plots.ticks import log_ticks, symbol
 
 _MOST = 6  # parameters in one figure
-_TAIL = 0.005  # of the replicates, beyond each end of an axis
+_TAIL = 0.005  # share of the replicates beyond each end of an axis
 _N_BINS = 30
 _MARGIN = 0.04
-_FARTHEST = 600.0  # of a logarithm: its exponential is a float64 with room to spare
+_FARTHEST = 600.0  # largest logarithm whose exponential is taken: far below the end of float64
 _LETTERS_PER_INCH = 17.5
 _INTERVAL = "interval"
 
 
 class _Cloud(NamedTuple):
-    """One parameter: its replicates, in its own units, and the axis they are seen on."""
+    """One parameter: its replicates in its own unit, and the axis that shows them."""
 
     name: str
     replicates: Floats
@@ -48,11 +49,11 @@ class _Cloud(NamedTuple):
 
 
 def clouds_figure(result: FitResult) -> Figure:
-    """Replicates of every pair of parameters, and of each parameter by itself on the diagonal.
+    """Draws replicates of every pair of parameters, and of each parameter on the diagonal.
 
     The diagonal shades the interval of the fit and marks the estimate. Parameters that do not vary,
-    as those held, have no panel. Axes end at the 0.5 and 99.5 % percentiles of the replicates, or
-    at the interval where that is wider; the line under the figure says how many lie beyond.
+    such as held ones, have no panel. Axes end at the 0.5 and 99.5 % percentiles of the replicates,
+    or at the interval where that is wider; the line under the figure counts those beyond.
 
     Args:
         result: The fit.
@@ -62,13 +63,13 @@ def clouds_figure(result: FitResult) -> Figure:
         `law.logs`.
 
     Raises:
-        ValueError: A fit of which no parameter varies.
+        ValueError: A fit without a parameter that varies.
     """
     varying = _clouds(result)
     if not varying:
         raise ValueError(
             f"No parameter of {result.law.name} varies over the {len(result.replicates)} "
-            "replicates: there is no cloud to draw."
+            "replicates; give a fit with free parameters and a bootstrap."
         )
     shown, n = varying[:_MOST], min(len(varying), _MOST)
     wide = n > 2
@@ -102,14 +103,14 @@ def clouds_figure(result: FitResult) -> Figure:
 
 
 def clouds_table(result: FitResult) -> pd.DataFrame:
-    """The numbers behind `clouds_figure`.
+    """Returns the numbers behind `clouds_figure`.
 
     Args:
         result: The fit.
 
     Returns:
-        A row for each replicate and a column for each parameter of the law, in its own units; those
-        held, too, and none clipped.
+        A row for each replicate and a column for each parameter of the law, in its own unit; held
+        parameters are included, and nothing is clipped.
     """
     with np.errstate(over="ignore", under="ignore"):
         values = result.law.to_params(result.replicates)
@@ -145,7 +146,7 @@ def _clouds(result: FitResult) -> list[_Cloud]:
 
 
 def _draw_margin(ax: Axes, cloud: _Cloud) -> None:
-    """A histogram over the width of the panel, the interval shaded, the estimate a line."""
+    """Draws a histogram over the width of the panel, the interval shaded, the estimate a line."""
     ax.axvspan(*cloud.interval, color=SERIES[0].color, alpha=0.2, linewidth=0, gid=_INTERVAL)
     space = np.geomspace if cloud.is_log else np.linspace
     ax.hist(
@@ -159,7 +160,7 @@ def _draw_margin(ax: Axes, cloud: _Cloud) -> None:
 
 
 def _draw_pair(ax: Axes, left: _Cloud, below: _Cloud) -> None:
-    """A dot for every replicate within both axes, as pixels: thousands of dots make slow files."""
+    """Draws a dot for every replicate within both axes, as pixels: vector dots make slow files."""
     inside = _within(left) & _within(below)
     ax.scatter(
         left.replicates[inside],
@@ -181,13 +182,14 @@ def _draw_pair(ax: Axes, left: _Cloud, below: _Cloud) -> None:
     )
 
 
-def _within(cloud: _Cloud) -> np.ndarray:
+def _within(cloud: _Cloud) -> NDArray[np.bool_]:
+    """Whether each replicate lies within the axis."""
     low, high = cloud.limits
     return (cloud.replicates >= low) & (cloud.replicates <= high)
 
 
 def _dress(ax: Axes, left: _Cloud, below: _Cloud, *, bottom: bool, outer: bool) -> None:
-    """Scales, limits and ticks; names and numbers on the outer panels alone."""
+    """Sets scales, limits and ticks; only outer panels have names and numbers."""
     axes: tuple[tuple[Literal["x", "y"], _Cloud], ...] = (("x", left), ("y", below))
     for axis, cloud in axes:
         if axis == "y" and left is below:
@@ -219,7 +221,7 @@ def _legend_entries(level: float) -> list[Line2D | Patch]:
 
 
 def _note(result: FitResult, varying: list[_Cloud]) -> str:
-    """What the axes leave out."""
+    """Sentence on what the axes leave out."""
     shown, others = varying[:_MOST], varying[_MOST:]
     beyond = int(np.sum(~np.all([_within(cloud) for cloud in shown], axis=0)))
     note = (

@@ -1,7 +1,7 @@
-"""Contours of a fitted loss over two inputs, with the runs it was fitted to.
+"""Contours of a fitted loss over two inputs, with the runs to which it was fitted.
 
-Runs and contours share one colour scale: a run whose colour differs from the contours around it is
-one that the law misses.
+Runs and contours share one colour scale: where a run differs in colour from the contours around it,
+the law misses it.
 """
 
 from collections.abc import Sequence
@@ -31,26 +31,26 @@ from analysis.plots.style import (
 )
 from analysis.plots.ticks import log_ticks, number
 
-# Viridis without its palest fifth, the highest loss darkest: dense where there is most to gain.
+# Viridis without its palest fifth; the highest loss is darkest.
 _COLORS: Colormap = ListedColormap(colormaps["viridis_r"](np.linspace(0.12, 1, 256)))
 _N_GRID = 120
 _N_LEVELS = 9
-_MARGIN = 1.5  # around the runs, as a factor
+_MARGIN = 1.5  # factor between the outermost runs and the ends of the axes
 _MOST_PLANES = 3
 _LEAST_ROWS_OF_A_PLANE = 8
-_LABEL_SIZE = (0.08, 0.08)  # how far apart labels are clear of each other, as shares of the axes
-_BESIDE_END = np.array([0.05, 0.1, 0.15, 0.2, 0.25])  # where a budget may be labelled, likewise
+_LABEL_SIZE = (0.08, 0.08)  # distance at which labels do not touch, in shares of the axes
+_BESIDE_END = np.array([0.05, 0.1, 0.15, 0.2, 0.25])  # places for the label of a budget, likewise
 
 
 def planes(rows: Rows) -> tuple[float | None, ...]:
-    """What a surface over N and D, or over both inputs of a law of two, has to hold fixed.
+    """Returns the unique tokens of each surface that can be drawn over two inputs.
 
     Args:
         rows: The rows of a fit.
 
     Returns:
-        (None,) for a law of two inputs: nothing. For one of N, D and epochs the unique tokens,
-        D / epochs, of the budgets with the most rows, ascending. Empty for every other law.
+        (None,) for a law of two inputs, which needs none. For a law of N, D and epochs the unique
+        tokens, D / epochs, with the most rows, ascending. Empty for every other law.
     """
     if len(rows.inputs) == 2:
         return (None,)
@@ -67,7 +67,7 @@ def _unique_tokens(rows: Rows) -> Floats:
 
 
 def surface_table(result: FitResult, rows: Rows) -> pd.DataFrame:
-    """Every run with its inputs, "observed" and "predicted" loss, "fitted" and "flagged"."""
+    """Returns each run's inputs, "observed" and "predicted" loss, "fitted" and "flagged"."""
     return pd.DataFrame(
         {
             **{name: rows.column(name) for name in rows.inputs},
@@ -80,7 +80,7 @@ def surface_table(result: FitResult, rows: Rows) -> pd.DataFrame:
 
 
 def loss_norm(rows: Rows) -> LogNorm:
-    """Colours of the losses of all rows."""
+    """Returns the colour scale of the losses of all rows."""
     return LogNorm(float(rows.y.min()) / 1.001, float(rows.y.max()) * 1.001)
 
 
@@ -92,19 +92,19 @@ def draw_surface(
     unique_tokens: float | None = None,
     norm: LogNorm | None = None,
 ) -> Axes:
-    """Draw contours of the fitted loss and the runs; over N and D also budgets and the optimum.
+    """Draws contours of the fitted loss and the runs; over N and D also budgets and the optimum.
 
     Filled points were fitted, open ones were not; a cross lies on a flagged one. Thin lines are
     budgets of equal compute, C = 6 N D. The line across them is the compute optimum where the law
-    derives one, dashed beyond the budgets fitted, with the band of its replicates; both of them
-    move along a budget.
+    derives one, dashed beyond the fitted budgets; the band of its replicates is measured along
+    each budget.
 
     Args:
         ax: Axes to draw on; both become logarithmic.
         result: The fit.
         rows: Its rows.
-        unique_tokens: For a law of N, D and epochs, the plane to show and the rows on it.
-        norm: Colours; those of these rows unless given.
+        unique_tokens: Unique tokens of the rows to show, for a law of N, D and epochs.
+        norm: Colour scale; that of these rows unless given.
 
     Returns:
         The axes.
@@ -129,6 +129,7 @@ def draw_surface(
 
 
 def _limits(rows: Rows, optimum: pd.DataFrame | None) -> list[tuple[float, float]]:
+    """Limits of both axes, with every run and the optimum inside."""
     found = []
     for column, name in enumerate(("parameters", "tokens")):
         shown = rows.x[:, column]
@@ -139,7 +140,7 @@ def _limits(rows: Rows, optimum: pd.DataFrame | None) -> list[tuple[float, float
 
 
 def contour_levels(losses: Floats) -> Floats:
-    """Round losses, about as much of the surface between any two of them."""
+    """Returns round losses that divide the surface into about equal parts."""
     quantiles = np.quantile(losses, np.linspace(0.04, 0.96, _N_LEVELS))
     step = 10.0 ** np.floor(np.log10(np.ptp(quantiles) / _N_LEVELS))
     return np.unique(np.round(np.round(quantiles / step) * step, 12))
@@ -148,7 +149,7 @@ def contour_levels(losses: Floats) -> Floats:
 def _draw_contours(
     ax: Axes, result: FitResult, unique_tokens: float | None, norm: LogNorm
 ) -> list[Text]:
-    """Contours of the loss; their labels."""
+    """Draws contours of the loss and returns their visible labels."""
     first, second = (np.geomspace(*lim, _N_GRID) for lim in (ax.get_xlim(), ax.get_ylim()))
     mesh = np.meshgrid(first, second)
     columns = [each.ravel() for each in mesh]
@@ -170,13 +171,13 @@ def _draw_contours(
         text.set_clip_on(False)
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
         (low, high), at = ax.get_ylim(), text.get_position()[1]
-        # Half of a label at the edge says nothing.
+        # A label at the edge would be cut off.
         text.set_visible(bool(0.03 < np.log(at / low) / np.log(high / low) < 0.97))
     return [text for text in labels if text.get_visible()]
 
 
 def _draw_budgets(ax: Axes, labels: Sequence[Text]) -> None:
-    """Lines of equal compute at powers of ten, labelled near their upper ends, clear of others."""
+    """Draws lines of equal compute, labelled near their upper ends where no other label is."""
     within = ax.transData - ax.transAxes
     taken = within.transform(np.reshape([text.get_position() for text in labels], (-1, 2)))
     (n_low, n_high), (d_low, d_high) = ax.get_xlim(), ax.get_ylim()
@@ -217,6 +218,7 @@ def _draw_budgets(ax: Axes, labels: Sequence[Text]) -> None:
 
 
 def _draw_optimum(ax: Axes, optimum: pd.DataFrame, level: float) -> None:
+    """Draws the optimum of every budget and, where both its ends are known, its band."""
     n = optimum[["parameters_low", "parameters_high"]].to_numpy().T
     product = optimum["flops"].to_numpy() / FLOPS_PER_PARAMETER_AND_TOKEN
     if np.all(np.isfinite(n)):
@@ -235,25 +237,26 @@ def _draw_optimum(ax: Axes, optimum: pd.DataFrame, level: float) -> None:
 
 
 def _draw_runs(ax: Axes, rows: Rows, norm: LogNorm) -> None:
+    """Draws fitted runs as filled marks, others as open ones, in the colours of their losses."""
     at, value = rows.x[:, 0], rows.x[:, 1]
-    for chosen, label in ((rows.fitted, "fitted run"), (rows.held_out, "run not fitted")):
+    for chosen, filled in ((rows.fitted, True), (rows.held_out, False)):
         if chosen.any():
             colors = _COLORS(norm(rows.y[chosen]))
             ax.scatter(
                 at[chosen],
                 value[chosen],
                 s=13,
-                facecolor=colors if label == "fitted run" else "white",
-                edgecolor=INK if label == "fitted run" else colors,
-                linewidth=0.4 if label == "fitted run" else 1.1,
-                label=label,
+                facecolor=colors if filled else "white",
+                edgecolor=INK if filled else colors,
+                linewidth=0.4 if filled else 1.1,
+                label="fitted run" if filled else "run not fitted",
                 zorder=2.8,
             )
     mark_flagged(ax, rows, at, value)
 
 
 def surface_figure(result: FitResult, rows: Rows) -> Figure:
-    """The surface, or one panel for each budget of unique tokens, with a bar of the losses.
+    """Draws the surface, or one for each number of unique tokens, with a bar of the losses.
 
     Args:
         result: The fit.
@@ -265,8 +268,8 @@ def surface_figure(result: FitResult, rows: Rows) -> Figure:
     shown = planes(rows)
     if not shown:
         raise ValueError(
-            f"{result.law.name} takes {', '.join(rows.inputs)}: a surface needs a law of two "
-            "inputs, or of N, D and epochs."
+            f"The law {result.law.name} takes {', '.join(rows.inputs)}; a surface needs a law of "
+            "two inputs, or of N, D and epochs. Draw another figure of this fit."
         )
     norm = loss_norm(rows)
     with paper_style():
