@@ -141,7 +141,8 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the test loss against width."""
     _draw(ax, findings, "eval_loss_nats")
     ax.set_ylabel(PANELS["eval_loss_nats"])
-    ax.legend(loc="upper left")
+    # Below the bars along the top.
+    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.94), handlelength=1.4)
 
 
 def _draw(ax: Axes, findings: Findings[Details], quantity: str) -> None:
