@@ -12,6 +12,7 @@
 | f1, f2, ... | width of each break in log x | none |
 """
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -27,7 +28,7 @@ _START_PLACES = (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)  # of a break, in the range of
 
 
 def broken_power_law(n_breaks: int) -> Law:
-    """The law with the given number of breaks.
+    """Returns the law with the given number of breaks.
 
         y = E + B x^-c0 prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i)
 
@@ -45,36 +46,81 @@ def broken_power_law(n_breaks: int) -> Law:
     """
     if n_breaks < 1:
         raise ValueError(
-            f"n_breaks = {n_breaks}, but a broken law has 1 or more: without any, fit "
+            f"n_breaks = {n_breaks}, but a broken law has 1 or more. Without any, fit "
             "saturating_power_law."
         )
-    numbers = range(1, n_breaks + 1)
-    changes, places, widths = (slice(3 + k * n_breaks, 3 + (k + 1) * n_breaks) for k in range(3))
+    breaks, numbers = _Breaks(n_breaks), range(1, n_breaks + 1)
+    d_names, f_names = (tuple(f"{symbol}{k}" for k in numbers) for symbol in "df")
+    factors = " ".join(f"(1 + (x/d{k})^(1/f{k}))^(-c{k} f{k})" for k in numbers)
+    return Law(
+        name=f"bnsl_{n_breaks}",
+        formula=f"y = E + B x^-c0 {factors}",
+        inputs=("x",),
+        params=("E", "B", "c0", *(f"c{k}" for k in numbers), *d_names, *f_names),
+        logs=frozenset({"B", *d_names, *f_names}),
+        lower=breaks.lower,
+        upper=breaks.upper,
+        log_predict=breaks.log_predict,
+        jacobian=breaks.jacobian,
+        starts=breaks.starts,
+        rescale=breaks.rescale,
+    )
 
-    def softplus(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
+
+@dataclass(frozen=True)
+class _Breaks:
+    """The functions of a law with n breaks; theta is E, log B, c0, the c_i, log d_i and log f_i."""
+
+    n: int
+
+    @property
+    def changes(self) -> slice:
+        return slice(3, 3 + self.n)
+
+    @property
+    def places(self) -> slice:
+        return slice(3 + self.n, 3 + 2 * self.n)
+
+    @property
+    def widths(self) -> slice:
+        return slice(3 + 2 * self.n, 3 + 3 * self.n)
+
+    @property
+    def lower(self) -> tuple[float, ...]:
+        exponents, least = [-_LARGEST_EXPONENT] * (1 + self.n), float(np.log(_LEAST_WIDTH))
+        return (0.0, -np.inf, *exponents, *[-np.inf] * self.n, *[least] * self.n)
+
+    @property
+    def upper(self) -> tuple[float, ...]:
+        exponents, most = [_LARGEST_EXPONENT] * (1 + self.n), float(np.log(_LARGEST_WIDTH))
+        return (np.inf, np.inf, *exponents, *[np.inf] * self.n, *[most] * self.n)
+
+    def softplus(
+        self, theta: ArrayLike, log_x: ArrayLike
+    ) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
         """Distances to the breaks in widths, their softplus, and the widths; breaks come last."""
         xp = theta.__array_namespace__()
-        width = xp.exp(theta[..., None, widths])
-        distance = (log_x - theta[..., None, places]) / width
+        width = xp.exp(theta[..., None, self.widths])
+        distance = (log_x - theta[..., None, self.places]) / width
         return distance, xp.logaddexp(distance, xp.zeros_like(distance)), width
 
-    def log_reducible(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
+    def log_reducible(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
         xp = theta.__array_namespace__()
-        _, bends, width = softplus(theta, log_x)
-        bent = xp.sum(theta[..., None, changes] * width * bends, axis=-1)
+        _, bends, width = self.softplus(theta, log_x)
+        bent = xp.sum(theta[..., None, self.changes] * width * bends, axis=-1)
         return theta[..., 1, None] - theta[..., 2, None] * log_x[:, 0] - bent
 
-    def log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
+    def log_predict(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
         xp = theta.__array_namespace__()
-        return xp.log(theta[..., 0, None] + xp.exp(log_reducible(theta, log_x)))
+        return xp.log(theta[..., 0, None] + xp.exp(self.log_reducible(theta, log_x)))
 
-    def jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
+    def jacobian(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
         xp = theta.__array_namespace__()
-        distance, bends, width = softplus(theta, log_x)
-        reducible = xp.exp(log_reducible(theta, log_x))
+        distance, bends, width = self.softplus(theta, log_x)
+        reducible = xp.exp(self.log_reducible(theta, log_x))
         inverse = 1.0 / (theta[..., 0, None] + reducible)
         share = (reducible * inverse)[..., None]
-        change, passed = theta[..., None, changes], xp.exp(distance - bends)
+        change, passed = theta[..., None, self.changes], xp.exp(distance - bends)
         scale = xp.ones_like(share)
         columns = [
             inverse[..., None],
@@ -86,54 +132,28 @@ def broken_power_law(n_breaks: int) -> Law:
         ]
         return xp.concat([column * scale for column in columns], axis=-1)
 
-    def starts(log_x: Floats, log_y: Floats) -> Floats:
+    def starts(self, log_x: Floats, log_y: Floats) -> Floats:
         # For given floor, breaks and widths log(y - E) is linear in the rest.
         low, high = log_x.min(), log_x.max()
         found = []
         for floor in np.array(_START_FLOORS) * np.exp(log_y.min()):
             target = np.log(np.exp(log_y) - floor)
-            for chosen in combinations(_START_PLACES, n_breaks):
+            for chosen in combinations(_START_PLACES, self.n):
                 for width in _START_WIDTHS:
                     at = low + np.array(chosen) * (high - low)
                     bends = width * np.logaddexp((log_x - at) / width, 0.0)
                     columns = np.concatenate([np.ones_like(log_x), -log_x, -bends], axis=-1)
                     level, slope, *change = np.linalg.lstsq(columns, target, rcond=1e-6)[0]
-                    log_widths = np.full(n_breaks, np.log(width))
+                    log_widths = np.full(self.n, np.log(width))
                     found.append([floor, level, slope, *change, *at, *log_widths])
-        return np.clip(np.array(found), lower, upper)
+        return np.clip(np.array(found), self.lower, self.upper)
 
-    def rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
+    def rescale(self, theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
         moved = np.array(theta, dtype=np.float64)
         moved[..., 0] *= np.exp(log_y_scale)
         moved[..., 1] += log_y_scale + theta[..., 2] * log_x_scale[0]
-        moved[..., places] += log_x_scale[0]
+        moved[..., self.places] += log_x_scale[0]
         return moved
-
-    d_names, f_names = (tuple(f"{symbol}{k}" for k in numbers) for symbol in "df")
-    most = (_LARGEST_EXPONENT,) * (1 + n_breaks)
-    anywhere = (np.inf,) * n_breaks
-    lower = (
-        0.0,
-        -np.inf,
-        *(-bound for bound in most),
-        *(-bound for bound in anywhere),
-        *[float(np.log(_LEAST_WIDTH))] * n_breaks,
-    )
-    upper = (np.inf, np.inf, *most, *anywhere, *[float(np.log(_LARGEST_WIDTH))] * n_breaks)
-    factors = " ".join(f"(1 + (x/d{k})^(1/f{k}))^(-c{k} f{k})" for k in numbers)
-    return Law(
-        name=f"bnsl_{n_breaks}",
-        formula=f"y = E + B x^-c0 {factors}",
-        inputs=("x",),
-        params=("E", "B", "c0", *(f"c{k}" for k in numbers), *d_names, *f_names),
-        logs=frozenset({"B", *d_names, *f_names}),
-        lower=lower,
-        upper=upper,
-        log_predict=log_predict,
-        jacobian=jacobian,
-        starts=starts,
-        rescale=rescale,
-    )
 
 
 BNSL_1, BNSL_2 = broken_power_law(1), broken_power_law(2)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, Law
-from analysis.laws.own import law_of
+from analysis.laws.own import Parameter, law_of
 from analysis.tables import read as sources
 
 PAGE = Path(__file__).parents[3] / "docs/own_law.md"
@@ -78,16 +79,20 @@ def test_the_law_shown_is_read_from_a_table(own_law: Law, tmp_path):
     assert result.params == pytest.approx(TRUTH, rel=1e-6)
 
 
-EXPONENTS = {"alpha": (0.1, 0.8), "beta": (0.1, 0.8)}
-STARTS = {"E": (0.5, 2.0), "A": (10.0, 1e5), "B": (10.0, 1e5), **EXPONENTS}
+EXPONENT = Parameter((0.1, 0.8), bounds=(0.0, 10.0))
+COEFFICIENT = Parameter((10.0, 1e5), is_log=True, has_unit_of_y=True)
+PARAMS = {
+    "E": Parameter((0.5, 2.0), has_unit_of_y=True, bounds=(0.0, np.inf)),
+    "A": COEFFICIENT,
+    "B": COEFFICIENT,
+    "alpha": EXPONENT,
+    "beta": EXPONENT,
+}
 OPTIONS = {
     "name": "mine",
     "formula": "L = E + A N^-alpha + B D^-beta",
     "inputs": ("N", "D"),
-    "starts": STARTS,
-    "units_of_y": ("E", "A", "B"),
-    "logs": ("A", "B"),
-    "bounds": {"E": (0.0, np.inf), "alpha": (0.0, 10.0), "beta": (0.0, 10.0)},
+    "params": PARAMS,
 }
 
 
@@ -146,40 +151,45 @@ def test_a_law_that_is_not_positive_everywhere_starts_where_it_is():
     law = own(
         capped,
         inputs=("x",),
-        starts={"E": (0.0, 4.0), "A": (0.1, 1.0)},
-        units_of_y=("E", "A"),
-        logs=(),
-        bounds={},
+        params={
+            "E": Parameter((0.0, 4.0), has_unit_of_y=True),
+            "A": Parameter((0.1, 1.0), has_unit_of_y=True),
+        },
     )
     x = np.linspace(0.5, 1.5, 12)
     result = fit(law, x, 2.0 - 0.5 * x, bootstrap=Bootstrap(n=200))
     assert result.params == pytest.approx({"E": 2.0, "A": 0.5}, rel=1e-6)
-    with pytest.raises(FitError, match=r"mine is positive .* none of 64 starts: give `starts`"):
+    with pytest.raises(FitError, match=r"none of 64 starting points .*Widen `starts`"):
         fit(law, 1e3 * x, 2.0 - 0.5 * x)
 
 
-@pytest.mark.parametrize("units_of_y", [("A", "B"), (), ("E", "A", "B", "alpha")])
-def test_wrong_units_are_refused(units_of_y):
+@pytest.mark.parametrize("marked", [("A", "B"), (), ("E", "A", "B", "alpha")])
+def test_wrong_units_are_refused(marked):
     x, y = plane()
-    with pytest.raises(ValueError, match=r"y should double, but takes .* name in units_of_y the"):
-        fit(own(units_of_y=units_of_y, bounds={}), x, y)
+    params = {
+        name: replace(each, has_unit_of_y=name in marked, bounds=(-np.inf, np.inf))
+        for name, each in PARAMS.items()
+    }
+    with pytest.raises(ValueError, match=r"has_unit_of_y is wrong: doubling .* not 2\. Set it for"):
+        fit(own(params=params), x, y)
 
 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"logs": ("A", "b")}, "logs names 'b', but `starts` has the parameters E, A, B, alpha"),
-        ({"bounds": {"gamma": (0, 1)}}, "bounds names 'gamma'"),
-        ({"units_of_y": ("C",)}, "units_of_y names 'C'"),
-        ({"starts": STARTS | {"A": (0.0, 1.0)}}, "starts of A range from 0 to 1: .* above 0"),
-        ({"starts": STARTS | {"alpha": (0.8, 0.1)}}, "starts of alpha .* the lower end first"),
-        ({"starts": STARTS | {"alpha": (5.0, 20.0)}}, "within the bounds 0 and 10"),
-        ({"starts": STARTS | {"E": (0.0, np.inf)}}, "starts of E .* finite"),
-        ({"bounds": {"E": (0.0, 3.0)}}, "E is bounded by 0 and 3, but has the unit of y"),
-        ({"starts": STARTS | {"gamma": (0.0, 1.0)}}, "cannot be called .* 'gamma'"),
-        ({"inputs": ("N", "D", "P")}, "cannot be called with the inputs N, D, P in order"),
+        ({"A": replace(COEFFICIENT, starts=(0.0, 1.0))}, "A starts from 0 to 1, .* above 0"),
+        ({"alpha": replace(EXPONENT, starts=(0.8, 0.1))}, "alpha starts .* the lower end first"),
+        ({"alpha": replace(EXPONENT, starts=(5.0, 20.0))}, "bounded by 0 and 10"),
+        ({"E": replace(PARAMS["E"], starts=(0.0, np.inf))}, "E starts .* finite"),
+        ({"E": replace(PARAMS["E"], bounds=(0.0, 3.0))}, "E is bounded by 0 and 3, .* unit of y"),
+        ({"gamma": Parameter((0.0, 1.0))}, "cannot be called .* 'gamma'"),
     ],
 )
-def test_a_law_that_does_not_hold_together_is_refused(changed, says):
+def test_parameters_that_do_not_hold_together_are_refused(changed, says):
     with pytest.raises(ValueError, match=says):
-        own(**changed)
+        own(params=PARAMS | changed)
+
+
+def test_inputs_that_the_function_does_not_take_are_refused():
+    with pytest.raises(ValueError, match="cannot be called with the inputs N, D, P in order"):
+        own(inputs=("N", "D", "P"))
