@@ -1,14 +1,12 @@
 """Who may know whom, what may load what, and the order of files inside each room."""
 
-import ast
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 
 import pytest
+from house import HOUSE, graph, imports, modules
 
-HOUSE = Path(__file__).parent.parent
 MAY_IMPORT = {
     "scaling": {"scaling"},
     "sweeps": {"sweeps", "scaling"},
@@ -51,27 +49,6 @@ ORDER = {
 """The folders and files of each room, lowest first: each imports none that stands after it."""
 
 
-def modules(room: str) -> dict[str, Path]:
-    """Files of a room by the name under which they are imported."""
-    found = {}
-    for path in (HOUSE / room).rglob("*.py"):
-        name = ".".join(path.relative_to(HOUSE).with_suffix("").parts)
-        found[name.removesuffix(".__init__")] = path
-    return found
-
-
-def imports(path: Path) -> set[str]:
-    """Modules of the house that a file imports, wherever in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] in MAY_IMPORT}
-
-
 def place(room: str, module: str) -> int:
     """Where a module stands in the order of its room; the head of the room stands first."""
     name = module.removeprefix(room).removeprefix(".")
@@ -107,14 +84,8 @@ def test_arrows_inside_a_room_run_one_way(room):
 
 def test_no_imports_run_in_a_circle():
     """Neither between files, nor hidden in functions or under TYPE_CHECKING."""
-    names = {name: path for room in MAY_IMPORT for name, path in modules(room).items()}
-    graph = {name: imports(path) & set(names) - {name} for name, path in names.items()}
-    for name, known in graph.items():
-        # `from a.b import c` names the package a.b as well as its module c.
-        packages = {other for other in known if any(k.startswith(f"{other}.") for k in known)}
-        known -= packages | {name.rpartition(".")[0]}
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter(graph()).prepare()
     except CycleError as error:
         pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
 

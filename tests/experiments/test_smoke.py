@@ -1,25 +1,17 @@
-"""Every experiment at its smallest size, through the same pipeline as the command."""
+"""Every experiment at its smallest size, through the same pipeline as the command.
+
+`pytest -m smoke` trains all of them.
+"""
 
 import json
 
 import pytest
+from smoke_choice import GROUPS, IN_ROTATION, PARTS, chosen
 
-from experiments import catalogue
 from experiments.cli import main
-from experiments.experiment import Experiment
-
-PARTS = {
-    name: part for name in catalogue.names() if isinstance(part := catalogue.load(name), Experiment)
-}
-# Experiments that ask other questions of the same runs follow the one that makes them.
-GROUPS = {
-    name: [name, *(other for other in PARTS if other != name and PARTS[other].runs_of == name)]
-    for name, part in PARTS.items()
-    if part.runs_of == name
-}
 
 
-@pytest.mark.slow
+@pytest.mark.smoke
 @pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
 def test_expectations_hold_at_smoke_size(group, tmp_path, monkeypatch):
     monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")  # workers compile as users' do
@@ -35,3 +27,12 @@ def expectations_hold(name, tmp_path):
         low, value, high = (measured[key] for key in ("low", "value", "high"))
         assert value is not None
         assert low is None or low <= value <= high
+
+
+def test_a_changed_file_chooses_the_experiments_that_import_it():
+    own = chosen({"experiments/lr_transfer.py"}, day=0)
+    assert "lr_transfer" in own and len(own) == 1 + IN_ROTATION
+    assert chosen({"scaling/run.py"}, day=0) == list(GROUPS)
+    assert chosen({"experiments/commands/allocate.py"}, day=0) != chosen(set(), day=1)
+    assert len(chosen({"README.md"}, day=0)) == IN_ROTATION
+    assert set().union(*(chosen(set(), day) for day in range(len(GROUPS)))) == set(GROUPS)
