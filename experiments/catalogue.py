@@ -47,7 +47,10 @@ def load(name: str) -> Experiment | Gathering:
 def _module_in(path: Path) -> ModuleType:
     """The module in a user's file, which names its results folder."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+        raise ValueError(
+            f"{path}: no such file. Give the path of a .py file, or a name that "
+            "`scaling list` prints"
+        )
     taken = path.stem in names()
     if taken or not path.stem.isidentifier():
         why = "is a built-in experiment" if taken else "is no Python identifier"
@@ -58,7 +61,10 @@ def _module_in(path: Path) -> ModuleType:
     try:
         return own_code.load_file(path, f"experiment_file.{path.stem}")
     except Exception as error:
-        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"{path}: it cannot be imported ({type(error).__name__}: {error}). Correct the file; "
+            "--debug shows the line"
+        ) from error
 
 
 def _read(module: ModuleType) -> Experiment | Gathering:

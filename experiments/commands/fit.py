@@ -101,7 +101,9 @@ def load_law(name: str) -> Law:
     module, colon, attribute = name.partition(":")
     if not colon:
         if name not in LAWS:
-            raise ValueError(f"no law {name!r}; {nearest(name, LAWS)}, or your own module:NAME")
+            raise ValueError(
+                f"--law {name}: no such law; {nearest(name, LAWS)}, or your own module:NAME"
+            )
         return LAWS[name]
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)

@@ -14,7 +14,7 @@ from analysis.fitting.result import FitResult
 
 @dataclass(frozen=True)
 class FitFile:
-    """A fit, and what its file says of the rows that it was made from.
+    """A fit, and what its file says of the rows behind it.
 
     Attributes:
         path: The file.
@@ -35,12 +35,13 @@ def read(path: str) -> FitFile:
     """Reads a fit.
 
     Raises:
-        ValueError: no such file, or one that holds no fit.
+        ValueError: No such file, or one that holds no fit.
     """
     file = Path(path)
     if not file.is_file():
         raise ValueError(
-            f"{path}: no such file; `scaling fit TABLE --law chinchilla --json {path}` writes one"
+            f"{path}: no such file. Give a file that holds a fit; `scaling fit TABLE --law LAW "
+            f"--json {path}` writes one"
         )
     content = file.read_bytes()
     try:
@@ -51,7 +52,8 @@ def read(path: str) -> FitFile:
         ranges = {name: (float(low), float(high)) for name, (low, high) in _ranges(source).items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"{path} holds no fit: {error} Give what `scaling fit ... --json` wrote."
+            f"{path} holds no fit ({str(error).rstrip('.')}). Give a file that `scaling fit TABLE "
+            "--law LAW --json FILE` wrote"
         ) from None
     largest = source.get("largest_flops")
     return FitFile(

@@ -84,7 +84,9 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError(f"--budgets {text!r}: give FLOPs such as 6e18,1e19,3e19") from None
+        raise ValueError(
+            f"--budgets {text}: not numbers with commas between; give FLOPs such as 6e18,1e19,3e19"
+        ) from None
 
 
 def _mixture(table: pd.DataFrame) -> Iterator[str]:
