@@ -1,8 +1,7 @@
 """Residuals of a fit: against the curve, against every input and against a normal distribution.
 
-Residuals of logs are shown in percent, 100 times the residual, and others in the units of y. A fit
-that misses nothing leaves a band of even height about 0 in every panel and a straight line in the
-last.
+Residuals of logs are shown in percent (100 times the residual), others in the unit of y. A good fit
+leaves a band of even height about 0 in every panel and a straight line in the last.
 """
 
 from collections.abc import Mapping
@@ -31,13 +30,13 @@ from analysis.plots.style import (
 from analysis.plots.ticks import log_ticks
 
 _MANY = 200
-"""Rows beyond which marks shrink, and are drawn as pixels."""
+"""Number of rows beyond which marks shrink and are drawn as pixels."""
 _QUARTILE = float(ndtri(0.75))
 _QQ_BAND = 0.95
 
 
 def residuals_table(result: FitResult, flagged: ArrayLike | None = None) -> pd.DataFrame:
-    """What `residuals_figure` shows, one row for each row fitted, in the order given.
+    """Returns the numbers behind `residuals_figure`, a row for each fitted row, in their order.
 
     Args:
         result: The fit, with the rows that it saw.
@@ -67,11 +66,11 @@ def residuals_figure(
     flagged: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Residuals against the fitted value and every input, and a normal Q-Q plot.
+    """Draws residuals against the fitted value and every input, and a normal Q-Q plot.
 
-    Dashed lines mark Huber's threshold, beyond which a row pulls no harder. The line of the Q-Q
-    plot goes through the quartiles, which outliers do not move; the band about it holds each point
-    of a normal sample with a probability of 95 %. A cross lies on a flagged row.
+    Dashed lines mark Huber's threshold, beyond which the influence of a row is constant. The line
+    of the Q-Q plot goes through the quartiles, which outliers do not move; the band about it holds
+    each point of a normal sample with a probability of 95 %. Flagged rows have a cross.
 
     Args:
         result: The fit, with the rows that it saw.
@@ -127,13 +126,13 @@ def residuals_figure(
 
 
 def draw_residuals(ax: Axes, result: FitResult, rows: Rows, at: Floats) -> Axes:
-    """Draw the residuals of a fit at given places, 0 and Huber's threshold.
+    """Draws the residuals of a fit at given places, 0 and Huber's threshold.
 
     Args:
         ax: Axes to draw on.
         result: The fit.
         rows: Its rows.
-        at: Horizontal place of each, shape `(n_points,)`.
+        at: Horizontal position of each, shape `(n_points,)`.
 
     Returns:
         The axes.
@@ -151,16 +150,15 @@ def draw_residuals(ax: Axes, result: FitResult, rows: Rows, at: Floats) -> Axes:
 
 
 def draw_normal_quantiles(ax: Axes, rows: Rows, values: Floats) -> Axes:
-    """Draw values against the quantiles of a normal distribution, with the line to compare with.
+    """Draws values against the quantiles of a normal distribution, with the line to compare with.
 
     The i-th of n values, ascending, lies at the quantile of (i - 1/2) / n. The line goes through
-    the quartiles. The band is that of each point by itself: the i-th of n probabilities is
-    Beta(i, n + 1 - i).
+    the quartiles. The band is pointwise: the i-th of n probabilities is Beta(i, n + 1 - i).
 
     Args:
         ax: Axes to draw on.
-        rows: The rows, of which flagged ones have crosses.
-        values: A value of each, shape `(n_rows,)`.
+        rows: The rows; flagged ones get crosses.
+        values: One value for each row, shape `(n_rows,)`.
 
     Returns:
         The axes.
@@ -170,7 +168,7 @@ def draw_normal_quantiles(ax: Axes, rows: Rows, values: Floats) -> Axes:
     quantile[np.argsort(values, kind="stable")] = ndtri((np.arange(n) + 0.5) / n)
     low, high = np.quantile(values, [0.25, 0.75])
     centre, spread = (low + high) / 2, (high - low) / (2 * _QUARTILE)
-    # Ranks dense at both ends, where the band bends.
+    # Ranks are dense at both ends, where the band bends.
     near_end = np.unique(np.geomspace(1, n, 200).astype(int))
     rank = np.union1d(near_end, n + 1 - near_end)
     line = ndtri((rank - 0.5) / n)
@@ -198,7 +196,7 @@ def mark_many_rows(
     left_out: str = "not fitted",
     style: Series = SERIES[0],
 ) -> Axes:
-    """`mark_rows`, but many rows have small, translucent marks, which are pixels in a PDF."""
+    """Marks rows like `mark_rows`, but many rows with small translucent marks, drawn as pixels."""
     before = set(ax.collections)
     mark_rows(ax, rows, at, value, left_out=left_out, style=style)
     excess = len(at) / _MANY

@@ -1,7 +1,7 @@
-"""Laws against rows that they were not fitted to, and the curve of one fit with its bands.
+"""Laws against rows to which they were not fitted, and the curve of one fit with its bands.
 
-A filled mark was fitted, an open one was held out, a cross lies on a flagged one. The score of a
-law is its root mean squared log error over the rows held out, as in
+Fitted rows have filled marks, held-out rows open ones; flagged rows have a cross on top. The score
+of a law is its root mean squared log error over the held-out rows, as in
 `analysis.fitting.extrapolation`:
 
     RMSLE = sqrt(mean((log y - log f(x))^2)).
@@ -34,12 +34,12 @@ from analysis.plots.ticks import log_ticks
 _N_GRID = 200
 _DECADE = 10.0
 _POINTS = Series(INK, "o", "-")
-_STYLES = SERIES[:-1]  # the last is black, as the points are
+_STYLES = SERIES[:-1]  # the last is black, like the points
 _BANDS = (("prediction", "of a new run", 0.10), ("confidence", "of the curve", 0.25))
 
 
 def rmsle(result: FitResult, x: ArrayLike, y: ArrayLike) -> float:
-    """Root mean squared log error of a fitted law at rows, about its relative error.
+    """Returns the root mean squared log error of a fitted law: about its relative error.
 
     Args:
         result: The fit.
@@ -57,13 +57,13 @@ def held_out_table(
     *,
     flagged: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """Every row by every law, those held out and those fitted.
+    """Returns every row with its prediction by every law.
 
     Args:
         results: Fits to the rows that are not held out.
         x: Inputs of all rows, shape `(n_rows,)`, or `(n_rows, n_inputs)`; positive.
         y: Values, shape `(n_rows,)`; positive.
-        held_out: Which rows no fit saw, shape `(n_rows,)`.
+        held_out: Whether the row was kept from every fit, shape `(n_rows,)`.
         flagged: Whether the row is doubtful, shape `(n_rows,)`; none unless given.
 
     Returns:
@@ -71,7 +71,7 @@ def held_out_table(
         "held_out" and "flagged".
 
     Raises:
-        ValueError: Nothing held out, fits to other rows than the rest, laws of other inputs.
+        ValueError: No row held out, fits to other rows than the rest, or laws of other inputs.
     """
     rows = _rows(results, x, y, held_out, flagged, None)
     tables = []
@@ -94,7 +94,7 @@ def held_out_table(
 
 
 def curve_table(result: FitResult, at: ArrayLike) -> pd.DataFrame:
-    """The curve of a law of one input, with its bands.
+    """Returns the curve of a law of one input with its bands.
 
     Args:
         result: The fit.
@@ -103,7 +103,7 @@ def curve_table(result: FitResult, at: ArrayLike) -> pd.DataFrame:
     Returns:
         Columns: the input, "curve", "confidence_low" and "confidence_high" (`predict_interval`),
         "prediction_low" and "prediction_high" (`prediction_interval`; NaN for a fit that weighs
-        rows above its curve by another factor, which has none).
+        rows above its curve by another factor: it has no such interval).
     """
     nothing = np.full(np.shape(at), np.nan)
     confidence = result.predict_interval(at)
@@ -129,27 +129,27 @@ def held_out_figure(
     flagged: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Figure:
-    """How laws foretell the rows that were held out, with the RMSLE of each over those rows.
+    """Draws how laws predict held-out rows, with the RMSLE of each law over those rows.
 
-    Laws of one input: the curves over all rows with the bands of the first law, and the same as
-    deviations from the curve of the first law, where curves that lie close can be told apart. A
-    curve that leaves the rows far behind is cut off. Laws of several inputs: observed against
-    predicted, a panel for each law.
+    For laws of one input: the curves over all rows with the bands of the first law, and the same as
+    deviations from the first curve, in which close curves can be distinguished. Curves far from the
+    rows are cut off. For laws of several inputs: observed against predicted values, in a panel for
+    each law.
 
     Args:
         results: Fits to the rows that are not held out, at most 6.
         x: Inputs of all rows, shape `(n_rows,)`, or `(n_rows, n_inputs)`; positive.
         y: Values, shape `(n_rows,)`; positive.
-        held_out: Which rows no fit saw, shape `(n_rows,)`.
+        held_out: Whether the row was kept from every fit, shape `(n_rows,)`.
         flagged: Whether the row is doubtful, shape `(n_rows,)`; none unless given.
         labels: Words for axes, with units, by the name of an input, or "y".
 
     Returns:
-        A figure two columns wide; one, for one law of several inputs.
+        A figure two columns wide; one column for one law of several inputs.
 
     Raises:
-        ValueError: Nothing held out, fits to other rows than the rest, laws of other inputs, or
-            more laws than can be told apart.
+        ValueError: No row held out, fits to other rows than the rest, laws of other inputs, or
+            more laws than there are styles.
     """
     rows = _rows(results, x, y, held_out, flagged, labels)
     with paper_style():
@@ -162,7 +162,7 @@ def curve_figure(
     flagged: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Figure:
-    """The rows of a fit of one input, its curve, and the bands of the curve and of a new run.
+    """Draws the rows of a fit of one input, its curve, and the bands of curve and new runs.
 
     Args:
         result: The fit, with the rows that it saw.
@@ -178,8 +178,8 @@ def curve_figure(
     rows = rows_of_fit(result, flagged, labels)
     if len(rows.inputs) > 1:
         raise ValueError(
-            f"{result.law.name} takes {', '.join(rows.inputs)}, but a curve has one input: draw "
-            "analysis.plots.surface.surface_figure."
+            f"The law {result.law.name} takes {', '.join(rows.inputs)}, but a curve has one input; "
+            "draw analysis.plots.surface.surface_figure."
         )
     with paper_style():
         figure, axes = new_figure(height=2.9)
@@ -194,7 +194,7 @@ def curve_figure(
 def draw_laws(
     ax: Axes, results: Sequence[FitResult], rows: Rows, *, relative: bool = False
 ) -> Axes:
-    """Draw rows, the curves of laws of one input over them, and the bands of the first law.
+    """Draws rows, the curves of laws of one input over them, and the bands of the first law.
 
     Args:
         ax: Axes to draw on; x becomes logarithmic.
@@ -242,7 +242,7 @@ def draw_laws(
 
 
 def draw_diagonal(ax: Axes, result: FitResult, rows: Rows, *, style: Series = SERIES[0]) -> Axes:
-    """Draw observed against predicted values, and the diagonal on which they would be equal.
+    """Draws observed against predicted values, and the diagonal on which they would be equal.
 
     Args:
         ax: Axes to draw on; both become logarithmic, with the same limits.
@@ -263,6 +263,7 @@ def draw_diagonal(ax: Axes, result: FitResult, rows: Rows, *, style: Series = SE
 
 
 def _curves(results: Sequence[FitResult], rows: Rows) -> Figure:
+    """The figure for laws of one input."""
     figure, axes = new_figure(1, 2, width=DOUBLE_COLUMN, height=2.9)
     curves, deviations = axes[0]
     draw_laws(curves, results, rows)
@@ -282,6 +283,7 @@ def _curves(results: Sequence[FitResult], rows: Rows) -> Figure:
 
 
 def _diagonals(results: Sequence[FitResult], rows: Rows) -> Figure:
+    """The figure for laws of several inputs."""
     n = len(results)
     n_columns = 2 if n in (2, 4) else min(n, 3)
     n_grid_rows = -(-n // n_columns)
@@ -303,6 +305,7 @@ def _diagonals(results: Sequence[FitResult], rows: Rows) -> Figure:
 
 
 def _entry(result: FitResult, rows: Rows) -> str:
+    """Legend entry of a law, with its score where rows are held out."""
     name = result.law.name.replace("_", " ")
     if not rows.held_out.any():
         return name
@@ -310,11 +313,12 @@ def _entry(result: FitResult, rows: Rows) -> str:
 
 
 def _grid(rows: Rows) -> Floats:
+    """Inputs at which curves are drawn."""
     return np.geomspace(rows.x[:, 0].min(), rows.x[:, 0].max(), _N_GRID)
 
 
 def _frame(ax: Axes, results: Sequence[FitResult], rows: Rows) -> None:
-    """Limits, ticks and labels of curves."""
+    """Sets limits, ticks and labels of a panel of curves."""
     curves = np.concatenate([result.predict(_grid(rows)) for result in results])
     if rows.y.max() >= _DECADE * rows.y.min():
         ax.set_yscale("log")
@@ -328,7 +332,7 @@ def _frame(ax: Axes, results: Sequence[FitResult], rows: Rows) -> None:
 
 
 def _limits(points: Floats, curves: Floats) -> tuple[float, float]:
-    """Limits that hold every point, and of the curves what is not far from them."""
+    """Limits that hold every point, and the parts of the curves near them."""
     reach = float(np.ptp(points)) or abs(float(points[0])) or 1.0
     low = max(float(curves.min()), float(points.min()) - reach / 2)
     high = min(float(curves.max()), float(points.max()) + reach / 2)
@@ -344,22 +348,23 @@ def _rows(
     flagged: ArrayLike | None,
     labels: Mapping[str, str] | None,
 ) -> Rows:
+    """All rows, once the fits are known to belong to them and to each other."""
     if not 1 <= len(results) <= len(_STYLES):
-        raise ValueError(f"{len(results)} laws: give 1 to {len(_STYLES)}, which can be told apart.")
+        raise ValueError(f"{len(results)} laws to draw; give 1 to {len(_STYLES)}.")
     first = results[0].law
     rows = rows_of(first, x, y, fitted=~np.asarray(held_out, bool), flagged=flagged, labels=labels)
     if not rows.held_out.any():
-        raise ValueError("No row is held out: draw curve_figure, or hold out the largest sizes.")
+        raise ValueError("No row is held out; draw curve_figure, or hold out the largest sizes.")
     for result in results:
         names = result.law.inputs
         if len(names) != len(first.inputs) or (len(names) > 1 and names != first.inputs):
             raise ValueError(
                 f"{result.law.name} takes {', '.join(names)}, but {first.name} takes "
-                f"{', '.join(first.inputs)}: give laws of the same inputs."
+                f"{', '.join(first.inputs)}; give laws of the same inputs."
             )
         if result.n_points != rows.fitted.sum():
             raise ValueError(
                 f"{result.law.name} was fitted to {result.n_points} rows, but "
-                f"{rows.fitted.sum()} of {len(rows.y)} are not held out: fit it to those."
+                f"{rows.fitted.sum()} of {len(rows.y)} are not held out; fit it to those."
             )
     return rows

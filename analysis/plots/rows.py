@@ -1,6 +1,6 @@
-"""The rows behind a fit, and the marks that they have in every figure.
+"""The rows of a fit, and the marks that they have in every figure.
 
-A filled mark was fitted, an open one was not; a cross lies on a flagged one.
+Fitted rows have filled marks, others open ones; flagged rows have a cross on top.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from analysis.laws.law import Law
 from analysis.plots.style import SERIES, Series
 from analysis.plots.ticks import axis_label
 
-_LARGEST_AREA = 36.0  # of a mark whose row has the largest weight, points^2
+_LARGEST_AREA = 36.0  # area of the mark of the row with the largest weight, points^2
 
 
 class Rows(NamedTuple):
-    """What was measured; make it with `rows_of`.
+    """Measured rows; make them with `rows_of`.
 
     Attributes:
         inputs: Names of the inputs, one for each column of x.
@@ -29,9 +29,9 @@ class Rows(NamedTuple):
         y: Values, shape `(n_rows,)`.
         fitted: Whether the fit saw the row, shape `(n_rows,)`.
         flagged: Whether the row is doubtful, shape `(n_rows,)`.
-        weights: Of the rows in the fit, shape `(n_rows,)`.
+        weights: Weights of the rows in the fit, shape `(n_rows,)`.
         labels: Words for axes by the name of an input, or "y".
-        output: Name of what y is.
+        output: Name of the quantity y.
     """
 
     inputs: tuple[str, ...]
@@ -44,22 +44,22 @@ class Rows(NamedTuple):
     output: str
 
     def column(self, name: str) -> Floats:
-        """Values of an input, shape `(n_rows,)`."""
+        """Returns the values of an input, shape `(n_rows,)`."""
         return self.x[:, self.inputs.index(name)]
 
     def label(self, name: str) -> str:
-        """What the axis of an input, or of "y", says."""
+        """Returns the label of the axis of an input, or of "y"."""
         if name == "y":
             return self.labels.get("y") or axis_label(self.output, self.labels)
         return axis_label(name, self.labels)
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """Rows that the fit did not see."""
+        """Whether each row was kept from the fit."""
         return ~self.fitted
 
     def take(self, chosen: NDArray[np.bool_]) -> "Rows":
-        """Some of the rows."""
+        """Returns the chosen rows."""
         return self._replace(
             x=self.x[chosen],
             y=self.y[chosen],
@@ -79,7 +79,7 @@ def rows_of(
     weights: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Rows:
-    """Rows for figures: those of a fit, and any others that are to be seen beside them.
+    """Returns rows for figures: those of a fit, and others to show with them.
 
     Args:
         law: The law that was fitted.
@@ -87,14 +87,14 @@ def rows_of(
         y: Values, shape `(n_rows,)`; positive.
         fitted: Whether the fit saw the row, shape `(n_rows,)`; every row unless given.
         flagged: Whether the row is doubtful, shape `(n_rows,)`; none unless given.
-        weights: Of the rows in the fit, shape `(n_rows,)`; 1 unless given.
+        weights: Weights of the rows in the fit, shape `(n_rows,)`; 1 unless given.
         labels: Words for axes, with units, by the name of an input, or "y".
 
     Returns:
         The rows.
 
     Raises:
-        ValueError: Shapes that do not belong together, values that are not positive and finite.
+        ValueError: Shapes that do not match, or values that are not positive and finite.
     """
     inputs, values = as_inputs(law, x), np.asarray(y, dtype=np.float64)
     n_rows = len(inputs)
@@ -105,7 +105,7 @@ def rows_of(
     for name, column in columns.items():
         if column.shape != (n_rows,):
             raise ValueError(
-                f"{name} has shape {column.shape}, but x has {n_rows} rows: give one value a row."
+                f"{name} has shape {column.shape}, but x has {n_rows} rows; give one value a row."
             )
     require_positive("y", values)
     require_positive("weights", weight)
@@ -117,7 +117,7 @@ def rows_of_fit(
     flagged: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Rows:
-    """Returns the rows that a fit saw; arguments and errors as of `rows_of`."""
+    """Returns the rows that a fit saw; see `rows_of` for the arguments and errors."""
     seen = result.require_rows()
     return rows_of(result.law, seen.x, seen.y, flagged=flagged, labels=labels)
 
@@ -131,13 +131,13 @@ def mark_rows(
     left_out: str = "not fitted",
     style: Series = SERIES[0],
 ) -> Axes:
-    """Mark every row at a place, its area by its weight.
+    """Marks every row, with an area that grows with its weight.
 
     Args:
         ax: Axes to draw on.
         rows: The rows.
-        at: Horizontal place of each, shape `(n_rows,)`.
-        value: Vertical place of each, shape `(n_rows,)`.
+        at: Horizontal position of each, shape `(n_rows,)`.
+        value: Vertical position of each, shape `(n_rows,)`.
         left_out: Legend entry of rows that the fit did not see.
         style: Colour and marker.
 
@@ -167,7 +167,7 @@ def mark_rows(
 
 
 def mark_flagged(ax: Axes, rows: Rows, at: Floats, value: Floats) -> Axes:
-    """A cross over every flagged row; arguments as of `mark_rows`."""
+    """Draws a cross over every flagged row; see `mark_rows` for the arguments."""
     if rows.flagged.any():
         ax.plot(
             at[rows.flagged],

@@ -1,0 +1,35 @@
+"""Logarithmic axes have enough labels and not too many; parameters are printed as mathematics."""
+
+import pytest
+
+from analysis.plots.ticks import axis_label, log_ticks, symbol
+
+
+@pytest.mark.parametrize("low", [0.7, 5.0, 4.3e3, 2.0e7])
+@pytest.mark.parametrize("factor", [1.3, 4.0, 8.0, 90.0, 1e5])
+def test_logarithmic_axes_have_two_labels_or_more_and_not_too_many(ax, low, factor):
+    ax.set(xscale="log", xlim=(low, low * factor))
+    log_ticks(ax, "x", most=4)
+    shown = [tick for tick in ax.get_xticks() if low <= tick <= low * factor]
+    assert 1 <= len(shown) <= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("alpha", "$\\alpha$"),
+        ("alpha_N", "$\\alpha_{N}$"),
+        ("c0", "$c_{0}$"),
+        ("N_c", "$N_{c}$"),
+        ("E", "$E$"),
+        ("learning_rate", "learning rate"),
+    ],
+)
+def test_symbols(name, text):
+    assert symbol(name) == text
+
+
+def test_axes_have_the_callers_words_first():
+    assert axis_label("N", {"N": "size"}) == "size"
+    assert axis_label("N", {}) == "parameters $N$"
+    assert axis_label("beta", {}) == "$\\beta$"
