@@ -1,4 +1,4 @@
-"""What a run costs, in closed form, under every counting convention side by side.
+"""The cost of a run in closed form, under every counting convention side by side.
 
 | symbol | meaning |
 |---|---|

@@ -151,15 +151,15 @@ def compile_key(config: RunConfig) -> str:
 
 
 def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) -> RunConfig:
-    """Rebuilds a configuration from its canonical JSON once parsed.
+    """Rebuilds a configuration from the plain values of its canonical JSON.
 
     Args:
-        plain: The configuration; it names no code, and none is looked for.
-        families: Families of models that it may be of, beside those of this package.
+        plain: The configuration. It names no code, and no code is searched for.
+        families: Families that its model may have, beside those of this package.
 
     Raises:
-        ValueError: fields that no configuration has, a family that is not given, or data or code of
-            a model that have changed since.
+        ValueError: a field is unknown, the family is not given, or the data or the code of the
+            model have changed since.
     """
     kinds = {family.kind: family for family in families}
     data, data_was = _without_fingerprint(plain["data"])
@@ -169,7 +169,7 @@ def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) ->
         model = from_dict(kinds[kind], model, "config.model")
     elif model_was is not None:
         raise ValueError(
-            f"model.kind = {kind!r} is no family of this package: give its class in `families`"
+            f"model.kind = {kind!r} is not a family of this package: give its class in `families`"
         )
     config = from_dict(RunConfig, plain | {"data": data, "model": model})
     for name, was, now in (
@@ -179,13 +179,13 @@ def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) ->
         if was not in (None, now):
             raise ValueError(
                 f"{name}.fingerprint {was!r} was recorded, but {getattr(config, name).kind} is now "
-                f"{now!r}: it has changed, so this is another run"
+                f"{now!r}: it has changed, so this is another run. Restore it, or start a new run"
             )
     return config
 
 
 def own_origins(configs: Iterable[RunConfig]) -> list[own_code.Origin]:
-    """Where the families of models lie that are not of this package, each once.
+    """Origins of the model families that are not of this package, each once.
 
     Raises:
         ValueError: two of them have one kind, or one cannot be loaded by another process.
@@ -216,7 +216,7 @@ def _is_own(cls: type) -> bool:
 
 
 def _fingerprint(model: Family) -> str | None:
-    """Of the code of a model that is not of this package, whose own is told by its version."""
+    """Fingerprint of the code of a user's own family; None for a family of this package."""
     return own_code.origin(type(model)).fingerprint if _is_own(type(model)) else None
 
 

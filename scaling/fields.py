@@ -4,8 +4,8 @@ A configuration is a tree of frozen dataclasses. A field that may hold one of se
 is a union, and each member names itself by a class attribute `kind`. A union with a `Protocol`
 among its members is open: it takes values of dataclasses that it does not name, too, but reads only
 those that it names. Everything that turns text,
-JSON or a sweep axis into a configuration goes through here, so one misspelt name or impossible
-value gets the same sentence wherever it came from.
+JSON or a sweep axis into a configuration goes through here, so a misspelt name or an impossible
+value gets the same message wherever it came from.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ Count = Annotated[int, Range(low=1)]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy for a misspelt name: the nearest valid one, and all of them."""
+    """Remedy for a misspelt name: the nearest valid name, and all valid names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -182,7 +182,7 @@ def _replace_at(config: Any, path: list[str], value: Any) -> Any:
         raise ValueError(f"there is no field {name!r} below a {type(config).__name__}")
     known = types_of(type(config))
     if name == "kind" and hasattr(config, "kind"):
-        raise ValueError("a kind is not overridden alone; choose another experiment or sweep")
+        raise ValueError("a kind cannot be overridden alone; choose another experiment or sweep")
     if name not in known:
         raise ValueError(f"no field {name!r} in {_label(type(config))}; {nearest(name, known)}")
     if rest:
@@ -251,8 +251,8 @@ def _checked_newcomer(value: Any, kinds: Mapping[str, type], where: str) -> Any:
     cls = type(value)
     if not _is_frozen(cls):
         raise ValueError(
-            f"{where} = {value!r}: give one of {', '.join(sorted(kinds))}, or a frozen dataclass: "
-            f"{cls.__name__} is none, and @dataclass(frozen=True, kw_only=True) makes one"
+            f"{where} = {value!r}: give one of {', '.join(sorted(kinds))}, or a frozen dataclass. "
+            f"{cls.__name__} is not one: decorate it with @dataclass(frozen=True, kw_only=True)"
         )
     kind = getattr(cls, "kind", None)
     if not isinstance(kind, str) or "kind" in types_of(cls):
@@ -264,7 +264,7 @@ def _checked_newcomer(value: Any, kinds: Mapping[str, type], where: str) -> Any:
         taken = kinds[kind]
         raise ValueError(
             f"{where}: {cls.__name__} has the kind {kind!r} of {taken.__module__}.{taken.__name__}:"
-            " give it one of its own"
+            " give it another"
         )
     check_fields(value)
     return value
@@ -279,8 +279,8 @@ def _convert_dataclass(value: Any, cls: type, where: str) -> Any:
     if isinstance(value, cls):
         if not _is_frozen(type(value)):
             raise ValueError(
-                f"{where}: {type(value).__name__} is no frozen dataclass, and its values could "
-                "change: @dataclass(frozen=True) makes one"
+                f"{where}: {type(value).__name__} is not a frozen dataclass, so its values "
+                "could change: decorate it with @dataclass(frozen=True)"
             )
         check_fields(value)
         return value

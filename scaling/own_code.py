@@ -1,7 +1,7 @@
 """A user's own classes: loaded again in another process, and identified by their code.
 
-A class is loaded from where a program that uses it says that it lies, never from where a file of
-results does: reading results executes nothing.
+A class is loaded from the file or module that the program names, never from one that a file of
+results names: reading results executes nothing.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Origin:
     """Where a class is defined.
 
     Attributes:
-        module: The name of its module.
-        file: The file to load it from; None for a module that is imported by its name.
-        name: Its own name.
-        fingerprint: Of its code.
+        module: Name of its module.
+        file: File to load it from; None for a module that is imported by its name.
+        name: Name of the class.
+        fingerprint: Hash of its code, as `fingerprint` gives it.
     """
 
     module: str
@@ -39,10 +39,10 @@ class Origin:
 
 @functools.cache
 def origin(cls: type) -> Origin:
-    """Where a class is defined, and the fingerprint of what it follows from in its file.
+    """Finds the origin of a class.
 
     Raises:
-        ValueError: another process could not load it.
+        ValueError: another process could not load the class.
     """
     module, where = sys.modules.get(cls.__module__), f"{cls.__module__}.{cls.__qualname__}"
     if cls.__module__ == "__main__" or getattr(module, cls.__qualname__, None) is not cls:
@@ -63,10 +63,10 @@ def origin(cls: type) -> Origin:
 
 
 def load(where: Origin) -> Any:
-    """The class that is defined there.
+    """Loads the class of an origin.
 
     Raises:
-        ValueError: its code is no longer that of the fingerprint.
+        ValueError: the code has changed since the fingerprint was taken.
     """
     if where.file is None:
         module = importlib.import_module(where.module)
@@ -76,22 +76,22 @@ def load(where: Origin) -> Any:
     if (now := origin(cls).fingerprint) != where.fingerprint:
         raise ValueError(
             f"{module.__file__}: {where.name} has changed since this command began (fingerprint "
-            f"{where.fingerprint} then, {now} now): give the command again"
+            f"{where.fingerprint} then, {now} now): run the command again"
         )
     return cls
 
 
 @functools.cache
 def _executed(path: Path, name: str) -> ModuleType:
-    """The module of a file, executed once in a process: all classes of it know one another."""
+    """Module of a file, executed once in a process, so that all its classes are of one module."""
     return load_file(path, name)
 
 
 def load_file(path: Path, name: str) -> ModuleType:
-    """Executes a Python file as a module of that name, whatever else is called so.
+    """Executes a Python file as a module of that name, in place of any other of that name.
 
-    Its text is compiled each time: byte code kept from before may be that of an older text, as two
-    edits of a second that leave the size the same cannot be told apart.
+    Its text is compiled each time. Cached byte code may be that of an older text: two edits within
+    a second that leave the size unchanged look the same.
     """
     module = ModuleType(name)
     module.__file__ = str(path.resolve())
@@ -106,16 +106,15 @@ def load_file(path: Path, name: str) -> ModuleType:
 
 
 def fingerprint(source: str, name: str) -> str:
-    """128 bits of the SHA-256 of all that a definition in a file follows from, as 32 hex digits.
+    """Hash of all code in a file that a definition depends on: 128 bits of a SHA-256, in hex.
 
-    That is the text of the definition, of every other definition, import and assignment that it
-    names, directly or through one another, and of every statement that binds no names, such as a
-    call or a condition, but for docstrings of the file. What is imported from other files is not
-    read.
+    That is the text of the definition; of every other definition, import and assignment that it
+    names, directly or indirectly; and of every statement that binds no names, such as a call or a
+    condition, except docstrings of the file. Code that is imported from other files is not read.
 
     Args:
         source: The text of the file.
-        name: What it defines.
+        name: Name of the definition.
     """
     lines = re.split(r"\r\n?|\n", source)  # as `ast` counts them, unlike str.splitlines
     statements = list(_statements(ast.parse(source), lines))
@@ -128,7 +127,7 @@ def fingerprint(source: str, name: str) -> str:
 
 
 class _Statement(NamedTuple):
-    """A statement at the top level of a file: what it binds and names, and its lines."""
+    """A statement at the top level of a file: names it binds, names it uses, and its text."""
 
     binds: frozenset[str]
     names: frozenset[str]
@@ -146,7 +145,7 @@ def _statements(tree: ast.Module, lines: list[str]) -> Iterator[_Statement]:
 
 
 def _bound(node: ast.stmt) -> frozenset[str]:
-    """The names that a definition, an import or an assignment to names binds; else none."""
+    """Names that a definition, an import or an assignment to names binds; none for the rest."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             return frozenset({node.name})

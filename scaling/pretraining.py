@@ -28,10 +28,10 @@ class Muon:
     (queries, keys and values; gates and what they gate) are brought there together.
 
     Attributes:
-        learning_rate: Of the matrices in blocks.
-        momentum: Decay of the average of their gradients.
-        weight_decay: Decoupled, of the matrices in blocks.
-        adam: For embeddings, gains and the read-out.
+        learning_rate: Learning rate of the matrices in blocks.
+        momentum: Decay of the average of their gradients, between 0 and 1.
+        weight_decay: Decoupled weight decay of the matrices in blocks.
+        adam: Optimizer of embeddings, gains and the read-out.
     """
 
     kind: ClassVar[str] = "muon"
@@ -72,13 +72,13 @@ def learning_rates(optimizer: PretrainingOptimizer) -> tuple[float, ...]:
 
 
 class Length(NamedTuple):
-    """How long a run takes.
+    """Length of a run.
 
     Attributes:
-        steps: Optimizer steps.
-        warmup: Steps of warm-up, more than `steps` where the schedule outlives the run.
-        trunk: Of `steps`, the first ones that are the same for every length of run.
-        horizon: Steps until the schedule has run out.
+        steps: Number of optimizer steps.
+        warmup: Number of warm-up steps; more than `steps` where the schedule outlives the run.
+        trunk: Number of first steps that are the same for every length of run.
+        horizon: Number of steps until the schedule ends.
         tokens: Tokens predicted in `steps`, repetitions counted.
     """
 
@@ -101,11 +101,11 @@ class Pretraining:
     rounded up; epochs are rounded down, so that one epoch sees nothing twice. `flops` are those of
     `accounting`, summed over matrix products. `batch_size` counts sequences, and
     `microbatches` splits each batch into parts whose gradients are added up before the step; where
-    there are several, the noise of the gradient is told (`scaling.trainers.gradient_noise`).
-    `z_loss` times the squared log of the softmax's normaliser is added to the loss trained on
+    there are several, the noise of the gradient is reported (`scaling.trainers.gradient_noise`).
+    `z_loss` times the squared log of the softmax's normaliser is added to the training loss
     (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported. With
-    `activation_scales` every evaluation also measures the root mean square of what each part of
-    the model puts out, over all held-out tokens. `mesh` spreads the run over devices, each of which
+    `activation_scales` every evaluation also measures the root mean square of the output of each
+    part of the model, over all held-out tokens. `mesh` spreads the run over devices, each of which
     takes an equal part of every batch or microbatch.
     """
 
@@ -148,8 +148,9 @@ class Pretraining:
             )
         if isinstance(self.optimizer, ScheduleFree) and not isinstance(self.schedule, Constant):
             raise ValueError(
-                f"pretraining.schedule.kind = {self.schedule.kind!r} decays a learning rate that "
-                "optimizer.kind = 'schedule_free' does without: use schedule.kind = 'constant'"
+                f"pretraining.schedule.kind = {self.schedule.kind!r} decays the learning rate, "
+                "which optimizer.kind = 'schedule_free' keeps constant: use schedule.kind = "
+                "'constant'"
             )
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
@@ -167,13 +168,13 @@ class Pretraining:
             )
         if self.activation_scales and not isinstance(model, ObservedFamily):
             raise ValueError(
-                "train.activation_scales = True measures what each part of a model puts out, and "
-                f"model.kind = {model.kind!r} does not show it: define `activations` as "
+                "train.activation_scales = True measures the output of each part of a model, which "
+                f"model.kind = {model.kind!r} does not offer: define `activations` as "
                 "scaling.models.family.ObservedFamily asks"
             )
         if isinstance(self.optimizer, Muon) and not isinstance(model, Parametrized):
             raise ValueError(
-                f"train.optimizer.kind = 'muon' asks which parameters are matrices in blocks, and "
+                f"train.optimizer.kind = 'muon' must know which parameters are matrices in blocks; "
                 f"model.kind = {model.kind!r} gives them no roles: use 'adam', or define "
                 "`parameters` and `rule` as scaling.models.parametrization.Parametrized asks"
             )
@@ -195,8 +196,8 @@ class Pretraining:
         if length.warmup >= length.horizon:
             tokens = length.horizon * self.batch_size * data.context
             raise ValueError(
-                f"train.warmup_tokens = {self.warmup_tokens:,} leave nothing of the schedule's "
-                f"{tokens:,} tokens: warm up for fewer, or train for longer"
+                f"train.warmup_tokens = {self.warmup_tokens:,} are not fewer than the "
+                f"schedule's {tokens:,} tokens: warm up for fewer, or train for longer"
             )
         data.check_tokens(length.tokens)
 
@@ -222,7 +223,7 @@ class Pretraining:
         return Length(steps, warmup, trunk, horizon or steps, steps * a_step)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
-        """The same with the duration in steps."""
+        """The configuration with the duration in steps."""
         length = self.length(model, data)
         return replace(
             self, tokens=None, epochs=None, flops=None, steps=length.steps,

@@ -35,7 +35,7 @@ VOLATILE_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What became of one run. Losses are in nats per prediction, errors are fractions.
+    """The outcome of one run. Losses are in nats per prediction, errors are fractions.
 
     `eval_*` is measured on held-out examples (classes clean, regression targets with the noise of
     their teacher); `train_*` on the training set against the labels that were trained on,
@@ -115,7 +115,7 @@ class RunRecord:
 class CurvePoint:
     """One evaluation of a learning curve, at the state after `step` updates.
 
-    `activation_scales` holds the root mean square of what each part of the model puts out, by the
+    `activation_scales` holds the root mean square of the output of each part of the model, by the
     part's name, where the run was to measure them; None for one that is not finite.
     """
 
@@ -147,7 +147,7 @@ def load_record(text: str | bytes) -> RunRecord:
     """Reads what `dump_record` wrote.
 
     Raises:
-        DamagedFileError: torn, altered, or not such a file at all.
+        DamagedFileError: the text is incomplete, altered, or not such a file.
         ValueError: written under another schema version.
     """
     plain = unseal("record", text)
@@ -170,7 +170,7 @@ def dump_curve_line(point: CurvePoint) -> str:
 
 
 def load_curve(text: str) -> Curve:
-    """Reads a curve file up to its last good line: a torn tail is dropped, nothing before it is."""
+    """Reads a curve file up to its last undamaged line; what follows is left out."""
     points = []
     for line in text.split("\n")[:-1]:
         try:

@@ -1,4 +1,4 @@
-"""One RunConfig -> one RunRecord."""
+"""Execution of one run: RunConfig -> RunRecord."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
 
     Args:
         config: The run.
-        workspace: Folders in which a run on tokens that takes minutes or has a trunk saves its
-            state, and from which it goes on if an earlier attempt was cut short or another run
-            has been along its trunk.
+        workspace: Folders in which a run on tokens that takes minutes or has a trunk saves
+            checkpoints, and from which it resumes if an earlier attempt was cut short or another
+            run has trained its trunk.
 
     Returns:
         The record, `done` or `diverged`, and the learning curve (empty for closed-form runs).

@@ -4,8 +4,8 @@ All follow a linear warm-up, from 1/(w + 1) of the peak at the first of w steps.
 function of the step, the number of steps, of warm-up and of the trunk, which are arguments of
 compiled code: runs of different lengths share a compilation.
 
-The trunk of a run are the first of its steps, if any, whose shares do not depend on how many there
-are: runs of several lengths have it in common.
+The trunk of a run is the shared prefix of runs with one schedule: the first steps, if any, whose
+shares do not depend on the length of the run. Runs of several lengths have it in common.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Constant:
-    """The peak to the end."""
+    """A constant learning rate: the peak to the end."""
 
     kind: ClassVar[str] = "constant"
 
@@ -76,7 +76,7 @@ Schedule = Constant | Cosine | Linear | StableDecay
 
 
 def steps_of_trunk(schedule: Schedule, steps: int) -> int:
-    """Steps of the trunk of a run of so many steps; 0 where the first depends on their number."""
+    """Number of steps of the trunk of a run; 0 where the first step depends on the run's length."""
     if not isinstance(schedule, StableDecay):
         return 0
     return steps - max(1, round(schedule.decay * steps))
@@ -92,11 +92,11 @@ def share_of_peak(
     """Learning rate of a step over its peak.
 
     Args:
-        schedule: What follows the warm-up.
-        step: Number of the step; the first is 0.
-        steps: Until the schedule has run out: of the whole run, or a cosine's horizon.
-        warmup: Steps of warm-up, fewer than `steps`.
-        trunk: As `steps_of_trunk` says.
+        schedule: Schedule that follows the warm-up.
+        step: Index of the step; the first is 0.
+        steps: Number of steps until the schedule ends: of the run, or a cosine's horizon.
+        warmup: Number of warm-up steps, fewer than `steps`.
+        trunk: Number of steps of the trunk, as `steps_of_trunk` gives it.
 
     Returns:
         The share, from 0 to 1; on the trunk the same bits whatever `steps`.

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class DamagedFileError(Exception):
-    """A file of a results folder that does not read back as it was written."""
+    """A file of a results folder is not as it was written."""
 
 
 def digest(content: Any) -> str:
@@ -38,7 +38,7 @@ def unseal(name: str, text: str | bytes) -> Any:
     """Reads what `seal` wrote.
 
     Raises:
-        DamagedFileError: torn, altered, or no such file at all.
+        DamagedFileError: the text is incomplete, altered, or not such a file.
     """
     try:
         document = parse(text)
@@ -51,7 +51,7 @@ def unseal(name: str, text: str | bytes) -> Any:
 
 
 def parse(text: str | bytes) -> Any:
-    """JSON in which no key stands twice.
+    """Parses JSON in which no key appears twice.
 
     Raises:
         ValueError: anything else.

@@ -49,7 +49,7 @@ class Ridgeless:
         _require_features(self.kind, model)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
-        """The same with the cut-off filled in."""
+        """The configuration with the cut-off filled in."""
         if self.rcond is not None:
             return self
         larger = max(data.n_train, _require_features(self.kind, model))
@@ -71,7 +71,7 @@ class Ridge:
         _require_features(self.kind, model)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
-        """Nothing is left open."""
+        """The configuration as it is: no field is left open."""
         return self
 
 
@@ -94,7 +94,7 @@ class OptimalRidge:
         self.resolve(model, data)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Ridge:
-        """The penalty itself."""
+        """The ridge regression at the optimal penalty."""
         if not (
             isinstance(model, Linear)
             and isinstance(data, GaussianTeacher)
@@ -149,7 +149,7 @@ MAX_STEPS = 2**31 - 1
 
 
 class Duration(NamedTuple):
-    """How long a gradient run takes, in optimizer steps of `batch_size` examples."""
+    """Length of a gradient run, in optimizer steps of `batch_size` examples."""
 
     steps: int
     batch_size: int
@@ -223,7 +223,7 @@ class Gradient:
         return Constant() if self.schedule == "constant" else Cosine(floor=0.0)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
-        """The same with the duration in steps and the batch size filled in."""
+        """The configuration with the duration in steps and the batch size filled in."""
         filled = self.duration(data.n_train)._asdict()
         return replace(self, epochs=None, examples=None, **filled)
 

@@ -1,4 +1,4 @@
-"""Where runs keep what spares later ones work; no result depends on it."""
+"""Folders in which runs keep checkpoints for later runs; no result depends on them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class Workspace(NamedTuple):
-    """Folders in which a run saves its state, and from which it goes on.
+    """Folders in which a run saves checkpoints, and from which it resumes.
 
     Attributes:
-        own: Of this run alone: what its earlier attempts have saved.
-        trunk: Of all runs with its trunk (`scaling.config.trunk_of`): what they have saved where
-            they left it. None for a run that shares none.
+        own: Folder of this run alone, with the checkpoints of its earlier attempts.
+        trunk: Folder of all runs with its trunk (`scaling.config.trunk_of`), with the checkpoints
+            that they saved where they left it. None for a run that shares no trunk.
     """
 
     own: Path

@@ -11,7 +11,7 @@ import numpy as np
 from scaling.data.tokenizing import Tokenizer, smallest_dtype
 
 LEAST_FREQUENCY = 2
-"""A pair that occurs once is no pattern."""
+"""Number of times that a pair must occur."""
 
 
 def train_bpe(texts: Iterable[bytes], vocab_size: int) -> str:

@@ -1,7 +1,7 @@
-"""The user's cache folder: what is made once, of text above all, and read by every later run.
+"""The user's cache folder: files that are made once, mostly from text, and read by later runs.
 
-What is written here appears under its name whole or not at all, whoever else makes it meanwhile.
-All of it can be deleted at any time: it is made again.
+All writes are atomic, even where several processes make the same file. The folder can be deleted
+at any time: its files are made again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SETTLED_NS = 2 * 10**9
 
 
 def cache_folder() -> Path:
-    """Where the cache lies."""
+    """The folder of the cache."""
     if named := os.environ.get(FOLDER):
         return Path(named).expanduser()
     import platformdirs
@@ -42,10 +42,10 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Says what to do where a folder of the cache cannot be written.
+    """Makes a folder of the cache, and says what to do where it cannot be written.
 
     Raises:
-        ValueError: it is not allowed, or the disk is full.
+        ValueError: writing is not allowed, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,13 +57,13 @@ def writing(folder: Path) -> Iterator[None]:
             raise
         raise ValueError(
             f"the cache at {folder} cannot be written ({error.strerror}): set {FOLDER} to a folder "
-            "with room that can"
+            "that is writable and has room"
         ) from error
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its name, in the place of an older one, once it is complete.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file to write, which replaces an older one of its name once it is complete.
 
     Raises:
         ValueError: the folder cannot be written, or is full.
@@ -83,12 +83,12 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 def remember(path: Path, name: str, content: Any) -> None:
     """Writes JSON values beside their checksum."""
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.write(seal(name, content).encode())
 
 
 def recall(path: Path, name: str) -> Any | None:
-    """What `remember` wrote; None where there is nothing, or it is damaged."""
+    """Reads what `remember` wrote; None where it is missing or damaged."""
     try:
         return unseal(name, path.read_bytes())
     except (OSError, DamagedFileError):
@@ -101,9 +101,9 @@ def sha256_of(values: Any) -> str:
 
 
 def settled_signature(files: Iterable[Path], *particulars: Any) -> str | None:
-    """SHA-256 of the names, sizes and times of files, by which what was read of them is recalled.
+    """SHA-256 of the names, sizes and times of files: a key for what was read from them.
 
-    None where one has changed within the last two seconds: its time may not tell its next change.
+    None where one has changed within the last two seconds: its next change may leave its time.
     """
     facts = []
     newest = 0

@@ -1,4 +1,4 @@
-"""Corpora: what a path holds, read as documents one after another, never whole.
+"""Corpora: the files of a path, read as documents one after another, never in full.
 
 A file is a document, a line of a JSON-lines file is one, and a text file above 1 MiB, which is a
 collection rather than a document, is cut at the ends of lines into documents of about 16 KiB.
@@ -28,12 +28,12 @@ PIECE = 2**14
 
 
 class Document(NamedTuple):
-    """A text that is learned as one, and where it was found.
+    """A text that is learned as one, and its source.
 
     Attributes:
-        text: Its bytes, UTF-8 or not.
+        text: Bytes of the text, UTF-8 or not.
         source: File, and line where there are several documents in it.
-        offset: Of the text in the source, in bytes.
+        offset: Offset of the text in the source, in bytes.
     """
 
     text: bytes
@@ -125,7 +125,7 @@ def _standard_library() -> tuple[Path, ...]:
 
 
 def _below(root: Path, left_out: tuple[str, ...]) -> Iterator[Path]:
-    """Files below a folder, without those and without folders whose names begin as given."""
+    """Files below a folder, without files and folders whose names begin as given."""
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(left_out)]
         yield from (Path(folder, name) for name in names if not name.startswith(left_out))
@@ -174,7 +174,7 @@ def _lines(file: Path, stream: io.BufferedReader[Any], text_field: str) -> Itera
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
-            raise ValueError(f"{where} is not JSON: mend it, or leave it out") from None
+            raise ValueError(f"{where} is not JSON: correct it, or leave it out") from None
         if not isinstance(row, dict):
             raise ValueError(f"{where} is a {type(row).__name__}: give an object a line")
         if text_field not in row:

@@ -1,4 +1,4 @@
-"""Dataset: what every source loads. Host arrays in float64; the trainer decides on precision."""
+"""Dataset: what sources of examples load. Arrays on the host, in float64."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from scaling.data.cache import cache_folder, sha256_of, whole
+from scaling.data.cache import atomic_write, cache_folder, sha256_of
 from scaling.fields import nearest
 
 SCHEME = "hf://"
@@ -32,7 +32,7 @@ def local_copy(path: str, text_field: str) -> Path:
     copy = cache_folder() / "hub" / f"{sha256_of([path, text_field])}.jsonl.gz"
     if copy.exists():
         return copy
-    with whole(copy) as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as compressed:
+    with atomic_write(copy) as file, gzip.GzipFile("", "wb", 1, file, mtime=0) as compressed:
         for text in _texts(path, text_field):
             compressed.write(json.dumps({text_field: text}).encode() + b"\n")
     return copy
@@ -69,7 +69,7 @@ def _parse(path: str) -> tuple[str, dict[str, str], int | None]:
     choices = dict(parse_qsl(query, keep_blank_values=True))
     for choice in choices:
         if choice not in _CHOICES:
-            raise ValueError(f"data.path = {path!r}: no choice {choice!r}; "
+            raise ValueError(f"data.path = {path!r}: no option {choice!r}; "
                              f"{nearest(choice, _CHOICES)}")  # fmt: skip
     number = choices.get("documents")
     if number is not None and not (number.isdecimal() and int(number)):

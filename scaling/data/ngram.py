@@ -35,8 +35,8 @@ class NGram:
         context: Tokens predicted in a sequence.
         vocab_size: Number of different tokens.
         order: Tokens on which the next depends: 1 for bigrams.
-        concentration: Of the Dirichlet distribution, for each token.
-        generator_seed: Decides table and tokens.
+        concentration: Concentration of the Dirichlet distribution, for each token.
+        generator_seed: Seed of table and tokens.
         n_tokens: Training tokens.
         n_eval: Held-out sequences.
         repeat: Whether a run may take more tokens than `n_tokens`.

@@ -1,4 +1,4 @@
-"""Random permutations that need no memory: where one takes a number is computed from that alone."""
+"""Random permutations without memory: each image is computed from its number alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def permuted(
     keys: UInt64[np.ndarray, " rounds"],
     numbers: Int[np.ndarray, " count"],
 ) -> Int[np.ndarray, " count"]:
-    """Where random permutations of 0, ..., size - 1 take some of these numbers.
+    """Images of numbers under random permutations of 0, ..., size - 1.
 
     A place is a pair of digits to a base b of about size^1/2, and a round of a Feistel network maps
     (x, y) to (y, x + hash(y) mod b), each round with a key of its own. What lands on or above
@@ -27,9 +27,9 @@ def permuted(
 
     Args:
         places: Numbers from 0 to size - 1.
-        size: From 1 to 2^62.
-        keys: Random, one for each of `ROUNDS` rounds.
-        numbers: Which of the permutations with these keys is meant, for each place; below 2^32.
+        size: Size of the permutations, from 1 to 2^62.
+        keys: Random keys, one for each of `ROUNDS` rounds.
+        numbers: Index, for each place, of the permutation among those with these keys; below 2^32.
     """
     # An even one: to an odd base all rounds are even permutations, and orders come unevenly.
     base = np.uint64(max(4, (math.isqrt(size - 1) + 2) // 2 * 2))
@@ -46,7 +46,7 @@ def _through(
     keys: UInt64[np.ndarray, " rounds"],
     which: UInt64[np.ndarray, " count"],
 ) -> UInt64[np.ndarray, " count"]:
-    """Once through all rounds, for places below base^2."""
+    """Images after all rounds of places below base^2."""
     x, y = np.divmod(places, base)
     for key in keys:
         # Of the hash, 56 bits: with a digit added to them they do not overflow.

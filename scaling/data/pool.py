@@ -1,4 +1,4 @@
-"""Drawing the training set of one run from a fixed pool of labelled examples."""
+"""Draws the training set of one run from a fixed pool of labelled examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a corpus holds: its distinct documents in one order, and which of them are held out.
+"""Survey of a corpus: its distinct documents in one order, and which are held out.
 
 Documents stand in the order of their SHA-256, whatever their files are called. So a stretch of
 them is a random sample, the same on every machine, and a document added leaves the order of the
@@ -35,7 +35,7 @@ class Survey(NamedTuple):
     n_duplicates: int
 
     def held_out(self) -> Bool[np.ndarray, " documents"]:
-        """Which are held out: it is decided by the last four bytes, the order by the first."""
+        """Which documents are held out: the last four bytes decide it, the first the order."""
         numbers = np.ascontiguousarray(self.digests[:, -4:]).view(">u4")[:, 0]
         return numbers % ONE_HELD_OUT_IN == 0
 
@@ -47,7 +47,7 @@ class Survey(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What is told, and kept, of a survey."""
+    """Hash and counts of a survey, as the cache keeps them."""
 
     sha256: str
     n_documents: int

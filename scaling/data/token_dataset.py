@@ -13,7 +13,7 @@ from scaling.data.permutation import ROUNDS, permuted
 from scaling.keys import rng_for
 
 Reader = Callable[[], UInt[np.ndarray, " tokens"]]
-"""Gives a row of tokens; of a file, mapped anew, so that pages read before are let go."""
+"""Function that reads a row of tokens. It maps a file anew, which frees pages read before."""
 
 _READ_AT_ONCE = 1024  # windows: a mapping keeps up to 64 kB of memory a window until it ends
 
@@ -28,10 +28,10 @@ class TokenDataset:
     Attributes:
         read: The row of training tokens: documents one after another, each ended by
             `end_of_document`.
-        n_windows: Windows in it.
+        n_windows: Number of windows in the row.
         eval_tokens: Held-out sequences, evenly spaced over the held-out text.
-        bytes_per_token: Of the tokens predicted in `eval_tokens`, so that bits per byte are nats
-            / ln 2 / bytes_per_token; NaN where tokens stand for no bytes.
+        bytes_per_token: Mean bytes of the tokens predicted in `eval_tokens`, so that bits per byte
+            are nats / ln 2 / bytes_per_token; NaN where tokens stand for no bytes.
         end_of_document: The token that ends a document; None where none does.
         separated: Whether tokens are to be predicted from their own document alone.
     """

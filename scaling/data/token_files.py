@@ -16,7 +16,7 @@ CHUNK = 2**24
 """Bytes that are read at a time."""
 
 ONE_HELD_OUT_IN = 20
-"""Of a single file of tokens, the last one in so many are held out."""
+"""The last one in so many tokens of a single file is held out."""
 
 
 class TokenFile(NamedTuple):
@@ -28,21 +28,21 @@ class TokenFile(NamedTuple):
     n_tokens: int
 
     def read(self) -> UInt[np.ndarray, " n_tokens"]:
-        """The tokens, mapped anew: what is read of them is resident until the array is gone."""
+        """Maps the tokens anew: pages that are read stay in memory until the array is deleted."""
         offset = self.first * np.dtype(self.dtype).itemsize
         mapped = np.memmap(self.path, self.dtype, mode="r", offset=offset, shape=(self.n_tokens,))
         return mapped.view(np.ndarray)
 
 
 class Halves(NamedTuple):
-    """Where the training tokens of a corpus lie, and those held out."""
+    """Files of the training tokens of a corpus, and of those held out."""
 
     train: TokenFile
     held_out: TokenFile
 
 
 class Scan(NamedTuple):
-    """What a reading of a file of tokens found: SHA-256 of its bytes, and the largest token."""
+    """Result of reading a file of tokens: SHA-256 of its bytes, and the largest token."""
 
     sha256: str
     largest: int
@@ -69,7 +69,7 @@ def given_halves(path: str, tokenizer: Tokenized) -> Halves:
 
 
 def given_sha256(path: str, tokenizer: Tokenized) -> str:
-    """SHA-256 that tells the content of `given_halves`; the files are read once and remembered.
+    """SHA-256 of the content of `given_halves`; the files are read once, and the cache keeps it.
 
     Raises:
         ValueError: as `given_halves`, or a token outside the vocabulary.
@@ -97,8 +97,8 @@ def _whole_file(path: Path, tokenizer: Tokenized) -> TokenFile:
     n_tokens, rest = divmod(path.stat().st_size, dtype.itemsize)
     if rest:
         raise ValueError(
-            f"{path} has {path.stat().st_size:,} bytes, no multiple of the {dtype.itemsize} of a "
-            f"{tokenizer.dtype}: it is torn, or data.tokenizer.dtype is another"
+            f"{path} has {path.stat().st_size:,} bytes, not a multiple of the {dtype.itemsize} of "
+            f"a {tokenizer.dtype}: give a complete file, or another data.tokenizer.dtype"
         )
     if not n_tokens:
         raise ValueError(f"{path} is empty: give a file with tokens")

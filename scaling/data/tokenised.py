@@ -1,7 +1,7 @@
 """Text made into tokens once, and kept in the cache under the hash of its content.
 
-Every file there is named by what it was made of and stands beside its SHA-256: one that is damaged
-is made again, and processes that make the same one at once write the same bytes.
+Every file there is named by a hash of its sources and has its SHA-256 beside it. A damaged file is
+made again, and processes that make the same file at once write the same bytes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from jaxtyping import Int
 
 from scaling.data.bpe import bpe_tokenizer, train_bpe
 from scaling.data.cache import (
+    atomic_write,
     cache_folder,
     recall,
     remember,
     settled_signature,
     sha256_of,
-    whole,
     writing,
 )
 from scaling.data.corpus import Document, documents_of, files_of, require_utf8
@@ -51,9 +51,9 @@ _BATCH = 2**20  # bytes of text that are encoded at a time
 
 @functools.cache
 def summary_of(path: str | None, text_field: str) -> Summary:
-    """What a corpus holds: read once for as long as its files keep their sizes and times.
+    """Summary of a corpus, which is read once for as long as its files keep their sizes and times.
 
-    This process asks its files once: what changes in them later is seen by the next process.
+    This process looks at the files once: the next process sees later changes.
 
     Raises:
         ValueError: nothing to read, or nothing to train on or to hold out.
@@ -80,7 +80,7 @@ def summary_of(path: str | None, text_field: str) -> Summary:
 
 @functools.cache
 def tokenizer_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktoken) -> Tokenizer:
-    """The tokenizer of a corpus, trained on it where it has to be.
+    """The tokenizer of a corpus, trained on it if need be.
 
     Raises:
         ValueError: as `summary_of`; a package is missing; text that is not UTF-8; a trained
@@ -107,14 +107,14 @@ def tokenizer_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktok
     if other := [name for name, value in made_of.items() if known.get(name) != value]:
         raise ValueError(
             f"{note} holds a tokenizer with {other[0]} = {known.get(other[0])!r}, and this corpus "
-            f"needs {made_of[other[0]]!r}: delete the file, and it is trained anew"
+            f"needs {made_of[other[0]]!r}: delete the file to train it anew"
         )
     return bpe_tokenizer(known["trained"])
 
 
 @functools.cache
 def halves_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktoken) -> Halves:
-    """Where the tokens of a corpus lie; made unless they are there, checked once a process.
+    """Files of the tokens of a corpus; they are made if missing, and checked once a process.
 
     Raises:
         ValueError: as `tokenizer_of`.
@@ -139,7 +139,7 @@ def _make(
     choice: Bytes | BPE | Tiktoken,
     tokenizer: Tokenizer,
 ) -> About:
-    """Writes the tokens of a corpus, whose text and tokens never sit in memory whole.
+    """Writes the tokens of a corpus; text and tokens are never in memory in full.
 
     Documents are read in the order of their files, and their tokens go to a nameless file, from
     which they are copied in the order of the survey.
@@ -160,7 +160,7 @@ def _make(
             ends[place] = written
         held_out = found.held_out()
         for half, chosen in (("train", ~held_out), ("held_out", held_out)):
-            with whole(folder / f"{half}.bin") as file:
+            with atomic_write(folder / f"{half}.bin") as file:
                 sha256 = _copy(unordered, starts[chosen], ends[chosen], file)
             n_tokens = int((ends - starts)[chosen].sum()) // itemsize
             about[half] = {"sha256": sha256, "n_tokens": n_tokens}
@@ -171,7 +171,7 @@ def _make(
 def _encoded(
     documents: Iterable[tuple[int, Document]], tokenizer: Tokenizer
 ) -> Iterator[tuple[int, bytes]]:
-    """Tokens of each document and its end, as in a file, beside its place in the order."""
+    """Tokens of each document with its end, as bytes of a file, and its place in the order."""
     dtype = smallest_dtype(tokenizer.vocab_size)
     end = np.array([tokenizer.end_of_document], dtype=dtype).tobytes()
     for batch in _batches(documents):
@@ -198,7 +198,7 @@ def _batches(
 def _copy(
     source: BinaryIO, starts: Int[np.ndarray, " n"], ends: Int[np.ndarray, " n"], target: BinaryIO
 ) -> str:
-    """Copies stretches of a file one after another; SHA-256 of what was written."""
+    """Copies parts of a file one after another, and returns the SHA-256 of what was written."""
     digest = hashlib.sha256()
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         source.seek(start)
@@ -209,7 +209,7 @@ def _copy(
 
 
 def _sound(folder: Path, about: About) -> bool:
-    """Whether both files are what was written."""
+    """Whether both files are as they were written."""
     for half in Halves._fields:
         try:
             with (folder / f"{half}.bin").open("rb") as file:
@@ -231,7 +231,7 @@ def _read(path: str | None, text_field: str) -> Iterator[Document]:
 
 
 def _surveyed(path: str | None, text_field: str) -> Survey:
-    """A survey of the corpus, which is still the one that `summary_of` told of."""
+    """A survey of the corpus, checked to be the one that `summary_of` saw."""
     found = survey(_read(path, text_field))
     if summarise(found).sha256 != summary_of(path, text_field).sha256:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Tokenizers: which ones there are, as configurations, and what they do, as functions."""
+"""Tokenizers, as configurations and as functions."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ TokenizerConfig = Bytes | BPE | Tiktoken | Tokenized
 
 
 class Tokenizer(NamedTuple):
-    """What a tokenizer does.
+    """A tokenizer as functions.
 
     Attributes:
-        identity: Tells it from every other one: what it was trained to be, not on what.
+        identity: Identity, which no other tokenizer has; it depends on the result of training.
         vocab_size: Number of different tokens.
         end_of_document: The token that ends a document, which no text is encoded as.
         byte_lengths: Bytes that each token stands for; the end of a document counts as one, so
@@ -108,7 +108,7 @@ def smallest_dtype(vocab_size: int) -> np.dtype:
 
 
 def byte_tokenizer() -> Tokenizer:
-    """Every byte is its own token."""
+    """The tokenizer in which every byte is its own token."""
     return Tokenizer(
         identity="bytes/1",
         vocab_size=256,

@@ -1,4 +1,4 @@
-"""The mesh of a run as a configuration: over how many devices it is spread."""
+"""The mesh of a run as a configuration: the number of devices that share it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from scaling.fields import Count, check_fields
 class Mesh:
     """Devices that share a run: `data` groups of `fsdp` devices each.
 
-    Every device works on its own part of each batch. Within a group, each keeps its own share of
-    parameters and optimizer state and is sent those of the others layer by layer as it needs them
+    Every device works on its own part of each batch. Within a group, each keeps its own shard of
+    parameters and optimizer state, and gathers those of the others layer by layer as it needs them
     (Rajbhandari et al. 2019, arXiv 1910.02054, stage 3); groups keep copies of each other.
 
     Sums over devices are added in another order than on one, so that the mesh decides the last
     bits of a run, and is part of its identity.
 
     Attributes:
-        data: Groups.
-        fsdp: Devices in a group, over which parameters and optimizer state are shared out.
+        data: Number of groups.
+        fsdp: Number of devices in a group, over which parameters and optimizer state are sharded.
     """
 
     data: Count = 1
@@ -31,7 +31,7 @@ class Mesh:
 
     @property
     def size(self) -> int:
-        """Devices in all."""
+        """Number of devices."""
         return self.data * self.fsdp
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where a run takes place: code, versions, device and host, as every record states them."""
+"""The place of a run: code, versions, device and host, as every record states them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def environment() -> dict[str, Any]:
 def compile_quickly(
     function: Callable[..., Any], *shapes: Any, **shardings: Any
 ) -> Callable[..., Any]:
-    """Compiles what runs once or twice a shape: optimising it would cost more than it saves.
+    """Compiles a function that runs once or twice a shape: optimising it would not pay.
 
     Args:
-        function: What to compile.
-        shapes: Of its arguments.
-        shardings: As `jax.jit` takes them.
+        function: Function to compile.
+        shapes: Shapes of its arguments.
+        shardings: Shardings as `jax.jit` takes them.
     """
     import jax
 

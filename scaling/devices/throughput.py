@@ -1,6 +1,6 @@
-"""How fast a run went, and what share of the device's peak that is.
+"""The speed of a run, and its share of the device's peak.
 
-FLOPs are the model's own, in closed form: what `remat` computes again is not counted. Utilisation
+FLOPs are the model's own, in closed form: work that `remat` repeats is not counted. Utilisation
 is their rate over the device's peak (model FLOPs utilisation, Chowdhery et al. 2022, arXiv
 2204.02311, appendix B).
 """
@@ -33,11 +33,11 @@ _TRIALS = 5
 
 
 class Throughput(NamedTuple):
-    """How fast a run went.
+    """The speed of a run.
 
     Attributes:
-        tokens_per_second: Tokens trained on.
-        model_flops_per_second: FLOPs of their forward and backward passes.
+        tokens_per_second: Tokens trained on a second.
+        model_flops_per_second: FLOPs of their forward and backward passes a second.
         model_flops_utilisation: Share of the peak of all devices at work; None where the peak of
             such a device is not known.
     """
@@ -51,8 +51,8 @@ def throughput(tokens: float, flops: float, seconds: float, peak: float | None) 
     """Rates of so many tokens and FLOPs in so many seconds.
 
     Args:
-        tokens: Trained on.
-        flops: Of training on them.
+        tokens: Tokens trained on.
+        flops: FLOPs of training on them.
         seconds: Wall time.
         peak: FLOP/s of all devices at work; None where unknown.
     """
@@ -66,7 +66,7 @@ def peak_flops_per_second() -> float | None:
 
     A CPU's is the best of five products of two matrices of 1024 x 1024, by the threads that this
     process has, and so is a little below what the processor could do; measured once a process, in
-    a fraction of a second. None for an accelerator of which the table tells none.
+    a fraction of a second. None for an accelerator that is not in the table.
     """
     import jax
 
@@ -77,7 +77,7 @@ def peak_flops_per_second() -> float | None:
 
 
 def peak_at_work(n_devices: int) -> float | None:
-    """Peak of the devices that share a run; a processor that stands for several counts once."""
+    """Peak of the devices that share a run; a CPU that emulates several counts once."""
     import jax
 
     peak = peak_flops_per_second()

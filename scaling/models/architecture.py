@@ -1,4 +1,4 @@
-"""What the computation of a Transformer is told of its configuration: sizes and multipliers."""
+"""What the computation of a Transformer depends on: sizes, choices and multipliers."""
 
 from __future__ import annotations
 

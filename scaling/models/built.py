@@ -1,4 +1,4 @@
-"""The check that the model of a family is as the family counts it."""
+"""The check that the model of a family has the parameters that the family counts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from scaling.models.family import Family
 
 
 def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
-    """The model of a family for a shape, once it has the parameters and outputs that it should.
+    """Builds the model of a family for a shape, and checks its parameters and outputs.
 
-    Sizes and losses of a model that is not as it is counted would be wrong without a word.
+    Without the check, sizes and losses of a wrong model would be silently wrong.
 
     Raises:
         ValueError: other numbers of parameters than the family counts, outputs of another shape,
@@ -26,7 +26,7 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
     if counted != (found := sum(leaf.size for leaf in jax.tree.leaves(params))):
         raise ValueError(
             f"model.kind = {family.kind!r} counts {counted:,} parameters for {n_inputs} inputs and "
-            f"{n_outputs} outputs, and its model has {found:,}: mend count_params or build"
+            f"{n_outputs} outputs, and its model has {found:,}: correct count_params or build"
         )
     inputs = jax.ShapeDtypeStruct((2, n_inputs), "int32" if family.takes_tokens else "float32")
     wanted = (2, n_inputs, n_outputs) if family.takes_tokens else (2, n_outputs)
@@ -41,12 +41,12 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
         except TypeError as error:
             raise ValueError(
                 f"model.kind = {family.kind!r} cannot be applied to "
-                f"{' and '.join(['params', 'inputs', *more])}: {error}: mend build, or what "
-                "takes_segments and takes_dropout say"
+                f"{' and '.join(['params', 'inputs', *more])}: {error}: correct build, "
+                "or takes_segments and takes_dropout"
             ) from None
         if (shape := jax.eval_shape(model.apply, params, inputs, **more).shape) != wanted:
             raise ValueError(
-                f"model.kind = {family.kind!r} maps {inputs.shape} to {shape}, not {wanted}: mend "
-                "build"
+                f"model.kind = {family.kind!r} maps {inputs.shape} to {shape}, not {wanted}: "
+                "correct build"
             )
     return model

@@ -1,7 +1,7 @@
-"""What a family of models offers: one frozen dataclass that builds its models and counts them.
+"""What a family of models offers: a frozen dataclass that builds its models and counts them.
 
-Families of this package and a user's own (docs/own_model.md) are asked for the same things. What
-is no more than a plain answer has one here, which a class gets that names `Family` as its base.
+Families of this package and a user's own (docs/own_model.md) offer the same things. Methods with a
+plain default have it here; a class whose base is `Family` gets them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from scaling.model import Model, Params
 
 NEEDED = ("kind", "build", "count_params", "flops_forward")
-"""What a class must define for itself, though its base be `Family`."""
+"""What a class must define itself, even if its base is `Family`."""
 
 UNMULTIPLIED = ("embedding", "norm")
 """Groups of parameters that are looked up, or multiply and shift elements one by one."""
 
 
 class Family(Protocol):
-    """The configuration of a model: its fields say all about it but the shape of the data.
+    """The configuration of a model: its fields describe all but the shape of the data.
 
     Attributes:
-        kind: Its name in configurations, tables and overrides.
-        takes_tokens: Whether it maps tokens, (batch, context), to logits of the token after each,
-            (batch, context, vocabulary), none of which may depend on a later token. `n_inputs` is
-            then the context and `n_outputs` the vocabulary. Elsewhere it maps (batch, n_inputs) to
-            (batch, n_outputs).
+        kind: Name of the family in configurations, tables and overrides.
+        takes_tokens: Whether its models map tokens, (batch, context), to logits of the token after
+            each, (batch, context, vocabulary), none of which may depend on a later token.
+            `n_inputs` is then the context and `n_outputs` the vocabulary. Other models map (batch,
+            n_inputs) to (batch, n_outputs).
         takes_segments: Whether its models of tokens can keep within documents: `apply` takes
             `segments`, as `scaling.model.Model` says.
     """
@@ -40,21 +40,21 @@ class Family(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def check(self, n_inputs: int) -> None:
-        """Refuses inputs that it cannot take; any will do."""
+        """Refuses inputs that the family cannot take; here, none."""
 
     def resolve(self) -> Self:
-        """The same with every field filled in that a default leaves open; none is."""
+        """The configuration with every open field filled in; here, none is open."""
         return self
 
     def build(self, n_inputs: int, n_outputs: int) -> Model:
-        """The model of a shape."""
+        """Builds the model for a shape."""
         ...
 
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
         """Parameters by group.
 
-        Three names of groups mean something where tokens are taken: "embedding" is looked up by
-        token or position, "readout" makes the logits, "norm" multiplies or shifts elements.
+        For families that take tokens, three names have a meaning: "embedding" is looked up by token
+        or position, "readout" makes the logits, "norm" multiplies or shifts elements.
         """
         ...
 
@@ -77,9 +77,9 @@ class Family(Protocol):
 
     @property
     def takes_dropout(self) -> bool:
-        """Whether its models of tokens drop something in training, and `apply` takes the key.
+        """Whether training uses dropout, so that `apply` takes `dropout_key`.
 
-        It is then given as `dropout_key`, as `scaling.model.Model` says.
+        See `scaling.model.Model`.
         """
         return False
 
@@ -100,12 +100,12 @@ class LinearFamily(Family, Protocol):
 
 @runtime_checkable
 class ObservedFamily(Family, Protocol):
-    """A family that takes tokens and shows what each part of its models puts out."""
+    """A family that takes tokens and offers the output of each part of its models."""
 
     def activations(
         self, params: Params, tokens: Array, *, segments: Array | None = None
     ) -> dict[str, Array]:
-        """What every part puts out, by name, each (batch, context, features).
+        """Output of every part, by name, each (batch, context, features).
 
         `segments` is for families that take them, as in `scaling.model.Model`.
         """
@@ -118,27 +118,27 @@ class SizedFamily(Family, Protocol):
 
     @property
     def width(self) -> int:
-        """Of its layers."""
+        """Width of the hidden layers."""
         ...
 
 
 def check_offers(family: Family) -> None:
-    """Refuses a configuration whose class lacks some of what is asked of a family.
+    """Refuses a configuration whose class lacks something that a family must offer.
 
     Raises:
-        ValueError: with the names of what is missing, or of a field that cannot be called so.
+        ValueError: something is missing, or a field has a reserved name.
     """
     cls = type(family)
     asked = dict.fromkeys((*Family.__annotations__, *vars(Family)))
     if missing := [name for name in asked if name[0] != "_" and _lacks(cls, name)]:
         raise ValueError(
             f"{cls.__name__} lacks {', '.join(missing)}: define what scaling.models.family.Family "
-            f"asks of a family of models; one that has it as its base needs {', '.join(NEEDED)}"
+            f"lists; a class with that base needs only {', '.join(NEEDED)}"
         )
     if "fingerprint" in cls.__dataclass_fields__:
         raise ValueError(
             f"{cls.__name__} has a field 'fingerprint', which is the name of the hash of its code: "
-            "give it another"
+            "rename the field"
         )
 
 

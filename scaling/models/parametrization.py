@@ -37,13 +37,13 @@ Role = Literal["embedding", "tied_embedding", "hidden", "branch_out", "gain", "r
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a named parameter is, before there are numbers in it.
+    """Description of a named parameter: its shape, role and group.
 
     Attributes:
-        shape: Its whole shape, layers stacked on the first axis.
-        role: What it does to activations, which decides how it scales.
-        group: The group it is counted in.
-        fan_in: Terms in each sum of the product with it.
+        shape: Full shape, layers stacked on the first axis.
+        role: Effect on activations, which decides how the parameter scales.
+        group: Group in which it is counted.
+        fan_in: Number of terms in each sum of the product with it.
         in_block: Whether it belongs to a residual block, of which there are `depth`.
     """
 
@@ -59,12 +59,12 @@ Tree = Mapping[str, "Parameter | Tree"]
 
 
 class Rule(NamedTuple):
-    """What a parametrization says of one parameter.
+    """Scales that a parametrization gives one parameter.
 
     Attributes:
         init_sd: Standard deviation of the normal it is drawn from; a gain starts at 1 instead.
-        learning_rate: What Adam's learning rate is multiplied by.
-        output: What the product with the parameter is multiplied by, in every forward pass.
+        learning_rate: Multiplier of Adam's learning rate.
+        output: Multiplier of the product with the parameter, in every forward pass.
     """
 
     init_sd: float
@@ -93,7 +93,7 @@ class Standard:
                 return Rule((2 * depth * fan_in) ** -0.5)
 
     def attention_scale(self, head_size: int) -> float:
-        """What a query's inner product with a key is multiplied by."""
+        """Multiplier of the inner product of a query and a key."""
         return head_size**-0.5
 
 
@@ -146,7 +146,7 @@ class MuP:
                 return Rule(0.0 if self.zero_readout else self.base_width**-0.5, output=1 / wider)
 
     def attention_scale(self, head_size: int) -> float:
-        """What a query's inner product with a key is multiplied by."""
+        """Multiplier of the inner product of a query and a key."""
         return math.sqrt(self.base_head_size) / head_size
 
 
@@ -162,14 +162,14 @@ class Parametrized(Protocol):
         ...
 
     def rule(self, parameter: Parameter) -> Rule:
-        """How it is drawn, multiplied and trained."""
+        """Rule by which a parameter is drawn, multiplied and trained."""
         ...
 
 
 def learning_rate_multipliers(
     config: Parametrized, n_inputs: int, n_outputs: int
 ) -> dict[str, Any]:
-    """What Adam's learning rate is multiplied by, for each parameter.
+    """Multiplier of Adam's learning rate for each parameter.
 
     They hold for optimizers whose steps do not depend on the scale of gradients. Multiplied into
     Adam's direction before a decoupled weight decay is added, they leave the decay over a run the

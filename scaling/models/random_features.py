@@ -89,7 +89,7 @@ class RandomFeatures(Family):
         return Model(init, apply)
 
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
-        """Parameters by group; the fixed layer's count, though they are not trained."""
+        """Parameters by group; those of the fixed layer count, though they are not trained."""
         phases = self.n_features if self.activation == "fourier" else 0
         return {
             "features": n_inputs * self.n_features + phases,

@@ -40,26 +40,27 @@ class Transformer(Family):
     2022, arXiv 2204.02311, section 2).
 
     Attributes:
-        width: Of the residual stream.
-        depth: Blocks.
-        heads: Query heads. None: as many of `head_size` as make the width.
-        head_size: None: the width shared out among the heads.
-        kv_heads: Key and value heads, each for heads / kv_heads query heads (grouped-query
-            attention, Ainslie et al. 2023, arXiv 2305.13245). None: one for each query head.
-        ff_width: Of the feed-forward layer. None: 4 widths; for SwiGLU, which has a third matrix,
-            8/3 widths rounded up to a multiple of 8.
-        positions: "rotary" turns queries and keys (Su et al. 2021, arXiv 2104.09864); "learned"
+        width: Width of the residual stream.
+        depth: Number of blocks.
+        heads: Number of query heads. None: width / head_size.
+        head_size: Size of each head. None: width / heads.
+        kv_heads: Number of key and value heads, each for heads / kv_heads query heads
+            (grouped-query attention, Ainslie et al. 2023, arXiv 2305.13245). None: one for each
+            query head.
+        ff_width: Width of the feed-forward layer. None: 4 widths; for SwiGLU, which has a third
+            matrix, 8/3 widths rounded up to a multiple of 8.
+        positions: "rotary" rotates queries and keys (Su et al. 2021, arXiv 2104.09864); "learned"
             adds a trained vector for each position of the context.
         norm: "rms" or "layer", which also subtracts the mean; both with a gain.
         activation: "swiglu" (Shazeer 2020, arXiv 2002.05202) or "gelu".
         tied: Whether the embedding is the read-out too.
-        dropout: Share of the embedding and of what each branch adds to the residual stream that
+        dropout: Fraction of the embedding and of what each branch adds to the residual stream that
             training sets to zero, the rest scaled up (Vaswani et al. 2017, arXiv 1706.03762,
             section 5.4). Most pre-training sees its data once, and goes without.
         qk_norm: Whether queries and keys are RMS-normalised in each head, with a gain.
         parametrization: How initial scales and learning rates follow the shape.
-        compute_dtype: Of activations and products. Parameters, statistics of norms and softmaxes,
-            and logits are float32 always.
+        compute_dtype: Type of activations and products. Parameters, statistics of norms and
+            softmaxes, and logits are float32 always.
         remat: What a backward pass computes again for lack of memory: nothing; all but matrix
             products with weights ("dots"); whole blocks ("full").
     """
@@ -100,8 +101,8 @@ class Transformer(Family):
             )
         if self.positions == "rotary" and head_size % 2:
             raise ValueError(
-                f"transformer: rotary positions turn pairs, and heads of size {head_size} have an "
-                "odd one: give an even head_size, or positions = 'learned'"
+                f"transformer.head_size = {head_size} must be even for rotary positions: give an "
+                "even head_size, or positions = 'learned'"
             )
 
         if self.tied and getattr(self.parametrization, "zero_readout", False):
@@ -112,7 +113,7 @@ class Transformer(Family):
 
     @property
     def sizes(self) -> Sizes:
-        """Sizes in full."""
+        """Sizes with every open one filled in."""
         heads = self.heads or self.width // (self.head_size or 1)
         head_size = self.head_size or self.width // heads
         if self.ff_width is not None:
@@ -125,7 +126,7 @@ class Transformer(Family):
 
     @property
     def architecture(self) -> Architecture:
-        """What the computation needs to know: sizes, choices and multipliers."""
+        """Sizes, choices and multipliers that the computation depends on."""
         heads, kv_heads, head_size, _ = self.sizes
         rule = functools.partial(self.parametrization.rule, width=self.width, depth=self.depth)
         readout = "tied_embedding" if self.tied else "readout"
@@ -149,11 +150,11 @@ class Transformer(Family):
 
     @property
     def takes_dropout(self) -> bool:
-        """Whether training drops something."""
+        """Whether training uses dropout."""
         return self.dropout > 0
 
     def resolve(self) -> Self:
-        """The same with every size filled in."""
+        """The configuration with every size filled in."""
         return replace(self, **self.sizes._asdict())
 
     def build(self, n_inputs: int, n_outputs: int) -> Model:
@@ -169,7 +170,7 @@ class Transformer(Family):
     def activations(
         self, params: Params, tokens: Array, *, segments: Array | None = None
     ) -> dict[str, Array]:
-        """What every part of the model puts out, by name, each (batch, context, features).
+        """Output of every part of the model, by name, each (batch, context, features).
 
         "embedding"; "block_i.attention" and "block_i.feed_forward" as they are added to the
         residual stream, and "block_i.residual" after both; "logits".
@@ -216,7 +217,7 @@ class Transformer(Family):
         return tree
 
     def rule(self, parameter: Parameter) -> Rule:
-        """How a parameter is drawn, multiplied and trained."""
+        """Rule by which a parameter is drawn, multiplied and trained."""
         return self.parametrization.rule(
             parameter.role, parameter.fan_in, parameter.in_block, self.width, self.depth
         )
@@ -251,7 +252,7 @@ class Transformer(Family):
     def flops_backward(self, n_inputs: int, n_outputs: int) -> int:
         """FLOPs of one backward pass, an example: the gradients of both factors of each product.
 
-        What `remat` computes again is not counted: it is a cost of the machine, not of the model.
+        Work that `remat` repeats is not counted: it is a cost of the machine, not of the model.
         """
         return 2 * self.flops_forward(n_inputs, n_outputs)
 

@@ -92,7 +92,7 @@ def activations(
     tokens: Int[Array, "batch context"],
     segments: Int[Array, "batch context"] | None,
 ) -> dict[str, Float[Array, "batch context features"]]:
-    """What every part of the model puts out, by name."""
+    """Output of every part of the model, by name."""
     embedded = _embed(architecture, params, tokens)
     block = _block(architecture, *tokens.shape, segments=segments)
     x, branches = _over_layers(architecture, block, embedded, Layer(params["blocks"]))

@@ -6,7 +6,8 @@
     <folder>/damaged-000000001200-<token>/
 
 A checkpoint appears in one step, by renaming. Several processes may save to one folder, and any
-of them may be killed at any moment. After a loss of power the checksums say what is whole.
+of them may be killed at any moment. After a loss of power the checksums show what is
+damaged.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ _KEPT = 2
 
 
 class Checkpoint(NamedTuple):
-    """What `latest` finds.
+    """A checkpoint that has been read.
 
     Attributes:
-        step: Steps taken.
-        state: As it was saved, bit for bit.
-        notes: What was saved beside it.
+        step: Number of steps taken.
+        state: The pytree, bit for bit as it was saved.
+        notes: JSON values that were saved beside it.
     """
 
     step: int
@@ -52,23 +53,22 @@ def save(
     notes: dict[str, Any],
     scratch: Path | None = None,
 ) -> None:
-    """Saves a state; returns when it is there.
+    """Saves a checkpoint, and returns when it is on disk.
 
     All processes of a run take part, each with the shards that it holds; the first alone makes and
-    removes folders. Where there is a checkpoint of this step already, it stands: of one run, both
-    are the same.
+    removes folders. A checkpoint of this step that exists already is kept: both are the same.
 
     Args:
-        folder: Where a run's checkpoints lie; made if there is none.
-        run_id: Whose it is.
-        step: Steps taken.
+        folder: Folder of a run's checkpoints; it is made if there is none.
+        run_id: Run or trunk of the checkpoint.
+        step: Number of steps taken.
         state: A pytree of arrays.
         notes: JSON values to keep with it.
-        scratch: Folder on the same disk in which it is made before it appears; `folder` unless
-            given. `latest` of that folder removes what a process killed there has left.
+        scratch: Folder on the same disk in which the checkpoint is made before it appears;
+            `folder` unless given. `latest` of that folder removes what a killed process left.
 
     Raises:
-        OSError: the machine refuses.
+        OSError: the disk refuses.
         ValueError: a note that strict JSON cannot hold.
     """
     import orbax.checkpoint.experimental.v1 as ocp
@@ -101,21 +101,21 @@ def save(
 
 
 def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) -> Checkpoint | None:
-    """The newest whole checkpoint in a folder; None if there is none.
+    """The newest undamaged checkpoint in a folder; None if there is none.
 
-    The first process of a run chooses, and all read the shards that they are to hold. A damaged
-    one is set aside under a name that says so, and the one before it is used. What killed
-    processes left unfinished is removed.
+    The first process of a run chooses, and each reads the shards that it is to hold. A damaged
+    checkpoint is renamed to say so, and the one before it is used. What killed processes left
+    unfinished is removed.
 
     Args:
-        folder: Where a run's checkpoints lie.
-        run_id: Whose they must be.
+        folder: Folder of a run's checkpoints.
+        run_id: Run or trunk that they must belong to.
         like: A pytree of arrays with the structure, shapes, types and devices of the state.
-        steps: Which checkpoints are of use.
+        steps: Steps whose checkpoints may be used.
 
     Raises:
-        ValueError: a checkpoint of another run, or of a program that keeps another state.
-        OSError: the machine refuses to read it.
+        ValueError: a checkpoint belongs to another run, or has another state layout.
+        OSError: it cannot be read.
     """
     found = processes.broadcast_from_first(lambda: _newest(folder, run_id, _structure(like), steps))
     if found is None:
@@ -124,14 +124,14 @@ def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) ->
 
 
 def _unfinished(folder: Path, scratch: Path) -> str:
-    """Where a checkpoint is made before it appears in its folder."""
+    """Path at which a checkpoint is made before it appears in its folder."""
     for needed in (folder, scratch):
         needed.mkdir(parents=True, exist_ok=True)
     return str(scratch.resolve() / f".{secrets.token_hex(8)}.tmp")
 
 
 def _newest(folder: Path, run_id: str, structure: str, steps: range) -> dict[str, Any] | None:
-    """Path, step and notes of what `latest` is to load."""
+    """Path, step and notes of the checkpoint that `latest` is to load."""
     for unfinished in folder.glob(".*.tmp"):
         shutil.rmtree(unfinished, ignore_errors=True)
     for path in reversed(_checkpoints(folder)):
@@ -152,18 +152,18 @@ def _newest(folder: Path, run_id: str, structure: str, steps: range) -> dict[str
             )
         if (content["format"], content["structure"]) != (FORMAT, structure):
             raise ValueError(
-                f"{path} was written by a program whose runs keep another state: resume with that "
-                f"one, or remove {folder} to start from the beginning"
+                f"{path} has another state layout (older code or other settings): resume with the "
+                f"code that wrote it, or remove {folder} to start from the beginning"
             )
         return {"path": str(path / "state"), "step": content["step"], "notes": content["notes"]}
     return None
 
 
 def _load(path: Path, like: Any) -> Any:
-    """The state of a checkpoint.
+    """Loads the state of a checkpoint.
 
     Raises:
-        FileNotFoundError: it is no longer whole: somebody removes it meanwhile.
+        FileNotFoundError: files are missing, because another process is removing it.
     """
     import orbax.checkpoint.experimental.v1 as ocp
 
@@ -185,15 +185,15 @@ def _name(step: int) -> str:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Those in a folder, oldest first."""
+    """Paths of the checkpoints in a folder, oldest first."""
     return sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
 def _verified(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint all of whose files are as they were written.
+    """The manifest of a checkpoint, once all its files match their checksums.
 
     Raises:
-        DamagedFileError: they are not.
+        DamagedFileError: a file is missing or altered.
     """
     try:
         text = (path / "manifest.json").read_bytes()

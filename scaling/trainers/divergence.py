@@ -1,4 +1,4 @@
-"""Watching a loss on the device: where it stopped being finite, and how often it jumped."""
+"""Watches a loss on the device: where it stopped being finite, and how often it jumped."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from jaxtyping import Array, Float, Int
 
 
 class Watch(NamedTuple):
-    """What is known of a run's losses so far.
+    """Whether the losses of a run have been finite so far.
 
     Attributes:
         diverged_at: First step whose loss was not finite; -1 while there is none.
-        last_finite_loss: Loss of the last step before; NaN before the first.
+        last_finite_loss: Loss of the last step before that; NaN before the first.
     """
 
     diverged_at: Int[Array, ""]
     last_finite_loss: Float[Array, ""]
 
     def after(self, step: Int[Array, ""], loss: Float[Array, ""]) -> Watch:
-        """The same once a step has been taken at that loss."""
+        """The watch after a step with this loss."""
         good = jnp.isfinite(loss)
         first_bad = jnp.where(good | (self.diverged_at >= 0), self.diverged_at, step)
         last_good = jnp.where(good & (first_bad < 0), loss, self.last_finite_loss)
@@ -37,21 +37,21 @@ SPIKE_MEMORY = 128
 
 
 class Spikes(NamedTuple):
-    """How often a loss was above what it had been by more than 7 standard deviations.
+    """Number of losses above their recent average by more than 7 standard deviations.
 
-    What it had been is an average over the last eighth of the steps so far, at most 128: before
-    it is taken in, each loss is compared with m and v^1/2, then m += w d and
+    The recent average is over the last eighth of the steps so far, at most 128. Before it
+    enters the average, each loss is compared with m and v^1/2, then m += w d and
     v = (1 - w) (v + w d^2) with d = loss - m and w = max(8 / (step + 8), 1 / 128). The first 128
-    steps are not judged. Of a spike no more than the 7 deviations is taken in: one does not hide
+    steps are not judged. No more than 7 deviations of a spike enter the average: one does not hide
     the next, and a jump that lasts is counted until the average has followed it.
 
     After the spike score of OLMo 2 (2025, arXiv 2501.00656, section 3), which counts values 7
     deviations from the average of the last 1000.
 
     Attributes:
-        mean: Of the last losses.
-        variance: Of the last losses.
-        number: Steps whose loss was a spike.
+        mean: Mean of the last losses.
+        variance: Variance of the last losses.
+        number: Number of steps whose loss was a spike.
     """
 
     mean: Float[Array, ""]
@@ -59,7 +59,7 @@ class Spikes(NamedTuple):
     number: Int[Array, ""]
 
     def after(self, step: Int[Array, ""], loss: Float[Array, ""]) -> Spikes:
-        """The same once step `step`, the first of which is 0, has been taken at that loss."""
+        """The counts after step `step`, the first of which is 0, with this loss."""
         above, most = loss - self.mean, SPIKE_DEVIATIONS * jnp.sqrt(self.variance)
         spike = (step >= SPIKE_MEMORY) & (above > most)
         above = jnp.where(spike, most, above)
@@ -69,7 +69,7 @@ class Spikes(NamedTuple):
 
 
 def no_spikes() -> Spikes:
-    """Before the first step."""
+    """The counts before the first step."""
     return Spikes(jnp.float32(0), jnp.float32(0), jnp.int32(0))
 
 

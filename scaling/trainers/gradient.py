@@ -54,7 +54,7 @@ class Evaluation(NamedTuple):
 
 
 class Trainer(NamedTuple):
-    """The functions of one shape."""
+    """Functions of one shape: they start, advance and measure a run."""
 
     init: Callable[[Array], State]
     advance: Callable[..., State]

@@ -1,4 +1,4 @@
-"""How noisy a gradient is: its mean and covariance from the norms at two batch sizes.
+"""The noise of a gradient: its mean and covariance from the norms at two batch sizes.
 
 | symbol | meaning |
 |---|---|
@@ -38,8 +38,8 @@ class SquaredNorms(NamedTuple):
     """Squared norms of gradients, summed over steps.
 
     Attributes:
-        parts: Of microbatches, the mean over those of a step.
-        whole: Of batches.
+        parts: Squared norms of microbatch gradients, averaged over the microbatches of a step.
+        whole: Squared norms of batch gradients.
     """
 
     parts: Float[Array, ""]
@@ -56,13 +56,13 @@ def columns(
 ) -> dict[str, Any]:
     """Columns of a RunRecord on the noise of the gradient over some steps.
 
-    The estimate of |G|^2 may come out negative where noise drowns it: the noise scale is then None.
+    The estimate of |G|^2 is negative where noise dominates it: the noise scale is then None.
 
     Args:
-        norms: Sums over the steps; None where batches have one part, and all columns are None.
-        n_steps: How many steps.
-        n_tokens: Of a batch.
-        microbatches: Its parts.
+        norms: Sums over the steps; None where batches have one part: all columns are then None.
+        n_steps: Number of steps.
+        n_tokens: Number of tokens of a batch.
+        microbatches: Number of microbatches of a batch.
     """
     if norms is None:
         return dict.fromkeys(COLUMNS)

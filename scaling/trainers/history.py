@@ -1,4 +1,4 @@
-"""What a run on tokens has behind it: its curve, its time, and the states it can go on from."""
+"""History of a run on tokens: its curve, its time, and the checkpoints it can resume from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 60.0
 SAVE_SHARE = 0.02
-"""A run saves its state no sooner than this after it began or last saved, and spends no larger
+"""A run saves a checkpoint no sooner than this after it began or last saved, and spends no larger
 share of its time on it."""
 
 _DECIDE_BITS = (
@@ -38,18 +38,18 @@ _DECIDE_BITS = (
     "numpy",
     "device",
 )
-"""What of an environment may change the last bits of a run's numbers."""
+"""Facts of an environment that may change the last bits of a run's numbers."""
 
 
 class Place(NamedTuple):
-    """A folder of checkpoints, and whose they are."""
+    """A folder of checkpoints, and the run or trunk that they belong to."""
 
     folder: Path
     identity: str
 
 
 class History:
-    """What a run has behind it: its curve, the time it took, and where it is saved."""
+    """Curve, time and checkpoints of a run so far."""
 
     def __init__(
         self, config: RunConfig, workspace: Workspace | None, plain: Resolved | None = None
@@ -60,7 +60,7 @@ class History:
             plain = plain or resolved(config)
             self._own = Place(workspace.own, run_id(plain))
         if workspace and plain and workspace.trunk and (trunk := trunk_of(plain)):
-            # States that another program or machine has saved may differ in their last bits.
+            # Checkpoints of another program or machine may differ in their last bits.
             folder = workspace.trunk / digest(_environment())[:16]
             self._trunk, self._leaves_at = Place(folder, trunk.trunk_id), trunk.steps
         self._curve: list[CurvePoint] = []
@@ -72,7 +72,7 @@ class History:
         self._from_trunk_at: int | None = None
 
     def restore(self, initial: State) -> State:
-        """The state that was saved furthest on, by this run or on its trunk; or the initial one."""
+        """State of the furthest checkpoint, of this run or its trunk; without one, the initial."""
         if self._own is None:
             return initial
         own = checkpoint.latest(*self._own, initial)
@@ -93,21 +93,23 @@ class History:
         changed = {k for k, v in _environment().items() if notes["environment"].get(k) != v}
         if changed:
             log.warning(
-                "run %s goes on from step %d under another %s: its last bits may differ",
+                "run %s resumes from step %d with another %s: its last bits may differ",
                 *(self._own.identity, saved.step, ", ".join(sorted(changed))),
             )
         self._spent_otherwise = time.monotonic() - self._began
         return saved.state
 
     def _on_trunk(self, initial: State, beyond: int) -> checkpoint.Checkpoint | None:
-        """The furthest state on the trunk that is beyond a step, where the machine can read it."""
+        """The furthest checkpoint of the trunk beyond a step, if one can be read."""
         if self._trunk is None:
             return None
         steps = range(beyond + 1, self._leaves_at + 1)
         try:
             return checkpoint.latest(*self._trunk, initial, steps)
         except OSError as error:
-            log.warning("trunk %s cannot be read: %s", self._trunk.identity, error)
+            log.warning(
+                "the checkpoints of trunk %s cannot be read: %s", self._trunk.identity, error
+            )
             return None
 
     def add(self, columns: dict[str, Any], batch_size: int, evaluation: Evaluation) -> None:
@@ -124,9 +126,10 @@ class History:
         self._curve.append(point)
 
     def place(self, step: int) -> Place | None:
-        """Where to save the state after a step: where the trunk ends, there; else if it is time.
+        """Where to save a checkpoint after a step; None for nowhere.
 
-        It is by the clock of the first process.
+        Where the trunk ends, it belongs to the trunk; elsewhere to the run, if it is time by the
+        clock of the first process.
         """
         if self._trunk and step == self._leaves_at:
             return self._trunk
@@ -138,9 +141,9 @@ class History:
         return None
 
     def save(self, step: int, state: State, place: Place) -> None:
-        """Saves the state after a step and all that was measured before it.
+        """Saves a checkpoint: the state after a step, and all that was measured before it.
 
-        A checkpoint spares work and changes no result: a disk that refuses one ends no run.
+        A checkpoint saves work and changes no result, so a disk that refuses one ends no run.
         """
         assert self._own is not None
         jax.block_until_ready(state)
@@ -178,7 +181,7 @@ class History:
 
 
 def evaluated_after(config: RunConfig) -> list[int]:
-    """The numbers of steps after which a run is evaluated, ascending."""
+    """Numbers of steps after which a run is evaluated, ascending."""
     plan = config.train
     assert isinstance(plan, Pretraining) and isinstance(config.data, TokenSource)
     length = plan.length(config.model, config.data)

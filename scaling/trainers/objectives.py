@@ -32,7 +32,7 @@ def error(
 def as_targets(
     targets: Float[Array, " batch"] | Int[Array, " batch"], n_classes: int | None
 ) -> Float[Array, "batch outputs"]:
-    """What a squared error compares with: one-hot vectors of classes, or the numbers themselves."""
+    """Targets of a squared error: one-hot vectors of classes, or the numbers themselves."""
     if n_classes is None:
         return targets[:, None]
     return jax.nn.one_hot(targets, n_classes)

@@ -151,7 +151,7 @@ def _direction(optimizer: PretrainingOptimizer, groups: Any) -> optax.GradientTr
 
 
 def _orthogonal(optimizer: Muon) -> optax.GradientTransformation:
-    """Muon's direction for matrices, which stacked by layer are orthogonalised one by one."""
+    """Muon's direction for matrices; those stacked by layer are orthogonalised one by one."""
 
     def axes(updates: Params) -> Params:
         return jax.tree.map(

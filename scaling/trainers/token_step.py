@@ -136,7 +136,7 @@ class Setup:
         return build_optimizer(self.plan.optimizer, self.groups, rates)
 
     def segments(self, tokens: Array) -> dict[str, Array]:
-        """What models are given, by name, to keep within documents."""
+        """Arguments, by name, that keep a model within documents."""
         return {} if self.separator is None else {"segments": segments_of(tokens, self.separator)}
 
     def losses(self, params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
@@ -228,7 +228,7 @@ def _gradient(
 def _objective(
     setup: Setup, params: Params, sequences: Array, key: Array | None
 ) -> tuple[Array, Array]:
-    """The number whose gradient is taken, and the mean loss that is in it."""
+    """The objective whose gradient is taken, and the mean loss within it."""
     each, logits = setup.losses(params, sequences, **({} if key is None else {"dropout_key": key}))
     loss = jnp.mean(each)
     if not setup.plan.z_loss:
@@ -289,7 +289,7 @@ def _power(x: Array) -> Array:
 
 
 def steps_in_block(plan: Pretraining, context: int) -> int:
-    """Steps that one call on the device takes at most."""
+    """Largest number of steps that one call on the device takes."""
     return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
 
 

@@ -39,14 +39,14 @@ from scaling.workspace import Workspace
 
 
 class Interval(NamedTuple):
-    """What happens between two evaluations: `n_steps` steps, measured at their end."""
+    """The steps between two evaluations, and the evaluation at their end."""
 
     n_steps: int
     evaluation: Evaluation
 
 
 class Block(NamedTuple):
-    """A run at the end of a block of steps; the state is given away when the next one begins."""
+    """A run at the end of a block of steps. The next block donates the buffers of its state."""
 
     step: int
     state: State
@@ -68,14 +68,14 @@ def train_on_tokens(
 
     Args:
         config: The run.
-        dataset: Its data.
-        workspace: Where to save the state from time to time and where the trunk ends, and from
-            where to go on if an earlier attempt or a run with this trunk has saved it there: the
-            bits that come out are the same.
+        dataset: Data of the run.
+        workspace: Folders in which to save checkpoints, from time to time and where the trunk ends,
+            and from which to resume if an earlier attempt or a run with this trunk has saved one:
+            the bits that come out are the same.
         plain: The resolved configuration, where the caller has it.
 
     Returns:
-        Columns of a RunRecord, with `timed_steps`, those that this attempt took, and
+        Columns of a RunRecord, with `timed_steps`, the number that this attempt took, and
         `earlier_seconds`, `resumed_at_steps` and `from_trunk_at_step` of what was done before; and
         the learning curve.
 
@@ -154,7 +154,7 @@ def _batches(
     plan: Pretraining,
     devices: jax.sharding.Mesh,
 ) -> Array:
-    """Batches of some steps, padded to a whole block; this process reads what its devices take."""
+    """Batches of some steps, padded to a full block; this process reads what its devices take."""
 
     def read(index: Any) -> np.ndarray:
         places = np.arange(plan.batch_size)[index[1]]

@@ -209,7 +209,7 @@ def test_flatten_gives_dotted_columns():
         ("model.width=nan", "finite"),
         ("model.width=many", "whole number"),
         ("model.width.more=1", "no field 'more'"),
-        ("model.kind=linear", "kind is not overridden"),
+        ("model.kind=linear", "kind cannot be overridden"),
         ("model=mlp", "give one of"),
         ("data.n_train=4001", "4,?000"),
         ("data.label_noise.fraction=1.5", "at most 1"),

@@ -191,7 +191,7 @@ def test_a_configuration_is_read_back_by_whoever_has_the_class(load):
     config = trained(squares(width=3, exponents=(1, 2)))
     plain = resolved(config)
     assert run_id(load_config(plain, [squares])) == run_id(config)
-    with pytest.raises(ValueError, match="'squares' is no family of this package: give its class"):
+    with pytest.raises(ValueError, match="'squares' is not a family of this package: give its"):
         load_config(plain)
     with pytest.raises(ValueError, match="did you mean 'width'"):
         load_config(plain | {"model": {"kind": "squares", "widht": 3}}, [squares])
@@ -247,8 +247,8 @@ def test_edits_within_a_second_are_seen(load):
 REFUSED = [
     ('kind: ClassVar[str] = "squares"', "", "Squares has no kind: declare one, such as kind: Cl"),
     ('kind: ClassVar[str] =', "kind: str =", "Squares has no kind: declare one"),
-    ('"squares"', '"mlp"', "kind 'mlp' of scaling.models.mlp.MLP: give it one of its own"),
-    ("frozen=True, ", "", "or a frozen dataclass: Squares is none"),
+    ('"squares"', '"mlp"', "kind 'mlp' of scaling.models.mlp.MLP: give it another"),
+    ("frozen=True, ", "", "or a frozen dataclass. Squares is not one"),
     ("def flops_forward", "def flops_forwards", "Squares lacks flops_forward: define"),
     ("def build", "def make", "Squares lacks build: define what"),
     ("(Family)", "", "lacks takes_tokens, takes_segments, check, resolve, count_trainable"),
@@ -303,7 +303,7 @@ def test_dataclasses_within_are_checked_and_have_one_spelling(load, held, name):
     assert run_id(configured(text, 1)) == run_id(configured(text, 1.0))
     with pytest.raises(ValueError, match=r"\.scale = 'much': give a number"):
         configured(text, "much")
-    with pytest.raises(ValueError, match=rf"squares\.cell: {name} is no frozen dataclass"):
+    with pytest.raises(ValueError, match=rf"squares\.cell: {name} is not a frozen dataclass"):
         configured(text.replace("@dataclass(frozen=True)", "@dataclass"), 1)
 
 
@@ -317,7 +317,7 @@ def test_dataclasses_within_are_checked_and_have_one_spelling(load, held, name):
             lambda f, g: on_tokens(g(), optimizer=Muon(learning_rate=0.1, adam=ADAM)),
             "'bigram' gives them no roles: use 'adam', or define `parameters` and `rule`",
         ),
-        (lambda f, g: on_tokens(g(), activation_scales=True), "'bigram' does not show it"),
+        (lambda f, g: on_tokens(g(), activation_scales=True), "'bigram' does not offer"),
     ],
 )
 def test_families_are_trained_as_they_can_be(load, make, says):

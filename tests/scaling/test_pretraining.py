@@ -193,7 +193,7 @@ MUP = Transformer(width=16, depth=2, heads=2, parametrization=MuP(base_width=8))
         ),
         (
             lambda: trained(steps=3, warmup_tokens=170),
-            "train.warmup_tokens = 170 leave nothing of the schedule's 192 tokens: warm up",
+            "train.warmup_tokens = 170 are not fewer than the schedule's 192 tokens: warm up",
         ),
         (
             lambda: trained(steps=3, clip_norm=0),
@@ -201,7 +201,7 @@ MUP = Transformer(width=16, depth=2, heads=2, parametrization=MuP(base_width=8))
         ),
         (
             lambda: trained(steps=3, optimizer=ScheduleFree(learning_rate=1e-3)),
-            "schedule.kind = 'cosine' decays a learning rate that optimizer.kind = 'schedule_free'",
+            "schedule.kind = 'cosine' decays the .*, which optimizer.kind = 'schedule_free' keeps",
         ),
         (lambda: ScheduleFree(learning_rate=1e-3, b1=0), "schedule_free.b1 = 0.0 is impossible"),
         (lambda: muon(momentum=1), "muon.momentum = 1.0 is impossible: give a value"),
@@ -269,5 +269,5 @@ def test_activation_scales_are_asked_of_families_that_show_them():
     measuring = plan_of(trained(steps=30, activation_scales=True))
     measuring.check(RUN.model, RUN.data)
     closed: Any = SimpleNamespace(kind="mine", takes_tokens=True, takes_segments=False)
-    with pytest.raises(ValueError, match="'mine' does not show it: define `activations` as"):
+    with pytest.raises(ValueError, match="'mine' does not offer: define `activations` as"):
         measuring.check(closed, RUN.data)

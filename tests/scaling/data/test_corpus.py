@@ -150,7 +150,7 @@ def test_a_corpus_without_a_held_out_document_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{'text': 1}", "line 2 is not JSON: mend it"),
+        ("{'text': 1}", "line 2 is not JSON: correct it"),
         ("[1]", "line 2 is a list: give an object a line"),
         ('{"txt": "a"}', "line 2 has no field data.text_field = 'text': .* did you mean 'txt'"),
         ("{}", "line 2 has no field data.text_field = 'text': .* it has none"),
@@ -250,7 +250,7 @@ def test_a_data_set_of_the_hub_is_a_corpus(monkeypatch):
 @pytest.mark.parametrize(
     ("path", "rows", "message"),
     [
-        ("hf://a/b?splt=x", [], "no choice 'splt'; did you mean 'split'"),
+        ("hf://a/b?splt=x", [], "no option 'splt'; did you mean 'split'"),
         ("hf://a/b?documents=0", [], "documents = '0': give a whole number"),
         ("hf://a/b", [{"txt": "a"}], "row 1 has no text in field .* did you mean 'txt'"),
         ("hf://a/b", ConnectionError("no route"), "cannot be fetched: no route"),

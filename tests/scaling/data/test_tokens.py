@@ -17,7 +17,7 @@ import pytest
 
 from scaling.data import cache as cache_module
 from scaling.data import tokenised
-from scaling.data.cache import cache_folder, settled_signature, whole
+from scaling.data.cache import atomic_write, cache_folder, settled_signature
 from scaling.data.text import Text, _given_sha256, _load
 from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Tokenized
@@ -134,14 +134,14 @@ def test_a_file_that_has_just_changed_is_not_remembered(corpus, cache):
 
 def test_a_name_appears_with_the_whole_file_or_not_at_all(tmp_path):
     path = tmp_path / "a/b"
-    with whole(path) as file:
+    with atomic_write(path) as file:
         file.write(b"old")
-    with pytest.raises(RuntimeError), whole(path) as file:
+    with pytest.raises(RuntimeError), atomic_write(path) as file:
         file.write(b"new")
         raise RuntimeError
     assert path.read_bytes() == b"old" and files_in(tmp_path) == [path]
     with path.open("rb") as reader:
-        with whole(path) as file:
+        with atomic_write(path) as file:
             file.write(b"new")
         assert reader.read() == b"old" and path.read_bytes() == b"new"
 
@@ -162,7 +162,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cache_module.os, "fsync", full)
     with pytest.raises(ValueError, match=r"No space left on device\): set SCALING_CACHE_DIR"):
-        with whole(tmp_path / "a") as file:
+        with atomic_write(tmp_path / "a") as file:
             file.write(b"data")
     assert files_in(tmp_path) == []
 
@@ -222,7 +222,7 @@ def test_a_folder_of_given_tokens_holds_both_halves(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\1\2\3", "has 3 bytes, no multiple of the 2 of a uint16: it is torn, or"),
+        (b"\1\2\3", "has 3 bytes, not a multiple of the 2 of a uint16: give a complete file"),
         (b"", "is empty: give a file with tokens"),
         (
             b"\x58\x02" * 40,

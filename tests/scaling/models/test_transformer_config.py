@@ -144,7 +144,7 @@ def test_flops_are_those_of_xla_unrolled(config):
         ({"head_size": 5}, "head_size = 5 does not divide width = 16: give a divisor"),
         ({"heads": 4, "kv_heads": 3}, "kv_heads = 3 does not divide heads = 4"),
         ({"heads": 4, "kv_heads": 8}, "kv_heads = 8 does not divide heads = 4"),
-        ({"heads": 16}, "heads of size 1 have an odd one: give an even head_size"),
+        ({"heads": 16}, "head_size = 1 must be even for rotary positions: give an even"),
         ({"heads": 4, "positions": "rotory"}, "did you mean 'rotary'"),
         ({"heads": 0}, "heads = 0 is impossible"),
         (

@@ -148,7 +148,10 @@ def test_a_checkpoint_of_another_configuration_or_program_is_refused(folder: Pat
     with pytest.raises(ValueError, match=f"a checkpoint of run {OURS}, not of {OTHER}: give the"):
         latest(folder, OTHER, state_of(0))
     wider = (state_of(0), jnp.zeros(3))
-    with pytest.raises(ValueError, match="keep another state: resume with that one, or remove"):
+    with pytest.raises(
+        ValueError,
+        match=r"another state layout \(.*\): resume with the code that",
+    ):
         latest(folder, OURS, wider)
     assert steps_in(folder) == [7, 8]
 
@@ -173,7 +176,7 @@ def test_a_newer_format_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
     save(folder, OURS, 9, state_of(9), {})
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="resume with that one, or remove"):
+    with pytest.raises(ValueError, match="resume with the code that wrote it, or remove"):
         latest(folder, OURS, state_of(0))
 
 
@@ -364,7 +367,7 @@ def test_a_run_resumed_elsewhere_says_that_its_bits_may_differ(
     monkeypatch.setattr(history.runtime, "device_name", lambda: "another device")
     with caplog.at_level(logging.WARNING):
         record, _ = run(RUN, Workspace(tmp_path))
-    assert "goes on from step 10 under another device: its last bits may differ" in caplog.text
+    assert "resumes from step 10 with another device: its last bits may differ" in caplog.text
     assert record.environment["resumed_at_steps"] == [10]
 
 
