@@ -5,7 +5,16 @@ from collections.abc import Iterable
 
 
 class FitError(Exception):
-    """The data do not support the fit; the message says why and what would help."""
+    """The data do not support the fit; the message says why and what would help.
+
+    Attributes:
+        reason: The refusal in a sentence, for the screen.
+        detail: What else there is to know of it, for a report; empty where that is all.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason} {detail}" if detail else reason)
+        self.reason, self.detail = reason, detail
 
 
 def nearest_name(name: str, known: Iterable[str], most: int | None = None) -> str:

@@ -30,20 +30,20 @@ class Bootstrap:
     level: float = 0.95
     kind: Redrawn | None = None
 
-    def require_kind(self, known: Redrawn, redrawn: str) -> None:
+    def require_kind(self, known: Redrawn | None, redrawn: str) -> None:
         """Refuses any kind but the one that an analysis knows.
 
         Args:
-            known: That kind.
+            known: That kind; None where it has no name.
             redrawn: What the analysis redraws, in words.
 
         Raises:
             ValueError: `kind` is another.
         """
         if self.kind not in (None, known):
+            remedy = f"give {known!r}, or leave it out" if known else "leave it out"
             raise ValueError(
-                f"bootstrap.kind = {self.kind!r}, but this analysis redraws {redrawn}: give "
-                f"{known!r}, or leave it out."
+                f"bootstrap.kind = {self.kind!r}, but this analysis redraws {redrawn}: {remedy}."
             )
 
 

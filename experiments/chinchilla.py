@@ -31,7 +31,6 @@ to count and to train make of the same runs and some more.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,7 +38,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.compute_optimal.approaches import three_approaches
+from analysis.compute_optimal.approaches_result import Approaches, ApproachKind
 from analysis.compute_optimal.isoflop_result import IsoflopResult
+from analysis.compute_optimal.points import SeedNoise
 from analysis.errors import FitError
 from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
@@ -62,11 +63,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.compute_optimal.approaches_result import Approaches
     from analysis.planning.allocation import Allocation
 
 CURVES = True
-PARABOLA, FIT = "2 parabola", "3 squared error"
 
 
 def _sweep(
@@ -183,20 +182,20 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     ends = lm.points(runs)
     bars = error_bars(runs)
-    found = three_approaches(ends, noise=bars.sd, noise_df=bars.degrees_of_freedom)
+    found = three_approaches(ends, noise=SeedNoise(bars.sd, bars.degrees_of_freedom))
     found = lm.with_envelope(found, lm.learning_curves(runs, curves))
-    rows = {row.name: row for row in found.rows}
-    minima, fitted = rows[PARABOLA].detail, rows[FIT].detail
+    parabola, parametric = found.of(ApproachKind.PARABOLA), found.of(ApproachKind.SQUARED)
+    minima, fitted = parabola.detail, parametric.detail
     valleys = minima if isinstance(minima, IsoflopResult) else None
     if not isinstance(fitted, FitResult):
-        raise FitError(f"no law of N and D: {rows[FIT].reason}")
+        raise FitError(f"no law of N and D: {parametric.reason}")
     largest = FLOPS_PER_PARAMETER_AND_TOKEN * float(np.max(ends["N"] * ends["D"]))
     allocation = allocate(
         fitted,
         FAR * largest,
         largest_flops=largest,
     )
-    a, b = lm.exponent(rows[PARABOLA]), lm.exponent(rows[PARABOLA], "tokens")
+    a, b = lm.exponent(parabola), lm.exponent(parabola, "tokens")
     n_minima = sum(valley.refusal is None for valley in valleys.valleys) if valleys else 0
     return Findings(
         measured={
@@ -205,7 +204,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             "a_half_width": lm.half_width(a),
             "b_half_width": lm.half_width(b),
             "minima": Measured(value=n_minima, note=bars.description),
-            "a_fit": lm.exponent(rows[FIT]),
+            "a_fit": lm.exponent(parametric),
             "epochs": Measured(value=float(np.max(runs["epochs"]))),
         },
         verdict="\n".join([*lm.answers(found), _allocated(allocation)]),
@@ -218,11 +217,9 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         ),
         doubts=[*lm.doubts(found), *allocation.notes],
         report={
-            **json.loads(found.to_json()),
-            "details": {
-                row.name: json.loads(row.detail.to_json()) for row in found.rows if row.detail
-            },
-            "allocation": json.loads(allocation.to_json()),
+            **found.to_dict(),
+            "details": found.details(),
+            "allocation": allocation.to_dict(),
             "counts": {"N": "n_params_matmul", "D": "n_tokens_seen", "C": "flops_train"},
         },
     )
@@ -265,7 +262,7 @@ def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.
         if isinstance(row.detail, IsoflopResult):
             for valley in row.detail.valleys:
                 best, loss = valley.optimal_params, valley.lowest_loss
-                each = {"kind": "minimum", "approach": row.name, "flops": valley.flops}
+                each = {"kind": "minimum", "approach": row.kind.title, "flops": valley.flops}
                 each |= {"why": valley.reason}
                 if best is not None and loss is not None:
                     each |= {"n_params": best.value, "loss_nats": loss.value}
@@ -277,7 +274,7 @@ def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.
                 found_rows.append(
                     {
                         "kind": "power law",
-                        "approach": row.name,
+                        "approach": row.kind.title,
                         "flops": flops,
                         "n_params": size.value,
                         "n_params_low": size.low,

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.valleys import valleys
 from analysis.errors import FitError
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
@@ -184,7 +184,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         loss, aspect = deep.loc[deep["size"] == size, ["mean", "aspect"]].to_numpy().T
         spread[size] = float(loss.max() / loss.min() - 1)
         reach[size] = float(aspect.max() / aspect.min())
-    valleys = _valleys(runs)
+    resolved = _resolved(runs)
     return Findings(
         measured={
             "spread": Measured(
@@ -193,7 +193,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             )
         },
         verdict="\n".join(
-            [_line(size, spread[size], _behind(shown, size), valleys.get(size)) for size in spread]
+            [_line(size, spread[size], _behind(shown, size), resolved.get(size)) for size in spread]
             + ([f"Of the remaining shapes only: {lost}."] if lost else [])
         ),
         shown=pd.concat(
@@ -201,11 +201,11 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             if len(excluded)
             else [shown]
         ),
-        details=Details(shown, valleys, excluded),
+        details=Details(shown, resolved, excluded),
         report={
             "slope_of_log_loss_on_log_n": slope,
             "spread": {f"{size:.0f}": value for size, value in spread.items()},
-            "best_aspect": {f"{size:.0f}": _plain(valley) for size, valley in valleys.items()},
+            "best_aspect": {f"{size:.0f}": _plain(valley) for size, valley in resolved.items()},
         },
     )
 
@@ -258,21 +258,21 @@ def _slope(runs: pd.DataFrame) -> float:
     return float(x @ y / (x @ x))
 
 
-def _valleys(runs: pd.DataFrame) -> dict[float, Valley]:
+def _resolved(runs: pd.DataFrame) -> dict[float, Valley]:
     """Fits parabolas in log aspect ratio at every size, as to iso-FLOP curves in log N.
 
     Returns:
         The valleys that have a minimum inside the grid which the seeds resolve, by size.
     """
     try:
-        found = isoflop(runs["aspect"], runs["loss"], flops=runs["size"], level=0.95)
+        found = valleys(runs["aspect"], runs["loss"], runs["size"])
     except FitError:
         return {}
     sizes = sorted(runs["size"].unique())
     return {
         size: valley
         for size, valley in zip(sizes, found.valleys, strict=True)
-        if valley.optimal_params is not None
+        if valley.optimum is not None
     }
 
 
@@ -284,13 +284,13 @@ def _behind(shown: pd.DataFrame, size: float) -> float | None:
 
 def _line(size: float, spread: float, behind: float | None, valley: Valley | None) -> str:
     """What was found at one size, on one line."""
-    best = "not resolved" if valley is None else f"{valley.optimal_params}"
+    best = "not resolved" if valley is None else f"{valley.optimum}"
     alone = "" if behind is None else f", one block {behind:.1%} above the best"
     return f"N = {size:,.0f}: losses within {spread:.1%}{alone}; best aspect ratio {best}"
 
 
 def _plain(valley: Valley) -> dict[str, Any]:
-    best = valley.optimal_params
+    best = valley.optimum
     assert best is not None
     high = best.high if np.isfinite(best.high) else None
     return {"value": best.value, "low": best.low, "high": high}
@@ -321,7 +321,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
             label=f"$N$ = {size:,.0f}",
         )
         if size in valleys:
-            along = np.array(valleys[size].curve_n_params)
+            along = np.array(valleys[size].curve_x)
             curve = 100 * (np.array(valleys[size].curve_loss) / least - 1)
             ax.plot(along, curve, color=look.color, linestyle=look.linestyle, linewidth=0.9)
     ax.set(xscale="log", xlabel="aspect ratio, width / depth", ylabel="loss over the best (%)")

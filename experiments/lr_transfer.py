@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.valley import Curve
+from analysis.compute_optimal.valleys import Valleys, valleys
 from analysis.errors import FitError
 from analysis.plots import style
-from analysis.plots.isoflop import draw_optimal_params
+from analysis.plots.isoflop import draw_optima
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.compute_optimal.isoflop_result import IsoflopResult
     from analysis.compute_optimal.valley import Valley
 
 OCTAVES = (-2, -1, 0, 1, 2)
@@ -142,7 +142,7 @@ class Details(NamedTuple):
     """What the figure draws."""
 
     cells: pd.DataFrame
-    found: Mapping[str, IsoflopResult]
+    found: Mapping[str, Valleys]
     excluded: pd.DataFrame
 
 
@@ -176,14 +176,14 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         [
             {
                 "parametrization": name,
-                "width": valley.flops,
+                "width": valley.group,
                 "best_rate": rate.value,
                 "low": rate.low,
                 "high": rate.high,
             }
             for name, result in found.items()
             for valley in result.valleys
-            if (rate := valley.optimal_params) is not None
+            if (rate := valley.optimum) is not None
         ]
     )
     return Findings(
@@ -194,16 +194,16 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     )
 
 
-def _valleys(runs: pd.DataFrame, name: str) -> IsoflopResult:
-    """Valleys over learning rates at every width: rates stand for sizes, widths for budgets."""
+def _valleys(runs: pd.DataFrame, name: str) -> Valleys:
+    """Valleys over learning rates at every width."""
     if runs.empty:
         raise ValueError(f"No run under {TITLES[name]} is done. Run the command again.")
     try:
-        return isoflop(
+        return valleys(
             runs["learning_rate"],
             runs["eval_loss_nats"],
-            flops=runs["width"],
-            span=SPAN,
+            runs["width"],
+            curve=Curve("parabola", SPAN),
         )
     except FitError as error:
         raise ValueError(
@@ -212,7 +212,7 @@ def _valleys(runs: pd.DataFrame, name: str) -> IsoflopResult:
         ) from error
 
 
-def _ratio(found: IsoflopResult, widths: Sequence[float]) -> Measured:
+def _ratio(found: Valleys, widths: Sequence[float]) -> Measured:
     """Ratio of the largest best rate to the smallest; their errors are independent.
 
     Args:
@@ -220,7 +220,7 @@ def _ratio(found: IsoflopResult, widths: Sequence[float]) -> Measured:
         widths: Widths of all runs. If one has no minimum, or no run that is done, there is no
             ratio.
     """
-    best = {valley.flops: rate for valley in found.valleys if (rate := valley.optimal_params)}
+    best = {valley.group: rate for valley in found.valleys if (rate := valley.optimum)}
     without = [f"{width:g}" for width in widths if width not in best]
     if without:
         return Measured(value=None, note=f"no minimum at width {', '.join(without)}")
@@ -241,17 +241,17 @@ def _ratio(found: IsoflopResult, widths: Sequence[float]) -> Measured:
     )
 
 
-def _exponent(found: IsoflopResult) -> Measured:
-    if found.trends is None:
+def _exponent(found: Valleys) -> Measured:
+    if found.growth is None:
         return Measured(value=None, note="fewer than two widths have a minimum")
-    exponent = found.trends.params.exponent
+    exponent = found.growth.exponent
     return Measured(value=exponent.value, low=exponent.low, high=exponent.high)
 
 
-def _line(name: str, found: IsoflopResult) -> str:
+def _line(name: str, found: Valleys) -> str:
     """Best rates of a parametrization, on one line."""
     rates = ", ".join(
-        f"{valley.flops:g}: {valley.optimal_params or valley.refusal}" for valley in found.valleys
+        f"{valley.group:g}: {valley.optimum or valley.refusal}" for valley in found.valleys
     )
     return f"{TITLES[name]}: best rate at width {rates}"
 
@@ -280,9 +280,10 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the best learning rate against width for both, with power laws."""
     for number, (name, found) in enumerate(findings.details.found.items()):
         label = TITLES[name]
-        if found.trends is not None:
-            label += f": width$^{{{found.trends.params.exponent.value:+.2f}}}$"
-        draw_optimal_params(ax, found, label=label, style=style.SERIES[number])
+        if found.growth is not None:
+            label += f": width$^{{{found.growth.exponent.value:+.2f}}}$"
+        best = [(valley.group, valley.optimum) for valley in found.valleys]
+        draw_optima(ax, best, found.growth, label=label, style=style.SERIES[number])
     ax.set(xscale="log", yscale="log", xlabel="width", ylabel="best learning rate")
     tick_widths(ax, findings.details.cells["width"])
     log_ticks(ax, "y", most=5)
@@ -299,14 +300,14 @@ def _draw_valleys(ax: Axes, findings: Findings[Details], name: str) -> None:
 
 def _draw_valley(ax: Axes, valley: Valley, look: style.Series) -> None:
     points: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none"}
-    rates, losses, used = map(np.array, (valley.n_params, valley.loss, valley.used))
-    ax.plot(rates[used], losses[used], **points, label=f"width {valley.flops:g}")
+    rates, losses, used = map(np.array, (valley.x, valley.loss, valley.used))
+    ax.plot(rates[used], losses[used], **points, label=f"width {valley.group:g}")
     ax.plot(rates[~used], losses[~used], **points, markerfacecolor="white")
-    ax.plot(valley.curve_n_params, valley.curve_loss, color=look.color, linewidth=0.9)
-    best, lowest = valley.optimal_params, valley.lowest_loss
+    ax.plot(valley.curve_x, valley.curve_loss, color=look.color, linewidth=0.9)
+    best, lowest = valley.optimum, valley.lowest_loss
     if best is None or lowest is None:
         return
     # An open end stops at that of the grid.
-    ends = max(best.low, valley.n_params[0]), min(best.high, valley.n_params[-1])
+    ends = max(best.low, valley.x[0]), min(best.high, valley.x[-1])
     ax.hlines(lowest.value, *ends, color=style.INK, linewidth=1.0, zorder=3.5)
     ax.plot(best.value, lowest.value, color=style.INK, marker="x", zorder=4)

@@ -12,7 +12,8 @@ seed noise (2), over redrawn runs or residuals (3). None holds the bias of its a
 differ by more than their intervals, at least one is biased.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -21,19 +22,25 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.compute_optimal.approach_rows import SIZES_COVERED, Rows, last_of_each, points_of
-from analysis.compute_optimal.approaches_result import Approach, Approaches, Detail, Exponents
+from analysis.compute_optimal.approaches_result import (
+    Approach,
+    Approaches,
+    ApproachKind,
+    Detail,
+)
 from analysis.compute_optimal.envelope import envelope
-from analysis.compute_optimal.fitted_growth import fitted_growth
+from analysis.compute_optimal.growth import Exponents, Growth, fitted_growth
 from analysis.compute_optimal.isoflop import isoflop
-from analysis.compute_optimal.isoflop_result import IsoflopResult
-from analysis.compute_optimal.valley import Method
+from analysis.compute_optimal.isoflop_result import ONE_MINIMUM, IsoflopResult
+from analysis.compute_optimal.points import SeedNoise
+from analysis.compute_optimal.valley import AKIMA, Curve
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap
 from analysis.fitting.bootstrap.replicates import require_resolvable
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.verdict import Verdict
-from analysis.guards import positive_column
+from analysis.guards import positive, positive_column
 from analysis.laws import CHINCHILLA
 from analysis.planning.allocate import FAR
 from analysis.tables import results
@@ -51,12 +58,9 @@ def three_approaches(
     curves: bool = False,
     budgets: ArrayLike | None = None,
     span: float | None = None,
-    noise: ArrayLike | None = None,
-    noise_df: float = np.inf,
+    noise: SeedNoise | None = None,
     flops: float | None = None,
-    level: float = 0.95,
-    n_replicates: int = 1000,
-    seed: int = 0,
+    bootstrap: Bootstrap = Bootstrap(),
 ) -> Approaches:
     """All approaches that a table allows; one that it does not is a row with the reason.
 
@@ -67,15 +71,14 @@ def three_approaches(
             the curves off at the budgets, and approach 3 takes the last evaluation of each run.
         budgets: FLOPs of the budgets of approach 2. Unless given: the groups that the table's C
             fall into, or for curves 9 over the compute that 5 sizes cover.
-        span: As of `isoflop`, for the parabolas.
-        noise: Standard deviation of the loss over seeds, nats: a number, or one a row, by which
-            approach 3 then weighs the rows. Unless given: from repeated runs, or from the scatter
-            about the parabolas, for the Akima curves too.
-        noise_df: Degrees of freedom with which a noise that is given was estimated.
-        flops: The compute at which optima are told, FLOPs; the largest of the table unless given.
-        level: Probability with which an interval is to cover.
-        n_replicates: Bootstrap replicates of each approach.
-        seed: Seed of the bootstraps.
+        span: Span of the parabolas (`analysis.compute_optimal.valley.Curve`).
+        noise: Noise of the loss over seeds, nats; where `sd` has one value a row, approach 3 weighs
+            the rows by it. Unless given: from repeated runs, or from the scatter about the
+            parabolas, for the Akima curves too.
+        flops: The compute at which optima are reported, FLOPs; the largest of the table unless
+            given.
+        bootstrap: Replicates of each approach, and the level of the intervals; each approach
+            redraws in its own way.
 
     Returns:
         The approaches, in order.
@@ -85,83 +88,82 @@ def three_approaches(
             budget.
         FitError: No approach can be done, with the reason for each.
     """
-    require_resolvable(level, n_replicates)
-    if span is not None and not 1 < span < np.inf:
-        raise ValueError(f"span = {span}: give a factor above 1, such as 5, or none")
-    by_row = np.ndim(noise if noise is not None else 0.0) > 0
-    if curves and by_row:
-        raise ValueError("noise one a row with curves, which are read off: give one number for all")
-    rows = Rows(
-        *(positive_column(name, results.column(table, name)) for name in ("N", "D", "C", "loss")),
-        run=np.asarray(results.column(table, "run")) if curves else None,
-        noise=positive_column("noise", noise, len(table)) if noise is not None and by_row else None,
-    )
-    of_all = None
-    if noise is not None and not by_row:
-        of_all = float(positive_column("noise", np.atleast_1d(noise))[0])
+    bootstrap.require_kind(None, "what each approach knows")
+    require_resolvable(bootstrap.level, bootstrap.n)
+    parabola = Curve("parabola", span)
+
+    # 1. The rows that each approach takes.
+    rows = _rows_of(table, curves=curves, noise=noise)
     compute = (float(rows.flops.min()), float(rows.flops.max()))
-    at = compute[1] if flops is None else float(positive_column("flops", [flops])[0])
-    options = _Options(level, n_replicates, seed)
-    of_seeds = _Noise(of_all, float(noise_df))
+    at = compute[1] if flops is None else float(positive("flops", flops))
     final = rows if rows.run is None else last_of_each(rows, rows.run)
     points, notes = points_of(rows, budgets)
 
-    told = [_attempt("1 envelope", at, lambda: _by_envelope(rows, options))]
-    told.append(_attempt("2 parabola", at, lambda: _by_isoflop(points, span, of_seeds, options)))
-    of_akima = of_seeds if noise is not None else _Noise(_scatter(told[-1].detail))
-    told.append(
-        _attempt("2 Akima", at, lambda: _by_isoflop(points, None, of_akima, options, "akima"))
+    # 2. Each approach. Akima curves leave no residuals: they take their noise from the parabolas.
+    def attempt(kind: ApproachKind, find: Callable[[], _Found]) -> Approach:
+        return _attempt(kind, at, find)
+
+    by_parabola = attempt(
+        ApproachKind.PARABOLA, lambda: _by_isoflop(points, parabola, noise, bootstrap)
     )
-    told.append(_attempt(f"3 Huber {HUBER:g}", at, lambda: _by_fit(final, options, Loss(HUBER))))
-    told.append(
-        _attempt("3 squared error", at, lambda: _by_fit(final, options, Loss(scale="linear")))
+    of_akima = noise or _scatter(by_parabola.detail)
+    found = (
+        attempt(ApproachKind.ENVELOPE, lambda: _by_envelope(rows, bootstrap)),
+        by_parabola,
+        attempt(ApproachKind.AKIMA, lambda: _by_isoflop(points, AKIMA, of_akima, bootstrap)),
+        attempt(ApproachKind.HUBER, lambda: _by_fit(final, bootstrap, Loss(HUBER))),
+        attempt(ApproachKind.SQUARED, lambda: _by_fit(final, bootstrap, Loss(scale="linear"))),
     )
-    if all(approach.exponents is None for approach in told):
-        reasons = "; ".join(f"{approach.name}: {approach.reason}" for approach in told)
-        raise FitError(f"no approach can be done: {reasons}")
+
+    # 3. What to distrust.
+    if all(approach.exponents is None for approach in found):
+        reasons = "; ".join(f"{approach.kind.title}: {approach.reason}" for approach in found)
+        raise FitError(f"No approach can be done: {reasons}")
     if at > FAR * compute[1]:
         notes.append(
-            f"{at:.4g} FLOPs are {at / compute[1]:.3g} times the largest compute of the table: the "
-            "intervals take every power law to hold that far, which no row shows"
+            f"{at:.4g} FLOPs: extrapolated {at / compute[1]:.3g} times beyond the largest compute "
+            "of the table; the intervals assume that every power law still holds there."
         )
-    notes += _disagreements(told)
-    return Approaches(at, compute, level, tuple(told), tuple(notes))
+    notes += _disagreements(found)
+    return Approaches(at, compute, bootstrap.level, found, tuple(notes))
 
 
-class _Noise(NamedTuple):
-    """Seed noise of all rows alike, nats; None where it is unknown, or known row by row."""
-
-    sd: float | None
-    degrees_of_freedom: float = np.inf
+def _rows_of(table: pd.DataFrame, *, curves: bool, noise: SeedNoise | None) -> Rows:
+    by_row = noise is not None and np.ndim(noise.sd) > 0
+    if curves and by_row:
+        raise ValueError("With curves, `noise` must be one number.")
+    if noise is not None:
+        positive_column("noise", np.atleast_1d(noise.sd), len(table) if by_row else 1)
+    return Rows(
+        *(positive_column(name, results.column(table, name)) for name in ("N", "D", "C", "loss")),
+        run=np.asarray(results.column(table, "run")) if curves else None,
+        noise=np.asarray(noise.sd, dtype=np.float64) if noise is not None and by_row else None,
+    )
 
 
 class _NotApplicable(Exception):
-    """The table has not what an approach needs."""
-
-
-class _Options(NamedTuple):
-    level: float
-    n_replicates: int
-    seed: int
+    """The table lacks what an approach needs."""
 
 
 class _Found(NamedTuple):
     """What an approach found, with its doubts in sentences."""
 
-    exponents: Exponents
+    exponents: Exponents[Growth]
     doubts: str
     detail: Detail
 
 
-def _attempt(name: str, flops: float, find: Callable[[], _Found]) -> Approach:
+def _attempt(kind: ApproachKind, flops: float, find: Callable[[], _Found]) -> Approach:
     try:
         found = find()
     except _NotApplicable as error:
-        return Approach(name, "not applicable", str(error), None, None, None, None)
-    except (ValueError, FitError) as error:
-        return Approach(name, "refused", str(error), None, None, None, None)
+        return Approach(kind, "not applicable", str(error))
+    except FitError as error:
+        return Approach(kind, "refused", error.reason, error.detail)
+    except ValueError as error:
+        return Approach(kind, "refused", str(error))
     return Approach(
-        name=name,
+        kind=kind,
         status="doubtful" if found.doubts else "estimated",
         reason=found.doubts,
         exponents=found.exponents,
@@ -171,12 +173,12 @@ def _attempt(name: str, flops: float, find: Callable[[], _Found]) -> Approach:
     )
 
 
-def _disagreements(told: list[Approach]) -> list[str]:
+def _disagreements(found: Sequence[Approach]) -> list[str]:
     """A sentence where intervals of a do not overlap."""
-    ends = [(each.name, each.exponents.params.exponent) for each in told if each.exponents]
+    ends = [(each.kind.title, each.exponents.params.exponent) for each in found if each.exponents]
     apart = [
-        f"{name} and {other}"
-        for (name, a), (other, b) in combinations(ends, 2)
+        f"{title} and {other}"
+        for (title, a), (other, b) in combinations(ends, 2)
         if a.high < b.low or b.high < a.low
     ]
     if not apart:
@@ -188,14 +190,15 @@ def _disagreements(told: list[Approach]) -> list[str]:
     ]
 
 
-def _scatter(parabolas: Detail | None) -> float | None:
-    """The noise that Akima curves cannot tell: the scatter about parabolas, if nothing else is."""
+def _scatter(parabolas: Detail | None) -> SeedNoise | None:
+    """The scatter about parabolas, if the noise is known from nothing else."""
     if isinstance(parabolas, IsoflopResult) and parabolas.noise.source == "residuals":
-        return parabolas.noise.sd
+        assert parabolas.noise.sd is not None
+        return SeedNoise(parabolas.noise.sd)
     return None
 
 
-def _by_envelope(rows: Rows, options: _Options) -> _Found:
+def _by_envelope(rows: Rows, bootstrap: Bootstrap) -> _Found:
     if rows.run is None:
         raise _NotApplicable("no learning curves: every row is the end of a run")
     found = envelope(
@@ -204,56 +207,51 @@ def _by_envelope(rows: Rows, options: _Options) -> _Found:
         rows.loss,
         flops=rows.flops,
         tokens=rows.tokens,
-        **options._asdict(),
+        bootstrap=bootstrap,
     )
-    return _Found(Exponents(*found.trends), "", found)
+    return _Found(found.trends, "", found)
 
 
 def _by_isoflop(
-    points: Rows,
-    span: float | None,
-    noise: _Noise,
-    options: _Options,
-    method: Method = "parabola",
+    points: Rows, curve: Curve, noise: SeedNoise | None, bootstrap: Bootstrap
 ) -> _Found:
     if not len(points.loss):
         raise FitError(
-            f"no compute at which the curves of {SIZES_COVERED} sizes have a loss: give budgets "
-            "that they reach, or train on"
+            f"No budget is covered by {SIZES_COVERED} model sizes. Choose lower budgets or train "
+            "longer."
         )
+    if points.noise is not None and noise is not None:
+        noise = replace(noise, sd=points.noise)
     found = isoflop(
         points.n_params,
         points.loss,
         flops=points.flops,
         tokens=points.tokens,
-        method=method,
-        span=span,
-        noise=noise.sd if points.noise is None else points.noise,
-        noise_df=noise.degrees_of_freedom,
-        **options._asdict(),
+        curve=curve,
+        noise=noise,
+        bootstrap=bootstrap,
     )
     if found.trends is None:
-        raise FitError("one minimum makes no exponent: add budgets")
-    n_minima, misfit = found.trends.params.n_budgets, found.trends.params.misfit
+        raise FitError(ONE_MINIMUM)
+    n_minima, misfit = found.trends.params.n_points, found.trends.params.misfit
     doubts = []
     if n_minima < len(found.valleys):
         doubts.append(f"{len(found.valleys) - n_minima} of {len(found.valleys)} budgets refused")
     if n_minima == 2:
-        doubts.append("two budgets leave nothing to judge the line by")
+        doubts.append("two budgets leave nothing to check the line with")
     if misfit > _LARGEST_MISFIT:
         doubts.append(
             f"minima scatter {misfit:.2g} times as widely as the noise: the intervals are too short"
         )
-    return _Found(Exponents(*found.trends), "; ".join(doubts), found)
+    return _Found(found.trends, "; ".join(doubts), found)
 
 
-def _by_fit(rows: Rows, options: _Options, loss: Loss) -> _Found:
+def _by_fit(rows: Rows, bootstrap: Bootstrap, loss: Loss) -> _Found:
     x = np.stack([rows.n_params, rows.tokens], axis=1)
     weights = None
     if rows.noise is not None:
         weights = (rows.noise / (rows.loss if loss.scale == "log" else 1.0)) ** -2
         weights = weights / weights.mean()
-    bootstrap = Bootstrap(n=options.n_replicates, seed=options.seed, level=options.level)
     found = fit(CHINCHILLA, x, rows.loss, weights=weights, loss=loss, bootstrap=bootstrap)
     # C = k N D, 6 unless the table counts otherwise.
     per_product = np.log(rows.flops / (rows.n_params * rows.tokens))

@@ -2,17 +2,18 @@
 
 import textwrap
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from enum import Enum
+from typing import Any, Literal, TypeAlias
 
 from analysis import writing
 from analysis.compute_optimal.envelope_result import EnvelopeResult
-from analysis.compute_optimal.growth import Growth
+from analysis.compute_optimal.growth import Exponents, Growth
 from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.estimate import Estimate
 from analysis.fitting.result import FitResult
 
 Status = Literal["estimated", "doubtful", "refused", "not applicable"]
-"""Whether an approach has an answer, and one without a doubt to tell."""
+"""Whether an approach has an answer, and whether that is in doubt."""
 
 LONGEST_LINE = 160
 """Characters of the line that says why an approach is refused or doubtful."""
@@ -21,18 +22,28 @@ Detail: TypeAlias = EnvelopeResult | IsoflopResult | FitResult
 """The analysis behind an approach."""
 
 
-class Exponents(NamedTuple):
-    """Power laws in compute.
+class ApproachKind(Enum):
+    """The approaches of Hoffmann et al. and the forms of them; the value is the printed title."""
 
-    Attributes:
-        params: N*, parameters; its exponent is a.
-        tokens: D*, training tokens; its exponent is b.
-        tokens_per_param: D* / N*.
-    """
+    ENVELOPE = "1 envelope"
+    """Approach 1, the envelope of learning curves."""
 
-    params: Growth
-    tokens: Growth
-    tokens_per_param: Growth
+    PARABOLA = "2 parabola"
+    """Approach 2, minima of parabolas through iso-FLOP points."""
+
+    AKIMA = "2 Akima"
+    """Approach 2, minima of Akima's interpolation of iso-FLOP points."""
+
+    HUBER = "3 Huber 0.001"
+    """Approach 3, a parametric fit by Huber's loss on log loss."""
+
+    SQUARED = "3 squared error"
+    """Approach 3, a parametric fit by squared error."""
+
+    @property
+    def title(self) -> str:
+        """The number of the approach, and which form of it."""
+        return self.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +51,52 @@ class Approach:
     """One approach on one table.
 
     Attributes:
-        name: The number of the approach, and which form of it.
-        status: Whether there is an answer, and one without a doubt.
-        reason: The refusal or the doubts; empty without either.
+        kind: Which approach.
+        status: Whether there is an answer, and whether that is in doubt.
+        reason: The refusal in a line, or the doubts; empty without either.
+        explanation: What else there is to know of a refusal, for a report; empty where that is all.
         exponents: The power laws; None where refused or not applicable; so are the next three.
         optimal_params: N* at the compute of the report.
         tokens_per_param: D* / N* there.
         detail: The analysis behind it.
     """
 
-    name: str
+    kind: ApproachKind
     status: Status
     reason: str
-    exponents: Exponents | None
-    optimal_params: Estimate | None
-    tokens_per_param: Estimate | None
-    detail: Detail | None = field(repr=False)
+    explanation: str = ""
+    exponents: Exponents[Growth] | None = None
+    optimal_params: Estimate | None = None
+    tokens_per_param: Estimate | None = None
+    detail: Detail | None = field(default=None, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The approach as plain values, without replicates."""
+        values: dict[str, Any] = {
+            "name": self.kind.title,
+            "status": self.status,
+            "reason": self.reason,
+            "explanation": self.explanation,
+        }
+        values |= {name: None for name in ("a", "b", "optimal_params", "tokens_per_param", "laws")}
+        if self.exponents is None:
+            return values
+        assert self.optimal_params is not None and self.tokens_per_param is not None
+        return values | {
+            "a": _ends(self.exponents.params.exponent),
+            "b": _ends(self.exponents.tokens.exponent),
+            "optimal_params": _ends(self.optimal_params),
+            "tokens_per_param": _ends(self.tokens_per_param),
+            "laws": {
+                name: {
+                    "exponent": _ends(law.exponent),
+                    "exponent_se": law.exponent_se,
+                    "flops_ref": law.x_ref,
+                    "value_ref": _ends(law.value_ref),
+                }
+                for name, law in self.exponents._asdict().items()
+            },
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +104,11 @@ class Approaches:
     """All approaches on one table, from `analysis.compute_optimal.approaches.three_approaches`.
 
     Attributes:
-        flops: The compute at which optima are told, FLOPs.
+        flops: The compute at which optima are reported, FLOPs.
         compute: The smallest and the largest of the table, FLOPs.
         level: Probability with which an interval is to cover.
         rows: The approaches in order, those that cannot be done too.
-        notes: What else to know of the rows they took.
+        notes: What else there is to know of the rows they took.
     """
 
     flops: float
@@ -76,17 +117,22 @@ class Approaches:
     rows: tuple[Approach, ...]
     notes: tuple[str, ...]
 
+    def of(self, kind: ApproachKind) -> Approach:
+        """Returns one approach."""
+        return next(row for row in self.rows if row.kind is kind)
+
     def cells(self) -> list[tuple[str, ...]]:
         """Returns the headings, then the exponents and optima of each approach, as text."""
         at = f"N* at {self.flops:.3g} FLOPs"
         table: list[tuple[str, ...]] = [("approach", "a", "b", at, "D*/N* there")]
         for row in self.rows:
             if row.exponents is None:
-                table.append((row.name, row.status, "", "", ""))
+                table.append((row.kind.title, row.status, "", "", ""))
             else:
                 a, b = row.exponents.params.exponent, row.exponents.tokens.exponent
                 both = (f"{a.value:.4f} [{a.low:.4f}, {a.high:.4f}]" for a in (a, b))
-                table.append((row.name, *both, str(row.optimal_params), str(row.tokens_per_param)))
+                optima = (str(row.optimal_params), str(row.tokens_per_param))
+                table.append((row.kind.title, *both, *optima))
         return table
 
     def legend(self) -> str:
@@ -101,7 +147,8 @@ class Approaches:
 
         A long reason is cut; `to_json` holds all of it.
         """
-        lines = [f"{row.name}, {row.status}: {row.reason}" for row in self.rows if row.reason]
+        doubted = (row for row in self.rows if row.reason)
+        lines = [f"{row.kind.title}, {row.status}: {row.reason}" for row in doubted]
         short = [textwrap.shorten(line, LONGEST_LINE, placeholder=" ...") for line in lines]
         return [*short, *self.notes]
 
@@ -117,40 +164,25 @@ class Approaches:
         ]
         return "\n".join([*lines, "", self.legend(), *self.doubts()])
 
-    def to_json(self) -> str:
-        """The rows as strict JSON, without replicates; null where there is no number."""
-        return writing.dumps(
+    def to_dict(self) -> dict[str, Any]:
+        """The rows as plain values, without replicates."""
+        return writing.plain(
             {
                 "flops": self.flops,
                 "compute": self.compute,
                 "level": self.level,
                 "notes": self.notes,
-                "approaches": [_plain(row) for row in self.rows],
+                "approaches": [row.to_dict() for row in self.rows],
             }
         )
 
+    def details(self) -> dict[str, dict[str, Any]]:
+        """The analyses behind the approaches as plain values, by title."""
+        return {row.kind.title: row.detail.to_dict() for row in self.rows if row.detail}
 
-def _plain(row: Approach) -> dict[str, Any]:
-    values: dict[str, Any] = {"name": row.name, "status": row.status, "reason": row.reason}
-    values |= {name: None for name in ("a", "b", "optimal_params", "tokens_per_param", "laws")}
-    if row.exponents is None:
-        return values
-    assert row.optimal_params is not None and row.tokens_per_param is not None
-    return values | {
-        "a": _ends(row.exponents.params.exponent),
-        "b": _ends(row.exponents.tokens.exponent),
-        "optimal_params": _ends(row.optimal_params),
-        "tokens_per_param": _ends(row.tokens_per_param),
-        "laws": {
-            name: {
-                "exponent": _ends(law.exponent),
-                "exponent_se": law.exponent_se,
-                "flops_ref": law.flops_ref,
-                "value_ref": _ends(law.value_ref),
-            }
-            for name, law in row.exponents._asdict().items()
-        },
-    }
+    def to_json(self) -> str:
+        """The rows as strict JSON, without replicates; null where there is no number."""
+        return writing.dumps(self.to_dict())
 
 
 def _ends(estimate: Estimate) -> dict[str, float]:

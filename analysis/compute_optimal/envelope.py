@@ -28,18 +28,18 @@ in 94, 97 and 96 of 100; percentiles of subsets of 80 % of the runs, without rep
 Hoffmann et al., in 74 to 86 of 100.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.compute_optimal.envelope_result import EnvelopeResult, HandOver
+from analysis.compute_optimal.envelope_result import EnvelopeResult, HandOver, Step
 from analysis.compute_optimal.envelope_trace import Grid, Trace, interpolate, steps, trace
-from analysis.compute_optimal.growth import Trend, growth
-from analysis.compute_optimal.isoflop_result import Trends
+from analysis.compute_optimal.growth import Exponents, Trend, growth
 from analysis.compute_optimal.learning_curves import learning_curves
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import require_resolvable
 
 MIN_HAND_OVERS = 4
@@ -56,9 +56,7 @@ def envelope(
     *,
     flops: ArrayLike | None = None,
     tokens: ArrayLike | None = None,
-    level: float = 0.95,
-    n_replicates: int = 1000,
-    seed: int = 0,
+    bootstrap: Bootstrap = Bootstrap(),
 ) -> EnvelopeResult:
     """The envelope of learning curves over model sizes, and how the optimum grows along it.
 
@@ -74,9 +72,7 @@ def envelope(
         loss: Loss, nats, shape `(n_evaluations,)`.
         flops: FLOPs seen at the evaluation, shape `(n_evaluations,)`; 6 N D unless given.
         tokens: Tokens seen at the evaluation, shape `(n_evaluations,)`; C / (6 N) unless given.
-        level: Probability with which an interval is to cover.
-        n_replicates: Bootstrap replicates.
-        seed: Seed of the bootstrap: the same rows and seed give the same result.
+        bootstrap: Resampling of the runs, and the level of the intervals.
 
     Returns:
         The result.
@@ -87,59 +83,40 @@ def envelope(
         FitError: Fewer than `MIN_HAND_OVERS` hand-overs, with the reason for each span of compute;
             an optimum that does not grow; or too few sizes for an interval.
     """
-    require_resolvable(level, n_replicates)
+    bootstrap.require_kind("clusters", "runs")
+    require_resolvable(bootstrap.level, bootstrap.n)
+
+    # 1. All curves at the same values of compute, and the size of lowest loss at each.
     curves = learning_curves(run, n_params, loss, flops=flops, tokens=tokens)
     n_sizes = len({curve.n_params for curve in curves})
     if n_sizes <= MIN_HAND_OVERS:
         raise FitError(
-            f"an envelope needs curves of {MIN_HAND_OVERS + 1} sizes or more, not {n_sizes}: add "
-            "sizes."
+            f"An envelope needs learning curves of {MIN_HAND_OVERS + 1} sizes or more, not "
+            f"{n_sizes}: add sizes."
         )
     grid = interpolate(curves)
-    everything = np.arange(len(curves))
-    whole = trace(grid, everything)
-    spans = steps(grid, whole)
-    if len(whole.at) < MIN_HAND_OVERS:
-        reasons = "; ".join(
-            f"{step.flops_low:.3g} to {step.flops_high:.3g} FLOPs: {step.reason}"
-            for step in spans
-            if step.refusal is not None
-        )
-        raise FitError(
-            f"the envelope has {len(whole.at)} hand-over(s) from one size to the next, and an "
-            f"exponent needs {MIN_HAND_OVERS}{f' ({reasons})' if reasons else ''}: add sizes, or "
-            "train on."
-        )
-    if whole.share_reordered > _MAX_SHARE_REORDERED:
-        raise FitError(
-            "the size of the lowest loss does not grow with compute (out of order over "
-            f"{whole.share_reordered:.0%} of it): look for curves that are mislabelled, unsmoothed "
-            "or trained otherwise than the rest."
-        )
-    points = _hand_overs(grid, whole)
-    weights = points.gap / points.gap.sum()
-    centre = float(weights @ points.log_flops)
+    found = trace(grid, np.arange(len(curves)))
+    spans = steps(grid, found)
+    _require_hand_overs(found, spans)
 
-    rng = np.random.default_rng(seed)
-    lines = []
-    for _ in range(n_replicates):
-        drawn = np.unique(rng.integers(0, len(curves), len(curves)))
-        line = _line(_hand_overs(grid, trace(grid, drawn)), centre)
-        lines += [] if line is None else [line]
-    share_defined = len(lines) / n_replicates
-    if share_defined < _MIN_SHARE_DEFINED:
-        raise FitError(
-            f"only {share_defined:.0%} of the resampled sets of runs have two hand-overs: the "
-            "exponent rests on too few sizes for an interval; add sizes."
-        )
+    # 2. The line through the hand-overs.
+    points = _hand_overs(grid, found)
+    centre = float(points.gap / points.gap.sum() @ points.log_flops)
     best = _line(points, centre)
     assert best is not None
+
+    # 3. The same of resampled runs.
+    lines = _resampled_lines(grid, len(curves), centre, bootstrap)
+    share_defined = len(lines) / bootstrap.n
+    if share_defined < _MIN_SHARE_DEFINED:
+        raise FitError(
+            f"Only {share_defined:.0%} of the resampled sets of runs have two hand-overs, too few "
+            "for an interval of the exponent: add sizes."
+        )
     return EnvelopeResult(
-        level=level,
-        n_replicates=n_replicates,
-        seed=seed,
+        bootstrap=bootstrap,
         share_defined=share_defined,
-        share_reordered=whole.share_reordered,
+        share_reordered=found.share_reordered,
         curves=curves,
         flops=np.exp(grid.log_flops),
         loss=grid.lowest_loss,
@@ -150,13 +127,45 @@ def envelope(
                 np.exp(points.log_flops),
                 np.exp(points.log_optimum[:, 0]),
                 np.exp(points.log_optimum[:, 1]),
-                np.exp(grid.log_sizes[whole.smaller]),
-                np.exp(grid.log_sizes[whole.larger]),
+                np.exp(grid.log_sizes[found.smaller]),
+                np.exp(grid.log_sizes[found.larger]),
                 strict=True,
             )
         ),
-        trends=_trends(points, best, np.array(lines), centre, level),
+        trends=_trends(points, best, lines, centre, bootstrap.level),
     )
+
+
+def _require_hand_overs(found: Trace, spans: Sequence[Step]) -> None:
+    """Refuses an envelope with too few hand-overs, or one along which the size does not grow."""
+    if len(found.at) < MIN_HAND_OVERS:
+        reasons = "; ".join(
+            f"{step.flops_low:.3g} to {step.flops_high:.3g} FLOPs: {step.reason}"
+            for step in spans
+            if step.refusal is not None
+        )
+        raise FitError(
+            f"The envelope has {len(found.at)} hand-overs from one size to the next and needs "
+            f"{MIN_HAND_OVERS}: add sizes, or train longer.",
+            f"{reasons}." if reasons else "",
+        )
+    if found.share_reordered > _MAX_SHARE_REORDERED:
+        raise FitError(
+            "The size of the lowest loss does not grow with compute (out of order over "
+            f"{found.share_reordered:.0%} of it): look for curves that are mislabelled, not "
+            "smoothed, or trained differently from the rest."
+        )
+
+
+def _resampled_lines(grid: Grid, n_runs: int, centre: float, bootstrap: Bootstrap) -> Floats:
+    """Lines through the hand-overs of resampled runs, where there are two, shape `(n, 2, 2)`."""
+    rng = np.random.default_rng(bootstrap.seed)
+    lines = []
+    for _ in range(bootstrap.n):
+        drawn = np.unique(rng.integers(0, n_runs, n_runs))
+        line = _line(_hand_overs(grid, trace(grid, drawn)), centre)
+        lines += [] if line is None else [line]
+    return np.array(lines)
 
 
 class _Points(NamedTuple):
@@ -191,24 +200,26 @@ def _line(points: _Points, centre: float) -> Floats | None:
     return np.stack([height + slope * (centre - weights @ points.log_flops), slope])
 
 
-def _trends(points: _Points, best: Floats, lines: Floats, centre: float, level: float) -> Trends:
+def _trends(
+    points: _Points, best: Floats, lines: Floats, centre: float, level: float
+) -> Exponents[Trend]:
     weights = points.gap / points.gap.sum()
 
     def trend(of: Floats) -> Trend:
-        """Of the combination `of` of log N* and log D*."""
+        """Power law of the combination `of` of log N* and log D*."""
         height, slope = (best @ of).tolist()
         values = points.log_optimum @ of
         residual = values - height - slope * (points.log_flops - centre)
         variance = weights @ (values - weights @ values) ** 2
-        line = growth((height, slope), lines @ of, flops_ref=float(np.exp(centre)), level=level)
+        line = growth((height, slope), lines @ of, x_ref=float(np.exp(centre)), level=level)
         return Trend(
             **vars(line),
             r_squared=float(1 - weights @ residual**2 / variance) if variance > 0 else float("nan"),
             misfit=float("nan"),
-            n_budgets=len(points.gap),
+            n_points=len(points.gap),
         )
 
-    return Trends(
+    return Exponents(
         params=trend(np.array([1.0, 0.0])),
         tokens=trend(np.array([0.0, 1.0])),
         tokens_per_param=trend(np.array([-1.0, 1.0])),

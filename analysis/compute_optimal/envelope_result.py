@@ -1,13 +1,13 @@
-"""What the envelope of learning curves is made of, and the power laws through its hand-overs."""
+"""The envelope of learning curves, its steps, and the power laws through its hand-overs."""
 
-from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from analysis import writing
-from analysis.compute_optimal.isoflop_result import Trends
+from analysis.compute_optimal.growth import Exponents, Trend
 from analysis.compute_optimal.learning_curves import LearningCurve
 from analysis.compute_optimal.valley import Refusal
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 
 
 class Step(NamedTuple):
@@ -16,7 +16,7 @@ class Step(NamedTuple):
     Attributes:
         flops_low: Where it begins, FLOPs.
         flops_high: Where it ends, FLOPs.
-        n_params: The size; None where it cannot be told.
+        n_params: The size; None where it is not known.
         refusal: Why the optimum is not bracketed there; None if it is.
         reason: The refusal in a sentence; empty without one.
     """
@@ -48,27 +48,23 @@ class HandOver(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EnvelopeResult:
-    """The lowest loss over all learning curves at each compute, and what it says of growth.
+    """The lowest loss over all learning curves at each compute, and how the optimum grows along it.
 
     Attributes:
-        level: Probability with which an interval is to cover.
-        n_replicates: Bootstrap replicates: sets of runs drawn with replacement.
-        seed: Seed of the bootstrap.
-        share_defined: Share of them with an exponent; the others have fewer than two hand-overs
-            and are left out.
+        bootstrap: Replicates, sets of runs drawn with replacement, and the level of the intervals.
+        share_defined: Share of the replicates with an exponent; the others have fewer than two
+            hand-overs and are left out.
         share_reordered: Share of the compute where the size of lowest loss was out of order.
         curves: The learning curves.
         flops: Compute along the envelope, FLOPs, shape `(n_flops,)`.
         loss: The envelope, nats, NaN where no curve is, shape `(n_flops,)`.
         steps: Sizes on the envelope in ascending order of compute, the refused spans too.
         hand_overs: Between the steps, in ascending order of compute.
-        trends: Power laws through the hand-overs, which their `n_budgets` counts; their `misfit`
+        trends: Power laws through the hand-overs, which their `n_points` counts; their `misfit`
             is NaN, as runs are resampled and not their noise.
     """
 
-    level: float
-    n_replicates: int
-    seed: int
+    bootstrap: Bootstrap
     share_defined: float
     share_reordered: float
     curves: tuple[LearningCurve, ...] = field(repr=False)
@@ -76,7 +72,7 @@ class EnvelopeResult:
     loss: Floats = field(repr=False)
     steps: tuple[Step, ...]
     hand_overs: tuple[HandOver, ...]
-    trends: Trends
+    trends: Exponents[Trend]
 
     def summary(self) -> str:
         """The envelope as a plain-text table."""
@@ -89,24 +85,28 @@ class EnvelopeResult:
         names = ("N*", "D*", "D*/N*")
         lines += [
             f"{name:>6} = {trend.coefficient:.4g} C^{trend.exponent}, "
-            f"R2 {trend.r_squared:.4f}, {trend.n_budgets} hand-overs"
+            f"R2 {trend.r_squared:.4f}, {trend.n_points} hand-overs"
             for name, trend in zip(names, self.trends, strict=True)
         ]
-        lines.append(f"{100 * self.level:g} % intervals over resampled runs")
+        lines.append(f"{100 * self.bootstrap.level:g} % intervals over resampled runs")
         return "\n".join(lines)
 
-    def to_json(self) -> str:
-        """The result as strict JSON, but for the curves themselves; null for no number."""
-        return writing.dumps(
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values, without the curves themselves."""
+        return writing.plain(
             {
-                "level": self.level,
-                "n_replicates": self.n_replicates,
-                "seed": self.seed,
+                "level": self.bootstrap.level,
+                "n_replicates": self.bootstrap.n,
+                "seed": self.bootstrap.seed,
                 "n_runs": len(self.curves),
                 "share_defined": self.share_defined,
                 "share_reordered": self.share_reordered,
                 "steps": [step._asdict() for step in self.steps],
                 "hand_overs": [each._asdict() for each in self.hand_overs],
-                "trends": {name: asdict(t) for name, t in self.trends._asdict().items()},
+                "trends": {name: t.to_dict() for name, t in self.trends._asdict().items()},
             }
         )
+
+    def to_json(self) -> str:
+        """The result as strict JSON, without the curves themselves; null for no number."""
+        return writing.dumps(self.to_dict())

@@ -1,94 +1,132 @@
-"""How an optimum grows with compute: a weighted straight line on logarithms, with its band."""
+"""How an optimum grows, as with compute: a straight line on logarithms, with its band."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analysis.errors import FitError
 from analysis.estimate import Estimate, Floats
 from analysis.fitting.bootstrap.replicates import percentiles
+from analysis.fitting.result import FitResult
 from analysis.guards import positive_column
+from analysis.laws import CHINCHILLA
+from analysis.laws.chinchilla import growth as compute_optimal_growth
 
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """A power law `y = y_ref (C / C_ref)^exponent` with its replicates.
+    """A power law `y = y_ref (x / x_ref)^exponent` with its replicates; x is mostly compute.
 
     Attributes:
-        exponent: With its interval.
+        exponent: The exponent with its interval.
         exponent_se: Standard deviation of its replicates.
-        flops_ref: C_ref, FLOPs.
+        x_ref: Where the law is anchored.
         value_ref: y_ref, with its interval.
         replicates: (log y_ref, exponent) of each bootstrap replicate, shape `(n_replicates, 2)`.
     """
 
     exponent: Estimate
     exponent_se: float
-    flops_ref: float
+    x_ref: float
     value_ref: Estimate
     replicates: Floats = field(repr=False)
 
     @property
     def coefficient(self) -> float:
-        """K of `y = k C^exponent`, C in FLOPs."""
-        return self.value_ref.value * self.flops_ref**-self.exponent.value
+        """K of `y = k x^exponent`."""
+        return self.value_ref.value * self.x_ref**-self.exponent.value
 
-    def predict(self, flops: ArrayLike) -> Floats:
-        """Y at the given compute, shape `(n,)`."""
-        ratio = positive_column("flops", flops) / self.flops_ref
+    def predict(self, x: ArrayLike) -> Floats:
+        """Returns y at each x, shape `(n,)`."""
+        ratio = positive_column("x", x) / self.x_ref
         return self.value_ref.value * ratio**self.exponent.value
 
-    def predict_interval(self, flops: ArrayLike) -> tuple[Floats, Floats]:
-        """Confidence band of the line, for each compute by itself, at the level of `exponent`.
+    def predict_interval(self, x: ArrayLike) -> tuple[Floats, Floats]:
+        """Confidence band of the line, for each x by itself, at the level of `exponent`.
 
-        The band holds where the power law does: it knows nothing of a bend beyond the budgets.
+        The band holds where the power law does: it does not allow for a bend beyond the data.
 
         Args:
-            flops: Compute, FLOPs, shape `(n,)`.
+            x: Where, shape `(n,)`.
 
         Returns:
             Lower and upper end, each of shape `(n,)`.
         """
-        log_ratio = np.log(positive_column("flops", flops) / self.flops_ref)
+        log_ratio = np.log(positive_column("x", x) / self.x_ref)
         lines = self.replicates[:, :1] + self.replicates[:, 1:] * log_ratio
         low, high = percentiles(lines, self.exponent.level)
         return np.exp(low), np.exp(high)
 
-    def at(self, flops: float) -> Estimate:
-        """Y at one compute, FLOPs, with its interval."""
-        low, high = self.predict_interval([flops])
-        value = self.predict([flops])
+    def at(self, x: float) -> Estimate:
+        """Returns y at one x, with its interval."""
+        low, high = self.predict_interval([x])
+        value = self.predict([x])
         return Estimate(float(value[0]), float(low[0]), float(high[0]), self.exponent.level)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The law over compute as plain values."""
+        return {
+            "exponent": asdict(self.exponent),
+            "exponent_se": self.exponent_se,
+            "flops_ref": self.x_ref,
+            "value_ref": asdict(self.value_ref),
+            "replicates": self.replicates,
+        }
 
 
 @dataclass(frozen=True, eq=False)
 class Trend(Growth):
-    """A power law through the optima of several budgets.
+    """A power law through the optima of several groups, such as budgets.
 
     Attributes:
         r_squared: Weighted share of the variance of log y that the line explains; NaN where the
             optima do not differ.
         misfit: Scatter of the optima about the line in units of the noise of their replicates; well
-            above 1, the budgets err by more than seed noise, and intervals are too narrow. NaN for
-            two budgets, or without noise.
-        n_budgets: Budgets on the line.
+            above 1, the optima err by more than seed noise, and intervals are too narrow. NaN for
+            two optima, or without noise.
+        n_points: Optima on the line.
     """
 
     r_squared: float
     misfit: float
-    n_budgets: int
+    n_points: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The law over compute as plain values, with how well the line goes through the optima."""
+        return super().to_dict() | {
+            "r_squared": self.r_squared,
+            "misfit": self.misfit,
+            "n_budgets": self.n_points,
+        }
 
 
-def growth(
-    line: tuple[float, float], replicates: Floats, *, flops_ref: float, level: float
-) -> Growth:
+Law = TypeVar("Law", bound=Growth, covariant=True)
+
+
+class Exponents(NamedTuple, Generic[Law]):
+    """Power laws in compute of the optimum.
+
+    Attributes:
+        params: N*, parameters; its exponent is a.
+        tokens: D*, training tokens; its exponent is b.
+        tokens_per_param: D* / N*.
+    """
+
+    params: Law
+    tokens: Law
+    tokens_per_param: Law
+
+
+def growth(line: tuple[float, float], replicates: Floats, *, x_ref: float, level: float) -> Growth:
     """A power law from its line on logarithms.
 
     Args:
         line: log y_ref and the exponent.
         replicates: The same of bootstrap replicates, shape `(n_replicates, 2)`.
-        flops_ref: C_ref, FLOPs.
-        level: Of the intervals.
+        x_ref: Where the law is anchored.
+        level: Nominal coverage of the intervals.
 
     Returns:
         The power law.
@@ -100,43 +138,100 @@ def growth(
     return Growth(
         exponent=Estimate(float(line[1]), float(low[1]), float(high[1]), level),
         exponent_se=float(np.std(kept[:, 1], ddof=1)),
-        flops_ref=float(flops_ref),
+        x_ref=float(x_ref),
         value_ref=Estimate(value, value_low, value_high, level),
         replicates=kept,
     )
 
 
 def fit_trend(
-    flops: Floats, log_values: Floats, log_replicates: Floats, errors: Floats, level: float
+    x: Floats, log_values: Floats, log_replicates: Floats, errors: Floats, level: float
 ) -> Trend:
-    """Regress log y on log C, weights `1 / errors^2`, for the optima and for each replicate.
+    """Regress log y on log x, weights `1 / errors^2`, for the optima and for each replicate.
 
     Args:
-        flops: Budgets, shape `(n_budgets,)`, at least two and distinct.
-        log_values: log y at each, shape `(n_budgets,)`.
-        log_replicates: log y of noisy replicates, shape `(n_budgets, n_replicates)`.
-        errors: Standard errors of log y, positive, shape `(n_budgets,)`.
-        level: Of the intervals.
+        x: Such as budgets, shape `(n,)`, at least two and distinct.
+        log_values: log y at each, shape `(n,)`.
+        log_replicates: log y of noisy replicates, shape `(n, n_replicates)`.
+        errors: Standard errors of log y, positive, shape `(n,)`.
+        level: Nominal coverage of the intervals.
 
     Returns:
         The line.
     """
     share = errors**-2.0 / np.sum(errors**-2.0)
-    log_flops = np.log(flops)
-    centre = share @ log_flops
-    moment = share * (log_flops - centre)
-    to_line = np.stack([share, moment / (moment @ log_flops)])
+    log_x = np.log(x)
+    centre = share @ log_x
+    moment = share * (log_x - centre)
+    to_line = np.stack([share, moment / (moment @ log_x)])
     height, exponent = (to_line @ log_values).tolist()
     replicates = (to_line @ log_replicates).T
 
-    residual = log_values - height - exponent * (log_flops - centre)
-    noise, spare = log_replicates.var(axis=1), len(flops) - 2
-    testable = spare > 0 and bool(np.all(noise > 0))
+    residual = log_values - height - exponent * (log_x - centre)
+    noise, freedom = log_replicates.var(axis=1), len(x) - 2
+    testable = freedom > 0 and bool(np.all(noise > 0))
     variance = share @ (log_values - height) ** 2
-    line = growth((height, exponent), replicates, flops_ref=float(np.exp(centre)), level=level)
+    line = growth((height, exponent), replicates, x_ref=float(np.exp(centre)), level=level)
     return Trend(
         **vars(line),
         r_squared=float(1 - share @ residual**2 / variance) if variance > 0 else float("nan"),
-        misfit=float(np.sqrt(np.sum(residual**2 / noise) / spare)) if testable else float("nan"),
-        n_budgets=len(flops),
+        misfit=float(np.sqrt(np.sum(residual**2 / noise) / freedom)) if testable else float("nan"),
+        n_points=len(x),
+    )
+
+
+def fitted_growth(
+    result: FitResult, *, flops_per_product: float, flops_ref: float
+) -> Exponents[Growth]:
+    """Power laws of approach 3 of Hoffmann et al. from a fitted Chinchilla law.
+
+    Every replicate is a law with power laws of its own for N*, D* and D* / N*:
+    N* = G (C/k)^a and D* = (C/k)^b / G with C = k N D; `analysis.laws.chinchilla.growth` has G, a
+    and b.
+
+    Args:
+        result: A fit of the Chinchilla law.
+        flops_per_product: k, FLOPs a parameter and token; 6 by the usual count.
+        flops_ref: The compute to which the laws are referred, FLOPs.
+
+    Returns:
+        The power laws, with intervals at the level of the fit. Replicates without an optimum are
+        left out.
+
+    Raises:
+        FitError: An exponent of the fit is at or near 0, or of too many replicates for an interval.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        replicates = CHINCHILLA.to_params(result.replicates)
+    params = np.vstack([[result.params[name] for name in CHINCHILLA.params], replicates])
+    optimal = compute_optimal_growth(params)
+    log_product = np.log(flops_ref / flops_per_product)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        log_n = np.log(optimal["G"]) + optimal["a"] * log_product
+    log_d = log_product - log_n
+    slopes = (optimal["a"], optimal["b"], optimal["b"] - optimal["a"])
+    # (law, replicate, height and slope); the estimate comes first.
+    lines = np.stack(
+        [
+            np.stack(line, axis=-1)
+            for line in zip((log_n, log_d, log_d - log_n), slopes, strict=True)
+        ]
+    )
+    defined = np.all(np.isfinite(lines), axis=(0, 2))
+    undefined = float(np.mean(~defined[1:]))
+    if not defined[0] or undefined > (1 - result.level) / 2:
+        raise FitError(
+            f"an exponent is at or near 0 in {undefined:.0%} of the replicates, so that no size is "
+            "optimal: give rows that span more sizes and more tokens"
+        )
+    return Exponents(
+        *(
+            growth(
+                (line[0, 0], line[0, 1]),
+                line[1:][defined[1:]],
+                x_ref=flops_ref,
+                level=result.level,
+            )
+            for line in lines
+        )
     )

@@ -1,26 +1,70 @@
 """What an iso-FLOP analysis found: every budget's valley, and the power laws through the minima."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from analysis import writing
-from analysis.compute_optimal.growth import Trend
-from analysis.compute_optimal.seed_noise import SeedNoise
-from analysis.compute_optimal.valley import Method, Valley
+from analysis.compute_optimal.growth import Exponents, Trend
+from analysis.compute_optimal.seed_noise import KnownNoise
+from analysis.compute_optimal.valley import Curve, Valley
+from analysis.estimate import Bootstrap, Estimate
+
+ONE_MINIMUM = "Only one budget has a minimum; an exponent needs two. Add budgets."
 
 
-class Trends(NamedTuple):
-    """Power laws in compute through the minima.
+@dataclass(frozen=True)
+class BudgetValley(Valley):
+    """The valley of a compute budget: its group is FLOPs, x parameters and the other one tokens."""
 
-    Attributes:
-        params: N*, parameters.
-        tokens: D*, training tokens.
-        tokens_per_param: D* / N*.
-    """
+    @property
+    def flops(self) -> float:
+        """The budget, FLOPs."""
+        return self.group
 
-    params: Trend
-    tokens: Trend
-    tokens_per_param: Trend
+    @property
+    def n_params(self) -> tuple[float, ...]:
+        """Distinct sizes, ascending."""
+        return self.x
+
+    @property
+    def tokens(self) -> tuple[float, ...]:
+        """Training tokens of each size."""
+        assert self.other is not None
+        return self.other
+
+    @property
+    def optimal_params(self) -> Estimate | None:
+        """Size at the minimum; None where refused."""
+        return self.optimum
+
+    @property
+    def optimal_tokens(self) -> Estimate | None:
+        """Tokens at the minimum; None where refused."""
+        return self.optimal_other
+
+    @property
+    def tokens_per_param(self) -> Estimate | None:
+        """D* / N*; None where refused.
+
+        At fixed compute D falls as N grows, so the ends of the interval are those of D* and N*.
+        """
+        size, data = self.optimal_params, self.optimal_tokens
+        if size is None or data is None:
+            return None
+        high = data.high / size.low if size.low > 0 else float("inf")
+        return Estimate(data.value / size.value, data.low / size.high, high, size.level)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The valley as plain values."""
+        names = {
+            "group": "flops",
+            "x": "n_params",
+            "other": "tokens",
+            "curve_x": "curve_n_params",
+            "optimum": "optimal_params",
+            "optimal_other": "optimal_tokens",
+        }
+        return {names.get(name, name): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,30 +72,24 @@ class IsoflopResult:
     """Minima of all budgets and the power laws through them.
 
     Attributes:
-        method: How minima were found.
-        span: Largest ratio of a size to that of the lowest loss for a parabola; None without limit.
+        curve: How minima were found.
         noise: The noise behind the intervals.
-        level: Probability with which an interval is to cover.
-        n_replicates: Bootstrap replicates.
-        seed: Seed of the bootstrap.
+        bootstrap: The replicates and the level of the intervals.
         valleys: Every budget in ascending order, the refused ones too.
         trends: The power laws; None where only one budget has a minimum.
     """
 
-    method: Method
-    span: float | None
-    noise: SeedNoise
-    level: float
-    n_replicates: int
-    seed: int
-    valleys: tuple[Valley, ...]
-    trends: Trends | None
+    curve: Curve
+    noise: KnownNoise
+    bootstrap: Bootstrap
+    valleys: tuple[BudgetValley, ...]
+    trends: Exponents[Trend] | None
 
     def summary(self) -> str:
         """The analysis as a plain-text table."""
         lines = [
             f"{'FLOPs':>10} {'sizes':>6}   optimal parameters, tokens and loss "
-            f"({self.method}, {100 * self.level:g} % intervals)"
+            f"({self.curve.method}, {100 * self.bootstrap.level:g} % intervals)"
         ]
         for valley in self.valleys:
             found = f"{valley.optimal_params}, {valley.optimal_tokens}, {valley.lowest_loss}"
@@ -62,28 +100,32 @@ class IsoflopResult:
                 f"{': '.join(parts)}"
             )
         if self.trends is None:
-            return "\n".join([*lines, "", "one minimum makes no exponent: add budgets"])
+            return "\n".join([*lines, "", ONE_MINIMUM])
         names = ("N*", "D*", "D*/N*")
         for name, trend in zip(names, self.trends, strict=True):
             lines.append(
                 f"{name:>6} = {trend.coefficient:.4g} C^{trend.exponent}, "
-                f"R2 {trend.r_squared:.4f}, {trend.n_budgets} budgets, scatter {trend.misfit:.2g} "
+                f"R2 {trend.r_squared:.4f}, {trend.n_points} budgets, scatter {trend.misfit:.2g} "
                 "times the noise"
             )
         return "\n".join(lines)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values."""
+        trends = self.trends
+        return writing.plain(
+            {
+                "method": self.curve.method,
+                "span": self.curve.span,
+                "noise": asdict(self.noise),
+                "level": self.bootstrap.level,
+                "n_replicates": self.bootstrap.n,
+                "seed": self.bootstrap.seed,
+                "valleys": [valley.to_dict() for valley in self.valleys],
+                "trends": trends and {name: t.to_dict() for name, t in trends._asdict().items()},
+            }
+        )
+
     def to_json(self) -> str:
         """The result as strict JSON; an open end of an interval, infinite, is null."""
-        values: dict[str, Any] = {
-            "method": self.method,
-            "span": self.span,
-            "noise": asdict(self.noise),
-            "level": self.level,
-            "n_replicates": self.n_replicates,
-            "seed": self.seed,
-            "valleys": [asdict(valley) for valley in self.valleys],
-            "trends": None,
-        }
-        if self.trends is not None:
-            values["trends"] = {name: asdict(t) for name, t in self.trends._asdict().items()}
-        return writing.dumps(values)
+        return writing.dumps(self.to_dict())

@@ -1,4 +1,4 @@
-"""The seed noise of the losses in an iso-FLOP analysis, and how it came to be known."""
+"""The seed noise of the losses behind valleys, and where it is known from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,55 +6,53 @@ from typing import Literal
 
 import numpy as np
 
-from analysis.compute_optimal.budgets import Budget
-from analysis.compute_optimal.valley import Method, parabola_projection, used_points
+from analysis.compute_optimal.points import Points, SeedNoise
+from analysis.compute_optimal.valley import (
+    Curve,
+    parabola_projection,
+    parabola_weights,
+    used_points,
+)
 from analysis.errors import FitError
 from analysis.estimate import Floats
 
 NoiseSource = Literal["given", "repeats", "residuals"]
-"""Where the noise of a run is known from: the caller, runs repeated at one size and budget, or
-the scatter of the points about the parabolas of all budgets, misfit of the parabola included."""
+"""Where the noise of a run is known from: the caller, runs repeated at one point, or the scatter of
+the points about the parabolas of all curves, misfit of the parabola included."""
 
 _MIN_REPEAT_DF = 5
 
 
 @dataclass(frozen=True)
-class SeedNoise:
-    """The noise of the loss of one run.
+class KnownNoise:
+    """The noise of the loss of one run, and its source.
 
     Attributes:
         source: Where it is known from.
-        sd: Standard deviation, nats; None where it was given, and may differ from run to run.
-        degrees_of_freedom: Of `sd`; infinite where it was given as known.
+        sd: Standard deviation, in units of the loss; None where it was given, and may differ from
+            run to run.
+        degrees_of_freedom: Degrees of freedom of `sd`; infinite where it was given as exact.
     """
 
     source: NoiseSource
     sd: float | None
     degrees_of_freedom: float
 
-    def of_means(self, budget: Budget) -> Floats:
-        """Standard deviation of the mean loss of each size, nats, shape `(n_sizes,)`."""
-        if budget.noise is not None:
-            return budget.noise
+    def of_means(self, points: Points) -> Floats:
+        """Standard deviation of the mean loss of each point, shape `(n_points,)`."""
+        if points.noise is not None:
+            return points.noise
         assert self.sd is not None
-        return self.sd / np.sqrt(budget.counts)
+        return self.sd / np.sqrt(points.counts)
 
 
-def parabola_weights(budget: Budget) -> Floats:
-    """One over the variance of each mean loss, up to a factor, shape `(n_sizes,)`."""
-    return budget.counts if budget.noise is None else budget.noise**-2.0
-
-
-def seed_noise(
-    budgets: Sequence[Budget], method: Method, span: float | None, given_df: float
-) -> SeedNoise:
-    """The noise of a run, pooled over budgets.
+def known_noise(curves: Sequence[Points], curve: Curve, given: SeedNoise | None) -> KnownNoise:
+    """The noise of a run, pooled over curves.
 
     Args:
-        budgets: Budgets with sizes enough for a curve; at least one.
-        method: How minima are found.
-        span: Of the parabola.
-        given_df: Degrees of freedom of a noise that the budgets were given.
+        curves: Curves with enough points; at least one.
+        curve: How each is drawn.
+        given: The noise that the caller knows.
 
     Returns:
         The noise.
@@ -62,23 +60,23 @@ def seed_noise(
     Raises:
         FitError: Repeats are too few, and the method leaves no residuals to take it from.
     """
-    if budgets[0].noise is not None:
-        return SeedNoise("given", None, given_df)
-    squares = sum(budget.squares for budget in budgets)
-    df = float(sum(np.sum(budget.counts - 1) for budget in budgets))
+    if given is not None:
+        return KnownNoise("given", None, float(given.degrees_of_freedom))
+    squares = sum(points.squares for points in curves)
+    df = float(sum(np.sum(points.counts - 1) for points in curves))
     if df >= _MIN_REPEAT_DF:
-        return SeedNoise("repeats", float(np.sqrt(squares / df)), df)
-    if method == "akima":
+        return KnownNoise("repeats", float(np.sqrt(squares / df)), df)
+    if curve.method == "akima":
         raise FitError(
-            f"an Akima curve passes through every point, so only repeated runs tell the seed noise "
-            f"({df:.0f} to spare, {_MIN_REPEAT_DF} needed): give noise, a standard deviation in "
-            "nats, or use parabolas"
+            f"The seed noise is unknown: an Akima curve passes through every point, and repeated "
+            f"runs have {df:.0f} degrees of freedom ({_MIN_REPEAT_DF} needed). Give noise, a "
+            "standard deviation in units of the loss, or use parabolas."
         )
-    for budget in budgets:
-        used = used_points(budget, span)
-        weights = parabola_weights(budget)[used]
-        design, projection = parabola_projection(np.log(budget.n_params[used]), weights)
-        residual = budget.loss[used] - design @ (projection @ budget.loss[used])
+    for points in curves:
+        used = used_points(points, curve)
+        weights = parabola_weights(points)[used]
+        design, projection = parabola_projection(np.log(points.x[used]), weights)
+        residual = points.loss[used] - design @ (projection @ points.loss[used])
         squares += float(weights @ residual**2)
         df += len(residual) - design.shape[1]
-    return SeedNoise("residuals", float(np.sqrt(squares / df)), df)
+    return KnownNoise("residuals", float(np.sqrt(squares / df)), df)

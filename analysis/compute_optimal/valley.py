@@ -1,4 +1,4 @@
-"""One iso-FLOP curve: its minimum over model size, or the reason why it has none to offer.
+"""One curve of loss over x: its minimum, or the reason why it has none.
 
 **Bias of the parabola.** On `L = E + A N^-alpha + B D^-beta` with D = C / (6 N), a budget's curve
 is not a parabola. With sizes spread evenly in log N from N*/s to N* s the vertex lies at
@@ -13,182 +13,224 @@ scaling-law-analysis, experiments 1 to 3). A small span about the lowest point l
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import Akima1DInterpolator
 
-from analysis.compute_optimal.budgets import Budget
+from analysis.compute_optimal.points import Points
 from analysis.estimate import Estimate, Floats
 
 Method = Literal["parabola", "akima"]
-"""A parabola in log N by least squares, or Akima's interpolation of the points in log N."""
+"""A parabola in log x by least squares, or Akima's interpolation of the points in log x."""
 
-MIN_SIZES = 4
+MIN_POINTS = 4
 _MIN_SHARE_INSIDE = 0.5
 _CURVE_POINTS = 81
 
 
+@dataclass(frozen=True)
+class Curve:
+    """How a curve is drawn through points.
+
+    Attributes:
+        method: "parabola" or "akima".
+        span: A parabola is fitted to points within this factor of the one with the lowest loss;
+            None: to all. A wide grid biases it.
+
+    Raises:
+        ValueError: An unknown method, or an impossible span.
+    """
+
+    method: Method = "parabola"
+    span: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ValueError(
+                f"method = {self.method!r}, but it is one of {', '.join(get_args(Method))}."
+            )
+        if self.span is not None and (self.method != "parabola" or not 1 < self.span < np.inf):
+            raise ValueError(
+                f"span = {self.span} with method {self.method!r}: give a factor above 1 with "
+                "'parabola', and none with 'akima', whose curves are local."
+            )
+
+
+PARABOLA = Curve("parabola")
+"""A parabola through all points."""
+
+AKIMA = Curve("akima")
+"""Akima's interpolation."""
+
+
 class Refusal(StrEnum):
-    """Why a budget, or a span of compute, has no minimum."""
+    """Why a curve, or a span of compute, has no minimum."""
 
     TOO_FEW_SIZES = "too_few_sizes"
+    """The curve has fewer distinct x than a minimum needs."""
+
     WRONG_CURVATURE = "wrong_curvature"
+    """The parabola opens downward."""
+
     EDGE = "edge"
+    """The lowest loss lies at an end of the grid."""
+
     UNRESOLVED = "unresolved"
+    """Too few noisy replicates have a minimum inside the grid."""
+
     UNCOVERED = "uncovered"
+    """A neighbour of the size with the lowest loss has no learning curve there."""
 
 
 @dataclass(frozen=True)
 class Valley:
-    """A budget's points, the curve through them and its minimum.
+    """The points of one curve, the curve through them and its minimum.
 
     Attributes:
-        flops: The budget, FLOPs.
-        n_params: Distinct sizes, ascending.
-        tokens: Training tokens of each.
-        loss: Mean loss of each, nats.
+        group: What the runs of the curve have in common, such as their budget or width.
+        x: Distinct x, ascending.
+        loss: Mean loss of each.
         n_runs: Runs behind each mean.
         used: Which of them the curve was made from.
-        curve_n_params: Sizes along the curve; empty where too few points make one.
-        curve_loss: Losses along the curve, nats.
+        curve_x: x along the curve; empty where too few points make one.
+        curve_loss: Losses along the curve.
         refusal: Why there is no minimum; None if there is one.
         reason: The refusal, or a doubt about the minimum, in a sentence; empty without either.
-        optimal_params: Size at the minimum; an end of the interval that the grid does not bound is
-            0 or infinite. None where refused; so are the next two.
-        optimal_tokens: Tokens at the minimum, log D being interpolated in log N.
-        lowest_loss: Loss at the minimum, nats.
+        optimum: x at the minimum; an end of the interval that the grid does not bound is 0 or
+            infinite. None where refused; so are the next two.
+        lowest_loss: Loss at the minimum.
+        other: Another quantity at each x; None where there is none.
+        optimal_other: That quantity at the minimum, its log being interpolated in log x.
         share_inside: Share of the noisy replicates whose minimum lies inside the grid.
-        loss_sd: Standard deviation of each mean loss over seeds, nats; empty where too few sizes
-            make a curve.
+        loss_sd: Standard deviation of each mean loss over seeds; empty where too few points make a
+            curve.
     """
 
-    flops: float
-    n_params: tuple[float, ...]
-    tokens: tuple[float, ...]
+    group: float
+    x: tuple[float, ...]
     loss: tuple[float, ...]
     n_runs: tuple[int, ...]
     used: tuple[bool, ...]
-    curve_n_params: tuple[float, ...]
+    curve_x: tuple[float, ...]
     curve_loss: tuple[float, ...]
     refusal: Refusal | None
     reason: str
-    optimal_params: Estimate | None
-    optimal_tokens: Estimate | None
+    optimum: Estimate | None
     lowest_loss: Estimate | None
+    other: tuple[float, ...] | None
+    optimal_other: Estimate | None
     share_inside: float
     loss_sd: tuple[float, ...]
 
-    @property
-    def tokens_per_param(self) -> Estimate | None:
-        """D* / N*; None where refused.
-
-        At fixed compute D falls as N grows, so the ends of the interval are those of D* and N*.
-        """
-        size, data = self.optimal_params, self.optimal_tokens
-        if size is None or data is None:
-            return None
-        high = data.high / size.low if size.low > 0 else float("inf")
-        return Estimate(data.value / size.value, data.low / size.high, high, size.level)
-
 
 class Minima(NamedTuple):
-    """Lowest points, over the range of sizes, of curves through columns of losses.
+    """Lowest points, over the range of x, of curves through columns of losses.
 
     Attributes:
-        log_n: log N of each, at an end of the range where there is no minimum inside, shape
+        log_x: log x of each, at an end of the range where there is no minimum inside, shape
             `(n_columns,)`.
         loss: Loss of each, shape `(n_columns,)`.
         inside: Which are minima inside the range, shape `(n_columns,)`.
     """
 
-    log_n: Floats
+    log_x: Floats
     loss: Floats
-    inside: np.ndarray
+    inside: NDArray[np.bool_]
 
 
-def used_points(budget: Budget, span: float | None) -> np.ndarray:
-    """Which sizes lie within a factor `span` of that of the lowest loss, shape `(n_sizes,)`."""
-    if span is None:
-        return np.ones(len(budget.n_params), dtype=bool)
-    ratio = np.abs(np.log(budget.n_params / budget.n_params[np.argmin(budget.loss)]))
-    return ratio <= np.log(span) * (1 + 1e-12)
+def used_points(points: Points, curve: Curve) -> NDArray[np.bool_]:
+    """Which points lie within the span of that of the lowest loss, shape `(n_points,)`."""
+    if curve.span is None:
+        return np.ones(len(points.x), dtype=bool)
+    ratio = np.abs(np.log(points.x / points.x[np.argmin(points.loss)]))
+    return ratio <= np.log(curve.span) * (1 + 1e-12)
 
 
-def parabola_projection(log_n: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Weighted least squares by a quadratic in log N, as matrices.
+def parabola_weights(points: Points) -> Floats:
+    """One over the variance of each mean loss, up to a factor, shape `(n_points,)`."""
+    return points.counts if points.noise is None else points.noise**-2.0
+
+
+def parabola_projection(log_x: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Weighted least squares by a quadratic in log x, as matrices.
 
     Args:
-        log_n: Distinct, ascending, shape `(n,)`, n >= 3.
+        log_x: Distinct, ascending, shape `(n,)`, n >= 3.
         weights: One over the variance of each loss, up to a factor, shape `(n,)`.
 
     Returns:
-        The design, shape `(n, 3)`, in powers of `log_n` less its mid-range over its half-range, and
+        The design, shape `(n, 3)`, in powers of `log_x` less its mid-range over its half-range, and
         the matrix that takes losses to coefficients, shape `(3, n)`.
     """
-    middle, half = (log_n[0] + log_n[-1]) / 2, (log_n[-1] - log_n[0]) / 2
-    design = np.vander((log_n - middle) / half, 3, increasing=True)
+    middle, half = (log_x[0] + log_x[-1]) / 2, (log_x[-1] - log_x[0]) / 2
+    design = np.vander((log_x - middle) / half, 3, increasing=True)
     root = np.sqrt(weights / weights.max())
     return design, np.linalg.pinv(design * root[:, None]) * root
 
 
-def parabola_minima(log_n: Floats, losses: Floats, weights: Floats) -> Minima:
+def parabola_minima(log_x: Floats, losses: Floats, weights: Floats) -> Minima:
     """Minima of the parabolas fitted to columns of losses, shape `(n, n_columns)`."""
-    middle, half = (log_n[0] + log_n[-1]) / 2, (log_n[-1] - log_n[0]) / 2
-    offset, slope, curvature = parabola_projection(log_n, weights)[1] @ losses
+    middle, half = (log_x[0] + log_x[-1]) / 2, (log_x[-1] - log_x[0]) / 2
+    offset, slope, curvature = parabola_projection(log_x, weights)[1] @ losses
     upward = curvature > 0
     vertex = -slope / (2 * np.where(upward, curvature, 1.0))
     inside = upward & (np.abs(vertex) < 1)
     right = slope < 0  # the lower end of a parabola without a vertex inside
     at = np.where(inside, vertex, np.where(right, 1.0, -1.0))
-    log_at = np.where(inside, middle + half * at, np.where(right, log_n[-1], log_n[0]))
+    log_at = np.where(inside, middle + half * at, np.where(right, log_x[-1], log_x[0]))
     return Minima(log_at, offset + (slope + curvature * at) * at, inside)
 
 
-def akima_minima(log_n: Floats, losses: Floats) -> Minima:
+def akima_minima(log_x: Floats, losses: Floats) -> Minima:
     """Exact minima of the Akima curves through columns of losses, shape `(n, n_columns)`.
 
     Akima (1970), J. ACM 17(4), 589: a cubic between neighbours, with slopes taken from the five
     points about each; a far point that is off leaves the curve where it is.
     """
-    cubic, square, linear, constant = Akima1DInterpolator(log_n, losses).c
+    cubic, square, linear, constant = Akima1DInterpolator(log_x, losses).c
     # Stationary points in each piece: roots of its derivative, without cancellation.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         root = np.sqrt(square**2 - 3 * cubic * linear)
         q = -(square + np.copysign(root, square))
         inner = np.stack([q / (3 * cubic), linear / q])
-    inner = np.where((inner > 0) & (inner < np.diff(log_n)[:, None]), inner, 0.0)
+    inner = np.where((inner > 0) & (inner < np.diff(log_x)[:, None]), inner, 0.0)
     values = ((cubic * inner + square) * inner + linear) * inner + constant
     # A stationary point that lies outside its piece stands for the piece's left end.
-    places = (log_n[:-1, None] + inner).reshape(-1, losses.shape[1])
+    places = (log_x[:-1, None] + inner).reshape(-1, losses.shape[1])
     # The first piece may hold both of its stationary points: its left end is asked for by itself.
-    ends = np.broadcast_to(log_n[[0, -1], None], (2, losses.shape[1]))
+    ends = np.broadcast_to(log_x[[0, -1], None], (2, losses.shape[1]))
     places = np.concatenate([places, ends])
     values = np.concatenate([values.reshape(-1, losses.shape[1]), losses[[0, -1]]])
     lowest = values.argmin(axis=0)[None]
     at = np.take_along_axis(places, lowest, axis=0)[0]
-    inside = (at > log_n[0]) & (at < log_n[-1])
+    inside = (at > log_x[0]) & (at < log_x[-1])
     return Minima(at, np.take_along_axis(values, lowest, axis=0)[0], inside)
 
 
-def sampled_curve(log_n: Floats, loss: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    """Sizes and losses along the parabola (weights given) or the Akima curve."""
-    along = np.linspace(log_n[0], log_n[-1], _CURVE_POINTS)
+def sampled_curve(log_x: Floats, loss: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
+    """X and losses along the parabola (weights given) or the Akima curve."""
+    along = np.linspace(log_x[0], log_x[-1], _CURVE_POINTS)
     if weights is None:
-        return np.exp(along), np.exp(Akima1DInterpolator(log_n, np.log(loss))(along))
-    coefficients = parabola_projection(log_n, weights)[1] @ loss
+        return np.exp(along), np.exp(Akima1DInterpolator(log_x, np.log(loss))(along))
+    coefficients = parabola_projection(log_x, weights)[1] @ loss
     powers = np.vander(np.linspace(-1, 1, _CURVE_POINTS), 3, increasing=True)
     return np.exp(along), powers @ coefficients
 
 
 def refuse(
-    budget: Budget, used: np.ndarray, best: Minima, replicates: Minima, weights: Floats | None
+    points: Points,
+    used: NDArray[np.bool_],
+    best: Minima,
+    replicates: Minima,
+    weights: Floats | None,
 ) -> tuple[Refusal | None, str]:
-    """Why a budget's minimum is not one, or what is doubtful about it.
+    """Why a curve has no minimum, or what is doubtful about the one it has.
 
     Args:
-        budget: The budget.
-        used: Which of its sizes the curve was made from.
+        points: The points of the curve.
+        used: Which of them the curve was made from.
         best: The minimum of the curve, one column.
         replicates: Minima of noisy replicates.
         weights: Those of the parabola; None for an Akima curve.
@@ -196,38 +238,39 @@ def refuse(
     Returns:
         The refusal and its sentence; None and a doubt, or an empty text, for a minimum.
     """
-    sizes, loss = budget.n_params[used], budget.loss[used]
+    sizes, loss = points.x[used], points.loss[used]
     lowest = int(np.argmin(loss))
-    end = {0: "smallest", len(loss) - 1: "largest"}.get(lowest)
+    end = {0: "lower", len(loss) - 1: "upper"}.get(lowest)
     remedy = {0: "smaller", len(loss) - 1: "larger"}.get(lowest, "more")
     if weights is not None:
         curvature = (parabola_projection(np.log(sizes), weights)[1] @ loss)[2]
         if curvature <= 0:
             return Refusal.WRONG_CURVATURE, (
-                f"the parabola opens downward (curvature {curvature:.3g} nats over half the range "
-                "of log size): its vertex is a maximum; add sizes on both sides of the lowest loss"
+                f"the parabola opens downward (curvature {curvature:.3g} over half the logarithmic "
+                "range), so its vertex is a maximum; add points on both sides of the lowest loss"
             )
         # A parabola through a falling convex curve has a vertex inside: ask the points as well.
         if end is not None:
             return Refusal.EDGE, (
-                f"the lowest loss is that of the {end} size, {sizes[lowest]:.4g}: nothing brackets "
-                f"the minimum; add {remedy} sizes"
+                f"the lowest loss lies at the {end} end of the grid, {sizes[lowest]:.4g}: the "
+                f"minimum is not bracketed; add {remedy} values"
             )
     if not best.inside[0]:
         return Refusal.EDGE, (
-            f"the curve is lowest at an end of the grid, size {np.exp(best.log_n[0]):.4g}: the "
-            "minimum lies there or beyond; add sizes beyond it"
+            f"the curve is lowest at an end of the grid, {np.exp(best.log_x[0]):.4g}: the minimum "
+            "lies there or beyond; add values beyond it"
         )
     share = float(replicates.inside.mean())
     if share < _MIN_SHARE_INSIDE:
         return Refusal.UNRESOLVED, (
             f"only {share:.0%} of the noisy replicates have a minimum inside the grid: the valley "
-            "is too flat or the grid too narrow for this noise; add seeds or sizes"
+            "is too flat or the grid too narrow for this noise; add seeds, or values beyond the "
+            "grid"
         )
     if end is not None:
         return None, (
-            f"the lowest measured loss is that of the {end} size: the minimum rests on the slope "
-            f"of the curve there; add {remedy} sizes"
+            f"the lowest measured loss lies at the {end} end of the grid: the minimum rests on the "
+            f"slope of the curve there; add {remedy} values"
         )
     return None, ""
 

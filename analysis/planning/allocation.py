@@ -9,6 +9,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from analysis import writing
 from analysis.estimate import Estimate
@@ -123,9 +124,13 @@ class Allocation:
             lines += ["", *self.notes]
         return "\n".join(lines)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The allocation as plain values; what is not a finite number is None."""
+        return writing.plain(asdict(self))
+
     def to_json(self) -> str:
         """The allocation as strict JSON; what is not a finite number is null."""
-        return writing.dumps(asdict(self))
+        return writing.dumps(self.to_dict())
 
 
 def _row(name: str, estimate: Estimate) -> str:

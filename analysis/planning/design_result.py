@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -94,6 +95,10 @@ class Design:
             lines += ["", *self.notes]
         return "\n".join(lines)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The design as plain values; what is not a finite number is None."""
+        return writing.plain(asdict(self))
+
     def to_json(self) -> str:
         """The design as strict JSON; what is not a finite number is null."""
-        return writing.dumps(asdict(self))
+        return writing.dumps(self.to_dict())

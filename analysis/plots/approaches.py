@@ -76,8 +76,8 @@ def draw_learning_curves(ax: Axes, result: EnvelopeResult, *, colorbar: bool = T
 def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
     """Draw how one quantity grows with compute by each approach: power law, band and optima.
 
-    A thin vertical line marks the compute at which the report tells optima. The y-axis holds the
-    laws and optima: a band that says next to nothing leaves it, and flattens no other.
+    A thin vertical line marks the compute at which the report gives optima. The y-axis holds the
+    laws and optima: a very wide band may leave it, so that the others stay readable.
 
     Args:
         ax: Axes to draw on, x in FLOPs, y the quantity, both logarithmic.
@@ -89,14 +89,14 @@ def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
     """
     low, high = approaches.compute
     along = np.geomspace(min(low, approaches.flops), max(high, approaches.flops), 80)
-    told: list[float] = []
+    shown: list[float] = []
     for approach, style in _styled(approaches):
         assert approach.exponents is not None
         law = getattr(approach.exponents, quantity)
         band = law.predict_interval(along)
         ax.fill_between(along, *band, color=style.color, alpha=0.13, linewidth=0, zorder=1.4)
         predicted = law.predict(along)
-        told += [*predicted, *(optimum.value for _, optimum in _optima(approach, quantity))]
+        shown += [*predicted, *(optimum.value for _, optimum in _optima(approach, quantity))]
         ax.plot(
             along,
             predicted,
@@ -116,9 +116,9 @@ def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
                 zorder=3,
             )
     ax.axvline(approaches.flops, color=GREY, linewidth=0.6, dashes=(1, 1.5), zorder=1.2)
-    if told:
-        margin = max(2.0, (max(told) / min(told)) ** 0.25)
-        ax.set_ylim(min(told) / margin, max(told) * margin)
+    if shown:
+        margin = max(2.0, (max(shown) / min(shown)) ** 0.25)
+        ax.set_ylim(min(shown) / margin, max(shown) * margin)
     return ax
 
 
@@ -184,7 +184,10 @@ def _legend_entry(approach: Approach, style: Series) -> Line2D:
     look: dict[str, Any] = {"color": style.color, "linestyle": style.linestyle, "linewidth": 1}
     look["marker"] = style.marker if _optima(approach, "params") else "none"
     return Line2D(
-        [], [], **look, label=f"{approach.name}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]"
+        [],
+        [],
+        **look,
+        label=f"{approach.kind.title}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]",
     )
 
 
@@ -195,7 +198,7 @@ def _optima(approach: Approach, quantity: Quantity) -> list[tuple[float, Estimat
         found = []
         for each in detail.hand_overs:
             value = each.n_params if quantity == "params" else each.tokens / each.n_params
-            found.append((each.flops, Estimate(value, value, value, detail.level)))
+            found.append((each.flops, Estimate(value, value, value, detail.bootstrap.level)))
         return found
     if isinstance(detail, IsoflopResult):
         name = "optimal_params" if quantity == "params" else "tokens_per_param"

@@ -1,6 +1,6 @@
 """iso-FLOP figures: valleys with their minima, and how the optimum grows with compute."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,8 +10,7 @@ from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
 from analysis.compute_optimal.growth import Trend
-from analysis.compute_optimal.isoflop_result import IsoflopResult
-from analysis.compute_optimal.valley import Valley
+from analysis.compute_optimal.isoflop_result import BudgetValley, IsoflopResult
 from analysis.estimate import Estimate
 from analysis.plots.style import (
     DOUBLE_COLUMN,
@@ -51,7 +50,7 @@ def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> A
             _draw_valley(ax, valley, COMPUTE_COLORS(norm(valley.flops)))
         else:
             ax.plot(valley.n_params, valley.loss, color=GREY, marker="x", linestyle="none")
-            ax.plot(valley.curve_n_params, valley.curve_loss, color=GREY, linewidth=0.7, dashes=[3])
+            ax.plot(valley.curve_x, valley.curve_loss, color=GREY, linewidth=0.7, dashes=[3])
     kept = [valley for valley in result.valleys if valley.optimal_params is not None]
     ax.plot(
         [v.optimal_params.value for v in kept if v.optimal_params],
@@ -79,7 +78,7 @@ _MINIMUM = {
 }
 
 
-def _draw_valley(ax: Axes, valley: Valley, color: tuple[float, float, float, float]) -> None:
+def _draw_valley(ax: Axes, valley: BudgetValley, color: tuple[float, float, float, float]) -> None:
     ax.errorbar(
         valley.n_params,
         valley.loss,
@@ -99,7 +98,7 @@ def _draw_valley(ax: Axes, valley: Valley, color: tuple[float, float, float, flo
             markerfacecolor=color if used else "white",
             linestyle="none",
         )
-    ax.plot(valley.curve_n_params, valley.curve_loss, color=color, linewidth=0.9, zorder=1.8)
+    ax.plot(valley.curve_x, valley.curve_loss, color=color, linewidth=0.9, zorder=1.8)
     size, loss = valley.optimal_params, valley.lowest_loss
     assert size is not None and loss is not None
     # An open end stops at that of the grid.
@@ -122,8 +121,9 @@ def draw_optimal_params(
         The axes.
     """
     trend = None if result.trends is None else result.trends.params
-    law = "N^*\\propto C^{"
-    return _draw_growth(ax, result, lambda v: v.optimal_params, trend, law, label, style)
+    label = label or _power_law("N^*", trend)
+    sizes = [(valley.flops, valley.optimal_params) for valley in result.valleys]
+    return draw_optima(ax, sizes, trend, label=label, style=style)
 
 
 def draw_tokens_per_param(
@@ -131,36 +131,54 @@ def draw_tokens_per_param(
 ) -> Axes:
     """Draw D* / N* against compute, as `draw_optimal_params` does N*."""
     trend = None if result.trends is None else result.trends.tokens_per_param
-    law = "D^*\\!/N^*\\propto C^{"
-    return _draw_growth(ax, result, lambda v: v.tokens_per_param, trend, law, label, style)
+    label = label or _power_law("D^*\\!/N^*", trend)
+    ratios = [(valley.flops, valley.tokens_per_param) for valley in result.valleys]
+    return draw_optima(ax, ratios, trend, label=label, style=style)
 
 
-def _draw_growth(
+def _power_law(of: str, trend: Trend | None) -> str:
+    if trend is None:
+        return ""
+    return f"${of}\\propto C^{{{trend.exponent.value:.3f}\\pm{trend.exponent_se:.3f}}}$"
+
+
+def draw_optima(
     ax: Axes,
-    result: IsoflopResult,
-    quantity: Callable[[Valley], Estimate | None],
+    optima: Sequence[tuple[float, Estimate | None]],
     trend: Trend | None,
-    law: str,
-    label: str | None,
-    style: Series,
+    *,
+    label: str = "",
+    style: Series = SERIES[0],
 ) -> Axes:
-    """Draw estimates and their trend; `law` is the start of its formula, up to the exponent."""
-    found = [(v, e) for v in result.valleys if (e := quantity(v)) is not None]
-    flops = np.array([valley.flops for valley, _ in found])
-    values = np.array([estimate.value for _, estimate in found])
+    """Draw minima against their group with intervals, the power law and its band.
+
+    Args:
+        ax: Axes to draw on, both logarithmic.
+        optima: Group and minimum of each curve; one without a minimum is marked on the axis.
+        trend: Growth of the minimum with the group; None where there is none.
+        label: Legend entry of the power law.
+        style: Colour, marker and line.
+
+    Returns:
+        The axes.
+    """
+    found = [(group, estimate) for group, estimate in optima if estimate is not None]
     if trend is not None:
-        exponent = trend.exponent
-        label = label or f"${law}{exponent.value:.3f}\\pm{trend.exponent_se:.3f}}}$"
-        budgets = [valley.flops for valley in result.valleys]
-        along = np.geomspace(min(budgets), max(budgets), 60)
+        groups = [group for group, _ in optima]
+        along = np.geomspace(min(groups), max(groups), 60)
         low, high = trend.predict_interval(along)
         ax.fill_between(along, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
         ax.plot(along, trend.predict(along), color=style.color, linewidth=1, label=label)
-    ax.plot(flops, values, color=style.color, marker=style.marker, linestyle="none")
-    for (_, estimate), at in zip(found, flops, strict=True):
-        draw_interval(ax, at, estimate, style)
-    refused = [valley.flops for valley in result.valleys if valley.refusal is not None]
-    _mark_refused(ax, refused)
+    ax.plot(
+        [group for group, _ in found],
+        [estimate.value for _, estimate in found],
+        color=style.color,
+        marker=style.marker,
+        linestyle="none",
+    )
+    for group, estimate in found:
+        draw_interval(ax, group, estimate, style)
+    _mark_refused(ax, [group for group, estimate in optima if estimate is None])
     return ax
 
 

@@ -123,7 +123,7 @@ def _told(fitted: FitFile, allocation: Allocation, device: Accelerator | None) -
             },
         }
     told = {
-        "allocation": json.loads(allocation.to_json()),
+        "allocation": allocation.to_dict(),
         "costs": costs,
         "fit": {"path": str(fitted.path), "sha256": fitted.sha256},
     }

@@ -14,6 +14,7 @@ from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.approaches_result import Approach, Approaches
 from analysis.compute_optimal.envelope_result import EnvelopeResult
 from analysis.compute_optimal.isoflop_result import IsoflopResult
+from analysis.compute_optimal.points import SeedNoise
 from analysis.plots import style
 from analysis.plots.approaches import approaches_figure
 from analysis.tables import read, results
@@ -40,7 +41,7 @@ def run(options: IsoflopOptions) -> int:
         curves=options.curves,
         budgets=None if options.budgets is None else _numbers(options.budgets),
         span=options.span,
-        noise=options.noise,
+        noise=None if options.noise is None else SeedNoise(options.noise),
         flops=options.flops,
     )
     # The answer, the numbers behind it, the doubts, the files.
@@ -66,10 +67,8 @@ def run(options: IsoflopOptions) -> int:
         report = {
             "source": source.provenance(),
             "selection": selection,
-            **json.loads(found.to_json()),
-            "details": {
-                each.name: json.loads(each.detail.to_json()) for each in found.rows if each.detail
-            },
+            **found.to_dict(),
+            "details": found.details(),
         }
         with storing(folder):
             style.save(approaches_figure(found), folder / "figure")
@@ -115,7 +114,7 @@ def _print_minima(found: Approaches) -> None:
     analyses = _isoflops(found)
     if not analyses:
         return
-    headings = ("FLOPs", "sizes", *(f"N*, {row.name}" for row, _ in analyses))
+    headings = ("FLOPs", "sizes", *(f"N*, {row.kind.title}" for row, _ in analyses))
     rows = []
     for valleys in zip(*(result.valleys for _, result in analyses), strict=True):
         cells = ("refused" if each.refusal else str(each.optimal_params) for each in valleys)
@@ -131,7 +130,7 @@ def _refusals(found: Approaches) -> Iterator[str]:
         for (row, _), valley in zip(analyses, valleys, strict=True):
             if valley.reason:
                 what = f"refused, {valley.refusal}" if valley.refusal else "doubtful"
-                yield f"{valley.flops:.3g} FLOPs, {row.name}, {what}: {valley.reason}"
+                yield f"{valley.flops:.3g} FLOPs, {row.kind.title}, {what}: {valley.reason}"
 
 
 def _shown(found: Approaches) -> Iterator[dict[str, Any]]:
@@ -142,14 +141,14 @@ def _shown(found: Approaches) -> Iterator[dict[str, Any]]:
                 valley.n_params, valley.tokens, valley.loss, valley.used, strict=True
             ):
                 yield {
-                    "approach": row.name,
+                    "approach": row.kind.title,
                     "kind": "point" if used else "point not used",
                     "flops": valley.flops,
                     "n_params": size,
                     "tokens": data,
                     "loss_nats": loss,
                 }
-            best = {"approach": row.name, "flops": valley.flops, "note": valley.reason}
+            best = {"approach": row.kind.title, "flops": valley.flops, "note": valley.reason}
             size, data, loss = valley.optimal_params, valley.optimal_tokens, valley.lowest_loss
             if size is None or data is None or loss is None:
                 yield best | {"kind": "refused"}
@@ -166,7 +165,7 @@ def _shown(found: Approaches) -> Iterator[dict[str, Any]]:
         if isinstance(row.detail, EnvelopeResult):
             for each in row.detail.hand_overs:
                 yield {
-                    "approach": row.name,
+                    "approach": row.kind.title,
                     "kind": "hand-over",
                     "flops": each.flops,
                     "n_params": each.n_params,
@@ -177,7 +176,7 @@ def _shown(found: Approaches) -> Iterator[dict[str, Any]]:
         for flops in sorted({*found.compute, found.flops}):
             size, data = (law.at(flops) for law in row.exponents[:2])
             yield {
-                "approach": row.name,
+                "approach": row.kind.title,
                 "kind": "power law",
                 "flops": flops,
                 "n_params": size.value,

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.points import SeedNoise
+from analysis.compute_optimal.valley import AKIMA
 from analysis.plots import isoflop as drawing
 from analysis.plots import style
 from experiments.experiment import Findings, Measured
@@ -109,14 +111,14 @@ def refit(table: pd.DataFrame) -> Findings[Details]:
 def _analyse(runs: pd.DataFrame, step: _Step) -> IsoflopResult:
     rows = runs[(runs[_KEYS] == list(step.setup)).all(axis=1)]
     return isoflop(
-        rows["n"], rows["loss"], flops=rows["flops"], tokens=rows["tokens"], method="akima",
-        noise=_NOISE,
+        rows["n"], rows["loss"], flops=rows["flops"], tokens=rows["tokens"], curve=AKIMA,
+        noise=SeedNoise(_NOISE),
     )  # fmt: skip
 
 
 def _exponent(result: IsoflopResult) -> Measured:
     if result.trends is None:
-        return Measured(value=None, note="one minimum makes no exponent")
+        return Measured(value=None, note="only one budget has a minimum; an exponent needs two")
     found = result.trends.params.exponent
     return Measured(value=found.value, low=found.low, high=found.high)
 
@@ -130,7 +132,7 @@ def _trend(result: IsoflopResult) -> dict[str, float]:
         "exponent": found.exponent.value,
         "standard error": found.exponent_se,
         "r_squared": found.r_squared,
-        "budgets": found.n_budgets,
+        "budgets": found.n_points,
         "scatter over noise": found.misfit,
     }
 

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.isoflop_result import ONE_MINIMUM
+from analysis.compute_optimal.points import SeedNoise
 from analysis.errors import FitError
-from analysis.estimate import Floats
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from experiments.shared.error_bars import ErrorBars, log_weights
@@ -77,12 +79,11 @@ def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Ex
         ends["loss"],
         flops=ends["C"],
         tokens=ends["D"],
-        noise=sd,
-        noise_df=df,
-        seed=seed,
+        noise=SeedNoise(sd, df),
+        bootstrap=Bootstrap(seed=seed),
     )
     if found.trends is None:
-        raise FitError("Only one budget has a minimum; an exponent needs two. Add budgets.")
+        raise FitError(ONE_MINIMUM)
     a = found.trends.params.exponent
     return Exponent(a.value, a.low, a.high, found.trends.params.replicates[:, 1])
 

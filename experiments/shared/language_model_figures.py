@@ -142,7 +142,7 @@ def _entries(found: Approaches) -> list[Line2D]:
         a = approach.exponents.params.exponent
         look: dict[str, Any] = {"color": style.color, "linestyle": style.linestyle, "linewidth": 1}
         look["marker"] = "none" if isinstance(approach.detail, FitResult) else style.marker
-        label = f"{approach.name}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]"
+        label = f"{approach.kind.title}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]"
         entries.append(Line2D([], [], **look, label=label))
     return entries
 

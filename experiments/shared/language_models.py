@@ -16,10 +16,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.compute_optimal.approaches_result import Approach, Approaches, Exponents
+from analysis.compute_optimal.approaches_result import Approach, Approaches, ApproachKind
 from analysis.compute_optimal.envelope import envelope
 from analysis.errors import FitError
-from analysis.estimate import Estimate
+from analysis.estimate import Bootstrap, Estimate
 from experiments.experiment import Measured
 from scaling.config import RunConfig
 from scaling.data.text import Text
@@ -204,8 +204,7 @@ def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
         found: Approaches on the ends of runs, from `three_approaches`.
         learning: Rows of the same runs from `learning_curves`.
     """
-    name = found.rows[0].name
-    first = Approach(name, "refused", "", None, None, None, None)
+    kind = ApproachKind.ENVELOPE
     try:
         traced = envelope(
             learning["run"],
@@ -213,29 +212,29 @@ def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
             learning["loss"],
             flops=learning["C"],
             tokens=learning["D"],
-            level=found.level,
+            bootstrap=Bootstrap(level=found.level),
         )
     except FitError as error:
-        first = replace(first, reason=str(error))
+        first = Approach(kind, "refused", error.reason, error.detail)
     else:
-        exponents = Exponents(*traced.trends)
         first = Approach(
-            name=name,
+            kind=kind,
             status="estimated",
             reason="",
-            exponents=exponents,
-            optimal_params=exponents.params.at(found.flops),
-            tokens_per_param=exponents.tokens_per_param.at(found.flops),
+            exponents=traced.trends,
+            optimal_params=traced.trends.params.at(found.flops),
+            tokens_per_param=traced.trends.tokens_per_param.at(found.flops),
             detail=traced,
         )
-    return replace(found, rows=(first, *found.rows[1:]))
+    rows = tuple(first if row.kind is kind else row for row in found.rows)
+    return replace(found, rows=rows)
 
 
 def answers(found: Approaches) -> list[str]:
     """Exponents and the optimal ratio of every approach that has them, one line each."""
     head = f"N* ~ C^a, D* ~ C^b, and tokens per parameter at {found.flops:.3g} FLOPs, by approach:"
     return [head] + [
-        f"{row.name}: a = {_rounded(row.exponents.params.exponent)}, "
+        f"{row.kind.title}: a = {_rounded(row.exponents.params.exponent)}, "
         f"b = {_rounded(row.exponents.tokens.exponent)}, D*/N* = {row.tokens_per_param}"
         for row in found.rows
         if row.exponents is not None
@@ -244,7 +243,8 @@ def answers(found: Approaches) -> list[str]:
 
 def doubts(found: Approaches) -> list[str]:
     """Refusals and doubts of the approaches, one line each; their reports have all reasons."""
-    lines = [f"approach {row.name}, {row.status}: {row.reason}" for row in found.rows if row.reason]
+    doubted = (row for row in found.rows if row.reason)
+    lines = [f"approach {row.kind.title}, {row.status}: {row.reason}" for row in doubted]
     return [
         textwrap.shorten(line, LINE, placeholder=" ... (all of it in report.json)")
         for line in [*lines, *found.notes]

@@ -216,8 +216,8 @@ def test_a_planted_best_shape_comes_back_whatever_the_sizes_differ_by():
     valleys = findings.details.valleys
     assert len(valleys) == 2
     for valley in valleys.values():
-        assert valley.optimal_params.low < 20 < valley.optimal_params.high
-        assert valley.optimal_params.value == pytest.approx(20, rel=0.3)
+        assert valley.optimum.low < 20 < valley.optimum.high
+        assert valley.optimum.value == pytest.approx(20, rel=0.3)
     # The deepest shape, of aspect ratio 2, over one of 10 or 14 near the best.
     assert findings.measured["spread"].value == pytest.approx(0.01 * np.log(20 / 2) ** 2, abs=0.008)
     for expected in depth_vs_width.EXPECTED:

@@ -11,6 +11,7 @@ import pytest
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.envelope_result import EnvelopeResult
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 from experiments import chinchilla, kaplan, seed_noise
 from experiments.experiment import passes
 from experiments.shared import language_models as lm
@@ -88,11 +89,11 @@ def test_an_envelope_that_cannot_be_had_is_a_row_with_its_reason(table_of):
         lambda counts: planted(counts["n_params_matmul"], counts["n_tokens_seen"]),
         noise=0.003,
     )
-    found = three_approaches(lm.points(table), n_replicates=200)
+    found = three_approaches(lm.points(table), bootstrap=Bootstrap(n=200))
     few = curves_of(table[table["n_params_matmul"] < 3e4])
     first = lm.with_envelope(found, lm.learning_curves(table, few)).rows[0]
-    assert (first.name, first.status) == (found.rows[0].name, "refused")
-    assert "needs curves of" in first.reason
+    assert (first.kind, first.status) == (found.rows[0].kind, "refused")
+    assert "needs learning curves of" in first.reason
     assert lm.exponent(first).value is None
     assert lm.half_width(lm.exponent(first)).value is None
 

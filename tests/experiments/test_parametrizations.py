@@ -159,7 +159,7 @@ def test_a_best_rate_near_the_edge_of_its_grid_leaves_an_end_open(side, end):
         return 2.5 + 0.03 * (octaves - 1.3 * side * wide) ** 2 + noise
 
     findings = lr_transfer.analyse(table_of(lr_transfer.SWEEP["cpu"](), loss))
-    rate = findings.details.found["mup"].valleys[-1].optimal_params
+    rate = findings.details.found["mup"].valleys[-1].optimum
     assert getattr(rate, end) == {"low": 0, "high": np.inf}[end]
     ratio = findings.measured["mup_ratio"]
     assert ratio.high is None and "no upper end" in ratio.note

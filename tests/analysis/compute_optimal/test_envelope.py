@@ -12,8 +12,10 @@ from scipy import stats
 from analysis.compute_optimal.envelope import envelope
 from analysis.compute_optimal.valley import Refusal
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 
 E, A, B = 1.8, 400.0, 900.0
+QUICK = Bootstrap(n=200)
 SIZES = np.geomspace(3e7, 2e10, 16)
 FLOPS = np.geomspace(1e17, 1e21, 160)
 
@@ -38,7 +40,7 @@ def curves(alpha=0.35, beta=0.35, sizes=SIZES, flops=FLOPS, offsets=0.0, loss=ch
 
 def analyse(rows, **options):
     run, size, loss, flops = rows
-    return envelope(run, size, loss, flops=flops, **{"n_replicates": 200} | options)
+    return envelope(run, size, loss, flops=flops, **{"bootstrap": QUICK} | options)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.35, 0.35), (0.34, 0.28), (0.3, 0.45)])
@@ -117,7 +119,8 @@ def covered(n_sets, n_sizes, sd, n_replicates=200):
         spacing = np.log(2e10 / 3e7) / (n_sizes - 1)
         sizes = np.geomspace(3e7, 2e10, n_sizes) * np.exp(spacing * rng.uniform(-0.4, 0.4, n_sizes))
         rows = curves(sizes=sizes, flops=FLOPS[::2], offsets=sd * rng.standard_normal(n_sizes))
-        exponent = analyse(rows, n_replicates=n_replicates, seed=number).trends.params.exponent
+        bootstrap = Bootstrap(n=n_replicates, seed=number)
+        exponent = analyse(rows, bootstrap=bootstrap).trends.params.exponent
         hits += exponent.low <= 0.5 <= exponent.high
     return hits
 
@@ -176,11 +179,11 @@ def test_units_scale_the_optimum_and_leave_the_exponents(factor, compute):
 def test_tokens_give_compute_and_their_own_count_moves_tokens_alone():
     run, size, loss, flops = curves(0.34, 0.28)
     by_flops = analyse((run, size, loss, flops))
-    by_tokens = envelope(run, size, loss, tokens=flops / (6 * size), n_replicates=200)
+    by_tokens = envelope(run, size, loss, tokens=flops / (6 * size), bootstrap=QUICK)
     assert by_tokens.trends.params.exponent.value == pytest.approx(
         by_flops.trends.params.exponent.value, abs=1e-6
     )
-    both = envelope(run, size, loss, flops=flops, tokens=flops / (9 * size), n_replicates=200)
+    both = envelope(run, size, loss, flops=flops, tokens=flops / (9 * size), bootstrap=QUICK)
     for one, other in zip(by_flops.hand_overs, both.hand_overs, strict=True):
         assert other.n_params == one.n_params
         assert other.tokens == pytest.approx(one.tokens * 6 / 9)
@@ -231,8 +234,8 @@ def test_a_size_of_lowest_loss_that_falls_with_compute_is_refused():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (curves(sizes=SIZES[:4]), "curves of 5 sizes or more, not 4"),
-        (curves(sizes=SIZES[:5]), "an exponent needs 4"),
+        (curves(sizes=SIZES[:4]), "learning curves of 5 sizes or more, not 4"),
+        (curves(sizes=SIZES[:5]), "hand-overs from one size to the next and needs 4"),
     ],
 )
 def test_too_few_sizes_are_refused(rows, message):
@@ -247,7 +250,7 @@ def test_too_few_sizes_are_refused(rows, message):
         ({"loss": -1.0}, r"loss\[3\] = -1.0"),
         ({"n_params": 1e7}, "run 0 has n_params from 1e.07 to 3e.07"),
         ({"flops": 1e17}, "run 0 has two losses at 1e.17 FLOPs"),
-        ({"n_replicates": 10}, "give at least 200"),
+        ({"bootstrap": Bootstrap(n=10)}, "give at least 200"),
     ],
 )
 def test_a_callers_mistake_is_named(change, message):

@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.compute_optimal.isoflop import isoflop
-from analysis.compute_optimal.valley import Refusal
+from analysis.compute_optimal.points import SeedNoise
+from analysis.compute_optimal.valley import Curve, Refusal
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 
 BUDGETS = 1e18 * 4.0 ** np.arange(5)
 OFFSETS = np.linspace(-1.2, 1.2, 9)
+QUICK = Bootstrap(n=200)
 
 
 def columns(loss_of, n_star, offsets=OFFSETS, budgets=BUDGETS, drift=0.0):
@@ -47,9 +50,17 @@ def chinchilla(alpha, beta):
     return loss, lambda flops: ratio * (flops / 6) ** (beta / (alpha + beta))
 
 
-def analyse(rows, **options):
+def analyse(rows, method="parabola", span=None, noise=None, **options):
     size, loss, flops = rows
-    return isoflop(size, loss, flops=flops, n_replicates=200, **options)
+    return isoflop(
+        size,
+        loss,
+        flops=flops,
+        curve=Curve(method, span),
+        noise=None if noise is None else SeedNoise(noise),
+        bootstrap=QUICK,
+        **options,
+    )
 
 
 def optima(result):
@@ -122,10 +133,10 @@ def test_a_downward_parabola_is_refused_and_the_rest_analysed():
     ]  # fmt: skip
     refused = result.valleys[2]
     assert "opens downward" in refused.reason and refused.optimal_params is None
-    assert result.trends.params.n_budgets == 4
+    assert result.trends.params.n_points == 4
     assert result.trends.params.exponent.value == pytest.approx(0.5, abs=1e-6)
     assert "wrong_curvature: the parabola opens downward" in result.summary()
-    with pytest.raises(FitError, match=r"no budget has a minimum.*1e\+18 FLOPs.*opens downward"):
+    with pytest.raises(FitError, match=r"No curve of 5 has a minimum.*1e\+18: .*opens downward"):
         analyse(columns(downward, n_star))
 
 
@@ -143,7 +154,7 @@ def test_a_single_downward_budget_raises(method, offsets):
 def test_a_flat_budget_raises(method):
     n_star = power_optimum(0.5)
     rows = columns(lambda size, flops: 3.0, n_star, budgets=BUDGETS[:1])
-    with pytest.raises(FitError, match=r"opens downward|smallest size|lowest at an end"):
+    with pytest.raises(FitError, match=r"opens downward|lower end|lowest at an end"):
         analyse(rows, method=method, noise=1e-3)
 
 
@@ -160,23 +171,23 @@ def test_a_minimum_outside_its_own_interval_is_doubted():
     assert analyse(rows, noise=0.003).valleys[0].reason == ""
 
 
-@pytest.mark.parametrize(("sign", "end"), [(-1, "largest"), (1, "smallest")])
+@pytest.mark.parametrize(("sign", "end"), [(-1, "upper"), (1, "lower")])
 def test_a_falling_curve_is_refused_though_its_parabola_has_a_vertex_inside(sign, end):
     log_n = np.linspace(0, 3, 9)
     falling = 3 + np.exp(sign * log_n)
     bend, slope, _ = np.polyfit(log_n, falling, 2)
     assert bend > 0 and 0 < -slope / (2 * bend) < 3
     rows = (1e7 * np.exp(log_n), falling, np.full(9, 1e18))
-    with pytest.raises(FitError, match=f"the lowest loss is that of the {end} size"):
+    with pytest.raises(FitError, match=f"the lowest loss lies at the {end} end"):
         analyse(rows)
-    with pytest.raises(FitError, match="lowest at an end of the grid, size"):
+    with pytest.raises(FitError, match="lowest at an end of the grid"):
         analyse(rows, method="akima", noise=1e-3)
 
 
 def test_a_vertex_beyond_the_grid_is_refused():
     n_star = power_optimum(0.5)
     rows = columns(parabolas(n_star), n_star, OFFSETS + 1.5)
-    with pytest.raises(FitError, match="smallest size"):
+    with pytest.raises(FitError, match="lower end"):
         analyse(rows)
 
 
@@ -187,8 +198,8 @@ def test_too_few_sizes_are_refused_however_many_runs_they_have():
     result = analyse(tuple(np.concatenate(pair) for pair in zip(few, many, strict=True)))
     assert [valley.refusal for valley in result.valleys] == [Refusal.TOO_FEW_SIZES, None, None]
     assert result.valleys[0].n_runs == (4, 4, 4)
-    assert result.valleys[0].reason == "a minimum needs 4 distinct sizes, not 3: add sizes"
-    with pytest.raises(FitError, match="not 3: add sizes"):
+    assert result.valleys[0].reason == "a minimum needs 4 distinct values, not 3: add some"
+    with pytest.raises(FitError, match="not 3: add some"):
         analyse(few)
     with pytest.raises(FitError, match=r"not 3 within a factor 1\.4 of the lowest loss"):
         analyse(many, span=1.4)
@@ -206,7 +217,7 @@ def test_one_budget_makes_a_minimum_but_no_exponent():
     result = analyse(columns(parabolas(n_star), n_star, budgets=BUDGETS[:1]))
     assert result.trends is None
     assert result.valleys[0].optimal_params.value == pytest.approx(n_star(BUDGETS[0]))
-    assert "one minimum makes no exponent" in result.summary()
+    assert "Only one budget has a minimum" in result.summary()
 
 
 def test_a_low_end_of_the_grid_is_doubted_under_akima():
@@ -214,7 +225,7 @@ def test_a_low_end_of_the_grid_is_doubted_under_akima():
     loss = np.array([2.0, 2.005, 2.5, 3.2, 4.0, 4.9])
     result = analyse((1e7 * np.exp(log_n), loss, np.full(6, 1e18)), method="akima", noise=1e-4)
     assert result.valleys[0].refusal is None
-    assert "rests on the slope of the curve there; add smaller sizes" in result.valleys[0].reason
+    assert "rests on the slope of the curve there; add smaller values" in result.valleys[0].reason
 
 
 def test_an_interval_that_the_grid_does_not_bound_is_open():
@@ -282,7 +293,7 @@ def test_noise_is_taken_from_repeats_or_residuals_and_is_that_planted():
     assert (scatter.source, scatter.degrees_of_freedom) == ("residuals", 5 * 57)
     assert scatter.sd == pytest.approx(0.01, rel=4 / np.sqrt(2 * 285))
     assert analyse(noisy_rows(6), noise=0.02).noise.source == "given"
-    with pytest.raises(FitError, match="only repeated runs tell the seed noise"):
+    with pytest.raises(FitError, match="The seed noise is unknown"):
         analyse(noisy_rows(6), method="akima")
 
 
@@ -314,7 +325,7 @@ def test_scatter_beyond_the_noise_is_told():
 
 def test_the_band_is_widest_away_from_the_budgets():
     trend = analyse(noisy_rows(8)).trends.params
-    low, high = trend.predict_interval([1e15, trend.flops_ref, 1e25])
+    low, high = trend.predict_interval([1e15, trend.x_ref, 1e25])
     width = np.log(high / low)
     assert width[1] < width[0] / 3 and width[1] < width[2] / 3
     at = np.array([trend.value_ref.low, trend.value_ref.high])
@@ -323,13 +334,13 @@ def test_the_band_is_widest_away_from_the_budgets():
 
 def test_two_of_n_d_and_c_give_the_third():
     size, loss, flops = noisy_rows(9)
-    by_flops = isoflop(size, loss, flops=flops, n_replicates=200)
-    by_tokens = isoflop(size, loss, tokens=flops / (6 * size), n_replicates=200)
+    by_flops = isoflop(size, loss, flops=flops, bootstrap=QUICK)
+    by_tokens = isoflop(size, loss, tokens=flops / (6 * size), bootstrap=QUICK)
     assert by_tokens.trends.params.exponent.value == pytest.approx(
         by_flops.trends.params.exponent.value, rel=1e-9
     )
     # A count of tokens by another convention moves D* alone.
-    both = isoflop(size, loss, flops=flops, tokens=flops / (9 * size), n_replicates=200)
+    both = isoflop(size, loss, flops=flops, tokens=flops / (9 * size), bootstrap=QUICK)
     assert both.valleys[0].optimal_tokens.value == pytest.approx(
         by_flops.valleys[0].optimal_tokens.value * 6 / 9
     )
@@ -355,13 +366,11 @@ def test_budgets_that_differ_a_little_are_one():
         ({"loss": np.nan}, r"loss\[3\] = nan"),
         ({"n_params": 0.0}, r"n_params\[3\] = 0.0"),
         ({"flops": np.inf}, r"flops\[3\] = inf"),
-        ({"noise": 0.0}, r"noise\[0\] = 0.0 \(and 44 more\)"),
-        ({"noise": [0.1, 0.2]}, r"noise has shape \(2,\), not \(45,\)"),
-        ({"tolerance": 0.0}, "tolerance is 0"),
-        ({"method": "spline"}, "one of parabola, akima"),
-        ({"span": 1.0}, "give a factor above 1"),
-        ({"span": 3.0, "method": "akima", "noise": 0.1}, "none with 'akima'"),
-        ({"n_replicates": 50}, "give at least 200"),
+        ({"noise": SeedNoise(0.0)}, r"noise\[0\] = 0.0 \(and 44 more\)"),
+        ({"noise": SeedNoise([0.1, 0.2])}, r"noise has shape \(2,\), not \(45,\)"),
+        ({"tolerance": 0.0}, "tolerance = 0"),
+        ({"bootstrap": Bootstrap(kind="rows")}, "redraws normal noise of the losses"),
+        ({"bootstrap": Bootstrap(n=50)}, "give at least 200"),
     ],
 )
 def test_a_callers_mistake_is_named(change, message):
@@ -373,6 +382,19 @@ def test_a_callers_mistake_is_named(change, message):
         arguments[name] = value
     with pytest.raises(ValueError, match=message):
         isoflop(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [
+        ({"method": "spline"}, "one of parabola, akima"),
+        ({"span": 1.0}, "give a factor above 1"),
+        ({"span": 3.0, "method": "akima"}, "none with 'akima'"),
+    ],
+)
+def test_an_impossible_curve_is_refused(curve, message):
+    with pytest.raises(ValueError, match=message):
+        Curve(**curve)
 
 
 def recounted(size):

@@ -9,6 +9,9 @@ import pytest
 from scipy import stats
 
 from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.points import SeedNoise
+from analysis.compute_optimal.valley import Curve
+from analysis.estimate import Bootstrap
 
 BUDGETS = 1e18 * 4.0 ** np.arange(5)
 OFFSETS = np.linspace(-1.2, 1.2, 5)
@@ -37,7 +40,12 @@ def intervals_covered(n_sets, seeds=1, method="parabola", noise=None):
     for data_set in range(n_sets):
         size, loss, flops = planted(data_set, seeds)
         result = isoflop(
-            size, loss, flops=flops, method=method, noise=noise, n_replicates=400, seed=data_set
+            size,
+            loss,
+            flops=flops,
+            curve=Curve(method),
+            noise=None if noise is None else SeedNoise(noise),
+            bootstrap=Bootstrap(n=400, seed=data_set),
         )
         for valley in result.valleys:
             truths = (optimum(valley.flops), lowest_loss(valley.flops))

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 
 from analysis.compute_optimal.isoflop import isoflop
-from analysis.compute_optimal.valley import Refusal
+from analysis.compute_optimal.points import SeedNoise
+from analysis.compute_optimal.valley import AKIMA, PARABOLA, Curve, Refusal
 
 DATA = Path(
     os.environ.get("SCALING_DATA_DIR", Path(__file__).resolve().parents[4] / "shared" / "data")
 )
 NAME = "laws/isoflop_refinedweb.csv"
-NOISE = 0.002
+NOISE = SeedNoise(0.002)
 
 # hparams, warmup, decay, param_count: a, its 95 % interval where published, budgets on the line.
 STEPS = {
@@ -45,18 +46,20 @@ def table():
     return pd.read_csv(path).dropna(subset=["n", "loss"])
 
 
-def analyse(table, step, **options):
+def analyse(table, step, curve=PARABOLA, noise=None):
     keys = ["hparams", "warmup", "decay", "param_count"]
     rows = table[(table[keys] == list(step)).all(axis=1)]
-    return isoflop(rows.n, rows.loss, flops=rows.flops, tokens=rows.tokens, **options)
+    return isoflop(
+        rows.n, rows.loss, flops=rows.flops, tokens=rows.tokens, curve=curve, noise=noise
+    )
 
 
 @pytest.mark.parametrize("step", STEPS, ids="-".join)
 def test_the_published_exponents_and_intervals_come_out(table, step):
-    result = analyse(table, step, method="akima", noise=NOISE)
+    result = analyse(table, step, AKIMA, NOISE)
     published, interval, n_budgets = STEPS[step]
     trend = result.trends.params
-    assert trend.n_budgets == n_budgets
+    assert trend.n_points == n_budgets
     assert trend.exponent.value == pytest.approx(published, abs=0.0016)
     assert trend.r_squared > 0.98
     if interval is not None:
@@ -68,16 +71,16 @@ def test_the_published_exponents_and_intervals_come_out(table, step):
 
 
 def test_the_smallest_budgets_under_kaplans_warmup_have_their_minimum_at_an_edge(table):
-    valleys = analyse(table, list(STEPS)[1], method="akima", noise=NOISE).valleys
+    valleys = analyse(table, list(STEPS)[1], AKIMA, NOISE).valleys
     assert [valley.refusal for valley in valleys[:3]] == [Refusal.EDGE, None, None]
     # The second rests on the slope at its smallest size; parabolas refuse it.
     assert "rests on the slope" in valleys[1].reason and valleys[2].reason == ""
-    parabola = analyse(table, list(STEPS)[1], span=6.0)
+    parabola = analyse(table, list(STEPS)[1], Curve(span=6.0))
     assert parabola.valleys[1].refusal is Refusal.EDGE
 
 
 def test_tuned_runs_have_one_number_of_tokens_a_parameter_by_parabolas_too(table):
-    result = analyse(table, ("tuned", "short", "const", "standard"), span=3.0)
+    result = analyse(table, ("tuned", "short", "const", "standard"), Curve(span=3.0))
     exponent = result.trends.params.exponent
     assert exponent.low < 0.4969 < exponent.high
     growth = result.trends.tokens_per_param.exponent

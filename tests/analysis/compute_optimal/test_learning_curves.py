@@ -5,6 +5,8 @@ import pytest
 
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.compute_optimal.learning_curves import read_off
+from analysis.compute_optimal.points import SeedNoise
+from analysis.compute_optimal.valley import AKIMA
 
 
 def straight(run, size, flops):
@@ -60,7 +62,7 @@ def test_curves_of_a_chinchilla_surface_lead_to_its_exponent():
     points = read_off(*joined(*curves), budgets)
     result = isoflop(
         points.n_params, points.loss, flops=points.flops, tokens=points.tokens,
-        method="akima", noise=1e-5,
+        curve=AKIMA, noise=SeedNoise(1e-5),
     )  # fmt: skip
     assert result.trends.params.exponent.value == pytest.approx(0.5, abs=0.005)
 

@@ -22,9 +22,9 @@ def test_akima_minima_are_those_of_a_dense_scan(rng, n_sizes):
     scan = curve(np.linspace(log_n[:-1], log_n[1:], 2001).ravel())
     assert np.all(found.loss <= scan.min(axis=0) + 1e-12)
     np.testing.assert_allclose(found.loss, scan.min(axis=0), atol=1e-5)
-    np.testing.assert_allclose(np.diagonal(curve(found.log_n)), found.loss, atol=1e-9)
+    np.testing.assert_allclose(np.diagonal(curve(found.log_x)), found.loss, atol=1e-9)
     np.testing.assert_array_equal(
-        found.inside, (found.log_n > log_n[0]) & (found.log_n < log_n[-1])
+        found.inside, (found.log_x > log_n[0]) & (found.log_x < log_n[-1])
     )
 
 
@@ -39,6 +39,6 @@ def test_parabola_minima_are_those_of_weighted_polyfit(rng, n_sizes):
     inside = bend > 0 and log_n[0] < vertex < log_n[-1]
     assert found.inside[0] == inside
     ends = min((np.polyval([bend, slope, start], at - 15), at) for at in log_n[[0, -1]])[1]
-    assert found.log_n[0] == pytest.approx(vertex if inside else ends, abs=1e-6)
-    at = found.log_n[0] - 15
+    assert found.log_x[0] == pytest.approx(vertex if inside else ends, abs=1e-6)
+    at = found.log_x[0] - 15
     assert found.loss[0] == pytest.approx(np.polyval([bend, slope, start], at), abs=1e-6)

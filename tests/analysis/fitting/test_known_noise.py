@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.compute_optimal.approaches import three_approaches
+from analysis.compute_optimal.approaches_result import ApproachKind
 from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.points import SeedNoise
 from analysis.fitting.alternatives import refit_under
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
@@ -31,7 +33,7 @@ def test_few_degrees_of_freedom_widen_intervals_as_students_t_does():
     table, sd = rows()
 
     def width(df):
-        found = isoflop(table["N"], table["loss"], flops=table["C"], noise=sd, noise_df=df)
+        found = isoflop(table["N"], table["loss"], flops=table["C"], noise=SeedNoise(sd, df))
         a = found.trends.params.exponent
         return a.high - a.low
 
@@ -41,14 +43,14 @@ def test_few_degrees_of_freedom_widen_intervals_as_students_t_does():
 
 def test_every_point_has_the_noise_of_its_size():
     table, sd = rows(lambda size: 0.004 * (size / 1e8) ** 0.5)
-    found = isoflop(table["N"], table["loss"], flops=table["C"], noise=sd)
+    found = isoflop(table["N"], table["loss"], flops=table["C"], noise=SeedNoise(sd))
     for valley in found.valleys:
         assert valley.loss_sd == pytest.approx(0.004 * (np.array(valley.n_params) / 1e8) ** 0.5)
 
 
 def test_noise_one_a_row_weighs_the_third_approach_and_spreads_the_second():
     table, sd = rows(lambda size: np.where(size > 3e8, 0.02, 0.002))
-    found = {row.name: row for row in three_approaches(table, noise=sd, noise_df=30).rows}
+    found = {row.kind.title: row for row in three_approaches(table, noise=SeedNoise(sd, 30)).rows}
     weights = sd**-2.0
     linear = Loss(scale="linear")
     squared = fit(CHINCHILLA, table[["N", "D"]], table["loss"], weights=weights, loss=linear)
@@ -63,17 +65,17 @@ def test_noise_one_a_row_weighs_the_third_approach_and_spreads_the_second():
 
 def test_noise_one_a_row_does_not_go_with_curves():
     table, sd = rows()
-    with pytest.raises(ValueError, match="noise one a row with curves"):
-        three_approaches(table.assign(run=range(len(table))), curves=True, noise=sd)
+    with pytest.raises(ValueError, match="must be one number"):
+        three_approaches(table.assign(run=range(len(table))), curves=True, noise=SeedNoise(sd))
     with pytest.raises(ValueError, match=r"noise has shape \(3,\), not \(28,\)"):
-        three_approaches(table, noise=sd[:3])
+        three_approaches(table, noise=SeedNoise(sd[:3]))
 
 
 def test_rows_near_given_budgets_keep_their_noise():
     table, sd = rows(lambda size: 0.004 * (size / 1e8) ** 0.5)
     budgets = np.unique(table["C"])[:2]
-    found = {row.name: row for row in three_approaches(table, noise=sd, budgets=budgets).rows}
-    valleys = found["2 parabola"].detail.valleys
+    found = three_approaches(table, noise=SeedNoise(sd), budgets=budgets)
+    valleys = found.of(ApproachKind.PARABOLA).detail.valleys
     assert len(valleys) == 2
     assert valleys[1].loss_sd == pytest.approx(0.004 * (np.array(valleys[1].n_params) / 1e8) ** 0.5)
 

@@ -7,6 +7,7 @@ import pytest
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.envelope_result import EnvelopeResult
 from analysis.compute_optimal.isoflop_result import IsoflopResult
+from analysis.estimate import Bootstrap
 from analysis.plots.approaches import approaches_figure, draw_growth, draw_learning_curves
 from analysis.plots.style import new_figure, paper_style, save
 
@@ -19,7 +20,7 @@ def analyse(size, flops, run=None):
     loss = 1.8 + 400 * size**-0.36 + 900 * tokens**-0.3
     loss = loss + 0.002 * np.random.default_rng(0).standard_normal(len(loss))
     table = pd.DataFrame({"N": size, "D": tokens, "C": flops, "loss": loss, "run": run})
-    return three_approaches(table, curves=run is not None, span=8.0, n_replicates=200)
+    return three_approaches(table, curves=run is not None, span=8.0, bootstrap=Bootstrap(n=200))
 
 
 def product(one, other):
@@ -48,7 +49,7 @@ def test_the_figure_shows_every_hand_over_minimum_and_law(with_curves):
     with paper_style():
         _, axes = new_figure(1, 2)
         curves, growth = axes[0]
-        rows = {row.name: row for row in with_curves.rows}
+        rows = {row.kind.title: row for row in with_curves.rows}
         envelope = rows["1 envelope"].detail
         assert isinstance(envelope, EnvelopeResult)
         draw_learning_curves(curves, envelope, colorbar=False)

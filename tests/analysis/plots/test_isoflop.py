@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.valley import Curve
+from analysis.estimate import Bootstrap
 from analysis.plots.isoflop import (
     draw_optimal_params,
     draw_tokens_per_param,
@@ -25,7 +27,11 @@ def analyse(refused=False, sd=0.01, budgets=BUDGETS):
     bend = np.where(refused & (flops == budgets[0]), -0.1, 0.1)
     loss = 3 - 0.2 * np.log10(flops / 1e18) + bend * np.log(size / 1e8 / (flops / 1e20) ** 0.5) ** 2
     return isoflop(
-        size, loss + sd * rng.standard_normal(len(loss)), flops=flops, span=5.0, n_replicates=200
+        size,
+        loss + sd * rng.standard_normal(len(loss)),
+        flops=flops,
+        curve=Curve(span=5.0),
+        bootstrap=Bootstrap(n=200),
     )
 
 
@@ -65,7 +71,7 @@ def test_valleys_show_every_point_curve_and_minimum(ax):
     np.testing.assert_allclose(ends, wanted)
     curves = [line for line in ax.lines if len(line.get_xdata()) == 81]
     for line, valley in zip(curves, result.valleys, strict=True):
-        np.testing.assert_array_equal(line.get_data(), [valley.curve_n_params, valley.curve_loss])
+        np.testing.assert_array_equal(line.get_data(), [valley.curve_x, valley.curve_loss])
 
 
 def test_growth_shows_minima_intervals_line_and_band(ax):

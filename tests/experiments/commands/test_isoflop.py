@@ -77,7 +77,7 @@ def test_a_refused_budget_is_printed_with_its_reason(table, capsys):
     frame.dropna().to_csv(table, index=False)
     assert analysed(table) == 0
     printed = capsys.readouterr().out
-    assert "1e+18 FLOPs, 2 parabola, refused, edge: the lowest loss is that of" in printed
+    assert "1e+18 FLOPs, 2 parabola, refused, edge: the lowest loss lies at" in printed
 
 
 def test_learning_curves_are_read_off_and_enveloped(tmp_path, capsys):

@@ -1,0 +1,124 @@
+"""Runs grouped into curves of loss over x: the points of each curve, repeats averaged."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.estimate import Floats
+from analysis.guards import positive_column
+
+
+@dataclass(frozen=True, eq=False)
+class SeedNoise:
+    """The noise of the loss of a run over seeds, as far as a caller knows it.
+
+    Attributes:
+        sd: Standard deviation: a number for all runs, or one a run, shape `(n_runs,)`.
+        degrees_of_freedom: Degrees of freedom of the estimate `sd`; infinite where it is exact.
+    """
+
+    sd: ArrayLike
+    degrees_of_freedom: float = np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """The runs of one curve, one point for each x, in ascending order of x.
+
+    Attributes:
+        group: What the runs have in common, such as a compute budget: geometric mean over x.
+        x: Such as the parameters, shape `(n_points,)`.
+        other: Another quantity, such as tokens: geometric mean over repeats, shape `(n_points,)`;
+            None where there is none.
+        loss: Mean over repeats, shape `(n_points,)`.
+        counts: Runs behind each mean, shape `(n_points,)`.
+        squares: Sum of squared deviations of the runs from these means.
+        noise: Standard deviation of each mean where the noise of runs was given, shape
+            `(n_points,)`; None where it was not.
+    """
+
+    group: float
+    x: Floats
+    other: Floats | None
+    loss: Floats
+    counts: Floats
+    squares: float
+    noise: Floats | None
+
+
+def group_points(
+    x: ArrayLike,
+    loss: ArrayLike,
+    group: ArrayLike,
+    *,
+    other: ArrayLike | None = None,
+    noise: SeedNoise | None = None,
+    tolerance: float = 0.1,
+) -> tuple[Points, ...]:
+    """Group rows, one a run, into curves.
+
+    Rows belong to one curve if their groups lie within a factor `1 + tolerance`. Rows of one curve
+    and x are repeats: their losses are averaged. From a hyper-parameter sweep take the best run of
+    each x before the call.
+
+    Args:
+        x: Where each run lies along its curve, such as its parameters, shape `(n_runs,)`.
+        loss: Loss of each run, shape `(n_runs,)`.
+        group: Which curve each run belongs to, such as its FLOPs, shape `(n_runs,)`.
+        other: Another quantity of each run, such as its tokens, shape `(n_runs,)`.
+        noise: Noise of the loss over seeds; its `sd` a number, or shape `(n_runs,)`.
+        tolerance: Relative difference of the groups within a curve.
+
+    Returns:
+        The curves, in ascending order of group; the order of the rows makes no difference.
+
+    Raises:
+        ValueError: Columns of different lengths, a value that is not positive and finite, or
+            groups that cannot be separated.
+    """
+    sizes = positive_column("x", x)
+    groups = positive_column("group", group, len(sizes))
+    others = np.ones(len(sizes)) if other is None else positive_column("other", other, len(sizes))
+    columns = [groups, sizes, others, positive_column("loss", loss, len(sizes))]
+    if noise is not None:
+        spread = np.asarray(noise.sd, dtype=np.float64)
+        spread = np.full(len(sizes), spread) if spread.ndim == 0 else spread
+        columns.append(positive_column("noise", spread, len(sizes)))
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance = {tolerance}: give a relative difference such as 0.1.")
+
+    table = np.stack(columns)
+    # By every column, so that sums too come out the same to the last bit in any order of rows.
+    table = table[:, np.lexsort(table[::-1])]
+    cuts = np.flatnonzero(np.diff(np.log(table[0])) > np.log1p(tolerance)) + 1
+    parts = np.split(table, cuts, axis=1)
+    for part in parts:
+        if part[0, -1] > part[0, 0] * (1 + tolerance) * (1 + 1e-12):
+            raise ValueError(
+                f"values from {part[0, 0]:.6g} to {part[0, -1]:.6g} leave no gap wider than the "
+                f"tolerance, {tolerance:g}: the budgets cannot be told apart; give the nominal "
+                "budgets, or a smaller tolerance"
+            )
+    return tuple(_points(part, with_other=other is not None) for part in parts)
+
+
+def _points(table: Floats, *, with_other: bool) -> Points:
+    """The points of rows (group, x, other, loss[, noise]), shape `(n_columns, n_rows)`."""
+    sizes, at, counts = np.unique(table[1], return_inverse=True, return_counts=True)
+
+    def mean(column: Floats) -> Floats:
+        return np.bincount(at, column) / counts
+
+    loss, log_ratio = mean(table[3]), np.log(table[0] / table[0, 0])
+    given = len(table) == 5
+    return Points(
+        # Points count alike: one with more repeats must not pull the group towards itself.
+        group=float(table[0, 0] * np.exp(np.mean(mean(log_ratio)))),
+        x=sizes,
+        other=np.exp(mean(np.log(table[2]))) if with_other else None,
+        loss=loss,
+        counts=counts.astype(np.float64),
+        squares=float(np.sum((table[3] - loss[at]) ** 2)),
+        noise=np.sqrt(mean(table[4] ** 2) / counts) if given else None,
+    )
