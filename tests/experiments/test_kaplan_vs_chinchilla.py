@@ -168,7 +168,7 @@ def test_a_stage_without_an_exponent_leaves_the_others(runs):
     assert refused == [1, 1, 3]
     training = findings.measured["staircase"]
     assert training.value is None
-    assert training.note.startswith("read-out counted: no budget has a minimum")
+    assert training.note.startswith("read-out counted: No curve of")
     assert findings.measured["moves_minima"].value > 0
     json.dumps(findings.report, allow_nan=False)
     drawing = kaplan_vs_chinchilla.figure(findings)
