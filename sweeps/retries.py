@@ -22,6 +22,9 @@ MACHINE: tuple[Reason, ...] = ("infrastructure", "worker_lost")
 FAILURES_BEFORE_A_WORKER_STOPS = 5
 """A worker stops after so many failures in a row on different runs: its machine is at fault."""
 
+FIRST_WAIT_SECONDS = 0.5
+"""Mean wait before the second try where the machine is to blame; it doubles with every failure."""
+
 _TRIES = {"machine": 5, "exception": 2}
 
 _FAULTS_OF_THE_RUN = (
@@ -57,4 +60,4 @@ def back_off_seconds(reasons: Sequence[str]) -> float:
     if not reasons or reasons[-1] not in MACHINE:
         return 0.0
     earlier = sum(reason in MACHINE for reason in reasons) - 1
-    return 0.5 * 2**earlier * random.uniform(0.5, 1.5)
+    return FIRST_WAIT_SECONDS * 2**earlier * random.uniform(0.5, 1.5)
