@@ -46,9 +46,9 @@ def read(path: str) -> FitFile:
     content = file.read_bytes()
     try:
         values = json.loads(content)
-        told = values["fit"] if isinstance(values, dict) and "fit" in values else values
-        result = FitResult.from_dict(told)
-        source = _mapping(values, "source") if told is not values else {}
+        fitted = values["fit"] if isinstance(values, dict) and "fit" in values else values
+        result = FitResult.from_dict(fitted)
+        source = _mapping(values, "source") if fitted is not values else {}
         ranges = {name: (float(low), float(high)) for name, (low, high) in _ranges(source).items()}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""`scaling rank`: the laws that apply to a table, by how well they foretell larger sizes."""
+"""`scaling rank`: the laws that apply to a table, by how well they predict larger sizes."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def run(options: RankOptions) -> int:
         _draw(ranking, x, y, sizes, options)
     if options.json is not None:
         to = Path(options.json)
-        told = {
+        values = {
             "ranking": ranking.to_dict(),
             "along": size,
             "huber": options.huber,
             "source": {**source.provenance(), "where": options.where, "flagged": options.flagged},
         }
         with storing(to):
-            replace_file(to, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+            replace_file(to, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
         console.print(f"{to}: written", markup=False)
     return 0
 
@@ -102,7 +102,7 @@ def _inputs(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _size(table: pd.DataFrame, inputs: tuple[str, ...], along: str | None) -> str:
-    """The quantity whose larger values are to be foretold: compute where it is known."""
+    """The quantity over which laws extrapolate: compute where it is known."""
     if along is None:
         return "C" if "C" in table and _GENERIC not in inputs else inputs[0]
     known = {name for name in (*inputs, "N", "D", "C") if name in table}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import json
 import pkgutil
 import platform
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rich.text import Text
@@ -24,7 +24,7 @@ from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
 from experiments.reproductions.data import Obtained
-from experiments.reproductions.published import Published, accepted, agrees
+from experiments.reproductions.published import Published, Reproduction, accepted, agrees
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -42,15 +42,23 @@ def names() -> list[str]:
     return sorted(found)
 
 
-def load(name: str) -> ModuleType:
-    """The reproduction of that name.
+def load(name: str) -> Reproduction:
+    """Returns the reproduction of that name.
 
     Raises:
         ValueError: No such reproduction; the nearest name is given.
     """
     if name not in names():
         raise ValueError(f"no reproduction {name!r}; {nearest(name, names())}")
-    return importlib.import_module(f"{reproductions.__name__}.{name.replace('-', '_')}")
+    paper = importlib.import_module(f"{reproductions.__name__}.{name.replace('-', '_')}")
+    return Reproduction(
+        name=name,
+        card=inspect.getdoc(paper) or "",
+        data=paper.DATA,
+        published=paper.PUBLISHED,
+        refit=paper.refit,
+        figure=paper.figure,
+    )
 
 
 def run(options: ReproduceOptions) -> int:
@@ -66,37 +74,36 @@ def run(options: ReproduceOptions) -> int:
     Raises:
         ValueError: No such reproduction, or no data.
     """
-    name = options.name
-    paper = load(name)
-    obtained = data.obtain(paper.DATA)
+    paper = load(options.name)
+    obtained = data.obtain(paper.data)
     findings = paper.refit(obtained.table)
-    folder = Path(options.out) / name
+    folder = Path(options.out) / paper.name
     with storing(folder):
         style.save(paper.figure(findings), folder / "figure")
         results.write(findings.shown, folder / "figure.csv")
-        report = json.dumps(_report(name, paper, obtained, findings), indent=1, allow_nan=False)
+        report = json.dumps(_report(paper, obtained, findings), indent=1, allow_nan=False)
         replace_file(folder / "report.json", f"{report}\n".encode())
-    _print(name, paper, findings, folder)
+    _print(paper, findings, folder)
     return 0 if _passed(paper, findings) else 1
 
 
-def _passed(paper: ModuleType, findings: Findings) -> bool:
-    return all(agrees(each, findings.measured[each.name]) for each in paper.PUBLISHED)
+def _passed(paper: Reproduction, findings: Findings) -> bool:
+    return all(agrees(each, findings.measured[each.name]) for each in paper.published)
 
 
-def _report(name: str, paper: ModuleType, obtained: Obtained, findings: Findings) -> dict[str, Any]:
-    """What is kept of a reproduction, as plain JSON values."""
+def _report(paper: Reproduction, obtained: Obtained, findings: Findings) -> dict[str, Any]:
+    """Returns the report of a reproduction as plain JSON values."""
     return {
-        "reproduction": name,
+        "reproduction": paper.name,
         "passed": _passed(paper, findings),
         "verdict": findings.verdict,
-        "numbers": [_number(each, findings.measured[each.name]) for each in paper.PUBLISHED],
+        "numbers": [_number(each, findings.measured[each.name]) for each in paper.published],
         "data": {
-            "file": paper.DATA.file,
-            "sha256": paper.DATA.sha256,
+            "file": paper.data.file,
+            "sha256": paper.data.sha256,
             "from": obtained.origin,
-            "source": paper.DATA.source,
-            "licence": paper.DATA.licence,
+            "source": paper.data.source,
+            "licence": paper.data.licence,
             "rows": len(obtained.table),
         },
         "versions": {"python": platform.python_version()}
@@ -120,15 +127,15 @@ def _number(published: Published, refitted: Measured) -> dict[str, Any]:
     }
 
 
-def _print(name: str, paper: ModuleType, findings: Findings, folder: Path) -> None:
-    """Published beside refitted, the verdict, and where the figure lies."""
+def _print(paper: Reproduction, findings: Findings, folder: Path) -> None:
+    """Prints the verdict, published beside refitted, and where the files lie."""
     rows = []
-    for published in paper.PUBLISHED:
+    for published in paper.published:
         refitted = findings.measured[published.name]
         judged = ("pass", "green") if agrees(published, refitted) else ("fail", "red")
-        cells = (published.says, f"{published.value:.7g}", _passes(published), _told(refitted))
+        cells = (published.says, f"{published.value:.7g}", _passes(published), _number_of(refitted))
         rows.append((*cells, Text(*judged)))
-    show.print_title(name)
+    show.print_title(paper.name)
     console.print(f"{findings.verdict}\n", markup=False)
     print_table(("", "published", "passes", "refitted", ""), rows)
     show.print_files(folder)
@@ -145,7 +152,7 @@ def _passes(published: Published) -> str:
     return f"{low:.6g} to {high:.6g}"
 
 
-def _told(refitted: Measured) -> str:
+def _number_of(refitted: Measured) -> str:
     if refitted.value is None:
         return refitted.note or "not refitted"
     text = f"{refitted.value:.7g}"

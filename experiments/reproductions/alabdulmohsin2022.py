@@ -1,6 +1,6 @@
-"""Laws are judged by what they foretell: M1 to M4 on learning curves of translation models.
+"""Laws are judged by their predictions: M1 to M4 on learning curves of translation models.
 
-Claim: of four laws of one variable, the one with a floor and a ceiling (M4) foretells best how a
+Claim: of four laws of one variable, the one with a floor and a ceiling (M4) predicts best how a
 learning curve goes on.
 Paper: Alabdulmohsin, Neyshabur, Zhai 2022 (arXiv 2209.06640), and its code and data
 (google-research/revisiting_neural_scaling_laws). Published are the errors that the authors' code
@@ -189,7 +189,7 @@ def _above_floor(
 
 
 def _shown(name: str, curve: _Curve, laws: dict[str, _Predict]) -> pd.DataFrame:
-    """Measured and foretold at every point."""
+    """Measured and predicted loss at every point."""
     x = np.concatenate([curve.x, curve.held_x])
     return pd.DataFrame(
         {

@@ -121,7 +121,7 @@ def refit(table: pd.DataFrame) -> Findings[Details]:
         verdict=(
             f"With five constants held the optimum is R_D* = {held.params['R_D']:.0f}, R_N* = "
             f"{held.params['R_N']:.1f}, {1 - 1 / two.ratio:.2%} below the published "
-            f"minimum: the objective hardly tells them apart. All seven free it falls by "
+            f"minimum: the objective hardly separates them. With all seven free it falls by "
             f"{1 - free.objective / two.objective:.0%}, with alpha {free.params['alpha']:.2f}, "
             f"beta {free.params['beta']:.2f} and R_D* = {free.params['R_D']:.0f}. Five held: "
             f"{held.verdict}, {held.reason} All free: {free.verdict}, {free.reason}"
@@ -160,7 +160,7 @@ _STYLES: dict[str, style.Series] = dict(
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """What repeated tokens are worth, measured against foretold loss, and residuals by epochs."""
+    """What repeated tokens are worth, measured against predicted loss, and residuals by epochs."""
     shown = findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)

@@ -1,14 +1,19 @@
-"""A published number, and whether a refit agrees with it."""
+"""A published result: its data, its numbers, and whether a refit agrees with them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.experiment import Measured
+from experiments.experiment import Findings, Measured
+from experiments.reproductions.data import Dataset
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
     from analysis.fitting.result import FitResult
 
 
@@ -16,9 +21,9 @@ if TYPE_CHECKING:
 class Published:
     """A number that a paper, or its code, gives.
 
-    A refit agrees if it lies within `tolerance` of the value; without one, if it lies in
-    [low, high], of which an end that is None is open. Where `covered`, it agrees if the refit's own
-    interval holds the value.
+    A refit agrees if it lies within `tolerance` of the value; without a tolerance, if it lies in
+    [low, high], where an end that is None is open. Where `covered`, it agrees if its own interval
+    holds the value.
     """
 
     name: str
@@ -29,6 +34,27 @@ class Published:
     low: float | None = None
     high: float | None = None
     covered: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What the file of a paper declares.
+
+    Attributes:
+        name: The name of the file, with hyphens.
+        card: Its docstring.
+        data: The data of the paper.
+        published: Its numbers.
+        refit: Finds them anew in the table of the data.
+        figure: Draws the findings.
+    """
+
+    name: str
+    card: str
+    data: Dataset
+    published: Sequence[Published]
+    refit: Callable[[pd.DataFrame], Findings[Any]]
+    figure: Callable[[Findings[Any]], Figure]
 
 
 def accepted(published: Published) -> tuple[float | None, float | None]:
@@ -50,6 +76,6 @@ def agrees(published: Published, refitted: Measured) -> bool:
 
 
 def without_replicates(result: FitResult) -> dict[str, Any]:
-    """A fit as plain JSON values, but for its arrays over replicates and rows."""
+    """Returns a fit as plain JSON values, without its arrays over replicates and rows."""
     values = result.to_dict()
     return {name: values[name] for name in values if name not in ("replicates", "residuals")}

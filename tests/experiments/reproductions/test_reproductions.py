@@ -17,6 +17,7 @@ from experiments.commands import reproduce
 from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Measured
 from experiments.reproductions import data as published_data
+from experiments.reproductions import hoffmann2022_approach3
 from experiments.reproductions.published import Published, agrees
 
 BESIDE_THE_REPOSITORY = Path(__file__).parents[4] / "shared" / "data"
@@ -75,10 +76,10 @@ def test_every_paper_asked_for_is_there_with_its_card():
         paper = reproduce.load(name)
         for word in ("Claim:", "Paper:", f"Command: scaling reproduce {name}\n", "Data:",
                      "Refitted:"):  # fmt: skip
-            assert word in (paper.__doc__ or "")
-        numbers = [published.name for published in paper.PUBLISHED]
+            assert word in paper.card
+        numbers = [published.name for published in paper.published]
         assert len(set(numbers)) == len(numbers)
-        assert all(published.says and published.source for published in paper.PUBLISHED)
+        assert all(published.says and published.source for published in paper.published)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,21 +100,20 @@ def test_published_numbers_come_out_again(
     report = json.loads((folder / "report.json").read_text())
     paper = reproduce.load(name)
     assert report["passed"] is True
-    assert [each["name"] for each in report["numbers"]] == [p.name for p in paper.PUBLISHED]
-    assert report["data"]["sha256"] == paper.DATA.sha256
-    assert report["data"]["from"] == str(laws / paper.DATA.file)
+    assert [each["name"] for each in report["numbers"]] == [p.name for p in paper.published]
+    assert report["data"]["sha256"] == paper.data.sha256
+    assert report["data"]["from"] == str(laws / paper.data.file)
     assert set(report["versions"]) >= {"python", "numpy", "scipy"}
 
 
 def test_drift_is_exit_status_1_and_says_where(
     laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    paper = reproduce.load("hoffmann2022-approach3")
     moved = [
         replace(each, value=0.00123) if each.name == "TeX objective" else each
-        for each in paper.PUBLISHED
+        for each in hoffmann2022_approach3.PUBLISHED
     ]
-    monkeypatch.setattr(paper, "PUBLISHED", tuple(moved))
+    monkeypatch.setattr(hoffmann2022_approach3, "PUBLISHED", tuple(moved))
     assert reproduce.run(ReproduceOptions(name="hoffmann2022-approach3", out=str(tmp_path))) == 1
     (line,) = [
         line for line in capsys.readouterr().out.splitlines() if line.rstrip().endswith("fail")
