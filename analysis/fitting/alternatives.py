@@ -15,7 +15,7 @@ from analysis.tables.read import Source
 def refit_under(
     law: Law, source: Source, *, loss: Loss = Loss(), weights: ArrayLike | None = None
 ) -> list[tuple[Convention, FitResult | str]]:
-    """A law fitted under every convention that changes one of its inputs.
+    """Fits a law under every convention that changes one of its inputs.
 
     Args:
         law: The law.

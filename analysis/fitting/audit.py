@@ -1,8 +1,7 @@
 """Published constants, judged by the objective that they are said to minimise.
 
-To reproduce a paper is to evaluate its constants under its own objective, and to say what a search
-of that objective finds: constants that were rounded, or stopped before their optimum, cost more
-than the best fit does.
+Constants that were rounded, or whose search stopped early, have a larger objective than the best
+fit. An audit evaluates both.
 """
 
 import math
@@ -34,14 +33,14 @@ def objective_of(
     weights: ArrayLike | None = None,
     loss: Loss = Loss(),
 ) -> float:
-    """The objective of a fit at given constants: the weighted sum of losses of the rows.
+    """Returns the objective of a fit at given constants: the weighted sum of losses of the rows.
 
     Args:
         law: The law.
         params: A value for each parameter, in the units of x and y.
         x: Inputs, shape `(n_points,)`, or `(n_points, n_inputs)`; positive.
         y: Values, shape `(n_points,)`; positive.
-        weights: Of the rows, shape `(n_points,)`; 1 unless given.
+        weights: Weights of the rows, shape `(n_points,)`; 1 unless given.
         loss: The loss.
 
     Returns:
@@ -53,7 +52,7 @@ def objective_of(
     require_known(law, params)
     for name in law.params:
         if name not in params:
-            raise ValueError(f"params has no {name}: give each of {', '.join(law.params)} a value.")
+            raise ValueError(f"params has no {name}. Give each of {', '.join(law.params)} a value.")
         require_value(law, name, params[name])
     rows = observe(law, checked_rows(law, x, y, weights))
     problem = pose(law, rows, loss)
@@ -68,7 +67,7 @@ class Audit:
 
     Attributes:
         published: The constants, by name.
-        objective: At the published constants.
+        objective: Objective at the published constants.
         refit: The best fit, those constants held that were not to be free.
         ratio: The published objective over that of the refit: 1 at the optimum.
         outside: Names of the free constants that lie outside the interval of the refit.
@@ -87,7 +86,7 @@ class Audit:
 
     @property
     def reason(self) -> str:
-        """What was found, in a sentence or two."""
+        """The finding, in a sentence or two."""
         refit = self.refit
         held = f", {', '.join(refit.fixed)} held" if refit.fixed else ""
         costs = f"{self.objective:.6g} against {refit.objective:.6g} ({refit.loss}{held})"
@@ -95,7 +94,9 @@ class Audit:
             first = f"The published constants are the optimum of their objective: {costs}."
         else:
             more = f"{self.ratio:.3g} times it" if self.ratio > 2 else f"{self.ratio - 1:.3%} more"
-            first = f"The published constants are no optimum of their objective: {costs}, {more}."
+            first = (
+                f"The published constants are not the optimum of their objective: {costs}, {more}."
+            )
         if not self.outside:
             return f"{first} Each lies inside the interval of the refit."
         each = ", ".join(
@@ -117,7 +118,7 @@ def audit(
     loss: Loss = Loss(),
     bootstrap: Bootstrap = Bootstrap(kind="rows"),
 ) -> Audit:
-    """Find out whether published constants are the optimum of their own objective.
+    """Says whether published constants are the optimum of their own objective.
 
     Args:
         law: The law.
@@ -126,7 +127,7 @@ def audit(
         y: Values, as `fit` takes them.
         free: Names of the constants that the search may move, such as those that the paper fitted;
             all unless given. The others are held as published.
-        weights: Of the rows, as `fit` takes them.
+        weights: Weights of the rows, as `fit` takes them.
         loss: The loss.
         bootstrap: How the intervals of the refit are made, as `fit` takes it: from redrawn rows
             unless given, which assumes least of rows that others collected.

@@ -1,4 +1,4 @@
-"""How well a law foretells larger sizes: it is fitted to the smaller ones and scored on the rest.
+"""How well a law predicts larger sizes: it is fitted to the smaller ones and scored on the others.
 
 The sizes are cut at several places. A window fits the law to every row below its cut and scores it
 on the rows from there to the next cut, so that each row above the first cut is scored once, by a
@@ -6,9 +6,9 @@ fit that has seen smaller sizes alone. The score is the root mean squared log er
 
     RMSLE = sqrt(mean((log y - log f(x))^2)),
 
-about the relative error of a prediction. A law that passes for the truth inside its data fails here
-where its curve goes elsewhere beyond them (Alabdulmohsin et al. 2022, arXiv 2209.06640: judge a law
-by extrapolation, not by its fit).
+about the relative error of a prediction. A law that fits well inside its data has a large error
+here if its curve is wrong beyond them (Alabdulmohsin et al. 2022, arXiv 2209.06640: judge a law by
+extrapolation, not by its fit).
 """
 
 import math
@@ -45,7 +45,7 @@ class Window(NamedTuple):
         n_scored: Rows scored.
         rmsle: Root mean squared log error of the rows scored, infinite where the curve leaves
             float64; None where there is no fit.
-        reason: Why there is none; None where there is one.
+        reason: Why there is no fit; None where there is one.
     """
 
     fitted_to: float
@@ -96,7 +96,7 @@ def extrapolation(
     always_fitted: float = 0.5,
     loss: Loss = Loss(),
 ) -> Extrapolation:
-    """Fit on smaller sizes and score the next ones, for a window that expands.
+    """Fits on smaller sizes and scores the next ones, for a window that expands.
 
     Args:
         law: The law.
@@ -118,8 +118,8 @@ def extrapolation(
     """
     if n_windows < 1 or not 0 < always_fitted < 1:
         raise ValueError(
-            f"n_windows = {n_windows} and always_fitted = {always_fitted}, but there is 1 window "
-            "or more, and a share of the sizes between 0 and 1 is in all: give e.g. 5 and 0.5."
+            f"n_windows = {n_windows} and always_fitted = {always_fitted}, but n_windows is at "
+            "least 1 and always_fitted a share between 0 and 1. Give e.g. 5 and 0.5."
         )
     rows = checked_rows(law, x, y)
     # In the canonical order, so that not even rounding depends on that of the caller's rows.
@@ -129,10 +129,10 @@ def extrapolation(
     distinct = np.unique(size)
     if len(distinct) < 2:
         raise FitError(
-            f"Every row has the size {size[0] if len(size) else math.nan:.6g}: nothing is larger "
-            "than what a law would be fitted to. Give rows at several sizes."
+            f"Every row has the size {size[0] if len(size) else math.nan:.6g}, so none is left to "
+            "extrapolate to. Give rows at several sizes."
         )
-    # Both ends keep a size: one to fit at the least, one to score. The share is rounded before it
+    # At least one size is fitted and at least one is scored. The share is rounded before it
     # is rounded up, so that a tenth of ten sizes is one of them.
     n_always = min(math.ceil(round(always_fitted * len(distinct), 9)), len(distinct) - 1)
     scored = distinct[n_always:]
@@ -153,13 +153,13 @@ def _sizes(law: Law, inputs: Floats, along: ArrayLike, order: NDArray[np.intp]) 
         if column != given or not 0 <= column < len(law.inputs):
             raise ValueError(
                 f"along = {along}, but {law.name} has the columns 0 to {len(law.inputs) - 1} "
-                f"({', '.join(law.inputs)}): give one of them, or a size for each row."
+                f"({', '.join(law.inputs)}). Give one of them, or a size for each row."
             )
         return inputs[:, column]
     sizes = np.asarray(given, dtype=np.float64)
     if sizes.shape != order.shape:
         raise ValueError(
-            f"along has shape {sizes.shape}, but x has {len(order)} rows: give the number of a "
+            f"along has shape {sizes.shape}, but x has {len(order)} rows. Give the number of a "
             "column of x, or one size for each row."
         )
     require_positive("along", sizes)

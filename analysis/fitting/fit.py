@@ -1,4 +1,4 @@
-"""Fit a scaling law to rows of a table, and say how far to trust the result.
+"""Fitting a scaling law to rows of a table, with a verdict on how far to trust the result.
 
 By default fits run on logarithms: the residual of a row is `log y - log f(x)`, so noise is taken to
 be relative. On the linear scale it is `y - f(x)`. Rows are fitted as they are given. Where y comes
@@ -53,7 +53,7 @@ def fit(
     bootstrap: Bootstrap = Bootstrap(),
     fixed: Mapping[str, float] | None = None,
 ) -> FitResult:
-    """Fit a law from many starts, with bootstrap intervals that cover.
+    """Fits a law from many starts, with bootstrap intervals that cover.
 
     Minimises `sum_i w_i loss(log y_i - log f(x_i))` within the law's bounds, or on the linear
     scale `sum_i w_i loss(y_i - f(x_i))`: there, under squared error, by variable projection. The

@@ -1,9 +1,9 @@
 """Profile likelihood: how well each parameter of a fit is known, all others free.
 
-A profile holds one parameter at a value, fits the rest, and asks how much less likely the rows
-have become (`analysis.fitting.engine.likelihood`). The values at which they are not too unlikely
-are its interval. It needs no resampling, follows curved valleys that a standard error cuts across,
-and shows a parameter that the rows do not identify as what it is: a side on which no value is too
+A profile holds one parameter at a value, fits the others, and measures how much less likely the
+rows have become (`analysis.fitting.engine.likelihood`). The values at which they are not too
+unlikely are its interval. It needs no resampling and follows curved valleys that a standard error
+cuts across. A parameter that the rows do not identify has an open side, on which no value is too
 unlikely.
 """
 
@@ -31,18 +31,18 @@ _EXACT_RESIDUAL = 1e-10  # log residuals below it are those of a noise-free curv
 
 @dataclass(frozen=True)
 class Profile:
-    """The profile of one parameter.
+    """Profile of one parameter.
 
     Attributes:
-        name: Of the parameter.
-        estimate: Where the deviance is 0.
+        name: Name of the parameter.
+        estimate: Value at which the deviance is 0.
         values: Values at which the parameter was held, increasing, in its own units.
         deviance: Twice the log likelihood ratio at each, the others refitted, the same shape.
         limit: The deviance that ends the interval.
-        level: Of confidence.
+        level: Level of confidence.
         interval: (low, high). On an open side the bound of the law, or infinity.
         open_sides: Sides on which no value is too unlikely.
-        reason: In a sentence, what the profile says.
+        reason: A sentence on whether the parameter is identified.
     """
 
     name: str
@@ -125,14 +125,14 @@ def posed_again(result: FitResult, level: float) -> tuple[Problem, Floats]:
 
 
 def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float) -> Path:
-    """What following a coordinate of a view of the law needs.
+    """Returns what following a coordinate of a view of the law needs.
 
     Args:
         problem: The problem that was solved.
         theta: Its solution.
         own: The law in coordinates of which `column` is the one to hold.
-        column: Of that coordinate.
-        level: Of confidence.
+        column: Column of that coordinate.
+        level: Level of confidence.
 
     Returns:
         The path.
@@ -145,7 +145,8 @@ def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float
     n_rows = len(rows.log_y)
     if least <= n_rows * _EXACT_RESIDUAL**2:
         raise FitError(
-            "The rows lie on the curve exactly: without noise there is no likelihood to profile."
+            "The rows lie exactly on the curve: without noise there is no likelihood to profile. "
+            "Use the estimates as they are."
         )
     at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
     constant = least - float(points.weights @ problem.loss.value(at_points))
@@ -154,7 +155,7 @@ def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float
 
 
 def followed(path: Path, start: Floats, name: str, level: float) -> Profile:
-    """The profile along a path, from the estimate `start` to both sides."""
+    """Returns the profile along a path, from the estimate `start` to both sides."""
     column, law = path.column, path.problem.law
     stride = first_stride(path, start)
     sides = [follow(path, start, sign * stride, name) for sign in (-1.0, 1.0)]
@@ -189,6 +190,6 @@ def _reason(name: str, level: float, open_sides: tuple[Side, ...]) -> str:
     way = {"lower": "small", "upper": "large"}
     sides = " or ".join(way[side] for side in open_sides)
     return (
-        f"{name} is unidentifiable: no value is too {sides} for the rows at the "
+        f"{name} is not identifiable from these rows: no value is too {sides} at the "
         f"{100 * level:g} % level."
     )

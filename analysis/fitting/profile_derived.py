@@ -57,7 +57,7 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
     if not np.all(np.isfinite(influence)) or not np.any(influence > 0):
         raise FitError(
             f"{name} = {known[name].value:.6g} cannot be profiled: no parameter that was fitted "
-            "moves it, or an exponent lies at a bound where it is not defined."
+            "moves it, or an exponent lies at a bound where it is not defined. Profile a parameter."
         )
     column = int(np.argmax(influence))
     # In standard errors from the estimate, for a coordinate is to be of order 1.
@@ -85,7 +85,7 @@ def _gradient(quantity: Callable[[Floats], Floats], theta: Floats) -> Floats:
 def _with_quantity(
     law: Law, quantity: Callable[[Floats], Floats], column: int, estimate: Floats
 ) -> Law:
-    """The law with the quantity in the place of coordinate `column`."""
+    """Returns the law with the quantity in the place of coordinate `column`."""
 
     def solved(own: Floats) -> Floats:
         """Coordinates of the law; not a number where no value of the one replaced gives it."""

@@ -21,11 +21,11 @@ _SAME_MINIMUM = 1e-6  # of the objective
 
 
 class Path(NamedTuple):
-    """What profiling one parameter needs.
+    """A parameter to profile, and the scale of its deviance.
 
     Attributes:
         problem: With a law whose coordinate `column` is the parameter's own, in the caller's units.
-        column: Of the parameter.
+        column: Column of the parameter.
         constant: Loss that no curve can avoid: of rows about their mean at the same input.
         least: The objective at the estimate.
         limit: The deviance that ends the interval.
@@ -84,13 +84,13 @@ class OneSide(NamedTuple):
 
 
 def follow(path: Path, start: Floats, stride: float, name: str) -> OneSide:
-    """Hold the parameter ever farther out, others refitted, until no value further is likely.
+    """Holds the parameter ever farther out, others refitted, until no value farther is likely.
 
     Args:
-        path: Of the profile.
+        path: Path of the profile.
         start: Coordinates at the estimate, shape `(n_params,)`.
         stride: The first step; its sign says which way.
-        name: Of the parameter, for messages.
+        name: Name of the parameter, for messages.
 
     Returns:
         The side.
@@ -149,7 +149,7 @@ def _end(
 def _require_a_minimum(path: Path, objective: float, name: str, value: float) -> None:
     if objective < path.least * (1 - _SAME_MINIMUM):
         raise FitError(
-            f"The fit is not at its minimum: with {name} held at coordinate {value:.6g} the "
-            f"objective falls from {path.least:.9g} to {objective:.9g}. Fit again with more "
-            "`starts`, near that value."
+            f"The fit is not at its minimum: holding {name} at coordinate {value:.6g} lowers the "
+            f"objective from {path.least:.9g} to {objective:.9g}. Fit again, starting near that "
+            "value (law.starting_at)."
         )

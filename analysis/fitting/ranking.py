@@ -1,4 +1,4 @@
-"""Choose among laws: by what they foretell, with information criteria and verdicts beside it.
+"""Choosing among laws by what they predict, with information criteria and verdicts beside it.
 
 A ranking compares laws on the same rows, and first of all by their extrapolation error
 (`analysis.fitting.extrapolation`), which is what a law is for. AIC and BIC judge the fit to the
@@ -70,8 +70,8 @@ def information(result: FitResult) -> Information:
     rss = math.fsum(result.residuals**2)  # exact, so that the order of rows does not matter
     if not math.isclose(rss, 2 * result.objective, rel_tol=1e-6, abs_tol=1e-20):
         raise ValueError(
-            f"The residuals' squares sum to {rss:.6g}, and with weights to "
-            f"{2 * result.objective:.6g}: fit without weights for AIC and BIC."
+            f"The squared residuals sum to {rss:.6g}, but to {2 * result.objective:.6g} with their "
+            "weights. For AIC and BIC fit without weights."
         )
     n, k = result.n_points, len(result.params) - len(result.fixed) + 1
     deviance = n * math.log(2 * math.pi * rss / n) + n if rss > 0 else -math.inf
@@ -195,7 +195,7 @@ def rank(
     loss: Loss = Loss(),
     bootstrap: Bootstrap = Bootstrap(),
 ) -> Ranking:
-    """Rank laws by the error with which they extrapolate.
+    """Ranks laws by the error with which they extrapolate.
 
     Laws are compared on the windows in which each of them has a fit, at least half of all. Where
     the laws share fewer, those with a fit in the fewest windows are not ranked: a law of many
@@ -261,7 +261,7 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
         reasons = " ".join(f"{row.law.name}: {row.reason}" for row in judged if row.fit is None)
         raise FitError(
             "No law can be ranked: none has a fit to all rows and in half of the windows. Give "
-            f"rows at more sizes, or laws of fewer parameters. {reasons}".rstrip()
+            f"rows at more sizes, or laws with fewer parameters. {reasons}".rstrip()
         )
     rows = [
         replace(row, error=pooled_rmsle(row.windows[window] for window in sorted(shared)))
@@ -283,7 +283,7 @@ def _why_not(row: RankedLaw) -> str:
     failed = [each for each in windows if each.reason is not None]
     return (
         f"It has a fit in {len(windows) - len(failed)} of {len(windows)} windows, too few to "
-        f"compare it with the others; in the last without one: {failed[-1].reason}"
+        f"compare it with the others. The last failure: {failed[-1].reason}"
     )
 
 

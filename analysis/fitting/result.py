@@ -1,4 +1,4 @@
-"""A fitted law: estimates, how far to trust them, and the curve with its band."""
+"""A fitted law: estimates, their intervals and verdict, and the curve with its bands."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from analysis.errors import nearest_name
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import (
     BootstrapRecord,
@@ -32,7 +33,7 @@ class Derived(NamedTuple):
     """A number that follows from the parameters.
 
     Attributes:
-        value: At the estimates.
+        value: The number at the estimates.
         standard_error: Standard deviation over the replicates.
         interval: (low, high): percentiles of the replicates.
     """
@@ -49,9 +50,10 @@ class FitResult:
     Attributes:
         law: The law.
         params: Estimates by name, in the units of x and y.
-        standard_errors: Of the estimates, by name; `sqrt(diag(covariance))`.
-        covariance: Of the estimates, shape `(n_params, n_params)`, in the order of `params`: that
-            of the replicates, carried to first order from log A to A where A is fitted as log A.
+        standard_errors: Standard errors of the estimates, by name; `sqrt(diag(covariance))`.
+        covariance: Covariance of the estimates, shape `(n_params, n_params)`, in the order of
+            `params`: that of the replicates, carried to first order from log A to A where A is
+            fitted as log A.
         intervals: (low, high) by name: percentiles of the replicates.
         level: Probability with which an interval is to cover.
         bootstrap: How the intervals were made.
@@ -69,7 +71,8 @@ class FitResult:
         gradient_norm: Largest projection of the residuals on a direction in which a parameter may
             move, in units of log y, or of y over its geometric mean; 0 at a perfect minimum.
         bounds_hit: Names of the parameters that lie on a bound.
-        condition_number: Of the Jacobian in centred units, columns of length 1. 1 is best.
+        condition_number: Condition number of the Jacobian in centred units, columns of length 1.
+            1 is best.
         noise: Standard deviation of a run about the curve, on the scale of the residuals, with the
             unbiased variance `sum w r^2 / (n - p) / mean(w)` for p parameters fitted.
         residuals: `log y - log f(x)` or, on the linear scale, `y - f(x)` for each row in the order
@@ -116,7 +119,7 @@ class FitResult:
         return self.rows
 
     def predict(self, x: ArrayLike) -> Floats:
-        """The fitted curve.
+        """Returns the fitted curve.
 
         Args:
             x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
@@ -131,7 +134,7 @@ class FitResult:
         return np.exp(self.law.log_predict(self.law.to_theta(params), self._log_inputs(x)))
 
     def predict_interval(self, x: ArrayLike, level: float | None = None) -> tuple[Floats, Floats]:
-        """Confidence band of the curve, for each x by itself.
+        """Returns the confidence band of the curve, for each x by itself.
 
         The band is for the curve, not for a new observation, which scatters about it
         (`prediction_interval`).
@@ -154,7 +157,7 @@ class FitResult:
     def prediction_interval(
         self, x: ArrayLike, level: float | None = None
     ) -> tuple[Floats, Floats]:
-        """Band that holds a new run, for each x by itself.
+        """Returns the band that holds a new run, for each x by itself.
 
         The curve of each replicate, and the noise of one run about it: normal, of the standard
         deviation `noise`, times the replicate's factor s_b of
@@ -195,7 +198,7 @@ class FitResult:
         return np.exp(low), np.exp(high)
 
     def derived(self) -> dict[str, Derived]:
-        """What the law derives from its parameters, e.g. exponents of compute-optimal growth.
+        """Returns what the law derives from its parameters, e.g. exponents of optimal growth.
 
         Returns:
             By name; empty where the law derives nothing. Where more replicates than lie beyond an
@@ -265,12 +268,12 @@ class FitResult:
 
     @classmethod
     def from_json(cls, text: str, law: Law | None = None) -> "FitResult":
-        """The result that `to_json` wrote.
+        """Returns the result that `to_json` wrote, without its rows.
 
         Args:
-            text: What it wrote.
-            law: The law that was fitted, where it is none of `analysis.laws.LAWS`: a text holds a
-                law's name and no more.
+            text: The text that it wrote.
+            law: The law that was fitted, where it is none of `analysis.laws.LAWS`: a text holds
+                only the name of a law.
 
         Returns:
             The result.
@@ -313,12 +316,12 @@ def _law_of(values: Mapping[str, Any], given: Law | None) -> Law:
     name, law = values["law"], LAWS.get(values["law"]) if given is None else given
     if law is None:
         raise ValueError(
-            f"Unknown law {name!r}: known are {', '.join(LAWS)}. If it is a law of your own, give "
+            f"no law {name!r}; {nearest_name(str(name), LAWS)}. If it is a law of your own, give "
             "it: FitResult.from_json(text, law)."
         )
     if law.name != name or tuple(values["params"]) != law.params:
         raise ValueError(
             f"The text is a fit of {name} ({', '.join(values['params'])}), but the law is "
-            f"{law.name} ({', '.join(law.params)}): give the law that was fitted."
+            f"{law.name} ({', '.join(law.params)}). Give the law that was fitted."
         )
     return law

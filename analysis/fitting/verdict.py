@@ -1,4 +1,4 @@
-"""What to think of a fit that has found its optimum."""
+"""The verdict on a fit that has found its optimum, with a sentence for each doubt."""
 
 from enum import StrEnum
 
@@ -14,24 +14,30 @@ _MAX_UNCONVERGED_SHARE = 0.01
 
 
 class Verdict(StrEnum):
-    """The gravest thing to say of a fit; its sentence says the rest."""
+    """The gravest doubt about a fit, or none."""
 
     CONVERGED = "converged"
+    """Nothing is doubtful."""
     BOUND_HIT = "bound_hit"
+    """An estimate lies on a bound of the law."""
     SEVERAL_OPTIMA = "several_optima"
+    """Separate sets of parameters fit the rows equally well."""
     STARTS_DISAGREE = "starts_disagree"
+    """Few starts reached the best objective."""
     ILL_CONDITIONED = "ill_conditioned"
+    """The parameters are not identifiable from the rows."""
     INTERVAL_AT_BOUND = "interval_at_bound"
+    """An end of an interval is that of a bound."""
 
 
 def judge(law: Law, optimum: Optimum, replicates: Replicates, level: float) -> tuple[Verdict, str]:
-    """The verdict on a fit and a sentence for each doubt, the gravest first.
+    """Returns the verdict on a fit and a sentence for each doubt, the gravest first.
 
     Args:
         law: The law.
-        optimum: Its fit.
-        replicates: Of the fit.
-        level: Of the intervals.
+        optimum: Its best coordinates.
+        replicates: Refits to redrawn rows.
+        level: Level of the intervals.
 
     Returns:
         The verdict, and one or more sentences.
@@ -42,8 +48,7 @@ def judge(law: Law, optimum: Optimum, replicates: Replicates, level: float) -> t
     ]
     if not doubts:
         return Verdict.CONVERGED, (
-            f"{optimum.n_starts_agreeing} of {optimum.n_starts} starts agree on a minimum inside "
-            "the bounds."
+            f"Fits agree for {optimum.n_starts_agreeing} of {optimum.n_starts} starts."
         )
     return doubts[0][0], " ".join(sentence for _, sentence in doubts)
 
@@ -54,19 +59,18 @@ def _at_the_optimum(optimum: Optimum) -> list[tuple[Verdict, str]]:
         doubts.append(
             (
                 Verdict.BOUND_HIT,
-                f"{' and '.join(optimum.bounds_hit)} lies on a bound: the estimate is the bound's, "
-                "and intervals there may cover too much or too little.",
+                f"{' and '.join(optimum.bounds_hit)} lies on a bound of the law: its interval may "
+                "cover too much or too little.",
             )
         )
     if optimum.n_optima > 1:
         sentence = (
-            f"{optimum.n_optima} separate sets of parameters have an objective as low, of "
-            f"{optimum.n_curves} different curves: the rows do not say which is right."
+            f"{optimum.n_optima} separate sets of parameters, with {optimum.n_curves} different "
+            "curves, fit the rows equally well."
             if optimum.n_curves > 1
-            else f"{optimum.n_optima} separate sets of parameters draw the same curve: the rows do "
-            "not say which is right."
+            else f"{optimum.n_optima} separate sets of parameters have the same curve."
         )
-        doubts.append((Verdict.SEVERAL_OPTIMA, f"{sentence} Intervals are those of the one given."))
+        doubts.append((Verdict.SEVERAL_OPTIMA, f"{sentence} Intervals belong to the set reported."))
     if optimum.n_starts_agreeing < _AGREEING_SHARE * optimum.n_starts:
         doubts.append(
             (
@@ -79,8 +83,8 @@ def _at_the_optimum(optimum: Optimum) -> list[tuple[Verdict, str]]:
         doubts.append(
             (
                 Verdict.ILL_CONDITIONED,
-                f"The condition number is {optimum.condition_number:.1e}: some change of the "
-                "parameters leaves the curve as it is at every x given.",
+                "The parameters are not identifiable from these rows: the condition number is "
+                f"{optimum.condition_number:.1e}.",
             )
         )
     return doubts
@@ -95,8 +99,8 @@ def _in_the_replicates(
         doubts.append(
             (
                 Verdict.ILL_CONDITIONED,
-                f"{how.n_unconverged} of {how.n_replicates} replicates found no minimum: data as "
-                "noisy as these do not identify every parameter.",
+                f"{how.n_unconverged} of {how.n_replicates} replicates found no minimum: with "
+                "this noise some parameters are not identifiable.",
             )
         )
     for name, share in zip(law.params, _shares_on_a_bound(law, replicates.theta), strict=True):
@@ -104,8 +108,8 @@ def _in_the_replicates(
             doubts.append(
                 (
                     Verdict.INTERVAL_AT_BOUND,
-                    f"{share:.0%} of the replicates put {name} on a bound: an end of its interval "
-                    "is the bound's, not the data's.",
+                    f"{name} lies on a bound in {share:.0%} of the replicates: an end of its "
+                    "interval is set by that bound, not by the rows.",
                 )
             )
     return doubts

@@ -1,4 +1,14 @@
-"""Starts for laws of the form E + sum_k A_k x_k^-alpha_k."""
+"""What laws made of power terms A x^-alpha share: their starts, a joined term, linear solves.
+
+- `power_term_starts`: starts for laws of the form E + sum_k A_k x_k^-alpha_k, which are linear in
+  everything but their exponents.
+- `joined`: two terms joined by an exponent, S = ((A N^-alpha)^(1/g) + (B D^-beta)^(1/g))^g. At
+  g = 1 they add; towards g = 0 the larger alone counts; above 1 they count for more than their sum
+  where both are large. Where one term is large S is that term, whatever g, so A and B keep their
+  meaning.
+- `coefficients`, `nonnegative_coefficients`: least squares with few coefficients, for many problems
+  at once.
+"""
 
 from itertools import product
 from typing import NamedTuple
@@ -8,18 +18,19 @@ import numpy as np
 from analysis.estimate import Floats
 from analysis.laws.law import ArrayLike
 
+_LEAST_DAMPING = 1e-14  # keeps the normal equations of dependent columns solvable
 _LEAST_TERM = 1e-3  # of the mean y: a term that a start leaves out keeps a foothold
 
 
 def power_term_starts(exponents: Floats, log_x: Floats, log_y: Floats) -> Floats:
-    """The best floor and coefficients for given exponents, relative errors squared.
+    """Returns the best floor and coefficients for given exponents, relative errors squared.
 
     The law is linear in them, so that a start needs a guess of the exponents alone.
 
     Args:
-        exponents: One for each input, shape `(n_starts, n_inputs)`.
-        log_x: Centred, shape `(n_points, n_inputs)`.
-        log_y: Centred, shape `(n_points,)`.
+        exponents: An exponent for each input, shape `(n_starts, n_inputs)`.
+        log_x: Centred log inputs, shape `(n_points, n_inputs)`.
+        log_y: Centred log y, shape `(n_points,)`.
 
     Returns:
         E and log A_k in rows, shape `(1 + n_inputs, n_starts)`.
@@ -50,7 +61,7 @@ class Joined(NamedTuple):
 
 
 def joined(log_of_n: ArrayLike, log_of_d: ArrayLike, g: ArrayLike) -> Joined:
-    """Join two terms given as logarithms.
+    """Joins two terms given as logarithms.
 
     Args:
         log_of_n: log A - alpha log N, shape `(..., n_points)`.
@@ -70,19 +81,16 @@ def joined(log_of_n: ArrayLike, log_of_d: ArrayLike, g: ArrayLike) -> Joined:
     return Joined(g * log_root, of_n, of_d, by_g)
 
 
-_LEAST_DAMPING = 1e-14  # keeps the normal equations of dependent columns solvable
-
-
 def coefficients(basis: Floats, y: Floats, weights: Floats) -> Floats:
-    """Unbounded minimisers of `sum_i w_i (y_i - sum_k c_k basis_ik)^2`.
+    """Returns unbounded minimisers of `sum_i w_i (y_i - sum_k c_k basis_ik)^2`.
 
     Normal equations of columns scaled to length 1: digits to half the precision of float64
     times the condition number of the scaled columns, enough for an inner step that is checked.
 
     Args:
-        basis: Shape `(..., n_points, n_columns)`.
-        y: Shape `(..., n_points)`.
-        weights: Shape `(..., n_points)`, not negative.
+        basis: Columns, shape `(..., n_points, n_columns)`.
+        y: Values, shape `(..., n_points)`.
+        weights: Weights, shape `(..., n_points)`, not negative.
 
     Returns:
         Coefficients, shape `(..., n_columns)`; 0 for a column of zeros.
@@ -99,16 +107,16 @@ def coefficients(basis: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def nonnegative_coefficients(basis: Floats, y: Floats, weights: Floats) -> Floats:
-    """Minimisers of the same sum among coefficients that are not negative.
+    """Returns minimisers of the same sum among coefficients that are not negative.
 
     The minimum is that of the unbounded problem in the columns it uses, so all subsets of the
     columns are tried: for up to about four columns the shortest way, and the same for every
     problem of a batch.
 
     Args:
-        basis: Shape `(..., n_points, n_columns)`.
-        y: Shape `(n_points,)`.
-        weights: Shape `(n_points,)`, not negative.
+        basis: Columns, shape `(..., n_points, n_columns)`.
+        y: Values, shape `(n_points,)`.
+        weights: Weights, shape `(n_points,)`, not negative.
 
     Returns:
         Coefficients, shape `(..., n_columns)`.

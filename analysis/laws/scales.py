@@ -7,7 +7,7 @@ from analysis.laws.law import ArrayLike, Law
 
 
 def on_linear_scale(law: Law) -> Law:
-    """The law with `log_predict` and `jacobian` replaced by y and dy/dtheta.
+    """Returns the law with `log_predict` and `jacobian` replaced by y and dy/dtheta.
 
     A fit minimises residuals on the scale on which the law it is given predicts, so this view,
     fitted to y, minimises `y - f(x)` where the law itself, fitted to log y, minimises
@@ -33,7 +33,7 @@ def on_linear_scale(law: Law) -> Law:
 
 
 def linear_basis(law: Law, theta: Floats, log_x: Floats) -> Floats:
-    """The curves that the linear parameters multiply.
+    """Returns the curves that the linear parameters multiply.
 
     With every linear parameter at 1, dy/dtheta of one is its curve, whether the coordinate is the
     parameter or its logarithm.

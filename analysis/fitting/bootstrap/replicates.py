@@ -1,9 +1,10 @@
-"""Bootstrap replicates of a fit whose plain percentiles are honest intervals.
+"""Bootstrap replicates of a fit whose plain percentiles are intervals that cover.
 
-A percentile interval from few points is too short twice over: the residuals of a fit are smaller
-than the noise, and a resampled noise level is one estimate where Student's t allows for every
-level that the data support. Both are mended where the noise is drawn, so that bounds on parameters
-hold, and the same replicates serve every level, every parameter and the band of the curve:
+A percentile interval from few points is too short for two reasons: the residuals of a fit are
+smaller than the noise, and a resampled noise level is one estimate where Student's t allows for
+every level that the data support. Both are corrected where the noise is drawn, so that parameters
+stay within their bounds, and the same replicates serve every level, every parameter and the band of
+the curve:
 
     log y*_b = log f(x; estimate) + s_b noise_b,      s_b = sqrt(df / chi2_df)
 
@@ -79,7 +80,7 @@ def require_level(level: float) -> None:
 
 
 def percentile_interval(replicates: Floats, level: float) -> tuple[Floats, Floats]:
-    """Ends between which a share `level` of the replicates lies, for each column.
+    """Returns ends between which a share `level` of the replicates lies, for each column.
 
     The k-th of n sorted replicates stands for probability k / (n + 1): a truth that is distributed
     as the replicates are then falls inside with probability `level`, however few they are.
@@ -99,7 +100,7 @@ def percentile_interval(replicates: Floats, level: float) -> tuple[Floats, Float
 
 
 def percentiles(replicates: Floats, level: float) -> tuple[Floats, Floats]:
-    """`percentile_interval` of replicates that are known to resolve the level."""
+    """Returns `percentile_interval` of replicates that are known to resolve the level."""
     tail = (1 - level) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail], axis=0, method="weibull")
     return low, high
@@ -131,7 +132,7 @@ class Replicates(NamedTuple):
 def student_scales(
     rng: np.random.Generator, degrees_of_freedom: float | None, n_replicates: int
 ) -> Floats:
-    """The factors s_b, shape `(n_replicates,)`; 1 where there are no degrees of freedom."""
+    """Returns the factors s_b, shape `(n_replicates,)`; 1 where there are no degrees of freedom."""
     if degrees_of_freedom is None:
         return np.ones(n_replicates)
     return np.sqrt(degrees_of_freedom / rng.chisquare(degrees_of_freedom, size=n_replicates))

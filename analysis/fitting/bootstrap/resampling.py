@@ -95,7 +95,8 @@ class Noise(NamedTuple):
 
     Attributes:
         draw: `(generator, n_draws) -> noise`, shape `(n_draws, n_rows)`, in units of log y.
-        degrees_of_freedom: With which the spread of the draws estimates that of the true noise.
+        degrees_of_freedom: Degrees of freedom with which the spread of the draws estimates that of
+            the true noise.
     """
 
     draw: Callable[[np.random.Generator, int], Floats]
@@ -133,7 +134,7 @@ def noise_of(kind: Redrawn, problem: Problem, theta: Floats) -> Noise:
 
 
 def row_counts(rows: Observations, rng: np.random.Generator, n_draws: int) -> Floats:
-    """How often each row is drawn when as many rows, or clusters, are drawn with replacement.
+    """Returns how often each row is drawn if as many rows, or clusters, are drawn with repeats.
 
     The bootstrap of cases (Efron 1979), or of clusters where rows belong to some. It assumes only
     that rows, or clusters, are independent. From few of them its intervals are too short: nothing

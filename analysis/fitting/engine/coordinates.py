@@ -1,4 +1,4 @@
-"""Coordinates of a law seen another way: in the caller's units, with some of them held.
+"""Other coordinates of a law: in the caller's units, or with some parameters held.
 
 A fit works in centred coordinates, where what a caller holds is not one coordinate but a linear
 combination: log A, for instance, is log A' + alpha times the mean of log N. All such maps are
@@ -32,12 +32,12 @@ class Affine(NamedTuple):
         return theta @ self.matrix.T + self.shift
 
     def after(self, first: "Affine") -> "Affine":
-        """This map of what `first` maps."""
+        """Returns the composition: `first`, then this map."""
         return Affine(self.matrix @ first.matrix, self(first.shift))
 
 
 def to_callers_units(law: Law, rows: Observations) -> Affine:
-    """The map from centred coordinates of a law to those in the units of x and y given."""
+    """Returns the map from centred coordinates of a law to those in the caller's units."""
     n_params = len(law.params)
     shift = law.rescale(np.zeros(n_params), rows.log_x_scale, rows.log_y_scale)
     ends = law.rescale(np.eye(n_params), rows.log_x_scale, rows.log_y_scale)
@@ -45,15 +45,15 @@ def to_callers_units(law: Law, rows: Observations) -> Affine:
 
 
 def in_own_units(to_raw: Affine, places: Sequence[int], raw: Sequence[int]) -> Affine:
-    """The map back from coordinates of which some are in the caller's units.
+    """Returns the map back from coordinates of which some are in the caller's units.
 
     Args:
-        to_raw: From coordinates to those in the caller's units.
-        places: Which coordinates give way to ones in the caller's units.
-        raw: Which ones of `to_raw` take their places.
+        to_raw: Map from coordinates to those in the caller's units.
+        places: Coordinates to be replaced by ones in the caller's units.
+        raw: Coordinates of `to_raw`'s image that replace them.
 
     Returns:
-        From the mixed coordinates, those at `places` in the caller's units, to the ones that
+        Map from the mixed coordinates, those at `places` in the caller's units, to the ones that
         `to_raw` maps.
     """
     n_params = to_raw.matrix.shape[1]
@@ -64,12 +64,12 @@ def in_own_units(to_raw: Affine, places: Sequence[int], raw: Sequence[int]) -> A
 
 
 def seen_through(law: Law, view: Affine, names: tuple[str, ...]) -> Law:
-    """The law as a function of the coordinates that `view` maps to its own.
+    """Returns the law as a function of the coordinates that `view` maps to its own.
 
     Args:
         law: The law.
-        view: From the coordinates wanted to those of the law.
-        names: Of the coordinates wanted: parameters of the law, whose bounds they keep.
+        view: Map from the coordinates wanted to those of the law.
+        names: Names of the coordinates wanted: parameters of the law, whose bounds they keep.
 
     Returns:
         The view. Its `rescale` and `derived` are still those of all parameters of the law.
@@ -99,11 +99,11 @@ def seen_through(law: Law, view: Affine, names: tuple[str, ...]) -> Law:
 
 
 def hold(law: Law, to_raw: Affine, fixed: Mapping[str, float]) -> tuple[Law, Affine]:
-    """The law with parameters held at values, as a function of the coordinates that are left.
+    """Returns the law with parameters held, as a function of the coordinates that are left.
 
     Args:
         law: The law, in centred coordinates.
-        to_raw: From them to coordinates in the caller's units.
+        to_raw: Map from them to coordinates in the caller's units.
         fixed: Values by name, in the caller's units, as `require_holdable` lets through.
 
     Returns:
@@ -122,7 +122,7 @@ def hold(law: Law, to_raw: Affine, fixed: Mapping[str, float]) -> tuple[Law, Aff
 
 
 def require_holdable(law: Law, fixed: Mapping[str, float]) -> None:
-    """Refuse to hold what a law does not have, or at a value that it cannot have.
+    """Refuses to hold what a law does not have, or at a value that it cannot have.
 
     Raises:
         ValueError: An unknown name, a value out of bounds, or no parameter left to fit.
@@ -132,8 +132,8 @@ def require_holdable(law: Law, fixed: Mapping[str, float]) -> None:
         require_value(law, name, value)
     if len(fixed) == len(law.params):
         raise ValueError(
-            f"fixed holds every parameter of {law.name}: nothing is left to fit. Leave one out, or "
-            "judge given constants by analysis.fitting.audit.objective_of."
+            f"fixed holds every parameter of {law.name}, so nothing is left to fit. Leave one out, "
+            "or evaluate constants with analysis.fitting.audit.objective_of."
         )
 
 
@@ -146,7 +146,7 @@ def require_known(law: Law, names: Iterable[str]) -> None:
 
 
 def require_value(law: Law, name: str, value: float) -> None:
-    """Raise `ValueError` for a value, in the caller's units, that a parameter cannot have."""
+    """Raises `ValueError` for a value, in the caller's units, that a parameter cannot have."""
     place, is_log = law.params.index(name), name in law.logs
     low, high = (float(ends[place]) for ends in (law.lower, law.upper))
     if is_log:
@@ -157,5 +157,5 @@ def require_value(law: Law, name: str, value: float) -> None:
         least = "> 0" if is_log and low == 0 else f"at least {low:.6g}"
         most = "finite" if high == np.inf else f"at most {high:.6g}"
         raise ValueError(
-            f"{name} = {value}, but in {law.name} it is {least} and {most}: give a value within."
+            f"{name} = {value}, but in {law.name} it is {least} and {most}. Give a value within."
         )

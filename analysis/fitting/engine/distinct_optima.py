@@ -1,4 +1,4 @@
-"""Whether starts that end as low as the best one end where it does."""
+"""The separate places where starts end that are as low as the best one."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,7 +14,7 @@ _SAME_CURVE = 0.03  # of the root mean square residual
 
 
 class Optima(NamedTuple):
-    """Places with an objective as low as the least.
+    """Numbers of places, and of curves, with an objective as low as the least.
 
     Attributes:
         n_places: How many there are, that of the least included, with higher ground between any
@@ -36,11 +36,11 @@ def count_optima(
     barrier: float,
     noise: float,
 ) -> Optima:
-    """Count the places where starts came to rest at one and the same objective.
+    """Counts the places where starts came to rest at one and the same objective.
 
-    Two ends belong to one place where the objective between them is no higher. Ends that are no
-    points, but lie in a valley with a flat floor, are not counted: a valley may bend, and higher
-    ground between two of its ends parts nothing. Of valleys the condition number tells.
+    Two ends belong to one place where the objective between them is no higher. Ends that lie in a
+    valley with a flat floor are not counted: a valley may bend, and higher ground between two of
+    its ends separates nothing. The condition number reports valleys.
 
     Args:
         theta: Coordinates at the least objective, shape `(n_params,)`.

@@ -1,4 +1,8 @@
-"""Many small bounded least-squares problems that share a law and its inputs, solved at once."""
+"""Many small bounded least-squares problems that share a law and its inputs, solved at once.
+
+`solve` runs Levenberg-Marquardt on all of them. `projection` makes its inner step for laws with
+linear parameters: variable projection.
+"""
 
 import os
 from collections.abc import Callable
@@ -30,12 +34,12 @@ Project: TypeAlias = Callable[[Floats, Floats, Floats, Floats], Floats]
 
 
 class Points(NamedTuple):
-    """Where a law is fitted: inputs and the weight of the loss at each.
+    """Inputs that a law is fitted at, and the weight of the loss at each.
 
     Attributes:
-        log_x: Shape `(n_points, n_inputs)`.
-        weights: Shape `(n_points,)`, or `(n_problems, n_points)` where problems differ in them;
-            not negative.
+        log_x: Log inputs, shape `(n_points, n_inputs)`.
+        weights: Weights, not negative, shape `(n_points,)`, or `(n_problems, n_points)` where
+            problems differ in them.
     """
 
     log_x: Floats
@@ -43,11 +47,11 @@ class Points(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Between what coordinates stay; where both are equal, a coordinate is held.
+    """Bounds of coordinates; where both are equal, a coordinate is held.
 
     Attributes:
-        lower: Shape `(n_problems, n_params)`.
-        upper: The same shape.
+        lower: Lower bounds, shape `(n_problems, n_params)`.
+        upper: Upper bounds, the same shape.
     """
 
     lower: Floats
@@ -55,7 +59,7 @@ class Bounds(NamedTuple):
 
 
 class Solutions(NamedTuple):
-    """What `solve` found, one entry for each problem.
+    """Minima that `solve` found, one entry for each problem.
 
     Attributes:
         theta: Coordinates, shape `(n_problems, n_params)`.
@@ -78,7 +82,7 @@ def solve(
     bounds: Bounds | None = None,
     project: Project | None = None,
 ) -> Solutions:
-    """Minimise `sum_i w_i loss(log y_i - log f(x_i; theta))` for each problem of a batch.
+    """Minimises `sum_i w_i loss(log y_i - log f(x_i; theta))` for each problem of a batch.
 
     Levenberg-Marquardt with Marquardt's scaling, many problems in step, on all cores. A
     coordinate on a bound whose gradient points outward is held there; steps are clipped to the
@@ -127,14 +131,14 @@ def solve(
 
 
 def _n_cores() -> int:
-    """Cores that this process may use; not every system can say so of less than all."""
+    """Cores that this process may use; some systems only report all of them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _in_step(log_y: Floats) -> int:
-    """How many problems are worked on at once."""
+    """Number of problems that are worked on at once."""
     return max(1, _VALUES_IN_STEP // max(1, log_y.shape[-1]))
 
 
@@ -228,7 +232,9 @@ def _step(
 
 
 def projection(law: Law) -> Project:
-    """Sets the parameters in which y is linear to their best, squared error in y.
+    """Returns the step that sets the parameters in which y is linear to their best.
+
+    Best is least squared error in y.
 
     Golub and Pereyra 1973, SIAM J. Numer. Anal. 10(2), 413. Coefficients that would leave the
     law's bounds (a negative E, A or B) are left as they came: there the caller's own step, which

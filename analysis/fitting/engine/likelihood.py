@@ -1,4 +1,14 @@
-"""How much less likely rows become as the objective of a fit rises above its minimum."""
+"""The likelihood behind a loss: how much less likely rows become as the objective rises.
+
+Squared error is the objective of normal noise. Huber's loss is that of noise which is normal within
+the threshold delta and exponential beyond: the density of a residual r is `exp(-rho(r) / s^2) /
+Z(s)` with rho Huber's loss,
+
+    Z(s) = sqrt(2 pi) s erf(delta / (s sqrt 2)) + 2 s^2 / delta exp(-delta^2 / (2 s^2)).
+
+`integral`, `likeliest_scale` and `size_quantile` are in units of delta: the threshold is 1, the
+scale s / delta, a loss rho / delta^2.
+"""
 
 import numpy as np
 from scipy.special import erf, erfinv, fdtri
@@ -6,13 +16,15 @@ from scipy.special import erf, erfinv, fdtri
 from analysis.estimate import Floats
 from analysis.fitting.engine.loss import Loss
 
+_BISECTIONS = 80
+_WIDEST = 40.0  # of log(s / delta): beyond e^40 either way the density is its own limit
+
 
 def deviance(objective: Floats, least: float, n_rows: int, loss: Loss) -> Floats:
-    """Twice the log of the likelihood ratio of a fit with its minimum, its noise level unknown.
+    """Returns twice the log of the likelihood ratio of a fit and its minimum, the noise unknown.
 
-    Squared error is the objective of normal noise: the ratio, each likelihood at its own best
-    noise level, is `n log(S / S_min)`. Huber's loss is the objective of the noise of
-    `analysis.fitting.engine.likelihood`, whose scale is again chosen best for each S.
+    Each likelihood is taken at its own best noise level. For normal noise that is
+    `n log(S / S_min)`.
 
     Args:
         objective: Sums of losses S, any shape.
@@ -30,14 +42,14 @@ def deviance(objective: Floats, least: float, n_rows: int, loss: Loss) -> Floats
 
 
 def deviance_limit(level: float, n_rows: int, n_params: int) -> float:
-    """The deviance that one parameter at its true value exceeds with probability 1 - level.
+    """Returns the deviance that one parameter at its true value exceeds with probability 1 - level.
 
     `n log(1 + F / df)` with `F` the quantile of Fisher's F on 1 and df = n - n_params degrees of
     freedom: exact for a law linear in its parameters under normal noise, where the interval is
     Student's, and chi-squared on 1 degree of freedom for many rows.
 
     Args:
-        level: Of confidence.
+        level: Level of confidence.
         n_rows: Rows.
         n_params: Parameters, fewer than rows.
 
@@ -54,10 +66,6 @@ def _huber_surprise(mean_loss: Floats) -> Floats:
     return mean_loss / scale**2 + np.log(integral(scale)[0])
 
 
-_BISECTIONS = 80
-_WIDEST = 40.0  # of log(s / delta): beyond e^40 either way the density is its own limit
-
-
 def integral(scale: Floats) -> tuple[Floats, Floats]:
     """Z and its derivative over the scale, each of the shape of `scale`."""
     inner = np.sqrt(2 * np.pi) * erf(1 / (scale * np.sqrt(2)))
@@ -66,7 +74,7 @@ def integral(scale: Floats) -> tuple[Floats, Floats]:
 
 
 def likeliest_scale(mean_loss: Floats) -> Floats:
-    """The scale at which rows of a mean loss are likeliest: `mean loss = s^3 Z'(s) / (2 Z(s))`."""
+    """Returns the likeliest scale of rows of a mean loss: `mean loss = s^3 Z'(s) / (2 Z(s))`."""
     low, high = (np.full(np.shape(mean_loss), end) for end in (-_WIDEST, _WIDEST))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
@@ -78,7 +86,7 @@ def likeliest_scale(mean_loss: Floats) -> Floats:
 
 
 def size_quantile(probability: Floats, scale: float) -> Floats:
-    """The size that a residual stays below with a probability, from 0 to below 1."""
+    """Returns the size that a residual stays below with a probability, from 0 to below 1."""
     within = erf(1 / (scale * np.sqrt(2)))
     inner = np.sqrt(2 * np.pi) * scale * within
     share = inner / (inner + 2 * scale**2 * np.exp(-0.5 / scale**2))

@@ -97,7 +97,7 @@ class Observations(NamedTuple):
 
 
 def as_inputs(law: Law, x: ArrayLike) -> Floats:
-    """Inputs of a law as a float64 matrix.
+    """Returns inputs of a law as a float64 matrix.
 
     Args:
         law: The law.
@@ -114,7 +114,7 @@ def as_inputs(law: Law, x: ArrayLike) -> Floats:
     if matrix.ndim != 2 or matrix.shape[1] != len(law.inputs):
         raise ValueError(
             f"x has shape {values.shape}, but {law.name} takes {len(law.inputs)} input(s) "
-            f"({', '.join(law.inputs)}): give one row for each observation, one column for each."
+            f"({', '.join(law.inputs)}). Give a row for each observation, a column for each input."
         )
     for column, name in enumerate(law.inputs):
         require_positive(name, matrix[:, column])
@@ -122,12 +122,12 @@ def as_inputs(law: Law, x: ArrayLike) -> Floats:
 
 
 def require_positive(name: str, values: Floats) -> None:
-    """Raise `ValueError` naming the first row that is not positive and finite."""
+    """Raises `ValueError` naming the first row that is not positive and finite."""
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if wrong.size:
         raise ValueError(
             f"{name}[{wrong[0]}] = {values[wrong[0]]}, but a law is fitted to logarithms, which "
-            f"need finite values > 0: drop or repair {_rows(wrong)} before the fit."
+            f"need finite values > 0. Drop or repair {_rows(wrong)} before the fit."
         )
 
 
@@ -219,7 +219,7 @@ def observe(law: Law, rows: FittedRows) -> Observations:
 
 
 def require_enough(law: Law, rows: Observations) -> None:
-    """Refuse rows that cannot support a law, or a view of it with parameters held.
+    """Refuses rows that cannot support a law, or a view of it with parameters held.
 
     Raises:
         FitError: No more rows than parameters, or fewer distinct inputs.
@@ -228,7 +228,7 @@ def require_enough(law: Law, rows: Observations) -> None:
     if n_rows <= n_params:
         raise FitError(
             f"{law.name} has {n_params} parameters ({', '.join(law.params)}), but there are "
-            f"{n_rows} rows: give at least {n_params + 1}, so that a residual is left to judge by."
+            f"{n_rows} rows: give at least {n_params + 1}, which leaves a degree of freedom."
         )
     if n_distinct < n_params:
         raise FitError(
@@ -238,7 +238,7 @@ def require_enough(law: Law, rows: Observations) -> None:
 
 
 def require_spread(law: Law, rows: Observations) -> None:
-    """Refuse rows that do not show how a law of several inputs depends on one of them.
+    """Refuses rows that do not show how a law of several inputs depends on one of them.
 
     Raises:
         FitError: An input that is the same in all rows.
@@ -247,8 +247,8 @@ def require_spread(law: Law, rows: Observations) -> None:
         if np.ptp(rows.log_x[:, column]) == 0 and len(law.inputs) > 1:
             value = float(np.exp(rows.log_x[0, column] + rows.log_x_scale[column]))
             raise FitError(
-                f"{name} = {value:.6g} in every row: how {law.name} depends on {name} cannot be "
-                f"told. Give rows at several {name}, or fit a law of the other inputs."
+                f"{name} = {value:.6g} in every row: nothing shows how {law.name} depends on it. "
+                f"Give rows at several {name}, or fit a law of the other inputs."
             )
 
 

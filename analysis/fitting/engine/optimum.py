@@ -39,7 +39,8 @@ class Optimum(NamedTuple):
         objective: Weighted sum of losses at the points.
         gradient_norm: Largest projection of the loss's derivatives on a column of the Jacobian
             that is free to move, for columns of length 1; in units of log y.
-        condition_number: Of the Jacobian with columns of length 1; at most 1 / epsilon.
+        condition_number: Condition number of the Jacobian with columns of length 1; at most
+            1 / epsilon.
         bounds_hit: Names of the parameters that lie on a bound.
         n_starts: Starts tried.
         n_starts_agreeing: Starts that ended at the best objective, to a part in a million.

@@ -86,7 +86,7 @@ def test_an_open_side_is_named():
     assert profile.open_sides == ("lower",)
     assert not profile.identifiable
     assert profile.interval[0] == 0.0 < profile.interval[1] < np.inf
-    assert "E is unidentifiable: no value is too small" in profile.reason
+    assert "E is not identifiable from these rows: no value is too small" in profile.reason
 
 
 def test_a_term_that_the_rows_do_not_show_is_open():

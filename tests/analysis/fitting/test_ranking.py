@@ -1,4 +1,4 @@
-"""Laws are ranked by what they foretell, and what is foretold was never fitted to."""
+"""Laws are ranked by what they predict, and what they predict was never fitted."""
 
 import csv
 import json
@@ -277,7 +277,7 @@ def learning_curve(model: str, training: int) -> tuple[Floats, Floats]:
 
 
 @pytest.mark.slow
-def test_laws_chosen_without_the_held_out_points_foretell_them():
+def test_laws_chosen_without_the_held_out_points_predict_them():
     reached = {}
     for model, published in BEST_OF_M1_TO_M4.items():
         best = rank(ONE_VARIABLE, *learning_curve(model, 1), bootstrap=Bootstrap(n=200)).best
