@@ -60,7 +60,7 @@ class RandomFeatures(Family):
         def apply(params: Params, x: Array) -> Array:
             directions = params["directions"].astype(x.dtype)
             if self.activation == "fourier":
-                features = jnp.cos(x @ directions + params["phases"].astype(x.dtype))
+                features = jnp.cos(x @ directions + params["phases"].astype(x.dtype)[None])
             else:
                 features = jax.nn.relu(x @ directions)
             return math.sqrt(2 / self.n_features) * features

@@ -216,4 +216,4 @@ def test_a_worker_loads_no_code_but_what_its_settings_name(tmp_path):
     )
     kind, more = events[-1]
     assert kind == "failed"
-    assert "model.kind = 'rotated' is no family of this package" in more["message"]
+    assert "model.kind = 'rotated' is not a family of this package" in more["message"]

@@ -73,7 +73,7 @@ class Squares(Family):
 
 def outputs(exponents, params, x):
     hidden = x @ params["in"]
-    return sum(hidden**p for p in exponents) @ params["out"]["w"] + params["out"]["b"]
+    return sum(hidden**p for p in exponents) @ params["out"]["w"] + params["out"]["b"][None]
 
 
 def title():
@@ -96,7 +96,7 @@ class Bigram(Family):
         return Model(
             lambda key: (jnp.ones((n_outputs, self.width)), jnp.ones((self.width, n_outputs)),
                          jnp.zeros(n_outputs)),
-            lambda params, tokens: params[0][tokens] @ params[1] + params[2],
+            lambda params, tokens: params[0][tokens] @ params[1] + params[2][None, None],
         )
 
     def count_params(self, n_inputs, n_outputs):
@@ -329,8 +329,13 @@ def test_families_are_trained_as_they_can_be(load, make, says):
     ("text", "old", "new", "says"),
     [
         (SQUARES, "(self.width + 1)", "self.width", "counts 14 parameters .* its model has 15"),
-        (SQUARES, '["out"]["b"]', '["out"]["b"][:, None, None]', r"maps \(2, 6\) to \(1, 2, 1\)"),
-        (COUNTS, "[tokens]", "[tokens[:, -1]]", r"maps \(2, 8\) to \(2, 11\), not \(2, 8, 11\)"),
+        (SQUARES, "hidden = x @", "hidden = x[:1] @", r"maps \(2, 6\) to \(1, 1\)"),
+        (
+            COUNTS,
+            "[tokens]",
+            "[tokens[:, -1:]]",
+            r"maps \(2, 8\) to \(2, 1, 11\), not \(2, 8, 11\)",
+        ),
         (
             COUNTS,
             "width: int = 4",

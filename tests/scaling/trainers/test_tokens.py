@@ -99,7 +99,7 @@ def plain_logits(params: Any, tokens: jax.Array) -> jax.Array:
 
     def norm(x: jax.Array, gain: jax.Array) -> jax.Array:
         centred = x - x.mean(-1, keepdims=True)
-        return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-6) * gain
+        return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-6) * gain[None]
 
     layer = jax.tree.map(lambda leaf: leaf[0], params["blocks"])
     context, width, head = len(tokens), 8, 4
