@@ -1,7 +1,5 @@
 """Marks on the size axis: thresholds, peaks, and runs that left no number."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
@@ -48,19 +46,19 @@ def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) 
     Returns:
         The axes.
     """
-    kinds: tuple[tuple[ArrayLike, str, dict[str, Any]], ...] = (
-        (diverged, "diverged", {"marker": "x", "color": SERIES[1].color}),
-        (failed, "failed or missing", {"marker": "^", "color": INK, "markerfacecolor": "none"}),
+    kinds = (
+        (diverged, "diverged", "x", SERIES[1].color, SERIES[1].color),
+        (failed, "failed or missing", "^", INK, "none"),
     )
-    taken: dict[float, int] = {}
-    for sizes, label, look in kinds:
+    stacked: dict[float, int] = {}
+    for sizes, label, marker, color, face in kinds:
         column = np.sort(np.asarray(sizes, dtype=np.float64).ravel())
         if not len(column):
             continue
         heights = []
         for size in column.tolist():
-            taken[size] = taken.get(size, 0) + 1
-            heights.append(0.05 * taken[size] - 0.02)
+            stacked[size] = stacked.get(size, 0) + 1
+            heights.append(0.05 * stacked[size] - 0.02)
         ax.plot(
             column,
             heights,
@@ -68,9 +66,11 @@ def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) 
             linestyle="none",
             markersize=4,
             clip_on=False,
+            marker=marker,
+            color=color,
+            markerfacecolor=face,
             label=label,
             zorder=4,
-            **look,
         )
     return ax
 
