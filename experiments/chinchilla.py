@@ -43,11 +43,9 @@ from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.compute_optimal.points import SeedNoise
 from analysis.errors import FitError
 from analysis.fitting.result import FitResult
-from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocate import FAR, allocate
 from analysis.plots.isoflop import draw_valleys, frame_valleys
-from analysis.plots.rows import Rows, rows_of
 from analysis.plots.style import legend_above
 from analysis.tables import results
 from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
@@ -174,7 +172,6 @@ class Details(NamedTuple):
     approaches: Approaches
     valleys: IsoflopResult | None
     fit: FitResult
-    rows: Rows
 
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
@@ -213,7 +210,6 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             approaches=found,
             valleys=valleys,
             fit=fitted,
-            rows=rows_of(CHINCHILLA, ends[["N", "D"]], ends["loss"]),
         ),
         doubts=[*lm.doubts(found), *allocation.notes],
         report={
@@ -236,7 +232,7 @@ def _allocated(allocation: Allocation) -> str:
 def figure(findings: Findings[Details]) -> Figure:
     """Draws curves, valleys, growth by every approach, the surface L(N, D) and the allocation."""
     details = findings.details
-    return approaches_and_surface(details.approaches, details.fit, details.rows)
+    return approaches_and_surface(details.approaches, details.fit)
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:

@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -289,7 +289,8 @@ def _line(size: float, spread: float, behind: float | None, valley: Valley | Non
     return f"N = {size:,.0f}: losses within {spread:.1%}{alone}; best aspect ratio {best}"
 
 
-def _plain(valley: Valley) -> dict[str, Any]:
+def _plain(valley: Valley) -> dict[str, float | None]:
+    """The best aspect ratio as JSON values."""
     best = valley.optimum
     assert best is not None
     high = best.high if np.isfinite(best.high) else None

@@ -20,7 +20,7 @@ from analysis.plots.approaches import draw_growth, draw_learning_curves
 from analysis.plots.frontier import draw_growth as draw_allocation
 from analysis.plots.frontier import frontier_table
 from analysis.plots.isoflop import draw_valleys, frame_valleys, tick_ratios
-from analysis.plots.rows import Rows
+from analysis.plots.rows import Rows, rows_of_fit
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     GREY,
@@ -37,17 +37,17 @@ _LOSS = "loss (nats per token)"
 _DECADES_LABELLED_ALONE = 1.3
 
 
-def approaches_and_surface(found: Approaches, fitted: FitResult, rows: Rows) -> Figure:
+def approaches_and_surface(found: Approaches, fitted: FitResult) -> Figure:
     """Draws learning curves, valleys, growth by approach, the surface L(N, D) and the allocation.
 
     Args:
         found: The approaches.
-        fitted: The law of N and D.
-        rows: The runs it was fitted to.
+        fitted: The law of N and D, with the rows it saw.
 
     Returns:
         A figure two columns wide and three panels high; a panel without a result says so.
     """
+    rows = rows_of_fit(fitted)
     envelope = next((r.detail for r in found.rows if isinstance(r.detail, EnvelopeResult)), None)
     valleys = next((r.detail for r in found.rows if isinstance(r.detail, IsoflopResult)), None)
     with paper_style():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -255,11 +256,12 @@ def _rounded(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def exponent(approach: Approach, of: str = "params") -> Measured:
+def exponent(approach: Approach, of: Literal["params", "tokens"] = "params") -> Measured:
     """Exponent of an approach as a measured number: a of "params", b of "tokens"."""
     if approach.exponents is None:
         return Measured(value=None, note=f"{approach.status}: {approach.reason}")
-    found: Estimate = getattr(approach.exponents, of).exponent
+    exponents = approach.exponents
+    found = (exponents.params if of == "params" else exponents.tokens).exponent
     return Measured(value=found.value, low=found.low, high=found.high)
 
 
