@@ -1,4 +1,4 @@
-"""Figures of the three approaches: learning curves, valleys, and how each lets the optimum grow."""
+"""Figures of the three approaches: learning curves, valleys, and the growth of each optimum."""
 
 from typing import Any, Literal
 
@@ -33,16 +33,16 @@ from analysis.plots.style import (
 )
 
 Quantity = Literal["params", "tokens_per_param"]
-"""What grows with compute: N* or D* / N*."""
+"""A quantity that grows with compute: N* or D* / N*."""
 
 
 def draw_learning_curves(ax: Axes, result: EnvelopeResult, *, colorbar: bool = True) -> Axes:
-    """Draw every learning curve, coloured by size, and their envelope with its hand-overs.
+    """Draws every learning curve, coloured by size, and their envelope with its hand-overs.
 
     Args:
         ax: Axes to draw on, x in FLOPs (logarithmic), y in nats.
         result: The envelope.
-        colorbar: Whether to put a bar with the sizes of the colours beside the axes.
+        colorbar: Whether to draw a colour bar of the sizes beside the axes.
 
     Returns:
         The axes.
@@ -74,7 +74,7 @@ def draw_learning_curves(ax: Axes, result: EnvelopeResult, *, colorbar: bool = T
 
 
 def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
-    """Draw how one quantity grows with compute by each approach: power law, band and optima.
+    """Draws how one quantity grows with compute by each approach: power law, band and optima.
 
     A thin vertical line marks the compute at which the report gives optima. The y-axis holds the
     laws and optima: a very wide band may leave it, so that the others stay readable.
@@ -123,7 +123,7 @@ def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
 
 
 def approaches_figure(approaches: Approaches) -> Figure:
-    """Learning curves and valleys as far as they are there, N* and tokens per parameter.
+    """Draws learning curves and valleys where the report has them, N* and tokens per parameter.
 
     Args:
         approaches: The report.
@@ -173,7 +173,7 @@ def approaches_figure(approaches: Approaches) -> Figure:
 
 
 def _styled(approaches: Approaches) -> list[tuple[Approach, Series]]:
-    """The approaches with an answer; each keeps its style whichever others have one."""
+    """Approaches with an answer, each in a style that does not depend on the others."""
     pairs = zip(approaches.rows, SERIES, strict=False)
     return [(each, style) for each, style in pairs if each.exponents is not None]
 
@@ -192,7 +192,7 @@ def _legend_entry(approach: Approach, style: Series) -> Line2D:
 
 
 def _optima(approach: Approach, quantity: Quantity) -> list[tuple[float, Estimate]]:
-    """The optima that a power law goes through; none for a parametric fit."""
+    """Optima to which a power law was fitted; none for a parametric fit."""
     detail = approach.detail
     if isinstance(detail, EnvelopeResult):
         found = []

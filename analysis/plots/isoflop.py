@@ -1,4 +1,4 @@
-"""iso-FLOP figures: valleys with their minima, and how the optimum grows with compute."""
+"""Iso-FLOP figures: valleys with their minima, and how the optimum grows with compute."""
 
 from collections.abc import Sequence
 
@@ -26,19 +26,19 @@ from analysis.plots.style import (
 from analysis.plots.ticks import log_scale
 
 COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))
-"""Viridis without its palest fifth: lightness grows with compute or size, in greyscale too."""
+"""Viridis without its palest fifth; its lightness orders compute or size in greyscale too."""
 
 
 def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> Axes:
-    """Draw every budget's points and curve, with the minimum and the interval of its size.
+    """Draws every budget's points and curve, with the minimum and the interval of its size.
 
-    Points that a curve was not made from are open; refused budgets are grey, with crosses. Bars
-    hold 95 % of the noise of a point.
+    Points that a curve does not use are open; refused budgets are grey, with crosses. Bars hold
+    95 % of the noise of a point.
 
     Args:
         ax: Axes to draw on, x in parameters (logarithmic), y in nats.
         result: The analysis.
-        colorbar: Whether to put a bar with the FLOPs of the colours beside the axes.
+        colorbar: Whether to draw a colour bar of the FLOPs beside the axes.
 
     Returns:
         The axes.
@@ -109,7 +109,7 @@ def _draw_valley(ax: Axes, valley: BudgetValley, color: tuple[float, float, floa
 def draw_optimal_params(
     ax: Axes, result: IsoflopResult, *, label: str | None = None, style: Series = SERIES[0]
 ) -> Axes:
-    """Draw N* against compute: minima with intervals, the power law and its band.
+    """Draws N* against compute: minima with intervals, the power law and its band.
 
     Args:
         ax: Axes to draw on, x in FLOPs, y in parameters, both logarithmic.
@@ -129,7 +129,7 @@ def draw_optimal_params(
 def draw_tokens_per_param(
     ax: Axes, result: IsoflopResult, *, label: str | None = None, style: Series = SERIES[1]
 ) -> Axes:
-    """Draw D* / N* against compute, as `draw_optimal_params` does N*."""
+    """Draws D* / N* against compute; see `draw_optimal_params` for the arguments."""
     trend = None if result.trends is None else result.trends.tokens_per_param
     label = label or _power_law("D^*\\!/N^*", trend)
     ratios = [(valley.flops, valley.tokens_per_param) for valley in result.valleys]
@@ -150,7 +150,7 @@ def draw_optima(
     label: str = "",
     style: Series = SERIES[0],
 ) -> Axes:
-    """Draw minima against their group with intervals, the power law and its band.
+    """Draws minima against their group with intervals, the power law and its band.
 
     Args:
         ax: Axes to draw on, both logarithmic.
@@ -183,11 +183,11 @@ def draw_optima(
 
 
 def draw_interval(ax: Axes, at: float, estimate: Estimate, style: Series) -> None:
-    """Draw an interval as a vertical line, with an arrow where it has no end.
+    """Draws an interval as a vertical line, with an arrow at an open end.
 
     Args:
         ax: Axes to draw on.
-        at: Where, in units of x.
+        at: Position along x.
         estimate: The interval.
         style: Colour.
     """
@@ -220,11 +220,11 @@ def _mark_refused(ax: Axes, flops: Sequence[float]) -> None:
 
 
 def frame_valleys(ax: Axes, result: IsoflopResult) -> Axes:
-    """Limit the y-axis to the valleys, cutting off losses far above every one; label the axes.
+    """Limits the y-axis to the valleys, cuts off losses far above them, and labels the axes.
 
     Args:
         ax: Axes on which `draw_valleys` has drawn.
-        result: What it drew.
+        result: The result that it drew.
 
     Returns:
         The axes.
@@ -238,10 +238,10 @@ def frame_valleys(ax: Axes, result: IsoflopResult) -> Axes:
 
 
 def tick_ratios(ax: Axes) -> Axes:
-    """Tick a logarithmic y-axis of tokens per parameter by as many plain numbers as fit.
+    """Labels a logarithmic y-axis of tokens per parameter with as many plain numbers as fit.
 
     Args:
-        ax: Axes on which all is drawn.
+        ax: Axes on which everything is drawn.
 
     Returns:
         The axes.
@@ -252,7 +252,7 @@ def tick_ratios(ax: Axes) -> Axes:
 
 
 def isoflop_figure(result: IsoflopResult) -> Figure:
-    """The valleys, N* against compute and tokens per parameter against compute, side by side.
+    """Draws the valleys, N* against compute, and tokens per parameter against compute.
 
     Losses far above every valley are cut off; `draw_valleys` on other axes shows them.
 
