@@ -136,7 +136,7 @@ def test_id_is_the_same_in_every_process():
         "print(run_id(RunConfig(model=MLP(width=8), data=MNIST1D(n_train=100),"
         "train=Gradient(optimizer=SGD(learning_rate=0.1), batch_size=20, steps=50))))"
     )
-    told = {
+    found = {
         subprocess.run(
             [sys.executable, "-c", code],
             env=os.environ | {"PYTHONHASHSEED": seed},
@@ -146,7 +146,7 @@ def test_id_is_the_same_in_every_process():
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert told == {run_id(small())}
+    assert found == {run_id(small())}
 
 
 def test_durations_in_other_units_are_the_same_run():

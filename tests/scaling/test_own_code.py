@@ -354,7 +354,7 @@ def test_a_model_that_is_not_as_its_family_says_is_not_trained(load, text, old, 
         run(config)
 
 
-def test_workers_are_told_where_each_class_lies(load, tmp_path):
+def test_origins_of_own_classes_are_found_once_each(load, tmp_path):
     squares, bigram = load(SQUARES), load(COUNTS, "tokens")
     configs = [trained(squares(width=2)), trained(squares(width=4)), on_tokens(bigram())]
     configs.append(trained(Linear(n_features=2)))

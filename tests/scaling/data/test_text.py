@@ -139,7 +139,7 @@ def clear():
 
 
 def of_windows(n_windows, context=3):
-    """A row of tokens 0, 1, 2, ..., so that a sequence tells where it stands."""
+    """A row of tokens 0, 1, 2, ..., so that a sequence shows its place."""
     row = np.arange(n_windows * context + 1, dtype=np.uint32)
     held_out = np.zeros(context + 1, dtype=np.int32)[None]
     return TokenDataset(lambda: row, n_windows, held_out, 1.0, None)

@@ -256,7 +256,7 @@ def mega():
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 """
 needs_proc = pytest.mark.skipif(
-    not Path("/proc/self/status").exists(), reason="tells its memory on Linux alone"
+    not Path("/proc/self/status").exists(), reason="memory is read from /proc, on Linux alone"
 )
 
 

@@ -1,4 +1,4 @@
-"""Rates of runs: identities, and peaks that agree wherever they are told."""
+"""Rates of runs: identities, and peaks that agree wherever they are reported."""
 
 import jax
 import pytest

@@ -231,7 +231,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def saving(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], list[int]]:
-    """Saves as often as can be, and kills the run once it has saved at a step; tells the steps."""
+    """Saves at every chance, and kills the run once it has saved at a step; returns the steps."""
     saved: list[int] = []
     monkeypatch.setattr(history, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(history, "SAVE_SHARE", float("inf"))

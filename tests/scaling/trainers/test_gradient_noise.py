@@ -1,4 +1,4 @@
-"""The noise of gradients: expectations come out exactly, and runs tell it evaluation by evaluation.
+"""The noise of gradients: expectations come out exactly, and runs report it at every evaluation.
 
 Here the model is a softmax without inputs: where its distribution is p and tokens are drawn from q,
 G = p - q and Sigma = diag(q) - q q^T, so that |G|^2 = |p - q|^2 and tr(Sigma) = 1 - |q|^2.

@@ -67,7 +67,7 @@ def lasting(record: RunRecord) -> dict[str, Any]:
 def branch(tmp_path: Path) -> Callable[[RunConfig], tuple[int | None, list[int]]]:
     """Trains a run in a workspace and compares it with itself alone.
 
-    It tells the step at which the run left the trunk of others, and those at which it was resumed.
+    It returns the step at which the run left the trunk of others, and the steps of resumptions.
     """
 
     def trained(config: RunConfig) -> tuple[int | None, list[int]]:
@@ -75,8 +75,8 @@ def branch(tmp_path: Path) -> Callable[[RunConfig], tuple[int | None, list[int]]
         whole, whole_curve = alone(config)
         assert lasting(record) == lasting(whole) and curve == whole_curve
         assert not {"from_trunk_at_step", "resumed_at_steps"} & whole.environment.keys()
-        told = record.environment
-        return told.get("from_trunk_at_step"), told.get("resumed_at_steps", [])
+        found = record.environment
+        return found.get("from_trunk_at_step"), found.get("resumed_at_steps", [])
 
     return trained
 
