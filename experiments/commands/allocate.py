@@ -11,9 +11,8 @@ from analysis.planning.allocate import allocate
 from analysis.planning.allocation import Allocation
 from analysis.planning.device_prices import Accelerator, accelerator
 from analysis.tables import results
-from analysis.writing import replace_file
 from experiments.commands import fit_files
-from experiments.commands.console import console
+from experiments.commands.console import console, write_text
 from experiments.commands.fit_files import FitFile
 from experiments.commands.options import AllocateOptions
 from sweeps.files import storing
@@ -43,10 +42,7 @@ def run(options: AllocateOptions) -> int:
     if device is not None:
         console.print(f"\n{_costs(device, allocation)}", markup=False)
     if options.json is not None:
-        to = Path(options.json)
-        with storing(to):
-            replace_file(to, _told(fitted, allocation, device).encode())
-        console.print(f"{to}: written", markup=False)
+        write_text(options.json, _as_json(fitted, allocation, device))
     if options.figure is not None:
         _draw(fitted, allocation, options.unique_tokens, Path(options.figure))
     return 0
@@ -92,7 +88,7 @@ def _budget(device: Accelerator | None, options: AllocateOptions) -> float:
 
 
 def _costs(device: Accelerator, allocation: Allocation) -> str:
-    """Hours and dollars of the trainings that an allocation tells of."""
+    """Returns hours and dollars of the trainings of an allocation."""
     lines = [f"training on {device.name} at {100 * device.mfu:g} % of its peak"]
     for name, flops in _trainings(allocation).items():
         dollars = device.dollars(flops)
@@ -109,7 +105,8 @@ def _trainings(allocation: Allocation) -> dict[str, float]:
     return trainings
 
 
-def _told(fitted: FitFile, allocation: Allocation, device: Accelerator | None) -> str:
+def _as_json(fitted: FitFile, allocation: Allocation, device: Accelerator | None) -> str:
+    """Returns an allocation, its costs and the fit behind it as JSON."""
     costs = None
     if device is not None:
         costs = {
@@ -122,12 +119,12 @@ def _told(fitted: FitFile, allocation: Allocation, device: Accelerator | None) -
                 for name, flops in _trainings(allocation).items()
             },
         }
-    told = {
+    values = {
         "allocation": allocation.to_dict(),
         "costs": costs,
         "fit": {"path": str(fitted.path), "sha256": fitted.sha256},
     }
-    return json.dumps(told, indent=1, allow_nan=False) + "\n"
+    return json.dumps(values, indent=1, allow_nan=False)
 
 
 def _draw(fitted: FitFile, allocation: Allocation, unique_tokens: float | None, stem: Path) -> None:

@@ -1,13 +1,17 @@
-"""The screen: one console, and one way to print a table on it."""
+"""The screen: one console, one way to print a table on it, and one to write and name a file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from analysis.writing import replace_file
+from sweeps.files import storing
 
 console = Console(highlight=False)
 if not console.is_terminal:
@@ -34,3 +38,15 @@ def print_table(
     for row in rows:
         listing.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     console.print(listing)
+
+
+def write_text(to: str, text: str) -> None:
+    """Writes a text file, atomically, and prints that it is written.
+
+    Raises:
+        StoreError: The file cannot be written; an older one is kept.
+    """
+    path = Path(to)
+    with storing(path):
+        replace_file(path, (text.rstrip("\n") + "\n").encode())
+    console.print(f"{to}: written", markup=False)

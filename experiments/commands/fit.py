@@ -23,15 +23,13 @@ from analysis.fitting.result import FitResult
 from analysis.laws import LAWS, Law
 from analysis.planning.task_chain import FRACTIONS
 from analysis.tables import read
-from analysis.writing import replace_file
 from experiments.commands import fit_output
-from experiments.commands.console import console
+from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative
 from experiments.commands.options import FitOptions
 from experiments.commands.pairs import FIX
 from experiments.commands.rows import print_flags, selected, settled
 from scaling.fields import nearest
-from sweeps.files import storing
 
 HUBER = 1e-3
 """The usual threshold on log loss (Hoffmann et al. 2022, arXiv 2203.15556, section 3.3)."""
@@ -82,9 +80,9 @@ def run(options: FitOptions) -> int:
 
     if options.json is not None:
         provenance = _provenance(law, source, options)
-        _write(options.json, fit_output.as_json(result, profiles, others, flags, provenance))
+        write_text(options.json, fit_output.as_json(result, profiles, others, flags, provenance))
     if options.latex is not None:
-        _write(options.latex, result.to_latex())
+        write_text(options.latex, result.to_latex())
     if options.figures is not None:
         from experiments.commands import fit_figures
 
@@ -196,9 +194,3 @@ def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str,
         "largest_flops": largest,
         "range": {name: [float(low), float(high)] for name, low, high in ranges},
     }
-
-
-def _write(to: str, text: str) -> None:
-    with storing(Path(to)):
-        replace_file(Path(to), (text.rstrip("\n") + "\n").encode())
-    console.print(f"{to}: written", markup=False)

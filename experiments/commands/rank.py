@@ -15,8 +15,7 @@ from analysis.laws import LAWS, Law
 from analysis.plots import style
 from analysis.plots.held_out import held_out_figure, held_out_table
 from analysis.tables import read, results
-from analysis.writing import replace_file
-from experiments.commands.console import console
+from experiments.commands.console import console, write_text
 from experiments.commands.options import RankOptions
 from experiments.commands.rows import print_flags, selected, settled
 from scaling.fields import nearest
@@ -48,16 +47,13 @@ def run(options: RankOptions) -> int:
     if options.figure is not None:
         _draw(ranking, x, y, sizes, options)
     if options.json is not None:
-        to = Path(options.json)
         values = {
             "ranking": ranking.to_dict(),
             "along": size,
             "huber": options.huber,
             "source": {**source.provenance(), "where": options.where, "flagged": options.flagged},
         }
-        with storing(to):
-            replace_file(to, (json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
-        console.print(f"{to}: written", markup=False)
+        write_text(options.json, json.dumps(values, indent=1, allow_nan=False))
     return 0
 
 
