@@ -41,7 +41,7 @@ def compute_columns(
 def nominal_budgets(
     flops: ArrayLike, budgets: ArrayLike, *, tolerance: float = 0.1
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """The nominal budget of each row, where a table's budgets cannot be told apart by themselves.
+    """Returns the nominal budget of each row, for a table whose budgets overlap.
 
     Args:
         flops: Training FLOPs of each run, shape `(n_runs,)`.

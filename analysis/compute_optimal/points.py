@@ -96,9 +96,9 @@ def group_points(
     for part in parts:
         if part[0, -1] > part[0, 0] * (1 + tolerance) * (1 + 1e-12):
             raise ValueError(
-                f"values from {part[0, 0]:.6g} to {part[0, -1]:.6g} leave no gap wider than the "
-                f"tolerance, {tolerance:g}: the budgets cannot be told apart; give the nominal "
-                "budgets, or a smaller tolerance"
+                f"the budgets overlap: from {part[0, 0]:.6g} to {part[0, -1]:.6g} no gap is wider "
+                f"than the tolerance, {tolerance:g}; give the nominal budgets, or a smaller "
+                "tolerance"
             )
     return tuple(_points(part, with_other=other is not None) for part in parts)
 
