@@ -1,9 +1,45 @@
-"""Tests compile without most of XLA's optimisations: of programs so small they cost more than they
-save. Every experiment at smoke size (`experiments/test_smoke.py`) compiles as users do.
-"""
+"""Settings of all tests: strict JAX, shapes checked at run time, cheap compilation."""
 
 import os
 
+import pytest
+from house import ROOMS, modules
+from jaxtyping import install_import_hook
+
+STRICT = {
+    "JAX_DEBUG_KEY_REUSE": "1",
+    "JAX_LEGACY_PRNG_KEY": "error",
+    "JAX_NUMPY_RANK_PROMOTION": "raise",
+}
+"""Settings under which JAX refuses what is probably a mistake; subprocesses inherit them."""
+
+
+def modules_with_shapes() -> list[str]:
+    """Modules of the four rooms that say the shapes of arrays."""
+    files = [item for room in ROOMS for item in modules(room).items()]
+    return [name for name, path in files if "from jaxtyping import" in path.read_text()]
+
 
 def pytest_configure(config):
+    # Programs so small cost more to optimise than optimised code saves.
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    os.environ.update(STRICT)
+    install_import_hook(modules_with_shapes(), "checked.checked")
+
+
+def pytest_terminal_summary(terminalreporter):
+    from published_data import summary
+
+    skipped = terminalreporter.stats.get("skipped", [])
+    if line := summary([str(report.longrepr) for report in skipped]):
+        terminalreporter.write_line(line, yellow=True)
+
+
+@pytest.fixture
+def users_jax(monkeypatch):
+    """JAX as users have it, for code that they write: `x @ w + b` promotes the rank of b."""
+    import jax
+
+    monkeypatch.setenv("JAX_NUMPY_RANK_PROMOTION", "allow")
+    with jax.numpy_rank_promotion("allow"):
+        yield

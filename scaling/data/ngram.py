@@ -146,7 +146,7 @@ def chain_of(source: NGram) -> Chain:
 
 
 @functools.lru_cache(maxsize=8)
-def _conditional_entropies(source: NGram) -> Float[np.ndarray, " order+1"]:
+def _conditional_entropies(source: NGram) -> Float[np.ndarray, " entropies"]:
     """H(next | the last k tokens) for k = 0 to order, in nats."""
     chain, vocab = chain_of(source), source.vocab_size
     joint = chain.stationary[:, None] * chain.transitions

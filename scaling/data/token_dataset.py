@@ -38,7 +38,7 @@ class TokenDataset:
 
     read: Reader
     n_windows: int
-    eval_tokens: Int[np.ndarray, "n_eval context+1"]
+    eval_tokens: Int[np.ndarray, "n_eval length"]
     bytes_per_token: float
     end_of_document: int | None
     separated: bool = False
@@ -63,7 +63,9 @@ class TokenDataset:
         """The training tokens that are used."""
         return self.read()[: self.n_train_tokens + 1]
 
-    def sequences(self, seed: int, first: int, count: int) -> Int[np.ndarray, "count context+1"]:
+    def sequences(
+        self, seed: int, first: int, count: int
+    ) -> Int[np.ndarray, "{count} {self.context}+1"]:
         """Training sequences number `first` to `first + count` of the run with this seed.
 
         Each is a function of seed and number alone. Every pass over the data is a new permutation
@@ -73,7 +75,7 @@ class TokenDataset:
 
     def numbered(
         self, seed: int, numbers: Int[np.ndarray, " count"]
-    ) -> Int[np.ndarray, "count context+1"]:
+    ) -> Int[np.ndarray, "count {self.context}+1"]:
         """Training sequences of these numbers."""
         passes, places = np.divmod(numbers, self.n_windows)
         keys = rng_for(seed, "order").integers(0, 2**64, ROUNDS, dtype=np.uint64)
@@ -174,7 +176,7 @@ def passes(n_tokens: int, n_train_tokens: int, *, repeat: bool) -> float:
 
 def _gathered(
     read: Reader, windows: Int[np.ndarray, " count"], context: int
-) -> Int[np.ndarray, "count context+1"]:
+) -> Int[np.ndarray, "count {context}+1"]:
     sequences = np.empty((len(windows), context + 1), dtype=np.int32)
     within = np.arange(context + 1)
     for start in range(0, len(windows), _READ_AT_ONCE):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 Rows = Float[Array, "tokens features"]
 Heads = Float[Array, "batch context heads head_size"]
+SharedHeads = Float[Array, "batch context kv_heads head_size"]
 
 _NORM_EPSILON = 1e-6
 _ROTARY_BASE = 10_000.0
@@ -53,7 +54,11 @@ def dropout(x: Rows, fraction: float, key: Array) -> Rows:
 
 
 def causal_attention(
-    q: Heads, k: Heads, v: Heads, scale: float, segments: Int[Array, "batch context"] | None = None
+    q: Heads,
+    k: SharedHeads,
+    v: SharedHeads,
+    scale: float,
+    segments: Int[Array, "batch context"] | None = None,
 ) -> Heads:
     """Mixes values by the softmax of scaled inner products with keys no later than the query.
 

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Int
 
 
 def cross_entropy(
-    outputs: Float[Array, "batch classes"], labels: Int[Array, " batch"]
-) -> Float[Array, " batch"]:
+    outputs: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]
+) -> Float[Array, "*batch"]:
     """Negative log-likelihood of each label under the softmax of its outputs, in nats."""
     return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, labels)
 
@@ -23,8 +23,8 @@ def squared_error(
 
 
 def error(
-    outputs: Float[Array, "batch classes"], labels: Int[Array, " batch"]
-) -> Float[Array, " batch"]:
+    outputs: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]
+) -> Float[Array, "*batch"]:
     """1 where the largest output is not the label's, else 0."""
     return jnp.asarray(jnp.argmax(outputs, axis=-1) != labels, outputs.dtype)
 

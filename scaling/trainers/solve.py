@@ -67,7 +67,9 @@ def solve(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
     return columns
 
 
-def _features(config: RunConfig, dataset: Dataset) -> tuple[Matrix, Matrix]:
+def _features(
+    config: RunConfig, dataset: Dataset
+) -> tuple[Float[np.ndarray, "n_train columns"], Float[np.ndarray, "n_eval columns"]]:
     """Feature matrices of the training and held-out inputs, in float64."""
     if isinstance(config.model, Linear):  # no device needed to take the first columns
         p = config.model.n_features

@@ -108,6 +108,9 @@ class Bigram(Family):
 """
 
 
+pytestmark = pytest.mark.usefixtures("users_jax")
+
+
 @pytest.fixture
 def load(tmp_path):
     """Loads the only new class of a text, saved as a file."""

@@ -1,20 +1,15 @@
 """Checks of tables: what is planted is found, clean data stay clean, nothing is dropped."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published_data import published_path
 
 from analysis.checks.flags import ABOUT_ROWS, Reason, without_flagged
 from analysis.checks.rows import check
 from analysis.tables import read
-
-DATA = Path(os.environ.get("SCALING_DATA_DIR", Path(__file__).parents[4] / "shared/data")) / "laws"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no published data at {DATA}")
 
 
 def chinchilla(n, d):
@@ -206,22 +201,20 @@ def test_a_million_rows_are_read_and_checked_in_seconds(tmp_path):
     assert len(found) < 520
 
 
-@needs_data
 def test_the_outliers_of_the_digitised_chinchilla_points():
-    table = read.read(DATA / "chinchilla_digitised.csv").table
+    table = read.read(published_path("chinchilla_digitised.csv")).table
     flags = check(table)
     five = table.sort_values("loss").index[-5:]
     assert set(five) <= set(rows_with(flags, Reason.OUTLIER))
     assert len(flags) <= 8
 
 
-@needs_data
 def test_the_duplicates_of_the_learning_curves():
-    table = read.read(DATA / "learning_curves_nmt.csv", "group=Domain+Task+Model").table
+    table = read.read(published_path("learning_curves_nmt.csv"), "group=Domain+Task+Model").table
     flags = check(table)
     duplicates = rows_with(flags, Reason.DUPLICATE)
     assert len(duplicates) == 687
-    frame = pd.read_csv(DATA / "learning_curves_nmt.csv")
+    frame = pd.read_csv(published_path("learning_curves_nmt.csv"))
     assert [row - 2 for row in duplicates] == frame.index[frame.duplicated()].tolist()
     left = without_flagged(table, flags, [Reason.DUPLICATE])
     assert len(left) == 1399 - 687

@@ -1,12 +1,11 @@
 """Three approaches to one planted law agree; what a table does not allow is a row with a reason."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from published_data import published_path
 
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.approaches_result import ApproachKind
@@ -20,9 +19,6 @@ from analysis.laws.chinchilla import compute_optimal
 from analysis.planning.allocate import allocate
 from analysis.tables import read
 
-DATA = Path(
-    os.environ.get("SCALING_DATA_DIR", Path(__file__).resolve().parents[4] / "shared" / "data")
-)
 ALPHA, BETA = 0.36, 0.3
 A_TRUE = BETA / (ALPHA + BETA)
 BUDGETS = 1e18 * 4.0 ** np.arange(6)
@@ -252,10 +248,7 @@ def test_the_result_is_strict_json():
 
 
 def test_porian_et_al_come_out_of_the_second_approach():
-    path = DATA / "laws" / "isoflop_refinedweb.csv"
-    if not path.exists():
-        pytest.skip(f"{path} is absent: set SCALING_DATA_DIR to the folder that holds laws/")
-    rows = read.read(path).table
+    rows = read.read(published_path("isoflop_refinedweb.csv")).table
     chosen = {"hparams": "tuned", "warmup": "short", "decay": "const", "param_count": "standard"}
     tuned = rows.loc[(rows[list(chosen)] == list(chosen.values())).all(axis=1)]
     row = by_name(analyse(tuned, noise=0.002))["2 Akima"]

@@ -5,21 +5,15 @@ thresholds meant for the loss, so the noise that grows to 0.05 nats at a loss of
 The published intervals are those of 0.002.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from published_data import published_path
 
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.compute_optimal.points import SeedNoise
 from analysis.compute_optimal.valley import AKIMA, PARABOLA, Curve, Refusal
 
-DATA = Path(
-    os.environ.get("SCALING_DATA_DIR", Path(__file__).resolve().parents[4] / "shared" / "data")
-)
-NAME = "laws/isoflop_refinedweb.csv"
 NOISE = SeedNoise(0.002)
 
 # hparams, warmup, decay, param_count: a, its 95 % interval where published, budgets on the line.
@@ -39,11 +33,8 @@ STEPS = {
 
 @pytest.fixture(scope="module")
 def table():
-    path = DATA / NAME
-    if not path.exists():
-        pytest.skip(f"{path} is absent: set SCALING_DATA_DIR to the folder that holds {NAME}")
     # A budget that one size alone reached has an empty row in place of its curve.
-    return pd.read_csv(path).dropna(subset=["n", "loss"])
+    return pd.read_csv(published_path("isoflop_refinedweb.csv")).dropna(subset=["n", "loss"])
 
 
 def analyse(table, step, curve=PARABOLA, noise=None):

@@ -1,11 +1,10 @@
 """Published constants are found out where they are not the optimum of their own objective."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from published_data import published_path
 
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.audit import audit, objective_of
@@ -13,19 +12,14 @@ from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, SATURATING_POWER_LAW
 
-BESIDE_THE_REPOSITORY = Path(__file__).parents[4] / "shared" / "data"
 X = np.geomspace(1e6, 1e9, 30)
 Y = (1.7 + 300 * X**-0.35) * np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
 FEW = Bootstrap(n=200, kind="rows")
 
 
 def columns(file_name: str, *names: str) -> list[Floats]:
-    """Columns of a published file; skips the test where there is no such file."""
-    folder = Path(os.environ.get("SCALING_DATA_DIR", BESIDE_THE_REPOSITORY))
-    path = folder / "laws" / file_name
-    if not path.exists():
-        pytest.skip(f"no {path}: set SCALING_DATA_DIR to the folder that holds laws/{file_name}")
-    with path.open(newline="") as file:
+    """Columns of a published file."""
+    with published_path(file_name).open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [np.array([float(row[name]) for row in rows]) for name in names]
 

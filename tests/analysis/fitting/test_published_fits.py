@@ -1,11 +1,10 @@
 """Laws fitted to published points give the published numbers, or say where those fall short."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from published_data import published_path
 from scipy.optimize import minimize
 
 from analysis.estimate import Bootstrap, Floats
@@ -15,17 +14,12 @@ from analysis.fitting.profile import profile_likelihood
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED
 
-BESIDE_THE_REPOSITORY = Path(__file__).parents[4] / "shared" / "data"
 DELTA = 1e-3
 
 
 def columns(file_name: str, *names: str) -> list[Floats]:
-    """Columns of a published file; skips the test where there is no such file."""
-    folder = Path(os.environ.get("SCALING_DATA_DIR", BESIDE_THE_REPOSITORY))
-    path = folder / "laws" / file_name
-    if not path.exists():
-        pytest.skip(f"no {path}: set SCALING_DATA_DIR to the folder that holds laws/{file_name}")
-    with path.open(newline="") as file:
+    """Columns of a published file."""
+    with published_path(file_name).open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [np.array([float(row[name]) for row in rows]) for name in names]
 

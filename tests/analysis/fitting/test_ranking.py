@@ -3,11 +3,10 @@
 import csv
 import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from published_data import published_path
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
@@ -27,7 +26,6 @@ from analysis.laws import (
     Law,
 )
 
-BESIDE_THE_REPOSITORY = Path(__file__).parents[4] / "shared" / "data"
 ONE_VARIABLE = [law for law in LAWS.values() if law.inputs == ("x",)]
 M1_TO_M4 = [POWER_LAW, SATURATING_POWER_LAW, DELAYED_POWER_LAW, M4]
 SIZES = np.geomspace(1e6, 1e10, 20)
@@ -260,11 +258,7 @@ BEST_OF_M1_TO_M4 = {
 
 
 def learning_curve(model: str, training: int) -> tuple[Floats, Floats]:
-    folder = Path(os.environ.get("SCALING_DATA_DIR", BESIDE_THE_REPOSITORY))
-    path = folder / "laws" / "learning_curves_nmt.csv"
-    if not path.exists():
-        pytest.skip(f"no {path}: set SCALING_DATA_DIR to the folder that holds laws/{path.name}")
-    with path.open(newline="") as file:
+    with published_path("learning_curves_nmt.csv").open(newline="") as file:
         rows = [
             (float(row["Seen Examples"]), float(row["Loss"]))
             for row in csv.DictReader(file)

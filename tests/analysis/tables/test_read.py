@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published_data import published_path
 
 from analysis.tables import columns, read, units
 from analysis.tables.origins import Product
 from scaling.record import RunRecord, dump_record
-
-DATA = Path(os.environ.get("SCALING_DATA_DIR", Path(__file__).parents[4] / "shared/data")) / "laws"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no published data at {DATA}")
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 positive = st.floats(1e-3, 1e25, allow_subnormal=False)
@@ -270,7 +267,6 @@ def test_lines_are_counted_as_in_the_file(tmp_path):
     assert table["loss"].tolist() == [3.0, 6.0]
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("file", "declared", "rows", "left_out"),
     [
@@ -282,10 +278,10 @@ def test_lines_are_counted_as_in_the_file(tmp_path):
     ],
 )
 def test_published_tables(file, declared, rows, left_out):
-    source = read.read(DATA / file, declared)
+    source = read.read(published_path(file), declared)
     assert len(source.table) == rows
     assert len(source.excluded) == left_out
-    frame = pd.read_csv(DATA / file)
+    frame = pd.read_csv(published_path(file))
     loss = frame.filter(regex="^(loss|Loss|val_loss)$").iloc[:, 0]
     assert np.array_equal(source.table["loss"], loss.dropna())
     if {"N", "D"} <= set(source.origins):

@@ -1,18 +1,17 @@
 """`scaling fit` on anybody's table: planted truth, published numbers, sentences for mistakes."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from published_data import published_path
 
 from experiments.cli import main
 
 HOUSE = Path(__file__).parents[3]
-DATA = Path(os.environ.get("SCALING_DATA_DIR", HOUSE.parent / "shared" / "data"))
 COLUMNS = "N=size (M)[1e6],D=tokens,loss=val_loss"
 TRUTH = {"E": 1.7, "A": 400.0, "B": 1000.0, "alpha": 0.34, "beta": 0.3}
 
@@ -56,10 +55,9 @@ def test_an_outlier_is_kept_flagged_and_what_it_changes_is_told(planted, capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.exists(), reason=f"no published data at {DATA}")
 def test_all_245_points_of_chinchilla_give_the_independent_refit(tmp_path, capsys):
     """Design notes, 4.1: Huber 1e-3 on all points, before the five outliers are left out."""
-    path, to = DATA / "laws" / "chinchilla_digitised.csv", tmp_path / "fit.json"
+    path, to = published_path("chinchilla_digitised.csv"), tmp_path / "fit.json"
     columns = "N=Model Size,C=Training FLOP"
     assert main(["fit", str(path), "--law", "chinchilla", "--columns", columns,
                  "--huber", "1e-3", "--json", str(to)]) == 0  # fmt: skip

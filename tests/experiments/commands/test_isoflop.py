@@ -1,20 +1,18 @@
 """`scaling isoflop` on anybody's table: planted truth, published numbers, files."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from published_data import published_path
 
 from experiments.commands import isoflop
 from experiments.commands.options import IsoflopOptions
 
 HOUSE = Path(__file__).parents[3]
-DATA = Path(os.environ.get("SCALING_DATA_DIR", HOUSE.parent / "shared" / "data")) / "laws"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no published data at {DATA}")
 BUDGETS = 1e18 * 4.0 ** np.arange(5)
 
 
@@ -118,10 +116,9 @@ def exponent(printed, approach):
 
 
 @pytest.mark.slow
-@needs_data
 def test_porian_et_al_tuned(capsys):
     where = "hparams=tuned,warmup=short,decay=const,param_count=standard,val=val,dataset=rw"
-    path = str(DATA / "isoflop_refinedweb.csv")
+    path = str(published_path("isoflop_refinedweb.csv"))
     assert analysed(path, where=where, noise=0.002, span=3.0) == 0
     printed = capsys.readouterr().out
     assert exponent(printed, "2 Akima") == pytest.approx(0.4969, abs=0.0016)
@@ -129,9 +126,8 @@ def test_porian_et_al_tuned(capsys):
     assert "121 of 1,164 rows" in printed
 
 
-@needs_data
 def test_chinchilla_points_need_their_budgets_said(capsys):
-    path, columns = str(DATA / "chinchilla_digitised.csv"), "N=Model Size,C=Training FLOP"
+    path, columns = str(published_path("chinchilla_digitised.csv")), "N=Model Size,C=Training FLOP"
     assert analysed(path, columns=columns) == 0
     assert re.search("the budgets overlap: .* give the nominal budgets", capsys.readouterr().out)
     budgets = "6e18,1e19,3e19,6e19,1e20,3e20,6e20,1e21,3e21"

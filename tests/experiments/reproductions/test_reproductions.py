@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from published_data import published_path
 
 from experiments.commands import reproduce
 from experiments.commands.options import ReproduceOptions
@@ -20,8 +20,6 @@ from experiments.reproductions import data as published_data
 from experiments.reproductions import hoffmann2022_approach3
 from experiments.reproductions.published import Published, agrees
 
-BESIDE_THE_REPOSITORY = Path(__file__).parents[4] / "shared" / "data"
-DATA = Path(os.environ.get("SCALING_DATA_DIR", BESIDE_THE_REPOSITORY))
 DATASETS = [
     published_data.CHINCHILLA,
     published_data.DATA_CONSTRAINED_C4,
@@ -38,10 +36,8 @@ NAMES = [
 @pytest.fixture
 def laws(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder with the published tables, where the product is told to look."""
-    folder = DATA / "laws"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}: set SCALING_DATA_DIR to the folder that holds laws/")
-    monkeypatch.setenv(published_data.FOLDER, str(DATA))
+    folder = published_path("isoflop_refinedweb.csv").parent  # which can be had from a folder alone
+    monkeypatch.setenv(published_data.FOLDER, str(folder.parent))
     return folder
 
 
@@ -176,7 +172,7 @@ def test_the_folder_holds_laws_and_not_the_files_themselves(
 def test_a_file_is_found_by_its_name(laws: Path):
     for name, dataset in published_data.DATASETS.items():
         file = published_data.published_file(name)
-        assert file.path == DATA / dataset.folder / name
+        assert file.path == laws.parent / dataset.folder / name
         assert file.content == file.path.read_bytes()
     with pytest.raises(ValueError, match=r"did you mean 'tinyshakespeare\.txt'"):
         published_data.published_file("tinyshakespere.txt")

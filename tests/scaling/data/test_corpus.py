@@ -15,6 +15,7 @@ import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published_data import published_path
 
 from scaling.data import corpus
 from scaling.data.corpus import LONG, PIECE, documents_of, files_of, require_utf8
@@ -22,7 +23,7 @@ from scaling.data.hub import local_copy
 from scaling.data.text import Text
 from scaling.data.tokenizing import BPE
 
-SHAKESPEARE = Path(__file__).parents[4] / "shared/data/text/tinyshakespeare.txt"
+SHAKESPEARE = "tinyshakespeare.txt"
 
 
 @pytest.fixture(autouse=True)
@@ -114,9 +115,9 @@ def test_a_long_file_becomes_many_documents(suffix, pack, tmp_path):
     assert all(PIECE <= len(text) < PIECE + 20 and text.endswith(b"\n") for text in found[:-1])
 
 
-@pytest.mark.skipif(not SHAKESPEARE.exists(), reason=f"needs {SHAKESPEARE}")
 def test_shakespeare_is_cut_without_loss():
-    assert b"".join(texts(SHAKESPEARE)) == SHAKESPEARE.read_bytes()
+    path = published_path(SHAKESPEARE)
+    assert b"".join(texts(path)) == path.read_bytes()
 
 
 def test_what_is_not_there_is_refused(tmp_path):

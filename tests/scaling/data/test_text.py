@@ -6,13 +6,13 @@ import hashlib
 import json
 import sysconfig
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from published_data import published_path
 
 from scaling.data.survey import ONE_HELD_OUT_IN
 from scaling.data.text import Text
@@ -21,7 +21,7 @@ from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Tiktoken, Tokenized
 from scaling.fields import from_dict, replace_at, to_dict
 
-SHAKESPEARE = Path(__file__).parents[4] / "shared/data/text/tinyshakespeare.txt"
+SHAKESPEARE = "tinyshakespeare.txt"
 FEW: dict[str, Any] = {"context": 8, "n_eval": 4}
 
 
@@ -216,13 +216,13 @@ def test_bytes_per_token_are_counted_on_the_very_tokens_predicted(tmp_path):
     assert data.bytes_per_token == (len(text) + ends) / data.eval_tokens[:, 1:].size > 1.5
 
 
-@pytest.mark.skipif(not SHAKESPEARE.exists(), reason=f"needs {SHAKESPEARE}")
 def test_one_long_file_is_cut_into_documents_that_end_with_lines():
-    config = Text(path=str(SHAKESPEARE))
+    path = published_path(SHAKESPEARE)
+    config, content = Text(path=str(path)), path.read_bytes()
     train, held_out = halves(config)
     together = train + held_out
-    assert sorted(b"".join(together)) == sorted(SHAKESPEARE.read_bytes())
-    assert all(text in SHAKESPEARE.read_bytes() and text.endswith(b"\n") for text in together)
+    assert sorted(b"".join(together)) == sorted(content)
+    assert all(text in content and text.endswith(b"\n") for text in together)
     assert min(sorted(map(len, together))[1:]) >= 2**14 and len(held_out) >= 1
     assert config.load(0).n_windows * 64 > 1_000_000
 

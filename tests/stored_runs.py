@@ -1,0 +1,75 @@
+"""Runs of experiments at smoke size, stored so that tests need not train them."""
+
+import json
+import lzma
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from house import HOUSE
+from smoke_choice import PARTS
+
+from experiments.cli import main
+from scaling.record import RunRecord, dump_curve_line, dump_record
+from sweeps.plan import make_plan
+from sweeps.store import Store
+
+STORED = HOUSE / "tests" / "experiments" / "stored"
+
+
+def path_of(name: str) -> Path:
+    """The file with the stored runs of an experiment."""
+    return STORED / f"{name}.jsonl.xz"
+
+
+def expectations_hold(name: str, results: Path) -> None:
+    """Runs an experiment at smoke size as the command does; what it reports must be as expected."""
+    assert main(["run", name, "--budget", "smoke", "--results", str(results)]) == 0
+    report = json.loads((results / name / "reports" / "smoke" / "report.json").read_text())
+    for expected in PARTS[name].expected:
+        measured = report["measured"][expected.name]
+        low, value, high = (measured[key] for key in ("low", "value", "high"))
+        assert value is not None
+        assert low is None or low <= value <= high
+
+
+def store(results: Path, name: str) -> None:
+    """Writes the runs of a results folder to a small file, with what made them at its head."""
+    opened = Store.open(results / name)
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=HOUSE, capture_output=True, text=True
+    )
+    made = {"command": f"scaling run {name} --budget smoke", "commit": commit.stdout.strip()}
+    lines: list[Any] = [made]
+    for record in opened.scan():
+        said = {key: value for key, value in vars(record).items() if value is not None}
+        curve = [json.loads(dump_curve_line(point)) for point in opened.curve(record.run_id)]
+        lines.append({"record": said, "curve": curve})
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    path_of(name).write_bytes(lzma.compress(text.encode(), preset=9))
+
+
+def restore(name: str, results: Path) -> None:
+    """Makes the results folder in which the stored runs of an experiment are done."""
+    opened = Store.create(results / name)
+    _, *lines = lzma.decompress(path_of(name).read_bytes()).decode().splitlines()
+    for line in map(json.loads, lines):
+        put(opened, RunRecord(**line["record"]), line["curve"])
+
+
+def missing(name: str, results: Path) -> list[str]:
+    """Runs of an experiment at smoke size that are not in a results folder."""
+    part = PARTS[name]
+    ids = [run.run_id for run in make_plan(name, part.sweep["smoke"]()).runs]
+    return list(Store.open(results / part.runs_of).pending(ids))
+
+
+def put(opened: Store, record: RunRecord, curve: list[Mapping[str, Any]]) -> None:
+    """Writes a run as a worker leaves it."""
+    path = opened.result_path(record.run_id)
+    attempt = path.parent / "attempts" / f"{record.attempt or 1:04d}"
+    attempt.mkdir(parents=True)
+    path.write_text(dump_record(record))
+    if curve:
+        (attempt / "curve.jsonl").write_text("".join(json.dumps(p) + "\n" for p in curve))
