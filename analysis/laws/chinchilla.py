@@ -1,4 +1,4 @@
-"""The Chinchilla law: loss from parameters and tokens, and what it says of growing both.
+"""The Chinchilla law: loss from parameters and tokens, and the compute-optimal growth of both.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -67,7 +67,7 @@ def _rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
 
 
 def growth(params: Floats) -> dict[str, Floats]:
-    """Exponents and coefficient of compute-optimal growth.
+    """Returns exponents and coefficient of compute-optimal growth.
 
     At a fixed C the tokens are D = C / (6 N), so the loss is E + A N^-alpha + B (C/6)^-beta N^beta.
     Its derivative over log N is 0 where `alpha A N^-alpha = beta B D^-beta`: a step along the
@@ -110,7 +110,7 @@ class ComputeOptimal(NamedTuple):
 
 
 def compute_optimal(params: Floats, flops: Floats | float) -> ComputeOptimal:
-    """Parameters and tokens of least loss at a compute of `flops` = 6 N D (derived in `growth`).
+    """Returns the model of least loss at a compute of `flops` = 6 N D (derived in `growth`).
 
     Args:
         params: E, A, B, alpha, beta in the units of N and D = 1, shape `(..., 5)`.

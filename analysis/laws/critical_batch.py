@@ -10,8 +10,8 @@
 | B_crit | E_min / S_min | that of batch |
 
 (S / S_min - 1) (E / E_min - 1) = 1 with E = B S is S = S_min + E_min / B: at B_crit both are twice
-their least. Where all batches lie far below B_crit the steps say nothing of S_min, whose best value
-may be 0, and far above it nothing of E_min: of B_crit there is then but a bound.
+their least. Where all batches lie far below B_crit the steps do not show S_min, whose best value
+may be 0; far above it they do not show E_min. B_crit then has only a bound.
 """
 
 import numpy as np

@@ -53,7 +53,7 @@ class _Parts(NamedTuple):
 
 
 def _parts(theta: ArrayLike, log_x: ArrayLike) -> _Parts:
-    """What N and D are worth.
+    """Returns what N and D are worth.
 
     The N that U tokens are optimal for is where `alpha A N^-alpha = beta B U^-beta`
     (`analysis.laws.chinchilla.growth`): log N = (log(alpha A / (beta B)) + beta log U) / alpha.
@@ -111,7 +111,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:
-    # As though repeats were new, then as though they were worth nothing.
+    # First as if repeats were new, then as if they were worth nothing.
     unique = log_x[:, :2] - [0.0, 1.0] * np.maximum(log_x[:, 2:], 0.0)
     found = []
     for inputs in (log_x[:, :2], unique):

@@ -16,9 +16,9 @@ The law is even in log(M / M_opt):
     a M^eta + b M^-eta = lambda cosh(eta log(M / M_opt)),
     M_opt = (b / a)^(1 / (2 eta)),    lambda = 2 sqrt(a b).
 
-So eta and -eta with a and b exchanged draw one curve, and eta >= 0 tells them apart. Rows on one
-side of M_opt show it by the bend of the curve alone: alpha is then known as well as ever, M_opt
-many times worse. At eta = 0 there is neither an M_opt nor a way to tell a from b.
+So eta and -eta with a and b exchanged have one curve, and eta >= 0 picks one of the two. Rows on
+one side of M_opt show it only by the bend of the curve: alpha is then known as well as otherwise,
+M_opt many times worse. At eta = 0 there is no M_opt, and a and b are not identifiable.
 """
 
 import numpy as np

@@ -100,7 +100,7 @@ def _rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
 
 
 def effective_parameters(params: Floats, n: Floats | float, experts: Floats | float) -> Floats:
-    """Parameters of the dense model that is as good as a routed one.
+    """Returns parameters of the dense model that is as good as a routed one.
 
     The law at X = 1 and at (N, X) give the same loss where
 

@@ -78,7 +78,7 @@ def _sigmoid_rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> 
 
 
 def _exponential_parts(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
-    """What is taken off eps, and gamma loss."""
+    """The part subtracted from eps, and gamma times the loss."""
     xp = theta.__array_namespace__()
     decay = xp.exp(theta[..., 2, None] + log_x[:, 0])
     return xp.exp(theta[..., 1, None] - decay), decay

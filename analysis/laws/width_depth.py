@@ -10,8 +10,9 @@
 | A, B, G, P | reducible loss at width, depth, D, N = 1 | that of L, width^alpha, ... |
 | alpha, beta, gamma, delta | exponents | none |
 
-Where all models have one aspect ratio, width and depth rise together and their terms cannot be told
-apart; likewise N from both where it is computed from them. The condition number of a fit says so.
+Where all models have one aspect ratio, width and depth rise together and their terms are not
+identifiable; likewise the term of N where N is computed from both. The condition number of a fit
+shows it.
 """
 
 from itertools import product
