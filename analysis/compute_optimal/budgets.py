@@ -41,7 +41,7 @@ def compute_columns(
 def nominal_budgets(
     flops: ArrayLike, budgets: ArrayLike, *, tolerance: float = 0.1
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Returns the nominal budget of each row, for a table whose budgets overlap.
+    """The nominal budget of each row, for a table whose FLOPs leave no gaps between budgets.
 
     Args:
         flops: Training FLOPs of each run, shape `(n_runs,)`.

@@ -32,13 +32,13 @@ def steps_to_losses(steps: ArrayLike, loss: ArrayLike, targets: ArrayLike) -> Fl
     evaluations below a loss comes too early. Between evaluations log steps are linear in the loss.
 
     Args:
-        steps: At which the run was evaluated, ascending, shape `(n_evaluations,)`.
-        loss: Of the evaluations, shape `(n_evaluations,)`.
+        steps: Steps at which the run was evaluated, ascending, shape `(n_evaluations,)`.
+        loss: Loss at each evaluation, shape `(n_evaluations,)`.
         targets: Losses, shape `(n_targets,)`.
 
     Returns:
-        Steps, shape `(n_targets,)`; NaN for a loss that the run was never at, or below from its
-        first evaluation on.
+        Steps, shape `(n_targets,)`; NaN for a loss that the run never reached, or had passed at its
+        first evaluation.
 
     Raises:
         ValueError: Columns of different lengths, values that are not positive and finite, or steps
@@ -59,12 +59,12 @@ def least_over_rates(rates: ArrayLike, steps: ArrayLike) -> Floats:
     """Steps to each loss at the best learning rate.
 
     The vertex of the parabola of log steps in log rate through the best rate and its neighbours,
-    so that the grid of rates need not be fine. Where a neighbour never came to the loss, or the
-    best rate is at an end of the grid, it is what was measured at the best.
+    so that the grid of rates need not be fine. Where a neighbour never reached the loss, or the
+    best rate is at an end of the grid, the steps measured at the best rate are returned.
 
     Args:
         rates: Ascending, shape `(n_rates,)`.
-        steps: Shape `(n_rates, n_targets)`; NaN where a run never came to a loss.
+        steps: Steps of each run, shape `(n_rates, n_targets)`; NaN where it never reached a loss.
 
     Returns:
         Steps, shape `(n_targets,)`; NaN where no run did.
@@ -81,21 +81,22 @@ def least_over_rates(rates: ArrayLike, steps: ArrayLike) -> Floats:
             curvature, slope, level = np.polyfit(
                 log_rates[near] - log_rates[best], log_steps[near], 2
             )
-            # Flat ground has no vertex, and none lies lower.
+            # A parabola without curvature has no vertex.
             least.append(level - slope**2 / (4 * curvature) if curvature > 0 else level)
         else:
             least.append(log_steps[best])
     return np.exp(least)
 
 
-class Growth(NamedTuple):
+class BatchGrowth(NamedTuple):
     """How the critical batch follows the loss.
 
     Attributes:
-        fits: Of `CRITICAL_BATCH` at each loss.
+        fits: Fit of `CRITICAL_BATCH` at each loss.
         batch: The critical batch at each loss, with its interval.
-        exponent: Of B_crit ~ L^exponent, with its interval: negative where it grows as the loss
-            falls. Kaplan et al. 2020 (arXiv 2001.08361, equation 1.4) call it -1 / alpha_B.
+        exponent: Exponent of B_crit ~ L^exponent, with its interval: negative where B_crit grows as
+            the loss falls. It is -1 / alpha_B of Kaplan et al. 2020 (arXiv 2001.08361, equation
+            1.4).
     """
 
     fits: tuple[FitResult, ...]
@@ -103,12 +104,12 @@ class Growth(NamedTuple):
     exponent: Estimate
 
 
-def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> Growth:
+def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> BatchGrowth:
     """Fits the frontier at every loss, and a power law of the loss to the critical batches.
 
     The losses are read off the same runs: their errors are not independent. Every fit redraws the
     residuals of the same batch sizes, so that replicate b of one loss goes with replicate b of
-    another, and the interval of the exponent is that of the exponents of replicates.
+    another. The interval of the exponent is that of the exponents of replicates.
 
     Args:
         batch: Tokens of a batch, shape `(n_batches,)`, at least four.
@@ -129,7 +130,7 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> G
     if len(sizes) < 4 or len(np.unique(targets)) < 2:
         raise FitError(
             f"{len(sizes)} batch sizes and {len(np.unique(targets))} losses: a critical batch and "
-            "its growth need four batch sizes and two losses that all of them reach"
+            "its growth need four batch sizes, and two losses that all of them reach"
         )
     residuals = Bootstrap(kind="residuals")
     fits = tuple(fit(CRITICAL_BATCH, sizes, column, bootstrap=residuals) for column in table.T)
@@ -143,14 +144,14 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> G
     if not np.all(np.isfinite(logs[:, 0])):
         bad = targets[~np.isfinite(logs[:, 0])][0]
         raise FitError(
-            f"at a loss of {bad:.4g} the steps do not bend with the batch, which is far below the "
-            "critical one, or far above it: add batch sizes on the other side"
+            f"At a loss of {bad:.4g} all batch sizes lie far below the critical one, or all far "
+            "above it. Add batch sizes on the other side."
         )
     defined = np.all(np.isfinite(logs), axis=0)
     slopes = np.full(logs.shape[1], np.nan)
     slopes[defined] = np.polyfit(np.log(targets), logs[:, defined], 1)[0]
     low, high = _ends(slopes[1:], level, (-math.inf, math.inf))
-    return Growth(
+    return BatchGrowth(
         fits=fits,
         batch=tuple(_turn(each[0], each[1:], level) for each in turns),
         exponent=Estimate(float(slopes[0]), low, high, level),
@@ -158,24 +159,24 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> G
 
 
 def ratio_of_means(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> Estimate:
-    """The mean of one quantity over that of another, both measured on the same units.
+    """The mean of one quantity over that of another, both measured on the same subjects.
 
-    To first order in the scatter of the units (the delta method), on the scale of the logarithm,
+    To first order in the scatter of the subjects (the delta method), on the scale of the logarithm,
     with Student's t.
 
     Args:
-        above: Shape `(n_units,)`, two or more.
-        below: Shape `(n_units,)`; may hold negative values, but with a positive mean.
-        level: Of the interval.
+        above: Shape `(n,)`, two or more.
+        below: Shape `(n,)`; may hold negative values, but with a positive mean.
+        level: Nominal coverage of the interval.
 
     Raises:
-        FitError: Fewer than two units, or a mean that is not positive.
+        FitError: Fewer than two subjects, or a mean that is not positive.
     """
     top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     if len(top) < 2 or top.mean() <= 0 or bottom.mean() <= 0:
         raise FitError(
-            f"{len(top)} units with means {top.mean():.3g} and {bottom.mean():.3g}: a ratio needs "
-            "two units and positive means"
+            f"{len(top)} values with means {top.mean():.3g} and {bottom.mean():.3g}: a ratio needs "
+            "two values and positive means."
         )
     ratio = top.mean() / bottom.mean()
     error = np.std(top - ratio * bottom, ddof=1) / np.sqrt(len(top)) / top.mean()
@@ -186,23 +187,23 @@ def ratio_of_means(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> E
 
 
 def common_losses(curves: Sequence[Sequence[ArrayLike]], n_losses: int) -> Floats:
-    """Losses, evenly spaced in their logarithm, that some run of every batch size comes down to.
+    """Losses, evenly spaced in their logarithm, that some run of every batch size reaches.
 
-    Of every batch size the run that comes lowest counts, on its curve made to fall as in
+    At every batch size the run with the lowest loss counts, on its curve made to fall as in
     `steps_to_losses`, which therefore finds steps to each of the losses at every batch size. The
-    lowest is a per cent above the lowest that all reach, for curves are flat at their ends; the
-    highest 15 per cent above that, or where the last of those runs begins: what comes before is a
-    tale of initial weights and warm-up.
+    lowest loss is 1 % above the lowest that all reach, because curves are flat at their ends. The
+    highest is 15 % above that, or where the last of those runs begins: earlier losses depend on
+    initial weights and warm-up.
 
     Args:
-        curves: Of every batch size the losses of each of its runs, shape `(n_evaluations,)`.
-        n_losses: How many.
+        curves: Losses of each run, shape `(n_evaluations,)`, of every batch size.
+        n_losses: Number of losses.
 
     Returns:
         Shape `(n_losses,)`, descending.
 
     Raises:
-        FitError: No loss that all have.
+        FitError: No loss that all reach.
     """
     lowest = [
         min((_made_to_fall(positive_column("loss", run)) for run in runs), key=lambda run: run[-1])
@@ -212,19 +213,19 @@ def common_losses(curves: Sequence[Sequence[ArrayLike]], n_losses: int) -> Float
     end = 1.01 * max(float(run[-1]) for run in lowest)
     if not end < begin:
         raise FitError(
-            f"some batch size ends near {end:.4g} and some other begins at {begin:.4g}: no loss "
-            "that all come to; train the first for longer, or evaluate the other earlier"
+            f"No loss is reached by every batch size: one ends near {end:.4g}, another begins at "
+            f"{begin:.4g}. Train the first for longer, or evaluate the other earlier."
         )
     return np.geomspace(min(begin, 1.15 * end), end, n_losses)
 
 
 def _made_to_fall(losses: Floats) -> Floats:
-    """The curve that never rises nearest to a measured one; its ends are means where noise is."""
+    """Returns the non-increasing curve nearest to a measured one."""
     return np.asarray(isotonic_regression(losses, increasing=False).x, np.float64)
 
 
 def _turns(params: Floats) -> Floats:
-    """B_crit of rows of parameters: infinite where S_min is 0."""
+    """Returns B_crit of rows of parameters; infinite where S_min is 0."""
     with np.errstate(divide="ignore"):
         return CRITICAL_BATCH.derived(params)["B_crit"]
 
@@ -235,14 +236,14 @@ def _turn(value: float, replicates: Floats, level: float) -> Estimate:
 
 
 def _ends(values: Floats, level: float, undefined: tuple[float, float]) -> tuple[float, float]:
-    """Percentiles of replicates, of which some may be infinite or NaN.
+    """Percentiles of replicates; some replicates may be infinite or NaN.
 
     Args:
         values: Shape `(n_replicates,)`.
-        level: Of the interval.
-        undefined: What a NaN counts as at the lower and at the upper end.
+        level: Nominal coverage of the interval.
+        undefined: Value that stands for NaN at the lower and at the upper end.
     """
-    # On angles: percentiles are interpolated, and between two infinities there is nothing.
+    # Percentiles are interpolated, which infinities do not allow: angles stand for the values.
     below, above = (
         percentiles(np.arctan(np.where(np.isnan(values), instead, values))[:, None], level)
         for instead in undefined

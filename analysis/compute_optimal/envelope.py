@@ -17,8 +17,8 @@ where
     (M / N*)^(alpha+beta) = (sinh(alpha h) / alpha) / (sinh(beta h) / beta),
 
 so that the exponent of evenly spaced sizes is exact, and the coefficient off by a factor of about
-`1 + (alpha - beta) h^2 / 6`. This takes for granted that a curve shows, at every compute, the loss
-of a run planned to end there. Under a learning rate that decays over a longer run it does not: the
+`1 + (alpha - beta) h^2 / 6`. This assumes that a curve shows, at every compute, the loss of a
+run planned to end there. Under a learning rate that decays over a longer run it does not: the
 curve lies above that loss, by more the farther its end, and the exponent is that of the curves.
 
 **Intervals** are those of the bootstrap over runs: the envelope is taken again of as many runs
@@ -43,7 +43,7 @@ from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import require_resolvable
 
 MIN_HAND_OVERS = 4
-"""Of three, intervals of 95 % held the truth in 81 of 100 planted sets."""
+"""Least number of hand-overs; with three, 95 % intervals held the truth in 81 of 100 sets."""
 
 _MIN_SHARE_DEFINED = 0.75
 _MAX_SHARE_REORDERED = 0.5
@@ -63,8 +63,8 @@ def envelope(
     log loss is interpolated linearly in log FLOPs, within each curve and nowhere else. A span of
     compute counts where the sizes next to that of the lowest loss have a curve there; within it,
     sizes of lowest loss that noise left out of order are put in order, as the optimum grows with
-    compute. Where a size has several runs, the lowest counts. Training losses want smoothing
-    before the call.
+    compute. Where a size has several runs, the lowest counts. Smooth training losses before
+    the call.
 
     Args:
         run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.

@@ -110,7 +110,7 @@ def trace(grid: Grid, runs: NDArray[np.intp]) -> Trace:
 
 
 def steps(grid: Grid, found: Trace) -> tuple[Step, ...]:
-    """Spans of compute over which one size is on the envelope, or none can be told to be."""
+    """Returns the spans of compute over which one size, or none, is known to be on the envelope."""
     label = np.where(found.bracketed, found.winner, -1)
     cuts = np.flatnonzero(np.diff(label)) + 1
     middles = (grid.log_flops[cuts - 1] + grid.log_flops[cuts]) / 2
@@ -121,7 +121,7 @@ def steps(grid: Grid, found: Trace) -> tuple[Step, ...]:
         if number < 0:
             refusal, reason = (
                 Refusal.UNCOVERED,
-                "a size next to that of the lowest loss has no curve there: train it on, or "
+                "a size next to that of the lowest loss has no curve there: train it longer, or "
                 "evaluate it more often",
             )
         else:
@@ -131,8 +131,8 @@ def steps(grid: Grid, found: Trace) -> tuple[Step, ...]:
                 end, remedy = ends_at[number]
                 refusal, reason = (
                     Refusal.EDGE,
-                    f"the lowest loss is that of the {end} size, {size:.4g}: nothing brackets the "
-                    f"optimum; add {remedy} sizes",
+                    f"the lowest loss is that of the {end} size, {size:.4g}: the optimum is "
+                    f"not bracketed; add {remedy} sizes",
                 )
         spans.append(Step(float(low), float(high), size, refusal, reason))
     return tuple(spans)

@@ -124,7 +124,7 @@ def growth(line: tuple[float, float], replicates: Floats, *, x_ref: float, level
 
     Args:
         line: log y_ref and the exponent.
-        replicates: The same of bootstrap replicates, shape `(n_replicates, 2)`.
+        replicates: log y_ref and exponent of bootstrap replicates, shape `(n_replicates, 2)`.
         x_ref: Where the law is anchored.
         level: Nominal coverage of the intervals.
 
@@ -150,7 +150,7 @@ def fit_trend(
     """Regress log y on log x, weights `1 / errors^2`, for the optima and for each replicate.
 
     Args:
-        x: Such as budgets, shape `(n,)`, at least two and distinct.
+        x: Groups such as budgets, shape `(n,)`, at least two and distinct.
         log_values: log y at each, shape `(n,)`.
         log_replicates: log y of noisy replicates, shape `(n, n_replicates)`.
         errors: Standard errors of log y, positive, shape `(n,)`.

@@ -118,7 +118,7 @@ def read_off(
     log loss is interpolated linearly in log FLOPs between the two evaluations about the budget,
     if the nearer lies within a factor `1 + tolerance` of it. A budget past an end of a curve, but
     within the tolerance, takes the loss at that end. These are the rules of Porian et al.
-    (arXiv:2406.19146, appendix C). Training losses want smoothing before the call.
+    (arXiv:2406.19146, appendix C). Smooth training losses before the call.
 
     Args:
         run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.
@@ -176,7 +176,7 @@ def covered_budgets(curves: Sequence[LearningCurve], n_sizes: int, n_budgets: in
         n_budgets: How many.
 
     Returns:
-        FLOPs, ascending, shape `(n_budgets,)`; empty where nowhere so many sizes are covered.
+        FLOPs, ascending, shape `(n_budgets,)`; empty where no compute is covered by so many sizes.
     """
     sizes = np.unique([curve.n_params for curve in curves])
     ends = np.unique([end for curve in curves for end in curve.flops[[0, -1]]])

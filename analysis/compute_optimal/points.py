@@ -28,7 +28,7 @@ class Points:
 
     Attributes:
         group: What the runs have in common, such as a compute budget: geometric mean over x.
-        x: Such as the parameters, shape `(n_points,)`.
+        x: Where each point lies along the curve, such as its parameters, shape `(n_points,)`.
         other: Another quantity, such as tokens: geometric mean over repeats, shape `(n_points,)`;
             None where there is none.
         loss: Mean over repeats, shape `(n_points,)`.
@@ -96,9 +96,9 @@ def group_points(
     for part in parts:
         if part[0, -1] > part[0, 0] * (1 + tolerance) * (1 + 1e-12):
             raise ValueError(
-                f"the budgets overlap: from {part[0, 0]:.6g} to {part[0, -1]:.6g} no gap is wider "
-                f"than the tolerance, {tolerance:g}; give the nominal budgets, or a smaller "
-                "tolerance"
+                f"The budgets cannot be separated: from {part[0, 0]:.6g} to {part[0, -1]:.6g} no "
+                f"gap is wider than the tolerance, {tolerance:g}. Give the nominal budgets, or a "
+                "smaller tolerance."
             )
     return tuple(_points(part, with_other=other is not None) for part in parts)
 

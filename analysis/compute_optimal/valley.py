@@ -233,7 +233,7 @@ def refuse(
         used: Which of them the curve was made from.
         best: The minimum of the curve, one column.
         replicates: Minima of noisy replicates.
-        weights: Those of the parabola; None for an Akima curve.
+        weights: Weights of the points of a parabola; None for an Akima curve.
 
     Returns:
         The refusal and its sentence; None and a doubt, or an empty text, for a minimum.
@@ -284,7 +284,7 @@ def clamped_estimate(
         value: log of the estimate.
         ends: log of the ends of its interval.
         grid: log of the ends of the grid, ascending.
-        level: Of the interval.
+        level: Nominal coverage of the interval.
 
     Returns:
         The estimate.

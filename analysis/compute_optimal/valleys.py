@@ -55,7 +55,7 @@ class Optimum(NamedTuple):
     Attributes:
         group: The group of the curve.
         value: log x at the minimum; and log of the other quantity where there is one.
-        replicates: The same of noisy replicates, shape `(1 or 2, n_replicates)`.
+        replicates: `value` of noisy replicates, shape `(1 or 2, n_replicates)`.
         share_inside: Share of the replicates whose minimum lies inside the grid.
         spacing: Mean spacing of the points in log x.
     """

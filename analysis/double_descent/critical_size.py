@@ -173,7 +173,7 @@ def sample_seeds(
 ) -> SeedSample:
     """Group runs and resample their seeds; ValueError as `interpolation_threshold`."""
     level = bootstrap.level
-    bootstrap.require_kind("clusters", "the runs of whole seeds")
+    bootstrap.require_kind("clusters", "seeds")
     if not 0.5 <= level < 1:
         raise ValueError(f"bootstrap.level = {level}: give a coverage in [0.5, 1), such as 0.95.")
     if bootstrap.n < 20 / (1 - level):

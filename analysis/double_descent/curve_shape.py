@@ -33,8 +33,8 @@ class Bump(NamedTuple):
         at: Size index of the maximum, shape (n_curves,).
         prominence: Height above the higher of the lowest points on its two sides; at most 0 where
             the curve has no interior maximum.
-        where: The same in log size, between the neighbours of the maximum; open on both sides where
-            there is none.
+        where: Log size of the maximum, between its neighbours; open on both sides where there is
+            none.
     """
 
     at: IntArray

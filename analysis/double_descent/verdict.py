@@ -37,7 +37,7 @@ __all__ = [
     "peak",
 ]
 
-# Fewer than these cannot show fall, rise and fall, or tell a peak from seed noise.
+# Fewer cannot show fall, rise and fall, or distinguish a peak from seed noise.
 MIN_SIZES = 5
 MIN_SEEDS = 3
 # "Monotone" requires that a rise of this fraction of the total fall would have been seen.

@@ -26,11 +26,11 @@ from analysis.fitting.engine.observations import (
     checked_rows,
     observe,
     require_enough,
-    require_positive,
     require_spread,
 )
 from analysis.fitting.engine.optimum import find_optimum
 from analysis.fitting.engine.problem import pose
+from analysis.guards import positive
 from analysis.laws.law import Law
 
 
@@ -162,7 +162,7 @@ def _sizes(law: Law, inputs: Floats, along: ArrayLike, order: NDArray[np.intp]) 
             f"along has shape {sizes.shape}, but x has {len(order)} rows. Give the number of a "
             "column of x, or one size for each row."
         )
-    require_positive("along", sizes)
+    positive("along", sizes)
     return sizes[order]
 
 

@@ -48,17 +48,17 @@ def allocate(
         flops: C, the training compute, as 6 N D.
         inference_tokens: T, tokens that the model will serve. Adds the over-trained alternative.
         unique_tokens: U, tokens there are to train on; more are repeats. None where they never
-            run out. Only for a law that tells repeats from new tokens.
+            run out. Only for a law that distinguishes repeats from new tokens.
         level: Probability of an interval to cover; that of the fit unless given.
-        largest_flops: Largest compute of the fitted rows. A budget more than `FAR` times as large
-            is told in the notes.
+        largest_flops: Largest compute of the fitted rows. The notes name a budget more than `FAR`
+            times as large.
 
     Returns:
         The allocation.
 
     Raises:
         ValueError: A law without an optimum, an impossible level, or a number out of range.
-        FitError: The fitted loss falls all the way to one parameter, or to one token.
+        FitError: The fitted loss is monotone along the budget, so that no model is optimal.
     """
     require_allocatable(result.law, unique_tokens)
     positive("flops", flops, "give e.g. 1e21")
@@ -74,9 +74,9 @@ def allocate(
     if not np.isfinite(best.log_loss[0]):
         found = ", ".join(f"{name} = {value:.4g}" for name, value in result.params.items())
         raise FitError(
-            f"{result.law.name} with {found} has no optimum at {flops:.4g} FLOPs: its loss falls "
-            "all the way to one parameter or to one token, as with an exponent at or near 0. Fit "
-            "rows that span more sizes and more tokens."
+            f"No compute-optimal model at {flops:.4g} FLOPs: the loss of {result.law.name} with "
+            f"{found} is monotone along this budget, as with an exponent at or near 0. Fit rows "
+            "that span more sizes and more tokens."
         )
     served = None
     if inference_tokens is not None:
@@ -105,7 +105,7 @@ def family_of(result: FitResult, unique_tokens: float | None = None) -> Family:
 
 
 def interval_of(replicates: Floats, level: float) -> tuple[float, float]:
-    """Percentiles of a number over replicates, some of which may not have it.
+    """Percentiles of a number over the replicates that have it.
 
     Args:
         replicates: Shape `(n_replicates,)`; NaN where there is no such number.
@@ -179,12 +179,12 @@ def _notes(
         notes.append(f"The fit is doubtful ({result.verdict}): {result.reason}")
     if largest_flops is not None and flops > FAR * largest_flops:
         notes.append(
-            f"{flops:.4g} FLOPs are {flops / largest_flops:.3g} times the largest compute of the "
-            f"fit, {largest_flops:.4g}: the intervals take the law to hold that far, which no row "
-            "shows."
+            f"{flops:.4g} FLOPs: extrapolated {flops / largest_flops:.3g} times beyond the largest "
+            f"compute of the fit, {largest_flops:.4g}; the intervals assume that the law still "
+            "holds there."
         )
     if "epochs" in result.law.inputs and unique_tokens is None:
-        notes.append("No unique tokens are given: every token is taken to be new.")
+        notes.append("No unique tokens are given: every token counts as new.")
     n_undefined, n = int(np.sum(np.isnan(best.log_loss[1:]))), len(result.replicates)
     if n_undefined:
         known = n_undefined / n <= (1 - level) / 2

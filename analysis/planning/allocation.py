@@ -71,7 +71,7 @@ class Allocation:
         loss: L(N_opt, D_opt), in the unit of the fitted losses.
         off: Models of half and of twice the optimal size.
         over_trained: The alternative for an inference load; None where none was given.
-        notes: Sentences on what to distrust; empty where there is nothing.
+        notes: Sentences on what to distrust; may be empty.
     """
 
     law: str

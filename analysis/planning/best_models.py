@@ -9,9 +9,9 @@
 | M | tokens per parameter, D / N | 1 |
 
 A budget leaves one choice, and the least loss is sought over it: along log D with
-`N = K / (6 D + 2 T)`, first on a grid from one token to one parameter, which sees every valley
-wider than its step, then by Chandrupatla's method between the grid points beside the least. No
-derivative and no closed form is asked of a law, so that one of a user's own is served too.
+`N = K / (6 D + 2 T)`, first on a grid from one token to one parameter, which finds every valley
+wider than its step, then by Chandrupatla's method between the grid points beside the least.
+A law needs neither a derivative nor a closed form, so that a user's own law works too.
 """
 
 import math
@@ -78,10 +78,10 @@ class Models(NamedTuple):
 
 
 def require_allocatable(law: Law, unique_tokens: float | None = None) -> None:
-    """Refuses a law that does not say what N and D make of the loss.
+    """Refuses a law whose loss does not follow from N and D.
 
     Raises:
-        ValueError: Such a law; unique tokens for a law that takes all tokens to be new, or not
+        ValueError: Such a law; unique tokens for a law in which all tokens are new, or not
             positive.
     """
     if len(_SCALES.intersection(law.inputs)) < 2 or not _SCALES.union({"epochs"}) >= {*law.inputs}:
@@ -92,7 +92,7 @@ def require_allocatable(law: Law, unique_tokens: float | None = None) -> None:
     if unique_tokens is not None:
         if "epochs" not in law.inputs:
             raise ValueError(
-                f"unique_tokens = {unique_tokens:g}, but {law.name} takes every token to be new: "
+                f"unique_tokens = {unique_tokens:g}, but in {law.name} every token is new: "
                 "fit data_constrained, or leave them out."
             )
         positive(
@@ -133,16 +133,19 @@ def best_models(family: Family, flops: float) -> Models:
         flops: C.
 
     Returns:
-        The models; NaN where the loss falls all the way to one parameter or to one token.
+        The models; NaN where the loss is monotone along the budget.
     """
+    # 1. A grid along the budget, from one token to one parameter.
     n_laws = len(family.theta)
     log_product = math.log(flops) - _LOG_TRAINING
     grid = np.linspace(0.0, log_product, max(3, math.ceil(log_product / _STEP) + 1))
     log_x = log_inputs(family.law, log_product - grid, grid, family.unique_tokens)
     with np.errstate(over="ignore", invalid="ignore"):
         losses = family.law.log_predict(family.theta, log_x)
+    # 2. The laws whose least loss lies inside it; the others are monotone.
     least = np.argmin(np.where(np.isfinite(losses), losses, np.inf), axis=-1)
     inside = (least > 0) & (least < len(grid) - 1) & np.all(np.isfinite(losses), axis=-1)
+    # 3. The minimum between the grid points beside the least.
     member = np.flatnonzero(inside)
     budgets = np.full(len(member), math.log(flops))
     found = _least_loss(family, member, budgets, 0.0, grid[least[member]])
@@ -171,6 +174,7 @@ def cheapest_models(
         The models, and log K of each; NaN where none was found.
     """
     log_served = math.log(_SERVED_SHARE * served) if served > 0 else -math.inf
+    # 1. The budget of the given models, an upper end for that of the cheapest.
     member = np.flatnonzero(np.isfinite(near.log_loss))
     known = Models(*(values[member] for values in near))
     upper = _LOG_TRAINING + known.log_n + np.logaddexp(known.log_d, log_served)
@@ -181,12 +185,14 @@ def cheapest_models(
     def shortfall(log_budget: Floats, member: NDArray[np.intp]) -> Floats:
         return best(log_budget, member).log_loss - log_loss[member]
 
-    # Where the model given is the cheapest itself, rounding may put the root just beyond it.
+    # 2. The budget whose least loss is the one to reach. Where the model given is the cheapest,
+    #    rounding may put the root just beyond it.
     end = upper + 1e-6
     bracket = elementwise.bracket_root(
         shortfall, end - _STEP, end, xmax=end, args=(member,), maxiter=_MAX_STEPS
     )
     root = elementwise.find_root(shortfall, bracket.bracket, args=(member,))
+    # 3. The best model on that budget.
     models = Models(*np.full((3, len(family.theta)), np.nan))
     log_total = np.full(len(family.theta), np.nan)
     log_total[member] = np.where(root.success, root.x, np.nan)

@@ -1,4 +1,4 @@
-"""From a fitted law and a budget of compute to the runs that teach most about one number.
+"""From a fitted law and a budget of compute to the runs that best determine one number.
 
 | symbol | meaning |
 |---|---|
@@ -12,13 +12,12 @@ Near its estimates a law is linear, so that a run adds `J J' / s^2` to the infor
 the number has the variance `c' (V^-1 + sum J J' / s^2)^-1 c`: the criterion of c-optimal design
 with the fit so far as prior (Chaloner and Verdinelli 1995, Statistical Science 10(3), 273).
 
-All that the rows fitted have to say is in V: it comes from refits of them, so that the loss they
-were fitted with, weights and bounds are in it, and the rows themselves are not asked for. Nor is
-V inverted: the search works in the coordinates in which it is the identity, where a parameter that
-was held has no direction to go.
+V holds all information of the fitted rows: it comes from refits of them, with their loss, weights
+and bounds, so the rows themselves are not needed. V is not inverted: the search works in the
+coordinates in which V is the identity, where a parameter that was held has no direction.
 
-Such designs take the law to be true up to the corners of what they may choose from, which is where
-they go, and test it nowhere in between: bound sizes and tokens by where it is trusted.
+Such designs assume that the law is true up to the corners of the candidates. They choose those
+corners and test nothing in between: bound sizes and tokens by where you trust the law.
 """
 
 import math
@@ -71,13 +70,14 @@ def next_cells(
         result: A fit of a law whose loss follows from N and D, counted one by one.
         flops: Budget, as the sum of 6 N D over the runs.
         quantity: A parameter, a derived number such as "a", or "loss".
-        at: Of "loss" alone: {"N": ..., "D": ...}, or {"C": ...} for the best model of a compute.
+        at: Target of the quantity "loss": {"N": ..., "D": ...}, or {"C": ...} for the best model of
+            a compute.
         sizes: Least and largest N of a run; `REACH` beyond the fitted ones unless given.
         tokens: Least and largest D of a run; likewise.
         fitted: Least and largest N and D of the rows fitted, which a fit does not hold; needed
             where `sizes` or `tokens` are not given.
-        n_cells: Runs at most, repeats counted; without a limit the cheapest runs would be repeated
-            without end.
+        n_cells: Largest number of runs, counting repeats; without a limit the cheapest runs would
+            be repeated without end.
 
     Returns:
         The design.
@@ -85,13 +85,14 @@ def next_cells(
     Raises:
         ValueError: A law or a quantity that is none here, a range that is none, or a budget below
             the cheapest run.
-        FitError: Nothing about the number is uncertain, no run tells anything of it, or the fit
-            does not define it.
+        FitError: The number has no uncertainty, no run reduces it, or the fit does not define it.
     """
     require_allocatable(result.law)
     positive("flops", flops, "give e.g. 1e18")
     if n_cells < 1:
         raise ValueError(f"n_cells = {n_cells}: give at least 1.")
+
+    # 1. The candidates, on a grid, and their prices.
     wanted = quantity_of(result, quantity, at)
     bounds = [
         _range("sizes", sizes, fitted, "N"),
@@ -106,21 +107,26 @@ def next_cells(
             f"and D = {math.exp(log_d[least]):.4g}, takes {prices[least]:.4g}. Give more, or allow "
             "smaller sizes or fewer tokens."
         )
+
+    # 2. Coordinates in which the fit so far is the unit normal distribution.
     noise = residual_sd(result)
     root = root_of(covariance_of(result))
     target = root.T @ wanted.gradient
     before = math.sqrt(variance_after(np.empty((0, len(target))), target))
     if not (noise > 0 and before > 1e-12 * abs(wanted.value)):
         raise FitError(
-            f"The rows leave {wanted.name} no error that more of them could shrink: its standard "
-            f"error is {before:.3g}, and the residuals have the standard deviation {noise:.3g}."
+            f"{wanted.name} has almost no uncertainty left to reduce: its standard error is "
+            f"{before:.3g}, and the residuals have the standard deviation {noise:.3g}. Choose "
+            "another quantity."
         )
+
+    # 3. The search, and what the plan leaves of the standard error.
     rows = _rows(result, log_n, log_d, root, noise)
     chosen = cheapest_to_know(rows, prices, target, flops, n_cells)
     if not len(chosen):
         raise FitError(
-            f"No run of new tokens within the budget tells anything of {wanted.name}: allow other "
-            "sizes or tokens, or choose another quantity."
+            f"No run within the budget reduces the uncertainty of {wanted.name}. Allow other sizes "
+            "or tokens, or choose another quantity."
         )
     spent = float(prices[chosen].sum())
     return Design(
@@ -156,7 +162,7 @@ def residual_sd(result: FitResult) -> float:
     residuals = result.residuals
     influence = result.loss.influence(residuals) * residuals
     # Where a threshold is far below the noise too few rows lie within to count; those of a wider
-    # window, in proportion, tell the density at 0.
+    # window, in proportion, give the density at 0.
     core = float(np.quantile(np.abs(residuals), _CORE))
     delta = math.inf if result.loss.delta is None else result.loss.delta
     window = max(delta, core)
@@ -241,5 +247,5 @@ def _notes(result: FitResult) -> list[str]:
             "to be independent."
         )
     if "epochs" in result.law.inputs:
-        notes.append("Every token of these runs is taken to be new.")
+        notes.append("Every token of these runs counts as new.")
     return notes

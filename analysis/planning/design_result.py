@@ -17,9 +17,9 @@ class Cell:
         parameters: N.
         tokens: D.
         flops: Compute of all its runs, 6 N D each.
-        runs: How often it is run, with seeds of their own.
-        share: Of the variance of the quantity before the design, what this cell takes off that
-            which the cells before it leave.
+        runs: Number of its runs, each with a seed of its own.
+        share: Share of the initial variance of the quantity that this cell removes, after the cells
+            before it.
     """
 
     parameters: float
@@ -35,16 +35,16 @@ class Design:
 
     Attributes:
         law: Name of the fitted law.
-        quantity: What is to be known better.
+        quantity: The number whose uncertainty is to shrink.
         value: Its estimate.
         flops: Budget, as the sum of 6 N D over runs.
         residual_sd: Noise of one run: of log loss, or of the loss for a fit on the linear scale.
         cells: The cells, the one that removes most variance first.
         before: Standard error of the quantity now.
         after: Expected standard error once the runs are in.
-        naive: The same after as many runs for as much compute in all, each of the same compute,
-            spread evenly in log N over the candidates; None where they allow none.
-        notes: Sentences on what to distrust; empty where there is nothing.
+        naive: Expected standard error after as many runs of the same total compute on one iso-FLOP
+            curve, spread evenly in log N over the candidates; None where they allow none.
+        notes: Sentences on what to distrust; may be empty.
     """
 
     law: str
@@ -76,7 +76,7 @@ class Design:
         naive = "none within the candidates" if self.naive is None else f"{self.naive:.3g}"
         lines = [
             f"next runs for {self.quantity} of {self.law}",
-            f"budget {self.flops:.4g} FLOPs, of which {spent:.4g} are used",
+            f"budget {self.flops:.4g} FLOPs, {spent:.4g} used",
             "",
             f"{'parameters':>11} {'tokens':>11} {'runs':>5} {'FLOPs':>11} {'of FLOPs':>9} "
             f"{'of variance':>12}",

@@ -1,4 +1,4 @@
-"""Which rows to add to a linear fit, at a price each, so that one number is known best.
+"""Rows to add to a linear fit, at a price each, that leave one number the least variance.
 
 Coordinates are those in which the fit so far is the unit normal distribution. A row with gradient
 `z` there, over the standard deviation of its noise, adds `z z'` to the information, so that the
@@ -53,18 +53,18 @@ def cheapest_to_know(
     then single rows are exchanged, or added, while that helps. The best of these plans is a local
     optimum, as such searches find; candidates may be taken again and again. At last rows give way
     to cheaper ones, or to none, as long as 98 % of what the plan takes off the variance stays: its
-    last row often costs more than all others and tells next to nothing.
+    last row often costs more than all others and removes almost no variance.
 
     Args:
         rows: Candidates, shape `(n_candidates, rank)`.
-        prices: Of each, positive, shape `(n_candidates,)`.
+        prices: Price of each, positive, shape `(n_candidates,)`.
         target: Gradient of the number, shape `(rank,)`.
-        budget: Sum of prices at most.
-        n_runs: Rows at most.
+        budget: Largest sum of prices.
+        n_runs: Largest number of rows.
 
     Returns:
-        Numbers of the rows, repeats among them, the one that gains most first; none where no row
-        that can be had tells anything.
+        Numbers of the rows, repeats among them, the one that gains most first; none where no
+        affordable row removes variance.
     """
     plans = []
     for power in _POWERS:

@@ -15,7 +15,11 @@ PEAK_FLOPS = {
     "tpu-v5e": 197e12,  # Google Cloud TPU v5e documentation, per chip
     "tpu-v5p": 459e12,  # Google Cloud TPU v5p documentation, per chip
 }
-"""Peak FLOP/s of one device in dense bfloat16 (a multiply-add is 2), as its maker states it."""
+"""Peak FLOP/s of one device in dense bfloat16 (a multiply-add is 2), as its maker states it.
+
+`scaling.devices.throughput.PEAK_FLOPS` has the same numbers by what JAX calls a device. `analysis`
+imports nothing of `scaling` but its records, so each table stands alone; a test compares them.
+"""
 
 _SECONDS_PER_HOUR = 3600.0
 
@@ -26,7 +30,7 @@ class Accelerator:
 
     Attributes:
         name: Its name.
-        peak_flops: Of one device, in FLOP/s, at the precision of training and without sparsity.
+        peak_flops: Peak of one device in FLOP/s, at the precision of training and without sparsity.
         mfu: Model FLOPs utilisation (Chowdhery et al. 2022, arXiv 2204.02311, appendix B): the
             share of the peak that goes into the FLOPs of the model, above 0 and up to 1.
         dollars_per_hour: Price of a device-hour; None where unknown.

@@ -1,4 +1,4 @@
-"""A number that a fit knows with some error, and how it moves with the law's coordinates."""
+"""A number that a fit estimates with some error, and how it changes with the law's coordinates."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -19,8 +19,8 @@ class Quantity(NamedTuple):
     """A number of a fit.
 
     Attributes:
-        name: What it is, in words.
-        value: At the estimates.
+        name: Description in words.
+        value: Value at the estimates.
         gradient: Over the law's coordinates `theta`, shape `(n_params,)`.
     """
 
@@ -36,14 +36,15 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
         result: The fit, of a law that `analysis.planning.best_models.require_allocatable` lets
             pass.
         name: A parameter, a name of `result.derived()`, or "loss".
-        at: Of "loss" alone: {"N": ..., "D": ...}, or {"C": ...} for the best model of a compute.
+        at: Target of the quantity "loss": {"N": ..., "D": ...}, or {"C": ...} for the best model of
+            a compute.
 
     Returns:
         The quantity.
 
     Raises:
-        ValueError: No such quantity (the nearest is named), a parameter that was held, a target
-            that is none.
+        ValueError: No such quantity (the nearest is named), a parameter that was held, or an
+            impossible target.
         FitError: The fit has no best model at that compute, or does not define the number.
     """
     law = result.law
@@ -62,6 +63,7 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
     if name not in derived:
         nearest = nearest_name(name, [*law.params, *derived, "loss"])
         raise ValueError(f"{law.name} has no quantity {name!r}: {nearest}.")
+    # A derived number has no formula for its gradient: central differences in each coordinate.
     steps = _STEP * np.sqrt(np.diagonal(covariance_of(result)))
     slopes = np.zeros(len(theta))
     for column in np.flatnonzero(steps):
@@ -96,13 +98,13 @@ def _loss(law: Law, theta: Floats, at: Mapping[str, float] | None) -> Quantity:
         best = best_models(Family(law, theta[None]), at["C"])
         if np.isnan(best.log_loss[0]):
             raise FitError(
-                f"{law.name} has no optimum at {at['C']:.4g} FLOPs: its loss falls all the way to "
-                "one parameter or to one token. Give N and D."
+                f"No compute-optimal model at {at['C']:.4g} FLOPs: the loss of {law.name} is "
+                "monotone along this budget. Give N and D."
             )
         log_n, log_d = best.log_n, best.log_d
     else:
         log_n, log_d = np.log([at["N"]]), np.log([at["D"]])
-    # Along a budget the loss is flat at its best model, which may so be taken to stand still.
+    # Along a budget the loss is flat at its best model, which may therefore be held.
     log_x = log_inputs(law, log_n, log_d)
     value = float(np.exp(law.log_predict(theta, log_x)[0]))
     target = ", ".join(f"{name} = {each:.4g}" for name, each in at.items())

@@ -1,9 +1,9 @@
 """From scale to a task's metric: a fit that predicts the loss, and behind it one that takes a loss.
 
-Both steps are uncertain. Their bootstraps are taken to be independent, so that every replicate of
-the one may go with any of the other: they are paired at random, without which two fits drawn with
-one seed would share the luck of their draws. Where the same runs stand behind both fits, the errors
-of a run's loss and of its metric are not independent given its size, and the band does not say so.
+Both steps are uncertain. Their bootstraps count as independent, so any replicate of the one may go
+with any of the other. They are paired at random; otherwise two fits drawn with one seed would share
+their draws. Where the same runs are behind both fits, the errors of a run's loss and of its metric
+are not independent given its size; the band ignores that.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Chained:
     def predict_interval(self, x: ArrayLike, level: float | None = None) -> tuple[Floats, Floats]:
         """Confidence band of the metric, for each x by itself.
 
-        The band is for the curve of curves, not for a new run, which scatters about it.
+        The band is for the mean curve, not for a new run, which scatters about it.
 
         Args:
             x: Inputs of the law of the loss, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
@@ -143,8 +143,8 @@ def chain(
         loss_fit: A fit of any law whose y is a loss.
         metric_fit: A fit of a law whose one input is that loss, such as
             `analysis.laws.TASK_SIGMOID`: the same loss, on the same text.
-        losses: The losses that `metric_fit` was fitted to, shape `(n,)`, so that predictions
-            outside their range can be told; positive.
+        losses: The losses that `metric_fit` was fitted to, shape `(n,)`, to report predictions
+            outside their range; positive.
 
     Returns:
         The chain.

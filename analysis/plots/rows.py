@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimate import Floats
-from analysis.fitting.engine.observations import as_inputs, require_positive
+from analysis.fitting.engine.observations import as_inputs
 from analysis.fitting.result import FitResult
+from analysis.guards import positive
 from analysis.laws.law import Law
 from analysis.plots.style import SERIES, Series
 from analysis.plots.ticks import axis_label
@@ -107,8 +108,8 @@ def rows_of(
             raise ValueError(
                 f"{name} has shape {column.shape}, but x has {n_rows} rows; give one value a row."
             )
-    require_positive("y", values)
-    require_positive("weights", weight)
+    positive("y", values)
+    positive("weights", weight)
     return Rows(law.inputs, inputs, values, seen, doubted, weight, dict(labels or {}), law.output)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.compute_optimal.critical_batch import (
-    Growth,
+    BatchGrowth,
     common_losses,
     critical_batches,
     least_over_rates,
@@ -46,7 +46,7 @@ class AtSize:
     rates: tuple[Floats, ...]
     best: NDArray[np.intp]
     run_ids: Sequence[Sequence[str]]
-    growth: Growth
+    growth: BatchGrowth
     noise: tuple[Estimate, ...]
 
     def best_rates(self, loss: int) -> Floats:

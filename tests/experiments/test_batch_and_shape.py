@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compute_optimal.critical_batch import Growth
+from analysis.compute_optimal.critical_batch import BatchGrowth
 from analysis.errors import FitError
 from analysis.estimate import Estimate
 from analysis.tables import results
@@ -152,7 +152,7 @@ def test_a_rate_that_diverged_is_left_out_at_its_batch_alone(batches):
 def growing(n_params: int, value: float, high: float) -> batch_frontier.AtSize:
     """A size with nothing but its growth."""
     nothing = np.empty(0)
-    growth = Growth((), (), Estimate(value, 2 * value - high, high, 0.95))
+    growth = BatchGrowth((), (), Estimate(value, 2 * value - high, high, 0.95))
     return batch_frontier.AtSize(
         n_params, nothing, nothing, nothing, (), nothing, [], growth, noise=()
     )

@@ -10,7 +10,11 @@ from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.engine.least_squares import Points
 from analysis.fitting.engine.loss import Loss
+from analysis.guards import positive
 from analysis.laws.law import Law
+
+POSITIVE_ROWS = "a law is fitted to logarithms; drop or repair such rows before the fit"
+"""Remedy for rows that have no logarithm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,18 +121,8 @@ def as_inputs(law: Law, x: ArrayLike) -> Floats:
             f"({', '.join(law.inputs)}). Give a row for each observation, a column for each input."
         )
     for column, name in enumerate(law.inputs):
-        require_positive(name, matrix[:, column])
+        positive(name, matrix[:, column], POSITIVE_ROWS)
     return matrix
-
-
-def require_positive(name: str, values: Floats) -> None:
-    """Raises `ValueError` naming the first row that is not positive and finite."""
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-    if wrong.size:
-        raise ValueError(
-            f"{name}[{wrong[0]}] = {values[wrong[0]]}, but a law is fitted to logarithms, which "
-            f"need finite values > 0. Drop or repair {_rows(wrong)} before the fit."
-        )
 
 
 def checked_rows(
@@ -166,14 +160,9 @@ def checked_rows(
         return array
 
     values = column("y", y)
-    require_positive("y", values)
+    positive("y", values, POSITIVE_ROWS)
     shares = np.ones(n_rows) if weights is None else column("weights", weights)
-    wrong = np.flatnonzero(~(np.isfinite(shares) & (shares > 0)))
-    if wrong.size:
-        raise ValueError(
-            f"weights[{wrong[0]}] = {shares[wrong[0]]}, but a weight is finite and > 0. Drop "
-            f"{_rows(wrong)} if it is not to count."
-        )
+    positive("weights", shares, "drop rows that are not to count")
     numbers = None
     if clusters is not None:
         numbers = np.unique(column("clusters", clusters, None), return_inverse=True)[1]
@@ -250,9 +239,3 @@ def require_spread(law: Law, rows: Observations) -> None:
                 f"{name} = {value:.6g} in every row: nothing shows how {law.name} depends on it. "
                 f"Give rows at several {name}, or fit a law of the other inputs."
             )
-
-
-def _rows(rows: NDArray[np.intp], shown: int = 5) -> str:
-    listed = ", ".join(str(row) for row in rows[:shown])
-    more = f" and {rows.size - shown} more" if rows.size > shown else ""
-    return f"row{'s' if rows.size > 1 else ''} {listed}{more}"

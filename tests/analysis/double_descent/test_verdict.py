@@ -233,7 +233,7 @@ def test_bad_rows_are_refused_with_their_number(change, message):
         ({"tolerance": -1.0}, "tolerance is -1"),
         ({"bootstrap": Bootstrap(level=1.0)}, "level = 1.0"),
         ({"bootstrap": Bootstrap(n=10)}, "n = 10 is too few"),
-        ({"bootstrap": Bootstrap(kind="residuals")}, "redraws the runs of whole seeds"),
+        ({"bootstrap": Bootstrap(kind="residuals")}, "redraws seeds"),
         ({"statistic": "mode"}, "choose one of mean, median"),
     ],
 )
