@@ -354,7 +354,7 @@ def test_budgets_that_differ_a_little_are_one():
     close = np.concatenate([flops, flops * 1.2])
     both = analyse((np.tile(size, 2), np.tile(loss, 2), close))
     assert len(both.valleys) == 10
-    with pytest.raises(ValueError, match="the budgets overlap"):
+    with pytest.raises(ValueError, match="cannot be separated"):
         analyse((size, loss, 1e18 * 1.05 ** np.arange(len(size))))
 
 

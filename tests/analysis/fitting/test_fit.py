@@ -207,9 +207,7 @@ def test_a_thousand_replicates_of_160_rows_take_less_than_two_seconds():
 def test_values_without_a_logarithm_are_refused_by_row(law: Law, bad: float, column: str):
     rows = {"x": X.copy(), "y": noisy(law, X)}
     rows[column][4] = bad
-    with pytest.raises(
-        ValueError, match=rf"{column}\[4\] = {bad}, but it must be positive and finite"
-    ):
+    with pytest.raises(ValueError, match=rf"{column}\[4\] = {bad}, but it must be positive"):
         fit(law, **rows)
 
 

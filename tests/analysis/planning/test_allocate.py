@@ -306,7 +306,7 @@ def test_interval_of_the_loss_is_that_of_the_best_point_of_each_replicate(noisy:
 def test_notes_tell_what_to_distrust(noisy: FitResult):
     assert allocate(noisy, FLOPS, largest_flops=FLOPS / 9.9).notes == ()
     (far,) = allocate(noisy, FLOPS, largest_flops=FLOPS / 50).notes
-    assert "1e+22 FLOPs are 50 times the largest compute of the fit, 2e+20" in far
+    assert "1e+22 FLOPs: extrapolated 50 times beyond the largest compute of the fit, 2e+20" in far
     doubtful = replace(noisy, verdict=Verdict.BOUND_HIT, reason="E is on its bound.")
     (doubt,) = allocate(doubtful, FLOPS).notes
     assert doubt == "The fit is doubtful (bound_hit): E is on its bound."
@@ -350,7 +350,7 @@ def test_repeats_are_told_of_a_law_that_knows_them(noisy: FitResult):
     assert "epochs" in found.summary()
     assert found.notes == ()
     (told,) = allocate(result, FLOPS).notes
-    assert "every token is taken to be new" in told
+    assert "every token counts as new" in told
 
 
 def test_curves_pass_through_the_allocation(noisy: FitResult, allocation: Allocation):
@@ -402,7 +402,7 @@ def test_a_law_of_one_input_is_refused(noisy: FitResult):
         ({"largest_flops": -1.0}, r"largest_flops = -1.0"),
         ({"inference_tokens": -1.0}, r"inference_tokens = -1.0.*at least 0"),
         ({"inference_tokens": math.nan}, r"inference_tokens = nan.*leave it out"),
-        ({"unique_tokens": 1e10}, r"chinchilla takes every token to be new"),
+        ({"unique_tokens": 1e10}, r"in chinchilla every token is new"),
         ({"level": 0.999}, r"at least 10000"),
         ({"level": 1.5}, r"level = 1.5"),
     ],

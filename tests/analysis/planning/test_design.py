@@ -245,7 +245,7 @@ def test_other_laws_and_fits_without_error_are_refused(result: FitResult):
     with pytest.raises(ValueError, match="power_law is a law of x"):
         next_cells(replace(result, law=POWER_LAW), FLOPS, quantity="a", fitted=FITTED)
     certain = replace(result, objective=0.0, residuals=np.zeros(60))
-    with pytest.raises(FitError, match="no error that more of them could shrink"):
+    with pytest.raises(FitError, match="has almost no uncertainty left to reduce"):
         next_cells(certain, FLOPS, quantity="a", fitted=FITTED)
 
 
@@ -263,9 +263,9 @@ def test_a_number_that_no_run_of_new_tokens_shows_is_refused(result: FitResult):
         covariance=np.cov(replicates * scale, rowvar=False),
     )
     assert next_cells(repeated, FLOPS, quantity="a", fitted=FITTED).notes == (
-        "Every token of these runs is taken to be new.",
+        "Every token of these runs counts as new.",
     )
-    with pytest.raises(FitError, match=r"No run of new tokens.*R_D"):
+    with pytest.raises(FitError, match=r"No run within the budget.*R_D"):
         next_cells(
             replace(repeated, covariance=np.diag(np.diagonal(repeated.covariance))),
             FLOPS,

@@ -87,7 +87,7 @@ def test_compute_beside_an_accelerator_is_priced(file, capsys):
 def test_budgets_far_beyond_the_rows_are_told(file, capsys):
     assert allocated(file, flops=1e24) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "55.6 times the largest compute of the fit" in out
+    assert "55.6 times beyond the largest compute of the fit" in out
 
 
 def test_the_figure_comes_with_its_numbers(file, tmp_path, capsys):
@@ -122,7 +122,7 @@ def test_a_bare_fit_is_a_fit(result, tmp_path, capsys):
         ({**HOURS, "mfu": 40.0}, "mfu = 40.0.*up to 1"),
         ({**HOURS, "hours": -1.0}, "hours = -1.0"),
         ({"flops": -1e21}, "flops = -1e.21"),
-        ({"flops": 1e21, "unique_tokens": 1e9}, "takes every token to be new"),
+        ({"flops": 1e21, "unique_tokens": 1e9}, "every token is new"),
     ],
 )
 def test_mistakes_get_a_sentence(options, says, file):
