@@ -180,7 +180,7 @@ def _loss(loss: Loss) -> str:
 
 
 def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str, object]:
-    """Where the rows came from, and how far they reach."""
+    """Returns where the rows came from, and their ranges, for the JSON file."""
     table = source.table
     largest = None
     if {"N", "D"} <= set(table):

@@ -193,7 +193,7 @@ def _tests(
 
 
 def _log_likelihood(residual: Floats) -> float:
-    """Of log losses with Laplace errors of one scale, at its maximum, mean |residual|."""
+    """Log-likelihood of Laplace errors of log losses, at the best scale, mean |residual|."""
     return float(-len(residual) * (np.log(2 * np.mean(np.abs(residual))) + 1))
 
 
