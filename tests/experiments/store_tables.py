@@ -10,7 +10,8 @@ from smoke_choice import GROUPS  # noqa: E402
 from stored_runs import expectations_hold, store  # noqa: E402
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or GROUPS:
+    for name in sys.argv[1:] or list(GROUPS):
         with tempfile.TemporaryDirectory() as results:
-            expectations_hold(name, Path(results))
+            for member in GROUPS[name]:
+                expectations_hold(member, Path(results))
             store(Path(results), name)
