@@ -56,11 +56,9 @@ def attempts_of(folder: Path) -> list[Attempt]:
         names = os.listdir(folder)
     except FileNotFoundError:
         return []
-    found = (
-        Attempt.numbered(folder, int(name)) for name in names if name.isascii() and name.isdigit()
-    )
-    named = [attempt for attempt in found if attempt.folder.name in names]
-    return sorted(named, key=lambda attempt: attempt.number)
+    numbers = {int(name) for name in names if name.isascii() and name.isdigit()}
+    found = (Attempt.numbered(folder, number) for number in sorted(numbers))
+    return [attempt for attempt in found if attempt.folder.name in names]
 
 
 def take(folder: Path, number: int) -> Attempt | None:
@@ -121,17 +119,14 @@ class Watch:
         if attempt.ended or is_dead(attempt.claim()):
             self._seen.pop(attempt.folder, None)
             return True
-        # Read, not stat: network file systems answer stat from a cache.
+        beat = b""
         with contextlib.suppress(*files.NO_FILE):
+            # Read, not stat: network file systems answer stat from a cache.
             beat = (attempt.folder / "heartbeat").read_bytes()
-            return self._still(attempt.folder, beat)
-        return self._still(attempt.folder, b"")
-
-    def _still(self, folder: Path, beat: bytes) -> bool:
         now = self._clock()
-        last, since = self._seen.setdefault(folder, (beat, now))
+        last, since = self._seen.setdefault(attempt.folder, (beat, now))
         if last != beat:
-            self._seen[folder] = (beat, now)
+            self._seen[attempt.folder] = (beat, now)
             return False
         return now - since >= self._lease
 

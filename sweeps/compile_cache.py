@@ -14,15 +14,8 @@ from pathlib import Path
 
 from scaling.data.cache import cache_folder, sha256_of
 
-_JAX_FOLDER = "JAX_COMPILATION_CACHE_DIR"
-_JAX_LEAST_SECONDS = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
-_DISTINGUISHING = (
-    "model name",
-    "flags",
-    "Features",
-    "CPU implementer",
-    "CPU part",
-)  # x86, then Arm
+# Lines of /proc/cpuinfo that distinguish processors: two of x86, three of Arm.
+_DISTINGUISHING = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -32,8 +25,8 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
         given: Variables of this process; those that its user has set are kept.
     """
     chosen = {
-        _JAX_FOLDER: str(cache_folder() / "compiled" / _processor()),
-        _JAX_LEAST_SECONDS: "0.1",
+        "JAX_COMPILATION_CACHE_DIR": str(cache_folder() / "compiled" / _processor()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     }
     return {name: value for name, value in chosen.items() if name not in given}
 

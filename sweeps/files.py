@@ -39,23 +39,22 @@ def storing(path: Path) -> Iterator[None]:
 
 def write_new(path: Path, data: bytes, *, durable: bool) -> None:
     """Creates a file; `durable` waits until its content is on the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    _write(path, data, os.O_EXCL, durable=durable)
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Writes a small file in place: for content that may be lost, such as a heartbeat."""
+    _write(path, data, getattr(os, "O_NOFOLLOW", 0), durable=False)
+
+
+def _write(path: Path, data: bytes, flags: int, *, durable: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
     try:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
         if durable:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def overwrite(path: Path, data: bytes) -> None:
-    """Writes a small file in place: for content that may be lost, such as a heartbeat."""
-    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        os.write(descriptor, data)
     finally:
         os.close(descriptor)
 

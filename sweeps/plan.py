@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from scaling.accounting import account
 from scaling.config import Resolved, RunConfig, compile_key, resolved, run_id, trunk_of
@@ -87,13 +87,6 @@ class Plan:
         return BYTES_A_RUN * len(self.runs) + BYTES_A_TRUNK_PARAMETER * n_params
 
 
-class PlaceOnTrunk(NamedTuple):
-    """The trunk that a run shares, and the step where the run before it left that trunk."""
-
-    trunk_id: str | None
-    starts_at: int
-
-
 def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     """Resolves a sweep: one run for each run_id, in the order in which they first appear.
 
@@ -110,7 +103,7 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     # 2. The cost of a run depends on the runs before it on its trunk, so places come first.
     places = _places_on_trunks({identity: plain for identity, (_, plain) in unique.items()})
     priced = [
-        _priced(identity, config, plain, places.get(identity, PlaceOnTrunk(None, 0)))
+        _priced(identity, config, plain, *places.get(identity, (None, 0)))
         for identity, (config, plain) in unique.items()
     ]
     # 3. The same runs under the same name are the same plan, whatever their order.
@@ -126,28 +119,27 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     )
 
 
-def _places_on_trunks(plains: Mapping[str, Resolved]) -> dict[str, PlaceOnTrunk]:
-    """Places of the runs that share a trunk with others, by run_id."""
+def _places_on_trunks(plains: Mapping[str, Resolved]) -> dict[str, tuple[str, int]]:
+    """`trunk_id` and `starts_at` of the runs that share a trunk with others, by run_id."""
     leaving: dict[str, list[tuple[int, str]]] = {}
     for identity, plain in plains.items():
         if trunk := trunk_of(plain):
             leaving.setdefault(trunk.trunk_id, []).append((trunk.steps, identity))
     found = {}
     for trunk_id, runs in leaving.items():
-        if len(runs) > 1:
-            steps, identities = zip(*sorted(runs), strict=True)
-            found |= {
-                i: PlaceOnTrunk(trunk_id, s) for i, s in zip(identities, (0, *steps), strict=False)
-            }
+        starts_at = 0
+        for steps, identity in sorted(runs) if len(runs) > 1 else ():
+            found[identity] = trunk_id, starts_at
+            starts_at = steps
     return found
 
 
 def _priced(
-    identity: str, config: RunConfig, plain: Resolved, place: PlaceOnTrunk
+    identity: str, config: RunConfig, plain: Resolved, trunk_id: str | None, starts_at: int
 ) -> tuple[PlannedRun, float, float]:
-    """Returns a run, the FLOPs after its place on a trunk, and those that the place saves."""
+    """Returns a run, its FLOPs after the step where it starts, and those before, which it saves."""
     counts = account(config)
-    steps, starts_at = counts.steps or 0, place.starts_at
+    steps = counts.steps or 0
     saved = counts.flops_train * starts_at / steps if starts_at else 0.0
     flops = counts.flops_train - saved
     seconds = SECONDS_A_RUN + flops / FLOPS_PER_SECOND + SECONDS_A_STEP * (steps - starts_at)
@@ -157,7 +149,7 @@ def _priced(
         devices=config.n_devices,
         seconds=seconds,
         config=plain,
-        trunk_id=place.trunk_id,
+        trunk_id=trunk_id,
         starts_at=starts_at,
     )
     return run, flops, saved

@@ -34,9 +34,7 @@ Settled = Literal["done", "diverged", "failed", "elsewhere"]
 - elsewhere: another runner published it.
 """
 
-Kind = Literal[
-    "planned", "started", "tried", "stopped", "conflict", "done", "diverged", "failed", "elsewhere"
-]
+Kind = Literal["planned", "started", "tried", "stopped", "conflict"] | Settled
 """What an event reports.
 
 - planned: a job begins; once for each job, with the numbers of its runs and of those published.
@@ -93,6 +91,7 @@ class Job:
         self.index, self.store, self.plan = index, store, plan
         self.pending = store.pending(run.run_id for run in plan.runs)
         self.runs = {run.run_id: run for run in plan.runs}
+        self.already = len(self.runs) - len(self.pending)
 
     def settings(self) -> dict[str, Any]:
         """The settings of a worker for this job."""
@@ -101,24 +100,23 @@ class Job:
         return {"root": str(self.store.root), "plan_id": plan_id, "attempts_before": before}
 
     def summary(self) -> JobSummary:
-        """Counts what became of its runs."""
+        """Counts what became of its runs; keeps no record of those that are published."""
         counts = Counter[str]()
-        holes = []
-        for run in self.plan.runs:
-            if run.run_id in self.pending:
-                record = self.store.record(run.run_id, run.config)
-                counts[record.status] += 1
-                if record.status in ("failed", "missing"):
-                    holes.append(record)
+        kept: dict[str, list[RunRecord]] = {"failed": [], "missing": []}
+        for run_id in self.pending:
+            record = self.store.record(run_id, self.runs[run_id].config)
+            counts[record.status] += 1
+            if record.status in kept:
+                kept[record.status].append(record)
         return JobSummary(
             name=self.plan.name,
             root=self.store.root,
-            planned=len(self.plan.runs),
-            already=len(self.plan.runs) - len(self.pending),
+            planned=len(self.runs),
+            already=self.already,
             done=counts["done"],
             diverged=counts["diverged"],
-            failed=tuple(record for record in holes if record.status == "failed"),
-            missing=tuple(record for record in holes if record.status == "missing"),
+            failed=tuple(kept["failed"]),
+            missing=tuple(kept["missing"]),
         )
 
 
@@ -150,9 +148,8 @@ class Pool:
         self._stopping_since: float | None = None
         self._error: Exception | None = None
         for job in jobs:
-            planned, already = len(job.plan.runs), len(job.plan.runs) - len(job.pending)
-            name = job.plan.name
-            progress(Event("planned", job.index, name=name, planned=planned, already=already))
+            name, planned = job.plan.name, len(job.runs)
+            progress(Event("planned", job.index, name=name, planned=planned, already=job.already))
             for run_id in job.pending:
                 self.unsettled.setdefault((job.store.root, run_id), []).append(job.index)
 
@@ -178,21 +175,21 @@ class Pool:
         if self._error is not None:
             raise self._error
 
-    def finish(self) -> None:
-        """Settles what workers did not report, once all have ended."""
-        self._settle_published()
-        if self.unsettled and not self.signals:
-            self._notice(
-                f"all workers have stopped, with {len(self.unsettled)} runs to do. "
-                "The same command goes on with them"
-            )
+    def count_signal(self, *_: object) -> None:
+        """Takes note of a signal: the first stops the workers, the second ends them at once."""
+        self.signals += 1
 
-    def _settle_published(self) -> None:
+    def finish(self) -> None:
         """Settles runs that a worker published before it died without reporting them."""
         for (root, run_id), indices in list(self.unsettled.items()):
             if self._jobs[indices[0]].store.has_result(run_id):
                 for index in self.unsettled.pop((root, run_id)):
                     self._progress(Event("elsewhere", index, run_id))
+        if self.unsettled and not self.signals:
+            self._notice(
+                f"all workers have stopped, with {len(self.unsettled)} runs to do. "
+                "The same command goes on with them"
+            )
 
     def _stop_if_wanted(self, executor: Executor) -> None:
         wanted = not self.unsettled or self.signals or self._error
@@ -217,7 +214,7 @@ class Pool:
             case "trouble":
                 self._error = StoreError(report["message"])
             case "broken":
-                self._error = ValueError(f"the workers cannot load {report['message']}")
+                self._error = ValueError(report["message"])
             case kind:
                 self._pass_on(worker, slot, kind, report)
 

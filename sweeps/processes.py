@@ -11,18 +11,16 @@ checkpoint.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scaling import own_code
 from scaling.devices.processes import broadcast_from_first, leave
 from scaling.record import Curve, RunRecord
 from scaling.workspace import Workspace
 from sweeps.pool import Pool
 from sweeps.visiting import visiting_order
-from sweeps.worker import Compute, Stopped, computing, load_run, load_tasks, stop, work
+from sweeps.worker import Stopped, handling_signals, load_code, load_tasks, stop, work
 
 _CODE = ("run", "families")
 
@@ -38,7 +36,7 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         StoreError: a results folder cannot be written.
     """
     failed = False
-    compute = _loaded(broadcast_from_first(lambda: {name: settings[name] for name in _CODE}))
+    compute = load_code(broadcast_from_first(lambda: {name: settings[name] for name in _CODE}))
 
     def compute_with_others(
         config: Mapping[str, Any], workspace: Workspace
@@ -53,23 +51,20 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         pool.hear(0, {"kind": kind, **more})
 
     tasks = visiting_order(load_tasks(settings["jobs"]), 0, 1)
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        work(tasks, compute_with_others, lease=settings["lease"], emit=emit, patience=1)
-    except Stopped:
-        pool.signals += 1
-    else:
+    with handling_signals(stop):
+        try:
+            work(tasks, compute_with_others, lease=settings["lease"], emit=emit, patience=1)
+        except Stopped:
+            pool.count_signal()
+            return
         if not failed:
             broadcast_from_first(lambda: None)
         leave()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def follow() -> None:
     """Takes part in every run that the first process begins, until there are no more."""
-    compute = _loaded(_received())
+    compute = load_code(_received())
     while (task := _received()) is not None:
         workspace = Workspace(*[folder and Path(folder) for folder in task["workspace"]])
         compute(task["config"], workspace)
@@ -79,9 +74,3 @@ def follow() -> None:
 def _received() -> Any:
     """The value that the first process sends to all."""
     return broadcast_from_first(lambda: None)
-
-
-def _loaded(code: Mapping[str, Any]) -> Compute:
-    """The function that does a run, of the families of users too."""
-    families = [own_code.load(own_code.Origin(**where)) for where in code["families"]]
-    return computing(load_run(code["run"]), families)

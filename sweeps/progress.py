@@ -4,52 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from sweeps.pool import Event
+from sweeps.pool import Event, Settled
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SHOWN = ("diverged", "failed")
 
 
 @dataclass
 class _Tally:
-    """Numbers of settled runs of one sweep."""
+    """Numbers of settled runs of one sweep: those of before, and those of this call by kind."""
 
     name: str
     planned: int
     already: int
-    began: float
-    done: int = 0
-    diverged: int = 0
-    failed: int = 0
+    began: float = field(default_factory=time.monotonic)
+    by_kind: Counter[str] = field(default_factory=Counter)
 
     @property
     def settled(self) -> int:
         """Number of runs that are settled."""
-        return self.already + self.done + self.diverged + self.failed
-
-    def count(self, kind: str) -> None:
-        """Counts a run if the event settles it."""
-        if kind in ("done", "elsewhere"):
-            self.done += 1
-        elif kind == "diverged":
-            self.diverged += 1
-        elif kind == "failed":
-            self.failed += 1
+        return self.already + self.by_kind.total()
 
     def counts(self) -> str:
         """The numbers as a phrase, with the rate since the start."""
         seconds = time.monotonic() - self.began
         words = [f"{self.settled}/{self.planned}"]
-        words += [f"{self.diverged} diverged"] * (self.diverged > 0)
-        words += [f"{self.failed} failed"] * (self.failed > 0)
-        if seconds > 1 and self.settled > self.already:
-            words.append(f"{(self.settled - self.already) / seconds:.3g} runs/s")
+        words += [f"{n} {kind}" for kind in _SHOWN if (n := self.by_kind[kind])]
+        if seconds > 1 and self.by_kind:
+            words.append(f"{self.by_kind.total() / seconds:.3g} runs/s")
         return ", ".join(words)
+
+
+def _counted(event: Event, tallies: dict[int, _Tally]) -> _Tally:
+    """Takes note of an event; returns the tally of its job, of all by number."""
+    if event.kind == "planned":
+        tallies[event.job] = _Tally(event.name, event.planned, event.already)
+    tally = tallies[event.job]
+    if event.kind in get_args(Settled):
+        tally.by_kind[event.kind] += 1
+    return tally
 
 
 @contextlib.contextmanager
@@ -75,35 +76,25 @@ def show_progress(console: Console | None = None) -> Iterator[Callable[[Event], 
 
 
 def _bars(bars: Progress) -> Callable[[Event], None]:
-    tallies: dict[int, tuple[TaskID, _Tally]] = {}
+    tallies, tasks = dict[int, _Tally](), dict[int, TaskID]()
 
     def on(event: Event) -> None:
+        tally = _counted(event, tallies)
         if event.kind == "planned":
-            tally = _Tally(event.name, event.planned, event.already, time.monotonic())
-            task = bars.add_task(event.name, total=event.planned, counts=tally.counts())
-            tallies[event.job] = (task, tally)
-        task, tally = tallies[event.job]
-        tally.count(event.kind)
-        bars.update(task, completed=tally.settled, counts=tally.counts())
+            tasks[event.job] = bars.add_task(event.name, total=event.planned, counts="")
+        bars.update(tasks[event.job], completed=tally.settled, counts=tally.counts())
 
     return on
 
 
 def _lines(console: Console) -> Callable[[Event], None]:
-    tallies: dict[int, _Tally] = {}
-    last_line = time.monotonic()
+    tallies, last_line = dict[int, _Tally](), time.monotonic()
 
     def on(event: Event) -> None:
         nonlocal last_line
-        now = time.monotonic()
-        if event.kind == "planned":
-            tallies[event.job] = _Tally(event.name, event.planned, event.already, now)
-        tally = tallies[event.job]
-        before = tally.settled
-        tally.count(event.kind)
-        complete = tally.settled == tally.planned
-        news = tally.settled > before or event.kind == "planned"
-        if news and (complete or now - last_line >= _SECONDS_BETWEEN_LINES):
+        tally, now = _counted(event, tallies), time.monotonic()
+        due = tally.settled == tally.planned or now - last_line >= _SECONDS_BETWEEN_LINES
+        if due and event.kind in ("planned", *get_args(Settled)):
             last_line = now
             console.print(f"{tally.name}: {tally.counts()}", markup=False, highlight=False)
 

@@ -11,16 +11,9 @@ import datetime
 import json
 import shutil
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-from scaling.record import (
-    SCHEMA_VERSION,
-    VOLATILE_COLUMNS,
-    RunRecord,
-    dump_record,
-    load_record,
-)
+from scaling.record import SCHEMA_VERSION, VOLATILE_COLUMNS, RunRecord, dump_record, load_record
 from scaling.sealed import DamagedFileError, seal
 from scaling.workspace import Workspace
 from sweeps import files
@@ -94,18 +87,13 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
 
 
 def workspace(store: Store, run_id: str, trunk_id: str | None = None) -> Workspace:
-    """Folders of checkpoints: of a run's attempts, and of all runs of its trunk."""
+    """Folders of checkpoints: of a run, until it is published, and of all runs of its trunk."""
+    own = store.run_folder(run_id) / "checkpoints"
     trunk = store.trunk_folder(trunk_id) if trunk_id else None
-    if trunk:
-        files.check_inside(store.root, trunk)
-    return Workspace(_checkpoints(store, run_id), trunk)
-
-
-def _checkpoints(store: Store, run_id: str) -> Path:
-    """Folder of the checkpoints of a run; removed once the run is published."""
-    folder = store.run_folder(run_id) / "checkpoints"
-    files.check_inside(store.root, folder)
-    return folder
+    for folder in (own, trunk):
+        if folder:
+            files.check_inside(store.root, folder)
+    return Workspace(own, trunk)
 
 
 def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:
@@ -137,7 +125,7 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
     end(store, attempt, outcome)
     # 4. Checkpoints have served. Those that cannot be removed cost space, no result; links are
     #    not followed.
-    shutil.rmtree(_checkpoints(store, record.run_id), ignore_errors=True)
+    shutil.rmtree(workspace(store, record.run_id).own, ignore_errors=True)
     return outcome
 
 
@@ -187,7 +175,7 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
             continue
         if first is None:
             continue
-        if same_result(first, record):
+        if _lasting(first) == _lasting(record):
             return "equal"
         second = attempt.folder / "second.json"
         files.write_new(second, data, durable=True)
@@ -198,17 +186,13 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
     return "published"
 
 
-def same_result(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two records agree in every column that does not depend on time and place."""
-    return _lasting(one) == _lasting(other)
-
-
 def now_utc() -> str:
     """The time, for people to read; no decision depends on it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _lasting(record: RunRecord) -> dict[str, Any]:
+    """The columns that do not depend on time and place."""
     # Through text: a record in memory may hold tuples or integers where its file holds lists.
     plain = dataclasses.asdict(load_record(dump_record(record)))
     return {k: v for k, v in plain.items() if k not in (*VOLATILE_COLUMNS, "environment")}

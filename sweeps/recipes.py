@@ -23,28 +23,7 @@ from scaling.config import RunConfig, trunk_of
 from scaling.models.family import SizedFamily
 from scaling.pretraining import Pretraining
 from sweeps.guards import require_positive
-from sweeps.shapes import (
-    Count,
-    Recipe,
-    aspect_ratio,
-    n_params_of,
-    nearest_shape,
-    run_of_budget,
-    run_of_tokens,
-)
-
-__all__ = [
-    "Achieved",
-    "Count",
-    "Recipe",
-    "achieved",
-    "around",
-    "aspect_ratio",
-    "branches",
-    "crossed",
-    "iso_flop",
-    "ladder",
-]
+from sweeps.shapes import Count, Recipe, n_params_of, nearest_shape, run_of_budget, run_of_tokens
 
 Sizes = Iterable[float] | Callable[[float], Iterable[float]]
 """Numbers of parameters, or a function that gives them for a budget of FLOPs, as of `around`."""
@@ -78,6 +57,11 @@ class Achieved(NamedTuple):
     batch_size: int
     learning_rate: float
     warmup_tokens: int
+
+
+def aspect_ratio(ratio: float, *, at_least: int = 1) -> Callable[[int], float]:
+    """A rule for depth: the width over `ratio`, and at least `at_least` blocks."""
+    return lambda width: max(width / ratio, at_least)
 
 
 def around(
@@ -177,12 +161,11 @@ def ladder(
         ValueError: a size that no shape has, or more tokens than the data hold.
     """
     multiples = list(multiples)
-    runs = []
-    for model in dict.fromkeys(nearest_shape(recipe, n, size_tolerance) for n in sizes):
-        for multiple in multiples:
-            require_positive("multiple", multiple)
-            runs.append(run_of_tokens(recipe, model, multiple * n_params_of(recipe, model)))
-    return runs
+    for each in multiples:
+        require_positive("multiple", each)
+    models = dict.fromkeys(nearest_shape(recipe, n, size_tolerance) for n in sizes)
+    sized = [(model, n_params_of(recipe, model)) for model in models]
+    return [run_of_tokens(recipe, model, each * n) for model, n in sized for each in multiples]
 
 
 def branches(

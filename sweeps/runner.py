@@ -6,13 +6,10 @@ twice at once or be started again: the table that results is the same.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +22,7 @@ from sweeps.guards import require_positive
 from sweeps.plan import Plan
 from sweeps.pool import Event, Job, JobSummary, Pool
 from sweeps.store import Store
+from sweeps.worker import handling_signals
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def run_sweeps(
         processes.lead(pool, settings)
         pool.finish()
     elif waiting:
-        with LocalExecutor() as executor, _signals(pool):
+        with LocalExecutor() as executor, handling_signals(pool.count_signal):
             # A processor that stands for several devices gives other last bits than as one.
             # So a worker has as many devices as its runs share, and runs over another number of
             # devices take their turn after them.
@@ -127,24 +125,6 @@ def run_sweeps(
         notices=tuple(pool.notices),
         seconds=time.monotonic() - began,
     )
-
-
-@contextlib.contextmanager
-def _signals(pool: Pool) -> Iterator[None]:
-    """Counts Ctrl-C and SIGTERM instead of dying of them; in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def count(*_: object) -> None:
-        pool.signals += 1
-
-    before = {number: signal.signal(number, count) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _importable(run: str | Callable[..., Any]) -> str:

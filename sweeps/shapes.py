@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -103,11 +103,6 @@ class Recipe:
         return model
 
 
-def aspect_ratio(ratio: float, *, at_least: int = 1) -> Callable[[int], float]:
-    """A rule for depth: the width over `ratio`, and no fewer blocks than `at_least`."""
-    return lambda width: max(width / ratio, at_least)
-
-
 def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> SizedFamily:
     """The model whose number of parameters is nearest to the one asked for, in ratio.
 
@@ -121,20 +116,30 @@ def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> SizedFam
     def count(width: int) -> int:
         return n_params_of(recipe, recipe.model(width))
 
-    above = bisect.bisect_left(widths, n_params, key=count)
-    beside = [recipe.model(width) for width in widths[max(above - 1, 0) : above + 1]]
-    counts = [n_params_of(recipe, model) for model in beside]
-    ratios = [abs(math.log(n / n_params)) for n in counts]
-    best = ratios.index(min(ratios))
-    if ratios[best] > math.log1p(tolerance):
-        near = " and ".join(
-            f"{n:,} ({_shape(model)})" for n, model in zip(counts, beside, strict=True)
-        )
+    deviations = deviations_beside(n_params, widths, count)
+    best = min(deviations, key=deviations.__getitem__)
+    if deviations[best] > math.log1p(tolerance):
+        near = " and ".join(f"{count(w):,} ({_shape(recipe.model(w))})" for w in deviations)
         raise ValueError(
             f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any shape. The nearest "
             f"have {near}: ask for one of these, or give a smaller multiple_of"
         )
-    return beside[best]
+    return recipe.model(best)
+
+
+def deviations_beside(
+    target: float, values: Sequence[int], count: Callable[[int], float]
+) -> dict[int, float]:
+    """The values whose counts are next to a target, with the log ratios of count and target.
+
+    Args:
+        target: The count wanted.
+        values: Values to choose from, ascending; counts grow with them.
+        count: Returns the count of a value.
+    """
+    above = bisect.bisect_left(values, target, key=count)
+    beside = values[max(above - 1, 0) : above + 1]
+    return {value: abs(math.log(count(value) / target)) for value in beside}
 
 
 def run_of_budget(recipe: Recipe, model: SizedFamily, flops: float, tolerance: float) -> RunConfig:

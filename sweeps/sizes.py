@@ -5,7 +5,6 @@ runs = at_sizes(base, [(1e5, 2e6), (3e5, 6e6)], size="model.width")
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from scaling.fields import flatten, nearest, replace_at
 from scaling.pretraining import Pretraining
 from scaling.training import Gradient
 from sweeps.guards import require_positive
+from sweeps.shapes import deviations_beside
 
 TOLERANCE = 0.2
 """Largest deviation of parameters and examples of a run from those asked for, as a share."""
@@ -88,16 +88,14 @@ def _nearest_size(
         except ValueError:
             return math.inf
 
-    above = bisect.bisect_left(values, n_params, key=count)
-    beside = values[max(above - 1, 0) : above + 1]
-    ratios = {value: abs(math.log(count(value) / n_params)) for value in beside}
-    best = min(ratios, key=ratios.__getitem__, default=None)
-    if best is None or not math.isfinite(ratios[best]):
+    deviations = deviations_beside(n_params, values, count)
+    best = min(deviations, key=deviations.__getitem__, default=None)
+    if best is None or not math.isfinite(deviations[best]):
         raise ValueError(
             f"N = {n_params:.4g}: {base.model.kind} allows none of the {size} given. Give other "
             "`values`"
         )
-    if ratios[best] > math.log1p(tolerance):
+    if deviations[best] > math.log1p(tolerance):
         raise ValueError(
             f"N = {n_params:.4g} is more than {100 * tolerance:g} % from any size. The nearest, "
             f"{size} = {best}, has {count(best):.4g} parameters. Change another field of the base, "

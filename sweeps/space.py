@@ -12,6 +12,7 @@ one run for each run_id.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -33,9 +34,7 @@ def grid(base: Configs, axes: Axes) -> list[RunConfig]:
         ValueError: no such field, an impossible value, or more than `MAX_RUNS` runs.
     """
     values = {path: list(axis) for path, axis in axes.items()}
-    size = len(_listed(base))
-    for axis in values.values():
-        size *= len(axis)
+    size = len(_listed(base)) * math.prod(map(len, values.values()))
     if size > MAX_RUNS:
         raise ValueError(f"a grid of {size:,} runs exceeds {MAX_RUNS:,}: give fewer values")
     return _applied(base, list(values), list(itertools.product(*values.values())))

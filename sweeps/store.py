@@ -16,6 +16,7 @@ executed, and nothing that cannot be read is deleted.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import logging
@@ -27,13 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.record import (
-    SCHEMA_VERSION,
-    Curve,
-    RunRecord,
-    load_curve,
-    load_record,
-)
+from scaling.record import SCHEMA_VERSION, Curve, RunRecord, load_curve, load_record
 from scaling.sealed import DamagedFileError, unseal
 from sweeps import files
 from sweeps.claims import Attempt, attempts_of
@@ -155,17 +150,11 @@ class Store:
 
         A result that cannot be read is set aside, and the run is missing, with the reason.
         """
+        missing = RunRecord(run_id=run_id, status="missing", config=config)
         try:
-            known = self.load(run_id) or self.failure(run_id)
+            return self.load(run_id) or self.failure(run_id) or missing
         except DamagedFileError as error:
-            return RunRecord(
-                run_id=run_id,
-                status="missing",
-                config=config,
-                reason="damaged",
-                message=str(error),
-            )
-        return known or RunRecord(run_id=run_id, status="missing", config=config)
+            return dataclasses.replace(missing, reason="damaged", message=str(error))
 
     def read(self, plan: Plan) -> list[RunRecord]:
         """One record for every run of a plan, in its order."""

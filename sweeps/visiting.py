@@ -7,7 +7,7 @@ its own share, and then helps the others. Claims decide who does a run.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
     # 1. Runs that share a compiled shape are one group. A group far above a worker's fair share is
     #    cut into parts; a trunk is never cut, so that each of its runs goes on from the one before.
     largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
-    groups = _by_group(tasks).values()
+    groups = _together(tasks, lambda task: task.run.group)
     parts = [part for group in groups for part in _parts(_chains(group), largest)]
     # 2. Parts are dealt out by cost, the most expensive first, each to the worker with the least so
     #    far. A worker begins with a shape that it is the first to compile, if it has one: meanwhile
@@ -72,12 +72,12 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Tas
     return sorted(order, key=lambda task: task.attempts_before > 0)
 
 
-def _by_group(tasks: Sequence[Task]) -> dict[str, list[Task]]:
-    """Tasks by compiled shape, in their order."""
+def _together(tasks: Sequence[Task], key: Callable[[Task], str]) -> Iterable[list[Task]]:
+    """Lists of tasks with one key, in their order."""
     groups: dict[str, list[Task]] = {}
     for task in tasks:
-        groups.setdefault(task.run.group, []).append(task)
-    return groups
+        groups.setdefault(key(task), []).append(task)
+    return groups.values()
 
 
 def _seconds_of(tasks: Iterable[Task]) -> float:
@@ -87,10 +87,8 @@ def _seconds_of(tasks: Iterable[Task]) -> float:
 
 def _chains(group: Sequence[Task]) -> list[Chain]:
     """The runs of each trunk together, the shortest first; other runs one by one."""
-    chains: dict[str, list[Task]] = {}
-    for task in group:
-        chains.setdefault(task.run.trunk_id or task.run.run_id, []).append(task)
-    return [sorted(chain, key=lambda task: task.run.starts_at) for chain in chains.values()]
+    chains = _together(group, lambda task: task.run.trunk_id or task.run.run_id)
+    return [sorted(chain, key=lambda task: task.run.starts_at) for chain in chains]
 
 
 def _parts(chains: Sequence[Chain], largest: float) -> list[Part]:
@@ -110,15 +108,10 @@ def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
     loads = [0.0] * n_shares
     for part in sorted(parts, key=_seconds, reverse=True):
         # Among equals, a worker that does not begin with a shape yet gets the next one.
-        least = min(range(n_shares), key=lambda k: (loads[k], _begins_a_shape(shares[k])))
+        least = min(range(n_shares), key=lambda k: (loads[k], any(p.is_first for p in shares[k])))
         shares[least].append(part)
         loads[least] += _seconds(part)
     return shares
-
-
-def _begins_a_shape(share: Sequence[Part]) -> bool:
-    """Whether a share holds a part that is the first of its shape."""
-    return any(part.is_first for part in share)
 
 
 def _chains_in_order(share: Sequence[Part]) -> list[Chain]:

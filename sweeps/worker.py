@@ -13,13 +13,15 @@ import dataclasses
 import importlib
 import inspect
 import json
+import operator
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +33,7 @@ from scaling.workspace import Workspace
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.files import StoreError, storing
-from sweeps.retries import (
-    FAILURES_BEFORE_A_WORKER_STOPS,
-    back_off_seconds,
-    exhausted,
-    reason_of,
-)
+from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS, back_off_seconds, exhausted, reason_of
 from sweeps.store import Store, failure_of
 from sweeps.visiting import Task, visiting_order
 
@@ -79,7 +76,7 @@ def work(
         StoreError: the results folder cannot be written; no run is to blame.
     """
     with Heartbeat(lease) as heartbeat:
-        worker = _Worker(compute, Watch(lease), heartbeat, emit, patience)
+        worker = _Worker(compute, emit, patience, heartbeat, Watch(lease))
         remaining, pause = list(tasks), _SHORTEST_PAUSE
         while remaining:
             attempts = worker.n_attempts
@@ -93,30 +90,23 @@ def work(
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+@dataclass
 class _Worker:
-    """What a worker remembers from one run to the next."""
+    """A worker, and what it remembers from one run to the next."""
 
-    def __init__(
-        self,
-        compute: Compute,
-        watch: Watch,
-        heartbeat: Heartbeat,
-        emit: Emit,
-        patience: int,
-    ) -> None:
-        self.n_attempts = 0
-        self._do = compute
-        self._watch = watch
-        self._heartbeat = heartbeat
-        self._emit = emit
-        self._patience = patience
-        self._failing: set[str] = set()
-        self._due: dict[Path, float] = {}
+    compute: Compute
+    emit: Emit
+    patience: int
+    heartbeat: Heartbeat
+    watch: Watch
+    n_attempts: int = 0
+    failing: set[str] = field(default_factory=set)  # runs that failed since the last success
+    due: dict[Path, float] = field(default_factory=dict)  # when to try again after an attempt
 
     @property
     def gives_up(self) -> bool:
         """Whether so many different runs have failed in a row that the machine is at fault."""
-        return len(self._failing) >= self._patience
+        return len(self.failing) >= self.patience
 
     def settles(self, task: Task) -> bool:
         """Does a run if it is free; returns whether nothing is left to do about it."""
@@ -139,9 +129,7 @@ class _Worker:
         failures = [failure for failure in recent if failure]
         reasons = [failure.reason or "" for failure in failures]
         if exhausted(reasons):
-            return self._settled(
-                task, "failed", reason=reasons[-1], message=failures[-1].message or ""
-            )
+            return self._settled(task, "failed", message=failures[-1].message)
         if attempts and not self._is_due(attempts[-1], reasons):
             return False
         # 4. Claim the next attempt; of several processes one alone gets it.
@@ -156,7 +144,7 @@ class _Worker:
 
     def _is_free(self, task: Task, last: Attempt) -> bool:
         """Whether nobody works on a run, judging by its last attempt; marks a lost attempt."""
-        if not self._watch.over(last):
+        if not self.watch.over(last):
             return False
         if not last.ended:
             if task.store.has_result(task.run.run_id):
@@ -172,12 +160,12 @@ class _Worker:
 
     def _is_due(self, last: Attempt, reasons: list[str]) -> bool:
         now = time.monotonic()
-        return now >= self._due.setdefault(last.folder, now + back_off_seconds(reasons))
+        return now >= self.due.setdefault(last.folder, now + back_off_seconds(reasons))
 
     def _attempt(self, task: Task, attempt: Attempt) -> bool:
         self.n_attempts += 1
-        self._emit("started", job=task.job, run_id=task.run.run_id, attempt=attempt.number)
-        self._heartbeat.on(attempt)
+        self._report(task, "started", attempt=attempt.number)
+        self.heartbeat.on(attempt)
         try:
             return self._perform(task, attempt)
         except (Stopped, StoreError):
@@ -185,7 +173,7 @@ class _Worker:
                 publishing.end(task.store, attempt, "interrupted")
             raise
         finally:
-            self._heartbeat.on(None)
+            self.heartbeat.on(None)
 
     def _perform(self, task: Task, attempt: Attempt) -> bool:
         try:
@@ -196,17 +184,17 @@ class _Worker:
             failure = publishing.failure(run.run_id, run.config, reason, message)
             return self._failed(task, attempt, failure, traceback.format_exc())
         if record.status == "failed":
-            return self._failed(task, attempt, record, "")
+            return self._failed(task, attempt, record)
         outcome = publishing.publish(task.store, attempt, record, text, curve)
-        self._failing.clear()
+        self.failing.clear()
         if outcome == "different":
-            self._emit("conflict", job=task.job, run_id=task.run.run_id, attempt=attempt.number)
+            self._report(task, "conflict", attempt=attempt.number)
         return self._settled(task, record.status if outcome == "published" else "elsewhere")
 
     def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
         """Does a run; returns its record, the text of the record, and the lines of its curve."""
         workspace = publishing.workspace(task.store, task.run.run_id, task.run.trunk_id)
-        record, curve = self._do(task.run.config, workspace)
+        record, curve = self.compute(task.run.config, workspace)
         if record.run_id != task.run.run_id:
             raise ValueError(
                 f"run {task.run.run_id} returned the record of run {record.run_id}: make the "
@@ -220,23 +208,20 @@ class _Worker:
         record = dataclasses.replace(record, attempt=attempt.number)
         return record, dump_record(record), "".join(map(dump_curve_line, curve))
 
-    def _failed(self, task: Task, attempt: Attempt, failure: RunRecord, trace: str) -> bool:
+    def _failed(self, task: Task, attempt: Attempt, failure: RunRecord, trace: str = "") -> bool:
         publishing.fail(task.store, attempt, failure, trace)
-        self._failing.add(task.run.run_id)
-        self._emit("tried", job=task.job, run_id=task.run.run_id, message=failure.message)
+        self.failing.add(task.run.run_id)
+        self._report(task, "tried", message=failure.message)
         if self.gives_up:
-            self._emit(
-                "stopped",
-                job=task.job,
-                run_id=task.run.run_id,
-                message=failure.message,
-                failures=len(self._failing),
-            )
+            self._report(task, "stopped", message=failure.message, failures=len(self.failing))
         return False
 
     def _settled(self, task: Task, kind: str, **more: Any) -> bool:
-        self._emit(kind, job=task.job, run_id=task.run.run_id, **more)
+        self._report(task, kind, **more)
         return True
+
+    def _report(self, task: Task, kind: str, **more: Any) -> None:
+        self.emit(kind, job=task.job, run_id=task.run.run_id, **more)
 
 
 def computing(run: Run, families: Sequence[type[Family]] = ()) -> Compute:
@@ -256,13 +241,29 @@ def computing(run: Run, families: Sequence[type[Family]] = ()) -> Compute:
     return compute
 
 
+def load_code(settings: Mapping[str, Any]) -> Compute:
+    """Loads the function that does a run, and the families of users, that settings name.
+
+    Raises:
+        ValueError: code that cannot be loaded, and why.
+    """
+    wanted = settings["run"]
+    try:
+        run = load_run(wanted)
+        families = []
+        for where in settings["families"]:
+            wanted = f"{where['name']} of {where['file'] or where['module']}"
+            families.append(own_code.load(own_code.Origin(**where)))
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the workers cannot load {wanted}: {why}") from error
+    return computing(run, families)
+
+
 def load_run(name: str) -> Run:
     """The function that `module:function` names."""
     module, _, path = name.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in path.split("."):
-        found = getattr(found, part)
-    return found
+    return operator.attrgetter(path)(importlib.import_module(module))
 
 
 def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
@@ -293,20 +294,15 @@ def main() -> int:
         events.flush()
 
     try:
-        wanted = settings["run"]
         try:
-            run = load_run(wanted)
-            families = []
-            for where in settings["families"]:
-                wanted = f"{where['name']} of {where['file'] or where['module']}"
-                families.append(own_code.load(own_code.Origin(**where)))
-        except (Exception, SystemExit) as error:
-            emit("broken", message=f"{wanted}: {type(error).__name__}: {error}")
+            compute = load_code(settings)
+        except ValueError as error:
+            emit("broken", message=str(error))
             return 1
         tasks = load_tasks(settings["jobs"])
         tasks = [task for task in tasks if task.run.devices == settings["devices"]]
         tasks = visiting_order(tasks, settings["worker"], settings["workers"])
-        work(tasks, computing(run, families), lease=settings["lease"], emit=emit)
+        work(tasks, compute, lease=settings["lease"], emit=emit)
     except Stopped:
         return 0
     except StoreError as error:
@@ -320,6 +316,20 @@ def stop(*_: object) -> None:
     """Handles a signal: ends what is under way in good order."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped
+
+
+@contextlib.contextmanager
+def handling_signals(handler: Callable[..., None]) -> Iterator[None]:
+    """Has Ctrl-C and SIGTERM handled so; outside the main thread, which alone can, as before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, restored in before.items():
+            signal.signal(number, restored)
 
 
 def _leave_with_parent() -> None:
