@@ -17,53 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
-from analysis.laws.power_terms import power_term_starts
+from analysis.laws.power_terms import sum_of_powers
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6.0
 """C = 6 N D: a multiply-add counts two, the backward pass twice the forward one."""
-
-_START_EXPONENTS = (0.05, 0.15, 0.3, 0.5, 0.8, 1.2)
-
-
-def _terms(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
-    xp = theta.__array_namespace__()
-    floor, log_a, log_b, alpha, beta = (theta[..., column, None] for column in range(5))
-    # The logarithm of each term is formed first, so that neither factor can overflow.
-    return floor, xp.exp(log_a - alpha * log_x[:, 0]), xp.exp(log_b - beta * log_x[:, 1])
-
-
-def _log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-    floor, of_n, of_d = _terms(theta, log_x)
-    return theta.__array_namespace__().log(floor + of_n + of_d)
-
-
-def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-    floor, of_n, of_d = _terms(theta, log_x)
-    inverse = 1.0 / (floor + of_n + of_d)
-    n, d = of_n * inverse, of_d * inverse
-    columns = [inverse, n, d, -log_x[:, 0] * n, -log_x[:, 1] * d]
-    return theta.__array_namespace__().stack(columns, axis=-1)
-
-
-def _starts(log_x: Floats, log_y: Floats) -> Floats:
-    alpha, beta = (grid.ravel() for grid in np.meshgrid(_START_EXPONENTS, _START_EXPONENTS))
-    floor, log_a, log_b = power_term_starts(np.stack([alpha, beta], axis=-1), log_x, log_y)
-    return np.stack([floor, log_a, log_b, alpha, beta], axis=-1)
-
-
-def _rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
-    floor, log_a, log_b, alpha, beta = np.moveaxis(theta, -1, 0)
-    return np.stack(
-        [
-            floor * np.exp(log_y_scale),
-            log_a + log_y_scale + alpha * log_x_scale[0],
-            log_b + log_y_scale + beta * log_x_scale[1],
-            alpha,
-            beta,
-        ],
-        axis=-1,
-    )
 
 
 def growth(params: Floats) -> dict[str, Floats]:
@@ -128,20 +85,11 @@ def compute_optimal(params: Floats, flops: Floats | float) -> ComputeOptimal:
     return ComputeOptimal(n, d, floor + a_term * n**-alpha + b_term * d**-beta)
 
 
-CHINCHILLA = Law(
+CHINCHILLA = sum_of_powers(
     name="chinchilla",
     formula="L = E + A N^-alpha + B D^-beta",
-    inputs=("N", "D"),
-    params=("E", "A", "B", "alpha", "beta"),
-    logs=frozenset({"A", "B"}),
-    lower=(0.0, -np.inf, -np.inf, 0.0, 0.0),
-    # Above 10 a term is a step at its smallest input, and any larger exponent draws the same step.
-    upper=(np.inf, np.inf, np.inf, 10.0, 10.0),
-    log_predict=_log_predict,
-    jacobian=_jacobian,
-    starts=_starts,
-    rescale=_rescale,
-    linear=("E", "A", "B"),
+    terms={"A": {"N": "-alpha"}, "B": {"D": "-beta"}},
+    exponents=dict.fromkeys(("alpha", "beta"), (0.05, 0.15, 0.3, 0.5, 0.8, 1.2)),
     derived=growth,
 )
 """L = E + A N^-alpha + B D^-beta, with E >= 0, A, B > 0 and exponents from 0 to 10.

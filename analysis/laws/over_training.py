@@ -24,60 +24,7 @@ M_opt many times worse. At eta = 0 there is no M_opt, and a and b are not identi
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
-from analysis.laws.power_terms import nonnegative_coefficients
-
-_START_ALPHAS = (0.05, 0.12, 0.25, 0.5)
-_START_ETAS = (0.05, 0.15, 0.35, 0.8)
-_LEAST_TERM = 1e-3  # of the mean y: a term that a start leaves out keeps a foothold
-
-
-def _terms(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
-    xp = theta.__array_namespace__()
-    floor, log_a, log_b, alpha, eta = (theta[..., column, None] for column in range(5))
-    by_compute, by_ratio = alpha * log_x[:, 0], eta * log_x[:, 1]
-    return floor, xp.exp(log_a + by_ratio - by_compute), xp.exp(log_b - by_ratio - by_compute)
-
-
-def _log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-    floor, growing, falling = _terms(theta, log_x)
-    return theta.__array_namespace__().log(floor + growing + falling)
-
-
-def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-    floor, growing, falling = _terms(theta, log_x)
-    inverse = 1.0 / (floor + growing + falling)
-    a, b = growing * inverse, falling * inverse
-    columns = [inverse, a, b, -log_x[:, 0] * (a + b), log_x[:, 1] * (a - b)]
-    return theta.__array_namespace__().stack(columns, axis=-1)
-
-
-def _starts(log_x: Floats, log_y: Floats) -> Floats:
-    # For given exponents the best floor and terms are those of a linear problem.
-    alpha, eta = (grid.ravel() for grid in np.meshgrid(_START_ALPHAS, _START_ETAS))
-    y = np.exp(log_y)
-    by_compute, by_ratio = alpha[:, None] * log_x[:, 0], eta[:, None] * log_x[:, 1]
-    terms = np.exp(np.stack([by_ratio - by_compute, -by_ratio - by_compute], axis=-1))
-    basis = np.concatenate([np.ones((*terms.shape[:-1], 1)), terms], axis=-1)
-    found = nonnegative_coefficients(basis, y, 1.0 / y**2)
-    least = _LEAST_TERM * y.mean() / terms.mean(axis=1)
-    log_a, log_b = np.log(np.maximum(found[:, 1:], least)).T
-    return np.stack([found[:, 0], log_a, log_b, alpha, eta], axis=-1)
-
-
-def _rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
-    floor, log_a, log_b, alpha, eta = np.moveaxis(theta, -1, 0)
-    level = log_y_scale + alpha * log_x_scale[0]
-    return np.stack(
-        [
-            floor * np.exp(log_y_scale),
-            log_a + level - eta * log_x_scale[1],
-            log_b + level + eta * log_x_scale[1],
-            alpha,
-            eta,
-        ],
-        axis=-1,
-    )
+from analysis.laws.power_terms import sum_of_powers
 
 
 def _derived(params: Floats) -> dict[str, Floats]:
@@ -88,19 +35,11 @@ def _derived(params: Floats) -> dict[str, Floats]:
         return {"M_opt": optimal, "lambda": 2 * np.sqrt(a) * np.sqrt(b)}
 
 
-OVER_TRAINING = Law(
+OVER_TRAINING = sum_of_powers(
     name="over_training",
     formula="L = E + (a M^eta + b M^-eta) C^-alpha",
-    inputs=("C", "M"),
-    params=("E", "a", "b", "alpha", "eta"),
-    logs=frozenset({"a", "b"}),
-    lower=(0.0, -np.inf, -np.inf, 0.0, 0.0),
-    upper=(np.inf, np.inf, np.inf, 10.0, 10.0),
-    log_predict=_log_predict,
-    jacobian=_jacobian,
-    starts=_starts,
-    rescale=_rescale,
-    linear=("E", "a", "b"),
+    terms={"a": {"C": "-alpha", "M": "eta"}, "b": {"C": "-alpha", "M": "-eta"}},
+    exponents={"alpha": (0.05, 0.12, 0.25, 0.5), "eta": (0.05, 0.15, 0.35, 0.8)},
     derived=_derived,
 )
 """L = E + (a M^eta + b M^-eta) C^-alpha, with E >= 0, a, b > 0 and exponents from 0 to 10.

@@ -1,7 +1,6 @@
-"""What laws made of power terms A x^-alpha share: their starts, a joined term, linear solves.
+"""What laws made of power terms A x^-alpha share: their sum, a joined term, linear solves.
 
-- `power_term_starts`: starts for laws of the form E + sum_k A_k x_k^-alpha_k, which are linear in
-  everything but their exponents.
+- `sum_of_powers`: laws E + sum_k A_k x_k^-alpha_k.
 - `joined`: two terms joined by an exponent, S = ((A N^-alpha)^(1/g) + (B D^-beta)^(1/g))^g. At
   g = 1 they add; towards g = 0 the larger alone counts; above 1 they count for more than their sum
   where both are large. Where one term is large S is that term, whatever g, so A and B keep their
@@ -10,38 +9,131 @@
   at once.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from itertools import product
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike
+from analysis.laws.law import ArrayLike, Law, nothing_derived
 
 _LEAST_DAMPING = 1e-14  # keeps the normal equations of dependent columns solvable
 _LEAST_TERM = 1e-3  # of the mean y: a term that a start leaves out keeps a foothold
 
 
-def power_term_starts(exponents: Floats, log_x: Floats, log_y: Floats) -> Floats:
-    """Returns the best floor and coefficients for given exponents, relative errors squared.
-
-    The law is linear in them, so that a start needs a guess of the exponents alone.
+def sum_of_powers(
+    name: str,
+    formula: str,
+    terms: Mapping[str, Mapping[str, str]],
+    exponents: Mapping[str, Sequence[float]],
+    derived: Callable[[Floats], dict[str, Floats]] = nothing_derived,
+) -> Law:
+    """Returns a law E + sum_k A_k prod_i x_i^(+-exponent), with E >= 0 and exponents from 0 to 10.
 
     Args:
-        exponents: An exponent for each input, shape `(n_starts, n_inputs)`.
-        log_x: Centred log inputs, shape `(n_points, n_inputs)`.
-        log_y: Centred log y, shape `(n_points,)`.
-
-    Returns:
-        E and log A_k in rows, shape `(1 + n_inputs, n_starts)`.
+        name: Name of the law.
+        formula: The equation.
+        terms: For each coefficient, the inputs of its term with their exponents: "-alpha" for
+            x^-alpha, "alpha" for x^alpha.
+        exponents: Values of each exponent that fits start from, in every combination.
+        derived: As in `Law`.
     """
-    y = np.exp(log_y)
-    terms = np.exp(-exponents[:, None, :] * log_x)
-    basis = np.concatenate([np.ones((*terms.shape[:-1], 1)), terms], axis=-1)
-    # Errors over y itself: nearly those of log y.
-    found = nonnegative_coefficients(basis, y, 1.0 / y**2)
-    least = _LEAST_TERM * y.mean() / terms.mean(axis=1)
-    return np.concatenate([found[:, :1], np.log(np.maximum(found[:, 1:], least))], axis=1).T
+    inputs = tuple(dict.fromkeys(x for term in terms.values() for x in term))
+    columns = {exponent: 1 + len(terms) + at for at, exponent in enumerate(exponents)}
+
+    def factor(x: str, power: str) -> _Factor:
+        exponent = power.removeprefix("-")
+        return _Factor(columns[exponent], inputs.index(x), 1.0 if power == exponent else -1.0)
+
+    grid = np.stack([values.ravel() for values in np.meshgrid(*exponents.values())], axis=-1)
+    powers = _SumOfPowers(
+        tuple(tuple(factor(*each) for each in term.items()) for term in terms.values()), grid
+    )
+    return Law(
+        name=name,
+        formula=formula,
+        inputs=inputs,
+        params=("E", *terms, *exponents),
+        logs=frozenset(terms),
+        lower=(0.0, *[-np.inf] * len(terms), *[0.0] * len(exponents)),
+        # Above 10 a term is a step at its smallest input, whatever the exponent.
+        upper=(np.inf, *[np.inf] * len(terms), *[10.0] * len(exponents)),
+        log_predict=powers.log_predict,
+        jacobian=powers.jacobian,
+        starts=powers.starts,
+        rescale=powers.rescale,
+        linear=("E", *terms),
+        derived=derived,
+    )
+
+
+class _Factor(NamedTuple):
+    """x^(sign exponent), by the columns of the exponent in theta and of x in the inputs."""
+
+    exponent: int
+    input: int
+    sign: float
+
+
+@dataclass(frozen=True, eq=False)
+class _SumOfPowers:
+    """The functions of a sum of powers; theta is E, the log A_k and the exponents."""
+
+    terms: tuple[tuple[_Factor, ...], ...]
+    start_exponents: Floats
+
+    def summands(self, theta: ArrayLike, log_x: ArrayLike) -> list[ArrayLike]:
+        """E and the terms, shape `(..., n_points)`; that of E ends in 1."""
+        xp, found = theta.__array_namespace__(), [theta[..., 0, None]]
+        for column, factors in enumerate(self.terms, 1):
+            # The logarithm of a term is formed first, so that no factor can overflow.
+            log_term = theta[..., column, None]
+            for exponent, x, sign in factors:
+                log_term = log_term + theta[..., exponent, None] * (sign * log_x[:, x])
+            found.append(xp.exp(log_term))
+        return found
+
+    def log_predict(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
+        return theta.__array_namespace__().log(reduce(add, self.summands(theta, log_x)))
+
+    def jacobian(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
+        summands = self.summands(theta, log_x)
+        inverse = 1.0 / reduce(add, summands)
+        shares = [term * inverse for term in summands[1:]]
+        slopes: dict[int, ArrayLike] = {}
+        for share, factors in zip(shares, self.terms, strict=True):
+            for exponent, x, sign in factors:
+                slope = sign * log_x[:, x] * share
+                slopes[exponent] = slopes[exponent] + slope if exponent in slopes else slope
+        by_exponent = [slopes[column] for column in sorted(slopes)]
+        return theta.__array_namespace__().stack([inverse, *shares, *by_exponent], axis=-1)
+
+    def starts(self, log_x: Floats, log_y: Floats) -> Floats:
+        # The law is linear in all but its exponents: for given ones the best floor and coefficients
+        # are those of a linear problem. Errors over y itself are nearly those of log y.
+        y, n_linear = np.exp(log_y), 1 + len(self.terms)
+        theta = np.pad(self.start_exponents, ((0, 0), (n_linear, 0)))
+        terms = np.stack(self.summands(theta, log_x)[1:], axis=-1)
+        basis = np.concatenate([np.ones((*terms.shape[:-1], 1)), terms], axis=-1)
+        found = nonnegative_coefficients(basis, y, 1.0 / y**2)
+        least = _LEAST_TERM * y.mean() / terms.mean(axis=1)
+        theta[:, :n_linear] = np.column_stack(
+            [found[:, 0], np.log(np.maximum(found[:, 1:], least))]
+        )
+        return theta
+
+    def rescale(self, theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
+        moved = np.array(theta, dtype=np.float64)
+        moved[..., 0] *= np.exp(log_y_scale)
+        for column, factors in enumerate(self.terms, 1):
+            moved[..., column] += log_y_scale
+            for exponent, x, sign in factors:
+                moved[..., column] -= sign * theta[..., exponent] * log_x_scale[x]
+        return moved
 
 
 class Joined(NamedTuple):

@@ -148,7 +148,10 @@ def test_one_size_is_refused():
     ("change", "message"),
     [
         ({"weights": np.ones(3)}, r"weights has shape \(3,\).*40 rows"),
-        ({"weights": np.r_[np.ones(39), 0.0]}, r"weights\[39\] = 0.0.*Drop row 39"),
+        (
+            {"weights": np.r_[np.ones(39), 0.0]},
+            r"weights\[39\] = 0.0.*drop rows that are not to count",
+        ),
         (
             {"weights": np.arange(1, 41), "bootstrap": Bootstrap(kind="within_x")},
             r"'within_x' with weights that differ",
