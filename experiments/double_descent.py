@@ -21,12 +21,12 @@ from experiments import (
     double_descent_random_features,
     power_law_regression,
 )
-from experiments.experiment import Findings, Part
+from experiments.experiment import Findings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PARTS: tuple[Part, ...] = (
+PARTS = (
     double_descent_linear,
     double_descent_random_features,
     double_descent_mlp,

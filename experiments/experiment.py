@@ -1,7 +1,7 @@
 """The contract of an experiment: one question from the literature, declared as data.
 
 A file of this package is an experiment if its docstring is the card (claim, paper, command, cost,
-expected numbers) and it declares what `Card` lists:
+expected numbers) and it declares
 
 - `SWEEP`: the runs at each budget;
 - `EXPECTED`: the numbers that theory or the literature predicts;
@@ -16,21 +16,21 @@ It may also declare
 - `RUNS_OF = "name"`: its runs lie in the results folder of that experiment, so that runs which
   both ask for are trained once.
 
-An experiment that only gathers others declares `PARTS` and `figure` instead (`GatheringCard`).
-`experiments.catalogue` checks a file once and makes an `Experiment` or a `Gathering` of it.
+An experiment that only gathers others declares `PARTS`, their modules, and `figure`, which takes
+findings by name, instead. `experiments.catalogue` checks a file once and makes an `Experiment` or a
+`Gathering` of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from scaling.config import RunConfig
@@ -93,63 +93,26 @@ class Findings(Generic[Details]):
     report: Mapping[str, Json] = field(default_factory=dict)
 
 
-class Card(Protocol):
-    """What the file of an experiment must declare; `analyse` takes curves too under `CURVES`."""
-
-    @property
-    def SWEEP(self) -> Sweep:
-        """Runs at each budget."""
-        ...
-
-    @property
-    def EXPECTED(self) -> Sequence[Expected]:
-        """Predictions."""
-        ...
-
-    @property
-    def analyse(self) -> Callable[..., Findings[Any]]:
-        """Measures."""
-        ...
-
-    def figure(self, findings: Findings[Any]) -> Figure:
-        """Draws the findings."""
-        ...
-
-
-class Part(Card, Protocol):
-    """A card that others gather."""
-
-    @property
-    def __name__(self) -> str:
-        """Name of its module."""
-        ...
-
-    def overview(self, ax: Axes, findings: Findings[Any]) -> None:
-        """Draws the main panel."""
-        ...
-
-
-class GatheringCard(Protocol):
-    """What the file of an experiment that gathers others must declare."""
-
-    @property
-    def PARTS(self) -> Iterable[Card]:
-        """Modules of the experiments gathered."""
-        ...
-
-    def figure(self, findings: Mapping[str, Findings[Any]]) -> Figure:
-        """Draws the findings of the parts, by name, together."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """One question, checked and ready to run.
+class Declared:
+    """What every experiment has.
 
     Attributes:
         name: Name of its file, and of its results folder.
         file: Its source.
         card: Claim, paper, command, cost and expected numbers.
+    """
+
+    name: str
+    file: Path
+    card: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Declared):
+    """One question, checked and ready to run.
+
+    Attributes:
         sweep: Its declared sizes.
         expected: Its predictions.
         analyse: Findings from the table of its runs; the second argument reads their curves, and
@@ -158,9 +121,6 @@ class Experiment:
         runs_of: Name of the experiment in whose results folder the runs lie.
     """
 
-    name: str
-    file: Path
-    card: str
     sweep: Sweep
     expected: Sequence[Expected]
     analyse: Callable[[pd.DataFrame, Callable[[], pd.DataFrame]], Findings[Any]]
@@ -174,20 +134,14 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathering:
+class Gathering(Declared):
     """Experiments that are run one after another and drawn together.
 
     Attributes:
-        name: Name of its file, and of its results folder.
-        file: Its source.
-        card: Claim, paper, command, cost and expected numbers.
         parts: The experiments.
         figure: Draws the findings of the parts, by name, together.
     """
 
-    name: str
-    file: Path
-    card: str
     parts: tuple[Experiment, ...]
     figure: Callable[[Mapping[str, Findings[Any]]], Figure]
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import json
-import pkgutil
 import platform
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,13 @@ from analysis.plots import style
 from analysis.tables import results
 from analysis.writing import replace_file
 from experiments import reproductions
+from experiments.catalogue import declaring
 from experiments.commands import show
 from experiments.commands.console import console, print_table
 from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
-from experiments.reproductions.data import Obtained
+from experiments.reproductions.data import PublishedFile
 from experiments.reproductions.published import Published, Reproduction, accepted, agrees
 from scaling.fields import nearest
 from sweeps.files import storing
@@ -33,13 +32,7 @@ _LIBRARIES = ("scaling-descent", "numpy", "scipy", "pandas", "matplotlib")
 
 def names() -> list[str]:
     """Names of the papers that can be reproduced."""
-    found = []
-    for module in pkgutil.iter_modules(reproductions.__path__):
-        spec = importlib.util.find_spec(f"{reproductions.__name__}.{module.name}")
-        source = Path(spec.origin).read_text() if spec and spec.origin else ""
-        if "\nPUBLISHED" in source:
-            found.append(module.name.replace("_", "-"))
-    return sorted(found)
+    return [name.replace("_", "-") for name in declaring(reproductions, "PUBLISHED")]
 
 
 def load(name: str) -> Reproduction:
@@ -91,7 +84,7 @@ def _passed(paper: Reproduction, findings: Findings) -> bool:
     return all(agrees(each, findings.measured[each.name]) for each in paper.published)
 
 
-def _report(paper: Reproduction, obtained: Obtained, findings: Findings) -> dict[str, Any]:
+def _report(paper: Reproduction, obtained: PublishedFile, findings: Findings) -> dict[str, Any]:
     """Returns the report of a reproduction as plain JSON values."""
     return {
         "reproduction": paper.name,

@@ -18,29 +18,24 @@ without looking at the held-out point, against the best of the four, chosen with
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.optimize import elementwise, nnls
 
-from analysis.estimate import Bootstrap
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.fit import fit
-from analysis.fitting.ranking import rank
+from analysis.fitting.ranking import RankedLaw, rank
 from analysis.laws import DELAYED_POWER_LAW, LAWS, POWER_LAW
 from analysis.plots import style, ticks
 from experiments.experiment import Findings, Measured
-from experiments.reproductions.data import LEARNING_CURVES as DATA
+from experiments.reproductions import data
 from experiments.reproductions.published import Published
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.estimate import Floats
-    from analysis.fitting.ranking import RankedLaw
-
-__all__ = ["DATA", "PUBLISHED", "figure", "refit"]
+DATA = data.LEARNING_CURVES
 
 _PUBLISHED_ERRORS = {
     "28 Enc, 6 Dec": (0.171, 0.0564, 0.0337, 0.0181),

@@ -15,19 +15,21 @@ former: so are its likelihood ratios. That for 245 points takes the estimates of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from analysis.estimate import Bootstrap
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import percentile_interval
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal
 from analysis.plots import curves, style, ticks
 from experiments.experiment import Findings, Measured
+from experiments.reproductions import data
 from experiments.reproductions.chinchilla_points import (
     DELTA,
     ROUNDED,
@@ -36,17 +38,9 @@ from experiments.reproductions.chinchilla_points import (
     points,
     residuals,
 )
-from experiments.reproductions.data import CHINCHILLA as DATA
-from experiments.reproductions.published import Published, without_replicates
+from experiments.reproductions.published import Published, near, without_replicates
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.estimate import Floats
-    from analysis.fitting.result import FitResult
-
-__all__ = ["DATA", "PUBLISHED", "figure", "refit"]
+DATA = data.CHINCHILLA
 
 _ABSOLUTE = (1e-5, 1e-6)  # Huber's threshold: below nearly all residuals, its loss is their size
 _BUDGETS = np.geomspace(1e18, 1e26, 81)
@@ -55,10 +49,6 @@ _NOTEBOOK = "data_analysis.ipynb@9225883"
 _REPORTED = "arXiv 2404.10102, the estimates reported, with errors by 4,000 bootstraps"
 _INDEPENDENT = "an independent refit"
 _INTERVALS = {"E": (1.769, 1.871), "alpha": (0.317, 0.373), "beta": (0.331, 0.415)}
-
-
-def _near(name: str, says: str, value: float, tolerance: float, source: str) -> Published:
-    return Published(name=name, says=says, value=value, tolerance=tolerance, source=source)
 
 
 PUBLISHED = (
@@ -70,15 +60,15 @@ PUBLISHED = (
         source=_NOTEBOOK,
     ),
     *(
-        _near(name, f"{name} there", value, 5e-5, _NOTEBOOK)
+        near(name, f"{name} there", value, 5e-5, _NOTEBOOK)
         for name, value in (("E", 1.817236), ("alpha", 0.347313), ("beta", 0.367183))
     ),
     *(
-        _near(f"{name} standard error", f"standard error of {name}", value, 0.1 * value, _REPORTED)
+        near(f"{name} standard error", f"standard error of {name}", value, 0.1 * value, _REPORTED)
         for name, value in (("E", 0.026), ("alpha", 0.015), ("beta", 0.021), ("a", 0.020))
     ),
     *(
-        _near(
+        near(
             f"{name} {end}",
             f"{end} end of the 95 % interval of {name}",
             interval[at],
@@ -89,10 +79,14 @@ PUBLISHED = (
         for at, end in enumerate(("lower", "upper"))
     ),
     *(
-        _near(
-            f"reported {name}", f"{name} as reported, least absolute error", value, near, _REPORTED
+        near(
+            f"reported {name}",
+            f"{name} as reported, least absolute error",
+            value,
+            within,
+            _REPORTED,
         )
-        for name, value, near in (
+        for name, value, within in (
             ("E", 1.817, 5e-4),
             ("A", 482.01, 0.5),
             ("B", 2085.43, 1.0),
@@ -102,20 +96,20 @@ PUBLISHED = (
         )
     ),
     *(
-        _near(f"log likelihood, {of}", f"Laplace log-likelihood, {of}", value, 0.01, _NOTEBOOK)
+        near(f"log likelihood, {of}", f"Laplace log-likelihood, {of}", value, 0.01, _NOTEBOOK)
         for of, value in (
             ("refit", 879.77),
             ("Hoffmann unrounded", 837.78),
             ("Hoffmann rounded", 562.25),
         )
     ),
-    _near("ratio", "likelihood ratio against Hoffmann unrounded", 84.00, 0.02, _NOTEBOOK),
-    _near("ratio, 245", "the same estimates on all 245 points", 86.75, 0.02, _NOTEBOOK),
+    near("ratio", "likelihood ratio against Hoffmann unrounded", 84.00, 0.02, _NOTEBOOK),
+    near("ratio, 245", "the same estimates on all 245 points", 86.75, 0.02, _NOTEBOOK),
     # Over seeds of the bootstrap it spreads by 3 %.
-    _near("Wald", "Wald statistic of Hoffmann unrounded", 238.40, 23.84, _NOTEBOOK),
-    _near("245 objective", "objective, all 245 points", 0.00182601, 5e-9, _INDEPENDENT),
+    near("Wald", "Wald statistic of Hoffmann unrounded", 238.40, 23.84, _NOTEBOOK),
+    near("245 objective", "objective, all 245 points", 0.00182601, 5e-9, _INDEPENDENT),
     *(
-        _near(f"245 {name}", f"{name}, all 245 points", value, 2e-5, _INDEPENDENT)
+        near(f"245 {name}", f"{name}, all 245 points", value, 2e-5, _INDEPENDENT)
         for name, value in (("E", 1.891338), ("alpha", 0.349313), ("beta", 0.453049))
     ),
 )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.estimate import Floats
 from analysis.laws import CHINCHILLA
+from experiments.reproductions.published import log_predict
 
 DELTA = 1e-3
 """Huber's threshold on log loss (arXiv 2203.15556, section 3.3)."""
@@ -49,5 +50,4 @@ def points(table: pd.DataFrame, n_dropped: int = N_OUTLIERS) -> Points:
 
 def residuals(params: Mapping[str, float], of: Points) -> Floats:
     """Log loss less that of the law with these parameters."""
-    theta = CHINCHILLA.to_theta(np.array([params[name] for name in CHINCHILLA.params]))
-    return np.log(of.loss) - CHINCHILLA.log_predict(theta, np.log(of.x))
+    return np.log(of.loss) - log_predict(CHINCHILLA, params, of.x)

@@ -63,36 +63,24 @@ class PublishedFile(NamedTuple):
     content: bytes
     origin: str
 
-
-class Obtained(NamedTuple):
-    """A published table, and its origin: the path of a file, or an address."""
-
-    table: pd.DataFrame
-    origin: str
+    @property
+    def table(self) -> pd.DataFrame:
+        """Content of a CSV file as a table."""
+        return pd.read_csv(io.BytesIO(self.content))
 
 
 def published_file(name: str) -> PublishedFile:
     """Returns a published file by its name, such as `chinchilla_digitised.csv`.
 
     Raises:
-        ValueError: No such dataset, or as `located`.
+        ValueError: No such dataset, or as `obtain`.
     """
     if name not in DATASETS:
         raise ValueError(f"no published file {name!r}; {nearest_name(name, DATASETS)}")
-    return located(DATASETS[name])
+    return obtain(DATASETS[name])
 
 
-def obtain(dataset: Dataset) -> Obtained:
-    """Returns a published table.
-
-    Raises:
-        ValueError: As `located`.
-    """
-    file = located(dataset)
-    return Obtained(pd.read_csv(io.BytesIO(file.content)), file.origin)
-
-
-def located(dataset: Dataset) -> PublishedFile:
+def obtain(dataset: Dataset) -> PublishedFile:
     """Returns a file from `SCALING_DATA_DIR` where that is set, else from its address or the cache.
 
     Raises:

@@ -12,10 +12,12 @@ the optimiser had stopped early, and rounding did the rest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.fitting.audit import audit, objective_of
 from analysis.fitting.engine.loss import Loss
@@ -23,50 +25,27 @@ from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal, growth
 from analysis.plots import style
 from experiments.experiment import Findings, Measured
-from experiments.reproductions.chinchilla_points import (
-    DELTA,
-    ROUNDED,
-    TEX,
-    points,
-    residuals,
+from experiments.reproductions import data
+from experiments.reproductions.chinchilla_points import DELTA, ROUNDED, TEX, points, residuals
+from experiments.reproductions.published import (
+    Published,
+    draw_points,
+    in_order,
+    log_predict,
+    near,
+    without_replicates,
 )
-from experiments.reproductions.data import CHINCHILLA as DATA
-from experiments.reproductions.published import Published, without_replicates
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-__all__ = ["DATA", "PUBLISHED", "figure", "refit"]
+DATA = data.CHINCHILLA
 
 _BESIROGLU = "arXiv 2404.10102, data_analysis.ipynb@9225883"
 _EVALUATED = "the constants of the paper under its objective"
 _IMPLIED = "a = beta / (alpha + beta) of the constants of the paper"
 
 PUBLISHED = (
-    Published(
-        name="rounded objective",
-        says="objective of the rounded constants",
-        value=0.0041210,
-        tolerance=5e-8,
-        source=_EVALUATED,
-    ),
-    Published(
-        name="TeX objective",
-        says="objective of the unrounded constants",
-        value=0.0012312,
-        tolerance=5e-8,
-        source=_EVALUATED,
-    ),
-    Published(
-        name="optimum",
-        says="objective of the optimum",
-        value=0.0010182740,
-        tolerance=5e-9,
-        source=_BESIROGLU,
-    ),
+    near("rounded objective", "objective of the rounded constants", 0.0041210, 5e-8, _EVALUATED),
+    near("TeX objective", "objective of the unrounded constants", 0.0012312, 5e-8, _EVALUATED),
+    near("optimum", "objective of the optimum", 0.0010182740, 5e-9, _BESIROGLU),
     Published(
         name="excess",
         says="unrounded constants above the optimum, as a factor",
@@ -74,30 +53,15 @@ PUBLISHED = (
         low=1.2,
         source="the two above",
     ),
-    Published(
-        name="rounded a",
-        says="exponent a of the rounded constants",
-        value=0.4516,
-        tolerance=5e-5,
-        source=_IMPLIED,
-    ),
-    Published(
-        name="TeX a",
-        says="exponent a of the unrounded constants",
-        value=0.4565,
-        tolerance=5e-5,
-        source=_IMPLIED,
-    ),
+    near("rounded a", "exponent a of the rounded constants", 0.4516, 5e-5, _IMPLIED),
+    near("TeX a", "exponent a of the unrounded constants", 0.4565, 5e-5, _IMPLIED),
 )
 
-
-class Details(NamedTuple):
-    """What the figure draws."""
-
-    laws: Mapping[str, Mapping[str, float]]
+Laws = Mapping[str, Mapping[str, float]]
+"""Parameters of the laws that the figure draws."""
 
 
-def refit(table: pd.DataFrame) -> Findings[Details]:
+def refit(table: pd.DataFrame) -> Findings[Laws]:
     """Evaluates both sets of constants and finds the optimum."""
     runs = points(table)
     tex = audit(CHINCHILLA, TEX, runs.x, runs.loss, loss=Loss(DELTA))
@@ -129,21 +93,21 @@ def refit(table: pd.DataFrame) -> Findings[Details]:
                 "rounded": residuals(ROUNDED, runs),
             }
         ),
-        details=Details({"optimum": optimum.params, "unrounded": TEX, "rounded": ROUNDED}),
+        details={"optimum": optimum.params, "unrounded": TEX, "rounded": ROUNDED},
         report={"optimum": without_replicates(optimum)},
     )
 
 
 def _exponent(params: Mapping[str, float]) -> float:
-    return float(growth(np.array([params[name] for name in CHINCHILLA.params]))["a"])
+    return float(growth(in_order(CHINCHILLA, params))["a"])
 
 
 _STYLES = dict(zip(("optimum", "rounded", "unrounded"), style.SERIES, strict=False))
 
 
-def figure(findings: Findings[Details]) -> Figure:
+def figure(findings: Findings[Laws]) -> Figure:
     """Contours of the loss with the efficient frontiers, and residuals along compute."""
-    laws, shown = findings.details.laws, findings.shown
+    laws, shown = findings.details, findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.9)
         _draw_contours(axes[0, 0], laws, shown)
@@ -152,14 +116,13 @@ def figure(findings: Findings[Details]) -> Figure:
     return drawing
 
 
-def _draw_contours(ax: Axes, laws: Mapping[str, Mapping[str, float]], shown: pd.DataFrame) -> None:
+def _draw_contours(ax: Axes, laws: Laws, shown: pd.DataFrame) -> None:
     """Loss over compute and size: contours of the optimum's law and of the unrounded constants."""
     flops, sizes = np.meshgrid(np.geomspace(1e18, 2e22, 80), np.geomspace(4e7, 2.2e10, 80))
-    log_x = np.log(np.stack([sizes.ravel(), (flops / (6 * sizes)).ravel()], axis=1))
+    x = np.stack([sizes.ravel(), (flops / (6 * sizes)).ravel()], axis=1)
     levels = [2.0, 2.2, 2.4, 2.7, 3.0, 3.5, 4.0, 5.0]
     for name in ("optimum", "unrounded"):
-        look, params = _STYLES[name], np.array([laws[name][each] for each in CHINCHILLA.params])
-        surface = np.exp(CHINCHILLA.log_predict(CHINCHILLA.to_theta(params), log_x))
+        look, surface = _STYLES[name], np.exp(log_predict(CHINCHILLA, laws[name], x))
         lines = ax.contour(
             flops, sizes, surface.reshape(flops.shape), levels, colors=look.color,
             linewidths=0.8, linestyles=["solid" if name == "optimum" else "dashed"],
@@ -172,8 +135,7 @@ def _draw_contours(ax: Axes, laws: Mapping[str, Mapping[str, float]], shown: pd.
     ax.plot([], [], color=style.INK, linewidth=0.8, label="loss (nats/token)")
     budgets = np.geomspace(1e18, 2e22, 40)
     for name, look in _STYLES.items():
-        params = np.array([laws[name][each] for each in CHINCHILLA.params])
-        best = compute_optimal(params, budgets)
+        best = compute_optimal(in_order(CHINCHILLA, laws[name]), budgets)
         ax.plot(budgets, best.parameters, color=look.color, linestyle=look.linestyle, linewidth=1.8,
                 label=f"frontier, {name}")  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="training FLOPs", ylabel="parameters",
@@ -183,8 +145,7 @@ def _draw_contours(ax: Axes, laws: Mapping[str, Mapping[str, float]], shown: pd.
 
 def _draw_residuals(ax: Axes, shown: pd.DataFrame) -> None:
     for name, look in _STYLES.items():
-        ax.plot(shown["flops"], shown[name], color=look.color, marker=look.marker, markersize=2.4,
-                markeredgewidth=0, alpha=0.7, linestyle="none", label=name)  # fmt: skip
+        draw_points(ax, shown["flops"], shown[name], look, name)
     ax.axhline(0, color=style.INK, linewidth=0.6)
     ax.set(xscale="log", xlabel="training FLOPs", ylabel="log loss − log law")
     style.legend_above(ax, n_columns=3)

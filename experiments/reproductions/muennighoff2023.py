@@ -13,10 +13,12 @@ objective; the same search is made from all starts of the law; and all seven are
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.estimate import Bootstrap
 from analysis.fitting.audit import audit
@@ -24,18 +26,16 @@ from analysis.fitting.engine.loss import Loss
 from analysis.laws import DATA_CONSTRAINED
 from analysis.plots import style, ticks
 from experiments.experiment import Findings, Measured
-from experiments.reproductions.data import DATA_CONSTRAINED_C4 as DATA
-from experiments.reproductions.published import Published, without_replicates
+from experiments.reproductions import data
+from experiments.reproductions.published import (
+    Published,
+    draw_points,
+    log_predict,
+    near,
+    without_replicates,
+)
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.estimate import Floats
-
-__all__ = ["DATA", "PUBLISHED", "figure", "refit"]
+DATA = data.DATA_CONSTRAINED_C4
 
 _DELTA = 1e-3
 _CONSTANTS = {
@@ -50,26 +50,17 @@ _CONSTANTS = {
 _NOTEBOOK = "utils/parametric_fit.ipynb@1370131"
 
 PUBLISHED = (
-    Published(
-        name="objective",
-        says="objective of the published constants",
-        value=0.0158259,
-        tolerance=5e-8,
-        source=_NOTEBOOK,
-    ),
-    Published(
-        name="R2",
-        says="R2 of the published constants",
-        value=0.7722,
-        tolerance=5e-5,
-        source=_NOTEBOOK,
-    ),
-    Published(
-        name="objective, five held",
-        says="objective, five constants held",
-        value=0.0158259,
-        high=0.0158259,
-        source=_NOTEBOOK,
+    near("objective", "objective of the published constants", 0.0158259, 5e-8, _NOTEBOOK),
+    near("R2", "R2 of the published constants", 0.7722, 5e-5, _NOTEBOOK),
+    *(
+        Published(
+            name=f"objective, {what}",
+            says=f"objective, {says}",
+            value=0.0158259,
+            high=0.0158259,
+            source=_NOTEBOOK,
+        )
+        for what, says in (("five held", "five constants held"), ("all free", "all seven free"))
     ),
     *(
         Published(
@@ -81,28 +72,18 @@ PUBLISHED = (
         )
         for name in ("R_D", "R_N")
     ),
-    Published(
-        name="objective, all free",
-        says="objective, all seven free",
-        value=0.0158259,
-        high=0.0158259,
-        source=_NOTEBOOK,
-    ),
 )
 
-
-class Details(NamedTuple):
-    """What the figure draws."""
-
-    limits: Mapping[str, float]
+Limits = Mapping[str, float]
+"""R_D* of the laws that the figure draws."""
 
 
-def refit(table: pd.DataFrame) -> Findings[Details]:
+def refit(table: pd.DataFrame) -> Findings[Limits]:
     """Evaluates the published constants, then searches with five held and with none."""
     columns = ("params", "tokens", "unique_tokens", "val_loss")
     n, tokens, unique, y = (table[name].to_numpy(np.float64) for name in columns)
     x = np.stack([n, tokens, tokens / unique], axis=1)
-    published = _predict(_CONSTANTS, x)
+    published = np.exp(log_predict(DATA_CONSTRAINED, _CONSTANTS, x))
     two = audit(DATA_CONSTRAINED, _CONSTANTS, x, y, free=("R_D", "R_N"), loss=Loss(_DELTA))
     held = two.refit
     few = Bootstrap(n=200, kind="rows")
@@ -138,20 +119,13 @@ def refit(table: pd.DataFrame) -> Findings[Details]:
                 "all free": free.predict(x),
             }
         ),
-        details=Details(
-            {
-                "published": _CONSTANTS["R_D"],
-                "five held": held.params["R_D"],
-                "all free": free.params["R_D"],
-            }
-        ),
+        details={
+            "published": _CONSTANTS["R_D"],
+            "five held": held.params["R_D"],
+            "all free": free.params["R_D"],
+        },
         report={"five held": without_replicates(held), "all free": without_replicates(free)},
     )
-
-
-def _predict(params: Mapping[str, float], x: Floats) -> Floats:
-    values = np.array([params[name] for name in DATA_CONSTRAINED.params])
-    return np.exp(DATA_CONSTRAINED.log_predict(DATA_CONSTRAINED.to_theta(values), np.log(x)))
 
 
 _STYLES: dict[str, style.Series] = dict(
@@ -159,12 +133,12 @@ _STYLES: dict[str, style.Series] = dict(
 )
 
 
-def figure(findings: Findings[Details]) -> Figure:
+def figure(findings: Findings[Limits]) -> Figure:
     """What repeated tokens are worth, measured against predicted loss, and residuals by epochs."""
     shown = findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
-        _draw_worth(axes[0, 0], findings.details.limits)
+        _draw_worth(axes[0, 0], findings.details)
         _draw_losses(axes[0, 1], shown)
         _draw_residuals(axes[0, 2], shown)
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -173,7 +147,7 @@ def figure(findings: Findings[Details]) -> Figure:
     return drawing
 
 
-def _draw_worth(ax: Axes, limits: Mapping[str, float]) -> None:
+def _draw_worth(ax: Axes, limits: Limits) -> None:
     """D_eff / U_D = 1 + R_D* (1 - e^(-r / R_D*)) for r = epochs - 1 repeats."""
     epochs = np.geomspace(1, 1000, 100)
     ticks.log_scale(ax, "x", ticks=(1,))
@@ -191,9 +165,7 @@ def _draw_losses(ax: Axes, shown: pd.DataFrame) -> None:
     ticks.log_scale(ax, "x", ticks=(3, 5, 8))
     ticks.log_scale(ax, "y", ticks=(3, 5, 8))
     for name in ("published", "all free"):
-        look = _STYLES[name]
-        ax.plot(shown[name], shown["loss"], color=look.color, marker=look.marker, markersize=2.6,
-                markeredgewidth=0, alpha=0.7, linestyle="none")  # fmt: skip
+        draw_points(ax, shown[name], shown["loss"], _STYLES[name])
     ends = [shown["loss"].min(), shown["loss"].max()]
     ax.plot(ends, ends, color=style.INK, linewidth=0.7)
     ax.set(xlabel="loss by the law (nats/token)", ylabel="measured loss (nats/token)")
@@ -202,9 +174,6 @@ def _draw_losses(ax: Axes, shown: pd.DataFrame) -> None:
 def _draw_residuals(ax: Axes, shown: pd.DataFrame) -> None:
     ticks.log_scale(ax, "x", ticks=(1,))
     for name in ("published", "all free"):
-        look = _STYLES[name]
-        ax.plot(shown["epochs"], np.log(shown["loss"] / shown[name]), color=look.color,
-                marker=look.marker, markersize=2.6, markeredgewidth=0, alpha=0.7,
-                linestyle="none")  # fmt: skip
+        draw_points(ax, shown["epochs"], np.log(shown["loss"] / shown[name]), _STYLES[name])
     ax.axhline(0, color=style.INK, linewidth=0.7)
     ax.set(xlabel="epochs", ylabel="log loss − log law")

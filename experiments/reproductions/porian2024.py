@@ -15,26 +15,23 @@ loss, so that it stays at 0.002: the published intervals are those of 0.002.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.compute_optimal.isoflop import isoflop
+from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.compute_optimal.points import SeedNoise
 from analysis.compute_optimal.valley import AKIMA
 from analysis.plots import isoflop as drawing
 from analysis.plots import style
 from experiments.experiment import Findings, Measured
-from experiments.reproductions.data import ISOFLOP_REFINEDWEB as DATA
+from experiments.reproductions import data
 from experiments.reproductions.published import Published
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.compute_optimal.isoflop_result import IsoflopResult
-
-__all__ = ["DATA", "PUBLISHED", "figure", "refit"]
+DATA = data.ISOFLOP_REFINEDWEB
 
 _NOISE = 0.002  # nats, over seeds
 _KEYS = ["hparams", "warmup", "decay", "param_count"]
@@ -80,13 +77,11 @@ PUBLISHED = tuple(
 )
 
 
-class Details(NamedTuple):
-    """What the figure draws."""
-
-    results: dict[str, IsoflopResult]
+Results = dict[str, IsoflopResult]
+"""Valleys of every set-up, by its name."""
 
 
-def refit(table: pd.DataFrame) -> Findings[Details]:
+def refit(table: pd.DataFrame) -> Findings[Results]:
     """Analyses every set-up by itself."""
     # A budget that one size alone reached has an empty row in place of its curve.
     runs = table.dropna(subset=["n", "loss"])
@@ -103,7 +98,7 @@ def refit(table: pd.DataFrame) -> Findings[Details]:
             f"every budget. {refused} budgets without a trustworthy minimum are left out."
         ),
         shown=pd.concat([_rows(name, results[name]) for name in (step.name for step in _PATH)]),
-        details=Details(results),
+        details=results,
         report={"trends": {name: _trend(result) for name, result in results.items()}},
     )
 
@@ -152,9 +147,9 @@ def _rows(name: str, result: IsoflopResult) -> pd.DataFrame:
     return pd.concat([*points, pd.DataFrame(minima)]).assign(step=name)
 
 
-def figure(findings: Findings[Details]) -> Figure:
+def figure(findings: Findings[Results]) -> Figure:
     """Valleys of the five steps, and N* against compute for all of them."""
-    results = findings.details.results
+    results = findings.details
     with style.paper_style():
         figure, axes = style.new_figure(2, 3, width=style.DOUBLE_COLUMN, height=4.8)
         for ax, step in zip(axes.flat, _PATH, strict=False):
@@ -173,7 +168,7 @@ def figure(findings: Findings[Details]) -> Figure:
     return figure
 
 
-def _draw_growth(ax: Axes, results: dict[str, IsoflopResult]) -> None:
+def _draw_growth(ax: Axes, results: Results) -> None:
     for step, look in zip(_PATH, style.SERIES, strict=False):
         label = f"{step.name}, $a$ = {_exponent(results[step.name]).value:.3f}"
         drawing.draw_optimal_params(ax, results[step.name], label=label, style=look)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from analysis.estimate import Floats
+from analysis.fitting.result import FitResult
+from analysis.laws.law import Law
+from analysis.plots import style
 from experiments.experiment import Findings, Measured
 from experiments.reproductions.data import Dataset
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from analysis.fitting.result import FitResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,11 @@ class Reproduction:
     figure: Callable[[Findings[Any]], Figure]
 
 
+def near(name: str, says: str, value: float, tolerance: float, source: str) -> Published:
+    """A number with which a refit agrees within a tolerance."""
+    return Published(name=name, says=says, value=value, tolerance=tolerance, source=source)
+
+
 def accepted(published: Published) -> tuple[float | None, float | None]:
     """Least and largest refit that agrees; None for an open end."""
     if published.tolerance is None:
@@ -73,6 +82,24 @@ def agrees(published: Published, refitted: Measured) -> bool:
         return low is not None and high is not None and low <= held <= high
     low, high = accepted(published)
     return (low is None or refitted.value >= low) and (high is None or refitted.value <= high)
+
+
+def in_order(law: Law, params: Mapping[str, float]) -> Floats:
+    """Values of parameters in the order of the law."""
+    return np.array([params[name] for name in law.params])
+
+
+def log_predict(law: Law, params: Mapping[str, float], x: Floats) -> Floats:
+    """Returns the logarithm of a law at inputs `x`, shape `(n, n_inputs)`."""
+    return law.log_predict(law.to_theta(in_order(law, params)), np.log(x))
+
+
+def draw_points(ax: Axes, x: ArrayLike, y: ArrayLike, look: style.Series, label: str = "") -> None:
+    """Draws many small points, through which others show."""
+    ax.plot(
+        np.asarray(x), np.asarray(y), color=look.color, marker=look.marker, markersize=2.5,
+        markeredgewidth=0, alpha=0.7, linestyle="none", label=label,
+    )  # fmt: skip
 
 
 def without_replicates(result: FitResult) -> dict[str, Any]:

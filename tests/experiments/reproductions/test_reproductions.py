@@ -239,7 +239,7 @@ def test_the_table_is_made_of_what_the_notebook_printed(served: str, laws: Path,
     (tmp_path / "served" / "fit.ipynb").write_bytes(notebook(table))
     obtained = published_data.obtain(replace(original, address=f"{served}/fit.ipynb"))
     pd.testing.assert_frame_equal(obtained.table, table)
-    made = published_data.located(replace(original, address=f"{served}/fit.ipynb"))
+    made = published_data.obtain(replace(original, address=f"{served}/fit.ipynb"))
     assert made.path.read_bytes() == made.content == (laws / original.file).read_bytes()
     changed = table.assign(val_loss=table["val_loss"] + 0.001)
     for number, data in enumerate((notebook(changed), b"{}", b"<html>")):
