@@ -29,13 +29,14 @@ embedding. C is the exact sum of FLOPs. `scaling run kaplan_vs_chinchilla` repor
 to count and to train make of the same runs and some more.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.approaches_result import Approaches, ApproachKind
@@ -45,6 +46,7 @@ from analysis.errors import FitError
 from analysis.fitting.result import FitResult
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocate import FAR, allocate
+from analysis.planning.allocation import Allocation
 from analysis.plots.isoflop import draw_valleys, frame_valleys
 from analysis.plots.style import legend_above
 from analysis.tables import results
@@ -54,14 +56,6 @@ from experiments.shared.error_bars import error_bars
 from experiments.shared.language_model_figures import approaches_and_surface
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, around, iso_flop
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.planning.allocation import Allocation
 
 CURVES = True
 

@@ -19,14 +19,15 @@ narrow model differ from seed to seed by as much as width^-1/2, so the number of
 proportional to the width.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats
 
@@ -43,12 +44,6 @@ from scaling.pretraining import Pretraining
 from scaling.schedules import Constant
 from scaling.training import Adam
 from sweeps.space import chain, grid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LEVEL = 0.95
 

@@ -23,35 +23,30 @@ that of the best runs, from gradients of halves of batches, within half the dist
 its neighbours. A rate that diverged at some batch is left out there, and marked in the figure.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from analysis.estimate import Estimate
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Json, Measured, Sweep
 from experiments.shared import batch_frontier_figures as figures
 from experiments.shared import language_models as lm
 from experiments.shared.batch_frontier import AtSize, at_size
+from experiments.shared.panels import stacked
 from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
 from scaling.record import finite
 from scaling.schedules import Constant
 from sweeps.recipes import Recipe, crossed
 from sweeps.rules import Rule
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.estimate import Estimate
 
 CURVES = True
 WARMUP_STEPS = 20
@@ -257,8 +252,7 @@ def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:
                     }
                 )
     left_out = excluded.assign(kind="left out", run_ids=excluded["run_id"])
-    parts = [pd.DataFrame(rows), left_out.loc[:, ["kind", "why", "run_ids"]]]
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    return stacked(pd.DataFrame(rows), left_out.loc[:, ["kind", "why", "run_ids"]])
 
 
 def _ends(estimate: Estimate) -> dict[str, float]:

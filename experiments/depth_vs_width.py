@@ -22,37 +22,30 @@ the same depth, where there are several. FLOPs are not equal: at one size, those
 with depth times width.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from analysis.compute_optimal.valley import Valley
 from analysis.compute_optimal.valleys import valleys
 from analysis.errors import FitError
+from analysis.estimate import Floats
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared import language_models as lm
-from experiments.shared.panels import mark_excluded
+from experiments.shared.panels import mark_excluded, one_panel, with_notes
 from scaling.config import RunConfig
 from scaling.models.transformer import Transformer
 from sweeps.recipes import Recipe, crossed
 from sweeps.rules import Rule
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.compute_optimal.valley import Valley
-    from analysis.estimate import Floats
 
 SAME_SIZE = 1.3
 """Sizes within this factor of the next count as one size."""
@@ -196,11 +189,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             [_line(size, spread[size], _behind(shown, size), resolved.get(size)) for size in spread]
             + ([f"Of the remaining shapes only: {lost}."] if lost else [])
         ),
-        shown=pd.concat(
-            [shown, excluded.assign(run_ids=excluded["run_id"]).loc[:, ["why", "run_ids"]]]
-            if len(excluded)
-            else [shown]
-        ),
+        shown=with_notes(shown, excluded, "aspect"),
         details=Details(shown, resolved, excluded),
         report={
             "slope_of_log_loss_on_log_n": slope,
@@ -299,10 +288,7 @@ def _plain(valley: Valley) -> dict[str, float | None]:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the loss over that of the best shape against the aspect ratio."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 1, height=2.8)
-        overview(axes[0, 0], findings)
-    return drawing
+    return one_panel(overview, findings, height=2.8)
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:

@@ -9,10 +9,10 @@ Cost: 2,422 runs, about 90 s on two CPU cores.
 Expected: what each part expects.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.figure import Figure
 
 from analysis.plots import style
 from experiments import (
@@ -22,9 +22,6 @@ from experiments import (
     power_law_regression,
 )
 from experiments.experiment import Findings
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PARTS = (
     double_descent_linear,

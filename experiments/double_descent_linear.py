@@ -12,12 +12,13 @@ ridgeless estimator has a peak. The tuned risk falls monotonically with n/p. Eve
 seeds.
 """
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis import theory
 from analysis.double_descent import verdict
@@ -30,11 +31,6 @@ from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.models.linear import Linear
 from scaling.training import OptimalRidge, Ridgeless
 from sweeps.space import grid
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # p/n: even in log p/n, denser near the threshold, with no point within 9 % of it but the one at it:
 # any nearer, a few dozen seeds of a heavy-tailed risk say little about its mean.

@@ -12,30 +12,23 @@ Expected: the peak of the test loss lies at 0.7 to 1.4 times the interpolation t
 notebook: 1.0). The test error is shown beside it, without a prediction.
 """
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.double_descent import verdict
-from analysis.plots import curves, marks, ticks
+from analysis.plots import ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Sweep
-from experiments.shared.panels import mark_excluded, measured, panels, peak_of, with_notes
+from experiments.shared.panels import Descent, draw_descent, measured, panels, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.mlp import MLP
 from scaling.training import SGD, Gradient
 from sweeps.space import grid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.double_descent.verdict import DoubleDescent
 
 
 def _sweep(widths: list[int], n_train: int, steps: int, n_seeds: int) -> list[RunConfig]:
@@ -95,15 +88,7 @@ PANELS = {
 }
 
 
-class Details(NamedTuple):
-    """What the figure draws."""
-
-    runs: pd.DataFrame
-    excluded: pd.DataFrame
-    descent: DoubleDescent
-
-
-def analyse(table: pd.DataFrame) -> Findings[Details]:
+def analyse(table: pd.DataFrame) -> Findings[Descent]:
     """Finds threshold and peak of the test loss and of the test error against width."""
     table = table.assign(width=table["model.width"])
     runs, excluded = results.usable(table, list(PANELS))
@@ -128,16 +113,16 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             f"test error: {by_error.verdict.value}. {by_error.reason}"
         ),
         shown=with_notes(shown, excluded, "width", threshold=by_loss.threshold, peak=peak),
-        details=Details(runs, excluded, by_loss),
+        details=Descent(runs, excluded, by_loss),
     )
 
 
-def figure(findings: Findings[Details]) -> Figure:
+def figure(findings: Findings[Descent]) -> Figure:
     """Draws three panels over width, with threshold and peak of the loss and their intervals."""
     return panels(PANELS, lambda ax, quantity: _draw(ax, findings, quantity))
 
 
-def overview(ax: Axes, findings: Findings[Details]) -> None:
+def overview(ax: Axes, findings: Findings[Descent]) -> None:
     """Draws the test loss against width."""
     _draw(ax, findings, "eval_loss_nats")
     ax.set_ylabel(PANELS["eval_loss_nats"])
@@ -145,18 +130,9 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     ax.legend(loc="upper left", bbox_to_anchor=(0, 0.94), handlelength=1.4)
 
 
-def _draw(ax: Axes, findings: Findings[Details], quantity: str) -> None:
-    runs, excluded, descent = findings.details
+def _draw(ax: Axes, findings: Findings[Descent], quantity: str) -> None:
+    threshold = findings.details.found.threshold
+    expected = (RATIO[0] * threshold.value, RATIO[1] * threshold.value)
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ax.margins(y=0.12)  # room for the bars along the top
-    curves.draw_replicates(
-        ax, runs["width"], runs[quantity], runs["seed"], label="median, 68 %", band=(0.16, 0.84)
-    )
-    if descent.threshold.censored is None:
-        at = descent.threshold.value
-        marks.mark_expected(ax, RATIO[0] * at, RATIO[1] * at, label="peak expected")
-    marks.mark_threshold(ax, descent.threshold, label="threshold, 95 %")
-    if descent.peak is not None:
-        marks.mark_peak(ax, descent.peak.location, label="peak, 95 %")
-    mark_excluded(ax, excluded, "width")
+    draw_descent(ax, findings.details, "width", quantity, None if threshold.censored else expected)
     ax.set_xlabel("width of hidden layers")

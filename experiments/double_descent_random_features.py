@@ -12,29 +12,22 @@ Both lie at N = n, as does the peak of the weight norm. The second descent of th
 below the first minimum.
 """
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.double_descent import verdict
-from analysis.plots import curves, marks, ticks
+from analysis.plots import ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import mark_excluded, measured, panels, peak_of, with_notes
+from experiments.shared.panels import Descent, draw_descent, measured, panels, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
 from scaling.training import Ridgeless
 from sweeps.space import grid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.double_descent.verdict import DoubleDescent
 
 # N/n: even in log N, denser around the threshold.
 COARSE = (0.05, 0.12, 0.3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.4, 2.0, 4.0, 10.0)
@@ -64,40 +57,30 @@ SWEEP: Sweep = {
 INTERPOLATED = 1e-12
 """Train squared error below which a model interpolates; one-hot targets are of order one."""
 
+AT_THRESHOLD = (0.95, 1.05)
+"""Ratios N/n that count as the threshold."""
+
+_FIGURE = "Belkin et al. 2019, fig. 2"
+
 EXPECTED = (
-    Expected(
-        name="peak_over_threshold",
-        says="peak of test squared error over interpolation threshold",
-        low=0.95,
-        high=1.05,
-        source="Belkin et al. 2019, fig. 2: both at N = n",
-    ),
-    Expected(
-        name="peak",
-        says="peak of test squared error, N/n",
-        low=0.95,
-        high=1.05,
-        source="Belkin et al. 2019, fig. 2",
-    ),
-    Expected(
-        name="threshold",
-        says="interpolation threshold, N/n",
-        low=0.95,
-        high=1.05,
-        source="n equations, N unknowns",
-    ),
-    Expected(
-        name="norm_peak",
-        says="peak of the weight norm, N/n",
-        low=0.95,
-        high=1.05,
-        source="Belkin et al. 2019, fig. 2",
+    *(
+        Expected(name=name, says=says, low=AT_THRESHOLD[0], high=AT_THRESHOLD[1], source=source)
+        for name, says, source in (
+            (
+                "peak_over_threshold",
+                "peak of test squared error over interpolation threshold",
+                f"{_FIGURE}: both at N = n",
+            ),
+            ("peak", "peak of test squared error, N/n", _FIGURE),
+            ("threshold", "interpolation threshold, N/n", "n equations, N unknowns"),
+            ("norm_peak", "peak of the weight norm, N/n", _FIGURE),
+        )
     ),
     Expected(
         name="second_descent",
         says="confidence that test error ends below its first minimum",
         low=0.95,
-        source="Belkin et al. 2019, fig. 2",
+        source=_FIGURE,
     ),
 )
 
@@ -108,15 +91,7 @@ PANELS = {
 }
 
 
-class Details(NamedTuple):
-    """What the figure draws."""
-
-    runs: pd.DataFrame
-    excluded: pd.DataFrame
-    descent: DoubleDescent
-
-
-def analyse(table: pd.DataFrame) -> Findings[Details]:
+def analyse(table: pd.DataFrame) -> Findings[Descent]:
     """Finds threshold and peaks of test squared error, test error and weight norm against N/n."""
     table = table.assign(ratio=table["model.n_features"] / table["data.n_train"])
     runs, excluded = results.usable(table, [*PANELS, "train_squared_error"])
@@ -153,34 +128,25 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             f"test error: {by_error.verdict.value}. {by_error.reason}"
         ),
         shown=with_notes(shown, excluded, "ratio", threshold=by_loss.threshold, peak=peak),
-        details=Details(runs, excluded, by_loss),
+        details=Descent(runs, excluded, by_loss),
     )
 
 
-def figure(findings: Findings[Details]) -> Figure:
+def figure(findings: Findings[Descent]) -> Figure:
     """Draws three panels, one per quantity, with the threshold and the peak marked."""
     return panels(PANELS, lambda ax, quantity: _draw(ax, findings, quantity))
 
 
-def overview(ax: Axes, findings: Findings[Details]) -> None:
+def overview(ax: Axes, findings: Findings[Descent]) -> None:
     """Draws the test squared error against N/n."""
     _draw(ax, findings, "eval_squared_error")
     ax.set_ylabel(PANELS["eval_squared_error"])
     ax.legend(loc="upper left")
 
 
-def _draw(ax: Axes, findings: Findings[Details], quantity: str) -> None:
-    runs, excluded, descent = findings.details
+def _draw(ax: Axes, findings: Findings[Descent], quantity: str) -> None:
     ticks.log_scale(ax, "x", ticks=(1,))
-    ax.margins(y=0.12)  # room for the bars along the top
     if quantity != "eval_error":
         ticks.log_scale(ax, "y", ticks=(1,))
-    curves.draw_replicates(
-        ax, runs["ratio"], runs[quantity], runs["seed"], label="median, 68 %", band=(0.16, 0.84)
-    )
-    marks.mark_expected(ax, 0.95, 1.05, label="expected")
-    marks.mark_threshold(ax, descent.threshold, label="threshold, 95 %")
-    if descent.peak is not None:
-        marks.mark_peak(ax, descent.peak.location, label="peak, 95 %")
-    mark_excluded(ax, excluded, "ratio")
+    draw_descent(ax, findings.details, "ratio", quantity, AT_THRESHOLD)
     ax.set_xlabel("features / examples, $N/n$")

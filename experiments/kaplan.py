@@ -26,36 +26,30 @@ by the spread of losses over seeds from `scaling run seed_noise` (`experiments.s
 bars in the figure cover 95 % of it.
 """
 
-from __future__ import annotations
-
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
 from analysis.laws.law import Law
-from analysis.plots import curves, style
+from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared import language_models as lm
 from experiments.shared.error_bars import error_bars, log_weights
-from experiments.shared.panels import mark_excluded
+from experiments.shared.panels import draw_law, exponent_of, mark_excluded, stacked
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, crossed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def _sweep(
@@ -158,7 +152,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     return Findings(
         measured=measured,
         verdict=f"L(N, D): {_params(joint)}; {joint.verdict.value}. {joint.reason}",
-        shown=pd.concat([*shown, left_out] if len(left_out) else shown).rename(
+        shown=stacked(*shown, left_out).rename(
             columns={"run": "run_ids", "loss": "loss_nats", "sd": "loss_sd_nats"}
         ),
         details=Details(
@@ -262,18 +256,10 @@ def _draw_alone(ax: Axes, findings: Findings[Details], name: str) -> None:
             color=style.GREY,
         )
     else:
-        _draw_law(ax, np.geomspace(taken[name].min(), taken[name].max(), 60), result)
+        along = np.geomspace(taken[name].min(), taken[name].max(), 60)
+        draw_law(ax, along, result, exponent_of(result))
         ax.legend(loc="upper right")
     log_ticks(ax, "x", "y", most=4)
-
-
-def _draw_law(ax: Axes, along: Floats, result: FitResult) -> None:
-    curves.draw_fit(
-        ax,
-        along,
-        lambda x: (result.predict_interval(x)[0], result.predict(x), result.predict_interval(x)[1]),
-        label=_exponent(result),
-    )
 
 
 def _params(result: FitResult) -> str:
@@ -284,16 +270,11 @@ def _params(result: FitResult) -> str:
     )
 
 
-def _exponent(result: FitResult) -> str:
-    alpha, (low, high) = result.params["alpha"], result.intervals["alpha"]
-    return f"exponent {alpha:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def _straight(name: str, rows: pd.DataFrame, result: FitResult) -> Measured:
     logs = np.log(rows[[name, "loss"]].to_numpy(np.float64))
     return Measured(
         value=float(np.corrcoef(logs.T)[0, 1] ** 2),
-        note=f"{_exponent(result)}, Kaplan's {PUBLISHED[name]:g}",
+        note=f"{exponent_of(result)}, Kaplan's {PUBLISHED[name]:g}",
     )
 
 

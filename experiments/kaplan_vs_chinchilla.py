@@ -35,13 +35,14 @@ Kaplan et al. left the read-out out of C as well. The parametric fit takes C = 6
 each row. Error bars are those of `chinchilla`; its repeats give the noise of every stage.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import percentiles
@@ -52,15 +53,9 @@ from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
 from experiments.shared import staircase
 from experiments.shared.counting import COUNTS, METHODS, Exponent, recounted
 from experiments.shared.error_bars import error_bars
+from experiments.shared.panels import stacked
 from scaling.config import RunConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from sweeps.recipes import Count
+from sweeps.recipes import Count
 
 RUNS_OF = "chinchilla"
 
@@ -185,7 +180,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     return Findings(
         measured=measured,
         verdict="\n".join(verdict),
-        shown=pd.concat([shown, left_out] if len(left_out) else [shown]),
+        shown=stacked(shown, left_out),
         details=Details(climbed, found, excluded),
         report={
             "steps": [

@@ -17,16 +17,17 @@ Transfer does not mean a lower loss: after so few steps, with each at its best r
 width 256 ends 0.1 nats lower in the standard parametrization.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from analysis.compute_optimal.valley import Curve
+from analysis.compute_optimal.valley import Curve, Valley
 from analysis.compute_optimal.valleys import Valleys, valleys
 from analysis.errors import FitError
 from analysis.plots import style
@@ -43,14 +44,6 @@ from scaling.pretraining import Pretraining
 from scaling.record import finite
 from scaling.training import Adam
 from sweeps.space import chain, grid
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.compute_optimal.valley import Valley
 
 OCTAVES = (-2, -1, 0, 1, 2)
 """Positions on the grid of rates, in factors of 2 about its middle."""

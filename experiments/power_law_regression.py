@@ -13,32 +13,26 @@ at `dimension` steepens it by as much; dimension / n = 11 is chosen so that the 
 theory. The slope of theory at these sizes is reported beside the fit.
 """
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from analysis import theory
-from analysis.fitting.fit import fit
+from analysis.fitting.fit import FitResult, fit
 from analysis.laws import POWER_LAW
-from analysis.plots import curves, style, ticks
+from analysis.plots import curves, ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import mark_excluded, with_notes
+from experiments.shared.panels import draw_law, exponent_of, mark_excluded, one_panel, with_notes
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, PowerLaw
 from scaling.models.linear import Linear
 from scaling.training import Ridge
 from sweeps.space import chain, grid
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from analysis.fitting.fit import FitResult
 
 EIGENVALUES = 1.0  # a: eigenvalues i^-(1+a)
 TARGET = 1.5  # b: target power i^-(1+b)
@@ -109,6 +103,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     shown["theory"] = _theory(n, int(dimension), float(ridge))
     result = fit(POWER_LAW, n, shown["mean"])
     alpha, (low, high) = result.params["alpha"], result.intervals["alpha"]
+    shown["fit"] = result.predict(n)
+    shown["fit_low"], shown["fit_high"] = result.predict_interval(n)
     local = np.polyfit(np.log(n), np.log(shown["theory"]), 1)[0]
     return Findings(
         measured={
@@ -120,9 +116,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             ),
         },
         verdict=f"test error ~ n^-{alpha:.3f}: {result.verdict.value}. {result.reason}",
-        shown=with_notes(
-            shown.assign(**_fitted(result, shown["n"].to_numpy(np.float64))), excluded, "n"
-        ),
+        shown=with_notes(shown, excluded, "n"),
         details=Details(runs, excluded, result, int(dimension), float(ridge)),
         report={"fit": result.to_dict()},
     )
@@ -130,10 +124,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the test error against examples, with the fitted law, its band and the theory."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 1, height=2.6)
-        overview(axes[0, 0], findings)
-    return drawing
+    return one_panel(overview, findings, height=2.6)
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
@@ -146,9 +137,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         ax, runs["n"], runs["eval_squared_error"], runs["seed"], label="mean ± s.e.",
         band="standard_error", bars=True,
     )  # fmt: skip
-    low, high = result.intervals["alpha"]
-    label = f"fit: exponent {result.params['alpha']:.3f} [{low:.3f}, {high:.3f}]"
-    curves.draw_fit(ax, sizes, lambda n: _band(result, n), label=label)
+    draw_law(ax, sizes, result, f"fit: {exponent_of(result)}")
     predicted = _theory(sizes, dimension, ridge)
     curves.draw_theory(ax, sizes, predicted, label=f"theory: exponent → {EXPONENT:g}")
     mark_excluded(ax, excluded, "n")
@@ -165,13 +154,3 @@ def _theory(n: np.ndarray, dimension: int, ridge: float) -> np.ndarray:
         ridge=n * ridge,
         noise_variance=0.0,
     ).test_risk
-
-
-def _fitted(result: FitResult, n: np.ndarray) -> dict[str, np.ndarray]:
-    low, fitted, high = _band(result, n)
-    return {"fit": fitted, "fit_low": low, "fit_high": high}
-
-
-def _band(result: FitResult, n: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    low, high = result.predict_interval(n)
-    return low, result.predict(n), high

@@ -19,12 +19,14 @@ keeps their level, for `chinchilla`, `kaplan` and `kaplan_vs_chinchilla`. The ot
 language models have their own seeds, or one run per cell without bars.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis.plots import style, ticks
@@ -33,16 +35,9 @@ from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared import language_models as lm
 from experiments.shared.error_bars import SPREAD
-from experiments.shared.panels import mark_excluded, with_notes
+from experiments.shared.panels import mark_excluded, one_panel, with_notes
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, ladder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LEVEL = 0.95
 
@@ -135,10 +130,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the standard deviation over seeds against size."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 1, height=2.6)
-        overview(axes[0, 0], findings)
-    return drawing
+    return one_panel(overview, findings, height=2.6)
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:

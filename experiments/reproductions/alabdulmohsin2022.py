@@ -15,8 +15,6 @@ log y, where theirs is a search on a grid: no worse is demanded. Last, a law of 
 without looking at the held-out point, against the best of the four, chosen with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

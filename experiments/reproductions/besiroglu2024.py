@@ -13,8 +13,6 @@ the one of the least absolute log error, the maximum of a Laplace likelihood, wi
 former: so are its likelihood ratios. That for 245 points takes the estimates of the 240.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """The digitised points of Hoffmann et al. 2022, figure 4, as its two reproductions take them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ way a file is used only if its SHA-256 is the one written here. Commands and tes
 function, `published_file`.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

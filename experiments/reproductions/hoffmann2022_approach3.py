@@ -10,8 +10,6 @@ that the evaluations come out as others had them, and with them that the constan
 the optimiser had stopped early, and rounding did the rest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -11,8 +11,6 @@ runs and searches R_D* and R_N* alone, from 16 starts. Its constants are evaluat
 objective; the same search is made from all starts of the law; and all seven are set free.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

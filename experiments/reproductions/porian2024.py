@@ -13,8 +13,6 @@ regression, intervals by 1,000 bootstraps of seed noise of 0.002 nats. The autho
 loss, so that it stays at 0.002: the published intervals are those of 0.002.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import pandas as pd

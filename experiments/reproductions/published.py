@@ -1,7 +1,5 @@
 """A published result: its data, its numbers, and whether a refit agrees with them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The frontier of steps and batch size at several losses, and the noise scale, at one size."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The figure of `experiments.critical_batch`: frontier, growth of the critical batch, rates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,8 +1,6 @@
 """The exponent a of N* ~ C^a of one set of runs, under several ways to count parameters."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,9 +14,7 @@ from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from experiments.shared.error_bars import ErrorBars, log_weights
 from experiments.shared.language_models import points
-
-if TYPE_CHECKING:
-    from sweeps.recipes import Count
+from sweeps.recipes import Count
 
 COUNTS: dict[Count, str] = {
     "n_params_matmul": "with read-out, without embedding\n(Chinchilla, Porian)",

@@ -10,8 +10,6 @@ more than the law, which then gives the slope alone. The law is kept here as con
 that a table gives the same findings on every machine and in any order of commands.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The figure of iso-FLOP runs: three approaches, the surface L(N, D) and what it allocates."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Literal
 

@@ -7,8 +7,6 @@ it is some 10 to 40 % above 6 N D. Loss is in nats per token on held-out documen
 every run.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace

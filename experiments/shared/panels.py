@@ -1,9 +1,7 @@
 """Panels and marks that several experiments draw alike, and measured numbers made of estimates."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,9 +11,10 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from analysis.double_descent.verdict import DoubleDescent, Verdict
-from analysis.estimate import Estimate
-from analysis.plots import marks, style
-from experiments.experiment import Measured
+from analysis.estimate import Estimate, Floats
+from analysis.fitting.result import FitResult
+from analysis.plots import curves, marks, style
+from experiments.experiment import Details, Findings, Measured
 
 
 def measured(estimate: Estimate | None) -> Measured:
@@ -53,7 +52,67 @@ def with_notes(
         for name, each in located.items()
         if each is not None
     ]
-    return pd.concat([table for table in (shown, runs, pd.DataFrame(marked)) if len(table)])
+    return stacked(shown, runs, pd.DataFrame(marked))
+
+
+def stacked(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Stacks tables, without the empty ones, whose columns have no types."""
+    return pd.concat([table for table in tables if len(table)])
+
+
+def one_panel(
+    overview: Callable[[Axes, Findings[Details]], None], findings: Findings[Details], height: float
+) -> Figure:
+    """Draws the main panel of an experiment alone, one column wide."""
+    with style.paper_style():
+        figure, axes = style.new_figure(height=height)
+        overview(axes[0, 0], findings)
+    return figure
+
+
+class Descent(NamedTuple):
+    """What a figure of double descent draws: runs, those left out, and where they peak."""
+
+    runs: pd.DataFrame
+    excluded: pd.DataFrame
+    found: DoubleDescent
+
+
+def draw_descent(
+    ax: Axes, details: Descent, x: str, quantity: str, expected: tuple[float, float] | None
+) -> None:
+    """Draws a quantity over the seeds against size, with the threshold and the peak marked.
+
+    Args:
+        ax: The panel, with its scales set.
+        details: What to draw.
+        x: Column of the size.
+        quantity: Column of the quantity.
+        expected: Sizes between which the peak is expected.
+    """
+    runs, excluded, found = details
+    ax.margins(y=0.12)  # room for the bars along the top
+    curves.draw_replicates(
+        ax, runs[x], runs[quantity], runs["seed"], label="median, 68 %", band=(0.16, 0.84)
+    )
+    if expected is not None:
+        marks.mark_expected(ax, *expected, label="peak expected")
+    marks.mark_threshold(ax, found.threshold, label="threshold, 95 %")
+    if found.peak is not None:
+        marks.mark_peak(ax, found.peak.location, label="peak, 95 %")
+    mark_excluded(ax, excluded, x)
+
+
+def draw_law(ax: Axes, along: Floats, result: FitResult, label: str) -> None:
+    """Draws a fitted law of one variable with the band of its curve."""
+    low, high = result.predict_interval(along)
+    curves.draw_fit(ax, along, lambda x: (low, result.predict(x), high), label=label)
+
+
+def exponent_of(result: FitResult) -> str:
+    """Exponent of a fitted power law, with its interval."""
+    alpha, (low, high) = result.params["alpha"], result.intervals["alpha"]
+    return f"exponent {alpha:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figure:

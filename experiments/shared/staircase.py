@@ -15,30 +15,24 @@ warm-up of stages 2 and 3 is that of the recipe, a share of the run for small mo
 et al. take as many tokens as parameters. And stage 4 keeps the cosine, which they leave out.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.errors import FitError
 from experiments.shared.counting import Exponent, by_minima
 from experiments.shared.error_bars import ErrorBars
 from experiments.shared.language_models import points
+from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
 from scaling.schedules import Cosine
 from sweeps.recipes import Count, Recipe, iso_flop
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from scaling.config import RunConfig
-
-    Mask = NDArray[np.bool_]
+Mask = NDArray[np.bool_]
 
 KAPLAN_HORIZON = 250_000
 WARMUP_OVER_HORIZON = 3_000 / 250_000
