@@ -43,6 +43,7 @@ from analysis.compute_optimal.approaches_result import Approaches, ApproachKind
 from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.compute_optimal.points import SeedNoise
 from analysis.errors import FitError
+from analysis.estimate import Estimate
 from analysis.fitting.result import FitResult
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocate import FAR, allocate
@@ -54,6 +55,7 @@ from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
 from experiments.shared import language_models as lm
 from experiments.shared.error_bars import error_bars
 from experiments.shared.language_model_figures import approaches_and_surface
+from experiments.shared.panels import stacked
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, around, iso_flop
 
@@ -126,17 +128,14 @@ EXPECTED = (
     Expected(
         name="b", says="b of D* ~ C^b, minima of parabolas", low=0.3, high=0.6, source=_SOURCE
     ),
-    Expected(
-        name="a_half_width",
-        says="half the 95 % interval of a",
-        high=0.15,
-        source="the design of the sweep",
-    ),
-    Expected(
-        name="b_half_width",
-        says="half the 95 % interval of b",
-        high=0.15,
-        source="the design of the sweep",
+    *(
+        Expected(
+            name=f"{name}_half_width",
+            says=f"half the 95 % interval of {name}",
+            high=0.15,
+            source="the design of the sweep",
+        )
+        for name in ("a", "b")
     ),
     Expected(
         name="minima",
@@ -181,11 +180,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     if not isinstance(fitted, FitResult):
         raise FitError(f"no law of N and D: {parametric.reason}")
     largest = FLOPS_PER_PARAMETER_AND_TOKEN * float(np.max(ends["N"] * ends["D"]))
-    allocation = allocate(
-        fitted,
-        FAR * largest,
-        largest_flops=largest,
-    )
+    allocation = allocate(fitted, FAR * largest, largest_flops=largest)
     a, b = lm.exponent(parabola), lm.exponent(parabola, "tokens")
     n_minima = sum(valley.refusal is None for valley in valleys.valleys) if valleys else 0
     return Findings(
@@ -200,11 +195,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         },
         verdict="\n".join([*lm.answers(found), _allocated(allocation)]),
         shown=_shown(runs, excluded, found),
-        details=Details(
-            approaches=found,
-            valleys=valleys,
-            fit=fitted,
-        ),
+        details=Details(approaches=found, valleys=valleys, fit=fitted),
         doubts=[*lm.doubts(found), *allocation.notes],
         report={
             **found.to_dict(),
@@ -242,34 +233,34 @@ def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.
     """Table of the runs, those left out with the reason, the minima and the power laws."""
     columns = {"flops_train": "flops", "n_params_matmul": "n_params", "n_tokens_seen": "tokens"}
     columns |= {"eval_loss_nats": "loss_nats", "run_id": "run_ids"}
-    parts = [
-        part.rename(columns=columns).loc[:, [*columns.values(), "seed", *more]].assign(kind=kind)
-        for kind, part, more in (("run", runs, []), ("left out", excluded, ["why"]))
-        if len(part)
+    runs, excluded = (each.rename(columns=columns) for each in (runs, excluded))
+    kept = [*columns.values(), "seed"]
+    minima = [
+        {"kind": "minimum", "approach": row.kind.title, "flops": valley.flops, "why": valley.reason}
+        | _interval(valley.optimal_params)
+        | ({} if valley.lowest_loss is None else {"loss_nats": valley.lowest_loss.value})
+        for row in found.rows
+        if isinstance(row.detail, IsoflopResult)
+        for valley in row.detail.valleys
     ]
-    found_rows = []
-    for row in found.rows:
-        if isinstance(row.detail, IsoflopResult):
-            for valley in row.detail.valleys:
-                best, loss = valley.optimal_params, valley.lowest_loss
-                each = {"kind": "minimum", "approach": row.kind.title, "flops": valley.flops}
-                each |= {"why": valley.reason}
-                if best is not None and loss is not None:
-                    each |= {"n_params": best.value, "loss_nats": loss.value}
-                    each |= {"n_params_low": best.low, "n_params_high": best.high}
-                found_rows.append(each)
-        if row.exponents is not None:
-            for flops in found.compute:
-                size, data = (law.at(flops) for law in row.exponents[:2])
-                found_rows.append(
-                    {
-                        "kind": "power law",
-                        "approach": row.kind.title,
-                        "flops": flops,
-                        "n_params": size.value,
-                        "n_params_low": size.low,
-                        "n_params_high": size.high,
-                        "tokens": data.value,
-                    }
-                )
-    return pd.concat([*parts, pd.DataFrame(found_rows)], ignore_index=True)
+    laws = [
+        {"kind": "power law", "approach": row.kind.title, "flops": flops}
+        | _interval(row.exponents.params.at(flops))
+        | {"tokens": row.exponents.tokens.at(flops).value}
+        for row in found.rows
+        if row.exponents is not None
+        for flops in found.compute
+    ]
+    return stacked(
+        runs[kept].assign(kind="run"),
+        excluded[[*kept, "why"]].assign(kind="left out"),
+        pd.DataFrame(minima),
+        pd.DataFrame(laws),
+    )
+
+
+def _interval(size: Estimate | None) -> dict[str, float]:
+    """Columns of an optimal number of parameters."""
+    if size is None:
+        return {}
+    return {"n_params": size.value, "n_params_low": size.low, "n_params_high": size.high}

@@ -115,6 +115,9 @@ SWEEP: Sweep = {
 
 LEVEL = 0.95
 
+SHIFTS = (0.12, -0.12)
+"""Places of two series beside a row of the figure."""
+
 _EXPONENT = "exponent $a$ of $N^* \\propto C^a$"
 
 PUBLISHED = {"Chinchilla": 0.5, "Kaplan,\nadjusted": 0.73, "Kaplan": 0.88}
@@ -277,31 +280,31 @@ def figure(findings: Findings[Details]) -> Figure:
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the exponent at every step, beside that of Porian et al."""
-    steps = staircase.STEPS
-    climbed = findings.details.steps
-    ours = [(np.nan,) * 3 if isinstance(a, str) else (a.value, a.low, a.high) for a in climbed]
-    theirs = [step.published for step in steps]
-    for shift, found, look, label in (
-        (0.12, ours, style.SERIES[0], "here"),
-        (-0.12, theirs, style.SERIES[1], "Porian et al. 2024"),
-    ):
-        places = [shift - number for number in range(len(steps))]
-        value, low, high = np.array(found).T
-        ax.plot(value, places, color=look.color, linewidth=0.6, alpha=0.5)
-        _intervals(ax, value, low, high, places, look, label)
-    labels = [step.says if not number else f"+ {step.says}" for number, step in enumerate(steps)]
+    steps, climbed = staircase.STEPS, findings.details.steps
+    series = {
+        "here": [(np.nan,) * 3 if isinstance(a, str) else a[:3] for a in climbed],
+        "Porian et al. 2024": [step.published for step in steps],
+    }
+    _draw_exponents(ax, series, [f"{'+ ' if i else ''}{each.says}" for i, each in enumerate(steps)])
+    for number, line in enumerate(series.values()):
+        value = np.array(line)[:, 0]
+        look = style.SERIES[number]
+        ax.plot(
+            value,
+            SHIFTS[number] - np.arange(len(steps)),
+            color=look.color,
+            linewidth=0.6,
+            alpha=0.5,
+        )
     for number, a in enumerate(climbed):
         if isinstance(a, str):
-            place = (0.02, 0.12 - number)
             ax.annotate(
                 "not found",
-                place,
+                (0.02, SHIFTS[0] - number),
                 xycoords=("axes fraction", "data"),
                 va="center",
                 color=style.SERIES[0].color,
             )
-    ax.set_yticks([-number for number in range(len(steps))], labels)
-    ax.set(xlabel=_EXPONENT, ylim=(0.5 - len(steps), 0.5))
     if n_excluded := len(findings.details.excluded):
         ax.annotate(
             f"{n_excluded} run{'s' if n_excluded > 1 else ''} left out",
@@ -315,13 +318,10 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
 def _draw_counts(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the exponents under every count, with intervals, beside the published ones."""
     found = findings.details.counts
-    for shift, (method, label), look in zip(
-        (0.13, -0.13), METHODS.items(), style.SERIES, strict=False
-    ):
-        chosen = [found[method, count] for count in COUNTS]
-        value, low, high = np.array([[a.value, a.low, a.high] for a in chosen]).T
-        places = [shift - number for number in range(len(COUNTS))]
-        _intervals(ax, value, low, high, places, look, label)
+    series = {
+        label: [found[method, count][:3] for count in COUNTS] for method, label in METHODS.items()
+    }
+    _draw_exponents(ax, series, list(COUNTS.values()))
     for name, value in PUBLISHED.items():
         ax.axvline(value, color=style.GREY, linestyle=(0, (3, 2)), linewidth=0.8, zorder=1)
         ax.annotate(
@@ -334,31 +334,28 @@ def _draw_counts(ax: Axes, findings: Findings[Details]) -> None:
             color=style.GREY,
             fontsize=7,
         )
-    ax.set_yticks([-number for number in range(len(COUNTS))], list(COUNTS.values()))
     low, high = ax.get_xlim()
     beside = 0.08  # where half the name of the outermost published number ends
     ax.set_xlim(
         min(low, min(PUBLISHED.values()) - beside), max(high, max(PUBLISHED.values()) + beside)
     )
-    ax.set(xlabel=_EXPONENT, ylim=(0.5 - len(COUNTS), 0.5))
     ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.2), ncols=2)
 
 
-def _intervals(
-    ax: Axes,
-    value: Floats,
-    low: Floats,
-    high: Floats,
-    places: Sequence[float],
-    look: style.Series,
-    label: str,
+def _draw_exponents(
+    ax: Axes, series: Mapping[str, Sequence[Sequence[float]]], rows: Sequence[str]
 ) -> None:
-    ax.errorbar(
-        value,
-        places,
-        xerr=np.abs(np.stack([low, high]) - value),
-        color=look.color,
-        marker=look.marker,
-        linestyle="none",
-        label=label,
-    )
+    """Draws two series of exponents with intervals, side by side, a row of the panel for each."""
+    for shift, (label, found), look in zip(SHIFTS, series.items(), style.SERIES, strict=False):
+        value, low, high = np.array(found).T
+        ax.errorbar(
+            value,
+            shift - np.arange(len(rows)),
+            xerr=np.abs(np.stack([low, high]) - value),
+            color=look.color,
+            marker=look.marker,
+            linestyle="none",
+            label=label,
+        )
+    ax.set_yticks(-np.arange(len(rows)), rows)
+    ax.set(xlabel=_EXPONENT, ylim=(0.5 - len(rows), 0.5))
