@@ -86,8 +86,8 @@ def share_of_peak(
     schedule: Schedule,
     step: Int[Array, ""],
     steps: Int[Array, ""],
-    warmup: Int[Array, ""],
-    trunk: Int[Array, ""],
+    warmup: Int[Array, ""] | None = None,
+    trunk: Int[Array, ""] | int = 0,
 ) -> Float[Array, ""]:
     """Learning rate of a step over its peak.
 
@@ -95,7 +95,7 @@ def share_of_peak(
         schedule: Schedule that follows the warm-up.
         step: Index of the step; the first is 0.
         steps: Number of steps until the schedule ends: of the run, or a cosine's horizon.
-        warmup: Number of warm-up steps, fewer than `steps`.
+        warmup: Number of warm-up steps, fewer than `steps`; None for a schedule without them.
         trunk: Number of steps of the trunk, as `steps_of_trunk` gives it.
 
     Returns:
@@ -103,13 +103,16 @@ def share_of_peak(
     """
     import jax.numpy as jnp
 
-    rising = (step + 1) / (warmup + 1)
-    done = jnp.clip((step - warmup) / jnp.maximum(steps - warmup, 1), 0.0, 1.0)
+    before = 0 if warmup is None else warmup
+    rising = (step + 1) / (before + 1)
+    done = jnp.clip((step - before) / jnp.maximum(steps - before, 1), 0.0, 1.0)
     match schedule:
         case Constant():
             falling = jnp.ones_like(done)
         case Cosine(floor=floor):
-            falling = floor + (1 - floor) * 0.5 * (1 + jnp.cos(jnp.pi * done))
+            # The order of operations decides the last bits of runs, and stays as it was published.
+            angle = jnp.pi * step / steps if warmup is None else jnp.pi * done
+            falling = floor + (1 - floor) * 0.5 * (1 + jnp.cos(angle))
         case Linear(floor=floor):
             falling = 1 - (1 - floor) * done
         case StableDecay():

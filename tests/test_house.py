@@ -22,7 +22,7 @@ CARDS = sorted(
 
 ORDER = {
     "scaling": """
-        sealed keys fields workspace own_code record
+        sealed keys fields extras workspace own_code record
         model devices models data schedules training pretraining config accounting
         trainers run
     """.split(),

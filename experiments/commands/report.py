@@ -83,6 +83,6 @@ def _code() -> str:
     for package in (analysis, experiments):
         for path in sorted(Path(package.__path__[0]).rglob("*.py")):
             digest.update(path.read_bytes())
-    for name in ("numpy", "scipy", "pandas", "matplotlib", "scikit-learn"):
+    for name in ("numpy", "scipy", "pandas", "matplotlib"):
         digest.update(importlib.metadata.version(name).encode())
     return digest.hexdigest()

@@ -20,6 +20,7 @@ import pandas as pd
 
 from analysis.errors import nearest_name
 from analysis.writing import replace_file
+from scaling.extras import needed
 
 FOLDER = "SCALING_DATA_DIR"
 """Environment variable that names the folder with `laws/` and `text/`."""
@@ -115,8 +116,8 @@ def _fetched(dataset: Dataset) -> PublishedFile:
             f"{dataset.file} cannot be fetched: it is {dataset.made}. Put it (SHA-256 "
             f"{dataset.sha256}) into the folder {dataset.folder} of a folder that {FOLDER} names"
         )
-    import pooch
-
+    user, otherwise = f"fetching {dataset.address}", f"set {FOLDER} to a folder that has the file"
+    pooch = needed("pooch", user, extra="published", otherwise=otherwise)
     pooch.get_logger().setLevel("WARNING")
     cache = pooch.os_cache(_CACHE)
     known = None if dataset.convert else f"sha256:{dataset.sha256}"

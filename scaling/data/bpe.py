@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scaling.data.tokenizing import Tokenizer, smallest_dtype
+from scaling.extras import needed
 
 LEAST_FREQUENCY = 2
 """Number of times that a pair must occur."""
@@ -72,14 +73,8 @@ def bpe_tokenizer(trained: str) -> Tokenizer:
 
 
 def _library() -> Any:
-    try:
-        import tokenizers
-    except ModuleNotFoundError:
-        raise ValueError(
-            "data.tokenizer.kind = 'bpe' needs the package 'tokenizers': pip install tokenizers, "
-            "or use kind = 'bytes'"
-        ) from None
-    return tokenizers
+    user = "data.tokenizer.kind = 'bpe'"
+    return needed("tokenizers", user, extra="text", otherwise="use kind = 'bytes'")
 
 
 def _spelling() -> list[str]:

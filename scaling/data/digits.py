@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from scaling.data.dataset import Dataset
 from scaling.data.label_noise import LabelNoise
 from scaling.data.pool import draw
+from scaling.extras import needed
 from scaling.fields import Count, check_fields
 from scaling.keys import rng_for
 
@@ -58,7 +59,7 @@ class Digits:
         """The data of one run; held-out arrays are shared between runs, hence read-only.
 
         Raises:
-            ValueError: the installed scikit-learn carries other images.
+            ValueError: scikit-learn is missing, or carries other images.
         """
         return draw(
             *_images(),
@@ -73,9 +74,9 @@ class Digits:
 @functools.cache
 def _images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
     """All images in the order of the fixed shuffle, the held-out ones last; read-only."""
-    from sklearn.datasets import load_digits
-
-    pixels, classes = load_digits(return_X_y=True)
+    user, otherwise = "data.kind = 'digits'", "use data.kind = 'mnist1d'"
+    datasets = needed("sklearn.datasets", user, extra="digits", otherwise=otherwise)
+    pixels, classes = datasets.load_digits(return_X_y=True)
     order = rng_for(0, "digits_split").permutation(N_IMAGES)
     inputs, labels = np.asarray(pixels)[order] / 16, np.asarray(classes, dtype=np.int64)[order]
     _verify(inputs, labels)

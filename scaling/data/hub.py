@@ -7,10 +7,11 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 from scaling.data.cache import atomic_write, cache_folder, sha256_of
+from scaling.extras import needed
 from scaling.fields import nearest
 
 SCHEME = "hf://"
@@ -40,23 +41,14 @@ def local_copy(path: str, text_field: str) -> Path:
 
 def _texts(path: str, text_field: str) -> Iterator[str]:
     name, choices, n_documents = _parse(path)
+    datasets = needed("datasets", f"data.path = {path!r}", extra="text", otherwise="give files")
     try:
-        import datasets  # pyright: ignore[reportMissingImports]  # an extra
-    except ModuleNotFoundError:
-        raise ValueError(
-            f"data.path = {path!r} needs the package 'datasets': pip install datasets, or give "
-            "files"
-        ) from None
-    try:
-        rows = cast(
-            "datasets.IterableDataset",
-            datasets.load_dataset(
-                name,
-                choices.get("config"),
-                split=choices.get("split", "train"),
-                revision=choices.get("revision"),
-                streaming=True,
-            ),
+        rows = datasets.load_dataset(
+            name,
+            choices.get("config"),
+            split=choices.get("split", "train"),
+            revision=choices.get("revision"),
+            streaming=True,
         )
         for number, row in enumerate(itertools.islice(rows, n_documents), start=1):
             yield _text(path, number, row, text_field)

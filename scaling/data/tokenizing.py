@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt
 
+from scaling.extras import needed
 from scaling.fields import Range, check_fields, nearest
 
 END_OF_DOCUMENT_BYTE = 0xFF
@@ -126,13 +127,8 @@ def tiktoken_tokenizer(name: str) -> Tokenizer:
     Raises:
         ValueError: the package `tiktoken` is missing, knows no such name, or cannot fetch it.
     """
-    try:
-        import tiktoken
-    except ModuleNotFoundError:
-        raise ValueError(
-            "data.tokenizer.kind = 'tiktoken' needs the package 'tiktoken': pip install tiktoken, "
-            "or use kind = 'bpe'"
-        ) from None
+    user = "data.tokenizer.kind = 'tiktoken'"
+    tiktoken = needed("tiktoken", user, extra="text", otherwise="use kind = 'bytes'")
     known = tiktoken.list_encoding_names()
     if name not in known:
         raise ValueError(f"data.tokenizer.name = {name!r}: {nearest(name, known)}")

@@ -112,7 +112,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
     optimizer, schedule = transformation(plan.optimizer), plan.shares
     per_example = _objective(plan.objective, n_classes)
     batch_size = plan.duration(n_train).batch_size
-    per_epoch, nothing = n_train // batch_size, jnp.int32(0)
+    per_epoch = n_train // batch_size
 
     def loss(params: Params, inputs: Array, targets: Array) -> Array:
         return jnp.mean(per_example(model.apply(params, inputs), targets))
@@ -134,7 +134,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
             inputs, targets = inputs[chosen], targets[chosen]
         value, gradient = jax.value_and_grad(loss)(state.params, inputs, targets)
         direction, memory = optimizer.update(gradient, state.optimizer, state.params)
-        share = share_of_peak(schedule, state.step, steps, warmup=nothing, trunk=nothing)
+        share = share_of_peak(schedule, state.step, steps)
         params = optax.apply_updates(state.params, optax.tree.scale(-rate * share, direction))
         watch = state.watch.after(state.step, value)
         return State(params, memory, order, state.step + 1, watch)

@@ -3,6 +3,7 @@
 import http.server
 import json
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -211,6 +212,13 @@ def test_other_bytes_at_the_address_are_refused(served: str, tmp_path: Path):
     (tmp_path / "served" / "points.csv").write_text("Model Size,Training FLOP,loss\n1,2,3\n")
     with pytest.raises(ValueError, match="does not match the known hash"):
         published_data.obtain(dataset)
+
+
+def test_without_pooch_it_is_said_what_to_install(served: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    remedy = r"needs the package 'pooch': pip install 'scaling-descent\[published\]'"
+    with pytest.raises(ValueError, match=remedy):
+        published_data.obtain(replace(published_data.CHINCHILLA, address=f"{served}/points.csv"))
 
 
 def test_what_cannot_be_fetched_is_one_sentence(served: str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -98,6 +99,14 @@ def test_other_images_than_those_recorded_are_refused(altered, monkeypatch):
     with pytest.raises(ValueError, match=r"SHA-256 of the loaded images is \w{64}, not \w{64}"):
         SMALL.load(0)
     digits._images.cache_clear()
+
+
+def test_without_scikit_learn_the_digits_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    digits._images.cache_clear()
+    remedy = r"needs the package 'scikit-learn': pip install 'scaling-descent\[digits\]'"
+    with pytest.raises(ValueError, match=remedy):
+        SMALL.load(0)
 
 
 def test_fingerprint_is_the_hash_of_the_images():

@@ -102,8 +102,17 @@ def test_optimizers_are_those_of_optax(optimizer, peer):
 def test_cosine_schedule_ends_at_zero():
     steps = jnp.arange(101)
     plan = Gradient(optimizer=SGD(learning_rate=2), schedule="cosine", steps=100)
-    rates = 2 * share_of_peak(plan.shares, steps, *map(jnp.int32, (100, 0, 0)))
+    rates = 2 * share_of_peak(plan.shares, steps, jnp.int32(100))
     assert np.allclose(rates, optax.cosine_decay_schedule(2.0, 100)(steps), atol=1e-6)
+
+
+def test_the_cosine_keeps_the_bits_of_recorded_runs():
+    """pi * step comes before the division: the other order differs in the last bits."""
+    plan = Gradient(optimizer=SGD(learning_rate=2), schedule="cosine", steps=100)
+    step = jnp.arange(100)
+    share = jax.jit(lambda steps: share_of_peak(plan.shares, step, steps))
+    formula = jax.jit(lambda steps: 0.5 * (1 + jnp.cos(jnp.pi * step / steps)))
+    assert np.array_equal(share(jnp.int32(100)), formula(jnp.int32(100)))
 
 
 def test_every_epoch_sees_every_example_once():
