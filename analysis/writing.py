@@ -1,9 +1,10 @@
-"""Writing what analysis leaves: figures and tables appear whole or not at all."""
+"""Writing results: atomic files, and strict JSON."""
 
 import json
 import math
 import os
 import secrets
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import numpy as np
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Writes a file under a name of this call's own, then puts it in the place of an older one.
+    """Writes a file atomically and durably, in the place of an older one.
 
     Raises:
-        OSError: the file cannot be written; an older one stands, and nothing else is left behind.
+        OSError: The file cannot be written. An older one is kept, and nothing else is left behind.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -39,3 +43,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True, eq=False)
+class JsonResult:
+    """A result that can be written as JSON; one with special values has a `to_dict` of its own."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as plain values; None for a number that is not finite."""
+        return plain(asdict(self))
+
+    def to_json(self) -> str:
+        """Returns the values of `to_dict` as strict JSON text."""
+        return dumps(self.to_dict())

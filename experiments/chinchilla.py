@@ -173,7 +173,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     ends = lm.points(runs)
     bars = error_bars(runs)
     found = three_approaches(ends, noise=SeedNoise(bars.sd, bars.degrees_of_freedom))
-    found = lm.with_envelope(found, lm.learning_curves(runs, curves))
+    found = lm.with_envelope(found, lm.evaluations(runs, curves))
     parabola, parametric = found.of(ApproachKind.PARABOLA), found.of(ApproachKind.SQUARED)
     minima, fitted = parabola.detail, parametric.detail
     valleys = minima if isinstance(minima, IsoflopResult) else None

@@ -157,7 +157,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         ),
         details=Details(
             ends=ends,
-            learning=lm.learning_curves(runs, curves, "n_params_non_embedding"),
+            learning=lm.evaluations(runs, curves, "n_params_non_embedding"),
             taken=taken,
             fits=fits,
             joint=joint,

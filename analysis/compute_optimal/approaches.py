@@ -21,21 +21,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.compute_optimal.approach_rows import SIZES_COVERED, Rows, last_of_each, points_of
-from analysis.compute_optimal.approaches_result import (
-    Approach,
-    Approaches,
-    ApproachKind,
-    Detail,
-)
+from analysis.compute_optimal.approaches_result import Approach, Approaches, ApproachKind, Detail
+from analysis.compute_optimal.budgets import nominal_budgets
 from analysis.compute_optimal.envelope import envelope
 from analysis.compute_optimal.growth import Exponents, Growth, fitted_growth
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.compute_optimal.isoflop_result import ONE_MINIMUM, IsoflopResult
+from analysis.compute_optimal.learning_curves import (
+    LearningCurve,
+    covered_budgets,
+    learning_curves,
+    read_off,
+)
 from analysis.compute_optimal.points import SeedNoise
 from analysis.compute_optimal.valley import AKIMA, Curve
 from analysis.errors import FitError
-from analysis.estimate import Bootstrap
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import require_resolvable
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
@@ -47,6 +48,12 @@ from analysis.tables import results
 
 HUBER = 1e-3
 """Threshold on log loss of Hoffmann et al. 2022, section 3.3."""
+
+N_BUDGETS = 9
+"""Number of budgets at which curves are read off where none are given, as in Hoffmann et al."""
+
+SIZES_COVERED = 5
+"""Number of sizes whose curves must reach a budget."""
 
 _LARGEST_MISFIT = 2.0
 _ONE_CONVENTION = 0.05
@@ -62,7 +69,7 @@ def three_approaches(
     flops: float | None = None,
     bootstrap: Bootstrap = Bootstrap(),
 ) -> Approaches:
-    """All approaches that a table allows; one that it does not is a row with the reason.
+    """Applies each approach; one that the table does not allow is a row with the reason.
 
     Args:
         table: Columns N, D, C and loss (nats), as of `analysis.tables.read`; with `curves` also
@@ -80,9 +87,6 @@ def three_approaches(
         bootstrap: Replicates of each approach, and the level of the intervals; each approach
             redraws in its own way.
 
-    Returns:
-        The approaches, in order.
-
     Raises:
         ValueError: A column is missing or at fault, or an impossible level, span, noise or
             budget.
@@ -94,10 +98,13 @@ def three_approaches(
 
     # 1. The rows that each approach takes.
     rows = _rows_of(table, curves=curves, noise=noise)
+    learning = _curves_of(table, rows) if curves else None
     compute = (float(rows.flops.min()), float(rows.flops.max()))
     at = compute[1] if flops is None else float(positive("flops", flops))
-    final = rows if rows.run is None else last_of_each(rows, rows.run)
-    points, notes = points_of(rows, budgets)
+    final = rows if learning is None else _ends(learning)
+    points, notes = (
+        _near(rows, budgets) if learning is None else _points_of_curves(learning, budgets)
+    )
 
     # 2. Each approach. Akima curves leave no residuals: they take their noise from the parabolas.
     def attempt(kind: ApproachKind, find: Callable[[], _Found]) -> Approach:
@@ -108,7 +115,7 @@ def three_approaches(
     )
     of_akima = noise or _scatter(by_parabola.detail)
     found = (
-        attempt(ApproachKind.ENVELOPE, lambda: _by_envelope(rows, bootstrap)),
+        attempt(ApproachKind.ENVELOPE, lambda: _by_envelope(learning, bootstrap)),
         by_parabola,
         attempt(ApproachKind.AKIMA, lambda: _by_isoflop(points, AKIMA, of_akima, bootstrap)),
         attempt(ApproachKind.HUBER, lambda: _by_fit(final, bootstrap, Loss(HUBER))),
@@ -128,17 +135,74 @@ def three_approaches(
     return Approaches(at, compute, bootstrap.level, found, tuple(notes))
 
 
-def _rows_of(table: pd.DataFrame, *, curves: bool, noise: SeedNoise | None) -> Rows:
+class _Rows(NamedTuple):
+    """Columns of a table, each of shape `(n_rows,)`.
+
+    Attributes:
+        n_params: Parameters.
+        tokens: Training tokens.
+        flops: Training FLOPs.
+        loss: Loss, nats.
+        noise: Standard deviation of the loss over seeds; None where it is not known row by row.
+    """
+
+    n_params: Floats
+    tokens: Floats
+    flops: Floats
+    loss: Floats
+    noise: Floats | None = None
+
+
+def _rows_of(table: pd.DataFrame, *, curves: bool, noise: SeedNoise | None) -> _Rows:
     by_row = noise is not None and np.ndim(noise.sd) > 0
     if curves and by_row:
         raise ValueError("With curves, `noise` must be one number.")
     if noise is not None:
         positive_column("noise", np.atleast_1d(noise.sd), len(table) if by_row else 1)
-    return Rows(
+    return _Rows(
         *(positive_column(name, results.column(table, name)) for name in ("N", "D", "C", "loss")),
-        run=np.asarray(results.column(table, "run")) if curves else None,
         noise=np.asarray(noise.sd, dtype=np.float64) if noise is not None and by_row else None,
     )
+
+
+def _curves_of(table: pd.DataFrame, rows: _Rows) -> tuple[LearningCurve, ...]:
+    run = results.column(table, "run")
+    return learning_curves(run, rows.n_params, rows.loss, flops=rows.flops, tokens=rows.tokens)
+
+
+def _ends(curves: Sequence[LearningCurve]) -> _Rows:
+    """The last evaluation of each run."""
+    last = ((each.n_params, each.tokens[-1], each.flops[-1], each.loss[-1]) for each in curves)
+    return _Rows(*np.array(list(last)).T)
+
+
+def _near(rows: _Rows, budgets: ArrayLike | None) -> tuple[_Rows, list[str]]:
+    """The rows near budgets, all rows without budgets; and a note on them."""
+    if budgets is None:
+        return rows, []
+    nominal, near = nominal_budgets(rows.flops, budgets)
+    note = f"approach 2 takes the {near.sum()} of {len(near)} rows near a budget that was given"
+    noise = None if rows.noise is None else rows.noise[near]
+    kept = _Rows(rows.n_params[near], rows.tokens[near], nominal[near], rows.loss[near], noise)
+    return kept, [note]
+
+
+def _points_of_curves(
+    curves: Sequence[LearningCurve], budgets: ArrayLike | None
+) -> tuple[_Rows, list[str]]:
+    """The losses of curves at budgets, and a note on them."""
+    if budgets is None:
+        budgets = covered_budgets(curves, SIZES_COVERED, N_BUDGETS)
+        if not len(budgets):
+            return _Rows(*np.empty((4, 0))), []
+    read = read_off(curves, budgets)
+    note = (
+        f"approach 2 takes {len(read.loss)} losses read off learning curves, approach 3 the last "
+        "of each curve"
+    )
+    if read.unread:
+        note += f"; {len(read.unread)} times a curve has no evaluation near a budget"
+    return _Rows(read.n_params, read.tokens, read.flops, read.loss), [note]
 
 
 class _NotApplicable(Exception):
@@ -198,22 +262,15 @@ def _scatter(parabolas: Detail | None) -> SeedNoise | None:
     return None
 
 
-def _by_envelope(rows: Rows, bootstrap: Bootstrap) -> _Found:
-    if rows.run is None:
+def _by_envelope(curves: Sequence[LearningCurve] | None, bootstrap: Bootstrap) -> _Found:
+    if curves is None:
         raise _NotApplicable("no learning curves: every row is the end of a run")
-    found = envelope(
-        rows.run,
-        rows.n_params,
-        rows.loss,
-        flops=rows.flops,
-        tokens=rows.tokens,
-        bootstrap=bootstrap,
-    )
+    found = envelope(curves, bootstrap=bootstrap)
     return _Found(found.trends, "", found)
 
 
 def _by_isoflop(
-    points: Rows, curve: Curve, noise: SeedNoise | None, bootstrap: Bootstrap
+    points: _Rows, curve: Curve, noise: SeedNoise | None, bootstrap: Bootstrap
 ) -> _Found:
     if not len(points.loss):
         raise FitError(
@@ -246,7 +303,7 @@ def _by_isoflop(
     return _Found(found.trends, "; ".join(doubts), found)
 
 
-def _by_fit(rows: Rows, bootstrap: Bootstrap, loss: Loss) -> _Found:
+def _by_fit(rows: _Rows, bootstrap: Bootstrap, loss: Loss) -> _Found:
     x = np.stack([rows.n_params, rows.tokens], axis=1)
     weights = None
     if rows.noise is not None:

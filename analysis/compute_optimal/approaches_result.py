@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, TypeAlias
 
-from analysis import writing
 from analysis.compute_optimal.envelope_result import EnvelopeResult
 from analysis.compute_optimal.growth import Exponents, Growth
 from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.estimate import Estimate
 from analysis.fitting.result import FitResult
+from analysis.writing import JsonResult, plain
 
 Status = Literal["estimated", "doubtful", "refused", "not applicable"]
 """Whether an approach has an answer, and whether that is in doubt."""
@@ -100,7 +100,7 @@ class Approach:
 
 
 @dataclass(frozen=True, eq=False)
-class Approaches:
+class Approaches(JsonResult):
     """All approaches on one table, from `analysis.compute_optimal.approaches.three_approaches`.
 
     Attributes:
@@ -166,7 +166,7 @@ class Approaches:
 
     def to_dict(self) -> dict[str, Any]:
         """The rows as plain values, without replicates."""
-        return writing.plain(
+        return plain(
             {
                 "flops": self.flops,
                 "compute": self.compute,
@@ -179,10 +179,6 @@ class Approaches:
     def details(self) -> dict[str, dict[str, Any]]:
         """The analyses behind the approaches as plain values, by title."""
         return {row.kind.title: row.detail.to_dict() for row in self.rows if row.detail}
-
-    def to_json(self) -> str:
-        """The rows as strict JSON, without replicates; null where there is no number."""
-        return writing.dumps(self.to_dict())
 
 
 def _ends(estimate: Estimate) -> dict[str, float]:

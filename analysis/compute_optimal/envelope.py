@@ -32,12 +32,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from analysis.compute_optimal.envelope_result import EnvelopeResult, HandOver, Step
 from analysis.compute_optimal.envelope_trace import Grid, Trace, interpolate, steps, trace
-from analysis.compute_optimal.growth import Exponents, Trend, growth
-from analysis.compute_optimal.learning_curves import learning_curves
+from analysis.compute_optimal.growth import POWERS, Exponents, Trend, growth
+from analysis.compute_optimal.learning_curves import LearningCurve
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import require_resolvable
@@ -50,15 +49,9 @@ _MAX_SHARE_REORDERED = 0.5
 
 
 def envelope(
-    run: ArrayLike,
-    n_params: ArrayLike,
-    loss: ArrayLike,
-    *,
-    flops: ArrayLike | None = None,
-    tokens: ArrayLike | None = None,
-    bootstrap: Bootstrap = Bootstrap(),
+    curves: Sequence[LearningCurve], *, bootstrap: Bootstrap = Bootstrap()
 ) -> EnvelopeResult:
-    """The envelope of learning curves over model sizes, and how the optimum grows along it.
+    """Finds the envelope of learning curves over model sizes, and the growth of the optimum.
 
     log loss is interpolated linearly in log FLOPs, within each curve and nowhere else. A span of
     compute counts where the sizes next to that of the lowest loss have a curve there; within it,
@@ -67,19 +60,11 @@ def envelope(
     the call.
 
     Args:
-        run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.
-        n_params: Parameters of that run, shape `(n_evaluations,)`.
-        loss: Loss, nats, shape `(n_evaluations,)`.
-        flops: FLOPs seen at the evaluation, shape `(n_evaluations,)`; 6 N D unless given.
-        tokens: Tokens seen at the evaluation, shape `(n_evaluations,)`; C / (6 N) unless given.
+        curves: One for each run, from `analysis.compute_optimal.learning_curves`.
         bootstrap: Resampling of the runs, and the level of the intervals.
 
-    Returns:
-        The result.
-
     Raises:
-        ValueError: An argument is at fault (`analysis.compute_optimal.learning_curves` says how
-            columns can be).
+        ValueError: Replicates too few for the level, or of another kind than runs.
         FitError: Fewer than `MIN_HAND_OVERS` hand-overs, with the reason for each span of compute;
             an optimum that does not grow; or too few sizes for an interval.
     """
@@ -87,7 +72,6 @@ def envelope(
     require_resolvable(bootstrap.level, bootstrap.n)
 
     # 1. All curves at the same values of compute, and the size of lowest loss at each.
-    curves = learning_curves(run, n_params, loss, flops=flops, tokens=tokens)
     n_sizes = len({curve.n_params for curve in curves})
     if n_sizes <= MIN_HAND_OVERS:
         raise FitError(
@@ -117,7 +101,7 @@ def envelope(
         bootstrap=bootstrap,
         share_defined=share_defined,
         share_reordered=found.share_reordered,
-        curves=curves,
+        curves=tuple(curves),
         flops=np.exp(grid.log_flops),
         loss=grid.lowest_loss,
         steps=spans,
@@ -219,8 +203,4 @@ def _trends(
             n_points=len(points.gap),
         )
 
-    return Exponents(
-        params=trend(np.array([1.0, 0.0])),
-        tokens=trend(np.array([0.0, 1.0])),
-        tokens_per_param=trend(np.array([-1.0, 1.0])),
-    )
+    return Exponents(*(trend(of) for of in POWERS))

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from analysis import writing
 from analysis.compute_optimal.growth import Exponents, Trend
 from analysis.compute_optimal.learning_curves import LearningCurve
 from analysis.compute_optimal.valley import Refusal
 from analysis.estimate import Bootstrap, Floats
+from analysis.writing import JsonResult, plain
 
 
 class Step(NamedTuple):
@@ -47,7 +47,7 @@ class HandOver(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class EnvelopeResult:
+class EnvelopeResult(JsonResult):
     """The lowest loss over all learning curves at each compute, and how the optimum grows along it.
 
     Attributes:
@@ -93,7 +93,7 @@ class EnvelopeResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values, without the curves themselves."""
-        return writing.plain(
+        return plain(
             {
                 "level": self.bootstrap.level,
                 "n_replicates": self.bootstrap.n,
@@ -106,7 +106,3 @@ class EnvelopeResult:
                 "trends": {name: t.to_dict() for name, t in self.trends._asdict().items()},
             }
         )
-
-    def to_json(self) -> str:
-        """The result as strict JSON, without the curves themselves; null for no number."""
-        return writing.dumps(self.to_dict())

@@ -119,6 +119,10 @@ class Exponents(NamedTuple, Generic[Law]):
     tokens_per_param: Law
 
 
+POWERS = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])
+"""Powers of N* and D* whose product is each of `Exponents`."""
+
+
 def growth(line: tuple[float, float], replicates: Floats, *, x_ref: float, level: float) -> Growth:
     """A power law from its line on logarithms.
 
@@ -127,9 +131,6 @@ def growth(line: tuple[float, float], replicates: Floats, *, x_ref: float, level
         replicates: log y_ref and exponent of bootstrap replicates, shape `(n_replicates, 2)`.
         x_ref: Where the law is anchored.
         level: Nominal coverage of the intervals.
-
-    Returns:
-        The power law.
     """
     low, high = percentiles(replicates, level)
     value, value_low, value_high = np.exp([line[0], low[0], high[0]]).tolist()
@@ -155,9 +156,6 @@ def fit_trend(
         log_replicates: log y of noisy replicates, shape `(n, n_replicates)`.
         errors: Standard errors of log y, positive, shape `(n,)`.
         level: Nominal coverage of the intervals.
-
-    Returns:
-        The line.
     """
     share = errors**-2.0 / np.sum(errors**-2.0)
     log_x = np.log(x)

@@ -12,7 +12,7 @@ its intervals hold for.
 from numpy.typing import ArrayLike
 
 from analysis.compute_optimal.budgets import compute_columns
-from analysis.compute_optimal.growth import Exponents
+from analysis.compute_optimal.growth import POWERS, Exponents
 from analysis.compute_optimal.isoflop_result import BudgetValley, IsoflopResult
 from analysis.compute_optimal.points import SeedNoise
 from analysis.compute_optimal.valley import PARABOLA, Curve
@@ -66,9 +66,7 @@ def isoflop(
     )
     trends = None
     if found.growth is not None:
-        powers = ((0.0, 1.0), (-1.0, 1.0))  # of D*, and of D* / N*
-        others = (growth_of(found.optima, bootstrap.level, each) for each in powers)
-        trends = Exponents(found.growth, *others)
+        trends = Exponents(*(growth_of(found.optima, of, bootstrap.level) for of in POWERS))
     return IsoflopResult(
         curve=curve,
         noise=found.noise,

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis import writing
 from analysis.compute_optimal.growth import Exponents, Trend
 from analysis.compute_optimal.seed_noise import KnownNoise
 from analysis.compute_optimal.valley import Curve, Valley
 from analysis.estimate import Bootstrap, Estimate
+from analysis.writing import JsonResult, plain
 
 ONE_MINIMUM = "Only one budget has a minimum; an exponent needs two. Add budgets."
 
@@ -68,7 +68,7 @@ class BudgetValley(Valley):
 
 
 @dataclass(frozen=True, eq=False)
-class IsoflopResult:
+class IsoflopResult(JsonResult):
     """Minima of all budgets and the power laws through them.
 
     Attributes:
@@ -113,7 +113,7 @@ class IsoflopResult:
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values."""
         trends = self.trends
-        return writing.plain(
+        return plain(
             {
                 "method": self.curve.method,
                 "span": self.curve.span,
@@ -125,7 +125,3 @@ class IsoflopResult:
                 "trends": trends and {name: t.to_dict() for name, t in trends._asdict().items()},
             }
         )
-
-    def to_json(self) -> str:
-        """The result as strict JSON; an open end of an interval, infinite, is null."""
-        return writing.dumps(self.to_dict())

@@ -67,7 +67,7 @@ def learning_curves(
     flops: ArrayLike | None = None,
     tokens: ArrayLike | None = None,
 ) -> tuple[LearningCurve, ...]:
-    """Rows, one an evaluation, as one curve for each run.
+    """Groups rows, one an evaluation, into one curve for each run.
 
     Args:
         run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.
@@ -90,30 +90,19 @@ def learning_curves(
         raise ValueError(f"run has shape {labels.shape}, not {sizes.shape}: give each row its run")
     names, numbers = np.unique(labels, return_inverse=True)
     order = np.lexsort((seen, numbers))
+    by_run = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
     curves = []
-    for label, mine in zip(
-        names.tolist(),
-        np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1),
-        strict=True,
-    ):
-        _require_one_curve(label, sizes[mine], seen[mine])
-        curves.append(
-            LearningCurve(label, float(sizes[mine[0]]), seen[mine], data[mine], losses[mine])
-        )
+    for label, rows in zip(names.tolist(), by_run, strict=True):
+        _require_one_curve(label, sizes[rows], seen[rows])
+        size = float(sizes[rows[0]])
+        curves.append(LearningCurve(label, size, seen[rows], data[rows], losses[rows]))
     return tuple(curves)
 
 
 def read_off(
-    run: ArrayLike,
-    n_params: ArrayLike,
-    flops: ArrayLike,
-    loss: ArrayLike,
-    budgets: ArrayLike,
-    *,
-    tokens: ArrayLike | None = None,
-    tolerance: float = 0.1,
+    curves: Sequence[LearningCurve], budgets: ArrayLike, *, tolerance: float = 0.1
 ) -> CurvePoints:
-    """Losses of runs at given FLOPs, from their learning curves.
+    """Reads losses at given FLOPs off learning curves.
 
     log loss is interpolated linearly in log FLOPs between the two evaluations about the budget,
     if the nearer lies within a factor `1 + tolerance` of it. A budget past an end of a curve, but
@@ -121,59 +110,46 @@ def read_off(
     (arXiv:2406.19146, appendix C). Smooth training losses before the call.
 
     Args:
-        run: Label of the run of each evaluation, any sortable type, shape `(n_evaluations,)`.
-        n_params: Parameters of that run, shape `(n_evaluations,)`.
-        flops: FLOPs seen at the evaluation, shape `(n_evaluations,)`.
-        loss: Loss, nats, shape `(n_evaluations,)`.
+        curves: The curves, from `learning_curves`.
         budgets: FLOPs at which to read, shape `(n_budgets,)`.
-        tokens: Tokens seen at the evaluation, shape `(n_evaluations,)`; C / (6 N) unless given.
         tolerance: Relative distance of the nearest evaluation from the budget.
 
     Returns:
-        The points, ordered by budget and then by run; the order of the rows makes no difference.
+        The points, ordered by budget and then by run.
 
     Raises:
-        ValueError: An argument is at fault (`learning_curves` says how columns can be).
+        ValueError: A budget that is not positive and finite, or an impossible tolerance.
     """
-    curves = learning_curves(run, n_params, loss, flops=flops, tokens=tokens)
     targets = np.unique(positive_column("budgets", budgets))
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance is {tolerance}: give a relative difference such as 0.1")
 
-    rows: list[tuple[float, Any, float, float, float]] = []
+    rows: list[tuple[Any, float, float, float, float]] = []
     unread: list[Unread] = []
-    for curve in curves:
-        log_seen = np.log(curve.flops)
-        log_curves = np.log([curve.loss, curve.tokens / curve.flops])
-        for target in targets.tolist():
-            at = np.log(target)
+    for target in targets.tolist():
+        at = np.log(target)
+        for curve in curves:
+            log_seen = np.log(curve.flops)
+            log_curves = np.log([curve.loss, curve.tokens / curve.flops])
             off = float(np.expm1(np.min(np.abs(log_seen - at))))
             if off > tolerance:
                 why = f"the nearest evaluation is {off:.0%} off, more than {tolerance:.0%}"
                 unread.append(Unread(curve.run, target, why))
                 continue
             read, per_flop = (float(np.exp(np.interp(at, log_seen, c))) for c in log_curves)
-            rows.append((target, curve.run, curve.n_params, target * per_flop, read))
-    rows.sort(key=lambda row: row[0])  # stable: runs stay in order
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
-    numbers = [np.array(columns[k], dtype=np.float64) for k in (0, 2, 3, 4)]
-    return CurvePoints(
-        run=tuple(columns[1]),
-        n_params=numbers[1],
-        flops=numbers[0],
-        tokens=numbers[2],
-        loss=numbers[3],
-        unread=tuple(unread),
-    )
+            rows.append((curve.run, curve.n_params, target, target * per_flop, read))
+    run, *numbers = zip(*rows, strict=True) if rows else [()] * 5
+    columns = (np.array(column, dtype=np.float64) for column in numbers)
+    return CurvePoints(run, *columns, unread=tuple(unread))
 
 
 def covered_budgets(curves: Sequence[LearningCurve], n_sizes: int, n_budgets: int) -> Floats:
-    """Budgets spread evenly in log FLOPs over the compute that curves of several sizes cover.
+    """Returns budgets, even in log FLOPs, over the compute that curves of several sizes cover.
 
     Args:
         curves: The curves.
         n_sizes: Distinct sizes whose curves must cover a budget.
-        n_budgets: How many.
+        n_budgets: Number of budgets.
 
     Returns:
         FLOPs, ascending, shape `(n_budgets,)`; empty where no compute is covered by so many sizes.

@@ -54,9 +54,6 @@ def known_noise(curves: Sequence[Points], curve: Curve, given: SeedNoise | None)
         curve: How each is drawn.
         given: The noise that the caller knows.
 
-    Returns:
-        The noise.
-
     Raises:
         FitError: Repeats are too few, and the method leaves no residuals to take it from.
     """

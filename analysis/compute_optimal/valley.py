@@ -92,8 +92,9 @@ class Valley:
         group: What the runs of the curve have in common, such as their budget or width.
         x: Distinct x, ascending.
         loss: Mean loss of each.
-        n_runs: Runs behind each mean.
+        n_runs: Number of runs that each mean is over.
         used: Which of them the curve was made from.
+        other: Another quantity at each x; None where there is none.
         curve_x: x along the curve; empty where too few points make one.
         curve_loss: Losses along the curve.
         refusal: Why there is no minimum; None if there is one.
@@ -101,8 +102,7 @@ class Valley:
         optimum: x at the minimum; an end of the interval that the grid does not bound is 0 or
             infinite. None where refused; so are the next two.
         lowest_loss: Loss at the minimum.
-        other: Another quantity at each x; None where there is none.
-        optimal_other: That quantity at the minimum, its log being interpolated in log x.
+        optimal_other: The other quantity at the minimum, its log being interpolated in log x.
         share_inside: Share of the noisy replicates whose minimum lies inside the grid.
         loss_sd: Standard deviation of each mean loss over seeds; empty where too few points make a
             curve.
@@ -113,16 +113,16 @@ class Valley:
     loss: tuple[float, ...]
     n_runs: tuple[int, ...]
     used: tuple[bool, ...]
-    curve_x: tuple[float, ...]
-    curve_loss: tuple[float, ...]
-    refusal: Refusal | None
-    reason: str
-    optimum: Estimate | None
-    lowest_loss: Estimate | None
     other: tuple[float, ...] | None
-    optimal_other: Estimate | None
-    share_inside: float
-    loss_sd: tuple[float, ...]
+    curve_x: tuple[float, ...] = ()
+    curve_loss: tuple[float, ...] = ()
+    refusal: Refusal | None = None
+    reason: str = ""
+    optimum: Estimate | None = None
+    lowest_loss: Estimate | None = None
+    optimal_other: Estimate | None = None
+    share_inside: float = 0.0
+    loss_sd: tuple[float, ...] = ()
 
 
 class Minima(NamedTuple):
@@ -220,30 +220,25 @@ def sampled_curve(log_x: Floats, loss: Floats, weights: Floats | None) -> tuple[
 
 
 def refuse(
-    points: Points,
-    used: NDArray[np.bool_],
-    best: Minima,
-    replicates: Minima,
-    weights: Floats | None,
+    log_x: Floats, loss: Floats, weights: Floats | None, best: Minima, replicates: Minima
 ) -> tuple[Refusal | None, str]:
-    """Why a curve has no minimum, or what is doubtful about the one it has.
+    """Returns why a curve has no minimum, or what is doubtful about the one it has.
 
     Args:
-        points: The points of the curve.
-        used: Which of them the curve was made from.
+        log_x: log x of the points of the curve, ascending.
+        loss: Mean loss of each.
+        weights: Weights of the points of a parabola; None for an Akima curve.
         best: The minimum of the curve, one column.
         replicates: Minima of noisy replicates.
-        weights: Weights of the points of a parabola; None for an Akima curve.
 
     Returns:
         The refusal and its sentence; None and a doubt, or an empty text, for a minimum.
     """
-    sizes, loss = points.x[used], points.loss[used]
     lowest = int(np.argmin(loss))
     end = {0: "lower", len(loss) - 1: "upper"}.get(lowest)
     remedy = {0: "smaller", len(loss) - 1: "larger"}.get(lowest, "more")
     if weights is not None:
-        curvature = (parabola_projection(np.log(sizes), weights)[1] @ loss)[2]
+        curvature = (parabola_projection(log_x, weights)[1] @ loss)[2]
         if curvature <= 0:
             return Refusal.WRONG_CURVATURE, (
                 f"the parabola opens downward (curvature {curvature:.3g} over half the logarithmic "
@@ -252,8 +247,8 @@ def refuse(
         # A parabola through a falling convex curve has a vertex inside: ask the points as well.
         if end is not None:
             return Refusal.EDGE, (
-                f"the lowest loss lies at the {end} end of the grid, {sizes[lowest]:.4g}: the "
-                f"minimum is not bracketed; add {remedy} values"
+                f"the lowest loss lies at the {end} end of the grid, {np.exp(log_x[lowest]):.4g}: "
+                f"the minimum is not bracketed; add {remedy} values"
             )
     if not best.inside[0]:
         return Refusal.EDGE, (
@@ -285,9 +280,6 @@ def clamped_estimate(
         ends: log of the ends of its interval.
         grid: log of the ends of the grid, ascending.
         level: Nominal coverage of the interval.
-
-    Returns:
-        The estimate.
     """
     low = float(np.exp(ends[0])) if ends[0] > grid[0] else 0.0
     high = float(np.exp(ends[1])) if ends[1] < grid[1] else float("inf")

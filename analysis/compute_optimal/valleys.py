@@ -116,9 +116,6 @@ def valleys(
         tolerance: Relative difference of the groups of runs of one curve.
         bootstrap: Replicates with normal noise, and the level of the intervals.
 
-    Returns:
-        The result.
-
     Raises:
         ValueError: An argument is at fault (`analysis.compute_optimal.points.group_points` says how
             columns can be).
@@ -135,22 +132,20 @@ def valleys(
     known = known_noise(enough, curve, noise)
 
     # 2. All errors are drawn before any stand-in for a replicate: the same runs, with x counted in
-    #    two ways, are given the same noise.
+    #    two ways, get the same noise. Student's t, as in `analysis.fitting.bootstrap.replicates`.
     rng = np.random.default_rng(bootstrap.seed)
-    errors = _errors(curves, known, bootstrap.n, rng)
+    scales, df = np.ones(bootstrap.n), known.degrees_of_freedom
+    if np.isfinite(df):
+        scales = np.sqrt(df / rng.chisquare(df, size=bootstrap.n))
+    errors = [scales * rng.standard_normal((len(points.x), bootstrap.n)) for points in curves]
 
     # 3. Every curve and its replicates.
-    found: list[Valley] = []
-    optima: list[Optimum] = []
-    for points, error in zip(curves, errors, strict=True):
-        used = used_points(points, curve)
-        if used.sum() < MIN_POINTS:
-            found.append(_too_few(points, curve))
-            continue
-        measured = _Measured(points, used, curve, known)
-        valley, optimum = measured.minimum(error, bootstrap.level, rng)
-        found.append(valley)
-        optima += [] if optimum is None else [optimum]
+    both = [
+        _minimum(points, curve, known, error, bootstrap.level, rng)
+        for points, error in zip(curves, errors, strict=True)
+    ]
+    found = tuple(valley for valley, _ in both)
+    optima = tuple(optimum for _, optimum in both if optimum is not None)
     if not optima:
         raise _none_left(found)
 
@@ -159,22 +154,22 @@ def valleys(
         curve=curve,
         noise=known,
         bootstrap=bootstrap,
-        valleys=tuple(found),
-        optima=tuple(optima),
-        growth=growth_of(optima, bootstrap.level) if len(optima) > 1 else None,
+        valleys=found,
+        optima=optima,
+        growth=growth_of(optima, np.eye(len(optima[0].value))[0], bootstrap.level)
+        if len(optima) > 1
+        else None,
     )
 
 
-def growth_of(optima: Sequence[Optimum], level: float, powers: Sequence[float] = (1.0,)) -> Trend:
+def growth_of(optima: Sequence[Optimum], of: Floats, level: float) -> Trend:
     """Power law in the group of a product of powers of the quantities at the minima.
 
     Args:
         optima: The minima, two or more.
+        of: Power of x, and of the other quantity where there is one: (-1, 1) for other / x.
         level: Nominal coverage of the intervals.
-        powers: Power of x, and of the other quantity where there is one: (-1, 1) for other / x.
     """
-    of = np.zeros(len(optima[0].value))
-    of[: len(powers)] = powers
     noisy = np.einsum("k,bkr->br", of, np.array([optimum.replicates for optimum in optima]))
     spacings = np.array([optimum.spacing for optimum in optima])
     floor = _ERROR_FLOOR * np.abs(of).sum() * spacings
@@ -188,116 +183,106 @@ def growth_of(optima: Sequence[Optimum], level: float, powers: Sequence[float] =
     )
 
 
-def _errors(
-    curves: Sequence[Points], noise: KnownNoise, n: int, rng: np.random.Generator
-) -> list[Floats]:
-    """Errors of replicates in units of the noise, shape `(n_points, n)` for each curve."""
-    # Student's t, as in `analysis.fitting.bootstrap.replicates`.
-    scales, df = np.ones(n), noise.degrees_of_freedom
-    if np.isfinite(df):
-        scales = np.sqrt(df / rng.chisquare(df, size=n))
-    return [scales * rng.standard_normal((len(points.x), n)) for points in curves]
-
-
-class _Measured(NamedTuple):
-    """A curve with enough points.
+class _Used(NamedTuple):
+    """The points that a curve is made from, in columns of shape `(n,)`.
 
     Attributes:
-        points: Its points.
-        used: Which of them the curve is made from.
-        curve: How.
-        noise: Noise of the loss of a run.
+        log_x: log x, ascending.
+        loss: Mean losses.
+        weights: Weights of a parabola; None for an Akima curve.
+        log_other: Log of the other quantity; None where there is none.
     """
 
-    points: Points
-    used: NDArray[np.bool_]
-    curve: Curve
-    noise: KnownNoise
+    log_x: Floats
+    loss: Floats
+    weights: Floats | None
+    log_other: Floats | None
 
     def minima(self, error: Floats) -> Minima:
-        """Minima of the curve with errors added to its points, shape `(n_used, n_columns)`."""
-        log_x, loss = np.log(self.points.x[self.used]), self.points.loss[self.used]
-        if self.curve.method == "akima":
-            # On log L, whose slopes change less across a valley than those of L.
-            found = akima_minima(log_x, np.log(loss)[:, None] + error / loss[:, None])
-            return found._replace(loss=np.exp(found.loss))
-        weights = parabola_weights(self.points)[self.used]
-        return parabola_minima(log_x, loss[:, None] + error, weights)
+        """Minima of the curve with errors added to its points, shape `(n, n_columns)`."""
+        if self.weights is not None:
+            return parabola_minima(self.log_x, self.loss[:, None] + error, self.weights)
+        # On log L, whose slopes change less across a valley than those of L.
+        loss = self.loss[:, None]
+        found = akima_minima(self.log_x, np.log(loss) + error / loss)
+        return found._replace(loss=np.exp(found.loss))
 
-    def minimum(
-        self, errors: Floats, level: float, rng: np.random.Generator
-    ) -> tuple[Valley, Optimum | None]:
-        """The valley of the curve, and its optimum where there is one.
+    def logs_at(self, minima: Minima) -> Floats:
+        """Returns log x at minima, and log of the other quantity, shape `(1 or 2, n_columns)`."""
+        if self.log_other is None:
+            return minima.log_x[None]
+        return np.stack([minima.log_x, np.interp(minima.log_x, self.log_x, self.log_other)])
 
-        Args:
-            errors: Errors of the replicates, in units of the noise, shape `(n_points, n)`.
-            level: Nominal coverage of the intervals.
-            rng: Draws the stand-ins for replicates without a minimum.
-        """
-        points, used = self.points, self.used
-        log_x, loss = np.log(points.x[used]), points.loss[used]
-        weights = parabola_weights(points)[used] if self.curve.method == "parabola" else None
-        best = self.minima(np.zeros((len(loss), 1)))
-        noisy = self.minima(self.noise.of_means(points)[used, None] * errors[used])
-        refusal, reason = refuse(points, used, best, noisy, weights)
-        curve_x, curve_loss = sampled_curve(log_x, loss, weights)
-        valley = replace(
-            _bare(points, used),
-            curve_x=tuple(curve_x.tolist()),
-            curve_loss=tuple(curve_loss.tolist()),
-            refusal=refusal,
-            reason=reason,
-            share_inside=float(noisy.inside.mean()),
-            loss_sd=tuple(self.noise.of_means(points).tolist()),
-        )
-        if refusal is not None:
-            return valley, None
-        return self._with_intervals(valley, best, noisy, level), self._optimum(best, noisy, rng)
 
-    def _with_intervals(self, valley: Valley, best: Minima, noisy: Minima, level: float) -> Valley:
-        log_x = np.log(self.points.x[self.used])
-        low, high = percentile_interval(np.stack([noisy.log_x, noisy.loss], axis=1), level)
-        reason, at = valley.reason, float(best.log_x[0])
-        if not low[0] <= at <= high[0]:
-            reason = f"{reason}; {_OUTSIDE}" if reason else _OUTSIDE
-        optimal_other = None
-        if self.points.other is not None:
-            log_other = np.log(self.points.other[self.used])
-            other_low, other_high = percentile_interval(self._other(noisy)[:, None], level)
-            grid = (min(log_other), max(log_other))
-            optimal_other = clamped_estimate(
-                self._other(best)[0], (other_low[0], other_high[0]), grid, level
-            )
-        return replace(
-            valley,
-            reason=reason,
-            optimum=clamped_estimate(at, (low[0], high[0]), (log_x[0], log_x[-1]), level),
-            lowest_loss=Estimate(float(best.loss[0]), float(low[1]), float(high[1]), level),
-            optimal_other=optimal_other,
-        )
+def _minimum(
+    points: Points,
+    curve: Curve,
+    noise: KnownNoise,
+    errors: Floats,
+    level: float,
+    rng: np.random.Generator,
+) -> tuple[Valley, Optimum | None]:
+    """The valley of one curve, and its optimum where there is one.
 
-    def _other(self, minima: Minima) -> Floats:
-        """Log of the other quantity at minima, interpolated in log x, shape `(n_columns,)`."""
-        assert self.points.other is not None
-        log_x, log_other = np.log(self.points.x[self.used]), np.log(self.points.other[self.used])
-        return np.interp(minima.log_x, log_x, log_other)
+    Args:
+        points: The points of the curve.
+        curve: How it is drawn.
+        noise: Noise of the loss of a run.
+        errors: Errors of the replicates, in units of the noise, shape `(n_points, n)`.
+        level: Nominal coverage of the intervals.
+        rng: Draws the stand-ins for replicates without a minimum.
+    """
+    # 1. The curve, its replicates, and whether it has a minimum.
+    at = used_points(points, curve)
+    if at.sum() < MIN_POINTS:
+        return _too_few(points, curve), None
+    used = _Used(
+        log_x=np.log(points.x[at]),
+        loss=points.loss[at],
+        weights=parabola_weights(points)[at] if curve.method == "parabola" else None,
+        log_other=None if points.other is None else np.log(points.other[at]),
+    )
+    sd = noise.of_means(points)
+    best, noisy = used.minima(np.zeros((len(used.loss), 1))), used.minima(sd[at, None] * errors[at])
+    refusal, reason = refuse(used.log_x, used.loss, used.weights, best, noisy)
+    curve_x, curve_loss = sampled_curve(used.log_x, used.loss, used.weights)
+    share_inside = float(noisy.inside.mean())
+    valley = replace(
+        _bare(points, at),
+        curve_x=tuple(curve_x.tolist()),
+        curve_loss=tuple(curve_loss.tolist()),
+        refusal=refusal,
+        reason=reason,
+        share_inside=share_inside,
+        loss_sd=tuple(sd.tolist()),
+    )
+    if refusal is not None:
+        return valley, None
 
-    def _optimum(self, best: Minima, noisy: Minima, rng: np.random.Generator) -> Optimum:
-        inside = np.flatnonzero(noisy.inside)
-        rows = np.arange(len(noisy.inside))
-        # Where a replicate has no minimum inside, another of the same curve stands in.
-        rows[~noisy.inside] = rng.choice(inside, len(rows) - len(inside))
-        both = [
-            [minima.log_x, *([] if self.points.other is None else [self._other(minima)])]
-            for minima in (best, noisy)
-        ]
-        return Optimum(
-            group=self.points.group,
-            value=np.array(both[0])[:, 0],
-            replicates=np.stack(both[1])[:, rows],
-            share_inside=float(noisy.inside.mean()),
-            spacing=float(np.mean(np.diff(np.log(self.points.x[self.used])))),
-        )
+    # 2. The intervals.
+    value, replicates = used.logs_at(best)[:, 0], used.logs_at(noisy)
+    low, high = percentile_interval(np.vstack([replicates, noisy.loss]).T, level)
+    if not low[0] <= value[0] <= high[0]:
+        reason = f"{reason}; {_OUTSIDE}" if reason else _OUTSIDE
+
+    def estimate(row: int, grid: Floats) -> Estimate:
+        ends = low[row], high[row]
+        return clamped_estimate(value[row], ends, (grid.min(), grid.max()), level)
+
+    valley = replace(
+        valley,
+        reason=reason,
+        optimum=estimate(0, used.log_x),
+        lowest_loss=Estimate(float(best.loss[0]), float(low[-1]), float(high[-1]), level),
+        optimal_other=None if used.log_other is None else estimate(1, used.log_other),
+    )
+
+    # 3. Where a replicate has no minimum inside, another of the same curve stands in.
+    rows = np.arange(len(noisy.inside))
+    outside = ~noisy.inside
+    rows[outside] = rng.choice(rows[noisy.inside], outside.sum())
+    spacing = float(np.mean(np.diff(used.log_x)))
+    return valley, Optimum(points.group, value, replicates[:, rows], share_inside, spacing)
 
 
 def _bare(points: Points, used: NDArray[np.bool_]) -> Valley:
@@ -308,16 +293,7 @@ def _bare(points: Points, used: NDArray[np.bool_]) -> Valley:
         loss=tuple(points.loss.tolist()),
         n_runs=tuple(points.counts.astype(int).tolist()),
         used=tuple(used.tolist()),
-        curve_x=(),
-        curve_loss=(),
-        refusal=None,
-        reason="",
-        optimum=None,
-        lowest_loss=None,
         other=None if points.other is None else tuple(points.other.tolist()),
-        optimal_other=None,
-        share_inside=0.0,
-        loss_sd=(),
     )
 
 

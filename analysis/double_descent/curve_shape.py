@@ -79,9 +79,6 @@ def most_prominent_bump(log_size: Floats, curves: Floats) -> Bump:
     Args:
         log_size: Ascending log sizes, shape (n_sizes,), n_sizes >= 3.
         curves: Shape (n_curves, n_sizes).
-
-    Returns:
-        One bump for each curve.
     """
     lowest_before = np.minimum.accumulate(curves, axis=1)[:, :-2]
     lowest_after = np.minimum.accumulate(curves[:, ::-1], axis=1)[:, ::-1][:, 2:]

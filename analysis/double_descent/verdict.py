@@ -130,9 +130,6 @@ def descent(
         bootstrap: Resampling of the seeds; its level is that of the intervals and the confidence
             that the verdict requires.
 
-    Returns:
-        The measurements and the verdict.
-
     Raises:
         ValueError: As `interpolation_threshold`.
     """

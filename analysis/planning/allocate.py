@@ -53,9 +53,6 @@ def allocate(
         largest_flops: Largest compute of the fitted rows. The notes name a budget more than `FAR`
             times as large.
 
-    Returns:
-        The allocation.
-
     Raises:
         ValueError: A law without an optimum, an impossible level, or a number out of range.
         FitError: The fitted loss is monotone along the budget, so that no model is optimal.

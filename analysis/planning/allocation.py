@@ -8,11 +8,10 @@
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from analysis import writing
 from analysis.estimate import Estimate
+from analysis.writing import JsonResult
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class OverTrained:
 
 
 @dataclass(frozen=True)
-class Allocation:
+class Allocation(JsonResult):
     """What to train on a budget, from `allocate`.
 
     Attributes:
@@ -123,14 +122,6 @@ class Allocation:
         if self.notes:
             lines += ["", *self.notes]
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The allocation as plain values; what is not a finite number is None."""
-        return writing.plain(asdict(self))
-
-    def to_json(self) -> str:
-        """The allocation as strict JSON; what is not a finite number is null."""
-        return writing.dumps(self.to_dict())
 
 
 def _row(name: str, estimate: Estimate) -> str:

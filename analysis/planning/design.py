@@ -79,9 +79,6 @@ def next_cells(
         n_cells: Largest number of runs, counting repeats; without a limit the cheapest runs would
             be repeated without end.
 
-    Returns:
-        The design.
-
     Raises:
         ValueError: A law or a quantity that is none here, a range that is none, or a budget below
             the cheapest run.

@@ -1,12 +1,11 @@
 """Which models to train next: the result of `analysis.planning.design.next_cells`."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis import writing
+from analysis.writing import JsonResult
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Design:
+class Design(JsonResult):
     """Which runs to do next, from `next_cells`.
 
     Attributes:
@@ -94,11 +93,3 @@ class Design:
         if self.notes:
             lines += ["", *self.notes]
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The design as plain values; what is not a finite number is None."""
-        return writing.plain(asdict(self))
-
-    def to_json(self) -> str:
-        """The design as strict JSON; what is not a finite number is null."""
-        return writing.dumps(self.to_dict())

@@ -94,9 +94,6 @@ def accelerator(gpu: str, mfu: float, dollars_per_hour: float | None = None) -> 
         mfu: Model FLOPs utilisation, above 0 and up to 1.
         dollars_per_hour: Price of a device-hour; None where unknown.
 
-    Returns:
-        The accelerator.
-
     Raises:
         ValueError: An unknown name (the nearest is given), or a number out of range.
     """

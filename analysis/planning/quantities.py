@@ -39,9 +39,6 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
         at: Target of the quantity "loss": {"N": ..., "D": ...}, or {"C": ...} for the best model of
             a compute.
 
-    Returns:
-        The quantity.
-
     Raises:
         ValueError: No such quantity (the nearest is named), a parameter that was held, or an
             impossible target.

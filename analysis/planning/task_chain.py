@@ -146,9 +146,6 @@ def chain(
         losses: The losses that `metric_fit` was fitted to, shape `(n,)`, to report predictions
             outside their range; positive.
 
-    Returns:
-        The chain.
-
     Raises:
         ValueError: Laws that do not fit together, or losses that are not positive and finite.
     """

@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.compute_optimal.approaches_result import Approach, Approaches, ApproachKind
 from analysis.compute_optimal.envelope import envelope
+from analysis.compute_optimal.learning_curves import learning_curves
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Estimate
 from experiments.experiment import Measured
@@ -172,7 +173,7 @@ def points(runs: pd.DataFrame, count: Count = "n_params_matmul") -> pd.DataFrame
     )
 
 
-def learning_curves(
+def evaluations(
     runs: pd.DataFrame, curves: pd.DataFrame, count: Count = "n_params_matmul"
 ) -> pd.DataFrame:
     """Makes rows of N, D, C and loss of evaluations along runs, with `run`, the run_id.
@@ -201,18 +202,18 @@ def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
 
     Args:
         found: Approaches on the ends of runs, from `three_approaches`.
-        learning: Rows of the same runs from `learning_curves`.
+        learning: Rows of the same runs from `evaluations`.
     """
     kind = ApproachKind.ENVELOPE
     try:
-        traced = envelope(
+        curves = learning_curves(
             learning["run"],
             learning["N"],
             learning["loss"],
             flops=learning["C"],
             tokens=learning["D"],
-            bootstrap=Bootstrap(level=found.level),
         )
+        traced = envelope(curves, bootstrap=Bootstrap(level=found.level))
     except FitError as error:
         first = Approach(kind, "refused", error.reason, error.detail)
     else:

@@ -91,7 +91,7 @@ def test_an_envelope_that_cannot_be_had_is_a_row_with_its_reason(table_of):
     )
     found = three_approaches(lm.points(table), bootstrap=Bootstrap(n=200))
     few = curves_of(table[table["n_params_matmul"] < 3e4])
-    first = lm.with_envelope(found, lm.learning_curves(table, few)).rows[0]
+    first = lm.with_envelope(found, lm.evaluations(table, few)).rows[0]
     assert (first.kind, first.status) == (found.rows[0].kind, "refused")
     assert "needs learning curves of" in first.reason
     assert lm.exponent(first).value is None
@@ -108,7 +108,7 @@ def test_learning_curves_end_where_the_runs_end(table_of):
             for k in (1, 2)
         ]
     )
-    rows = lm.learning_curves(table, curves)
+    rows = lm.evaluations(table, curves)
     ends = rows.groupby("run")[["D", "C"]].max()
     by_run = table.set_index("run_id").loc[ends.index]
     assert ends["D"].tolist() == by_run["n_tokens_seen"].tolist()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.compute_optimal.envelope import envelope
+from analysis.compute_optimal.learning_curves import learning_curves
 from analysis.compute_optimal.valley import Refusal
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap
@@ -40,7 +41,7 @@ def curves(alpha=0.35, beta=0.35, sizes=SIZES, flops=FLOPS, offsets=0.0, loss=ch
 
 def analyse(rows, **options):
     run, size, loss, flops = rows
-    return envelope(run, size, loss, flops=flops, **{"bootstrap": QUICK} | options)
+    return envelope(learning_curves(run, size, loss, flops=flops), **{"bootstrap": QUICK} | options)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.35, 0.35), (0.34, 0.28), (0.3, 0.45)])
@@ -179,11 +180,15 @@ def test_units_scale_the_optimum_and_leave_the_exponents(factor, compute):
 def test_tokens_give_compute_and_their_own_count_moves_tokens_alone():
     run, size, loss, flops = curves(0.34, 0.28)
     by_flops = analyse((run, size, loss, flops))
-    by_tokens = envelope(run, size, loss, tokens=flops / (6 * size), bootstrap=QUICK)
+    by_tokens = envelope(
+        learning_curves(run, size, loss, tokens=flops / (6 * size)), bootstrap=QUICK
+    )
     assert by_tokens.trends.params.exponent.value == pytest.approx(
         by_flops.trends.params.exponent.value, abs=1e-6
     )
-    both = envelope(run, size, loss, flops=flops, tokens=flops / (9 * size), bootstrap=QUICK)
+    both = envelope(
+        learning_curves(run, size, loss, flops=flops, tokens=flops / (9 * size)), bootstrap=QUICK
+    )
     for one, other in zip(by_flops.hand_overs, both.hand_overs, strict=True):
         assert other.n_params == one.n_params
         assert other.tokens == pytest.approx(one.tokens * 6 / 9)
@@ -250,7 +255,6 @@ def test_too_few_sizes_are_refused(rows, message):
         ({"loss": -1.0}, r"loss\[3\] = -1.0"),
         ({"n_params": 1e7}, "run 0 has n_params from 1e.07 to 3e.07"),
         ({"flops": 1e17}, "run 0 has two losses at 1e.17 FLOPs"),
-        ({"bootstrap": Bootstrap(n=10)}, "give at least 200"),
     ],
 )
 def test_a_callers_mistake_is_named(change, message):
@@ -262,7 +266,12 @@ def test_a_callers_mistake_is_named(change, message):
             value = np.where(np.arange(len(column)) == 3, value, column)
         arguments[name] = value
     with pytest.raises(ValueError, match=message):
-        envelope(**arguments)
+        learning_curves(**arguments)
+
+
+def test_too_few_replicates_are_refused():
+    with pytest.raises(ValueError, match="give at least 200"):
+        analyse(curves(), bootstrap=Bootstrap(n=10))
 
 
 def test_the_result_is_strict_json():

@@ -1,0 +1,33 @@
+"""Files are written atomically and durably."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from analysis.writing import replace_file
+
+
+def test_content_reaches_the_disk_before_its_name_does(tmp_path: Path, monkeypatch):
+    calls: list[str] = []
+    for name in ("fsync", "replace"):
+        original = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *args, name=name, call=original: calls.append(name) or call(*args)
+        )
+    replace_file(tmp_path / "new" / "a.txt", b"text")
+    assert calls == ["fsync", "replace"]
+    assert (tmp_path / "new" / "a.txt").read_bytes() == b"text"
+
+
+def test_a_failed_write_leaves_the_older_file_and_nothing_else(tmp_path: Path, monkeypatch):
+    path = tmp_path / "a.txt"
+    replace_file(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        replace_file(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
