@@ -34,21 +34,10 @@ def draw_budget(ax: Axes, allocation: Allocation, estimate: Estimate, *, style: 
         allocation: The allocation.
         estimate: One of its estimates, in the unit of y.
         style: Colour and marker.
-
-    Returns:
-        The axes.
     """
     ax.vlines(allocation.flops, estimate.low, estimate.high, color=style.color, linewidth=1.6)
-    ax.plot(
-        [allocation.flops],
-        [estimate.value],
-        color=style.color,
-        marker=style.marker,
-        markersize=4.5,
-        markerfacecolor="white",
-        linestyle="none",
-        zorder=4,
-    )
+    marks = style.marks(filled=False)
+    ax.plot([allocation.flops], [estimate.value], **marks, markersize=4.5, zorder=4)
     return ax
 
 
@@ -59,9 +48,6 @@ def draw_penalty(ax: Axes, table: pd.DataFrame, *, style: Series = SERIES[3]) ->
         ax: Axes to draw on, x in multiples of the optimal size (logarithmic), y in nats.
         table: Table from `analysis.planning.allocation_curves.penalty_table`.
         style: Colour.
-
-    Returns:
-        The axes.
     """
     factors, excess = table["factor"], table["excess_loss"]
     low, high = table["excess_loss_low"], table["excess_loss_high"]
@@ -70,16 +56,8 @@ def draw_penalty(ax: Axes, table: pd.DataFrame, *, style: Series = SERIES[3]) ->
     for factor in MARKED:
         nearest = int(np.argmin(np.abs(np.log(factors / factor))))
         value = float(excess.iloc[nearest])
-        ax.plot(
-            [factor],
-            [value],
-            color=INK,
-            marker="o",
-            markerfacecolor="white",
-            linestyle="none",
-            label="half and twice" if factor < 1 else None,
-            zorder=4,
-        )
+        label = "half and twice" if factor < 1 else None
+        ax.plot([factor], [value], **_DOT.marks(filled=False), label=label, zorder=4)
         # Outside the valley, where its sides leave room.
         side = -1 if factor < 1 else 1
         ax.annotate(
@@ -150,6 +128,7 @@ def allocation_figure(
 
 
 _RATIO = SERIES[2]
+_DOT = Series(INK, "o", "-")
 
 
 def _line(ax: Axes, flops: float, color: str, linestyle: LineStyleType, label: str | None) -> None:

@@ -1,10 +1,9 @@
 """Figures of the three approaches: learning curves, valleys, and the growth of each optimum."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,10 +14,10 @@ from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.estimate import Estimate
 from analysis.plots.isoflop import (
     COMPUTE_COLORS,
+    MINIMUM,
     draw_interval,
     draw_valleys,
     frame_valleys,
-    tick_ratios,
 )
 from analysis.plots.style import (
     DOUBLE_COLUMN,
@@ -26,11 +25,13 @@ from analysis.plots.style import (
     INK,
     SERIES,
     Series,
+    add_colorbar,
     legend_above,
     letter_panels,
     new_figure,
     paper_style,
 )
+from analysis.plots.ticks import log_ticks
 
 Quantity = Literal["params", "tokens_per_param"]
 """A quantity that grows with compute: N* or D* / N*."""
@@ -43,9 +44,6 @@ def draw_learning_curves(ax: Axes, result: EnvelopeResult, *, colorbar: bool = T
         ax: Axes to draw on, x in FLOPs (logarithmic), y in nats.
         result: The envelope.
         colorbar: Whether to draw a colour bar of the sizes beside the axes.
-
-    Returns:
-        The axes.
     """
     sizes = [curve.n_params for curve in result.curves]
     norm = LogNorm(min(sizes) / 1.01, max(sizes) * 1.01)
@@ -54,22 +52,10 @@ def draw_learning_curves(ax: Axes, result: EnvelopeResult, *, colorbar: bool = T
         ax.plot(curve.flops, curve.loss, color=color, linewidth=0.6, zorder=1.6)
     ax.plot(result.flops, result.loss, color=INK, linewidth=1.4, label="envelope", zorder=2.5)
     at = [each.flops for each in result.hand_overs]
-    ax.plot(
-        at,
-        np.interp(np.log(at), np.log(result.flops), result.loss),
-        color=INK,
-        marker="D",
-        markerfacecolor="white",
-        markersize=2.8,
-        linestyle="none",
-        label="hand-over",
-        zorder=3,
-    )
-    if colorbar and ax.figure is not None:
-        bar = ax.figure.colorbar(
-            ScalarMappable(norm, COMPUTE_COLORS), ax=ax, pad=0.02, aspect=30, label="parameters"
-        )
-        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    loss = np.interp(np.log(at), np.log(result.flops), result.loss)
+    ax.plot(at, loss, **MINIMUM, markersize=2.8, label="hand-over", zorder=3)
+    if colorbar:
+        add_colorbar(ax, norm, COMPUTE_COLORS, "parameters")
     return ax
 
 
@@ -83,9 +69,6 @@ def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
         ax: Axes to draw on, x in FLOPs, y the quantity, both logarithmic.
         approaches: The report.
         quantity: N* or D* / N*.
-
-    Returns:
-        The axes.
     """
     low, high = approaches.compute
     along = np.geomspace(min(low, approaches.flops), max(high, approaches.flops), 80)
@@ -97,24 +80,10 @@ def draw_growth(ax: Axes, approaches: Approaches, quantity: Quantity) -> Axes:
         ax.fill_between(along, *band, color=style.color, alpha=0.13, linewidth=0, zorder=1.4)
         predicted = law.predict(along)
         shown += [*predicted, *(optimum.value for _, optimum in _optima(approach, quantity))]
-        ax.plot(
-            along,
-            predicted,
-            color=style.color,
-            linestyle=style.linestyle,
-            linewidth=1,
-            zorder=2,
-        )
+        ax.plot(along, predicted, **style.line(), linewidth=1, zorder=2)
         for flops, optimum in _optima(approach, quantity):
             draw_interval(ax, flops, optimum, style)
-            ax.plot(
-                [flops],
-                [optimum.value],
-                color=style.color,
-                marker=style.marker,
-                markersize=2.6,
-                zorder=3,
-            )
+            ax.plot([flops], [optimum.value], **style.marks(), markersize=2.6, zorder=3)
     ax.axvline(approaches.flops, color=GREY, linewidth=0.6, dashes=(1, 1.5), zorder=1.2)
     if shown:
         margin = max(2.0, (max(shown) / min(shown)) ** 0.25)
@@ -131,12 +100,9 @@ def approaches_figure(approaches: Approaches) -> Figure:
     Returns:
         A figure two columns wide: two by two panels with learning curves, one row without.
     """
-    envelope = next(
-        (each.detail for each in approaches.rows if isinstance(each.detail, EnvelopeResult)), None
-    )
-    valleys = next(
-        (each.detail for each in approaches.rows if isinstance(each.detail, IsoflopResult)), None
-    )
+    details = [each.detail for each in approaches.rows]
+    envelope = next((each for each in details if isinstance(each, EnvelopeResult)), None)
+    valleys = next((each for each in details if isinstance(each, IsoflopResult)), None)
     n_panels = 2 + (envelope is not None) + (valleys is not None)
     n_rows = 2 if n_panels == 4 else 1
     with paper_style():
@@ -162,7 +128,7 @@ def approaches_figure(approaches: Approaches) -> Figure:
         growth.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="optimal parameters")
         draw_growth(ratio, approaches, "tokens_per_param")
         ratio.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="tokens per parameter")
-        tick_ratios(ratio)
+        log_ticks(ratio, "y")
         figure.legend(
             handles=[_legend_entry(approach, style) for approach, style in _styled(approaches)],
             loc="outside lower center",
@@ -181,14 +147,9 @@ def _styled(approaches: Approaches) -> list[tuple[Approach, Series]]:
 def _legend_entry(approach: Approach, style: Series) -> Line2D:
     assert approach.exponents is not None
     a = approach.exponents.params.exponent
-    look: dict[str, Any] = {"color": style.color, "linestyle": style.linestyle, "linewidth": 1}
-    look["marker"] = style.marker if _optima(approach, "params") else "none"
-    return Line2D(
-        [],
-        [],
-        **look,
-        label=f"{approach.kind.title}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]",
-    )
+    marker = style.marker if _optima(approach, "params") else "none"
+    label = f"{approach.kind.title}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]"
+    return Line2D([], [], **style.line(), linewidth=1, marker=marker, label=label)
 
 
 def _optima(approach: Approach, quantity: Quantity) -> list[tuple[float, Estimate]]:

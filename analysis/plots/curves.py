@@ -43,9 +43,6 @@ def draw_replicates(
         style: Colour, marker and line.
         bars: Error bars without a joining line (to lay over a theory line), not line and band.
 
-    Returns:
-        The axes.
-
     Raises:
         ValueError: Non-finite values, repeated runs, a standard error of one seed, or quantiles
             out of order.
@@ -70,15 +67,8 @@ def draw_replicates(
         ax.vlines(runs.sizes, low, high, color=style.color, linewidth=0.8, zorder=1.9)
     else:
         ax.fill_between(runs.sizes, low, high, color=style.color, alpha=0.22, linewidth=0)
-    ax.plot(
-        runs.sizes,
-        middle,
-        color=style.color,
-        marker=style.marker,
-        linestyle="none" if bars else style.linestyle,
-        markerfacecolor="white" if bars else style.color,
-        label=label,
-    )
+    look = style.marks(filled=not bars) | ({} if bars else style.line())
+    ax.plot(runs.sizes, middle, **look, label=label)
     return ax
 
 
@@ -91,9 +81,6 @@ def draw_theory(ax: Axes, x: ArrayLike, y: ArrayLike, *, label: str, color: str 
         y: Predicted metric, shape (n,); infinite values break the line.
         label: Legend entry.
         color: Line colour.
-
-    Returns:
-        The axes.
     """
     ax.plot(x, y, color=color, linewidth=0.9, label=label, zorder=1.8)
     return ax
@@ -115,24 +102,16 @@ def draw_fit(
         predict_low_mid_high: Maps x to the lower end, middle and upper end of the prediction.
         label: Legend entry.
         style: Colour and line.
-
-    Returns:
-        The axes.
     """
     grid = np.asarray(x, dtype=np.float64)
     low, middle, high = predict_low_mid_high(grid)
     ax.fill_between(grid, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
-    ax.plot(grid, middle, color=style.color, linestyle=style.linestyle, label=label, zorder=1.8)
+    ax.plot(grid, middle, **style.line(), label=label, zorder=1.8)
     return ax
 
 
 def draw_standardised_residuals(
-    ax: Axes,
-    x: ArrayLike,
-    z: ArrayLike,
-    *,
-    label: str,
-    style: Series = SERIES[0],
+    ax: Axes, x: ArrayLike, z: ArrayLike, *, label: str, style: Series = SERIES[0]
 ) -> Axes:
     """Draws (measured - theory) / standard error over bands at 2 and 3 standard errors.
 
@@ -144,9 +123,6 @@ def draw_standardised_residuals(
         z: Standardised residuals, shape (n,).
         label: Legend entry.
         style: Colour and marker.
-
-    Returns:
-        The axes.
 
     Raises:
         ValueError: If a residual is not finite.
@@ -164,7 +140,7 @@ def draw_standardised_residuals(
         ax.set_yticks([-3, 0, 3])
         ax.set_yticks([-2, 2], minor=True)
         ax.set_ylim(-4, 4)
-    ax.plot(x, residuals, color=style.color, marker=style.marker, linestyle="none", label=label)
+    ax.plot(x, residuals, **style.marks(), label=label)
     reach = max(ax.get_ylim()[1], 1.1 * float(np.max(np.abs(residuals))))
     ax.set_ylim(-reach, reach)
     return ax

@@ -7,36 +7,26 @@ errors is wrong.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 from scipy.interpolate import PchipInterpolator
 
 from analysis.estimate import Floats
 from analysis.fitting.profile import Profile
 from analysis.fitting.result import FitResult
-from analysis.plots.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    SERIES,
-    SINGLE_COLUMN,
-    letter_panels,
-    new_figure,
-    paper_style,
-)
-from analysis.plots.ticks import log_ticks, symbol
+from analysis.plots.style import GREY, SERIES, new_panels, outer_legend, paper_style
+from analysis.plots.ticks import from_axis, linear_ticks, log_ticks, symbol, to_axis
 
 _TOP = 2.0  # top of the deviance axis, in limits
-_N_COLUMNS = 3
 _PANEL_HEIGHT = 1.75  # inches
 _N_GRID = 400
 _FLAT = 0.02  # share of the limit below which a change of the deviance cannot be seen
 _MARGIN = 0.08  # share of a panel's width on each side of what it has to show
-_FARTHEST = 600.0  # largest logarithm whose exponential is taken: far below the end of float64
 
 
 def draw_profile(ax: Axes, profile: Profile, result: FitResult) -> Axes:
@@ -65,7 +55,7 @@ def draw_profile(ax: Axes, profile: Profile, result: FitResult) -> Axes:
         ax.set_xscale("log")
         error /= profile.estimate  # to first order, the error of the logarithm
     low, high = span = _span(profile, is_log)
-    ax.set(xlim=_from_axis(np.array(span), is_log), ylim=(0, _TOP * profile.limit))
+    ax.set(xlim=from_axis(np.array(span), is_log), ylim=(0, _TOP * profile.limit))
 
     ax.axhline(profile.limit, color=GREY, linewidth=0.8, zorder=1.5, label="limit")
     ax.annotate(
@@ -79,23 +69,16 @@ def draw_profile(ax: Axes, profile: Profile, result: FitResult) -> Axes:
     )
     grid = np.linspace(low, high, _N_GRID)
     if error > 0:
-        centre = _to_axis(profile.estimate, is_log)
-        ax.plot(
-            _from_axis(grid, is_log),
-            ((grid - centre) / error) ** 2,
-            color=SERIES[1].color,
-            linestyle=SERIES[1].linestyle,
-            linewidth=1.0,
-            zorder=2.2,
-            label="from the standard error",
-        )
+        centre = to_axis(profile.estimate, is_log)
+        look = {"linewidth": 1.0, "zorder": 2.2, "label": "from the standard error"}
+        wald = ((grid - centre) / error) ** 2
+        ax.plot(from_axis(grid, is_log), wald, **SERIES[1].line(), **look)
     _draw_deviance(ax, profile, is_log, grid)
     _mark_ends(ax, profile)
     if is_log:
         log_ticks(ax, "x", most=4)
     else:
-        ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        ax.xaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+        linear_ticks(ax, "x", most=4)
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set_xlabel(symbol(profile.name))
     return ax
@@ -117,26 +100,14 @@ def profiles_figure(profiles: Mapping[str, Profile], result: FitResult) -> Figur
     """
     if not profiles:
         raise ValueError("No profiles to draw; give those of profile_likelihood.")
-    n = len(profiles)
-    n_columns = 2 if n == 4 else min(n, _N_COLUMNS)
-    n_rows = -(-n // n_columns)
-    width = SINGLE_COLUMN if n == 1 else DOUBLE_COLUMN
     with paper_style():
-        height = _PANEL_HEIGHT * n_rows + 0.4
-        figure, grid = new_figure(n_rows, n_columns, width=width, height=height)
-        entries: dict[str, Line2D] = {}
-        for ax, profile in zip(grid.flat, profiles.values(), strict=False):
+        figure, panels, first = new_panels(len(profiles), height=_PANEL_HEIGHT, margin=0.4)
+        for ax, profile in zip(panels, profiles.values(), strict=True):
             draw_profile(ax, profile, result)
-            for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-                entries[label] = handle
-        for ax in grid.flat[n:]:
-            ax.remove()
-        for ax in grid[:, 0]:
+        for ax in first:
             ax.set_ylabel("deviance")
-        if n > 1:
-            letter_panels(grid.flat[:n])
-        n_entries = 2 if n == 1 else len(entries)
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=n_entries)
+        figure.align_xlabels()
+        outer_legend(figure, panels, "outside lower center", 2 if len(profiles) == 1 else 4)
     return figure
 
 
@@ -160,7 +131,7 @@ def profiles_table(profiles: Mapping[str, Profile]) -> pd.DataFrame:
 def _draw_deviance(ax: Axes, profile: Profile, is_log: bool, grid: Floats) -> None:
     """Draws the profile on a grid of its axis, and the values tried."""
     style = SERIES[0]
-    at = _to_axis(profile.values, is_log)
+    at = to_axis(profile.values, is_log)
     side = np.sign(profile.values - profile.estimate)
     roots = side * np.sqrt(profile.deviance)
     if len(at) > 1:
@@ -171,40 +142,17 @@ def _draw_deviance(ax: Axes, profile: Profile, is_log: bool, grid: Floats) -> No
             if name not in profile.open_sides
         ]
         known = np.array(
-            [*zip(at, roots, strict=True), *((_to_axis(e, is_log), r) for e, r in ends)]
+            [*zip(at, roots, strict=True), *((to_axis(e, is_log), r) for e, r in ends)]
         )
         _, first = np.unique(known[:, 0], return_index=True)
         smooth = PchipInterpolator(*known[first].T, extrapolate=False)
         # The curve ends with the values that were tried.
         fine = np.union1d(grid, at)
-        ax.plot(
-            _from_axis(fine, is_log),
-            smooth(fine) ** 2,
-            color=style.color,
-            label="profile likelihood",
-            zorder=2.4,
-        )
-    ax.plot(
-        profile.values,
-        profile.deviance,
-        color=style.color,
-        marker=style.marker,
-        markersize=2.6,
-        linestyle="none",
-        zorder=2.5,
-    )
-    ax.plot(
-        [profile.estimate],
-        [0.0],
-        color=style.color,
-        marker="D",
-        markersize=4.5,
-        markerfacecolor="white",
-        linestyle="none",
-        clip_on=False,
-        zorder=3,
-        label="estimate",
-    )
+        line = {"color": style.color, "label": "profile likelihood", "zorder": 2.4}
+        ax.plot(from_axis(fine, is_log), smooth(fine) ** 2, **line)
+    ax.plot(profile.values, profile.deviance, **style.marks(), markersize=2.6, zorder=2.5)
+    on_axis = {"markersize": 4.5, "clip_on": False, "zorder": 3, "label": "estimate"}
+    ax.plot([profile.estimate], [0.0], **style._replace(marker="D").marks(filled=False), **on_axis)
 
 
 def _mark_ends(ax: Axes, profile: Profile) -> None:
@@ -217,25 +165,21 @@ def _mark_ends(ax: Axes, profile: Profile) -> None:
             ax.plot([end, end], [0, profile.limit], color=color, linewidth=0.8, linestyle=":")
             ax.plot([end], [profile.limit], color=color, marker="|", markersize=6, zorder=3)
             continue
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": ("axes fraction", "data")}
+        across: Any = ax.get_yaxis_transform()  # x in shares of the axis
+        arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2}
         ax.annotate(
             "",
             (edge, profile.limit),
             xytext=(edge + 0.24 * inward, profile.limit),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": color,
-                "linewidth": 1.2,
-                "shrinkA": 0,
-                "shrinkB": 0,
-            },
+            xycoords=across,
+            textcoords=across,
+            arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0},
             zorder=3,
-            **place,  # pyright: ignore[reportArgumentType]
         )
         ax.annotate(
             "open",
             (edge + 0.02 * inward, profile.limit),
-            xycoords=("axes fraction", "data"),
+            xycoords=across,
             xytext=(0, 3.5),
             textcoords="offset points",
             ha="left" if inward > 0 else "right",
@@ -261,8 +205,8 @@ def _standard_error(result: FitResult, name: str) -> float:
 
 def _span(profile: Profile, is_log: bool) -> tuple[float, float]:
     """Limits of the axis: the values tried; on an open side only as far as the deviance changes."""
-    at = _to_axis(profile.values, is_log)
-    centre = float(_to_axis(profile.estimate, is_log))
+    at = to_axis(profile.values, is_log)
+    centre = float(to_axis(profile.estimate, is_log))
     reaches = {"lower": centre - at[0], "upper": at[-1] - centre}
     closed = [reach for side, reach in reaches.items() if side not in profile.open_sides]
     ends = {}
@@ -279,13 +223,3 @@ def _span(profile: Profile, is_log: bool) -> tuple[float, float]:
         ends[side] = centre + sign * reach
     margin = _MARGIN * (ends["upper"] - ends["lower"])
     return ends["lower"] - margin, ends["upper"] + margin
-
-
-def _to_axis(value: Floats | float, is_log: bool) -> Floats:
-    """Coordinate that is linear along the axis: the logarithm, or the value itself."""
-    return np.log(value) if is_log else np.asarray(value, dtype=np.float64)
-
-
-def _from_axis(at: Floats, is_log: bool) -> Floats:
-    """Value at a coordinate of the axis."""
-    return np.exp(np.clip(at, -_FARTHEST, _FARTHEST)) if is_log else at

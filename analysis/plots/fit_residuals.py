@@ -18,13 +18,12 @@ from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
 from analysis.plots.rows import Rows, mark_rows, rows_of_fit
 from analysis.plots.style import (
-    DOUBLE_COLUMN,
     GREY,
     INK,
     SERIES,
     Series,
-    letter_panels,
-    new_figure,
+    new_panels,
+    outer_legend,
     paper_style,
 )
 from analysis.plots.ticks import log_ticks
@@ -50,14 +49,9 @@ def residuals_table(result: FitResult, flagged: ArrayLike | None = None) -> pd.D
         ValueError: A fit without its rows, or flagged of another shape.
     """
     rows = rows_of_fit(result, flagged)
-    return pd.DataFrame(
-        {
-            **{name: rows.column(name) for name in rows.inputs},
-            "fitted": result.predict(rows.x),
-            "residual": result.residuals,
-            "flagged": rows.flagged,
-        }
-    )
+    table = rows.with_predictions(result).drop(columns="observed")
+    table = table.rename(columns={"predicted": "fitted"})
+    return table.assign(residual=result.residuals, flagged=rows.flagged)
 
 
 def residuals_figure(
@@ -87,16 +81,8 @@ def residuals_figure(
     fitted = result.predict(rows.x)
     unit = 100.0 if result.loss.scale == "log" else 1.0
     residuals = unit * result.residuals
-    n_panels = len(rows.inputs) + 2
-    n_columns = 2 if n_panels == 4 else 3
-    n_grid_rows = -(-n_panels // n_columns)
     with paper_style():
-        figure, axes = new_figure(
-            n_grid_rows, n_columns, width=DOUBLE_COLUMN, height=2.2 * n_grid_rows + 0.3
-        )
-        for unused in axes.flat[n_panels:]:
-            unused.remove()
-        panels = axes.flat[:n_panels]
+        figure, panels, first = new_panels(len(rows.inputs) + 2, height=2.2)
         shown = [(f"fitted {rows.label('y')}", fitted)]
         shown += [(rows.label(name), rows.column(name)) for name in rows.inputs]
         for ax, (label, at) in zip(panels, shown, strict=False):
@@ -108,20 +94,11 @@ def residuals_figure(
         limits = _limits(residuals)
         for ax in panels:
             ax.set_ylim(limits)
-        name = rows.label("y")
-        for ax in axes[:, 0]:
-            ax.set_ylabel(
-                "log residual (%)" if result.loss.scale == "log" else f"residual of {name}"
-            )
-        entries = {}
-        for ax in (panels[0], panels[-1]):
-            entries |= {text: each for each, text in zip(*ax.get_legend_handles_labels())}  # noqa: B905
-        del entries["fitted"]
-        if entries:
-            figure.legend(
-                list(entries.values()), list(entries), loc="outside upper center", ncols=4
-            )
-        letter_panels(panels)
+        is_log = result.loss.scale == "log"
+        for ax in first:
+            ax.set_ylabel("log residual (%)" if is_log else f"residual of {rows.label('y')}")
+        figure.align_xlabels()
+        outer_legend(figure, (panels[0], panels[-1]), "outside upper center", 4, without="fitted")
     return figure
 
 
@@ -133,9 +110,6 @@ def draw_residuals(ax: Axes, result: FitResult, rows: Rows, at: Floats) -> Axes:
         result: The fit.
         rows: Its rows.
         at: Horizontal position of each, shape `(n_points,)`.
-
-    Returns:
-        The axes.
     """
     unit = 100.0 if result.loss.scale == "log" else 1.0
     ax.axhline(0, color=INK, linewidth=0.6, zorder=1.5)
@@ -159,9 +133,6 @@ def draw_normal_quantiles(ax: Axes, rows: Rows, values: Floats) -> Axes:
         ax: Axes to draw on.
         rows: The rows; flagged ones get crosses.
         values: One value for each row, shape `(n_rows,)`.
-
-    Returns:
-        The axes.
     """
     n = len(values)
     quantile = np.empty(n)
@@ -174,15 +145,8 @@ def draw_normal_quantiles(ax: Axes, rows: Rows, values: Floats) -> Axes:
     line = ndtri((rank - 0.5) / n)
     tail = (1 - _QQ_BAND) / 2
     ends = [centre + spread * ndtri(betaincinv(rank, n + 1 - rank, p)) for p in (tail, 1 - tail)]
-    ax.fill_between(
-        line,
-        *ends,
-        color=GREY,
-        alpha=0.25,
-        linewidth=0,
-        label=f"{100 * _QQ_BAND:g} % band of normal residuals",
-        zorder=1.2,
-    )
+    label = f"{100 * _QQ_BAND:g} % band of normal residuals"
+    ax.fill_between(line, *ends, color=GREY, alpha=0.25, linewidth=0, label=label, zorder=1.2)
     ax.plot(line, centre + spread * line, color=INK, linewidth=0.7, zorder=4)
     return mark_many_rows(ax, rows, quantile, values)
 

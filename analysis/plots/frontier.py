@@ -137,9 +137,6 @@ def draw_growth(
         quantity: "parameters", "tokens" or "tokens_per_parameter".
         label: Legend entry of the line.
         style: Colour.
-
-    Returns:
-        The axes.
     """
     flops = table["flops"]
     low, high = table[f"{quantity}_low"], table[f"{quantity}_high"]
@@ -159,9 +156,6 @@ def draw_dashed_beyond(
         y: Column for the vertical axis.
         label: Legend entry.
         color: Colour of the line.
-
-    Returns:
-        The axes.
     """
     beyond = table["extrapolated"].to_numpy()
     below = np.flatnonzero(~beyond)[:1].sum()
@@ -179,32 +173,14 @@ def draw_references(ax: Axes, references: Sequence[Reference]) -> Axes:
     Args:
         ax: Axes to draw on, x in FLOPs, y in tokens per parameter.
         references: Ratios to mark; there are none by default.
-
-    Returns:
-        The axes.
     """
     for number, each in enumerate(references):
-        if each.flops is None:
-            ax.axhline(
-                each.tokens_per_parameter,
-                color=GREY,
-                linestyle=(0, (1, 1.5)),
-                linewidth=1,
-                label=each.label,
-                zorder=1.2,
-            )
+        at, ratio, label = each.flops, each.tokens_per_parameter, each.label
+        if at is None:
+            ax.axhline(ratio, color=GREY, linestyle=(0, (1, 1.5)), label=label, zorder=1.2)
         else:
-            style = SERIES[1 + number % (len(SERIES) - 1)]
-            ax.plot(
-                [each.flops],
-                [each.tokens_per_parameter],
-                color=style.color,
-                marker=style.marker,
-                markersize=5,
-                linestyle="none",
-                label=each.label,
-                zorder=3,
-            )
+            marks = SERIES[1 + number % (len(SERIES) - 1)].marks()
+            ax.plot([at], [ratio], **marks, markersize=5, label=label, zorder=3)
     return ax
 
 

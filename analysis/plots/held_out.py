@@ -23,10 +23,11 @@ from analysis.plots.style import (
     DOUBLE_COLUMN,
     INK,
     SERIES,
-    SINGLE_COLUMN,
     Series,
     letter_panels,
     new_figure,
+    new_panels,
+    outer_legend,
     paper_style,
 )
 from analysis.plots.ticks import log_ticks
@@ -59,37 +60,19 @@ def held_out_table(
 ) -> pd.DataFrame:
     """Returns every row with its prediction by every law.
 
-    Args:
-        results: Fits to the rows that are not held out.
-        x: Inputs of all rows, shape `(n_rows,)`, or `(n_rows, n_inputs)`; positive.
-        y: Values, shape `(n_rows,)`; positive.
-        held_out: Whether the row was kept from every fit, shape `(n_rows,)`.
-        flagged: Whether the row is doubtful, shape `(n_rows,)`; none unless given.
+    Arguments and errors are those of `held_out_figure`.
 
     Returns:
         Columns "law", the inputs, "observed", "predicted", "log_error" (log y - log f(x)),
         "held_out" and "flagged".
-
-    Raises:
-        ValueError: No row held out, fits to other rows than the rest, or laws of other inputs.
     """
     rows = _rows(results, x, y, held_out, flagged, None)
     tables = []
     for result in results:
-        predicted = result.predict(rows.x)
-        tables.append(
-            pd.DataFrame(
-                {
-                    "law": result.law.name,
-                    **{name: rows.column(name) for name in rows.inputs},
-                    "observed": rows.y,
-                    "predicted": predicted,
-                    "log_error": np.log(rows.y / predicted),
-                    "held_out": rows.held_out,
-                    "flagged": rows.flagged,
-                }
-            )
-        )
+        table = rows.with_predictions(result)
+        table.insert(0, "law", result.law.name)
+        error = np.log(table["observed"] / table["predicted"])
+        tables.append(table.assign(log_error=error, held_out=rows.held_out, flagged=rows.flagged))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -105,19 +88,12 @@ def curve_table(result: FitResult, at: ArrayLike) -> pd.DataFrame:
         "prediction_low" and "prediction_high" (`prediction_interval`; NaN for a fit that weighs
         rows above its curve by another factor: it has no such interval).
     """
-    nothing = np.full(np.shape(at), np.nan)
-    confidence = result.predict_interval(at)
-    prediction = result.prediction_interval(at) if result.loss.above == 1 else (nothing, nothing)
-    return pd.DataFrame(
-        {
-            result.law.inputs[0]: at,
-            "curve": result.predict(at),
-            "confidence_low": confidence[0],
-            "confidence_high": confidence[1],
-            "prediction_low": prediction[0],
-            "prediction_high": prediction[1],
-        }
-    )
+    table = pd.DataFrame({result.law.inputs[0]: at, "curve": result.predict(at)})
+    table["confidence_low"], table["confidence_high"] = result.predict_interval(at)
+    has_prediction = result.loss.above == 1
+    ends = result.prediction_interval(at) if has_prediction else (np.nan, np.nan)
+    table["prediction_low"], table["prediction_high"] = ends
+    return table
 
 
 def held_out_figure(
@@ -186,8 +162,7 @@ def curve_figure(
         ax = axes[0, 0]
         draw_laws(ax, [result], rows)
         _frame(ax, [result], rows)
-        handles, texts = ax.get_legend_handles_labels()
-        figure.legend(handles, texts, loc="outside upper center", ncols=2)
+        outer_legend(figure, [ax], "outside upper center", 2)
     return figure
 
 
@@ -201,9 +176,6 @@ def draw_laws(
         results: The fits.
         rows: The rows, fitted and held out.
         relative: Whether to draw deviations from the curve of the first law, in percent.
-
-    Returns:
-        The axes.
     """
     ax.set_xscale("log")
     at = _grid(rows)
@@ -217,23 +189,15 @@ def draw_laws(
         ends = [table[f"{band}_{end}"] for end in ("low", "high")]
         if not np.all(np.isfinite(ends)):
             continue
-        ax.fill_between(
-            at,
-            shown(ends[0], first),
-            shown(ends[1], first),
-            color=_STYLES[0].color,
-            alpha=alpha,
-            linewidth=0,
-            label=f"{100 * results[0].level:g} % band {of_what}",
-            gid=band,
-            zorder=1.2,
-        )
+        label = f"{100 * results[0].level:g} % band {of_what}"
+        look = {"color": _STYLES[0].color, "alpha": alpha, "linewidth": 0, "zorder": 1.2}
+        low, high = (shown(end, first) for end in ends)
+        ax.fill_between(at, low, high, **look, label=label, gid=band)
     for result, style in zip(results, _STYLES, strict=False):
         ax.plot(
             at,
             shown(result.predict(at), first),
-            color=style.color,
-            linestyle=style.linestyle,
+            **style.line(),
             label=_entry(result, rows),
             zorder=2.8,  # above the marks, which may be dense
         )
@@ -249,9 +213,6 @@ def draw_diagonal(ax: Axes, result: FitResult, rows: Rows, *, style: Series = SE
         result: The fit.
         rows: The rows, fitted and held out.
         style: Colour and marker.
-
-    Returns:
-        The axes.
     """
     predicted = result.predict(rows.x)
     both = np.concatenate([predicted, rows.y])
@@ -276,31 +237,19 @@ def _curves(results: Sequence[FitResult], rows: Rows) -> Figure:
     name = results[0].law.name.replace("_", " ")
     deviations.set(xlabel=rows.label(rows.inputs[0]), ylabel=f"deviation from {name} (%)")
     log_ticks(deviations, "x", most=5)
-    handles, texts = curves.get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside upper center", ncols=2)
+    outer_legend(figure, [curves], "outside upper center", 2)
     letter_panels(axes)
     return figure
 
 
 def _diagonals(results: Sequence[FitResult], rows: Rows) -> Figure:
     """The figure for laws of several inputs."""
-    n = len(results)
-    n_columns = 2 if n in (2, 4) else min(n, 3)
-    n_grid_rows = -(-n // n_columns)
-    width = SINGLE_COLUMN if n == 1 else DOUBLE_COLUMN
-    figure, axes = new_figure(
-        n_grid_rows, n_columns, width=width, height=(width / n_columns + 0.3) * n_grid_rows
-    )
-    for unused in axes.flat[n:]:
-        unused.remove()
-    panels = axes.flat[:n]
+    figure, panels, _ = new_panels(len(results))
     for ax, result, style in zip(panels, results, _STYLES, strict=False):
         draw_diagonal(ax, result, rows, style=style)
         log_ticks(ax, "x", "y", most=4)
         ax.set(xlabel=f"predicted {rows.label('y')}", ylabel=f"observed {rows.label('y')}")
         ax.legend(loc="upper left", title=_entry(result, rows).replace(": ", "\n"))
-    if n > 1:
-        letter_panels(panels)
     return figure
 
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, ListedColormap, LogNorm
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
 
 from analysis.compute_optimal.growth import Trend
@@ -18,15 +17,19 @@ from analysis.plots.style import (
     INK,
     SERIES,
     Series,
+    add_colorbar,
     legend_above,
     letter_panels,
     new_figure,
     paper_style,
 )
-from analysis.plots.ticks import log_scale
+from analysis.plots.ticks import log_ticks
 
 COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))
 """Viridis without its palest fifth; its lightness orders compute or size in greyscale too."""
+MINIMUM = Series(INK, "D", "-").marks(filled=False)
+"""Marks of the lowest points of curves."""
+_REFUSED = Series(GREY, "x", "-").marks()
 
 
 def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> Axes:
@@ -39,9 +42,6 @@ def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> A
         ax: Axes to draw on, x in parameters (logarithmic), y in nats.
         result: The analysis.
         colorbar: Whether to draw a colour bar of the FLOPs beside the axes.
-
-    Returns:
-        The axes.
     """
     flops = [valley.flops for valley in result.valleys]
     norm = LogNorm(min(flops) / 1.01, max(flops) * 1.01)
@@ -49,33 +49,17 @@ def draw_valleys(ax: Axes, result: IsoflopResult, *, colorbar: bool = True) -> A
         if valley.refusal is None:
             _draw_valley(ax, valley, COMPUTE_COLORS(norm(valley.flops)))
         else:
-            ax.plot(valley.n_params, valley.loss, color=GREY, marker="x", linestyle="none")
+            ax.plot(valley.n_params, valley.loss, **_REFUSED)
             ax.plot(valley.curve_x, valley.curve_loss, color=GREY, linewidth=0.7, dashes=[3])
     kept = [valley for valley in result.valleys if valley.optimal_params is not None]
-    ax.plot(
-        [v.optimal_params.value for v in kept if v.optimal_params],
-        [v.lowest_loss.value for v in kept if v.lowest_loss],
-        label="minimum",
-        **_MINIMUM,
-    )
+    sizes = [v.optimal_params.value for v in kept if v.optimal_params]
+    losses = [v.lowest_loss.value for v in kept if v.lowest_loss]
+    ax.plot(sizes, losses, **MINIMUM, markersize=3.4, label="minimum", zorder=4)
     if len(kept) < len(result.valleys):
-        ax.plot([], [], color=GREY, marker="x", linestyle="none", label="refused budget")
-    if colorbar and ax.figure is not None:
-        bar = ax.figure.colorbar(
-            ScalarMappable(norm, COMPUTE_COLORS), ax=ax, pad=0.02, aspect=30, label="FLOPs"
-        )
-        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        ax.plot([], [], **_REFUSED, label="refused budget")
+    if colorbar:
+        add_colorbar(ax, norm, COMPUTE_COLORS, "FLOPs")
     return ax
-
-
-_MINIMUM = {
-    "color": INK,
-    "marker": "D",
-    "markerfacecolor": "white",
-    "markersize": 3.4,
-    "linestyle": "none",
-    "zorder": 4,
-}
 
 
 def _draw_valley(ax: Axes, valley: BudgetValley, color: tuple[float, float, float, float]) -> None:
@@ -87,17 +71,9 @@ def _draw_valley(ax: Axes, valley: BudgetValley, color: tuple[float, float, floa
         elinewidth=0.7,
         linestyle="none",
     )
-    points = zip(valley.n_params, valley.loss, valley.used, strict=True)
-    for size, loss, used in points:
-        ax.plot(
-            [size],
-            [loss],
-            color=color,
-            marker="o",
-            markersize=2.8,
-            markerfacecolor=color if used else "white",
-            linestyle="none",
-        )
+    marks = Series(to_hex(color), "o", "-")
+    for size, loss, used in zip(valley.n_params, valley.loss, valley.used, strict=True):
+        ax.plot([size], [loss], **marks.marks(filled=used), markersize=2.8)
     ax.plot(valley.curve_x, valley.curve_loss, color=color, linewidth=0.9, zorder=1.8)
     size, loss = valley.optimal_params, valley.lowest_loss
     assert size is not None and loss is not None
@@ -116,9 +92,6 @@ def draw_optimal_params(
         result: The analysis.
         label: Legend entry; the power law with its exponent and standard error unless given.
         style: Colour, marker and line.
-
-    Returns:
-        The axes.
     """
     trend = None if result.trends is None else result.trends.params
     label = label or _power_law("N^*", trend)
@@ -158,9 +131,6 @@ def draw_optima(
         trend: Growth of the minimum with the group; None where there is none.
         label: Legend entry of the power law.
         style: Colour, marker and line.
-
-    Returns:
-        The axes.
     """
     found = [(group, estimate) for group, estimate in optima if estimate is not None]
     if trend is not None:
@@ -169,16 +139,14 @@ def draw_optima(
         low, high = trend.predict_interval(along)
         ax.fill_between(along, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
         ax.plot(along, trend.predict(along), color=style.color, linewidth=1, label=label)
-    ax.plot(
-        [group for group, _ in found],
-        [estimate.value for _, estimate in found],
-        color=style.color,
-        marker=style.marker,
-        linestyle="none",
-    )
+    groups = [group for group, _ in found]
+    ax.plot(groups, [estimate.value for _, estimate in found], **style.marks())
     for group, estimate in found:
         draw_interval(ax, group, estimate, style)
-    _mark_refused(ax, [group for group, estimate in optima if estimate is None])
+    refused = [group for group, estimate in optima if estimate is None]
+    if refused:
+        on_axis = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        ax.plot(refused, [0.03] * len(refused), **_REFUSED, **on_axis, label="refused budget")
     return ax
 
 
@@ -205,29 +173,12 @@ def draw_interval(ax: Axes, at: float, estimate: Estimate, style: Series) -> Non
             )
 
 
-def _mark_refused(ax: Axes, flops: Sequence[float]) -> None:
-    if flops:
-        ax.plot(
-            flops,
-            np.full(len(flops), 0.03),
-            transform=ax.get_xaxis_transform(),
-            color=GREY,
-            marker="x",
-            linestyle="none",
-            clip_on=False,
-            label="refused budget",
-        )
-
-
 def frame_valleys(ax: Axes, result: IsoflopResult) -> Axes:
     """Limits the y-axis to the valleys, cuts off losses far above them, and labels the axes.
 
     Args:
         ax: Axes on which `draw_valleys` has drawn.
         result: The result that it drew.
-
-    Returns:
-        The axes.
     """
     ax.set(xscale="log", xlabel="parameters", ylabel="loss (nats)")
     lowest = [min(valley.loss) for valley in result.valleys]
@@ -235,20 +186,6 @@ def frame_valleys(ax: Axes, result: IsoflopResult) -> Axes:
     top = min(max(lowest) + margin, ax.get_ylim()[1])
     ax.set_ylim(min(lowest) - 0.12 * (top - min(lowest)), top)
     return ax
-
-
-def tick_ratios(ax: Axes) -> Axes:
-    """Labels a logarithmic y-axis of tokens per parameter with as many plain numbers as fit.
-
-    Args:
-        ax: Axes on which everything is drawn.
-
-    Returns:
-        The axes.
-    """
-    bottom, top = ax.get_ylim()
-    ticks = (1, 1.5, 2, 3, 5, 7) if top < 5 * bottom else (1, 2, 5)
-    return log_scale(ax, "y", ticks=ticks if top < 100 * bottom else (1,))
 
 
 def isoflop_figure(result: IsoflopResult) -> Figure:
@@ -271,7 +208,7 @@ def isoflop_figure(result: IsoflopResult) -> Figure:
         growth.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="optimal parameters")
         draw_tokens_per_param(ratio, result)
         ratio.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="tokens per parameter")
-        tick_ratios(ratio)
+        log_ticks(ratio, "y")
         for ax in axes.flat:
             legend_above(ax, n_columns=1)
         letter_panels(axes)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from analysis.estimate import Estimate
-from analysis.plots.style import GREY, INK, SERIES
+from analysis.plots.style import GREY, INK, SERIES, Series
 
 
 def mark_threshold(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
@@ -18,9 +18,6 @@ def mark_threshold(ax: Axes, estimate: Estimate, *, label: str) -> Axes:
         ax: Axes to draw on, x in units of size.
         estimate: Threshold, in units of size.
         label: Legend entry; `f"threshold {estimate}"` prints the numbers.
-
-    Returns:
-        The axes.
     """
     return _mark_location(ax, estimate, label, "threshold", GREY, (0, (4, 2)))
 
@@ -42,36 +39,21 @@ def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) 
         ax: Axes to draw on, x in units of size.
         diverged: Sizes of diverged runs, shape (n_diverged,).
         failed: Sizes of failed or missing runs, shape (n_failed,).
-
-    Returns:
-        The axes.
     """
-    kinds = (
-        (diverged, "diverged", "x", SERIES[1].color, SERIES[1].color),
-        (failed, "failed or missing", "^", INK, "none"),
-    )
+    on_axis = {"transform": ax.get_xaxis_transform(), "clip_on": False, "zorder": 4}
     stacked: dict[float, int] = {}
-    for sizes, label, marker, color, face in kinds:
+    for sizes, label, marker, color in (
+        (diverged, "diverged", "x", SERIES[1].color),
+        (failed, "failed or missing", "^", INK),
+    ):
         column = np.sort(np.asarray(sizes, dtype=np.float64).ravel())
-        if not len(column):
-            continue
         heights = []
         for size in column.tolist():
             stacked[size] = stacked.get(size, 0) + 1
             heights.append(0.05 * stacked[size] - 0.02)
-        ax.plot(
-            column,
-            heights,
-            transform=ax.get_xaxis_transform(),
-            linestyle="none",
-            markersize=4,
-            clip_on=False,
-            marker=marker,
-            color=color,
-            markerfacecolor=face,
-            label=label,
-            zorder=4,
-        )
+        if heights:
+            marks = Series(color, marker, "-").marks() | {"markerfacecolor": "none"}
+            ax.plot(column, heights, **marks, **on_axis, markersize=4, label=label)
     return ax
 
 
@@ -83,9 +65,6 @@ def mark_expected(ax: Axes, low: float, high: float, *, label: str) -> Axes:
         low: Lower end, in units of size.
         high: Upper end.
         label: Legend entry.
-
-    Returns:
-        The axes.
     """
     return _bar(ax, low, high, _HEIGHTS["expected"], color=INK, label=label)
 
@@ -106,20 +85,12 @@ def _mark_location(
     low, high = max(estimate.low, left), min(estimate.high, right)
     _bar(ax, low, high, _HEIGHTS[kind], color=color)
     if estimate.censored is None:
-        ax.axvline(
-            estimate.value, color=color, linestyle=linestyle, linewidth=1, label=label, zorder=1.2
-        )
+        line = {"color": color, "linestyle": linestyle, "linewidth": 1, "zorder": 1.2}
+        ax.axvline(estimate.value, **line, label=label)
     else:
         at, arrow = (low, ">") if estimate.censored == "above" else (high, "<")
-        ax.plot(
-            [at],
-            [_HEIGHTS[kind]],
-            transform=ax.get_xaxis_transform(),
-            color=color,
-            marker=arrow,
-            linestyle="none",
-            label=label,
-        )
+        marks = Series(color, arrow, "-").marks()
+        ax.plot([at], [_HEIGHTS[kind]], transform=ax.get_xaxis_transform(), **marks, label=label)
     ax.set_xlim(left, right)
     return ax
 

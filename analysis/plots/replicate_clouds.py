@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from numpy.typing import NDArray
 
 from analysis.estimate import Floats
@@ -26,13 +25,12 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.plots.ticks import log_ticks, symbol
+from analysis.plots.ticks import from_axis, linear_ticks, log_ticks, symbol, to_axis
 
 _MOST = 6  # parameters in one figure
 _TAIL = 0.005  # share of the replicates beyond each end of an axis
 _N_BINS = 30
 _MARGIN = 0.04
-_FARTHEST = 600.0  # largest logarithm whose exponential is taken: far below the end of float64
 _LETTERS_PER_INCH = 17.5
 _INTERVAL = "interval"
 
@@ -126,21 +124,12 @@ def _clouds(result: FitResult) -> list[_Cloud]:
         coordinates = result.replicates[:, column]
         if name in result.fixed or np.ptp(coordinates) == 0:
             continue
-        is_log, estimate, interval = (
-            name in result.law.logs,
-            result.params[name],
-            result.intervals[name],
-        )
-        marks = np.array([estimate, *interval])
-        ends = [
-            *np.quantile(coordinates, [_TAIL, 1 - _TAIL]),
-            *(np.log(marks) if is_log else marks),
-        ]
+        is_log, estimate = name in result.law.logs, result.params[name]
+        interval = result.intervals[name]
+        marks = to_axis(np.array([estimate, *interval]), is_log)
+        ends = [*np.quantile(coordinates, [_TAIL, 1 - _TAIL]), *marks]
         margin = _MARGIN * (max(ends) - min(ends))
-        limits = np.array([min(ends) - margin, max(ends) + margin])
-        if is_log:
-            limits = np.exp(np.clip(limits, -_FARTHEST, _FARTHEST))
-        low, high = limits.tolist()
+        low, high = from_axis(np.array([min(ends) - margin, max(ends) + margin]), is_log).tolist()
         clouds.append(_Cloud(name, table[name].to_numpy(), estimate, interval, is_log, (low, high)))
     return clouds
 
@@ -171,15 +160,8 @@ def _draw_pair(ax: Axes, left: _Cloud, below: _Cloud) -> None:
         linewidth=0,
         rasterized=True,
     )
-    ax.plot(
-        [left.estimate],
-        [below.estimate],
-        color=SERIES[1].color,
-        marker="P",
-        markersize=6,
-        markeredgecolor="white",
-        linestyle="none",
-    )
+    marks = SERIES[1]._replace(marker="P").marks()
+    ax.plot([left.estimate], [below.estimate], **marks, markersize=6, markeredgecolor="white")
 
 
 def _within(cloud: _Cloud) -> NDArray[np.bool_]:
@@ -202,9 +184,7 @@ def _dress(ax: Axes, left: _Cloud, below: _Cloud, *, bottom: bool, outer: bool) 
         if cloud.is_log:
             log_ticks(ax, axis, most=3)
         else:
-            which = ax.xaxis if axis == "x" else ax.yaxis
-            which.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
-            which.set_major_formatter(ScalarFormatter(useOffset=False))
+            linear_ticks(ax, axis, most=3)
         ax.tick_params(axis=axis, labelbottom=labelled, labelleft=labelled)
         if labelled:
             ax.set(**{f"{axis}label": symbol(cloud.name)})
@@ -212,9 +192,8 @@ def _dress(ax: Axes, left: _Cloud, below: _Cloud, *, bottom: bool, outer: bool) 
 
 def _legend_entries(level: float) -> list[Line2D | Patch]:
     cloud, estimate = SERIES[0].color, SERIES[1].color
-    dots = {"color": cloud, "marker": "o", "markersize": 3, "linestyle": "none"}
     return [
-        Line2D([], [], **dots, label="replicate"),
+        Line2D([], [], **SERIES[0].marks(), markersize=3, label="replicate"),
         Line2D([], [], color=estimate, marker="P", markersize=5, label="estimate"),
         Patch(color=cloud, alpha=0.2, linewidth=0, label=f"{100 * level:g} % interval"),
     ]

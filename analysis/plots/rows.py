@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
@@ -59,15 +60,15 @@ class Rows(NamedTuple):
         """Whether each row was kept from the fit."""
         return ~self.fitted
 
+    def with_predictions(self, result: FitResult) -> pd.DataFrame:
+        """Returns a table of the inputs, "observed" and "predicted" values of a fit."""
+        columns = {name: self.column(name) for name in self.inputs}
+        return pd.DataFrame(columns | {"observed": self.y, "predicted": result.predict(self.x)})
+
     def take(self, chosen: NDArray[np.bool_]) -> "Rows":
         """Returns the chosen rows."""
-        return self._replace(
-            x=self.x[chosen],
-            y=self.y[chosen],
-            fitted=self.fitted[chosen],
-            flagged=self.flagged[chosen],
-            weights=self.weights[chosen],
-        )
+        by_row = ("x", "y", "fitted", "flagged", "weights")
+        return self._replace(**{name: getattr(self, name)[chosen] for name in by_row})
 
 
 def rows_of(
@@ -141,9 +142,6 @@ def mark_rows(
         value: Vertical position of each, shape `(n_rows,)`.
         left_out: Legend entry of rows that the fit did not see.
         style: Colour and marker.
-
-    Returns:
-        The axes.
     """
     area = 12.0 * np.ones(len(at))
     if np.ptp(rows.weights) > 0:
@@ -170,15 +168,7 @@ def mark_rows(
 def mark_flagged(ax: Axes, rows: Rows, at: Floats, value: Floats) -> Axes:
     """Draws a cross over every flagged row; see `mark_rows` for the arguments."""
     if rows.flagged.any():
-        ax.plot(
-            at[rows.flagged],
-            value[rows.flagged],
-            color=SERIES[1].color,
-            marker="x",
-            markersize=5,
-            markeredgewidth=1.0,
-            linestyle="none",
-            label="flagged",
-            zorder=3,
-        )
+        cross = {"marker": "x", "markersize": 5, "markeredgewidth": 1.0, "label": "flagged"}
+        marks = SERIES[1].marks() | cross
+        ax.plot(at[rows.flagged], value[rows.flagged], **marks, zorder=3)
     return ax

@@ -5,14 +5,17 @@ functions import pyplot, keep global state or open a window.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
@@ -86,12 +89,26 @@ Panels: TypeAlias = NDArray[Any]
 """Array of the axes of a figure, for which NumPy has no narrower type."""
 
 
+Place: TypeAlias = Literal["outside upper left", "outside upper center", "outside lower center"]
+"""Place of a legend outside the panels of a figure."""
+
+
 class Series(NamedTuple):
     """Colour, marker and line of one series; each of the three alone identifies it."""
 
     color: str
     marker: str
     linestyle: str | tuple[int, tuple[float, ...]]
+
+    def line(self) -> dict[str, Any]:
+        """Returns the options with which `Axes.plot` draws a line and no marks."""
+        return {"color": self.color, "linestyle": self.linestyle}
+
+    def marks(self, *, filled: bool = True) -> dict[str, Any]:
+        """Returns the options with which `Axes.plot` draws marks and no line."""
+        face = self.color if filled else "white"
+        shape = {"marker": self.marker, "markerfacecolor": face}
+        return {"color": self.color, "linestyle": "none", **shape}
 
 
 # Okabe & Ito's colours (jfly.uni-koeln.de/color), darkest first; yellow is too pale for lines.
@@ -132,6 +149,33 @@ def new_figure(
     return figure, figure.subplots(n_rows, n_columns, squeeze=False)
 
 
+def new_panels(
+    n: int, *, height: float | None = None, margin: float = 0.3
+) -> tuple[Figure, Panels, Panels]:
+    """Makes a figure of lettered panels, three in a row (two of four); call it as `new_figure`.
+
+    Args:
+        n: Number of panels.
+        height: Height of a panel in inches; that of a square one unless given.
+        margin: Height of the figure beyond its panels, inches.
+
+    Returns:
+        The figure, one column wide for a single panel and two for more; its panels, shape (n,);
+        and those of the first column.
+    """
+    n_columns = 2 if n == 4 else min(n, 3)
+    n_rows = -(-n // n_columns)
+    width = SINGLE_COLUMN if n == 1 else DOUBLE_COLUMN
+    height = n_rows * (height or width / n_columns) + margin
+    figure, grid = new_figure(n_rows, n_columns, width=width, height=height)
+    for unused in grid.flat[n:]:
+        unused.remove()
+    panels = grid.flat[:n]
+    if n > 1:
+        letter_panels(panels)
+    return figure, panels, grid[:, 0]
+
+
 def letter_panels(axes: Panels) -> None:
     """Writes (a), (b), ... outside the top left corner of each panel, row by row."""
     for letter, ax in zip("abcdefghijklmnopqrstuvwxyz", axes.flat, strict=False):
@@ -154,6 +198,41 @@ def legend_above(ax: Axes, n_columns: int = 2) -> Legend:
     panels. Where a corner of the panel is empty, `ax.legend()` is enough.
     """
     return ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, borderaxespad=0.2)
+
+
+def outer_legend(
+    figure: Figure, panels: Iterable[Axes], where: Place, n_columns: int, *, without: str = ""
+) -> None:
+    """Adds one legend of several panels outside them, each label once; none without labels.
+
+    Args:
+        figure: The figure.
+        panels: The panels.
+        where: Side of the panels.
+        n_columns: Columns of the legend.
+        without: Label to leave out.
+    """
+    entries: dict[str, Any] = {}
+    for ax in panels:
+        entries |= {
+            label: each for each, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
+    entries.pop(without, None)
+    if entries:
+        figure.legend(entries.values(), entries.keys(), loc=where, ncols=n_columns)
+
+
+def add_colorbar(
+    axes: Axes | list[Axes], norm: Normalize, colors: Colormap, label: str
+) -> Colorbar:
+    """Adds a thin colour bar without an outline beside axes of one figure."""
+    first = axes if isinstance(axes, Axes) else axes[0]
+    assert first.figure is not None
+    bar = first.figure.colorbar(
+        ScalarMappable(norm, colors), ax=axes, pad=0.02, aspect=30, label=label
+    )
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    return bar
 
 
 def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
@@ -25,8 +24,10 @@ from analysis.plots.style import (
     DOUBLE_COLUMN,
     GREY,
     INK,
+    add_colorbar,
     letter_panels,
     new_figure,
+    outer_legend,
     paper_style,
 )
 from analysis.plots.ticks import log_ticks, number
@@ -39,6 +40,7 @@ _MARGIN = 1.5  # factor between the outermost runs and the ends of the axes
 _MOST_PLANES = 3
 _LEAST_ROWS_OF_A_PLANE = 8
 _LABEL_SIZE = (0.08, 0.08)  # distance at which labels do not touch, in shares of the axes
+_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 _BESIDE_END = np.array([0.05, 0.1, 0.15, 0.2, 0.25])  # places for the label of a budget, likewise
 
 
@@ -68,15 +70,7 @@ def _unique_tokens(rows: Rows) -> Floats:
 
 def surface_table(result: FitResult, rows: Rows) -> pd.DataFrame:
     """Returns each run's inputs, "observed" and "predicted" loss, "fitted" and "flagged"."""
-    return pd.DataFrame(
-        {
-            **{name: rows.column(name) for name in rows.inputs},
-            "observed": rows.y,
-            "predicted": result.predict(rows.x),
-            "fitted": rows.fitted,
-            "flagged": rows.flagged,
-        }
-    )
+    return rows.with_predictions(result).assign(fitted=rows.fitted, flagged=rows.flagged)
 
 
 def loss_norm(rows: Rows) -> LogNorm:
@@ -105,9 +99,6 @@ def draw_surface(
         rows: Its rows.
         unique_tokens: Unique tokens of the rows to show, for a law of N, D and epochs.
         norm: Colour scale; that of these rows unless given.
-
-    Returns:
-        The axes.
     """
     law = result.law
     norm = norm or loss_norm(rows)
@@ -156,20 +147,13 @@ def _draw_contours(
     if unique_tokens is not None:
         columns.append(columns[1] / unique_tokens)
     losses = result.predict(np.stack(columns, axis=1)).reshape(_N_GRID, _N_GRID)
-    lines = ax.contour(
-        *mesh,
-        losses,
-        levels=contour_levels(losses),
-        norm=norm,
-        cmap=_COLORS,
-        linewidths=1.1,
-        zorder=1.7,
-    )
-    labels = ax.clabel(lines, fontsize=7, fmt=lambda value: f"{value:g}", inline_spacing=2)
+    levels, look = contour_levels(losses), {"norm": norm, "cmap": _COLORS, "linewidths": 1.1}
+    lines = ax.contour(*mesh, losses, levels=levels, **look, zorder=1.7)
+    labels = ax.clabel(lines, fontsize=7, fmt=lambda value: f"{value:g}", inline=False)
     for text in labels:
         text.set_color(INK)
         text.set_clip_on(False)
-        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+        text.set_bbox(_BOX)
         (low, high), at = ax.get_ylim(), text.get_position()[1]
         # A label at the edge would be cut off.
         text.set_visible(bool(0.03 < np.log(at / low) / np.log(high / low) < 0.97))
@@ -187,16 +171,9 @@ def _draw_budgets(ax: Axes, labels: Sequence[Text]) -> None:
     for power in range(int(first), int(last) + 1, stride):
         product = 10.0**power / FLOPS_PER_PARAMETER_AND_TOKEN
         n = np.array([max(n_low, product / d_high), min(n_high, product / d_low)])
-        ax.plot(
-            n,
-            product / n,
-            color=GREY,
-            linewidth=0.5,
-            alpha=0.7,
-            zorder=1.1,
-            gid="budget",
-            label="equal compute (FLOPs)" if power == first else None,
-        )
+        label = "equal compute (FLOPs)" if power == first else None
+        look = {"color": GREY, "linewidth": 0.5, "alpha": 0.7, "zorder": 1.1}
+        ax.plot(n, product / n, **look, label=label)
         if np.log(n[1] / n[0]) < 0.12 * np.log(n_high / n_low):
             continue
         beside = n[0] * (n_high / n_low) ** _BESIDE_END
@@ -204,17 +181,8 @@ def _draw_budgets(ax: Axes, labels: Sequence[Text]) -> None:
         offsets = within.transform(np.stack([beside, product / beside], axis=1))[:, None] - taken
         clear = np.all(np.any(np.abs(offsets) > _LABEL_SIZE, axis=-1), axis=-1)
         at = beside[clear.argmax()]
-        ax.text(
-            at,
-            product / at,
-            f"$10^{{{power}}}$",
-            color=GREY,
-            fontsize=7,
-            ha="center",
-            va="center",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-            zorder=1.75,
-        )
+        look = {"color": GREY, "fontsize": 7, "ha": "center", "va": "center", "bbox": _BOX}
+        ax.text(at, product / at, f"$10^{{{power}}}$", **look, zorder=1.75)
 
 
 def _draw_optimum(ax: Axes, optimum: pd.DataFrame, level: float) -> None:
@@ -223,15 +191,9 @@ def _draw_optimum(ax: Axes, optimum: pd.DataFrame, level: float) -> None:
     product = optimum["flops"].to_numpy() / FLOPS_PER_PARAMETER_AND_TOKEN
     if np.all(np.isfinite(n)):
         low, high = (np.stack([each, product / each], axis=1) for each in n)
-        band = Polygon(
-            np.concatenate([low, high[::-1]]),
-            closed=True,
-            facecolor=INK,
-            alpha=0.2,
-            linewidth=0,
-            label=f"its {100 * level:g} % band",
-            zorder=2.2,
-        )
+        look = {"facecolor": INK, "alpha": 0.2, "linewidth": 0, "zorder": 2.2}
+        band = Polygon(np.concatenate([low, high[::-1]]), closed=True, **look)
+        band.set_label(f"its {100 * level:g} % band")
         ax.add_patch(band)
     draw_dashed_beyond(ax, optimum, "parameters", "tokens", label="compute optimum")
 
@@ -284,12 +246,9 @@ def surface_figure(result: FitResult, rows: Rows) -> Figure:
                 ax.set_title(f"{number(unique_tokens)} unique tokens", fontsize=8)
             log_ticks(ax, "x", "y", most=6 if one else 4)
         axes[0, 0].set(ylabel=rows.label(rows.inputs[1]))
-        bar = figure.colorbar(ScalarMappable(norm, _COLORS), ax=list(axes[0]), pad=0.02, aspect=30)
-        bar.set_label(rows.label("y"))
-        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        bar = add_colorbar(list(axes[0]), norm, _COLORS, rows.label("y"))
         log_ticks(bar.ax, "y")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=4)
+        outer_legend(figure, [axes[0, 0]], "outside upper left", 4)
         if not one:
             letter_panels(axes)
     return figure

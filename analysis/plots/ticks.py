@@ -9,9 +9,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    ScalarFormatter,
+)
 
+from analysis.estimate import Floats
 from analysis.laws.symbols import GREEK
 
 _MULTIPLES = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
@@ -20,6 +28,12 @@ _LEAST_DECADES = 0.5
 """Span in decades below which a logarithmic axis has the round numbers of a linear one."""
 _PLAIN = (1e-3, 1e4)
 """Values between these are printed in full, others with a power of ten."""
+
+_LEAST_LABELS = 3
+_ROUND = [1, 2, 2.5, 5, 10]
+"""Steps between the labels of a linear axis."""
+_FARTHEST = 600.0
+"""Largest logarithm whose exponential is taken."""
 
 _NAME = re.compile(r"(?P<letter>[A-Za-z]+?)(?:_(?P<index>[A-Za-z0-9]+)|(?P<number>\d+))?")
 """A letter, with an index after an underscore or as digits."""
@@ -47,9 +61,6 @@ def log_scale(ax: Axes, axis: Literal["x", "y"], *, ticks: Sequence[float] = (1,
         axis: Axis to change.
         ticks: Multiples of powers of ten that are labelled, as plain numbers: (1, 2, 5) for less
             than two decades, (1,) for more.
-
-    Returns:
-        The axes.
     """
     ax.set(**{f"{axis}scale": "log"})
     which = ax.xaxis if axis == "x" else ax.yaxis
@@ -70,16 +81,13 @@ def log_ticks(ax: Axes, *axes: Literal["x", "y"], most: int = 6) -> Axes:
         ax: The axes.
         *axes: Axes to label, "x" or "y".
         most: Labels at most, roughly. One with a power of ten and a factor is as wide as two.
-
-    Returns:
-        The axes.
     """
     for name in axes:
         low, high = sorted(ax.get_xlim() if name == "x" else ax.get_ylim())
         decades = math.log10(high / low)
         axis = ax.xaxis if name == "x" else ax.yaxis
         if decades < _LEAST_DECADES:
-            axis.set_major_locator(MaxNLocator(max(most - 1, 2), steps=[1, 2, 2.5, 5, 10]))
+            axis.set_major_locator(_round_numbers(low, high, max(most - 1, 2)))
             axis.set_minor_locator(LogLocator(subs=()))
         else:
             fits = (each for each in _MULTIPLES if _width(each, low, high, name) <= most)
@@ -91,12 +99,39 @@ def log_ticks(ax: Axes, *axes: Literal["x", "y"], most: int = 6) -> Axes:
     return ax
 
 
+def _round_numbers(low: float, high: float, most: int) -> MaxNLocator:
+    """Ticks at round numbers: at most so many steps, unless fewer than three numbers are shown."""
+    locators = [MaxNLocator(n_steps, steps=_ROUND) for n_steps in range(most, most + 4)]
+    for locator in locators:
+        ticks = np.asarray(locator.tick_values(low, high))
+        if np.sum((low <= ticks) & (ticks <= high)) >= _LEAST_LABELS:
+            return locator
+    return locators[-1]
+
+
 def _width(multiples: tuple[float, ...], low: float, high: float, axis: str) -> int:
     """Number of labels between two values; on a horizontal axis wide ones count twice."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [each * 10.0**power for power in powers for each in multiples]
     shown = [number(value) for value in values if low <= value <= high]
     return len(shown) + (axis == "x") * sum("times" in label for label in shown)
+
+
+def linear_ticks(ax: Axes, axis: Literal["x", "y"], *, most: int) -> None:
+    """Labels a linear axis with at most that many round numbers and one more, in full."""
+    which = ax.xaxis if axis == "x" else ax.yaxis
+    which.set_major_locator(MaxNLocator(most, steps=_ROUND))
+    which.set_major_formatter(ScalarFormatter(useOffset=False))
+
+
+def to_axis(value: Floats | float, is_log: bool) -> Floats:
+    """Returns the coordinate that is linear along an axis: the logarithm, or the value itself."""
+    return np.log(value) if is_log else np.asarray(value, dtype=np.float64)
+
+
+def from_axis(at: Floats, is_log: bool) -> Floats:
+    """Returns the value at such a coordinate, kept far from the ends of float64."""
+    return np.exp(np.clip(at, -_FARTHEST, _FARTHEST)) if is_log else at
 
 
 def number(value: float) -> str:

@@ -17,7 +17,7 @@ from analysis.fitting.result import FitResult
 from analysis.plots.approaches import draw_growth, draw_learning_curves
 from analysis.plots.frontier import draw_growth as draw_allocation
 from analysis.plots.frontier import frontier_table
-from analysis.plots.isoflop import draw_valleys, frame_valleys, tick_ratios
+from analysis.plots.isoflop import draw_valleys, frame_valleys
 from analysis.plots.rows import Rows, rows_of_fit
 from analysis.plots.style import (
     DOUBLE_COLUMN,
@@ -64,7 +64,7 @@ def approaches_and_surface(found: Approaches, fitted: FitResult) -> Figure:
         axes[1, 0].set(ylabel="optimal parameters, $N^*$")
         log_ticks(axes[1, 0], "y", most=5)
         axes[1, 1].set(ylabel="tokens per parameter, $D^*\\!/N^*$")
-        tick_ratios(axes[1, 1])
+        log_ticks(axes[1, 1], "y")
         parts[1].legend(handles=_entries(found), loc="outside lower center", ncols=2)
         draw_surface(axes[2, 0], fitted, rows)
         axes[2, 0].set(xlabel="parameters, $N$", ylabel="tokens, $D$")
