@@ -7,14 +7,18 @@ coefficients on the eigenfunctions. Linear regression on features of covariance 
 | symbol | argument         | meaning                                                          |
 |--------|------------------|------------------------------------------------------------------|
 | n      | `n_samples`      | training examples                                                |
-| l_i    | `eigenvalues`    | eigenvalues of the kernel (or covariance), in kernel units       |
+| l_i    | `eigenvalues`    | eigenvalues of the kernel (or covariance), in kernel units; one  |
+|        |                  | of several eigenfunctions is listed as often                     |
 | v_i    | `target_power`   | squared target coefficient on mode i, in squared label units     |
 | delta  | `ridge`          | ridge of (K + delta)^-1 y, in kernel units; `n lam` for a linear |
 |        |                  | model with ridge lam in `analysis.theory.linear_regression`      |
 | s2     | `noise_variance` | variance of the label noise, in squared label units              |
-| kappa  |                  | effective ridge: a mode is learnt when l_i is well above it      |
+| kappa  | `kappa`          | effective ridge: a mode is learnt when l_i is well above it      |
 | L_i    |                  | learnability l_i / (l_i + kappa) of mode i, between 0 and 1      |
 | E0     |                  | overfitting coefficient: test risk per unit of pure noise        |
+
+The two spectra have shape (modes,), and the other arguments broadcast against each other. n must be
+above 0, the others at least 0; anything else raises `ValueError`.
 
 The formulas are asymptotic and assume that the modes behave as Gaussian features do. That holds
 well in high dimension; for kernels on one-dimensional inputs it is off by 10% or more at any n.
@@ -70,19 +74,10 @@ def kernel_ridge_risk(
     A ridge of zero gives the limit delta -> 0: least squares with fewer modes than samples, the
     minimum-norm interpolator with more. With exactly as many the overfitting coefficient is `inf`.
 
-    Args:
-        eigenvalues: l_i, shape (modes,), at least 0; list an eigenvalue once per multiplicity.
-        target_power: v_i, shape (modes,), at least 0.
-        n_samples: n, above 0; broadcasts with `ridge` and `noise_variance`.
-        ridge: delta of (K + delta)^-1 y, at least 0.
-        noise_variance: s2, at least 0.
-
-    Returns:
-        Risks and the quantities behind them. `test_risk` includes the noise of the test label;
-        subtract s2 for the excess.
+    `test_risk` includes the noise of the test label; subtract s2 for the excess.
 
     Raises:
-        ValueError: If an argument is out of range or the two spectra differ in length.
+        ValueError: An argument out of range, or spectra of different lengths.
 
     Reference: Simon et al., arXiv:2110.03922, the eigenlearning equations.
     """
@@ -108,18 +103,7 @@ def effective_ridge(
     """Solve `sum_i l_i / (l_i + kappa) + delta / kappa = n` for the effective ridge kappa.
 
     Without a ridge and with no more than n non-zero modes the only solution is the limit kappa = 0:
-    every mode is learnt.
-
-    Args:
-        eigenvalues: l_i, shape (modes,), at least 0.
-        n_samples: n, above 0.
-        ridge: delta, at least 0; broadcasts with `n_samples`.
-
-    Returns:
-        kappa, in the units of the eigenvalues, to a relative accuracy of about 1e-13.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    every mode is learnt. The relative accuracy is about 1e-13.
 
     Reference: Simon et al., arXiv:2110.03922, the eigenlearning equations.
     """
@@ -133,16 +117,9 @@ def effective_ridge(
 def learnability(eigenvalues: ArrayLike, kappa: ArrayLike) -> Float[np.ndarray, "... modes"]:
     """Learnability `L_i = l_i / (l_i + kappa)`: the share of mode i that the fit recovers.
 
-    Args:
-        eigenvalues: l_i, shape (modes,), at least 0.
-        kappa: Effective ridge, at least 0, of any shape.
-
     Returns:
         L_i, of the shape of kappa with the modes behind it. At kappa = 0 it is 1 for every mode
         with a non-zero eigenvalue.
-
-    Raises:
-        ValueError: If an argument is out of range.
     """
     eigs = _spectrum("eigenvalues", eigenvalues)
     k = non_negative("kappa", kappa)[..., np.newaxis]
@@ -162,9 +139,6 @@ def power_law_spectrum(n_modes: int, exponent: float) -> Float[np.ndarray, " mod
 
     Returns:
         Spectrum, shape (n_modes,), beginning at 1.
-
-    Raises:
-        ValueError: If n_modes is below 1.
     """
     if n_modes < 1:
         raise ValueError(f"n_modes must be at least 1, but is {n_modes}; ask for one mode or more")
@@ -179,16 +153,7 @@ def power_law_exponent(
     For `l_i ~ i^-(1 + a)` and `v_i ~ i^-(1 + b)`, infinitely many modes and n -> inf. Noise, a cut
     spectrum and a fixed ridge (once it exceeds `n kappa ~ n^-a`) each end the power law. The
     approach is slow near b = 2 (1 + a), where two terms of the risk cross.
-
-    Args:
-        eigenvalue_exponent: a, above 0.
-        target_exponent: b, above 0.
-
-    Returns:
-        The exponent, positive, of the broadcast shape.
-
-    Raises:
-        ValueError: If an exponent is not above 0.
+    Both a and b must be above 0.
 
     Reference: Simon et al., arXiv:2110.03922; Bordelon, Canatar & Pehlevan, arXiv:2002.02561.
     """

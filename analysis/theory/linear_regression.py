@@ -1,19 +1,22 @@
 """Risk of linear regression on isotropic features: ridgeless, misspecified, ridge.
 
-The data are `y = x'beta + noise` with independent zero-mean, unit-variance features. Every function
-here returns the **excess** risk `E (x'(beta_hat - beta))^2`, averaged over training sets; add
-`noise_variance` for the test risk. Arguments broadcast against each other.
+The data are `y = x'beta + noise` with independent zero-mean, unit-variance features. A risk here
+is the **excess** risk `E (x'(beta_hat - beta))^2`, averaged over training sets, in squared label
+units; add `noise_variance` for the test risk.
 
-| symbol | argument         | meaning                                                      |
-|--------|------------------|--------------------------------------------------------------|
-| n      | `n_samples`      | training examples                                            |
-| p      | `n_features`     | features                                                     |
-| gamma  | `aspect_ratio`   | p / n; the interpolation threshold is gamma = 1              |
-| s2     | `noise_variance` | variance of the label noise, in squared label units          |
-| r2     | `signal_power`   | squared norm of beta, in squared label units                 |
-| q      | `observed_share` | share of r2 carried by the features the model sees           |
-| lam    | `ridge`          | ridge of the estimator (X'X/n + lam)^-1 X'y/n                |
-| m      |                  | Stieltjes transform of the Marchenko-Pastur law, at -lam     |
+| symbol | argument         | range  | meaning                                                   |
+|--------|------------------|--------|-----------------------------------------------------------|
+| n      | `n_samples`      | > 0    | training examples                                         |
+| p      | `n_features`     | > 0    | features that the model sees                              |
+| gamma  | `aspect_ratio`   | > 0    | p / n; the interpolation threshold is gamma = 1           |
+| s2     | `noise_variance` | >= 0   | variance of the label noise, in squared label units       |
+| r2     | `signal_power`   | >= 0   | squared norm of beta, seen or not, in squared label units |
+| q      | `observed_share` | 0 to 1 | share of r2 carried by the features that the model sees   |
+| lam    | `ridge`          | >= 0   | ridge of the estimator (X'X/n + lam)^-1 X'y/n             |
+| m      |                  |        | Stieltjes transform of the Marchenko-Pastur law, at -lam  |
+
+Every function takes arrays that broadcast against each other, returns an array of the broadcast
+shape, and raises `ValueError` for an argument out of its range.
 
 "Ridgeless" means least squares for p < n and the minimum-norm interpolator for p > n. At the
 threshold noise makes the ridgeless risk `inf`. Ridges in other normalisations convert by
@@ -35,16 +38,7 @@ def ridgeless_excess_risk(
         excess = s2 gamma / (1 - gamma)                          gamma < 1
         excess = r2 (1 - 1/gamma) + s2 / (gamma - 1)             gamma > 1
 
-    Args:
-        aspect_ratio: gamma = p/n, above 0.
-        noise_variance: s2, at least 0.
-        signal_power: r2, at least 0.
-
-    Returns:
-        Excess risk, of the broadcast shape; `inf` at gamma = 1 unless s2 = 0.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    The risk is `inf` at gamma = 1 unless s2 = 0.
 
     Reference: Hastie et al., arXiv:1903.08560, isotropic features.
     """
@@ -67,19 +61,8 @@ def ridgeless_excess_risk_exact(
         excess = r2 (1 - n/p) + s2 n / (p - n - 1)               p > n + 1
 
     In between, `|n - p| <= 1`, the mean of an inverse Wishart does not exist: noise makes the
-    expectation infinite, and a finite average of runs there says nothing. Compare medians instead.
-
-    Args:
-        n_samples: n, above 0.
-        n_features: p, above 0.
-        noise_variance: s2, at least 0.
-        signal_power: r2, at least 0.
-
-    Returns:
-        Excess risk, of the broadcast shape; `inf` for |n - p| <= 1 unless s2 = 0.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    expectation infinite (`inf` unless s2 = 0), and a finite average of runs there says nothing.
+    Compare medians instead.
 
     Reference: Belkin, Hsu & Xu, arXiv:1903.07571, theorem 1.
     """
@@ -100,19 +83,7 @@ def misspecified_excess_risk(
     """Asymptotic ridgeless excess risk of a model that sees only a share q of the signal.
 
     The unseen signal (1 - q) r2 is lost, and acts on the fit as more label noise:
-    `excess = (1 - q) r2 + ridgeless(gamma; s2 + (1 - q) r2, q r2)`.
-
-    Args:
-        aspect_ratio: gamma = p/n with p the features seen, above 0.
-        noise_variance: s2, at least 0.
-        signal_power: r2 of all features, seen and unseen, at least 0.
-        observed_share: q, between 0 and 1.
-
-    Returns:
-        Excess risk relative to the full signal, of the broadcast shape.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    `excess = (1 - q) r2 + ridgeless(gamma; s2 + (1 - q) r2, q r2)`, relative to the full signal.
 
     Reference: Hastie et al., arXiv:1903.08560, misspecified model.
     """
@@ -134,19 +105,6 @@ def misspecified_excess_risk_exact(
     As `misspecified_excess_risk`, with the exact ridgeless form. Seeing a random p of D features is
     the case q = p/D.
 
-    Args:
-        n_samples: n, above 0.
-        n_features: p, the number of features seen, above 0.
-        noise_variance: s2, at least 0.
-        signal_power: r2 of all features, seen and unseen, at least 0.
-        observed_share: q, between 0 and 1.
-
-    Returns:
-        Excess risk relative to the full signal, of the broadcast shape.
-
-    Raises:
-        ValueError: If an argument is out of range.
-
     Reference: Belkin, Hsu & Xu, arXiv:1903.07571, theorem 1.
     """
     seen, unseen, noise = _split_signal(noise_variance, signal_power, observed_share)
@@ -161,17 +119,7 @@ def marchenko_pastur_stieltjes(
     """Stieltjes transform `m(-lam) = E 1/(x + lam)` of the Marchenko-Pastur law of X'X/n.
 
     The positive root of `gamma lam m^2 + (1 - gamma + lam) m - 1 = 0`. The expectation includes the
-    atom of mass 1 - 1/gamma at zero when gamma > 1.
-
-    Args:
-        aspect_ratio: gamma = p/n, above 0.
-        ridge: lam, above 0.
-
-    Returns:
-        m(-lam), of the broadcast shape.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    atom of mass 1 - 1/gamma at zero when gamma > 1. It needs lam > 0.
 
     Reference: Hastie et al., arXiv:1903.08560, ridge regularization.
     """
@@ -190,18 +138,7 @@ def ridge_excess_risk(
     """Asymptotic excess risk of ridge regression, n and p growing at fixed gamma.
 
     `excess = r2 lam^2 m' + s2 gamma (m - lam m')` with m and its derivative m' taken at -lam.
-
-    Args:
-        aspect_ratio: gamma = p/n, above 0.
-        ridge: lam of (X'X/n + lam)^-1 X'y/n, at least 0; zero gives the ridgeless risk.
-        noise_variance: s2, at least 0.
-        signal_power: r2, at least 0.
-
-    Returns:
-        Excess risk, of the broadcast shape.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    A ridge of zero gives the ridgeless risk.
 
     Reference: Hastie et al., arXiv:1903.08560, ridge regularization.
     """
@@ -222,18 +159,8 @@ def optimal_ridge(
 ) -> Float[np.ndarray, "..."]:
     """Ridge that minimises the asymptotic excess risk: `lam = s2 gamma / r2`.
 
-    As `Lam = n lam = p s2 / r2` it does not depend on the number of examples.
-
-    Args:
-        aspect_ratio: gamma = p/n, above 0.
-        noise_variance: s2, at least 0.
-        signal_power: r2, above 0 (without signal the best ridge is infinite).
-
-    Returns:
-        lam in the normalisation of `ridge_excess_risk`, of the broadcast shape.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    As `Lam = n lam = p s2 / r2` it does not depend on the number of examples. It needs r2 > 0:
+    without signal the best ridge is infinite.
 
     Reference: Nakkiran et al., arXiv:2003.01897; Hastie et al., arXiv:1903.08560.
     """
@@ -247,16 +174,7 @@ def optimal_ridge_excess_risk(
 ) -> Float[np.ndarray, "..."]:
     """Asymptotic excess risk at the optimal ridge: `s2 gamma m(-lam)`, increasing in gamma.
 
-    Args:
-        aspect_ratio: gamma = p/n, above 0.
-        noise_variance: s2, at least 0.
-        signal_power: r2, above 0.
-
-    Returns:
-        Excess risk, of the broadcast shape; there is no peak at gamma = 1.
-
-    Raises:
-        ValueError: If an argument is out of range.
+    There is no peak at gamma = 1. It needs r2 > 0.
 
     Reference: Nakkiran et al., arXiv:2003.01897.
     """
