@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 _ASK = "import jax, json; print(json.dumps([jax.default_backend(), jax.local_device_count()]))"
 _SECONDS_TO_ANSWER = 120
-_VISIBLE = ("JAX_CUDA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")  # the first numbers the second's
+_VISIBLE = ("JAX_CUDA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")  # the first counts in the second
 _MEMORY = {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"}  # JAX refuses both at once
 _SHARED_OUT = 0.9  # of a GPU's memory, where several workers share it
 
@@ -96,25 +96,24 @@ def accelerators() -> Accelerators | None:
     JAX is asked in a separate process, since a process that asks takes hold of the devices.
 
     Raises:
-        ValueError: JAX cannot say, with the end of what it printed.
+        ValueError: JAX does not name them; quotes the end of what it printed.
     """
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     if not plugins and importlib.util.find_spec("libtpu") is None:
         return None
-    environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     try:
         answer = subprocess.run(
             [sys.executable, "-c", _ASK],
-            env=environment,
+            env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
             capture_output=True,
             text=True,
             check=True,
             timeout=_SECONDS_TO_ANSWER,
         )
     except subprocess.TimeoutExpired:
-        raise _cannot_say(f"no answer within {_SECONDS_TO_ANSWER} s") from None
+        raise _no_devices(f"no answer within {_SECONDS_TO_ANSWER} s") from None
     except subprocess.CalledProcessError as error:
-        raise _cannot_say(error.stderr.strip()[-500:] or str(error)) from None
+        raise _no_devices(error.stderr.strip()[-500:] or str(error)) from None
     platform, count = _last_answer(answer.stdout)
     return None if platform == "cpu" else Accelerators(platform, count)
 
@@ -126,11 +125,11 @@ def _last_answer(printed: str) -> tuple[str, int]:
             match json.loads(line):
                 case [str(platform), int(count)]:
                     return platform, count
-    raise _cannot_say(f"its answer was {printed.strip()[-500:]!r}")
+    raise _no_devices(f"its answer was {printed.strip()[-500:]!r}")
 
 
-def _cannot_say(words: str) -> ValueError:
+def _no_devices(words: str) -> ValueError:
     return ValueError(
-        f"JAX cannot say which devices it has: {words}. Mend the driver, or compute on the "
-        "processor with JAX_PLATFORMS=cpu"
+        f"JAX does not name its devices: {words}. Repair the driver, or compute on the processor "
+        "with JAX_PLATFORMS=cpu"
     )

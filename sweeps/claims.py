@@ -62,7 +62,7 @@ def attempts_of(folder: Path) -> list[Attempt]:
 
 
 def take(folder: Path, number: int) -> Attempt | None:
-    """Claims attempt `number` for this process; None if somebody has been faster."""
+    """Claims attempt `number` for this process; None if another process was faster."""
     attempt = Attempt.numbered(folder, number)
     claim = json.dumps({**identity(os.getpid()), "token": files.token()}) + "\n"
     won = files.make_filled_folder(attempt.folder, "claim.json", claim.encode())
@@ -71,7 +71,7 @@ def take(folder: Path, number: int) -> Attempt | None:
 
 @functools.cache
 def identity(pid: int) -> dict[str, Any]:
-    """What distinguishes this process, whose number is `pid`, from every other one.
+    """Facts that distinguish this process, number `pid`, from every other one.
 
     Without /proc, boot, namespace and start are None, and only a lease ends a claim.
     """

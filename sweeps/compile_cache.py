@@ -1,8 +1,8 @@
 """Compiled programs of workers, kept on disk for each other and for every later sweep.
 
-JAX keeps them, by program, compiler options and versions. An entry that cannot be written costs
-compiling once more. An entry that was cut off stays, and costs that in every process until it is
-deleted. All of them can be deleted at any time.
+JAX keeps them, by program, compiler options and versions. A program whose entry cannot be written
+is compiled once more; one whose entry was cut off is compiled again by every process until the
+entry is deleted. All entries can be deleted at any time.
 """
 
 from __future__ import annotations

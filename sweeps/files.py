@@ -74,7 +74,7 @@ def publish(path: Path, data: bytes, *, scratch: Path, durable: bool) -> bool:
     # 1. The content is complete, and on the disk, before anybody can see the name.
     making = scratch / f".{token()}.tmp"
     write_new(making, data, durable=durable)
-    # 2. A link refuses to replace: of several callers one alone succeeds.
+    # 2. A link refuses to replace: only one of several callers succeeds.
     try:
         os.link(making, path)
         won = True
@@ -111,7 +111,7 @@ def make_folder(folder: Path) -> bool:
 def make_filled_folder(folder: Path, name: str, data: bytes) -> bool:
     """Makes a folder that holds one file, atomically; False if there is such a folder already.
 
-    A folder that is not empty cannot be renamed over, so of several callers one alone succeeds,
+    A rename cannot replace a folder that is not empty, so only one of several callers succeeds,
     and nobody ever sees the folder without the file.
     """
     making = folder.parent / f".{token()}.tmp"
@@ -153,7 +153,7 @@ def check_inside(root: Path, folder: Path) -> None:
     """Refuses to write where symbolic links lead out of a results folder.
 
     Raises:
-        StoreError: `folder` does not lie below `root` (itself free of links).
+        StoreError: `folder` is not below `root` (itself free of links).
     """
     real = os.path.realpath(folder)
     if real != str(root) and not real.startswith(f"{root}{os.sep}"):

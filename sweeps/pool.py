@@ -187,8 +187,8 @@ class Pool:
                     self._progress(Event("elsewhere", index, run_id))
         if self.unsettled and not self.signals:
             self._notice(
-                f"all workers have stopped, with {len(self.unsettled)} runs to do. "
-                "The same command goes on with them"
+                f"all workers have stopped, with {len(self.unsettled)} runs to do. The same "
+                "command resumes"
             )
 
     def _stop_if_wanted(self, executor: Executor) -> None:

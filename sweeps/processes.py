@@ -5,7 +5,7 @@ Every process is started by the same command and joins the others
 what is next. It sends each run to the others, which compute it in step and write nothing.
 
 A process that fails leaves the others waiting for it, so a failure ends all of them: at once where
-all failed alike, else when JAX finds that one has gone. The same command goes on from the last
+all failed alike, else when JAX finds that one has gone. The same command resumes from the last
 checkpoint.
 """
 
@@ -26,7 +26,7 @@ _CODE = ("run", "families")
 
 
 def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
-    """Does, in this process (the first) and all others, the runs that a pool has left to do.
+    """Does the pending runs of a pool, in this process (the first) and all others together.
 
     Args:
         pool: Receives every event; a signal that ends the work is counted there.

@@ -1,4 +1,4 @@
-"""Live progress of sweeps: bars on a terminal, now and then a line elsewhere."""
+"""Live progress of sweeps: bars on a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""All that runners and workers write into a results folder: plans, claims, results, ends.
+"""Everything that runners and workers write into a results folder: plans, claims, results, ends.
 
-Wherever a step is cut short, the same command goes on from what it leaves.
+A step may be cut short anywhere: the same command resumes from what it left.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
     """
     with storing(store.result_path(record.run_id)):
         files.check_inside(store.root, attempt.folder)
-        # 1. All that the record refers to is on the disk before the record is.
+        # 1. Files that the record refers to are on the disk before the record is.
         if curve:
             files.write_new(attempt.folder / "curve.jsonl", curve.encode(), durable=True)
             files.sync_folder(attempt.folder)
@@ -123,8 +123,8 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
         outcome = _publish(store, attempt, record, text.encode())
     # 3. The attempt ends, so that nobody waits for its heartbeat to stop.
     end(store, attempt, outcome)
-    # 4. Checkpoints have served. Those that cannot be removed cost space, no result; links are
-    #    not followed.
+    # 4. Checkpoints are no longer needed. Those that cannot be removed cost space, no result;
+    #    links are not followed.
     shutil.rmtree(workspace(store, record.run_id).own, ignore_errors=True)
     return outcome
 

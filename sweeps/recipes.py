@@ -9,7 +9,7 @@
 A size becomes the width whose model has the nearest number of parameters, a multiple of what suits
 the hardware; the depth follows from the width. A budget becomes the whole number of steps whose
 FLOPs, attention and read-out included (`scaling.accounting`), come nearest to it. A size or budget
-that no run has is refused with the nearest that one has; `achieved` returns what the runs have.
+that no run reaches is refused, with the nearest that one does. `achieved` lists what runs reach.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def around(
     Args:
         n_params: The optimum expected at `flops`.
         flops: The compute at which it is expected.
-        exponent: a of N* ~ C^a.
+        exponent: The exponent a of N* ~ C^a.
         factor: Square root of the largest size of a budget over its smallest.
         n_sizes: Number of sizes of a budget, 2 or more.
 
@@ -99,7 +99,7 @@ def around(
     def sizes(budget: float) -> list[float]:
         require_positive("budget", budget)
         optimum = exponent * math.log(budget / flops, ratio)
-        first = math.floor(optimum - n_sizes / 2 + 1 + 1e-9)  # ties go up, whatever rounding did
+        first = math.floor(optimum - n_sizes / 2 + 1 + 1e-9)  # ties go up, despite rounding
         return [n_params * ratio ** (first + i) for i in range(n_sizes)]
 
     return sizes
@@ -180,16 +180,9 @@ def branches(
     The trunk is trained once, as far as the longest run needs it; each run adds its own decay
     (Hägele et al. 2024, arXiv 2405.18392, section 4.2). The plan of a sweep reports the saving.
 
-    Args:
-        size: Parameters.
-        multiples: Tokens a parameter.
-        recipe: How runs are made, with a base whose schedule is a stable decay. No rule of it may
-            depend on the length of a run: all runs have the same warm-up, as they do by
-            `rules.parameters_as_tokens` from 5 tokens a parameter on.
-        size_tolerance: Share by which the size may be missed.
-
-    Returns:
-        The runs, in the order of the multiples.
+    The base of the recipe has a stable decay as its schedule. No rule of the recipe may depend on
+    the length of a run: all runs have the same warm-up, as they do by
+    `rules.parameters_as_tokens` from 5 tokens a parameter on. All else is as in `ladder`.
 
     Raises:
         ValueError: what `ladder` refuses, or runs that do not share one trunk.
@@ -222,17 +215,7 @@ def crossed(
 ) -> list[RunConfig]:
     """A run for every size and every number of tokens, the same for all sizes.
 
-    Args:
-        sizes: Parameters.
-        tokens: Tokens to train on.
-        recipe: How runs are made.
-        size_tolerance: Share by which a size may be missed.
-
-    Returns:
-        The runs, size by size.
-
-    Raises:
-        ValueError: a size that no shape has, or more tokens than the data hold.
+    All else is as in `ladder`.
     """
     tokens = list(tokens)
     for each in tokens:

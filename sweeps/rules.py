@@ -87,7 +87,7 @@ def olmo_batch_size(cell: Cell) -> float:
 
 
 def tuned(rates: Mapping[float, float]) -> Rule:
-    """A rule from a small tuned grid: straight lines in log rate over log N, level beyond its ends.
+    """A rule from a tuned grid: straight lines in log rate over log N, constant beyond its ends.
 
     Args:
         rates: The best value found at each size, by `n_params_matmul`.
@@ -96,9 +96,9 @@ def tuned(rates: Mapping[float, float]) -> Rule:
         ValueError: an empty table, or numbers that are not positive.
     """
     if not rates:
-        raise ValueError("a tuned table without rates: give one at least, by its size")
+        raise ValueError("rates is empty: give the best rate of at least one size")
     for size, rate in rates.items():
-        require_positive("a size of a tuned table", size)
+        require_positive("a size in rates", size)
         require_positive(f"the rate at size {size:g}", rate)
     sizes = sorted(rates)
     log_n, log_rate = np.log(sizes), np.log([rates[size] for size in sizes])
@@ -106,7 +106,7 @@ def tuned(rates: Mapping[float, float]) -> Rule:
 
 
 def falling_beyond(tokens: float, exponent: float, rule: Rule) -> Rule:
-    """A rule that falls as a power of the tokens of a run, for runs of more than so many tokens.
+    """A rule that falls as a power of the tokens of a run, for runs of more than `tokens` tokens.
 
     The longer a run, the lower its best learning rate (Bjorck et al. 2024, 2409.19913).
 
@@ -138,5 +138,5 @@ def share_of_run(share: float) -> Rule:
         ValueError: a share below 0, or of 1 or more.
     """
     if not 0 <= share < 1:
-        raise ValueError(f"share = {share} of a run as warm-up: give 0 or more, below 1")
+        raise ValueError(f"share = {share} of a run cannot be warm-up: give 0 or more, below 1")
     return lambda cell: share * cell.tokens

@@ -50,7 +50,7 @@ def zipped(base: Configs, axes: Axes) -> list[RunConfig]:
     lengths = {path: len(axis) for path, axis in values.items()}
     if len(set(lengths.values())) > 1:
         each = ", ".join(f"{path} has {length}" for path, length in lengths.items())
-        raise ValueError(f"zipped axes differ in length: {each}. Give each as many values")
+        raise ValueError(f"zipped axes differ in length: {each}. Give each the same number")
     return _applied(base, list(values), list(zip(*values.values(), strict=True)))
 
 
@@ -60,13 +60,13 @@ def chain(*sweeps: Configs) -> list[RunConfig]:
 
 
 def subsample(configs: Sequence[RunConfig], n: int, seed: int = 0) -> list[RunConfig]:
-    """`n` runs of a sweep, drawn without replacement, in their old order.
+    """`n` runs of a sweep, drawn without replacement, in their original order.
 
     Raises:
         ValueError: `n` is negative or more than there are.
     """
     if not 0 <= n <= len(configs):
-        raise ValueError(f"subsample of {n} from {len(configs)} runs: give 0 to {len(configs)}")
+        raise ValueError(f"n = {n} of {len(configs)} runs: give 0 to {len(configs)}")
     chosen = sorted(random.Random(seed).sample(range(len(configs)), n))
     return [configs[i] for i in chosen]
 

@@ -1,9 +1,9 @@
 """One worker: visits runs, claims one, computes it, publishes it, goes on.
 
 `python -m sweeps.worker` reads its settings as one line of JSON from standard input and reports
-what happens as lines of JSON on standard output. When standard input ends, its parent is gone or
-needs it no more, and the worker leaves at once. What runs print goes to standard error. Code of
-users is loaded as the settings say, before anything is read from a results folder.
+what happens as lines of JSON on standard output. When standard input ends, the parent is gone or
+no longer needs the worker, which exits at once. What runs print goes to standard error. The code of
+users that the settings name is loaded before anything is read from a results folder.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from sweeps.visiting import Task, visiting_order
 
 Run = Callable[..., tuple[RunRecord, Curve]]
 """A function that does one run: takes a configuration and, if it has a parameter `workspace`, the
-folders of checkpoints to go on from."""
+folders of checkpoints to resume from."""
 
 Compute = Callable[[Mapping[str, Any], Workspace], tuple[RunRecord, Curve]]
 """A function that does the run of a resolved configuration, as `computing` returns it."""
@@ -132,7 +132,7 @@ class _Worker:
             return self._settled(task, "failed", message=failures[-1].message)
         if attempts and not self._is_due(attempts[-1], reasons):
             return False
-        # 4. Claim the next attempt; of several processes one alone gets it.
+        # 4. Claim the next attempt; only one of several processes gets it.
         attempt = publishing.claim(store, run_id, number + 1, task.run.config)
         if attempt is None:
             return False
@@ -229,7 +229,7 @@ def computing(run: Run, families: Sequence[type[Family]] = ()) -> Compute:
 
     Args:
         run: Does a run given its `RunConfig`; if it has a parameter `workspace`, it gets the
-            folders of checkpoints to go on from.
+            folders of checkpoints to resume from.
         families: Families of models that the runs may be of, beside those of `scaling`.
     """
     takes_workspace = "workspace" in inspect.signature(run).parameters
@@ -249,7 +249,8 @@ def load_code(settings: Mapping[str, Any]) -> Compute:
     """
     wanted = settings["run"]
     try:
-        run = load_run(wanted)
+        module, _, path = wanted.partition(":")
+        run: Run = operator.attrgetter(path)(importlib.import_module(module))
         families = []
         for where in settings["families"]:
             wanted = f"{where['name']} of {where['file'] or where['module']}"
@@ -258,12 +259,6 @@ def load_code(settings: Mapping[str, Any]) -> Compute:
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"the workers cannot load {wanted}: {why}") from error
     return computing(run, families)
-
-
-def load_run(name: str) -> Run:
-    """The function that `module:function` names."""
-    module, _, path = name.partition(":")
-    return operator.attrgetter(path)(importlib.import_module(module))
 
 
 def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
@@ -284,7 +279,7 @@ def main() -> int:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     settings = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, stop)
     if settings["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {settings["core"]})
@@ -313,14 +308,14 @@ def main() -> int:
 
 
 def stop(*_: object) -> None:
-    """Handles a signal: ends what is under way in good order."""
+    """Handles a signal: ends the attempt under way in good order."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped
 
 
 @contextlib.contextmanager
 def handling_signals(handler: Callable[..., None]) -> Iterator[None]:
-    """Has Ctrl-C and SIGTERM handled so; outside the main thread, which alone can, as before."""
+    """Sets the handler of Ctrl-C and SIGTERM for a while; in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -332,8 +327,8 @@ def handling_signals(handler: Callable[..., None]) -> Iterator[None]:
             signal.signal(number, restored)
 
 
-def _leave_with_parent() -> None:
-    """Leaves when standard input ends. Nothing is tidied up: any moment is safe to leave."""
+def _exit_with_parent() -> None:
+    """Exits when standard input ends. Nothing is tidied up: any moment is safe to exit."""
     while os.read(0, 4096):
         pass
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Executors start workers, behind five calls; `local` starts them as processes of this machine.
+"""Executors start workers through five calls; `local` starts them as processes of this machine.
 
 An executor hands a worker its settings; the worker claims its runs from the results folder.
 """
@@ -17,7 +17,7 @@ class Executor(Protocol):
         ...
 
     def alive(self) -> Collection[int]:
-        """The workers whose end has not been asked about with `why`."""
+        """Numbers of the workers that `why` has not forgotten."""
         ...
 
     def stop(self, *, at_once: bool) -> None:
@@ -25,7 +25,7 @@ class Executor(Protocol):
         ...
 
     def why(self, worker: int) -> str | None:
-        """Returns why a worker ended, None if in good order, and forgets the worker."""
+        """Returns why a worker ended, None if it ended normally, and forgets the worker."""
         ...
 
     def listen(self, seconds: float) -> list[tuple[int, dict[str, Any] | None]]:

@@ -1,11 +1,11 @@
 """Workers as processes of this machine, each with its own core or accelerators.
 
 A worker is a fresh interpreter, not a fork: JAX does not survive a fork. Without an accelerator it
-sees one core, which stands for as many devices as its runs share, and runs numerical libraries with
-one thread, so that results do not depend on how many workers there are. With accelerators it sees
-its share of them and all cores, since compiling for them takes many.
-Its standard input stays open as long as this process wants it; the operating system closes it when
-this process dies, however that happens, and the worker leaves.
+sees one core, which emulates as many devices as its runs share, and runs numerical libraries with
+one thread, so that results do not depend on the number of workers. With accelerators it sees its
+share of them and all cores, since compiling for them takes many. Its standard input stays open
+while this process needs it. When this process dies, in whatever way, the operating system closes
+that input, and the worker exits.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class LocalExecutor:
                 view = view[process.stdin.write(view) or 0 :]
 
     def alive(self) -> Collection[int]:
-        """The workers whose end has not been asked about with `why`."""
+        """Numbers of the workers that `why` has not forgotten."""
         return tuple(self._running)
 
     def stop(self, *, at_once: bool) -> None:
@@ -125,7 +125,7 @@ class LocalExecutor:
                 running.process.terminate()
 
     def why(self, worker: int) -> str | None:
-        """Returns why a worker ended, None if in good order, and forgets the worker."""
+        """Returns why a worker ended, None if it ended normally, and forgets the worker."""
         running = self._running.pop(worker)
         try:
             code = running.process.wait(_SECONDS_TO_EXIT)

@@ -119,7 +119,7 @@ def test_what_else_is_printed_does_not_matter(asked: dict[str, object]):
 )
 def test_trouble_is_reported_with_a_remedy(asked: dict[str, object], answer: object, words: str):
     asked["next"] = answer
-    with pytest.raises(ValueError, match=rf"{words}. Mend .*JAX_PLATFORMS=cpu"):
+    with pytest.raises(ValueError, match=rf"{words}. Repair .*JAX_PLATFORMS=cpu"):
         accelerators()
 
 

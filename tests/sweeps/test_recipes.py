@@ -292,7 +292,7 @@ def test_a_rate_falls_beyond_so_many_tokens():
 def test_rules_refuse_what_they_cannot_say():
     with pytest.raises(ValueError, match="no positive learning rate at N = 1e"):
         rules.kaplan_learning_rate(CELL._replace(n_params_non_embedding=10**11))
-    with pytest.raises(ValueError, match="tuned table without rates: give"):
+    with pytest.raises(ValueError, match="rates is empty: give"):
         rules.tuned({})
     with pytest.raises(ValueError, match="rate at size 100 = -1 is not positive"):
         rules.tuned({100: -1})
