@@ -16,7 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaling.pretraining import Pretraining, TokenSource
+from scaling.data.token_dataset import TokenSource
+from scaling.pretraining import Pretraining
 from scaling.training import Gradient
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from scaling import own_code
-from scaling.fields import Range, check_fields, from_dict, to_dict, without_arguments
+from scaling.data.token_dataset import TokenSource
+from scaling.fields import Checked, Range, from_dict, to_dict, without_arguments
 from scaling.models.family import Family, check_offers
-from scaling.pretraining import Pretraining, TokenSource
+from scaling.pretraining import Pretraining
 from scaling.schedules import Schedule, steps_of_trunk
 from scaling.training import DataConfig, Gradient, ModelConfig, OptimalRidge, Ridge, Ridgeless
 
@@ -28,7 +29,7 @@ TrainConfig = Ridgeless | Ridge | OptimalRidge | Gradient | Pretraining
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class RunConfig(Checked):
     """One run: a model, trained in one way, on one data set, from one seed."""
 
     model: ModelConfig
@@ -37,7 +38,7 @@ class RunConfig:
     seed: Annotated[int, Range(low=0, high=2**32 - 1)] = 0
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         check_offers(self.model)
         self.train.check(self.model, self.data)
         self.model.check(self.data.n_inputs)

@@ -84,11 +84,22 @@ def types_of(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
-def check_fields(config: Any) -> None:
-    """Checks and normalises every field of a frozen dataclass; call it from `__post_init__`.
+class Checked:
+    """A base of frozen dataclasses: it checks and normalises every field when one is made.
 
     Integers become floats where a float is declared, NumPy scalars become Python ones, lists
     become tuples: equal values then have one spelling, and one hash.
+
+    A class may declare `exclusive`, a tuple of optional fields of which exactly one must be set
+    (durations in different units).
+    """
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def check_fields(config: Any) -> None:
+    """Checks and normalises the fields of a frozen dataclass, as `Checked` says.
 
     Raises:
         ValueError: a value of another type or outside its declared range.
@@ -97,6 +108,13 @@ def check_fields(config: Any) -> None:
     for name, annotation in types_of(cls).items():
         value = _convert(getattr(config, name), annotation, f"{_label(cls)}.{name}")
         object.__setattr__(config, name, value)
+    exclusive = getattr(cls, "exclusive", ())
+    given = [name for name in exclusive if getattr(config, name) is not None]
+    if exclusive and len(given) != 1:
+        raise ValueError(
+            f"{_label(cls)}: give exactly one of {', '.join(exclusive)}; "
+            f"given: {', '.join(given) or 'none'}"
+        )
 
 
 def to_dict(config: Any) -> Any:
@@ -133,8 +151,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 def replace_at(config: T, path: str, value: Any) -> T:
     """A copy with the field at a dotted path replaced, every level checked again.
 
-    A class may declare `exclusive`, a tuple of optional fields of which only one may be set
-    (durations in different units): setting one clears the others.
+    Setting one of several `exclusive` fields clears the others.
 
     Raises:
         ValueError: the path names no field (the nearest one is given) or the value is impossible.

@@ -6,20 +6,17 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar, NamedTuple, Self
 
-from scaling.data.ngram import NGram
-from scaling.data.text import Text
+from scaling.data.token_dataset import TokenSource
 from scaling.devices.mesh import Mesh
-from scaling.fields import Argument, Count, Decay, NonNegative, Positive, Range, check_fields
+from scaling.fields import Argument, Checked, Count, Decay, NonNegative, Positive, Range
 from scaling.models.family import ObservedFamily
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
 from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, LearningRate, ModelConfig
 
-TokenSource = Text | NGram
-
 
 @dataclass(frozen=True, kw_only=True)
-class Muon:
+class Muon(Checked):
     """Orthogonalised momentum for the matrices in blocks, Adam for all other parameters.
 
     The update of a matrix is its Nesterov momentum with singular values brought near to 1 by five
@@ -40,12 +37,9 @@ class Muon:
     weight_decay: NonNegative = 0.0
     adam: Adam
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleFree:
+class ScheduleFree(Checked):
     """AdamW whose iterates are averaged instead of its learning rate decayed.
 
     Gradients are taken between the iterate and the average, a share `b1` of the way to the
@@ -57,9 +51,6 @@ class ScheduleFree:
     b1: Annotated[float, Range(low=0, high=1, low_excluded=True, high_excluded=True)] = 0.9
     b2: Decay = 0.999
     weight_decay: NonNegative = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 PretrainingOptimizer = SGD | Adam | Muon | ScheduleFree
@@ -90,7 +81,7 @@ class Length(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretraining:
+class Pretraining(Checked):
     """Next-token prediction for a stated duration, evaluated at even intervals.
 
     A trunk that runs of several lengths have in common is evaluated when 1, 2, 4, 8, ... steps are
@@ -127,13 +118,7 @@ class Pretraining:
     mesh: Mesh = field(default_factory=Mesh)
 
     def __post_init__(self) -> None:
-        check_fields(self)
-        given = [name for name in self.exclusive if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"pretraining: give the duration in exactly one of {', '.join(self.exclusive)}; "
-                f"given: {', '.join(given) or 'none'}"
-            )
+        super().__post_init__()
         if self.batch_size % self.microbatches:
             raise ValueError(
                 f"pretraining.microbatches = {self.microbatches} does not divide batch_size = "

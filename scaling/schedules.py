@@ -13,24 +13,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from scaling.fields import Argument, Count, Fraction, Range, check_fields
+from scaling.fields import Argument, Checked, Count, Fraction, Range
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constant:
+class Constant(Checked):
     """A constant learning rate: the peak to the end."""
 
     kind: ClassVar[str] = "constant"
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine:
+class Cosine(Checked):
     """Half a cosine from the peak to `floor` times the peak, at the end of the run or `horizon`.
 
     Hoffmann et al. 2022 (arXiv 2203.15556, figure A1): the cosine must end with the run, and decay
@@ -42,23 +39,17 @@ class Cosine:
     floor: Fraction = 0.1
     horizon: Annotated[Count | None, Argument(None)] = None
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Linear:
+class Linear(Checked):
     """A straight line from the peak to `floor` times the peak at the end of the run."""
 
     kind: ClassVar[str] = "linear"
     floor: Fraction = 0.0
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class StableDecay:
+class StableDecay(Checked):
     """The peak, then a straight line to 0 over the last `decay` share of the run, in whole steps.
 
     Warm-up-stable-decay (Hu et al. 2024, arXiv 2404.06395; Hägele et al. 2024, arXiv 2405.18392).
@@ -67,9 +58,6 @@ class StableDecay:
 
     kind: ClassVar[str] = "stable_decay"
     decay: Annotated[float, Range(low=0, high=1, low_excluded=True), Argument(0.2)] = 0.2
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 Schedule = Constant | Cosine | Linear | StableDecay

@@ -15,7 +15,8 @@ from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
-from scaling.fields import Argument, Count, Decay, Fraction, NonNegative, Positive, check_fields
+from scaling.data.token_dataset import TokenSource
+from scaling.fields import Argument, Checked, Count, Decay, Fraction, NonNegative, Positive
 from scaling.models.family import Family, LinearFamily
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
@@ -30,7 +31,7 @@ DataConfig = GaussianTeacher | MNIST1D | Digits | Text | NGram
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ridgeless:
+class Ridgeless(Checked):
     """Minimum-norm least squares on a model's features, solved in float64.
 
     Singular values below `rcond` times the largest count as zero. The height of the peak at the
@@ -40,9 +41,6 @@ class Ridgeless:
 
     kind: ClassVar[str] = "ridgeless"
     rcond: Annotated[Fraction | None, Argument(None)] = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a model that is not linear in what is trained."""
@@ -57,14 +55,11 @@ class Ridgeless:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ridge:
+class Ridge(Checked):
     """Ridge regression (X'X/n + ridge)^-1 X'y/n on a model's features, solved in float64."""
 
     kind: ClassVar[str] = "ridge"
     ridge: Annotated[Positive, Argument(1.0)]
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a model that is not linear in what is trained."""
@@ -76,7 +71,7 @@ class Ridge:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimalRidge:
+class OptimalRidge(Checked):
     """Ridge regression at the risk-minimising penalty for an isotropic linear teacher.
 
     The optimum is noise_variance * p / (n * signal_power) (Hastie et al. 2019, arXiv 1903.08560,
@@ -85,9 +80,6 @@ class OptimalRidge:
     """
 
     kind: ClassVar[str] = "optimal_ridge"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a problem for which the optimum has no closed form."""
@@ -119,19 +111,16 @@ LearningRate = Annotated[Positive, Argument(1.0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SGD:
+class SGD(Checked):
     """Stochastic gradient descent, with heavy-ball momentum where it is not 0."""
 
     kind: ClassVar[str] = "sgd"
     learning_rate: LearningRate
     momentum: Decay = 0.0
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
+class Adam(Checked):
     """Adam (Kingma & Ba, arXiv 1412.6980); decoupled weight decay where it is not 0 (AdamW)."""
 
     kind: ClassVar[str] = "adam"
@@ -139,9 +128,6 @@ class Adam:
     b1: Decay = 0.9
     b2: Decay = 0.999
     weight_decay: NonNegative = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 MAX_STEPS = 2**31 - 1
@@ -157,7 +143,7 @@ class Duration(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gradient:
+class Gradient(Checked):
     """Gradient training for a stated duration, evaluated at even intervals.
 
     The duration is given in exactly one unit; `resolve` turns it into steps. A batch size of None
@@ -176,18 +162,9 @@ class Gradient:
     examples: Count | None = None
     evaluations: Annotated[Count, Argument(1)] = 20
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        given = [name for name in self.exclusive if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"gradient: give the duration in exactly one of {', '.join(self.exclusive)}; "
-                f"given: {', '.join(given) or 'none'}"
-            )
-
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a batch larger than the data, or an objective that the data do not have."""
-        if isinstance(data, Text | NGram) or model.takes_tokens:
+        if isinstance(data, TokenSource) or model.takes_tokens:
             raise ValueError(
                 f"train.kind = 'gradient' takes no tokens, and model.kind = {model.kind!r} with "
                 f"data.kind = {data.kind!r} does: use train.kind = 'pretraining'"

@@ -14,7 +14,7 @@ from scaling.data.dataset import Dataset
 from scaling.data.label_noise import LabelNoise
 from scaling.data.pool import draw
 from scaling.extras import needed
-from scaling.fields import Count, check_fields
+from scaling.fields import Checked, Count
 from scaling.keys import rng_for
 
 N_CLASSES = 10
@@ -25,7 +25,7 @@ SHA256 = "dafbc70f1957a1732cceb6f9c28819127487b766c83bc059755a79d75362df11"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digits:
+class Digits(Checked):
     """Handwritten digits, pixels in [0, 1], 10 classes (UCI optdigits, Alpaydin & Kaynak 1998).
 
     360 images, shuffled once for all, are held out from every run; a run's seed draws its
@@ -43,7 +43,7 @@ class Digits:
     n_eval: ClassVar[int] = N_EVAL
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         available = N_IMAGES - N_EVAL
         if self.n_train > available:
             raise ValueError(
@@ -61,14 +61,7 @@ class Digits:
         Raises:
             ValueError: scikit-learn is missing, or carries other images.
         """
-        return draw(
-            *_images(),
-            n_train=self.n_train,
-            n_eval=self.n_eval,
-            n_classes=N_CLASSES,
-            label_noise=self.label_noise,
-            seed=seed,
-        )
+        return draw(*_images(), self.n_train, N_EVAL, N_CLASSES, self.label_noise, seed)
 
 
 @functools.cache

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from scaling.data.dataset import Dataset, LinearTeacher
-from scaling.fields import Count, NonNegative, Positive, Range, check_fields
+from scaling.fields import Checked, Count, NonNegative, Positive, Range
 from scaling.keys import rng_for
 
 Exponent = Annotated[float, Range(low=0, high=10)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Isotropic:
+class Isotropic(Checked):
     """Inputs N(0, I); coefficients uniform on the sphere of squared radius `signal_power`.
 
     (Hastie et al., arXiv 1903.08560, section 3; signal_power is their r^2.)
@@ -24,9 +24,6 @@ class Isotropic:
 
     kind: ClassVar[str] = "isotropic"
     signal_power: Positive = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def eigenvalues(self, dimension: int) -> Float[np.ndarray, " dimension"]:
         """Variances of the input's coordinates."""
@@ -41,7 +38,7 @@ class Isotropic:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PowerLaw:
+class PowerLaw(Checked):
     """Power-law spectrum and target, for i = 1, 2, ..., dimension.
 
     Eigenvalues l_i = i^-eigenvalue_exponent; target power l_i beta_i^2 = i^-target_exponent, the
@@ -51,9 +48,6 @@ class PowerLaw:
     kind: ClassVar[str] = "power_law"
     eigenvalue_exponent: Exponent
     target_exponent: Exponent
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def eigenvalues(self, dimension: int) -> Float[np.ndarray, " dimension"]:
         """Variances of the input's coordinates."""
@@ -68,7 +62,7 @@ class PowerLaw:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GaussianTeacher:
+class GaussianTeacher(Checked):
     """Linear regression: y = x'beta + N(0, noise_variance), x ~ N(0, diag(eigenvalues)).
 
     The risk of a linear model follows exactly from the teacher, so there are no held-out examples
@@ -85,9 +79,6 @@ class GaussianTeacher:
 
     n_outputs: ClassVar[int] = 1
     n_classes: ClassVar[int | None] = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def n_inputs(self) -> int:

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int
 
-from scaling.fields import Fraction, check_fields
+from scaling.fields import Checked, Fraction
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelNoise:
+class LabelNoise(Checked):
     """Each training label is chosen for corruption independently, with probability `fraction`.
 
     The literature draws the replacement of a chosen label in two ways:
@@ -26,9 +26,6 @@ class LabelNoise:
 
     fraction: Fraction = 0.0
     convention: Literal["wrong_class", "any_class"] = "wrong_class"
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def corrupt(

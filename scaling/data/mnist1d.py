@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from scaling.data.dataset import Dataset
 from scaling.data.label_noise import LabelNoise
 from scaling.data.pool import draw
-from scaling.fields import Count, Range, check_fields
+from scaling.fields import Checked, Count, Range
 
 N_CLASSES = 10
 LENGTH = 40
@@ -47,7 +47,7 @@ _WHITE_NOISE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class MNIST1D:
+class MNIST1D(Checked):
     """MNIST-1D signals, 40 points, 10 classes; standardised over the whole generated set.
 
     `n_samples` are generated from `generator_seed`; the last `n_eval` are held out, the same for
@@ -68,7 +68,7 @@ class MNIST1D:
     n_classes: ClassVar[int | None] = N_CLASSES
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         if self.n_samples % N_CLASSES:
             raise ValueError(f"mnist1d.n_samples = {self.n_samples}: give a multiple of 10")
         available = max(self.n_samples - self.n_eval, 0)
@@ -85,14 +85,8 @@ class MNIST1D:
 
     def load(self, seed: int) -> Dataset:
         """The data of one run; held-out arrays are shared between runs, hence read-only."""
-        return draw(
-            *generate(self.n_samples, self.generator_seed),
-            n_train=self.n_train,
-            n_eval=self.n_eval,
-            n_classes=N_CLASSES,
-            label_noise=self.label_noise,
-            seed=seed,
-        )
+        pool = generate(self.n_samples, self.generator_seed)
+        return draw(*pool, self.n_train, self.n_eval, N_CLASSES, self.label_noise, seed)
 
 
 @functools.lru_cache(maxsize=4)

@@ -14,8 +14,8 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt16
 
-from scaling.data.token_dataset import TokenDataset, TokenRow, TokenRows, passes, token_dataset
-from scaling.fields import Count, Positive, Range, check_fields
+from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
+from scaling.fields import Count, Positive, Range
 from scaling.keys import rng_for
 
 MAX_STATES = 1024
@@ -23,7 +23,7 @@ MAX_STATES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class NGram:
+class NGram(TokenSource):
     """Tokens of which each depends on the `order` tokens before it, by a random table.
 
     For every sequence of `order` tokens the next one's probabilities are drawn from a symmetric
@@ -52,21 +52,14 @@ class NGram:
     n_eval: Count = 256
     repeat: bool = False
 
-    n_classes: ClassVar[int | None] = None
-
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         if self.order > 10 or self.vocab_size**self.order > MAX_STATES:
             raise ValueError(
                 f"ngram.order = {self.order} with vocab_size = {self.vocab_size} is more than "
                 f"{MAX_STATES:,} sequences of {self.order} tokens: give a smaller order or "
                 "vocabulary"
             )
-
-    @property
-    def n_inputs(self) -> int:
-        """Tokens that a model sees at once."""
-        return self.context
 
     @property
     def n_outputs(self) -> int:
@@ -96,25 +89,8 @@ class NGram:
         return "ngram/2"
 
     def load(self, seed: int) -> TokenDataset:
-        """The sequences of one run; the same tokens for every seed.
-
-        Raises:
-            ValueError: fewer training tokens than one sequence takes.
-        """
+        """The sequences of one run; the same tokens for every seed."""
         return _load(self)
-
-    @property
-    def n_train(self) -> int:
-        """Examples to train on: different sequences."""
-        return self.n_tokens // self.context
-
-    def check_tokens(self, n_tokens: int) -> float:
-        """Passes over the training data that a run of `n_tokens` makes.
-
-        Raises:
-            ValueError: more than one without `repeat`, or as `load`.
-        """
-        return passes(n_tokens, self.load(0).n_train_tokens, repeat=self.repeat)
 
 
 class Chain(NamedTuple):
@@ -165,14 +141,13 @@ def _load(source: NGram) -> TokenDataset:
     held_out = _draw(chain, source, source.n_eval * source.context + 1, "eval")
     # Drawn when first read: a plan of runs asks only how many there are.
     read_train = functools.cache(lambda: _draw(chain, source, n_train_tokens, "data"))
-    rows = TokenRows(
+    return token_dataset(
         train=TokenRow(read_train, n_train_tokens),
         held_out=TokenRow(lambda: held_out, len(held_out)),
         context=source.context,
         n_tokens=source.n_tokens,
         n_eval=source.n_eval,
     )
-    return token_dataset(rows)
 
 
 def _draw(

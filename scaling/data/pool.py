@@ -13,7 +13,6 @@ from scaling.keys import rng_for
 def draw(
     inputs: Float[np.ndarray, "examples inputs"],
     labels: Int[np.ndarray, " examples"],
-    *,
     n_train: int,
     n_eval: int,
     n_classes: int,

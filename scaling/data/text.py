@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from scaling.data.cache import sha256_of
-from scaling.data.token_dataset import TokenDataset, TokenRow, TokenRows, passes, token_dataset
+from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
 from scaling.data.token_files import given_halves, given_sha256
 from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Bytes, Tiktoken, Tokenized, tiktoken_tokenizer
-from scaling.fields import Count, check_fields
+from scaling.fields import Count
 
 
 @dataclass(frozen=True, kw_only=True)
-class Text:
+class Text(TokenSource):
     """Text cut into sequences of `context` predicted tokens.
 
     Exact duplicates among the documents are removed, one document in 20 is held out, and the
@@ -48,10 +48,8 @@ class Text:
     repeat: bool = False
     document_mask: bool = False
 
-    n_classes: ClassVar[int | None] = None
-
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         tokenized = isinstance(self.tokenizer, Tokenized)
         if tokenized and self.path is None:
             raise ValueError(
@@ -69,11 +67,6 @@ class Text:
                 f"{self.tokenizer.kind!r} cannot read: use kind = 'tokenized' with the vocab_size "
                 "they were made with"
             )
-
-    @property
-    def n_inputs(self) -> int:
-        """Tokens that a model sees at once."""
-        return self.context
 
     @property
     def n_outputs(self) -> int:
@@ -97,25 +90,8 @@ class Text:
         return f"text/2/{content}"
 
     def load(self, seed: int) -> TokenDataset:
-        """The sequences of one run; the same tokens for every seed, made once and then mapped.
-
-        Raises:
-            ValueError: a corpus that cannot be read, or is too small for what is asked of it.
-        """
+        """The sequences of one run; the same tokens for every seed, made once and then mapped."""
         return _load(self)
-
-    @property
-    def n_train(self) -> int:
-        """Examples to train on: different sequences."""
-        return _load(self).n_windows
-
-    def check_tokens(self, n_tokens: int) -> float:
-        """Passes over the training data that a run of `n_tokens` makes.
-
-        Raises:
-            ValueError: more than one without `repeat`, or as `load`.
-        """
-        return passes(n_tokens, _load(self).n_train_tokens, repeat=self.repeat)
 
 
 _given_sha256 = functools.cache(given_sha256)
@@ -133,7 +109,7 @@ def _load(config: Text) -> TokenDataset:
         tokenizer = tokenizer_of(*corpus)
         train, held_out = halves_of(*corpus)
         byte_lengths, end_of_document = tokenizer.byte_lengths, tokenizer.end_of_document
-    rows = TokenRows(
+    return token_dataset(
         train=TokenRow(train.read, train.n_tokens),
         held_out=TokenRow(held_out.read, held_out.n_tokens),
         context=config.context,
@@ -143,4 +119,3 @@ def _load(config: Text) -> TokenDataset:
         end_of_document=end_of_document,
         separated=config.document_mask,
     )
-    return token_dataset(rows)

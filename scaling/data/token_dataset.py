@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt
 
 from scaling.data.permutation import ROUNDS, permuted
+from scaling.fields import Checked
 from scaling.keys import rng_for
 
 Reader = Callable[[], UInt[np.ndarray, " tokens"]]
@@ -90,39 +91,33 @@ class TokenRow(NamedTuple):
     n_tokens: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class TokenRows:
-    """Rows of training and held-out tokens, and how sequences are cut from them.
+def token_dataset(
+    train: TokenRow,
+    held_out: TokenRow,
+    *,
+    context: int,
+    n_eval: int,
+    n_tokens: int | None = None,
+    byte_lengths: Int[np.ndarray, " vocab_size"] | None = None,
+    end_of_document: int | None = None,
+    separated: bool = False,
+) -> TokenDataset:
+    """Cuts rows of tokens into training windows and held-out sequences.
 
-    Attributes:
+    Args:
         train: Training tokens.
         held_out: Held-out tokens.
         context: Tokens predicted in a sequence.
-        n_tokens: Training tokens to use, the first of the row; None for all.
         n_eval: Held-out sequences.
+        n_tokens: Training tokens to use, the first of the row; None for all.
         byte_lengths: Bytes that each token stands for, if any.
         end_of_document: Token that ends a document, if one does.
         separated: Whether tokens are predicted from their own document alone.
-    """
-
-    train: TokenRow
-    held_out: TokenRow
-    context: int
-    n_tokens: int | None
-    n_eval: int
-    byte_lengths: Int[np.ndarray, " vocab_size"] | None = None
-    end_of_document: int | None = None
-    separated: bool = False
-
-
-def token_dataset(rows: TokenRows) -> TokenDataset:
-    """Cuts rows of tokens into training windows and held-out sequences.
 
     Raises:
         ValueError: there are fewer tokens than asked for, or than one sequence takes.
     """
-    context, n_tokens, n_eval = rows.context, rows.n_tokens, rows.n_eval
-    available = max(rows.train.n_tokens - 1, 0)
+    available = max(train.n_tokens - 1, 0)
     if context > available:
         raise ValueError(
             f"data.context = {context:,} is longer than the {available:,} tokens that there are "
@@ -139,39 +134,65 @@ def token_dataset(rows: TokenRows) -> TokenDataset:
             f"data.n_tokens = {n_tokens:,} is less than data.context = {context:,}, the tokens of "
             "one sequence: give more of them, or a shorter context"
         )
-    held_out = max(rows.held_out.n_tokens - 1, 0) // context
-    if n_eval > held_out:
+    n_windows = max(held_out.n_tokens - 1, 0) // context
+    if n_eval > n_windows:
         raise ValueError(
-            f"data.n_eval = {n_eval:,} exceeds the {held_out:,} sequences of {context:,} tokens in "
-            f"the {rows.held_out.n_tokens:,} tokens held out: give fewer, a shorter context, or "
-            "more data"
+            f"data.n_eval = {n_eval:,} exceeds the {n_windows:,} sequences of {context:,} tokens "
+            f"in the {held_out.n_tokens:,} tokens held out: give fewer, a shorter context, or more "
+            "data"
         )
-    spaced = np.arange(n_eval) * held_out // n_eval
-    eval_tokens = _gathered(rows.held_out.read, spaced, context)
+    spaced = np.arange(n_eval) * n_windows // n_eval
+    eval_tokens = _gathered(held_out.read, spaced, context)
     eval_tokens.flags.writeable = False  # shared between runs
-    lengths = np.nan if rows.byte_lengths is None else rows.byte_lengths[eval_tokens[:, 1:]]
+    lengths = np.nan if byte_lengths is None else byte_lengths[eval_tokens[:, 1:]]
     return TokenDataset(
-        read=rows.train.read,
+        read=train.read,
         n_windows=used // context,
         eval_tokens=eval_tokens,
         bytes_per_token=float(np.mean(lengths)),
-        end_of_document=rows.end_of_document,
-        separated=rows.separated,
+        end_of_document=end_of_document,
+        separated=separated,
     )
 
 
-def passes(n_tokens: int, n_train_tokens: int, *, repeat: bool) -> float:
-    """Passes over the training data that a run of `n_tokens` makes.
+class TokenSource(Checked):
+    """A base of sources of tokens: what follows from the sequences that they load."""
 
-    Raises:
-        ValueError: more than one, though tokens may not be repeated.
-    """
-    if n_tokens > n_train_tokens and not repeat:
-        raise ValueError(
-            f"the run takes {n_tokens:,} tokens and data has {n_train_tokens:,} to train on: train "
-            "on fewer, give more data (data.path, data.n_tokens), or set data.repeat = true"
-        )
-    return n_tokens / n_train_tokens
+    context: int
+    repeat: bool
+    n_classes: ClassVar[int | None] = None
+
+    def load(self, seed: int) -> TokenDataset:
+        """The sequences of one run; the same tokens for every seed.
+
+        Raises:
+            ValueError: data that cannot be read, or are too few for what is asked of them.
+        """
+        raise NotImplementedError
+
+    @property
+    def n_inputs(self) -> int:
+        """Tokens that a model sees at once."""
+        return self.context
+
+    @property
+    def n_train(self) -> int:
+        """Examples to train on: different sequences."""
+        return self.load(0).n_windows
+
+    def check_tokens(self, n_tokens: int) -> float:
+        """Passes over the training data that a run of `n_tokens` makes.
+
+        Raises:
+            ValueError: more than one without `repeat`, or as `load`.
+        """
+        available = self.load(0).n_train_tokens
+        if n_tokens > available and not self.repeat:
+            raise ValueError(
+                f"the run takes {n_tokens:,} tokens and data has {available:,} to train on: train "
+                "on fewer, give more data (data.path, data.n_tokens), or set data.repeat = true"
+            )
+        return n_tokens / available
 
 
 def _gathered(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, UInt
 
 from scaling.extras import needed
-from scaling.fields import Range, check_fields, nearest
+from scaling.fields import Checked, Range, nearest
 
 END_OF_DOCUMENT_BYTE = 0xFF
 """Occurs nowhere in UTF-8."""
@@ -22,17 +22,14 @@ Tokens = UInt[np.ndarray, " tokens"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bytes:
+class Bytes(Checked):
     """A token a byte: 256 of them, of which 0xFF, absent from UTF-8, ends a document."""
 
     kind: ClassVar[str] = "bytes"
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class BPE:
+class BPE(Checked):
     """Byte-level byte-pair encoding (as GPT-2's), trained on the corpus; the package `tokenizers`.
 
     `vocab_size` counts the 256 bytes, the merges, and the end of a document. It is trained on
@@ -43,23 +40,17 @@ class BPE:
     kind: ClassVar[str] = "bpe"
     vocab_size: Annotated[int, Range(low=257, high=_MAX_VOCABULARY)] = 4096
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Tiktoken:
+class Tiktoken(Checked):
     """A published encoding by its name in the package `tiktoken`, which fetches it once."""
 
     kind: ClassVar[str] = "tiktoken"
     name: str = "gpt2"
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Tokenized:
+class Tokenized(Checked):
     """Tokens that someone else made: raw little-endian numbers in `.bin` files.
 
     `end_of_document` is the token that ends a document, where there is one.
@@ -71,7 +62,7 @@ class Tokenized:
     end_of_document: Annotated[int, Range(low=0)] | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         if self.end_of_document is not None and self.end_of_document >= self.vocab_size:
             raise ValueError(
                 f"tokenized.end_of_document = {self.end_of_document} is outside vocab_size = "

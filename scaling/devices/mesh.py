@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scaling.fields import Count, check_fields
+from scaling.fields import Checked, Count
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mesh:
+class Mesh(Checked):
     """Devices that share a run: `data` groups of `fsdp` devices each.
 
     Every device works on its own part of each batch. Within a group, each keeps its own shard of
@@ -25,9 +25,6 @@ class Mesh:
 
     data: Count = 1
     fsdp: Count = 1
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     @property
     def size(self) -> int:

@@ -72,7 +72,10 @@ class Family(Protocol):
         ...
 
     def flops_backward(self, n_inputs: int, n_outputs: int) -> int:
-        """FLOPs of one backward pass, an example: the gradients of both factors of each product."""
+        """FLOPs of one backward pass, an example: the gradients of both factors of each product.
+
+        Work that is repeated to save memory is a cost of the machine and is not counted.
+        """
         return 2 * self.flops_forward(n_inputs, n_outputs)
 
     @property

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from scaling.fields import Count, check_fields
+from scaling.fields import Checked, Count
 from scaling.models.family import Family
 
 if TYPE_CHECKING:
@@ -16,15 +16,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLP(Family):
+class MLP(Checked, Family):
     """`depth` hidden ReLU layers of `width` units, with biases; LeCun-normal weights."""
 
     kind: ClassVar[str] = "mlp"
     width: Count
     depth: Count = 2
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def build(self, n_inputs: int, n_outputs: int) -> Model:
         """The model, (batch, n_inputs) -> (batch, n_outputs)."""

@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
-from scaling.fields import Count, Range, check_fields
+from scaling.fields import Checked, Count, Range
 
 Role = Literal["embedding", "tied_embedding", "hidden", "branch_out", "gain", "readout"]
 
@@ -98,7 +98,7 @@ class Standard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MuP:
+class MuP(Checked):
     """Maximal-update parametrization: one learning rate is the best for every width.
 
     Every size of the model but its vocabulary and context grows with the width. Attention is
@@ -120,9 +120,6 @@ class MuP:
     base_depth: Count | None = None
     depth_exponent: Annotated[float, Range(low=0.5, high=1)] = 1.0
     zero_readout: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def rule(self, role: Role, fan_in: int, in_block: bool, width: int, depth: int) -> Rule:
         """The rule of a parameter in a model of this width and depth."""
@@ -178,13 +175,7 @@ def learning_rate_multipliers(
     Returns:
         Numbers in a tree like the model's parameters.
     """
+    import jax
 
-    def multipliers(tree: Tree) -> dict[str, Any]:
-        return {
-            name: config.rule(entry).learning_rate
-            if isinstance(entry, Parameter)
-            else multipliers(entry)
-            for name, entry in tree.items()
-        }
-
-    return multipliers(config.parameters(n_inputs, n_outputs))
+    parameters = dict(config.parameters(n_inputs, n_outputs))
+    return jax.tree.map(lambda parameter: config.rule(parameter).learning_rate, parameters)

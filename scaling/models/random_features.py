@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from scaling.fields import Count, Positive, check_fields
-from scaling.models.family import Family
+from scaling.fields import Count, Positive
+from scaling.models.linear import LinearReadOut
 
 if TYPE_CHECKING:
     from jax import Array
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomFeatures(Family):
+class RandomFeatures(LinearReadOut):
     """Random Fourier features sqrt(2/N) cos(x'w + b), or ReLU features sqrt(2/N) max(x'w, 0).
 
     Directions w are Gaussian with standard deviation `weight_scale` in each coordinate; phases b
@@ -29,9 +29,6 @@ class RandomFeatures(Family):
     n_features: Count
     activation: Literal["fourier", "relu"] = "fourier"
     weight_scale: Positive = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def feature_map(self, n_inputs: int) -> Model:
         """The fixed layer, (batch, n_inputs) -> (batch, n_features).
@@ -47,13 +44,12 @@ class RandomFeatures(Family):
         def init(key: Array) -> Params:
             for_directions, for_phases = jax.random.split(key)
             shape = (n_inputs, self.n_features)
-            params = {
-                "directions": self.weight_scale
-                * jax.random.normal(for_directions, shape, jnp.float32)
-            }
+            normal = jax.random.normal(for_directions, shape, jnp.float32)
+            params = {"directions": self.weight_scale * normal}
             if self.activation == "fourier":
+                size = (self.n_features,)
                 params["phases"] = jax.random.uniform(
-                    for_phases, (self.n_features,), jnp.float32, 0, 2 * math.pi
+                    for_phases, size, jnp.float32, maxval=2 * math.pi
                 )
             return params
 
@@ -67,27 +63,6 @@ class RandomFeatures(Family):
 
         return Model(init, apply)
 
-    def build(self, n_inputs: int, n_outputs: int) -> Model:
-        """The trainable model: its fixed layer takes no gradient, its read-out starts at zero."""
-        import jax
-        import jax.numpy as jnp
-
-        from scaling.model import Model
-
-        features = self.feature_map(n_inputs)
-
-        def init(key: Array) -> Params:
-            return {
-                "features": features.init(key),
-                "readout": jnp.zeros((self.n_features, n_outputs)),
-            }
-
-        def apply(params: Params, x: Array) -> Array:
-            fixed = jax.lax.stop_gradient(params["features"])
-            return features.apply(fixed, x) @ params["readout"]
-
-        return Model(init, apply)
-
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
         """Parameters by group; those of the fixed layer count, though they are not trained."""
         phases = self.n_features if self.activation == "fourier" else 0
@@ -96,14 +71,6 @@ class RandomFeatures(Family):
             "readout": self.n_features * n_outputs,
         }
 
-    def count_trainable(self, n_inputs: int, n_outputs: int) -> int:
-        """Parameters that training changes: the read-out."""
-        return self.n_features * n_outputs
-
     def flops_forward(self, n_inputs: int, n_outputs: int) -> int:
         """FLOPs of the matrix products of one forward pass, an example."""
         return 2 * self.n_features * (n_inputs + n_outputs)
-
-    def flops_backward(self, n_inputs: int, n_outputs: int) -> int:
-        """FLOPs of one backward pass, an example: the gradient of the read-out alone."""
-        return 2 * self.n_features * n_outputs

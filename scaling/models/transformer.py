@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from scaling.fields import Count, Decay, check_fields
+from scaling.fields import Checked, Count, Decay
 from scaling.models.architecture import Architecture
 from scaling.models.family import Family
 from scaling.models.parametrization import Parameter, Parametrization, Role, Rule, Standard, Tree
@@ -32,7 +32,7 @@ class Sizes(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transformer(Family):
+class Transformer(Checked, Family):
     """Maps tokens (batch, context) to logits (batch, context, vocabulary) of the token after each.
 
     x = embedding[tokens] (+ learned positions); in each block x += attention(norm(x)), then
@@ -85,7 +85,7 @@ class Transformer(Family):
     remat: Literal["none", "dots", "full"] = "none"
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        super().__post_init__()
         if self.heads is None and self.head_size is None:
             raise ValueError("transformer: give heads, head_size or both")
         for name, given in (("heads", self.heads), ("head_size", self.head_size)):
@@ -104,7 +104,6 @@ class Transformer(Family):
                 f"transformer.head_size = {head_size} must be even for rotary positions: give an "
                 "even head_size, or positions = 'learned'"
             )
-
         if self.tied and getattr(self.parametrization, "zero_readout", False):
             raise ValueError(
                 "transformer.parametrization.zero_readout = True would start a tied embedding at "
@@ -248,13 +247,6 @@ class Transformer(Family):
         feed_forward = (3 if self.activation == "swiglu" else 2) * self.width * ff_width
         block = projections + scores_and_mixing + feed_forward
         return 2 * n_inputs * (self.depth * block + self.width * n_outputs)
-
-    def flops_backward(self, n_inputs: int, n_outputs: int) -> int:
-        """FLOPs of one backward pass, an example: the gradients of both factors of each product.
-
-        Work that `remat` repeats is not counted: it is a cost of the machine, not of the model.
-        """
-        return 2 * self.flops_forward(n_inputs, n_outputs)
 
 
 def _leaves(tree: Tree) -> Iterator[Parameter]:

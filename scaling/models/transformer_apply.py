@@ -54,15 +54,15 @@ def build(architecture: Architecture, parameters: Tree, rule: Callable[[Paramete
     """
 
     def init(key: Array) -> Params:
-        def draw(tree: Tree, prefix: str) -> Params:
-            return {
-                name: _draw(entry, rule(entry).init_sd, key, f"{prefix}{name}")
-                if isinstance(entry, Parameter)
-                else draw(entry, f"{prefix}{name}.")
-                for name, entry in tree.items()
-            }
+        def draw(path: Any, parameter: Parameter) -> Array:
+            if parameter.role == "gain":
+                return jnp.ones(parameter.shape, jnp.float32)
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            own = jax.random.fold_in(key, zlib.crc32(name.encode()))
+            normal = jax.random.normal(own, parameter.shape, jnp.float32)
+            return rule(parameter).init_sd * normal
 
-        return draw(parameters, "")
+        return jax.tree.map_with_path(draw, dict(parameters))
 
     def apply(
         params: Params,
@@ -101,14 +101,6 @@ def activations(
         named |= {f"block_{i}.{name}": stacked[i] for name, stacked in branches.items()}
     named["logits"] = _logits(architecture, params, x)
     return {name: rows.reshape(*tokens.shape, -1) for name, rows in named.items()}
-
-
-def _draw(parameter: Parameter, init_sd: float, key: Array, name: str) -> Array:
-    if parameter.role == "gain":
-        return jnp.ones(parameter.shape, jnp.float32)
-    own = jax.random.fold_in(key, zlib.crc32(name.encode()))
-    normal = jax.random.normal(own, parameter.shape, jnp.float32)
-    return init_sd * normal
 
 
 def _over_layers(
@@ -192,9 +184,8 @@ def _block(
         x = x + attended
         fed_forward = multiplier * feed_forward(norm(x, layer["ff_norm"]), layer)
         if given.key is not None:
-            fed_forward = dropout(
-                fed_forward, architecture.dropout, jax.random.fold_in(given.key, 1)
-            )
+            own = jax.random.fold_in(given.key, 1)
+            fed_forward = dropout(fed_forward, architecture.dropout, own)
         x = x + fed_forward
         return x, {"attention": attended, "feed_forward": fed_forward, "residual": x}
 

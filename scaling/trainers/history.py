@@ -13,8 +13,9 @@ import jax
 import numpy as np
 
 from scaling.config import Resolved, RunConfig, resolved, run_id, trunk_of
+from scaling.data.token_dataset import TokenSource
 from scaling.devices import processes, runtime
-from scaling.pretraining import Pretraining, TokenSource
+from scaling.pretraining import Pretraining
 from scaling.record import Curve, CurvePoint, finite
 from scaling.sealed import digest
 from scaling.trainers import checkpoint, gradient_noise

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Array
 
 from scaling.config import Resolved, RunConfig, shape_of
-from scaling.data.token_dataset import TokenDataset
+from scaling.data.token_dataset import TokenDataset, TokenSource
 from scaling.devices import sharding
 from scaling.keys import key_for
-from scaling.pretraining import Pretraining, TokenSource, learning_rates
+from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import Curve
 from scaling.trainers import gradient_noise
 from scaling.trainers.divergence import diverged_columns

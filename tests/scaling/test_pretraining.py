@@ -169,7 +169,7 @@ MUP = Transformer(width=16, depth=2, heads=2, parametrization=MuP(base_width=8))
     [
         (
             lambda: Pretraining(optimizer=ADAM),
-            "give the duration in exactly one of steps, tokens, epochs, flops; given: none",
+            "give exactly one of steps, tokens, epochs, flops; given: none",
         ),
         (
             lambda: Pretraining(optimizer=ADAM, steps=3, flops=1e9),

@@ -16,7 +16,7 @@ from published_data import published_path
 
 from scaling.data.survey import ONE_HELD_OUT_IN
 from scaling.data.text import Text
-from scaling.data.token_dataset import TokenDataset, TokenRow, TokenRows, passes, token_dataset
+from scaling.data.token_dataset import TokenDataset, TokenRow, token_dataset
 from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Tiktoken, Tokenized
 from scaling.fields import from_dict, replace_at, to_dict
@@ -235,7 +235,6 @@ def test_tokens_are_repeated_only_where_asked_and_then_counted(tmp_path):
     ):
         config.check_tokens(801)
     assert replace(config, repeat=True).check_tokens(2000) == 2.5
-    assert passes(5, 10, repeat=False) == 0.5
 
 
 def test_shape_of_the_problem():
@@ -288,7 +287,6 @@ def test_more_than_there_is_is_refused(fields, message, tmp_path):
 def test_a_row_shorter_than_a_sequence_is_refused():
     row = np.arange(5, dtype=np.uint8)
     five = TokenRow(lambda: row, 5)
-    rows = TokenRows(train=five, held_out=five, context=4, n_tokens=None, n_eval=1)
-    assert token_dataset(rows).n_windows == 1
+    assert token_dataset(five, five, context=4, n_eval=1).n_windows == 1
     with pytest.raises(ValueError, match=r"data.context = 4 is longer than the 3 tokens"):
-        token_dataset(replace(rows, train=TokenRow(lambda: row, 4)))
+        token_dataset(TokenRow(lambda: row, 4), five, context=4, n_eval=1)
