@@ -22,14 +22,9 @@ _SHARED_OUT = 0.9  # of a GPU's memory, where several workers share it
 
 @dataclass(frozen=True)
 class Accelerators:
-    """The accelerators that JAX finds beside the processor.
+    """The accelerators that JAX finds beside the processor."""
 
-    Attributes:
-        platform: "gpu" or "tpu".
-        count: Number of devices.
-    """
-
-    platform: str
+    platform: str  # "gpu" or "tpu"
     count: int
 
     def places(self, devices: int) -> int:
@@ -42,9 +37,7 @@ class Accelerators:
     def workers(self, devices: int, asked: int | None) -> int:
         """Number of workers to start, where each takes `devices` accelerators.
 
-        Args:
-            devices: Accelerators of one worker.
-            asked: Number that the user wants; None for as many as have some to themselves.
+        The user asks for a number, or by None for as many as have accelerators to themselves.
 
         Raises:
             ValueError: runs over more accelerators than there are, or workers that would be left
@@ -66,13 +59,10 @@ class Accelerators:
     def environment(
         self, worker: int, workers: int, devices: int, given: Mapping[str, str]
     ) -> dict[str, str]:
-        """Variables by which a worker finds its GPUs and its share of their memory.
+        """Variables by which a worker of several finds its GPUs and its share of their memory.
 
-        Args:
-            worker: Number of the worker.
-            workers: How many workers there are; those beyond `places` share GPUs.
-            devices: GPUs that each worker takes, `count` at most.
-            given: Variables of this process; those that its user has set are kept.
+        Each takes `devices` GPUs, `count` at most; those beyond `places` share them. Of the
+        variables `given`, those of this process, what its user has set is kept.
         """
         if self.platform != "gpu":
             return {}

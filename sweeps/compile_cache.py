@@ -19,11 +19,7 @@ _DISTINGUISHING = ("model name", "flags", "Features", "CPU implementer", "CPU pa
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Variables by which a worker finds compiled programs.
-
-    Args:
-        given: Variables of this process; those that its user has set are kept.
-    """
+    """Variables by which a worker finds compiled programs, except those already `given`."""
     chosen = {
         "JAX_COMPILATION_CACHE_DIR": str(cache_folder() / "compiled" / _processor()),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",

@@ -60,16 +60,10 @@ def _write(path: Path, data: bytes, flags: int, *, durable: bool) -> None:
 
 
 def publish(path: Path, data: bytes, *, scratch: Path, durable: bool) -> bool:
-    """Makes a file appear, by an atomic write, unless there is one already.
+    """Makes a file appear, by an atomic write, unless there is one; returns whether it did.
 
-    Args:
-        path: Where it appears.
-        data: Content of the file.
-        scratch: A folder on the same file system for the temporary file.
-        durable: Whether to return only when file and name are on the disk.
-
-    Returns:
-        Whether this call's file is the one at `path`.
+    The temporary file is made in `scratch`, a folder on the same file system. `durable` waits until
+    file and name are on the disk.
     """
     # 1. The content is complete, and on the disk, before anybody can see the name.
     making = scratch / f".{token()}.tmp"

@@ -4,10 +4,6 @@ import math
 
 
 def require_positive(name: str, value: float) -> None:
-    """Refuses a number that is not positive and finite.
-
-    Raises:
-        ValueError: names the number and its value.
-    """
+    """Raises a ValueError for a number that is not positive and finite."""
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name} = {value} is not positive and finite: give a positive number")

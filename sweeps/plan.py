@@ -25,48 +25,28 @@ A trunk keeps two checkpoints: parameters and two averages of their gradients, i
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep, as a plan holds it and as its file in the results folder declares it.
-
-    Attributes:
-        run_id: Identity of the run.
-        group: Runs of one group share a compiled shape.
-        devices: Number of devices that share the run.
-        seconds: Estimated core-seconds, the shared prefix left out.
-        config: The resolved configuration, plain JSON values.
-        trunk_id: Identity of the trunk that the run shares with other runs of the sweep, if any.
-        starts_at: Step at which the run before it left that trunk.
-    """
+    """One run of a sweep, as a plan holds it and as its file in the results folder declares it."""
 
     run_id: str
-    group: str
-    devices: int
-    seconds: float
-    config: Mapping[str, Any]
-    trunk_id: str | None = None
-    starts_at: int = 0
+    group: str  # runs of one group share a compiled shape
+    devices: int  # number of devices that share the run
+    seconds: float  # estimated core-seconds, the shared prefix left out
+    config: Mapping[str, Any]  # resolved, plain JSON values
+    trunk_id: str | None = None  # trunk that the run shares with other runs of the sweep, if any
+    starts_at: int = 0  # step at which the run before it left that trunk
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs of a sweep, each once, under its own identity.
-
-    Attributes:
-        name: Name of the sweep.
-        plan_id: Identity made of the name and the runs.
-        configs: Configurations of the runs.
-        runs: The same runs, resolved, in the same order.
-        n_duplicates: Number of configurations that were left out because they came before.
-        flops: Training FLOPs of the whole sweep, every trunk trained once.
-        flops_saved: FLOPs that it would take more if every run trained its trunk alone.
-    """
+    """The runs of a sweep, each once, under its own identity."""
 
     name: str
-    plan_id: str
+    plan_id: str  # follows from the name and the runs
     configs: tuple[RunConfig, ...]
-    runs: tuple[PlannedRun, ...]
-    n_duplicates: int
-    flops: float
-    flops_saved: float
+    runs: tuple[PlannedRun, ...]  # the same runs, resolved, in the same order
+    n_duplicates: int  # configurations that were left out because they came before
+    flops: float  # to train the whole sweep, every trunk once
+    flops_saved: float  # what it would take more if every run trained its trunk alone
 
     @property
     def n_groups(self) -> int:

@@ -63,15 +63,8 @@ class Event:
 class JobSummary:
     """What became of the runs of one plan, read from the results folder afterwards.
 
-    Attributes:
-        name: Name of the sweep.
-        root: The results folder.
-        planned: Number of runs in the plan.
-        already: Number of them that were published before.
-        done: Number of runs done now.
-        diverged: Number of runs that diverged now.
-        failed: Records of the runs that failed.
-        missing: Records of the runs that are not settled.
+    Of the `planned` runs, `already` were published before; the others are done or diverged, or
+    there is a record of each that failed or is missing (not settled).
     """
 
     name: str
@@ -122,17 +115,11 @@ class Job:
 
 @dataclass
 class _Slot:
-    """One place in the pool, and the worker in it.
+    """One place in the pool, and the worker in it."""
 
-    Attributes:
-        started: Job, run and number of the attempt that the worker is at.
-        losses: Workers lost in a row without a run settled.
-        finished: Whether the worker reported that it found nothing more to do.
-    """
-
-    started: tuple[Job, str, int] | None = None
-    losses: int = 0
-    finished: bool = False
+    started: tuple[Job, str, int] | None = None  # job, run and number of the attempt under way
+    losses: int = 0  # workers lost in a row without a run settled
+    finished: bool = False  # whether the worker found nothing more to do
 
 
 class Pool:

@@ -28,9 +28,8 @@ _CODE = ("run", "families")
 def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
     """Does the pending runs of a pool, in this process (the first) and all others together.
 
-    Args:
-        pool: Receives every event; a signal that ends the work is counted there.
-        settings: `run`, `families`, `jobs` and `lease`, as workers get them.
+    The pool gets every event, and counts a signal that ends the work. Settings are those that
+    workers get.
 
     Raises:
         StoreError: a results folder cannot be written.

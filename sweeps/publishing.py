@@ -97,14 +97,10 @@ def workspace(store: Store, run_id: str, trunk_id: str | None = None) -> Workspa
 
 
 def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:
-    """Publishes the result of a run, or sets it aside where another result came first.
+    """Publishes the result of an attempt, or sets it aside where another result came first.
 
-    Args:
-        store: The results folder.
-        attempt: The attempt that returned the result.
-        record: Record of the run, `done` or `diverged`.
-        text: The record as `dump_record` writes it.
-        curve: Lines of its learning curve.
+    The record, `done` or `diverged`, comes with its text, as `dump_record` writes it, and the lines
+    of its learning curve.
 
     Raises:
         StoreError: the machine refuses; the run is not done.

@@ -30,32 +30,18 @@ Sizes = Iterable[float] | Callable[[float], Iterable[float]]
 
 
 class Achieved(NamedTuple):
-    """Sizes and compute of a run of a recipe, counted exactly.
+    """Sizes and compute of a run of a recipe, counted exactly."""
 
-    Attributes:
-        flops: Training FLOPs.
-        n_params: Number of parameters, in the way of counting asked for.
-        tokens: Tokens seen, repetitions counted.
-        tokens_per_param: Tokens seen over parameters.
-        epochs: Passes over the training data.
-        width: Width of the model.
-        depth: Depth of the model; None where it has none.
-        steps: Optimizer steps.
-        batch_size: Sequences a step.
-        learning_rate: Peak of the learning rate.
-        warmup_tokens: Tokens of warm-up.
-    """
-
-    flops: float
-    n_params: int
-    tokens: int
+    flops: float  # to train
+    n_params: int  # in the way of counting asked for
+    tokens: int  # seen, repetitions counted
     tokens_per_param: float
-    epochs: float
+    epochs: float  # passes over the training data
     width: int
-    depth: int | None
+    depth: int | None  # None where the model has no field for it
     steps: int
-    batch_size: int
-    learning_rate: float
+    batch_size: int  # in sequences
+    learning_rate: float  # its peak
     warmup_tokens: int
 
 
@@ -225,12 +211,7 @@ def crossed(
 
 
 def achieved(configs: Sequence[RunConfig], count: Count = "n_params_matmul") -> list[Achieved]:
-    """Sizes and compute of the runs of a recipe, a row each.
-
-    Args:
-        configs: Runs, such as `iso_flop` or `ladder` return.
-        count: Way to count parameters.
-    """
+    """Sizes and compute of the runs of a recipe, such as `iso_flop` or `ladder` return."""
     rows = []
     for config in configs:
         counts, train, model = account(config), config.train, config.model

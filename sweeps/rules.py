@@ -27,22 +27,13 @@ from sweeps.guards import require_positive
 
 
 class Cell(NamedTuple):
-    """Facts of a run that a rule may depend on.
+    """Facts of a run that a rule may depend on."""
 
-    Attributes:
-        n_params_matmul: Parameters without embeddings, read-out included.
-        n_params_non_embedding: Parameters without embeddings and read-out.
-        tokens: Tokens to train on, before rounding to full batches.
-        flops: Training FLOPs, attention and read-out included.
-        context: Tokens of a sequence.
-        width: Width of the model.
-    """
-
-    n_params_matmul: int
-    n_params_non_embedding: int
-    tokens: float
-    flops: float
-    context: int
+    n_params_matmul: int  # without embeddings, read-out included
+    n_params_non_embedding: int  # without embeddings and read-out
+    tokens: float  # to train on, before rounding to full batches
+    flops: float  # to train, attention and read-out included
+    context: int  # tokens of a sequence
     width: int
 
 

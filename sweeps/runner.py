@@ -27,20 +27,12 @@ from sweeps.worker import handling_signals
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of all jobs.
-
-    Attributes:
-        jobs: One for each job; `done`, `diverged`, `failed`, `missing` count what was not
-            published before.
-        interrupted: Whether a signal ended it before all was done.
-        notices: Sentences for people: conflicts, lost workers, workers that gave up.
-        seconds: Wall time of the call.
-    """
+    """What became of all jobs."""
 
     jobs: tuple[JobSummary, ...]
-    interrupted: bool
-    notices: tuple[str, ...]
-    seconds: float
+    interrupted: bool  # whether a signal ended the call before all was done
+    notices: tuple[str, ...]  # for people: conflicts, lost workers, workers that gave up
+    seconds: float  # wall time of the call
 
     @property
     def complete(self) -> bool:

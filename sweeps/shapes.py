@@ -132,10 +132,7 @@ def deviations_beside(
 ) -> dict[int, float]:
     """The values whose counts are next to a target, with the log ratios of count and target.
 
-    Args:
-        target: The count wanted.
-        values: Values to choose from, ascending; counts grow with them.
-        count: Returns the count of a value.
+    Values ascend, and counts grow with them.
     """
     above = bisect.bisect_left(values, target, key=count)
     beside = values[max(above - 1, 0) : above + 1]
@@ -170,11 +167,7 @@ def run_of_tokens(
 ) -> RunConfig:
     """The run of a model nearest to a number of tokens, by the rules of a recipe.
 
-    Args:
-        recipe: The recipe.
-        model: A model of the recipe.
-        tokens: Tokens to train on.
-        flops: Budget by which the rules go; that of the tokens unless given.
+    The rules go by a budget of FLOPs: that of the tokens, unless another is given.
 
     Raises:
         ValueError: more tokens than the data hold; names the nearest budgets.

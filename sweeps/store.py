@@ -181,9 +181,10 @@ class Store:
         record = self.load(run_id)
         if record is None or record.attempt is None:
             return ()
-        path = self.run_folder(run_id) / "attempts" / f"{record.attempt:04d}" / "curve.jsonl"
+        attempt = Attempt.numbered(self.run_folder(run_id) / "attempts", record.attempt)
         try:
-            return load_curve(path.read_bytes().decode("utf-8", "replace"))
+            text = (attempt.folder / "curve.jsonl").read_bytes().decode("utf-8", "replace")
+            return load_curve(text)
         except FileNotFoundError:
             return ()
 
@@ -200,10 +201,7 @@ class Store:
             damage = "a run_id or trunk_id is not of 32 hex digits"
         except (DamagedFileError, KeyError, TypeError) as error:
             damage = str(error)
-        try:
-            where = f"set aside as {files.set_aside(path, self.quarantine, path.name, damage)}"
-        except OSError as error:
-            where = f"it could not be set aside ({error.strerror})"
+        _, where = self._quarantined(path, path.name, damage)
         log.warning("%s: %s; %s", path, damage, where)
         return "", ()
 
@@ -231,20 +229,25 @@ class Store:
         """Moves a damaged result into quarantine; returns where it is, None if it was good."""
         path = self.result_path(run_id)
         # 1. Move first: another process could replace a file between judging and moving it.
-        try:
-            aside = files.set_aside(path, self.quarantine, f"{run_id}-result.json", damage)
-            if aside is None:
-                return "set aside by another process"
-        except OSError as error:
-            return f"it could not be set aside ({error.strerror})"
+        aside, where = self._quarantined(path, f"{run_id}-result.json", damage)
+        if aside is None:
+            return where
         # 2. Judge the file that was moved.
         try:
             _parse(aside, run_id)
         except DamagedFileError:
-            return f"set aside as {aside}"
+            return where
         # 3. Between reading and moving, another process set it aside and put a good one there.
         files.put_back(aside, path)
         return None
+
+    def _quarantined(self, path: Path, name: str, damage: str) -> tuple[Path | None, str]:
+        """Moves a file into quarantine; returns it there, if this call moved it, and a notice."""
+        try:
+            aside = files.set_aside(path, self.quarantine, name, damage)
+        except OSError as error:
+            return None, f"it could not be set aside ({error.strerror})"
+        return aside, f"set aside as {aside}" if aside else "set aside by another process"
 
 
 def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:

@@ -17,19 +17,12 @@ from sweeps.store import Store
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be done.
+    """A run to be done, in its results folder."""
 
-    Attributes:
-        job: Number of the job in this invocation.
-        store: Results folder of the run.
-        run: The run as its plan declares it.
-        attempts_before: Number of attempts of earlier invocations.
-    """
-
-    job: int
+    job: int  # number of the job in this invocation
     store: Store
     run: PlannedRun
-    attempts_before: int
+    attempts_before: int  # by earlier invocations
 
 
 Chain = Sequence[Task]
@@ -37,15 +30,10 @@ Chain = Sequence[Task]
 
 
 class Part(NamedTuple):
-    """Runs of one compiled shape that one worker does.
-
-    Attributes:
-        chains: Chains of runs.
-        is_first: Whether this is the first part of its shape, whose worker compiles the shape.
-    """
+    """Runs of one compiled shape that one worker does."""
 
     chains: Sequence[Chain]
-    is_first: bool = True
+    is_first: bool = True  # whether it is the first of its shape: its worker compiles the shape
 
 
 MOST_OF_A_FAIR_SHARE = 1.25

@@ -63,14 +63,10 @@ def work(
     emit: Emit,
     patience: int = FAILURES_BEFORE_A_WORKER_STOPS,
 ) -> None:
-    """Visits all tasks until each is published, given up, or there is a reason to stop.
+    """Visits all tasks, in their order, until each is published or given up.
 
-    Args:
-        tasks: The runs in the order in which to visit them.
-        compute: Does one run.
-        lease: Seconds after which another's claim without a heartbeat is over.
-        emit: Reports every event.
-        patience: Failures in a row on different runs after which to stop.
+    Claims of others are over after `lease` seconds without a heartbeat. The worker stops early
+    after failures of `patience` different runs in a row.
 
     Raises:
         StoreError: the results folder cannot be written; no run is to blame.
@@ -227,10 +223,7 @@ class _Worker:
 def computing(run: Run, families: Sequence[type[Family]] = ()) -> Compute:
     """Returns a function that does a run given its resolved configuration.
 
-    Args:
-        run: Does a run given its `RunConfig`; if it has a parameter `workspace`, it gets the
-            folders of checkpoints to resume from.
-        families: Families of models that the runs may be of, beside those of `scaling`.
+    Runs may be of `families` of models beside those of `scaling`.
     """
     takes_workspace = "workspace" in inspect.signature(run).parameters
 
