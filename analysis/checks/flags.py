@@ -54,7 +54,7 @@ def flag_table(flags: Iterable[Flag]) -> pd.DataFrame:
 def without_flagged(
     table: pd.DataFrame, flags: pd.DataFrame, reasons: Collection[str] = ABOUT_ROWS
 ) -> pd.DataFrame:
-    """Returns the rows of a table that have no flag, for a fit to compare with that to all.
+    """Returns the rows of a table without a flag; a fit to them shows what the flagged ones change.
 
     Args:
         table: The table that was checked.

@@ -22,7 +22,7 @@ SMALLEST_DEVIATION = 0.01
 MANY_DEVIATIONS = 5.0
 """Robust standard deviations beyond which a run is an outlier."""
 SPREAD_PROBABILITY = 1e-3
-"""Chance that a table whose repeats scatter alike has any set of repeats flagged."""
+"""Chance of a false flag in a table whose repeats all scatter alike."""
 UNITS_GAP = 1e3
 """Gap between neighbouring values of a column, as a factor, from which units seem mixed."""
 FLOPS_GAP = 1e2
@@ -105,7 +105,7 @@ def inputs(table: pd.DataFrame, law_inputs: Sequence[str] = ()) -> list[str]:
 
 
 def _duplicates(table: pd.DataFrame, copies: pd.Series) -> Iterator[Flag]:
-    """Flags rows that repeat an earlier one, and names it."""
+    """Flags rows that repeat an earlier one, with its name."""
     if not copies.any():
         return
     same = table.drop(columns="run", errors="ignore")
@@ -126,21 +126,18 @@ def _duplicates(table: pd.DataFrame, copies: pd.Series) -> Iterator[Flag]:
 def _mixed_units(table: pd.DataFrame) -> Iterator[Flag]:
     """Flags values across a gap from most others, and rows whose C / (N D) is far from theirs."""
     last = table.drop_duplicates("run", keep="last") if "run" in table else table
-    flagged = set()
     for name in (name for name in ("N", "D", "C", "U", "loss") if name in table):
         # Within a learning curve D and C run over decades, so that only its end is compared.
         values = last[name].to_numpy(dtype=np.float64)
         usable = np.isfinite(values) & (values > 0)
         ordered = np.unique(values[usable])
         jumps = np.flatnonzero(ordered[1:] >= UNITS_GAP * ordered[:-1])
-        for jump in jumps:
-            below, above = ordered[jump], ordered[jump + 1]
+        flagged = np.zeros(len(values), dtype=bool)
+        for below, above in zip(ordered[jumps], ordered[jumps + 1], strict=True):
             low = usable & (values <= below)
-            odd = low if low.sum() <= usable.sum() / 2 else usable & ~low
+            odd = (low if low.sum() <= usable.sum() / 2 else usable & ~low) & ~flagged
+            flagged |= odd
             for row, value in zip(last.index[odd], values[odd], strict=True):
-                if (row, name) in flagged:
-                    continue
-                flagged.add((row, name))
                 yield Flag(
                     row,
                     Reason.MIXED_UNITS,
@@ -169,9 +166,8 @@ def _decreasing_data(table: pd.DataFrame) -> Iterator[Flag]:
     before = runs.cummax().groupby(table["run"], sort=False).shift()
     falls = (table["D"] < before).to_numpy(dtype=bool)
     fallen = table.loc[falls]
-    for row, run, now, was in zip(
-        fallen.index, fallen["run"], fallen["D"], before.loc[falls], strict=True
-    ):
+    columns = (fallen.index, fallen["run"], fallen["D"], before.loc[falls])
+    for row, run, now, was in zip(*columns, strict=True):
         yield Flag(
             row,
             Reason.DECREASING_DATA,

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimate import Floats
 from analysis.guards import positive_column
-from analysis.tables.units import FLOPS_PER_PARAM_TOKEN
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 
 
 def compute_columns(
@@ -32,9 +32,9 @@ def compute_columns(
     data = None if tokens is None else positive_column("tokens", tokens, len(sizes))
     if compute is None:
         assert data is not None
-        compute = FLOPS_PER_PARAM_TOKEN * sizes * data
+        compute = FLOPS_PER_PARAMETER_AND_TOKEN * sizes * data
     if data is None:
-        data = compute / (FLOPS_PER_PARAM_TOKEN * sizes)
+        data = compute / (FLOPS_PER_PARAMETER_AND_TOKEN * sizes)
     return sizes, compute, data
 
 

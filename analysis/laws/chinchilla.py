@@ -20,7 +20,10 @@ from analysis.estimate import Floats
 from analysis.laws.power_terms import sum_of_powers
 
 FLOPS_PER_PARAMETER_AND_TOKEN = 6.0
-"""C = 6 N D: a multiply-add counts two, the backward pass twice the forward one."""
+"""C = 6 N D: a multiply-add counts two, the backward pass twice the forward one.
+
+Kaplan et al., arXiv:2001.08361, section 2.1.
+"""
 
 
 def growth(params: Floats) -> dict[str, Floats]:

@@ -5,9 +5,6 @@ law of N and D can be drawn whose `derived` gives a, b and G of `N_opt = G (C/6)
 `D_opt = (C/6)^b / G`, like `analysis.laws.chinchilla.growth`.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -36,20 +33,6 @@ from analysis.plots.ticks import log_ticks
 
 _QUANTITIES = ("parameters", "tokens", "tokens_per_parameter")
 _N_BUDGETS = 81
-
-
-class Reference(NamedTuple):
-    """A ratio to compare with, such as `Reference("Chinchilla 70B", 20.0, 5.76e23)`.
-
-    Attributes:
-        label: Legend entry.
-        tokens_per_parameter: Ratio D / N.
-        flops: Compute of the model; None where the ratio holds at every compute.
-    """
-
-    label: str
-    tokens_per_parameter: float
-    flops: float | None = None
 
 
 def has_frontier(law: Law) -> bool:
@@ -167,32 +150,12 @@ def draw_dashed_beyond(
     return ax
 
 
-def draw_references(ax: Axes, references: Sequence[Reference]) -> Axes:
-    """Marks ratios to compare with: a point, or a dotted line where one holds at every compute.
-
-    Args:
-        ax: Axes to draw on, x in FLOPs, y in tokens per parameter.
-        references: Ratios to mark; there are none by default.
-    """
-    for number, each in enumerate(references):
-        at, ratio, label = each.flops, each.tokens_per_parameter, each.label
-        if at is None:
-            ax.axhline(ratio, color=GREY, linestyle=(0, (1, 1.5)), label=label, zorder=1.2)
-        else:
-            marks = SERIES[1 + number % (len(SERIES) - 1)].marks()
-            ax.plot([at], [ratio], **marks, markersize=5, label=label, zorder=3)
-    return ax
-
-
-def frontier_figure(
-    result: FitResult, rows: Rows, *, references: Sequence[Reference] = ()
-) -> Figure:
+def frontier_figure(result: FitResult, rows: Rows) -> Figure:
     """Draws optimal parameters, tokens, and tokens per parameter against compute.
 
     Args:
         result: A fit for whose law `has_frontier` is true.
         rows: Its rows.
-        references: Ratios to compare with.
 
     Returns:
         A figure two columns wide.
@@ -211,7 +174,6 @@ def frontier_figure(
             )
             draw_growth(growth, table, quantity, label=label, style=style)
         draw_growth(ratio, table, "tokens_per_parameter", label="optimum", style=SERIES[2])
-        draw_references(ratio, references)
         growth.set(ylabel="compute-optimal $N^*$, $D^*$")
         ratio.set(ylabel="tokens per parameter $D^*\\!/N^*$")
         for ax, color in ((growth, GREY), (ratio, SERIES[2].color)):

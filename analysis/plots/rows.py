@@ -19,7 +19,7 @@ from analysis.laws.law import Law
 from analysis.plots.style import SERIES, Series
 from analysis.plots.ticks import axis_label
 
-_LARGEST_AREA = 36.0  # area of the mark of the row with the largest weight, points^2
+_AREA = 12.0  # area of a mark, points^2
 
 
 class Rows(NamedTuple):
@@ -31,7 +31,6 @@ class Rows(NamedTuple):
         y: Values, shape `(n_rows,)`.
         fitted: Whether the fit saw the row, shape `(n_rows,)`.
         flagged: Whether the row is doubtful, shape `(n_rows,)`.
-        weights: Weights of the rows in the fit, shape `(n_rows,)`.
         labels: Words for axes by the name of an input, or "y".
         output: Name of the quantity y.
     """
@@ -41,7 +40,6 @@ class Rows(NamedTuple):
     y: Floats
     fitted: NDArray[np.bool_]
     flagged: NDArray[np.bool_]
-    weights: Floats
     labels: Mapping[str, str]
     output: str
 
@@ -67,7 +65,7 @@ class Rows(NamedTuple):
 
     def take(self, chosen: NDArray[np.bool_]) -> "Rows":
         """Returns the chosen rows."""
-        by_row = ("x", "y", "fitted", "flagged", "weights")
+        by_row = ("x", "y", "fitted", "flagged")
         return self._replace(**{name: getattr(self, name)[chosen] for name in by_row})
 
 
@@ -78,7 +76,6 @@ def rows_of(
     *,
     fitted: ArrayLike | None = None,
     flagged: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Rows:
     """Returns rows for figures: those of a fit, and others to show with them.
@@ -89,7 +86,6 @@ def rows_of(
         y: Values, shape `(n_rows,)`; positive.
         fitted: Whether the fit saw the row, shape `(n_rows,)`; every row unless given.
         flagged: Whether the row is doubtful, shape `(n_rows,)`; none unless given.
-        weights: Weights of the rows in the fit, shape `(n_rows,)`; 1 unless given.
         labels: Words for axes, with units, by the name of an input, or "y".
 
     Returns:
@@ -102,16 +98,14 @@ def rows_of(
     n_rows = len(inputs)
     seen = np.ones(n_rows, dtype=bool) if fitted is None else np.asarray(fitted, dtype=bool)
     doubted = np.zeros(n_rows, dtype=bool) if flagged is None else np.asarray(flagged, dtype=bool)
-    weight = np.ones(n_rows) if weights is None else np.asarray(weights, dtype=np.float64)
-    columns = {"y": values, "fitted": seen, "flagged": doubted, "weights": weight}
+    columns = {"y": values, "fitted": seen, "flagged": doubted}
     for name, column in columns.items():
         if column.shape != (n_rows,):
             raise ValueError(
                 f"{name} has shape {column.shape}, but x has {n_rows} rows; give one value a row."
             )
     positive("y", values)
-    positive("weights", weight)
-    return Rows(law.inputs, inputs, values, seen, doubted, weight, dict(labels or {}), law.output)
+    return Rows(law.inputs, inputs, values, seen, doubted, dict(labels or {}), law.output)
 
 
 def rows_of_fit(
@@ -133,7 +127,7 @@ def mark_rows(
     left_out: str = "not fitted",
     style: Series = SERIES[0],
 ) -> Axes:
-    """Marks every row, with an area that grows with its weight.
+    """Marks every row, filled where the fit saw it.
 
     Args:
         ax: Axes to draw on.
@@ -143,9 +137,6 @@ def mark_rows(
         left_out: Legend entry of rows that the fit did not see.
         style: Colour and marker.
     """
-    area = 12.0 * np.ones(len(at))
-    if np.ptp(rows.weights) > 0:
-        area = np.maximum(_LARGEST_AREA * rows.weights / rows.weights.max(), 2.0)
     for chosen, face, label in (
         (rows.fitted, style.color, "fitted"),
         (rows.held_out, "white", left_out),
@@ -154,7 +145,7 @@ def mark_rows(
             ax.scatter(
                 at[chosen],
                 value[chosen],
-                s=area[chosen],
+                s=_AREA,
                 marker=style.marker,
                 facecolor=face,
                 edgecolor=style.color,

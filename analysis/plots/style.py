@@ -125,7 +125,7 @@ SERIES: tuple[Series, ...] = (
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """Applies matplotlib settings for print within the block; the caller's return after it."""
+    """Applies matplotlib settings for print within the block, and restores the others after it."""
     with mpl.rc_context(RC):
         yield
 

@@ -193,7 +193,7 @@ def _draw_optimum(ax: Axes, optimum: pd.DataFrame, level: float) -> None:
         low, high = (np.stack([each, product / each], axis=1) for each in n)
         look = {"facecolor": INK, "alpha": 0.2, "linewidth": 0, "zorder": 2.2}
         band = Polygon(np.concatenate([low, high[::-1]]), closed=True, **look)
-        band.set_label(f"its {100 * level:g} % band")
+        band.set_label(f"{100 * level:g} % band")
         ax.add_patch(band)
     draw_dashed_beyond(ax, optimum, "parameters", "tokens", label="compute optimum")
 

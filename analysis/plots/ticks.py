@@ -1,4 +1,4 @@
-"""What stands along an axis: logarithmic scales and their ticks, numbers, symbols and labels.
+"""Axes of figures: logarithmic scales and their ticks, numbers, symbols and labels.
 
 `log_ticks` chooses ticks for the span that is shown; `log_scale` sets up an axis whose ticks are
 given. `axis_label` names an axis, with the parameters of a law as `symbol` prints them.

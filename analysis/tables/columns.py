@@ -16,6 +16,7 @@ import pandas as pd
 
 from analysis.errors import nearest_name
 from analysis.tables import results, units
+from analysis.tables.formats import plain
 from analysis.tables.origins import Column
 
 LABELS = ("run", "group", "seed")
@@ -139,8 +140,8 @@ def missing(names: Sequence[str], quantity: str) -> str:
     known = [each for tier in _KNOWN.get(quantity, ()) for each in tier.split()] + [quantity]
     # Not `did_you_mean`: a column may be near to any of the names by which a quantity is known.
     near = [
-        (difflib.SequenceMatcher(None, plain, word).ratio(), name)
-        for plain, name in candidates.items()
+        (difflib.SequenceMatcher(None, candidate, word).ratio(), name)
+        for candidate, name in candidates.items()
         for word in known
         if len(word) > 1
     ]
@@ -213,24 +214,22 @@ def _can_hold(frame: pd.DataFrame, name: str, quantity: str) -> bool:
 def _unit_in_name(quantity: str, name: str) -> units.Unit | None:
     """The unit that the heading of a column states, or that its well-known name implies."""
     heading, unit = _heading(name, quantity)
-    unit = unit or (_UNITS_IN_NAMES.get(_plain(heading)) if quantity in ("C", "loss") else None)
-    return units.unit(quantity, unit) if unit else None
+    implied = _UNITS_IN_NAMES.get(_plain(heading)) if quantity in ("C", "loss") else None
+    return units.unit(quantity, implied) if implied and not unit else unit
 
 
-def _heading(name: str, quantity: str) -> tuple[str, str | None]:
+def _heading(name: str, quantity: str) -> tuple[str, units.Unit | None]:
     """Name and unit of a heading such as `tokens [1e9]` or `compute (PF-days)`."""
     found = _BRACKETED.fullmatch(name)
-    unit = found and (found["unit"] or found["other"])
-    if found and unit and units.is_unit(quantity, unit):
-        return found["name"], unit
-    return name, None
+    unit = units.find(quantity, found["unit"] or found["other"] or "") if found else None
+    return (found["name"], unit) if found and unit else (name, None)
 
 
 def _plain(name: str) -> str:
     """A name without case, punctuation and the prefixes that W&B adds."""
     for part in ("config.", "summary.", "summary_metrics.", "summaryMetrics."):
         name = name.removeprefix(part)
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    return plain(name)
 
 
 def _quoted(name: str) -> str:

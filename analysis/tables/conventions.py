@@ -31,7 +31,7 @@ Kind = Literal["total", "non-embedding", "embedding", "flops"]
 
 
 class Convention(NamedTuple):
-    """One way to count N and C. Two are the same where their fields are; the text is for print.
+    """One way to count N and C. Two with equal fields are the same; `str` is for print.
 
     Attributes:
         n: Column of N; "N" as the table has it.
@@ -62,18 +62,17 @@ OWN = Convention()
 
 
 def conventions(source: Source) -> list[Convention]:
-    """Every way to count N and C for which a table has columns, except its own.
+    """Returns every way to count N and C for which a table has columns, except its own.
 
     Columns are recognised by their names: `params_non_embedding`, `n_params_total`,
     `flops_train`, ... Where no column counts N otherwise, one of embeddings is added to N or
-    subtracted from it. Where D came from C and N it follows them; where C did, it follows N.
+    subtracted from it. D or C that was derived from the others is derived again.
 
     Args:
         source: The table, from `analysis.tables.read.read`.
 
     Returns:
-        The conventions, each of which changes N, D or C; empty where the table allows its own
-        alone.
+        The conventions, each of which changes N, D or C; empty if the table allows only its own.
     """
     table, derived = source.table, _derived(source)
     if "N" not in table or derived == "N":
@@ -97,14 +96,14 @@ def conventions(source: Source) -> list[Convention]:
 
 
 def recount(source: Source, convention: Convention) -> pd.DataFrame:
-    """The table of a source with N, D, C and what follows from them counted by a convention.
+    """Returns a table with N, D, C and what follows from them counted by a convention.
 
     Args:
         source: The table.
         convention: One of `conventions(source)`.
 
     Returns:
-        The table; where it lacks D or C it goes on lacking them.
+        The table; D or C that it lacks is not added.
 
     Raises:
         ValueError: A column without a positive number in a row that has a loss.

@@ -12,6 +12,8 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from analysis.tables import results
+from analysis.tables.units import number
 from analysis.tables.wandb import expand_dictionaries, flatten_record, unpivoted
 
 LABELS = ("run", "runid", "name", "id", "group")
@@ -79,21 +82,13 @@ def read_raw(path: Path) -> RawTable:
     return RawTable(unpivoted(expand_dictionaries(frame)), name)
 
 
-def _read_csv(path: Path, data: bytes) -> pd.DataFrame:
-    return _read_delimited(path, data, ",")
-
-
-def _read_tsv(path: Path, data: bytes) -> pd.DataFrame:
-    return _read_delimited(path, data, "\t")
-
-
 def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
     _require_utf8(path, data)
     header_line, header = _first_line(data)
     if delimiter not in header:
         delimiter = next((other for other in "\t;" if other in header), delimiter)
     names = _names(path, next(csv.reader([header], delimiter=delimiter)), header_line)
-    labels = {name: pa.string() for name in names if _plain(name) in LABELS}
+    labels = {name: pa.string() for name in names if plain(name) in LABELS}
     try:
         # Types are inferred from the first rows. Where a later row has text, everything is read
         # as text, and `values` names the row if the column has to hold numbers.
@@ -104,8 +99,8 @@ def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
             columns = _parse_delimited(data, names, header_line, delimiter, texts)
         except pa.ArrowInvalid as error:
             raise _ragged(path, data, names, delimiter, error) from None
-    lines = _line_numbers(data, len(columns), header_line, lambda: _csv_lines(data, delimiter))
-    return _to_pandas(columns).set_axis(lines)
+    filled = islice((line for line, _ in _csv_records(data, delimiter)), 1, None)
+    return _to_pandas(columns).set_axis(_line_numbers(data, len(columns), header_line, filled))
 
 
 def _parse_delimited(
@@ -129,7 +124,7 @@ def _names(path: Path, header: list[str], line: int) -> list[str]:
         raise ValueError(
             f"{path}: line {line} names the column {twice[0]!r} twice; rename one of the two"
         )
-    if all(is_number(name) for name in names):
+    if all(number(name) is not None for name in names):
         raise ValueError(
             f"{path}: line {line} holds numbers, where the names of the columns should be; put a "
             "line such as N,D,loss before it"
@@ -154,30 +149,27 @@ def _ragged(
 def _read_json_lines(path: Path, data: bytes) -> pd.DataFrame:
     _require_utf8(path, data)
     try:
-        columns = pyarrow.json.read_json(pa.BufferReader(data))
-        while any(pa.types.is_struct(column.type) for column in columns.schema):
-            columns = columns.flatten()
-        frame = _to_pandas(columns)
+        frame = _to_pandas(pyarrow.json.read_json(pa.BufferReader(data)))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         # Arrow needs one type for a key and does not read NaN, which W&B and others write.
         frame = pd.DataFrame([flatten_record(each) for each in _json_lines(path, data)])
-    numbers = _line_numbers(data, len(frame), 0, lambda: _filled_lines(data))
-    return frame.set_axis(numbers)
+    filled = (place for place, line in enumerate(io.BytesIO(data), 1) if line.strip())
+    return frame.set_axis(_line_numbers(data, len(frame), 0, filled))
 
 
 def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, object]]:
-    for number, line in enumerate(data.decode("utf-8-sig").split("\n"), 1):
+    for place, line in enumerate(data.decode("utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise ValueError(
-                f"{path}: line {number} is not JSON ({error}); give one object a line"
+                f"{path}: line {place} is not JSON ({error}); give one object a line"
             ) from None
         if not isinstance(value, dict):
             raise ValueError(
-                f'{path}: line {number} is no JSON object; give one a line, such as {{"N": 1e6}}'
+                f'{path}: line {place} is no JSON object; give one a line, such as {{"N": 1e6}}'
             )
         yield value
 
@@ -219,14 +211,12 @@ def _read_parquet(path: Path, data: bytes) -> pd.DataFrame:
         raise ValueError(
             f"{path}: not a complete Parquet file ({error}); write or copy it again"
         ) from None
-    while any(pa.types.is_struct(column.type) for column in columns.schema):
-        columns = columns.flatten()
     return _to_pandas(columns).set_axis(pd.RangeIndex(1, len(columns) + 1, name="row"))
 
 
 _READERS: dict[str, tuple[str, Callable[[Path, bytes], pd.DataFrame]]] = {
-    ".csv": ("CSV", _read_csv),
-    ".tsv": ("TSV", _read_tsv),
+    ".csv": ("CSV", partial(_read_delimited, delimiter=",")),
+    ".tsv": ("TSV", partial(_read_delimited, delimiter="\t")),
     ".jsonl": ("JSON lines", _read_json_lines),
     ".ndjson": ("JSON lines", _read_json_lines),
     ".json": ("JSON", _read_json),
@@ -248,6 +238,9 @@ def _decompress(path: Path, codec: str) -> bytes:
 
 
 def _to_pandas(columns: pa.Table) -> pd.DataFrame:
+    """A table as data frame; the fields of nested columns become columns."""
+    while any(pa.types.is_struct(column.type) for column in columns.schema):
+        columns = columns.flatten()
     return columns.to_pandas(ignore_metadata=True)
 
 
@@ -261,24 +254,21 @@ def _require_utf8(path: Path, data: bytes) -> None:
 
 def _first_line(data: bytes) -> tuple[int, str]:
     """Number and text of the first line that is not blank; call it only where there is one."""
-    for number, line in enumerate(io.BytesIO(data), 1):
+    for place, line in enumerate(io.BytesIO(data), 1):
         if line.strip(codecs.BOM_UTF8 + b" \t\r\n"):
-            return number, line.decode("utf-8-sig").strip("\r\n")
+            return place, line.decode("utf-8-sig").strip("\r\n")
     raise AssertionError("the file is blank")
 
 
-def _line_numbers(
-    data: bytes, n_rows: int, header_lines: int, exactly: Callable[[], list[int]]
-) -> pd.Index:
-    """Line of each row: consecutive, unless blank lines or quoted line ends lie between."""
+def _line_numbers(data: bytes, n_rows: int, header_lines: int, exactly: Iterator[int]) -> pd.Index:
+    """Line of each row: consecutive, unless blank lines or quoted line ends lie between.
+
+    `exactly` is read only then.
+    """
     n_lines = data.count(b"\n") + (not data.endswith(b"\n"))
     if n_lines == n_rows + header_lines:
         return pd.RangeIndex(header_lines + 1, n_lines + 1, name="line")
-    return pd.Index(np.array(exactly(), dtype=np.int64), name="line")
-
-
-def _csv_lines(data: bytes, delimiter: str) -> list[int]:
-    return [line for line, _ in _csv_records(data, delimiter)][1:]
+    return pd.Index(np.fromiter(exactly, dtype=np.int64), name="line")
 
 
 def _csv_records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -293,18 +283,6 @@ def _csv_records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]
         end = reader.line_num
 
 
-def _filled_lines(data: bytes) -> list[int]:
-    return [number for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
-
-
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Returns a name without case and punctuation."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def is_number(text: str) -> bool:
-    """Returns whether a text reads as a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -50,7 +50,7 @@ class Product(NamedTuple):
     flops: float
 
     def of(self, values: Mapping[str, Values]) -> Values:
-        """Values of the quantity by those of the two others."""
+        """Returns the values of the quantity from those of the two others."""
         if self.quantity == "C":
             return self.flops * values["N"] * values["D"]
         return values["C"] / (self.flops * values["D" if self.quantity == "N" else "N"])
@@ -69,7 +69,7 @@ class Ratio(NamedTuple):
     under: str
 
     def of(self, values: Mapping[str, Values]) -> Values:
-        """Values of the ratio by those of the two quantities."""
+        """Returns the values of the ratio from those of the two quantities."""
         return values[self.over] / values[self.under]
 
     def __str__(self) -> str:

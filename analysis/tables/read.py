@@ -18,11 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.tables import columns as naming
 from analysis.tables import results
 from analysis.tables.formats import read_raw
 from analysis.tables.origins import RATIOS, Column, Origin, Product
-from analysis.tables.units import FLOPS_PER_PARAM_TOKEN
 from analysis.tables.values import UNITS, read_values
 
 _ENDED = frozenset({"done", "finished", "completed", "complete", "success", "succeeded"})
@@ -99,7 +99,7 @@ def read(
     columns: str | Mapping[str, str] | None = None,
     *,
     needs: Sequence[str] = ("loss",),
-    flops_per_parameter_and_token: float = FLOPS_PER_PARAM_TOKEN,
+    flops_per_parameter_and_token: float = FLOPS_PER_PARAMETER_AND_TOKEN,
 ) -> Source:
     """Reads a table of runs and checks every number that a fit uses.
 

@@ -15,12 +15,6 @@ import numpy as np
 from analysis.errors import did_you_mean
 from analysis.estimate import Floats
 
-FLOPS_PER_PARAM_TOKEN = 6.0
-"""The number k of C = k N D where a table gives only two of the three.
-
-C = 6 N D: Kaplan et al., arXiv:2001.08361, section 2.1.
-"""
-
 DAY_SECONDS = 86_400.0
 
 _PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18, "z": 1e21}
@@ -29,11 +23,13 @@ _COUNTS = {
     "b": 1e9, "g": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9,
     "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
 }  # fmt: skip
+_DATA = dict.fromkeys(("tokens", "examples", "samples"), 1.0)
+_SHARE = {"fraction": 1.0, "%": 0.01, "percent": 0.01}
 _PLAIN = {
     "": {"1": 1.0},
     "N": {"parameters": 1.0, "params": 1.0},
-    "D": {"tokens": 1.0, "examples": 1.0, "samples": 1.0},
-    "U": {"tokens": 1.0, "examples": 1.0, "samples": 1.0},
+    "D": _DATA,
+    "U": _DATA,
     "C": {
         **{f"{p}flop{s}": f for p, f in _PREFIXES.items() for s in ("", "s")},
         **{f"{p}macs": 2 * f for p, f in _PREFIXES.items()},
@@ -49,17 +45,12 @@ _PLAIN = {
         "petaflop/sdays": 1e15 * DAY_SECONDS,
     },
     "loss": {
-        "nats": 1.0,
-        "nats/token": 1.0,
-        "nats/byte": 1.0,
-        "bits": math.log(2),
-        "bits/token": math.log(2),
-        "bits/byte": math.log(2),
-        "bpb": math.log(2),
+        **dict.fromkeys(("nats", "nats/token", "nats/byte"), 1.0),
+        **dict.fromkeys(("bits", "bits/token", "bits/byte", "bpb"), math.log(2)),
         "dits": math.log(10),
     },
-    "accuracy": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
-    "error": {"fraction": 1.0, "%": 0.01, "percent": 0.01},
+    "accuracy": _SHARE,
+    "error": _SHARE,
 }
 _PERPLEXITY = ("ppl", "perplexity")
 _SHOWN = {
@@ -107,39 +98,43 @@ def unit(quantity: str, text: str) -> Unit:
     Raises:
         ValueError: Any other text; the message lists what the quantity can be declared in.
     """
-    factor = _number(text)
-    if factor is not None:
-        if not 0 < factor < math.inf:
-            raise ValueError(
-                f"{quantity}[{text}]: a scale factor is a positive number; give one, such as 1e9"
-            )
-        return Unit(text, factor)
-    word = re.sub(r"[\s_\-·]", "", text).lower()
-    if quantity == "loss" and word in _PERPLEXITY:
-        return Unit(text, 1.0, True)
-    known = {**_PLAIN[""], **_PLAIN.get(quantity, {})}
-    if quantity in ("N", "D", "U"):
-        known |= _COUNTS
-    if word in known:
-        return Unit(text, known[word])
-    names = [*known, *(_PERPLEXITY if quantity == "loss" else ())]
+    found = find(quantity, text)
+    if found is not None:
+        return found
+    if number(text) is not None:
+        raise ValueError(
+            f"{quantity}[{text}]: a scale factor is a positive number; give one, such as 1e9"
+        )
+    names = [*_factors(quantity), *(_PERPLEXITY if quantity == "loss" else ())]
     raise ValueError(
-        f"{quantity} has no unit [{text}]; {did_you_mean(word, names)}give a scale factor or a "
-        f"unit, such as {_SHOWN.get(quantity, '[1e3]')}"
+        f"{quantity} has no unit [{text}]; {did_you_mean(_word(text), names)}give a scale factor "
+        f"or a unit, such as {_SHOWN.get(quantity, '[1e3]')}"
     )
 
 
-def is_unit(quantity: str, text: str) -> bool:
-    """Returns whether a text declares a unit of a quantity."""
-    try:
-        unit(quantity, text)
-    except ValueError:
-        return False
-    return True
+def find(quantity: str, text: str) -> Unit | None:
+    """Returns the unit that a text declares for a quantity; None where it declares none."""
+    if quantity == "loss" and _word(text) in _PERPLEXITY:
+        return Unit(text, 1.0, True)
+    factor = number(text)
+    if factor is None:
+        factor = _factors(quantity).get(_word(text), 0.0)
+    return Unit(text, factor) if 0 < factor < math.inf else None
 
 
-def _number(text: str) -> float | None:
+def number(text: str) -> float | None:
+    """Returns the number that a text is; None for any other text."""
     try:
         return float(text)
     except ValueError:
         return None
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[\s_\-·]", "", text).lower()
+
+
+def _factors(quantity: str) -> dict[str, float]:
+    """Scale factors of the words for a unit of a quantity."""
+    counts = _COUNTS if quantity in ("N", "D", "U") else {}
+    return _PLAIN[""] | _PLAIN.get(quantity, {}) | counts

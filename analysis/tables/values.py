@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from analysis.estimate import Floats
 from analysis.tables import results
 from analysis.tables.columns import LABELS
-from analysis.tables.formats import is_number
 from analysis.tables.origins import Column
+from analysis.tables.units import number
 
 POSITIVE = ("N", "D", "C", "U", "loss")
 FRACTIONS = ("accuracy", "error")
@@ -55,13 +55,10 @@ def read_values(frame: pd.DataFrame, origin: Column, *, positive: bool = False) 
     """
     quantity = origin.quantity
     if quantity in LABELS:
-        parts = [results.column(frame, name) for name in origin.columns]
-        if len(parts) == 1:
-            return parts[0]
-        label = parts[0].astype(str)
-        for part in parts[1:]:
-            label = label + " | " + part.astype(str)
-        return label
+        first, *others = (results.column(frame, name) for name in origin.columns)
+        for part in others:
+            first = first.astype(str) + " | " + part.astype(str)
+        return first
     column = results.column(frame, origin.columns[0])
     given = _numbers(column, origin)
     numbers = origin.unit.convert(given) if origin.unit else given
@@ -100,7 +97,7 @@ def _not_numbers(column: pd.Series, wrong: NDArray[np.bool_], origin: Column) ->
         )
     except (KeyError, ValueError):
         without = str(value).replace(",", "").replace(" ", "")
-        if is_number(without):
+        if number(without) is not None:
             remedy = f"write {without}, without separators"
     return (
         f"{_place(column, wrong)}: {str(value)!r} is not a number; {remedy}{_more(column, wrong)}"

@@ -20,7 +20,7 @@ _NOT_A_LITERAL = re.compile(r"(?<=[:\[,(] )(?:nan|-?inf)\b")
 """Numbers that Python prints in a dictionary and `ast.literal_eval` does not read."""
 
 _RANGE_ENDS = ("__MIN", "__MAX")
-"""Endings of the two columns that stand beside each mean in a chart's export."""
+"""Endings of the two columns beside each mean in a chart's export."""
 
 
 def flatten_record(record: Mapping[str, object]) -> dict[str, object]:

@@ -85,7 +85,7 @@ def kernel_ridge_risk(
     v = _spectrum("target_power", target_power)
     if eigs.shape != v.shape:
         raise ValueError(
-            f"target_power has {v.size} modes and eigenvalues {eigs.size}; give one of each a mode"
+            f"target_power has {v.size} modes and eigenvalues {eigs.size}; give as many of both"
         )
     n, delta, s2 = np.broadcast_arrays(
         positive("n_samples", n_samples),
@@ -130,7 +130,7 @@ def power_law_spectrum(n_modes: int, exponent: float) -> Float[np.ndarray, " mod
     """Power-law spectrum `i^-(1 + exponent)` for i = 1 .. n_modes.
 
     With exponent a for the eigenvalues and b for the target power, these are the spectra that
-    `power_law_exponent` speaks of.
+    `power_law_exponent` describes.
 
     Args:
         n_modes: Length of the spectrum, at least 1. Cutting a power law changes its tail: the sums
@@ -165,7 +165,9 @@ def power_law_exponent(
 def _spectrum(name: str, values: ArrayLike) -> Float[np.ndarray, " modes"]:
     spectrum = non_negative(name, values)
     if spectrum.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional, but has shape {spectrum.shape}; flatten")
+        raise ValueError(
+            f"{name} must be one-dimensional, but has shape {spectrum.shape}; flatten it"
+        )
     return spectrum
 
 
@@ -181,15 +183,15 @@ def _risks(
     kappa = _solve_kappa(eigs[live], n, delta)
     # 1 - L_i in this form keeps its digits for modes far above kappa.
     missed = np.where(live, kappa / np.where(live, eigs + kappa, 1.0), 1.0)
-    # n - sum L_i is what the ridge, or a want of modes, leaves unused; with it n - sum L_i^2
-    # becomes a sum of positive terms.
+    # n - sum L_i is what the ridge, or too few modes, leaves unused; with it n - sum L_i^2 becomes
+    # a sum of positive terms.
     unused = delta / kappa if delta > 0 else max(n - np.count_nonzero(live), 0.0)
     learned = learnability(eigs, kappa)
     freedom = unused + np.sum(missed * learned)
     error = np.sum(missed**2 * v) + s2
     overfitting = n / freedom if freedom > 0 else np.inf
-    # As many modes as samples and no ridge: E0 is infinite, yet no error stays none, and the fit
-    # interpolates.
+    # As many modes as samples and no ridge: E0 is infinite, but an error of zero stays zero, and
+    # the fit interpolates.
     test = overfitting * error if error > 0 else 0.0
     train = (unused / n) ** 2 * test if unused > 0 else 0.0
     return float(test), float(train), kappa, float(np.sum(learned)), float(overfitting)

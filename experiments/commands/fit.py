@@ -21,6 +21,7 @@ from analysis.fitting.fit import fit
 from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
 from analysis.laws import LAWS, Law
+from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.task_chain import FRACTIONS
 from analysis.tables import read
 from experiments.commands import fit_output
@@ -184,7 +185,8 @@ def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str,
     table = source.table
     largest = None
     if {"N", "D"} <= set(table):
-        largest = float(np.max(6.0 * table["N"].to_numpy(np.float64) * table["D"].to_numpy()))
+        n, d = (table[name].to_numpy(np.float64) for name in ("N", "D"))
+        largest = float(np.max(FLOPS_PER_PARAMETER_AND_TOKEN * n * d))
     inputs = table.loc[:, list(law.inputs)].to_numpy(np.float64)
     ranges = zip(law.inputs, inputs.min(axis=0), inputs.max(axis=0), strict=True)
     return {

@@ -33,7 +33,7 @@ def run(options: RankOptions) -> int:
     source = read.read(options.table, options.columns)
     console.print(source.describe(), markup=False)
     source = selected(source, options.where)
-    inputs = _inputs(source.table)
+    inputs = _inputs(source)
     source, _, found = settled(source, inputs, "loss", options.flagged)
     laws = applicable(inputs)
     size = _size(source.table, inputs, options.along)
@@ -87,10 +87,15 @@ def applicable(inputs: tuple[str, ...]) -> list[Law]:
     ]
 
 
-def _inputs(table: pd.DataFrame) -> tuple[str, ...]:
-    """What the loss is a function of: a declared x, else N and D, else whichever there is."""
-    for choice in ((_GENERIC,), ("N", "D"), ("N",), ("D",), ("C",)):
-        if all(name in table for name in choice):
+def _inputs(source: read.Source) -> tuple[str, ...]:
+    """What the loss is a function of: a declared x, else N and D, else whichever there is.
+
+    A column that is named x but not declared may be anything, so that it comes last.
+    """
+    if _GENERIC in source.origins:
+        return (_GENERIC,)
+    for choice in (("N", "D"), ("N",), ("D",), ("C",), (_GENERIC,)):
+        if set(choice) <= set(source.table):
             return choice
     raise ValueError(
         "there is no N, D, C or x to rank laws over; declare one, as --columns x=NAME,loss=NAME"

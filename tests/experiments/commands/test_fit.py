@@ -192,5 +192,7 @@ def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path
     # The planted law leads, or one that holds it as a special case.
     assert ranked[0]["law"] in ("chinchilla", "interaction")
     assert Path(f"{stem}.png").exists()
+    # A column that happens to be named x, but is not declared, changes nothing.
+    pd.read_csv(planted).assign(x=0.5).to_csv(planted, index=False)
     assert main(["rank", str(planted), "--columns", COLUMNS, "--along", "Q"]) == 2
     assert "valid: C, D, N" in capsys.readouterr().err
