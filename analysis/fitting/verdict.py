@@ -1,10 +1,10 @@
 """The verdict on a fit that has found its optimum, with a sentence for each doubt."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 import numpy as np
 
-from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import Replicates
 from analysis.fitting.engine.optimum import MAX_CONDITION_NUMBER, Optimum
 from analysis.laws.law import Law
@@ -38,14 +38,8 @@ def judge(law: Law, optimum: Optimum, replicates: Replicates, level: float) -> t
         optimum: Its best coordinates.
         replicates: Refits to redrawn rows.
         level: Level of the intervals.
-
-    Returns:
-        The verdict, and one or more sentences.
     """
-    doubts = [
-        *_at_the_optimum(optimum),
-        *_in_the_replicates(law, optimum, replicates, level),
-    ]
+    doubts = [*_at_the_optimum(optimum), *_in_the_replicates(law, optimum, replicates, level)]
     if not doubts:
         return Verdict.CONVERGED, (
             f"Fits agree for {optimum.n_starts_agreeing} of {optimum.n_starts} starts."
@@ -53,15 +47,12 @@ def judge(law: Law, optimum: Optimum, replicates: Replicates, level: float) -> t
     return doubts[0][0], " ".join(sentence for _, sentence in doubts)
 
 
-def _at_the_optimum(optimum: Optimum) -> list[tuple[Verdict, str]]:
-    doubts = []
+def _at_the_optimum(optimum: Optimum) -> Iterator[tuple[Verdict, str]]:
     if optimum.bounds_hit:
-        doubts.append(
-            (
-                Verdict.BOUND_HIT,
-                f"{' and '.join(optimum.bounds_hit)} lies on a bound of the law: its interval may "
-                "cover too much or too little.",
-            )
+        yield (
+            Verdict.BOUND_HIT,
+            f"{' and '.join(optimum.bounds_hit)} lies on a bound of the law: its interval may "
+            "cover too much or too little.",
         )
     if optimum.n_optima > 1:
         sentence = (
@@ -70,51 +61,36 @@ def _at_the_optimum(optimum: Optimum) -> list[tuple[Verdict, str]]:
             if optimum.n_curves > 1
             else f"{optimum.n_optima} separate sets of parameters have the same curve."
         )
-        doubts.append((Verdict.SEVERAL_OPTIMA, f"{sentence} Intervals belong to the set reported."))
+        yield Verdict.SEVERAL_OPTIMA, f"{sentence} Intervals belong to the set reported."
     if optimum.n_starts_agreeing < _AGREEING_SHARE * optimum.n_starts:
-        doubts.append(
-            (
-                Verdict.STARTS_DISAGREE,
-                f"Only {optimum.n_starts_agreeing} of {optimum.n_starts} starts reached the best "
-                "objective: a lower minimum may exist.",
-            )
+        yield (
+            Verdict.STARTS_DISAGREE,
+            f"Only {optimum.n_starts_agreeing} of {optimum.n_starts} starts reached the best "
+            "objective: a lower minimum may exist.",
         )
     if optimum.condition_number > MAX_CONDITION_NUMBER:
-        doubts.append(
-            (
-                Verdict.ILL_CONDITIONED,
-                "The parameters are not identifiable from these rows: the condition number is "
-                f"{optimum.condition_number:.1e}.",
-            )
+        yield (
+            Verdict.ILL_CONDITIONED,
+            "The parameters are not identifiable from these rows: the condition number is "
+            f"{optimum.condition_number:.1e}.",
         )
-    return doubts
 
 
 def _in_the_replicates(
     law: Law, optimum: Optimum, replicates: Replicates, level: float
-) -> list[tuple[Verdict, str]]:
-    doubts = []
-    how = replicates.how
+) -> Iterator[tuple[Verdict, str]]:
+    how, theta = replicates.how, replicates.theta
     if how.n_unconverged > _MAX_UNCONVERGED_SHARE * how.n_replicates:
-        doubts.append(
-            (
-                Verdict.ILL_CONDITIONED,
-                f"{how.n_unconverged} of {how.n_replicates} replicates found no minimum: with "
-                "this noise some parameters are not identifiable.",
-            )
+        yield (
+            Verdict.ILL_CONDITIONED,
+            f"{how.n_unconverged} of {how.n_replicates} replicates found no minimum: with "
+            "this noise some parameters are not identifiable.",
         )
-    for name, share in zip(law.params, _shares_on_a_bound(law, replicates.theta), strict=True):
+    on_bound = np.mean((theta <= law.lower) | (theta >= law.upper), axis=0)
+    for name, share in zip(law.params, on_bound, strict=True):
         if share > (1 - level) / 2 and name not in optimum.bounds_hit:
-            doubts.append(
-                (
-                    Verdict.INTERVAL_AT_BOUND,
-                    f"{name} lies on a bound in {share:.0%} of the replicates: an end of its "
-                    "interval is set by that bound, not by the rows.",
-                )
+            yield (
+                Verdict.INTERVAL_AT_BOUND,
+                f"{name} lies on a bound in {share:.0%} of the replicates: an end of its "
+                "interval is set by that bound, not by the rows.",
             )
-    return doubts
-
-
-def _shares_on_a_bound(law: Law, theta: Floats) -> list[float]:
-    on_bound = (theta <= np.array(law.lower)) | (theta >= np.array(law.upper))
-    return on_bound.mean(axis=0).tolist()

@@ -49,17 +49,20 @@ def broken_power_law(n_breaks: int) -> Law:
             f"n_breaks = {n_breaks}, but a broken law has 1 or more. Without any, fit "
             "saturating_power_law."
         )
-    breaks, numbers = _Breaks(n_breaks), range(1, n_breaks + 1)
-    d_names, f_names = (tuple(f"{symbol}{k}" for k in numbers) for symbol in "df")
+    numbers = range(1, n_breaks + 1)
+    c_names, d_names, f_names = (tuple(f"{symbol}{k}" for k in numbers) for symbol in "cdf")
     factors = " ".join(f"(1 + (x/d{k})^(1/f{k}))^(-c{k} f{k})" for k in numbers)
+    exponents, places = [_LARGEST_EXPONENT] * (1 + n_breaks), [np.inf] * n_breaks
+    least, most = (float(np.log(width)) for width in (_LEAST_WIDTH, _LARGEST_WIDTH))
+    breaks = _Breaks(n_breaks)
     return Law(
         name=f"bnsl_{n_breaks}",
         formula=f"y = E + B x^-c0 {factors}",
         inputs=("x",),
-        params=("E", "B", "c0", *(f"c{k}" for k in numbers), *d_names, *f_names),
+        params=("E", "B", "c0", *c_names, *d_names, *f_names),
         logs=frozenset({"B", *d_names, *f_names}),
-        lower=breaks.lower,
-        upper=breaks.upper,
+        lower=(0.0, *(-end for end in (np.inf, *exponents, *places)), *[least] * n_breaks),
+        upper=(np.inf, np.inf, *exponents, *places, *[most] * n_breaks),
         log_predict=breaks.log_predict,
         jacobian=breaks.jacobian,
         starts=breaks.starts,
@@ -73,41 +76,16 @@ class _Breaks:
 
     n: int
 
-    @property
-    def changes(self) -> slice:
-        return slice(3, 3 + self.n)
-
-    @property
-    def places(self) -> slice:
-        return slice(3 + self.n, 3 + 2 * self.n)
-
-    @property
-    def widths(self) -> slice:
-        return slice(3 + 2 * self.n, 3 + 3 * self.n)
-
-    @property
-    def lower(self) -> tuple[float, ...]:
-        exponents, least = [-_LARGEST_EXPONENT] * (1 + self.n), float(np.log(_LEAST_WIDTH))
-        return (0.0, -np.inf, *exponents, *[-np.inf] * self.n, *[least] * self.n)
-
-    @property
-    def upper(self) -> tuple[float, ...]:
-        exponents, most = [_LARGEST_EXPONENT] * (1 + self.n), float(np.log(_LARGEST_WIDTH))
-        return (np.inf, np.inf, *exponents, *[np.inf] * self.n, *[most] * self.n)
-
-    def softplus(
-        self, theta: ArrayLike, log_x: ArrayLike
-    ) -> tuple[ArrayLike, ArrayLike, ArrayLike]:
-        """Distances to the breaks in widths, their softplus, and the widths; breaks come last."""
-        xp = theta.__array_namespace__()
-        width = xp.exp(theta[..., None, self.widths])
-        distance = (log_x - theta[..., None, self.places]) / width
-        return distance, xp.logaddexp(distance, xp.zeros_like(distance)), width
+    def bends(self, theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ...]:
+        """Changes, widths, distances in widths and their softplus, by break along the last axis."""
+        xp, breaks = theta.__array_namespace__(), theta[..., None, 3:]
+        change, width = breaks[..., : self.n], xp.exp(breaks[..., 2 * self.n :])
+        distance = (log_x - breaks[..., self.n : 2 * self.n]) / width
+        return change, width, distance, xp.logaddexp(distance, xp.zeros_like(distance))
 
     def log_reducible(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-        xp = theta.__array_namespace__()
-        _, bends, width = self.softplus(theta, log_x)
-        bent = xp.sum(theta[..., None, self.changes] * width * bends, axis=-1)
+        change, width, _, bends = self.bends(theta, log_x)
+        bent = theta.__array_namespace__().sum(change * width * bends, axis=-1)
         return theta[..., 1, None] - theta[..., 2, None] * log_x[:, 0] - bent
 
     def log_predict(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
@@ -116,12 +94,11 @@ class _Breaks:
 
     def jacobian(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
         xp = theta.__array_namespace__()
-        distance, bends, width = self.softplus(theta, log_x)
+        change, width, distance, bends = self.bends(theta, log_x)
         reducible = xp.exp(self.log_reducible(theta, log_x))
         inverse = 1.0 / (theta[..., 0, None] + reducible)
         share = (reducible * inverse)[..., None]
-        change, passed = theta[..., None, self.changes], xp.exp(distance - bends)
-        scale = xp.ones_like(share)
+        passed, scale = xp.exp(distance - bends), xp.ones_like(share)
         columns = [
             inverse[..., None],
             share,
@@ -146,13 +123,16 @@ class _Breaks:
                     level, slope, *change = np.linalg.lstsq(columns, target, rcond=1e-6)[0]
                     log_widths = np.full(self.n, np.log(width))
                     found.append([floor, level, slope, *change, *at, *log_widths])
-        return np.clip(np.array(found), self.lower, self.upper)
+        theta = np.array(found)
+        exponents = theta[:, 2 : 3 + self.n]
+        np.clip(exponents, -_LARGEST_EXPONENT, _LARGEST_EXPONENT, out=exponents)
+        return theta
 
     def rescale(self, theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
         moved = np.array(theta, dtype=np.float64)
         moved[..., 0] *= np.exp(log_y_scale)
         moved[..., 1] += log_y_scale + theta[..., 2] * log_x_scale[0]
-        moved[..., self.places] += log_x_scale[0]
+        moved[..., 3 + self.n : 3 + 2 * self.n] += log_x_scale[0]
         return moved
 
 

@@ -13,6 +13,8 @@
 known far worse than either.
 """
 
+from functools import partial
+
 import numpy as np
 
 from analysis.estimate import Floats
@@ -26,17 +28,17 @@ _LEAST_BETA = 1e-3  # at 0 the tokens have no effect and the exponent alpha / be
 
 def _scale_of(symbol: str) -> Law:
     """The power law L = (S_c / S)^alpha in a scale S of the given symbol."""
-
-    def critical(params: Floats) -> dict[str, Floats]:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return {f"{symbol}_c": np.exp(np.log(params[..., 0]) / params[..., 1])}
-
     return POWER_LAW._replace(
         name=f"kaplan_{symbol.lower()}",
         formula=f"L = ({symbol}_c / {symbol})^alpha = A {symbol}^-alpha",
         inputs=(symbol,),
-        derived=critical,
+        derived=partial(_critical_scale, symbol),
     )
+
+
+def _critical_scale(symbol: str, params: Floats) -> dict[str, Floats]:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return {f"{symbol}_c": np.exp(np.log(params[..., 0]) / params[..., 1])}
 
 
 def _terms(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike, ArrayLike]:

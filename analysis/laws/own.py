@@ -36,6 +36,12 @@ class Parameter:
     has_unit_of_y: bool = False
     bounds: tuple[float, float] = (-np.inf, np.inf)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """`bounds` as floats, at least 0 where the parameter is positive."""
+        lower, upper = map(float, self.bounds)
+        return (max(lower, 0.0), max(upper, 0.0)) if self.is_log else (lower, upper)
+
 
 def law_of(
     function: Callable[..., Floats],
@@ -78,22 +84,13 @@ def law_of(
     for each, parameter in params.items():
         _require_ranges(each, parameter)
     is_log = np.array([each.is_log for each in params.values()])
-    lower, upper = _coordinates(np.array([_limits(each) for each in params.values()]), is_log)
-    own = _OwnLaw(
-        function=function,
-        name=name,
-        params=tuple(params),
-        is_log=is_log,
-        has_unit=np.array([each.has_unit_of_y for each in params.values()]),
-        lower=lower,
-        upper=upper,
-        ranges=np.array([each.starts for each in params.values()], dtype=np.float64),
-    )
+    lower, upper = _coordinates(np.array([each.limits for each in params.values()]), is_log)
+    own = _OwnLaw(function, name, dict(params), is_log, lower, upper)
     return Law(
         name=name,
         formula=formula,
         inputs=tuple(inputs),
-        params=own.params,
+        params=tuple(params),
         logs=frozenset(each for each, parameter in params.items() if parameter.is_log),
         lower=tuple(lower.tolist()),
         upper=tuple(upper.tolist()),
@@ -113,12 +110,10 @@ class _OwnLaw:
 
     function: Callable[..., Floats]
     name: str
-    params: tuple[str, ...]
+    params: Mapping[str, Parameter]
     is_log: NDArray[np.bool_]
-    has_unit: NDArray[np.bool_]
     lower: Floats
     upper: Floats
-    ranges: Floats
 
     def log_predict(self, theta: Floats, log_x: Floats) -> Floats:
         # Where y is not positive it has no logarithm, and a fit goes elsewhere.
@@ -143,10 +138,11 @@ class _OwnLaw:
     def rescale(self, theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
         # The inputs are unscaled: their scale is 0.
         moved = np.where(self.is_log, theta + log_y_scale, theta * np.exp(log_y_scale))
-        return np.where(self.has_unit, moved, theta)
+        return np.where([each.has_unit_of_y for each in self.params.values()], moved, theta)
 
     def starts(self, log_x: Floats, log_y: Floats) -> Floats:
-        low, high = _coordinates(self.ranges, self.is_log)
+        ranges = np.array([each.starts for each in self.params.values()], dtype=np.float64)
+        low, high = _coordinates(ranges, self.is_log)
         spread = qmc.Sobol(len(self.params), scramble=False).random_base2(_LOG2_STARTS)
         theta = low + (high - low) * spread
         log_predicted = self.log_predict(theta, log_x)
@@ -164,7 +160,7 @@ class _OwnLaw:
 
     def require_doubled(self, factor: Floats) -> None:
         if not np.allclose(factor, 2.0, rtol=_SAME, atol=0.0):
-            named = [name for name, has in zip(self.params, self.has_unit, strict=True) if has]
+            named = [name for name, each in self.params.items() if each.has_unit_of_y]
             raise ValueError(
                 f"{self.name}: has_unit_of_y is wrong: doubling {' and '.join(named) or 'nothing'} "
                 f"multiplies y by {factor.min():.4g} to {factor.max():.4g}, not 2. Set it for "
@@ -178,11 +174,6 @@ def _coordinates(ends: Floats, is_log: NDArray[np.bool_]) -> tuple[Floats, Float
         logs = np.log(np.where(is_log[:, None], ends, 1.0))
     low, high = np.where(is_log[:, None], logs, ends).T
     return low, high
-
-
-def _limits(parameter: Parameter) -> tuple[float, float]:
-    lower, upper = map(float, parameter.bounds)
-    return (max(lower, 0.0), max(upper, 0.0)) if parameter.is_log else (lower, upper)
 
 
 def _require_arguments(
@@ -199,7 +190,7 @@ def _require_arguments(
 
 
 def _require_ranges(name: str, parameter: Parameter) -> None:
-    (low, high), (least, most) = parameter.starts, _limits(parameter)
+    (low, high), (least, most) = parameter.starts, parameter.limits
     positive = low > 0 or not parameter.is_log
     if not (least <= low <= high <= most and np.isfinite(high - low) and positive):
         above = " and above 0" if parameter.is_log else ""

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.engine.least_squares import Points
-from analysis.fitting.engine.loss import Loss
 from analysis.guards import positive
 from analysis.laws.law import Law
 
@@ -65,9 +63,10 @@ class Observations(NamedTuple):
 
     def group_means(self, rows: Floats) -> Floats:
         """Means over the rows of each distinct input: `(..., n_rows) -> (..., n_distinct)`."""
-        return self._group_sums(rows) / self.group_sizes
+        return self.group_sums(rows) / self.group_sizes
 
-    def _group_sums(self, rows: Floats) -> Floats:
+    def group_sums(self, rows: Floats) -> Floats:
+        """Sums over the rows of each distinct input: `(..., n_rows) -> (..., n_distinct)`."""
         sizes = self.group_sizes
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         return np.add.reduceat(rows, first, axis=-1)
@@ -80,24 +79,6 @@ class Observations(NamedTuple):
     def n_clusters(self) -> int | None:
         """How many clusters there are; None where rows are independent."""
         return None if self.clusters is None else int(self.clusters.max()) + 1
-
-    def points(self, loss: Loss) -> Points:
-        """Inputs to fit at: under plain squared error the distinct ones, with their rows' weight.
-
-        Squared residuals of rows that share an input sum to a constant plus their number times
-        the squared residual of their mean, so that the fit may see the means alone; with
-        weights likewise. Under any other loss each row counts by itself.
-        """
-        if not loss.is_squared:
-            return Points(self.log_x, self.weights)
-        last = np.cumsum(self.group_sizes) - 1
-        return Points(self.log_x[last], self._group_sums(self.weights))
-
-    def targets(self, rows: Floats, loss: Loss) -> Floats:
-        """Values to fit at `points(loss)`: `(..., n_rows) -> (..., n_points)`."""
-        if not loss.is_squared:
-            return rows
-        return self._group_sums(rows * self.weights) / self._group_sums(self.weights)
 
 
 def as_inputs(law: Law, x: ArrayLike) -> Floats:

@@ -43,12 +43,24 @@ class Problem(NamedTuple):
 
     @property
     def points(self) -> Points:
-        """Inputs and weights to fit at (`Observations.points`)."""
-        return self.rows.points(self.loss)
+        """Inputs to fit at: under plain squared error the distinct ones, with their rows' weight.
 
-    def targets(self, rows: Floats) -> Floats:
+        Squared residuals of rows that share an input sum to a constant plus their number times
+        the squared residual of their mean, so that the fit may see the means alone; with
+        weights likewise. Under any other loss each row counts by itself.
+        """
+        rows = self.rows
+        if not self.loss.is_squared:
+            return Points(rows.log_x, rows.weights)
+        last = np.cumsum(rows.group_sizes) - 1
+        return Points(rows.log_x[last], rows.group_sums(rows.weights))
+
+    def targets(self, values: Floats) -> Floats:
         """Values of rows as values to fit at `points`: `(..., n_rows) -> (..., n_points)`."""
-        return self.rows.targets(rows, self.loss)
+        if not self.loss.is_squared:
+            return values
+        weights, sums = self.rows.weights, self.rows.group_sums
+        return sums(values * weights) / sums(weights)
 
 
 def pose(
