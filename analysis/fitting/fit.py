@@ -9,7 +9,6 @@ never made here.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +16,6 @@ from numpy.typing import ArrayLike
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import (
-    Replicates,
     draw_replicates,
     percentile_interval,
     require_resolvable,
@@ -26,14 +24,13 @@ from analysis.fitting.bootstrap.resampling import choose_resampling
 from analysis.fitting.engine.coordinates import require_holdable
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import (
-    FittedRows,
     checked_rows,
     observe,
     read_only,
     require_enough,
     require_spread,
 )
-from analysis.fitting.engine.optimum import Optimum, find_optimum
+from analysis.fitting.engine.optimum import find_optimum
 from analysis.fitting.engine.problem import Problem, pose
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import judge
@@ -105,53 +102,31 @@ def fit(
     optimum = find_optimum(problem)
     replicates = draw_replicates(problem, optimum.theta, bootstrap)
     # 3. Return from centred coordinates to the units of x and y.
-    found = _Found(problem, optimum, replicates)
-    return _result(law, seen, loss, fixed, found, float(bootstrap.level))
-
-
-class _Found(NamedTuple):
-    """What the searches found, in centred coordinates."""
-
-    problem: Problem
-    optimum: Optimum
-    replicates: Replicates
-
-
-def _result(
-    law: Law,
-    seen: FittedRows,
-    loss: Loss,
-    fixed: Mapping[str, float],
-    found: _Found,
-    level: float,
-) -> FitResult:
-    """The result in the units of x and y."""
-    problem, optimum, replicates = found
-    rows = problem.rows
+    level, theta = float(bootstrap.level), optimum.theta
     refitted = problem.to_raw(replicates.theta)
-    params = _to_params(law, problem.to_raw(optimum.theta), fixed)
-    ends = _to_params(law, np.stack(percentile_interval(refitted, level)), fixed)
-    covariance = _covariance(law, problem, params, replicates.covariance(optimum.theta))
-    residuals = np.empty_like(rows.log_y)
-    residuals[rows.order] = problem.unit * problem.residuals(optimum.theta)
-    squares = float(rows.weights @ residuals[rows.order] ** 2)
-    n_left = len(residuals) - len(optimum.theta)
+    params = _to_params(law, problem.to_raw(theta), fixed)
+    lows, highs = _to_params(law, np.stack(percentile_interval(refitted, level)), fixed).tolist()
+    covariance = _covariance(law, problem, params, replicates.covariance(theta))
+    # Sums go over the sorted rows, so that not even rounding depends on the order given.
+    in_order = problem.unit * problem.residuals(theta)
+    squares, n_left = float(rows.weights @ in_order**2), len(in_order) - len(theta)
+    residuals = np.empty_like(in_order)
+    residuals[rows.order] = in_order
     verdict, reason = judge(problem.law, optimum, replicates, level)
     return FitResult(
         law=law,
-        params=_by_name(law, params),
-        standard_errors=_by_name(law, np.sqrt(np.diagonal(covariance))),
+        params=dict(zip(law.params, params.tolist(), strict=True)),
+        standard_errors=dict(
+            zip(law.params, np.sqrt(np.diagonal(covariance)).tolist(), strict=True)
+        ),
         covariance=read_only(covariance),
-        intervals={
-            name: (float(low), float(high))
-            for name, low, high in zip(law.params, *ends, strict=True)
-        },
+        intervals=dict(zip(law.params, zip(lows, highs, strict=True), strict=True)),
         level=level,
         bootstrap=replicates.how,
         replicates=read_only(refitted),
         verdict=verdict,
         reason=reason,
-        objective=float(rows.weights @ loss.value(residuals[rows.order])),
+        objective=float(rows.weights @ loss.value(in_order)),
         loss=loss,
         fixed=tuple(name for name in law.params if name in fixed),
         n_points=len(residuals),
@@ -186,7 +161,3 @@ def _covariance(law: Law, problem: Problem, params: Floats, centred: Floats) -> 
     """Covariance of the parameters from that of the coordinates fitted."""
     to_params = np.where(law.is_log, params, 1.0)[:, None] * problem.to_raw.matrix
     return to_params @ centred @ to_params.T
-
-
-def _by_name(law: Law, values: Floats) -> dict[str, float]:
-    return dict(zip(law.params, values.tolist(), strict=True))

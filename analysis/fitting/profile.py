@@ -134,9 +134,6 @@ def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float
         column: Column of that coordinate.
         level: Level of confidence.
 
-    Returns:
-        The path.
-
     Raises:
         FitError: Rows without noise.
     """

@@ -31,9 +31,6 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
         name: Name of the number, as in `result.derived()`.
         level: Level of confidence, between 0 and 1; that of the fit unless given.
 
-    Returns:
-        The profile.
-
     Raises:
         ValueError: No such number; a fit without its rows; an impossible level.
         FitError: Rows without noise; a number that the estimate does not define, or that no

@@ -92,9 +92,6 @@ def follow(path: Path, start: Floats, stride: float, name: str) -> OneSide:
         stride: The first step; its sign says which way.
         name: Name of the parameter, for messages.
 
-    Returns:
-        The side.
-
     Raises:
         FitError: A lower objective than that of the estimate.
     """

@@ -76,12 +76,8 @@ def information(result: FitResult) -> Information:
     n, k = result.n_points, len(result.params) - len(result.fixed) + 1
     deviance = n * math.log(2 * math.pi * rss / n) + n if rss > 0 else -math.inf
     aic = deviance + 2 * k
-    correction = 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else math.inf
-    return Information(
-        aic=aic,
-        aicc=aic + correction if n > k + 1 else math.inf,
-        bic=deviance + k * math.log(n),
-    )
+    aicc = aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else math.inf
+    return Information(aic, aicc, bic=deviance + k * math.log(n))
 
 
 @dataclass(frozen=True)
@@ -204,12 +200,11 @@ def rank(
     Args:
         laws: The laws, such as `analysis.laws.LAWS.values()`. Those for another number of inputs
             are listed as such. Of two alike in error and number of parameters the first leads.
-        x: Inputs, shape `(n_points,)`, or `(n_points, n_inputs)`; positive. Any order of rows.
-            Columns stand for the inputs of every law, in its order.
-        y: Values, shape `(n_points,)`; positive.
-        along: What orders rows by size (`extrapolation`).
-        n_windows: Windows (`extrapolation`).
-        always_fitted: Share of the sizes that no window scores (`extrapolation`).
+        x: Inputs, as `extrapolation` takes them; columns are the inputs of every law, in its order.
+        y: Values, as `extrapolation` takes them.
+        along: What orders rows by size, as in `extrapolation`.
+        n_windows: Windows, as in `extrapolation`.
+        always_fitted: Share of the sizes that no window scores, as in `extrapolation`.
         loss: The loss of every fit.
         bootstrap: How the intervals of the fits to all rows are made; windows have none.
 

@@ -28,14 +28,7 @@ _MOST_DIGITS = 6  # of a number without an error
 
 
 class TableRow(NamedTuple):
-    """A parameter, or a number derived from the parameters.
-
-    Attributes:
-        name: Its name.
-        value: The estimate.
-        error: Standard error; None where the parameter was held.
-        interval: (low, high); None where the parameter was held.
-    """
+    """A parameter, or a number derived from them; error and interval are None where it was held."""
 
     name: str
     value: float
@@ -44,25 +37,12 @@ class TableRow(NamedTuple):
 
 
 class FitTable(NamedTuple):
-    """What the table of a fit says.
+    """What the table of a fit says: what `FitResult` has under these names, and three more.
 
     Attributes:
-        name: Name of the law.
-        formula: Equation of the law.
-        verdict: Whether the fit is to be trusted.
-        reason: The verdict in a sentence or more.
-        level: Probability with which an interval is to cover.
         params: A row for each parameter.
         derived: A row for each number derived from them.
-        n_points: Rows fitted.
         rms: Root mean square residual.
-        objective: Weighted sum of losses.
-        loss: The loss.
-        n_starts: Starts tried.
-        n_starts_agreeing: Starts that ended at the best objective.
-        gradient_norm: Gradient that is left at the optimum.
-        condition_number: Condition number of the Jacobian.
-        bootstrap: How the intervals were made.
     """
 
     name: str

@@ -140,7 +140,7 @@ class FitResult:
         (`prediction_interval`).
 
         Args:
-            x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
+            x: Inputs, as `predict` takes them.
             level: Probability of covering the curve at one x; that of the fit unless given.
 
         Returns:
@@ -168,7 +168,7 @@ class FitResult:
         weights. The same fit gives the same band.
 
         Args:
-            x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
+            x: Inputs, as `predict` takes them.
             level: Probability of holding a new run at one x; that of the fit unless given.
 
         Returns:
@@ -289,26 +289,34 @@ class FitResult:
         """The result that `to_dict` returned; arguments and errors as of `from_json`."""
         of_loss = {each.name for each in fields(Loss)}
         expected = {each.name for each in fields(cls)} - _NOT_WRITTEN | of_loss
-        if not isinstance(values, dict) or set(values) != expected:
-            found = set(values) if isinstance(values, dict) else set()
-            raise ValueError(
-                f"Not a FitResult: missing fields {sorted(expected - found)}, unknown fields "
-                f"{sorted(found - expected)}. Give what FitResult.to_json wrote."
-            )
-        values = dict(values)
-        values["law"] = _law_of(values, law)
-        values["bootstrap"] = BootstrapRecord(**values["bootstrap"])
-        values["loss"] = Loss(**{name: values.pop(name) for name in of_loss})
-        values["verdict"] = Verdict(values["verdict"])
-        for name in ("bounds_hit", "fixed"):
-            values[name] = tuple(values[name])
-        values["intervals"] = {name: tuple(ends) for name, ends in values["intervals"].items()}
-        for name in _ARRAYS:
-            values[name] = read_only(values[name])
-        return cls(**values)
+        _require_fields("a FitResult", values, expected)
+        of_bootstrap = {each.name for each in fields(BootstrapRecord)}
+        _require_fields("the bootstrap of a FitResult", values["bootstrap"], of_bootstrap)
+        return cls(
+            **{name: value for name, value in values.items() if name not in of_loss}
+            | {name: read_only(values[name]) for name in _ARRAYS}
+            | {name: tuple(values[name]) for name in ("bounds_hit", "fixed")}
+            | {
+                "law": _law_of(values, law),
+                "bootstrap": BootstrapRecord(**values["bootstrap"]),
+                "loss": Loss(**{name: values[name] for name in of_loss}),
+                "verdict": Verdict(values["verdict"]),
+                "intervals": {name: tuple(ends) for name, ends in values["intervals"].items()},
+            }
+        )
 
     def _log_inputs(self, x: ArrayLike) -> Floats:
         return np.log(as_inputs(self.law, x))
+
+
+def _require_fields(what: str, values: Any, expected: set[str]) -> None:
+    found = set(values) if isinstance(values, dict) else set()
+    if found != expected:
+        raise ValueError(
+            f"Not {what}: missing fields {sorted(expected - found)}, unknown fields "
+            f"{sorted(found - expected)}. Give what FitResult.to_json of this version wrote, or "
+            "fit the rows again."
+        )
 
 
 def _law_of(values: Mapping[str, Any], given: Law | None) -> Law:

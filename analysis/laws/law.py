@@ -82,9 +82,6 @@ class Law(NamedTuple):
             params: Parameters to start from, in the order of `params` and the units of x and y,
                 shape `(n_starts, n_params)`.
 
-        Returns:
-            The law.
-
         Raises:
             ValueError: Another shape, or a value that no start can have.
         """

@@ -147,9 +147,6 @@ def draw_replicates(problem: Problem, theta: Floats, bootstrap: Bootstrap) -> Re
         bootstrap: How many replicates, of which kind, from which seed. The same seed and rows give
             the same replicates.
 
-    Returns:
-        The replicates.
-
     Raises:
         ValueError: A kind that does not suit the rows.
         FitError: Too few repeats or clusters.

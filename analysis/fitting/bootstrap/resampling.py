@@ -37,13 +37,6 @@ def choose_resampling(problem: Problem, asked: Redrawn | None) -> Redrawn:
     (normal noise, a tenth above, 20 to 60 rows), of those from redrawn rows 88 to 96 %. Only rows
     are redrawn there.
 
-    Args:
-        problem: The problem.
-        asked: The kind; None for the best that the rows allow.
-
-    Returns:
-        The kind.
-
     Raises:
         ValueError: No such kind, or one that does not suit the rows.
     """
@@ -111,9 +104,6 @@ def noise_of(kind: Redrawn, problem: Problem, theta: Floats) -> Noise:
         problem: The problem, with more rows than parameters.
         theta: The estimate, shape `(n_params,)`.
 
-    Returns:
-        The noise.
-
     Raises:
         FitError: Too few repeats or clusters.
     """
@@ -139,11 +129,6 @@ def row_counts(rows: Observations, rng: np.random.Generator, n_draws: int) -> Fl
     The bootstrap of cases (Efron 1979), or of clusters where rows belong to some. It assumes only
     that rows, or clusters, are independent. From few of them its intervals are too short: nothing
     is corrected here.
-
-    Args:
-        rows: The observations.
-        rng: Generator.
-        n_draws: Resamples.
 
     Returns:
         Counts, shape `(n_draws, n_rows)`.

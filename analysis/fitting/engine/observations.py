@@ -117,13 +117,10 @@ def checked_rows(
 
     Args:
         law: The law.
-        x: Inputs, shape `(n_rows, n_inputs)`; for a law of one input also `(n_rows,)`.
+        x: Inputs, as `as_inputs` takes them.
         y: Values, shape `(n_rows,)`.
         weights: Weights of the loss at each row, shape `(n_rows,)`, positive; 1 unless given.
         clusters: Labels that rows of the same cluster share, shape `(n_rows,)`, or None.
-
-    Returns:
-        The rows.
 
     Raises:
         ValueError: Shapes that do not fit together, or values not positive and finite.
@@ -158,15 +155,7 @@ def read_only(values: ArrayLike) -> Floats:
 
 
 def observe(law: Law, rows: FittedRows) -> Observations:
-    """Returns rows in the form that a fit works on: sorted, centred logarithms.
-
-    Args:
-        law: The law.
-        rows: The rows.
-
-    Returns:
-        The observations.
-    """
+    """Returns rows in the form that a fit works on: sorted, centred logarithms."""
     last_keys = (rows.weights, rows.y)
     if rows.clusters is not None:
         last_keys = (rows.weights, rows.clusters, rows.y)

@@ -92,12 +92,6 @@ class _Task(NamedTuple):
 def find_optimum(problem: Problem) -> Optimum:
     """Minimises the sum of losses from every start.
 
-    Args:
-        problem: The problem.
-
-    Returns:
-        The optimum.
-
     Raises:
         FitError: No start reached a stationary point.
     """

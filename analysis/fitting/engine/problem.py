@@ -74,9 +74,6 @@ def pose(
         loss: The loss, its threshold in the caller's units.
         fixed: Values of the parameters held, in the caller's units, by name.
 
-    Returns:
-        The problem.
-
     Raises:
         ValueError: Starts that the law cannot have.
     """
@@ -102,11 +99,7 @@ def pose(
 
 
 def _centred_starts(law: Law, rows: Observations) -> Floats:
-    """Starts of a caller in centred coordinates, each brought to the level of the rows.
-
-    Returns:
-        Coordinates, shape `(n_starts, n_params)`.
-    """
+    """Starts of a caller in centred coordinates, each brought to the level of the rows."""
     theta = law.to_theta(np.array(law.starts_at, dtype=np.float64))
     theta = law.rescale(theta, -rows.log_x_scale, -rows.log_y_scale)
     # A start at another level than the rows would spend its steps on getting there; a factor of y
