@@ -30,6 +30,12 @@ class Bootstrap:
     level: float = 0.95
     kind: Redrawn | None = None
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(
+                f"seed = {self.seed}, but a seed is an integer of at least 0. Give e.g. 0."
+            )
+
     def require_kind(self, known: Redrawn | None, redrawn: str) -> None:
         """Refuses any kind but the one that an analysis knows.
 

@@ -80,6 +80,8 @@ def law_of(
         ValueError: A range that is none, a bound that a unit would move, a function of other
             arguments; on the first fit, a wrong `has_unit_of_y`.
     """
+    if not params:
+        raise ValueError(f"{name} has no parameters, but a fit needs one or more. Give `params`.")
     _require_arguments(name, function, inputs, tuple(params))
     for each, parameter in params.items():
         _require_ranges(each, parameter)
@@ -121,7 +123,14 @@ class _OwnLaw:
             values = np.where(self.is_log, np.exp(np.where(self.is_log, theta, 0.0)), theta)
             columns = dict(zip(self.params, np.moveaxis(values, -1, 0)[..., None], strict=True))
             log_y = np.log(self.function(*np.exp(log_x).T, **columns))
-        return np.broadcast_to(log_y, (*theta.shape[:-1], len(log_x)))
+        shape = (*theta.shape[:-1], len(log_x))
+        try:
+            return np.broadcast_to(log_y, shape)
+        except ValueError:
+            raise ValueError(
+                f"{self.name}: y has shape {log_y.shape}, but inputs and parameters broadcast to "
+                f"{shape}. Write the function in NumPy's arithmetic, element by element."
+            ) from None
 
     def jacobian(self, theta: Floats, log_x: Floats) -> Floats:
         columns = []

@@ -64,7 +64,7 @@ def require_resolvable(level: float, n_replicates: int) -> None:
     """
     require_level(level)
     needed = math.ceil(round(2 * _MIN_REPLICATES_BEYOND / (1 - level), 6))
-    if n_replicates < needed:
+    if not n_replicates >= needed:
         raise ValueError(
             f"n = {n_replicates} bootstrap replicates leave fewer than {_MIN_REPLICATES_BEYOND} "
             f"beyond each end of a {100 * level:g} % interval: give at least {needed}."

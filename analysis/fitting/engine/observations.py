@@ -94,7 +94,7 @@ def as_inputs(law: Law, x: ArrayLike) -> Floats:
     Raises:
         ValueError: Another shape, or a value that is not positive and finite.
     """
-    values = np.asarray(x, dtype=np.float64)
+    values = _numbers("x", x)
     matrix = values[:, None] if values.ndim == 1 and len(law.inputs) == 1 else values
     if matrix.ndim != 2 or matrix.shape[1] != len(law.inputs):
         raise ValueError(
@@ -128,8 +128,7 @@ def checked_rows(
     inputs = as_inputs(law, x)
     n_rows = len(inputs)
 
-    def column(name: str, values: ArrayLike, dtype: type | None = np.float64) -> NDArray[Any]:
-        array = np.asarray(values, dtype=dtype)
+    def column(name: str, array: NDArray[Any]) -> NDArray[Any]:
         if array.shape != (n_rows,):
             raise ValueError(
                 f"{name} has shape {array.shape}, but x has {n_rows} rows. Give one value of "
@@ -137,14 +136,31 @@ def checked_rows(
             )
         return array
 
-    values = column("y", y)
+    values = column("y", _numbers("y", y))
     positive("y", values, POSITIVE_ROWS)
-    shares = np.ones(n_rows) if weights is None else column("weights", weights)
+    shares = np.ones(n_rows) if weights is None else column("weights", _numbers("weights", weights))
     positive("weights", shares, "drop rows that are not to count")
     numbers = None
     if clusters is not None:
-        numbers = np.unique(column("clusters", clusters, None), return_inverse=True)[1]
+        labels = column("clusters", np.asarray(clusters))
+        try:
+            numbers = np.unique(labels, return_inverse=True)[1]
+        except TypeError as error:
+            raise ValueError(
+                f"clusters are labels of one type, but here {error}. Give all of them as text, or "
+                "all as numbers, and none empty."
+            ) from None
     return FittedRows(read_only(inputs), read_only(values), read_only(shares), numbers)
+
+
+def _numbers(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} holds something that is no number ({error}). Give numbers alone, in rows of "
+            "one length."
+        ) from None
 
 
 def read_only(values: ArrayLike) -> Floats:

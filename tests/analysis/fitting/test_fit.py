@@ -216,7 +216,11 @@ def test_values_without_a_logarithm_are_refused_by_row(law: Law, bad: float, col
     [
         ({"y": np.ones(9)}, r"y has shape \(9,\).*10 rows"),
         ({"x": np.ones((10, 2))}, r"x has shape \(10, 2\).*1 input"),
+        ({"y": ["much"] * 10}, r"y holds .* no number \(.*'much'\)\. Give numbers alone"),
+        ({"x": [[1.0], [2.0, 3.0]]}, r"x holds .* Give numbers alone, in rows of one length"),
         ({"clusters": np.arange(3)}, r"clusters has shape \(3,\).*10 rows"),
+        ({"clusters": [None, "a"] * 5}, r"clusters are labels of one type.*Give all of them"),
+        ({"bootstrap": Bootstrap(n=np.nan)}, r"n = nan.*at least 200"),  # pyright: ignore
         ({"bootstrap": Bootstrap(level=1.0)}, r"level = 1.0.*between 0 and 1"),
         ({"bootstrap": Bootstrap(n=199)}, r"n = 199.*at least 200"),
         (
@@ -235,6 +239,11 @@ def test_arguments_at_fault_are_named_with_a_remedy(change: dict, message: str):
     arguments = {"x": X, "y": noisy(POWER_LAW, X)} | change
     with pytest.raises(ValueError, match=message):
         fit(POWER_LAW, **arguments)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(ValueError, match=r"seed = -1, but .* at least 0\. Give"):
+        Bootstrap(seed=-1)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,20 @@ def test_json_of_something_else_is_refused(result: FitResult):
         FitResult.from_json(json.dumps(other))
 
 
+def test_json_of_an_older_version_is_refused_with_the_fields_that_changed(result: FitResult):
+    older = result.to_dict()
+    bootstrap = older["bootstrap"] | {"n_units": None}
+    del bootstrap["n_clusters"]
+    says = (
+        r"Not the bootstrap of a FitResult: missing fields \['n_clusters'\], unknown fields "
+        r"\['n_units'\]\. Give .* of this version wrote, or fit the rows again"
+    )
+    with pytest.raises(ValueError, match=says):
+        FitResult.from_dict(older | {"bootstrap": bootstrap})
+    with pytest.raises(ValueError, match="Not the bootstrap"):
+        FitResult.from_dict(older | {"bootstrap": None})
+
+
 def test_a_law_of_ones_own_is_given_to_read_its_fit_back():
     own = SATURATING_POWER_LAW._replace(name="my_law")
     text = fit(own, X, 1.7 + 300 * X**-0.35, bootstrap=Bootstrap(n=200)).to_json()

@@ -1,5 +1,7 @@
 """Laws keep the promises of their interface: exact derivatives, units, bounds, array libraries."""
 
+import pickle
+
 import jax
 import numpy as np
 import pytest
@@ -147,6 +149,14 @@ def test_coordinates_are_logarithms_of_those_parameters_that_say_so(law: Law):
     for column, name in enumerate(law.params):
         expected = np.log(params[:, column]) if name in law.logs else params[:, column]
         np.testing.assert_array_equal(theta[:, column], expected)
+
+
+@every_law
+def test_a_law_can_be_pickled(law: Law):
+    restored, theta, log_x = pickle.loads(pickle.dumps(law)), coordinates(law), inputs(law)
+    for each in ("log_predict", "jacobian"):
+        expected = getattr(law, each)(theta, log_x)
+        np.testing.assert_array_equal(getattr(restored, each)(theta, log_x), expected)
 
 
 @every_law

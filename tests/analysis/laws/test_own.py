@@ -1,5 +1,6 @@
 """A law of one's own: the page that shows one is true, and what is wrong with a law is said."""
 
+import pickle
 import re
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
+from analysis.fitting.profile import profile_likelihood
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, Law
 from analysis.laws.own import Parameter, law_of
@@ -188,6 +190,22 @@ def test_wrong_units_are_refused(marked):
 def test_parameters_that_do_not_hold_together_are_refused(changed, says):
     with pytest.raises(ValueError, match=says):
         own(params=PARAMS | changed)
+
+
+def test_a_law_without_parameters_or_with_y_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"no parameters, but .* one or more\. Give `params`"):
+        own(lambda n, d: n, params={})
+    flat = own(lambda n, d, **params: np.ones(3) * params["E"])
+    with pytest.raises(ValueError, match=r"shape \(64, 3\), but .*\(64, 80\).*NumPy's arithmetic"):
+        fit(flat, *plane())
+
+
+def test_a_fit_of_a_law_of_ones_own_can_be_pickled():
+    result = fit(own(), *plane(), bootstrap=Bootstrap(n=200))
+    restored = pickle.loads(pickle.dumps(result))
+    assert restored.to_json() == result.to_json()
+    np.testing.assert_array_equal(restored.predict(ROWS[:, :2]), result.predict(ROWS[:, :2]))
+    assert profile_likelihood(restored)["E"].interval == profile_likelihood(result)["E"].interval
 
 
 def test_inputs_that_the_function_does_not_take_are_refused():
