@@ -292,18 +292,17 @@ class FitResult:
         _require_fields("a FitResult", values, expected)
         of_bootstrap = {each.name for each in fields(BootstrapRecord)}
         _require_fields("the bootstrap of a FitResult", values["bootstrap"], of_bootstrap)
-        return cls(
-            **{name: value for name, value in values.items() if name not in of_loss}
-            | {name: read_only(values[name]) for name in _ARRAYS}
-            | {name: tuple(values[name]) for name in ("bounds_hit", "fixed")}
-            | {
-                "law": _law_of(values, law),
-                "bootstrap": BootstrapRecord(**values["bootstrap"]),
-                "loss": Loss(**{name: values[name] for name in of_loss}),
-                "verdict": Verdict(values["verdict"]),
-                "intervals": {name: tuple(ends) for name, ends in values["intervals"].items()},
-            }
-        )
+        read: dict[str, Any] = {
+            name: value for name, value in values.items() if name not in of_loss
+        }
+        read |= {name: read_only(read[name]) for name in _ARRAYS}
+        read |= {name: tuple(read[name]) for name in ("bounds_hit", "fixed")}
+        read["law"] = _law_of(read, law)
+        read["bootstrap"] = BootstrapRecord(**read["bootstrap"])
+        read["loss"] = Loss(**{name: values[name] for name in of_loss})
+        read["verdict"] = Verdict(read["verdict"])
+        read["intervals"] = {name: tuple(ends) for name, ends in read["intervals"].items()}
+        return cls(**read)
 
     def _log_inputs(self, x: ArrayLike) -> Floats:
         return np.log(as_inputs(self.law, x))
