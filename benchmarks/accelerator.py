@@ -8,14 +8,13 @@ norms, softmaxes and logits in float32; AdamW, clipped. It is trained by `scalin
 on tokens drawn by Zipf's law from a file, evaluation included, compilation not.
 
 FLOPs are the model's own, in closed form, attention counted in full as if nothing were masked
-(`scaling.models.transformer`); beside it stands the share with attention counted by half, as much
-as a causal kernel has to do. The ceiling is that of 20 products in a row of two bfloat16
+(`scaling.models.transformer`). The share with half of the attention, as much as a causal kernel has
+to do, is printed too. The ceiling is that of 20 products in a row of two bfloat16
 matrices of 8,192 x 8,192 random numbers, the fastest of five rows before and five after.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -26,7 +25,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from figures import Figure, add_json, report
+from figures import Figure, options, report
 
 from scaling.config import RunConfig
 from scaling.data.text import Text
@@ -122,13 +121,12 @@ def measured(short: RunConfig, steps: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measures and prints one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=128)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--depth", type=int, default=12)
     parser.add_argument("--ceiling-size", type=int, default=8192)
-    add_json(parser)
     given = parser.parse_args()
     before = ceiling(given.ceiling_size)
     with tempfile.TemporaryDirectory() as folder:

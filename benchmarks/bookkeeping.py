@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, peak_megabytes, report
 
 SIZES = (500, 2000)
 
@@ -69,12 +69,6 @@ def measure(folder: Path, n_runs: int) -> dict[str, float]:
     }
 
 
-def peak_megabytes() -> float:
-    """Peak memory of this process alone: getrusage would count its parent's before exec."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
 def fsync_milliseconds(folder: Path) -> float:
     """Median time to write and fsync a small file."""
     times = []
@@ -90,9 +84,8 @@ def fsync_milliseconds(folder: Path) -> float:
 
 def main() -> None:
     """Runs every size several times, each in a process of its own; prints medians."""
-    parser = argparse.ArgumentParser(description="What the bookkeeping costs.")
+    parser = options(__doc__)
     parser.add_argument("folder", nargs="?", default=tempfile.gettempdir())
-    add_json(parser)
     parser.add_argument("--repeats", type=int, default=3, help="sweeps of each size")
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -7,12 +7,11 @@ At the smallest size it runs once more, in another folder: that run finds what t
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
 
-from figures import Figure, add_json, report
+from figures import Figure, options, report
 from main_job import seconds
 
 LIMITS = {"smoke": 90.0, "cpu": 1500.0}
@@ -20,9 +19,8 @@ LIMITS = {"smoke": 90.0, "cpu": 1500.0}
 
 def main() -> None:
     """Runs the experiment twice."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--budget", choices=LIMITS, default="cpu")
-    add_json(parser)
     given = parser.parse_args()
     is_small = given.budget == "smoke"
     command = f"scaling run chinchilla --budget {given.budget}"

@@ -5,11 +5,11 @@
 The corpus is one file of uint16 tokens, random ones in stretches of 64 kB every 4 MB and zeros
 between, which take no room on the disk but are read like any other. A small model is trained on it
 by `scaling.run.run`, in sequences of 64 tokens, of which there are 119 million, and of 1,024. Each
-training is a process of its own, which notes its high-water mark (VmHWM: its memory and what it
-has mapped of the corpus) five times a second. What a process does once, compiling and measuring
-the processor's peak, a run of ten steps does before, so that halfway is half of the steps. Mapped
-pages that were not let go would show: 38,000 windows all over the file lie on as many pages of at
-least 4 kB. FOLDER says where the file goes; by default among temporary files.
+training is a separate process, which reads its high-water mark (VmHWM: its memory and what it has
+mapped of the corpus) five times a second. A run of ten steps comes first: it compiles and measures
+the processor's peak, which a process does once, so that halfway is half of the steps. Mapped pages
+that were not released would show: 38,000 windows all over the file are on as many pages of at least
+4 kB. FOLDER is where the file goes; by default among temporary files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, peak_megabytes, report
 
 VOCAB = 512
 EVERY, RANDOM = 2**22, 2**16  # bytes
@@ -43,12 +43,6 @@ def write_corpus(path: Path, n_bytes: int) -> None:
             file.seek(place)
             file.write(rng.integers(0, VOCAB, RANDOM // 2, dtype="<u2").tobytes())
     os.utime(path, (1e9, 1e9))  # nothing is remembered about a file that has just changed
-
-
-def peak_megabytes() -> float:
-    """Peak memory of this process alone: getrusage would count its parent's before exec."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def train(path: str, context: int) -> dict[str, float]:
@@ -101,22 +95,21 @@ def train(path: str, context: int) -> dict[str, float]:
 
 def main() -> None:
     """Writes the corpus, and trains on it with every context."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("folder", nargs="?", default=tempfile.gettempdir())
     parser.add_argument("--gigabytes", type=float, default=16.0)
     parser.add_argument("--context", type=int, help=argparse.SUPPRESS)
-    add_json(parser)
     arguments = parser.parse_args()
     if arguments.context:
         print(json.dumps(train(arguments.folder, arguments.context)))
         return
     n_bytes = int(arguments.gigabytes * 1e9) // 2 * 2
-    # Where a disk knows no holes, all of it is written.
+    # A file system without sparse files writes all of it.
     free = shutil.disk_usage(arguments.folder).free
     if free < 1.1 * n_bytes:
         sys.exit(
             f"{arguments.folder} has {free / 1e9:.0f} GB free, and the corpus may take "
-            f"{n_bytes / 1e9:.0f}: name a folder with more, or give --gigabytes"
+            f"{n_bytes / 1e9:.0f}: name a folder with more, or give fewer --gigabytes"
         )
     columns = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

@@ -5,20 +5,17 @@ python benchmarks/default_tests.py
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from figures import Figure, add_json, report
+from figures import Figure, options, report
 
 
 def main() -> None:
     """Runs the tests once."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    add_json(parser)
-    given = parser.parse_args()
+    given = options(__doc__).parse_args()
     began = time.perf_counter()
     words = [sys.executable, "-m", "pytest", "-q"]
     subprocess.run(words, check=True, cwd=Path(__file__).parents[1])

@@ -47,19 +47,13 @@ class Figure:
 
     def row(self) -> str:
         """The figure as a row of the table; values beyond the limit are bold."""
-        limit = (
-            ""
-            if self.asked is None
-            else f"{'≥' if self.at_least else '≤'} {self._value(self.asked)}"
-        )
+        sign = "≥" if self.at_least else "≤"
+        limit = "" if self.asked is None else f"{sign} {self.asked:g} {self.unit}"
         values = ", ".join(f"{value:.3g}" for value in self.measured)
         shown = f"{values} {self.unit}" if values else "not measured"
         shown = shown if self.is_met else f"**{shown}**"
         note = f"; {self.note}" if self.note else ""
         return f"| {self.what} | {limit} | {shown}{note} | `{self.command}` |"
-
-    def _value(self, value: float) -> str:
-        return f"{value:g} {self.unit}"
 
 
 def write(path: Path, figures: Iterable[Figure]) -> None:
@@ -73,13 +67,15 @@ def read(path: Path) -> list[Figure]:
     return [Figure(**{**row, "measured": tuple(row["measured"])}) for row in rows]
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Adds the option by which a benchmark writes its figures."""
+def options(doc: str | None) -> argparse.ArgumentParser:
+    """A parser for the options of a benchmark, with the one that every benchmark has."""
+    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    return parser
 
 
 def report(figures: Sequence[Figure], path: Path | None) -> None:
-    """Writes figures where `--json` asked for it, and says which limits are missed."""
+    """Writes figures where `--json` names a file, and prints which limits are missed."""
     if path is not None:
         write(path, figures)
     for figure in figures:
@@ -99,6 +95,12 @@ def machine() -> str:
         f"{processor}, {n_cores()} cores, Python {platform.python_version()}, "
         f"jax {importlib.metadata.version('jax')}, load {os.getloadavg()[0]:.1f} at the start"
     )
+
+
+def peak_megabytes() -> float:
+    """Peak memory of this process alone: getrusage would count its parent's before exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def n_cores() -> int:

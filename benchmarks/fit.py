@@ -16,7 +16,6 @@ where neither is, planted with the published constants and noise.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import itertools
 import os
@@ -27,7 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, report
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
@@ -155,11 +154,10 @@ def process_seconds() -> float:
 
 def main() -> None:
     """Times the engine, then the loop both ways."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--loop-starts", type=int, default=60, help="of 4,500, timed")
     parser.add_argument("--loop-replicates", type=int, default=40, help="of 4,000, timed")
     parser.add_argument("--engine", action="store_true", help="do the engine's work and no more")
-    add_json(parser)
     arguments = parser.parse_args()
     if arguments.engine:
         print(engine().summary())

@@ -3,26 +3,25 @@
     python benchmarks/idle.py [--rounds 7] [--steps 240] [--widths 64 128]
 
 A GPT (depth 2, at width 128 and above 4; heads of 16, context 64, batch 16, bytes of the standard
-library's source code) is trained for so many steps with ten evaluations on 256 held-out sequences,
-twice: by `scaling.trainers.tokens.train_on_tokens`, which draws, gathers and pads batches, hands
-them over, fetches evaluations and keeps the curve; and by the same compiled functions called one
-after another on blocks that lie on the device already, of whose results nothing is fetched until
-the end. What the first takes longer, over its wall time, is the device's idle time: it counts all
-that the host does and does not hide, down to the calls. Both on one core, which host and device
-share, as workers run; they take turns, and the median over the rounds is printed, with the
-quartiles.
+library's source code) is trained for `--steps` steps with ten evaluations on 256 held-out
+sequences, twice: by `scaling.trainers.tokens.train_on_tokens`, which draws, gathers and pads
+batches, hands them over, fetches evaluations and keeps the curve; and by the same compiled
+functions, called one after another on blocks that are on the device already, with nothing fetched
+until the end. The difference of their wall times, over the first, is the share of time that the
+device waits: it counts everything that the host does while the device does nothing, even the calls.
+Both run on one core, which host and device share, as in a worker. They take turns; the median over
+the rounds is printed, with the quartiles.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, report
 
 from scaling.config import RunConfig, shape_of
 from scaling.data.text import Text
@@ -92,11 +91,10 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
 
 def main() -> None:
     """Measures every width and prints its shares."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=240, help=f"in tens, at most {MOST_STEPS:,}")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128])
-    add_json(parser)
     given = parser.parse_args()
     if not EVALUATIONS <= given.steps <= MOST_STEPS:
         parser.error(f"--steps {given.steps}: give {EVALUATIONS} to {MOST_STEPS:,}")

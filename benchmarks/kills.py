@@ -2,16 +2,15 @@
 
     python benchmarks/kills.py chinchilla --budget smoke
 
-First the command as it is, timed. Then the same into another folder; its process group,
-runner and workers, gets SIGKILL at five random instants, each drawn evenly from a fifth of the
-first one's time; after each the same command goes on, and the last is let finish. Both begin with
+First the command as it is, timed. Then the same into another folder; its process group, runner and
+workers, gets SIGKILL at five random instants, each drawn evenly from a fifth of the first one's
+time. After each kill the same command resumes; the last one runs to its end. Both begin with
 nothing compiled. Prints both times and compares every run's record and learning curve, columns of
 time and place aside, and the numbers of the figure. Exit status 1 where anything differs.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import signal
@@ -22,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, report
 
 KILLS = 5
 
@@ -34,11 +33,11 @@ def command(experiment: str, budget: str, results: Path) -> list[str]:
 
 
 def run_through(words: list[str], log: Path) -> float:
-    """Wall time of a command that has to come to its end."""
+    """Wall time of a command that has to end by itself."""
     began = time.perf_counter()
     with log.open("wb") as file:
         code = subprocess.run(words, stdout=file, stderr=subprocess.STDOUT).returncode
-    if code not in (0, 1):  # 1: an expectation failed, which is not the question here
+    if code not in (0, 1):  # 1: an expectation failed, which does not matter here
         sys.exit(f"{' '.join(words)}: exit status {code}\n{log.read_text()[-2000:]}")
     return time.perf_counter() - began
 
@@ -58,7 +57,7 @@ def killed_after(seconds: float, words: list[str]) -> bool:
 
 
 def lasting(experiment: str, root: Path) -> dict[str, Any]:
-    """All that a results folder says, columns of time and place aside, by run."""
+    """Records and curves of a results folder by run, without columns of time and place."""
     from scaling.record import VOLATILE_COLUMNS, load_record, published_files, row
     from sweeps.store import Store
 
@@ -76,12 +75,11 @@ def lasting(experiment: str, root: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Runs it twice, once with kills, and compares."""
-    parser = argparse.ArgumentParser(description="Whether kills change a table.")
+    parser = options(__doc__)
     parser.add_argument("experiment", nargs="?", default="chinchilla")
     parser.add_argument("--budget", default="smoke")
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where to work")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
-    add_json(parser)
     given = parser.parse_args()
     print(machine())
     draw = random.Random(given.seed)

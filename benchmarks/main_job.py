@@ -9,7 +9,6 @@ the median of three, and "redrawn" the same with every report deleted.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
@@ -20,7 +19,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, report
 
 LIMITS = {
     "scaling --help": 1.0,
@@ -59,9 +58,7 @@ def timed(budget: str) -> dict[str, float]:
 
 def main() -> None:
     """Measures all, and prints it as it comes."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    add_json(parser)
-    given = parser.parse_args()
+    given = options(__doc__).parse_args()
     print(machine())
     found = []
     for part in (lambda: {"scaling --help": seconds("--help")}, lambda: timed("smoke"),

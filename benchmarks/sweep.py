@@ -6,16 +6,16 @@ GPTs of width 16, 32, 64 and 128 (depth 2, 2, 2 and 4, heads of 16, context 64, 
 the standard library's source code), each with three learning rates and two seeds, all of the same
 number of steps, evaluated four times on 256 held-out sequences.
 
-- `sweep`: from `run_sweeps` to its summary, everything in: workers start, compile, train, publish.
+- `sweep`: from `run_sweeps` to its summary: workers start, compile, train and publish.
   Nothing has been compiled before.
 - `processes`: the same configurations by the same `scaling.run.run`, each in a process of its own
   that ends before the next begins and may use every core: what a shell loop over a training script
   does. Nothing is kept between them but the corpus, which is in the cache for both.
 
-The losses of the first evaluation are compared, but for the highest rate: a process with more
-threads adds in another order, and what rounding makes of a run at that rate is seen by then. The
-longer the runs, the less there is to save: what is compiled once counts for less. Beside wall time
-stands processor time, which says what was saved by doing less, whatever else the machine was at.
+The losses of the first evaluation are compared, except those of the highest rate: a process with
+more threads adds in another order, and at that rate the difference shows by then. The longer the
+runs, the smaller the saving: compiling once counts for less. Processor time is printed beside wall
+time: it shows the work saved, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, report
 
 from scaling.config import RunConfig, canonical_json, load_config, run_id
 from scaling.data.text import Text
@@ -124,11 +124,10 @@ def compare(configs: list[RunConfig], steps: int) -> float:
 
 def main() -> None:
     """Compares runs of every length."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--steps", type=int, nargs="+", default=[100, 200])
     parser.add_argument("--widths", type=int, nargs="+", choices=DEPTHS, default=list(DEPTHS))
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    add_json(parser)
     arguments = parser.parse_args()
     if arguments.one:
         one(load_config(json.loads(arguments.one)))

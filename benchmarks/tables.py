@@ -10,7 +10,6 @@ memory is the most that the process ever held. Laws of one input are fitted to t
 
 from __future__ import annotations
 
-import argparse
 import resource
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, report
 
 from analysis.errors import FitError
 from analysis.fitting.fit import fit
@@ -65,9 +64,8 @@ def laws_of_one_input() -> dict[str, float]:
 
 def main() -> None:
     """Prints both tables of times."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    add_json(parser)
     given = parser.parse_args()
     print(machine())
     found = []

@@ -15,13 +15,12 @@ ten steps on the same batches: what is timed is one and the same computation.
 
 The peers' loops gather a batch, step, and fetch the loss of every tenth step. One process on one
 core, every library with one thread, as workers run. The contestants take turns, for about a third
-of a second each; a ratio is the median over the rounds of the ratios within each, so that what
-else the machine does falls on both.
+of a second each. A ratio is the median over the rounds of the ratios within each, so that other
+work of the machine slows both.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import math
 import os
@@ -34,7 +33,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from figures import Figure, add_json, machine, report
+from figures import Figure, machine, options, report
 from flax import linen as nn
 from flax.training.train_state import TrainState
 
@@ -326,10 +325,9 @@ def compare(width: int, peers: Peers, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     """Compares every width."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--widths", type=int, nargs="+", choices=DEPTHS, default=list(DEPTHS))
-    add_json(parser)
     arguments = parser.parse_args()
     peers: Peers = {"linen": linen}
     if importlib.util.find_spec("torch"):

@@ -248,10 +248,10 @@ def load_code(settings: Mapping[str, Any]) -> Compute:
         for where in settings["families"]:
             wanted = f"{where['name']} of {where['file'] or where['module']}"
             families.append(own_code.load(own_code.Origin(**where)))
+        return computing(run, families)
     except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"the workers cannot load {wanted}: {why}") from error
-    return computing(run, families)
 
 
 def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
