@@ -184,8 +184,11 @@ def test_impossible_arguments_are_refused_before_anything_is_made(tmp_path: Path
     with pytest.raises(ValueError, match="top of a module"):
         run_sweeps(jobs, run=lambda c: c)
     assert not (tmp_path / "r").exists()
-    with pytest.raises(ValueError, match="cannot load trivial_runs:absent"):
-        run_sweeps(jobs, run="trivial_runs:absent")
+    for together in (False, True):
+        with pytest.raises(ValueError, match="cannot load trivial_runs:absent: AttributeError"):
+            run_sweeps(jobs, run="trivial_runs:absent", together=together)
+        with pytest.raises(ValueError, match="cannot load trivial_runs:POINTS: TypeError"):
+            run_sweeps(jobs, run="trivial_runs:POINTS", together=together)
 
 
 def test_a_script_without_a_main_guard_can_run_a_sweep(tmp_path: Path) -> None:
