@@ -4,7 +4,7 @@
 
 Wall time a run from `run_sweeps` to its summary (plan declared, folders made, workers started,
 every run claimed, published, fsynced and read back), beside the fsync of this disk, and the peak
-memory of parent and worker. FOLDER says on which disk; by default that of temporary files.
+memory of parent and worker. FOLDER chooses the disk; by default that of temporary files.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class Figure:
         what: What is measured.
         measured: The values, one for each case that `what` lists; empty where it cannot be
             measured here, for the reason in `note`.
-        unit: Unit of limit and values; "times" for a ratio, which says how many times as fast.
+        unit: Unit of limit and values; "times" for a ratio of speeds.
         command: The command that measures it.
         asked: Limit in the same unit; None where nothing is asked.
         at_least: Whether the limit is a lower one.

@@ -4,11 +4,11 @@
 
 The work is that of Besiroglu et al. 2024 (arXiv 2404.10102): the Chinchilla law on 240 points,
 Huber 1e-3 on log loss, from a grid of 4,500 starts, 4,000 bootstraps of cases, and on top the
-profile likelihood of every parameter. The engine does all of it, in a process of its own whose
-wall time counts imports and the reading of the file. The loop calls `scipy.optimize.minimize` once
+profile likelihood of every parameter. The engine does all of it in a separate process:
+the wall time counts imports and the reading of the file. The loop calls `scipy.optimize.minimize` once
 for each start (L-BFGS-B) and each replicate (BFGS, from the estimate); it runs on an evenly spaced
-subsample, and the output says that its time is scaled up. It is timed twice: with gradients by
-finite differences, SciPy's default, and with exact ones. It does no profiles.
+subsample, and its time is scaled up. It is timed twice: with gradients by finite differences,
+SciPy's default, and with exact ones. It does no profiles.
 
 Points are those of `$SCALING_DATA_DIR/laws/chinchilla_digitised.csv`, or of `../shared/data`, or,
 where neither is, planted with the published constants and noise.

@@ -43,7 +43,7 @@ def run_through(words: list[str], log: Path) -> float:
 
 
 def killed_after(seconds: float, words: list[str]) -> bool:
-    """Whether a command, and all that it started, was still there to be killed."""
+    """Kills a command and its workers after a time; returns whether it was still running."""
     process = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -104,7 +104,7 @@ def main() -> None:
             for root in (through, killed)
         ]
         print(
-            f"{len(one)} runs, {len(differing)} of which differ; the numbers of the figure "
+            f"{len(differing)} of {len(one)} runs differ; the numbers of the figure "
             f"{'are the same' if figures[0] == figures[1] else 'differ'}"
         )
         figure = Figure(

@@ -6,6 +6,6 @@ resolves them into runs with identities and prices. `runner.run_sweeps` does the
 done yet: `pool` watches the workers that `executors` start, and each `worker` claims (`claims`),
 computes, publishes (`publishing`) and tries again (`retries`), in the order of `visiting`; with
 `processes` several processes share every run. `store` knows the layout of the results folder and
-reads it, `files` holds the atomic writes under it. `accelerators` and `compile_cache` say what a
+reads it, `files` holds the atomic writes under it. `accelerators` and `compile_cache` choose what a
 worker computes on and where it finds compiled programs; `progress` shows how far a sweep has come.
 """

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""Errors that say that there is no file of this name, not that the machine fails."""
+"""Errors where there is no file of this name; any other error means that the machine fails."""
 
 
 class StoreError(Exception):

@@ -75,7 +75,7 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     """
     if not configs:
         raise ValueError(f"the sweep {name!r} has no runs: give every axis at least one value")
-    # 1. Each configuration is resolved once; all that follows goes by the plain values.
+    # 1. Each configuration is resolved once; the rest uses the plain values.
     unique: dict[str, tuple[RunConfig, Resolved]] = {}
     for config in configs:
         plain = resolved(config)

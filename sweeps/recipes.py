@@ -6,10 +6,10 @@
     runs = crossed([1e7, 3e7, 1e8], tokens=[1e9, 2e9], recipe=recipe)
     runs = branches(3e7, multiples=[10, 20, 40], recipe=recipe)
 
-A size becomes the width whose model has the nearest number of parameters, a multiple of what suits
-the hardware; the depth follows from the width. A budget becomes the whole number of steps whose
-FLOPs, attention and read-out included (`scaling.accounting`), come nearest to it. A size or budget
-that no run reaches is refused, with the nearest that one does. `achieved` lists what runs reach.
+A size becomes the width with the nearest number of parameters, among multiples that suit the
+hardware; the depth follows from the width. A budget becomes the whole number of steps with the
+nearest FLOPs, attention and read-out included (`scaling.accounting`). A size or budget that no run
+reaches is refused, with the nearest that one does. `achieved` lists what runs reach.
 """
 
 from __future__ import annotations

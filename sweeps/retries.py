@@ -20,7 +20,7 @@ MACHINE: tuple[Reason, ...] = ("infrastructure", "worker_lost")
 """Reasons for which the machine is to blame, not the run."""
 
 FAILURES_BEFORE_A_WORKER_STOPS = 5
-"""A worker stops after so many failures in a row on different runs: its machine is at fault."""
+"""Failures in a row, on different runs, after which a worker stops: its machine is at fault."""
 
 FIRST_WAIT_SECONDS = 0.5
 """Mean wait before the second try where the machine is to blame; it doubles with every failure."""

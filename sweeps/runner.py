@@ -101,7 +101,7 @@ def run_sweeps(
         pool.finish()
     elif waiting:
         with LocalExecutor() as executor, handling_signals(pool.count_signal):
-            # A processor that stands for several devices gives other last bits than as one.
+            # A processor that emulates several devices gives other last bits than one device.
             # So a worker has as many devices as its runs share, and runs over another number of
             # devices take their turn after them.
             turns = [

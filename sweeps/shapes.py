@@ -104,7 +104,7 @@ class Recipe:
 
 
 def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> SizedFamily:
-    """The model whose number of parameters is nearest to the one asked for, in ratio.
+    """The model that comes nearest to a number of parameters, in ratio.
 
     Raises:
         ValueError: no model within the tolerance; names the nearest.
@@ -130,7 +130,7 @@ def nearest_shape(recipe: Recipe, n_params: float, tolerance: float) -> SizedFam
 def deviations_beside(
     target: float, values: Sequence[int], count: Callable[[int], float]
 ) -> dict[int, float]:
-    """The values whose counts are next to a target, with the log ratios of count and target.
+    """The values with counts next to a target: the log ratio of count and target for each.
 
     Values ascend, and counts grow with them.
     """
@@ -140,7 +140,7 @@ def deviations_beside(
 
 
 def run_of_budget(recipe: Recipe, model: SizedFamily, flops: float, tolerance: float) -> RunConfig:
-    """The run of a model whose FLOPs, at a whole number of steps, come nearest to a budget.
+    """The run of a model that comes nearest to a budget, at a whole number of steps.
 
     Raises:
         ValueError: no run within the tolerance, or more tokens than the data hold; names the

@@ -80,7 +80,7 @@ def _require_whole(base: RunConfig, size: str) -> None:
 def _nearest_size(
     base: RunConfig, n_params: float, size: str, values: Sequence[int], tolerance: float
 ) -> int:
-    """The size whose parameters are nearest to N in ratio."""
+    """The size that comes nearest to N parameters, in ratio."""
 
     def count(value: int) -> float:
         try:

@@ -37,14 +37,14 @@ class Part(NamedTuple):
 
 
 MOST_OF_A_FAIR_SHARE = 1.25
-"""A group of up to so many times an equal share of all seconds is not cut: a second worker that
+"""A group of up to this many times an equal share of all seconds is not cut: a second worker that
 loads or compiles its shape would cost more than the first one's extra time."""
 
 
 def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
     """All tasks, in the order in which worker `worker` of `workers` looks at them."""
     # 1. Runs that share a compiled shape are one group. A group far above a worker's fair share is
-    #    cut into parts; a trunk is never cut, so that each of its runs goes on from the one before.
+    #    cut into parts; a trunk is never cut, so that each of its runs resumes the one before.
     largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
     groups = _together(tasks, lambda task: task.run.group)
     parts = [part for group in groups for part in _parts(_chains(group), largest)]

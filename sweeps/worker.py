@@ -1,4 +1,4 @@
-"""One worker: visits runs, claims one, computes it, publishes it, goes on.
+"""One worker: visits runs, claims one, computes it, publishes it, and visits the next.
 
 `python -m sweeps.worker` reads its settings as one line of JSON from standard input and reports
 what happens as lines of JSON on standard output. When standard input ends, the parent is gone or
