@@ -4,9 +4,9 @@
 
 The work is that of Besiroglu et al. 2024 (arXiv 2404.10102): the Chinchilla law on 240 points,
 Huber 1e-3 on log loss, from a grid of 4,500 starts, 4,000 bootstraps of cases, and on top the
-profile likelihood of every parameter. The engine does all of it in a separate process:
-the wall time counts imports and the reading of the file. The loop calls `scipy.optimize.minimize` once
-for each start (L-BFGS-B) and each replicate (BFGS, from the estimate); it runs on an evenly spaced
+profile likelihood of every parameter. The engine does all of it in a separate process: the wall
+time counts imports and the reading of the file. The loop calls `scipy.optimize.minimize` once for
+each start (L-BFGS-B) and each replicate (BFGS, from the estimate); it runs on an evenly spaced
 subsample, and its time is scaled up. It is timed twice: with gradients by finite differences,
 SciPy's default, and with exact ones. It does no profiles.
 

@@ -29,9 +29,9 @@ _LISTEN_SECONDS = 0.1
 Settled = Literal["done", "diverged", "failed", "elsewhere"]
 """How a run was settled.
 
-- done, diverged: a worker of this pool published it.
+- done, diverged: the worker that reports it published it.
 - failed: it was tried as often as it may be (`retries`).
-- elsewhere: another runner published it.
+- elsewhere: it was found published, by another worker, another runner or a lost worker.
 """
 
 Kind = Literal["planned", "started", "tried", "stopped", "conflict"] | Settled
