@@ -3,9 +3,8 @@
 A configuration is a tree of frozen dataclasses. A field that may hold one of several dataclasses
 is a union, and each member names itself by a class attribute `kind`. A union with a `Protocol`
 among its members is open: it takes values of dataclasses that it does not name, too, but reads only
-those that it names. Everything that turns text,
-JSON or a sweep axis into a configuration goes through here, so a misspelt name or an impossible
-value gets the same message wherever it came from.
+those that it names. Everything that turns text, JSON or a sweep axis into a configuration goes
+through here, so a misspelt name or an impossible value gets the same message wherever it came from.
 """
 
 from __future__ import annotations
@@ -140,8 +139,8 @@ def from_dict(cls: type[T], data: Any, where: str = "config") -> T:
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted columns of a configuration: `{"model.kind": "mlp", "model.width": 8, ...}`."""
     flat: dict[str, Any] = {}
-    for name, value in to_dict(config).items() if not isinstance(config, dict) else config.items():
-        if isinstance(value, dict):
+    for name, value in (config if isinstance(config, Mapping) else to_dict(config)).items():
+        if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value

@@ -81,12 +81,6 @@ def load(where: Origin) -> Any:
     return cls
 
 
-@functools.cache
-def _executed(path: Path, name: str) -> ModuleType:
-    """Module of a file, executed once in a process, so that all its classes are of one module."""
-    return load_file(path, name)
-
-
 def load_file(path: Path, name: str) -> ModuleType:
     """Executes a Python file as a module of that name, in place of any other of that name.
 
@@ -103,6 +97,10 @@ def load_file(path: Path, name: str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+_executed = functools.cache(load_file)
+"""Module of a file, executed once in a process, so that all its classes are of one module."""
 
 
 def fingerprint(source: str, name: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from scaling.fields import flatten
 from scaling.sealed import DamagedFileError, digest, parse, seal, unseal
 
 SCHEMA_VERSION = 1
@@ -42,8 +43,7 @@ class RunRecord:
     `train_error_clean` against the labels before noise. Squared errors are summed over outputs and
     averaged over examples. `gradient_*`, of batches trained on in several parts, are means over the
     steps since the evaluation before (`scaling.trainers.gradient_noise`). Steps, examples and FLOPs
-    are
-    those really spent: of a run that diverged, up to the evaluation that found it out.
+    are those really spent: of a run that diverged, up to the evaluation that found it out.
     `train_seconds` are those that the last attempt at a run on tokens spent on steps and
     evaluations, and the rates are of its steps.
     """
@@ -190,9 +190,9 @@ def row(record: RunRecord) -> dict[str, Any]:
     for f in dataclasses.fields(record):
         value = getattr(record, f.name)
         if f.name == "config":
-            flat |= dict(_dotted(value, ""))
+            flat |= flatten(value)
         elif f.name == "environment":
-            flat |= dict(_dotted(value, "environment."))
+            flat |= flatten(value, "environment.")
         else:
             flat[f.name] = value
     return flat
@@ -207,11 +207,3 @@ def finite(value: Any) -> float | None:
     """A Python float, or None where it is not finite: strict JSON has no NaN."""
     number = float(value)
     return number if math.isfinite(number) else None
-
-
-def _dotted(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

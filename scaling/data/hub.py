@@ -7,7 +7,6 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 from scaling.data.cache import atomic_write, cache_folder, sha256_of
@@ -51,7 +50,12 @@ def _texts(path: str, text_field: str) -> Iterator[str]:
             streaming=True,
         )
         for number, row in enumerate(itertools.islice(rows, n_documents), start=1):
-            yield _text(path, number, row, text_field)
+            if not isinstance(text := row.get(text_field), str):
+                raise ValueError(
+                    f"data.path = {path!r}: row {number:,} has no text in field data.text_field = "
+                    f"{text_field!r}; {nearest(text_field, row)}"
+                )
+            yield text
     except OSError as error:
         raise ValueError(f"data.path = {path!r} cannot be fetched: {error}") from error
 
@@ -61,19 +65,9 @@ def _parse(path: str) -> tuple[str, dict[str, str], int | None]:
     choices = dict(parse_qsl(query, keep_blank_values=True))
     for choice in choices:
         if choice not in _CHOICES:
-            raise ValueError(f"data.path = {path!r}: no option {choice!r}; "
-                             f"{nearest(choice, _CHOICES)}")  # fmt: skip
+            remedy = nearest(choice, _CHOICES)
+            raise ValueError(f"data.path = {path!r}: no option {choice!r}; {remedy}")
     number = choices.get("documents")
     if number is not None and not (number.isdecimal() and int(number)):
         raise ValueError(f"data.path = {path!r}: documents = {number!r}: give a whole number")
     return name, choices, None if number is None else int(number)
-
-
-def _text(path: str, number: int, row: dict[str, Any], text_field: str) -> str:
-    text = row.get(text_field)
-    if not isinstance(text, str):
-        raise ValueError(
-            f"data.path = {path!r}: row {number:,} has no text in field data.text_field = "
-            f"{text_field!r}; {nearest(text_field, row)}"
-        )
-    return text

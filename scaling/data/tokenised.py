@@ -39,6 +39,7 @@ from scaling.data.tokenizing import (
     smallest_dtype,
     tiktoken_tokenizer,
 )
+from scaling.sealed import sha256_of_file
 
 BPE_SAMPLE = 2**25
 """Bytes of training documents that an encoding is trained on."""
@@ -210,14 +211,13 @@ def _copy(
 
 def _sound(folder: Path, about: About) -> bool:
     """Whether both files are as they were written."""
-    for half in Halves._fields:
-        try:
-            with (folder / f"{half}.bin").open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != about[half]["sha256"]:
-                    return False
-        except FileNotFoundError:
-            return False
-    return True
+    try:
+        return all(
+            sha256_of_file(folder / f"{half}.bin") == about[half]["sha256"]
+            for half in Halves._fields
+        )
+    except FileNotFoundError:
+        return False
 
 
 def _files(path: str | None, text_field: str) -> tuple[Path, ...]:

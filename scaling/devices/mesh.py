@@ -17,10 +17,6 @@ class Mesh(Checked):
 
     Sums over devices are added in another order than on one, so that the mesh decides the last
     bits of a run, and is part of its identity.
-
-    Attributes:
-        data: Number of groups.
-        fsdp: Number of devices in a group, over which parameters and optimizer state are sharded.
     """
 
     data: Count = 1

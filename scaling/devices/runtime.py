@@ -34,10 +34,7 @@ def compile_quickly(
 ) -> Callable[..., Any]:
     """Compiles a function that runs once or twice a shape: optimising it would not pay.
 
-    Args:
-        function: Function to compile.
-        shapes: Shapes of its arguments.
-        shardings: Shardings as `jax.jit` takes them.
+    `shapes` are those of its arguments, and `shardings` are as `jax.jit` takes them.
     """
     import jax
 

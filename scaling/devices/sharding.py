@@ -128,11 +128,7 @@ _gathered.defvjp(_gathered_forward, _gathered_backward)
 
 
 def _is_stacked(path: tuple[Any, ...]) -> bool:
-    match path:
-        case (*_, DictKey(key="blocks"), DictKey()):
-            return True
-        case _:
-            return False
+    return path[-2:-1] == (DictKey("blocks"),) and isinstance(path[-1], DictKey)
 
 
 def _by_sequence(axis: int) -> P:

@@ -33,14 +33,7 @@ _TRIALS = 5
 
 
 class Throughput(NamedTuple):
-    """The speed of a run.
-
-    Attributes:
-        tokens_per_second: Tokens trained on a second.
-        model_flops_per_second: FLOPs of their forward and backward passes a second.
-        model_flops_utilisation: Share of the peak of all devices at work; None where the peak of
-            such a device is not known.
-    """
+    """The speed of a run in tokens and FLOPs trained on, and its share of the peak, if known."""
 
     tokens_per_second: float
     model_flops_per_second: float
@@ -48,14 +41,7 @@ class Throughput(NamedTuple):
 
 
 def throughput(tokens: float, flops: float, seconds: float, peak: float | None) -> Throughput:
-    """Rates of so many tokens and FLOPs in so many seconds.
-
-    Args:
-        tokens: Tokens trained on.
-        flops: FLOPs of training on them.
-        seconds: Wall time.
-        peak: FLOP/s of all devices at work; None where unknown.
-    """
+    """Rates of tokens and their FLOPs; `peak` is that of all devices at work, None if unknown."""
     rate = flops / seconds
     return Throughput(tokens / seconds, rate, rate / peak if peak else None)
 

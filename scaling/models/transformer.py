@@ -5,16 +5,14 @@ The configuration, what it counts and what it costs; `transformer_apply` holds t
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from scaling.fields import Checked, Count, Decay
 from scaling.models.architecture import Architecture
 from scaling.models.family import Family
-from scaling.models.parametrization import Parameter, Parametrization, Role, Rule, Standard, Tree
+from scaling.models.parametrization import Parameter, Role, Rule, Tree
 
 if TYPE_CHECKING:
     from jax import Array
@@ -22,130 +20,18 @@ if TYPE_CHECKING:
     from scaling.model import Model, Params
 
 
-class Sizes(NamedTuple):
-    """Sizes that a configuration may leave open, filled in."""
-
-    heads: int
-    kv_heads: int
-    head_size: int
-    ff_width: int
-
-
 @dataclass(frozen=True, kw_only=True)
-class Transformer(Checked, Family):
+class Transformer(Architecture, Family):
     """Maps tokens (batch, context) to logits (batch, context, vocabulary) of the token after each.
 
     x = embedding[tokens] (+ learned positions); in each block x += attention(norm(x)), then
     x += feed_forward(norm(x)); logits = norm(x) @ readout. No layer has a bias (Chowdhery et al.
     2022, arXiv 2204.02311, section 2).
-
-    Attributes:
-        width: Width of the residual stream.
-        depth: Number of blocks.
-        heads: Number of query heads. None: width / head_size.
-        head_size: Size of each head. None: width / heads.
-        kv_heads: Number of key and value heads, each for heads / kv_heads query heads
-            (grouped-query attention, Ainslie et al. 2023, arXiv 2305.13245). None: one for each
-            query head.
-        ff_width: Width of the feed-forward layer. None: 4 widths; for SwiGLU, which has a third
-            matrix, 8/3 widths rounded up to a multiple of 8.
-        positions: "rotary" rotates queries and keys (Su et al. 2021, arXiv 2104.09864); "learned"
-            adds a trained vector for each position of the context.
-        norm: "rms" or "layer", which also subtracts the mean; both with a gain.
-        activation: "swiglu" (Shazeer 2020, arXiv 2002.05202) or "gelu".
-        tied: Whether the embedding is the read-out too.
-        dropout: Fraction of the embedding and of what each branch adds to the residual stream that
-            training sets to zero, the rest scaled up (Vaswani et al. 2017, arXiv 1706.03762,
-            section 5.4). Most pre-training sees its data once, and goes without.
-        qk_norm: Whether queries and keys are RMS-normalised in each head, with a gain.
-        parametrization: How initial scales and learning rates follow the shape.
-        compute_dtype: Type of activations and products. Parameters, statistics of norms and
-            softmaxes, and logits are float32 always.
-        remat: What a backward pass computes again for lack of memory: nothing; all but matrix
-            products with weights ("dots"); whole blocks ("full").
     """
 
     kind: ClassVar[str] = "transformer"
     takes_tokens: ClassVar[bool] = True
     takes_segments: ClassVar[bool] = True
-    width: Count
-    depth: Count
-    heads: Count | None = None
-    head_size: Count | None = None
-    kv_heads: Count | None = None
-    ff_width: Count | None = None
-    positions: Literal["rotary", "learned"] = "rotary"
-    norm: Literal["rms", "layer"] = "rms"
-    activation: Literal["swiglu", "gelu"] = "swiglu"
-    tied: bool = False
-    qk_norm: bool = False
-    dropout: Decay = 0.0
-    parametrization: Parametrization = field(default_factory=Standard)
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    remat: Literal["none", "dots", "full"] = "none"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.heads is None and self.head_size is None:
-            raise ValueError("transformer: give heads, head_size or both")
-        for name, given in (("heads", self.heads), ("head_size", self.head_size)):
-            if given is not None and None in (self.heads, self.head_size) and self.width % given:
-                raise ValueError(
-                    f"transformer.{name} = {given} does not divide width = {self.width}: "
-                    "give a divisor, or both heads and head_size"
-                )
-        heads, kv_heads, head_size, _ = self.sizes
-        if heads % kv_heads:
-            raise ValueError(
-                f"transformer.kv_heads = {kv_heads} does not divide heads = {heads}: give a divisor"
-            )
-        if self.positions == "rotary" and head_size % 2:
-            raise ValueError(
-                f"transformer.head_size = {head_size} must be even for rotary positions: give an "
-                "even head_size, or positions = 'learned'"
-            )
-        if self.tied and getattr(self.parametrization, "zero_readout", False):
-            raise ValueError(
-                "transformer.parametrization.zero_readout = True would start a tied embedding at "
-                "zero: give tied = False or zero_readout = False"
-            )
-
-    @property
-    def sizes(self) -> Sizes:
-        """Sizes with every open one filled in."""
-        heads = self.heads or self.width // (self.head_size or 1)
-        head_size = self.head_size or self.width // heads
-        if self.ff_width is not None:
-            ff_width = self.ff_width
-        elif self.activation == "gelu":
-            ff_width = 4 * self.width
-        else:
-            ff_width = 8 * math.ceil(self.width / 3)
-        return Sizes(heads, self.kv_heads or heads, head_size, ff_width)
-
-    @property
-    def architecture(self) -> Architecture:
-        """Sizes, choices and multipliers that the computation depends on."""
-        heads, kv_heads, head_size, _ = self.sizes
-        rule = functools.partial(self.parametrization.rule, width=self.width, depth=self.depth)
-        readout = "tied_embedding" if self.tied else "readout"
-        return Architecture(
-            depth=self.depth,
-            heads=heads,
-            kv_heads=kv_heads,
-            head_size=head_size,
-            learned_positions=self.positions == "learned",
-            centred_norm=self.norm == "layer",
-            gated=self.activation == "swiglu",
-            qk_norm=self.qk_norm,
-            tied=self.tied,
-            dropout=self.dropout,
-            attention_scale=self.parametrization.attention_scale(head_size),
-            branch_multiplier=rule("branch_out", fan_in=1, in_block=True).output,
-            logit_multiplier=rule(readout, fan_in=self.width, in_block=False).output,
-            compute_dtype=self.compute_dtype,
-            remat=self.remat,
-        )
 
     @property
     def takes_dropout(self) -> bool:
@@ -163,8 +49,7 @@ class Transformer(Checked, Family):
         """
         from scaling.models import transformer_apply
 
-        parameters = self.parameters(n_inputs, n_outputs)
-        return transformer_apply.build(self.architecture, parameters, self.rule)
+        return transformer_apply.build(self, self.parameters(n_inputs, n_outputs), self.rule)
 
     def activations(
         self, params: Params, tokens: Array, *, segments: Array | None = None
@@ -176,7 +61,7 @@ class Transformer(Checked, Family):
         """
         from scaling.models import transformer_apply
 
-        return transformer_apply.activations(self.architecture, params, tokens, segments)
+        return transformer_apply.activations(self, params, tokens, segments)
 
     def parameters(self, n_inputs: int, n_outputs: int) -> Tree:
         """Every parameter by name; those of blocks are stacked on a first axis of length depth.

@@ -123,7 +123,7 @@ def _over_layers(
 
 def _embed(architecture: Architecture, params: Params, tokens: Int[Array, "batch context"]) -> Rows:
     x = all_gather(params["embedding"])[tokens.reshape(-1)]
-    if architecture.learned_positions:
+    if architecture.positions == "learned":
         (batch, context), positions = tokens.shape, all_gather(params["positions"])
         if context > len(positions):
             raise ValueError(
@@ -135,7 +135,7 @@ def _embed(architecture: Architecture, params: Params, tokens: Int[Array, "batch
 
 
 def _logits(architecture: Architecture, params: Params, x: Rows) -> Float[Array, "tokens vocab"]:
-    x = normalise(x, all_gather(params["final_norm"]), architecture.centred_norm)
+    x = normalise(x, all_gather(params["final_norm"]), architecture.norm == "layer")
     matrix = all_gather(params["embedding" if architecture.tied else "readout"].astype(x.dtype))
     matrix = matrix.T if architecture.tied else matrix
     # The plain product where nothing is widened: it has derivatives in forward mode too.
@@ -147,9 +147,9 @@ def _block(
     architecture: Architecture, batch: int, context: int, segments: Array | None = None
 ) -> Callable[[Rows, Layer], tuple[Rows, Branches]]:
     """A residual block over sequences of a shape: (x, its layer) -> (x, what was added to it)."""
-    heads, kv_heads, head_size = architecture.heads, architecture.kv_heads, architecture.head_size
+    heads, kv_heads, head_size, _ = architecture.sizes
     scale, multiplier = architecture.attention_scale, architecture.branch_multiplier
-    norm = functools.partial(normalise, centred=architecture.centred_norm)
+    norm = functools.partial(normalise, centred=architecture.norm == "layer")
     head_norm = functools.partial(normalise, centred=False)
     rotate = functools.partial(apply_rotary, angles=rotary_angles(context, head_size))
 
@@ -159,14 +159,14 @@ def _block(
         q, k, v = jnp.split(qkv, (heads, heads + kv_heads), axis=2)
         if architecture.qk_norm:
             q, k = head_norm(q, layer["query_norm"]), head_norm(k, layer["key_norm"])
-        if not architecture.learned_positions:
+        if architecture.positions == "rotary":
             q, k = rotate(q), rotate(k)
         mixed = causal_attention(q, k, v, scale, segments)
         return mixed.reshape(batch * context, heads * head_size) @ layer["attention_out"]
 
     def feed_forward(x: Rows, layer: Params) -> Rows:
         hidden = x @ layer["ff_in"]
-        if architecture.gated:
+        if architecture.activation == "swiglu":
             gate, value = jnp.split(hidden, 2, axis=-1)
             hidden = jax.nn.silu(gate) * value
         else:

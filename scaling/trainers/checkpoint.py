@@ -6,14 +6,12 @@
     <folder>/damaged-000000001200-<token>/
 
 A checkpoint appears in one step, by renaming. Several processes may save to one folder, and any
-of them may be killed at any moment. After a loss of power the checksums show what is
-damaged.
+of them may be killed at any moment. After a loss of power the checksums show what is damaged.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import secrets
 import shutil
@@ -23,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 
 from scaling.devices import processes
-from scaling.sealed import DamagedFileError, digest, seal, unseal
+from scaling.sealed import DamagedFileError, digest, seal, sha256_of_file, unseal
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +30,7 @@ _KEPT = 2
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint that has been read.
-
-    Attributes:
-        step: Number of steps taken.
-        state: The pytree, bit for bit as it was saved.
-        notes: JSON values that were saved beside it.
-    """
+    """A checkpoint that has been read: what `save` was given."""
 
     step: int
     state: Any
@@ -87,7 +79,7 @@ def save(
             "files": _checksums(making),
         }
         (making / "manifest.json").write_text(seal("checkpoint", content))
-        target = folder / _name(step)
+        target = folder / f"{step:012d}"
         try:
             making.rename(target)
         except OSError:
@@ -180,10 +172,6 @@ def _load(path: Path, like: Any) -> Any:
         raise
 
 
-def _name(step: int) -> str:
-    return f"{step:012d}"
-
-
 def _checkpoints(folder: Path) -> list[Path]:
     """Paths of the checkpoints in a folder, oldest first."""
     return sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit())
@@ -212,10 +200,7 @@ def _checksums(folder: Path) -> dict[str, str]:
     sums = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path != folder / "manifest.json":
-            with path.open("rb") as file:
-                sums[path.relative_to(folder).as_posix()] = hashlib.file_digest(
-                    file, "sha256"
-                ).hexdigest()
+            sums[path.relative_to(folder).as_posix()] = sha256_of_file(path)
     return sums
 
 

@@ -47,11 +47,6 @@ class Spikes(NamedTuple):
 
     After the spike score of OLMo 2 (2025, arXiv 2501.00656, section 3), which counts values 7
     deviations from the average of the last 1000.
-
-    Attributes:
-        mean: Mean of the last losses.
-        variance: Variance of the last losses.
-        number: Number of steps whose loss was a spike.
     """
 
     mean: Float[Array, ""]

@@ -55,21 +55,18 @@ class History:
     def __init__(
         self, config: RunConfig, workspace: Workspace | None, plain: Resolved | None = None
     ) -> None:
-        self._config = config
-        self._own, self._trunk, self._leaves_at = None, None, 0
-        if workspace:
-            plain = plain or resolved(config)
-            self._own = Place(workspace.own, run_id(plain))
-        if workspace and plain and workspace.trunk and (trunk := trunk_of(plain)):
+        self._config, plain = config, plain or resolved(config)
+        self._own = Place(workspace.own, run_id(plain)) if workspace else None
+        self._trunk, self._leaves_at = None, 0
+        if workspace and workspace.trunk and (trunk := trunk_of(plain)):
             # Checkpoints of another program or machine may differ in their last bits.
             folder = workspace.trunk / digest(_environment())[:16]
             self._trunk, self._leaves_at = Place(folder, trunk.trunk_id), trunk.steps
         self._curve: list[CurvePoint] = []
-        self._began = self._saved_at = time.monotonic()
-        self._first_step = 0
-        self._cost = self._spent_otherwise = 0.0
-        self._earlier_seconds = 0.0
         self._resumed_at: list[int] = []
+        self._began = self._saved_at = time.monotonic()
+        self._cost = self._spent_otherwise = self._earlier_seconds = 0.0
+        self._first_step = 0
         self._from_trunk_at: int | None = None
 
     def restore(self, initial: State) -> State:
@@ -108,9 +105,8 @@ class History:
         try:
             return checkpoint.latest(*self._trunk, initial, steps)
         except OSError as error:
-            log.warning(
-                "the checkpoints of trunk %s cannot be read: %s", self._trunk.identity, error
-            )
+            trunk = self._trunk.identity
+            log.warning("the checkpoints of trunk %s cannot be read: %s", trunk, error)
             return None
 
     def add(self, columns: dict[str, Any], batch_size: int, evaluation: Evaluation) -> None:
@@ -156,12 +152,11 @@ class History:
             "from_trunk_at_step": self._from_trunk_at,
             "environment": _environment(),
         }
-        scratch = self._own.folder
+        scratch, run = self._own
         try:
             checkpoint.save(*place, step, state, notes, scratch)
         except (OSError, ValueError) as error:
-            run_id = self._own.identity
-            log.warning("no checkpoint of run %s at step %d: %s", run_id, step, error)
+            log.warning("no checkpoint of run %s at step %d: %s", run, step, error)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - start
         self._spent_otherwise += self._cost

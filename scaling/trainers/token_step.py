@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -148,11 +148,7 @@ class Setup:
 
 def make_trainer(setup: Setup) -> Trainer:
     """Pure functions that start, advance and measure a run of one shape."""
-    return Trainer(
-        functools.partial(_init, setup),
-        functools.partial(_advance, setup),
-        functools.partial(_measure, setup),
-    )
+    return Trainer(partial(_init, setup), partial(_advance, setup), partial(_measure, setup))
 
 
 def _init(setup: Setup, key: Array) -> State:
@@ -207,7 +203,7 @@ def _gradient(
 ) -> tuple[Array, Params, SquaredNorms | None]:
     """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
     n_parts = setup.plan.microbatches
-    both = jax.value_and_grad(functools.partial(_objective, setup), has_aux=True)
+    both = jax.value_and_grad(partial(_objective, setup), has_aux=True)
     if n_parts == 1:
         (_, loss), gradient = both(params, batch, key)
         return loss, gradient, None
@@ -293,7 +289,7 @@ def steps_in_block(plan: Pretraining, context: int) -> int:
     return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
 
 
-@functools.lru_cache(maxsize=8)
+@lru_cache(maxsize=8)
 def compiled(shape: Shape) -> Trainer:
     """The compiled functions of a shape, made once in a process."""
     config, plan, context, n_outputs = shape.model, shape.train, shape.n_inputs, shape.n_outputs
@@ -315,14 +311,14 @@ def compiled(shape: Shape) -> Trainer:
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(trainer.init, key)
-    n_rates = len(learning_rates(plan.optimizer))
-    count: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    rates: Any = jax.ShapeDtypeStruct((n_rates,), jnp.float32)
-    block_shape = (steps_in_block(plan, context), plan.batch_size, context + 1)
-    block = jax.ShapeDtypeStruct(block_shape, jnp.int32)
-    held_out = jax.ShapeDtypeStruct((shape.n_eval, context + 1), jnp.int32)
-    dropout = key if config.takes_dropout else None
-    arguments = Arguments(rates, count, count, count, dropout)
+    rates: Any = jax.ShapeDtypeStruct((len(learning_rates(plan.optimizer)),), jnp.float32)
+
+    def integers(*sizes: int) -> Any:
+        return jax.ShapeDtypeStruct(sizes, jnp.int32)
+
+    count, held_out = integers(), integers(shape.n_eval, context + 1)
+    block = integers(steps_in_block(plan, context), plan.batch_size, context + 1)
+    arguments = Arguments(rates, count, count, count, key if config.takes_dropout else None)
     devices = mesh_of_devices(plan.mesh)
     states, alike = sharded(devices, state), replicated(devices)
     advance = jax.jit(
