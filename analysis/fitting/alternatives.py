@@ -17,12 +17,6 @@ def refit_under(
 ) -> list[tuple[Convention, FitResult | str]]:
     """Fits a law under every convention that changes one of its inputs.
 
-    Args:
-        law: The law.
-        source: The table.
-        loss: The loss.
-        weights: Weights of the rows, as of `analysis.fitting.fit.fit`.
-
     Returns:
         Each convention with its fit, or with the reason why there is none.
     """

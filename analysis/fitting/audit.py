@@ -38,13 +38,13 @@ def objective_of(
     Args:
         law: The law.
         params: A value for each parameter, in the units of x and y.
-        x: Inputs, shape `(n_points,)`, or `(n_points, n_inputs)`; positive.
-        y: Values, shape `(n_points,)`; positive.
-        weights: Weights of the rows, shape `(n_points,)`; 1 unless given.
+        x: Inputs, as `fit` takes them.
+        y: Values, as `fit` takes them.
+        weights: Weights of the rows, as `fit` takes them.
         loss: The loss.
 
     Returns:
-        The sum, what `FitResult.objective` is at the parameters of a fit.
+        The sum; `FitResult.objective` is that at the parameters of a fit.
 
     Raises:
         ValueError: A parameter without a value, or one out of bounds; rows that are no rows.

@@ -34,7 +34,7 @@ class Profile:
     """Profile of one parameter.
 
     Attributes:
-        name: Name of the parameter.
+        name: The parameter.
         estimate: Value at which the deviance is 0.
         values: Values at which the parameter was held, increasing, in its own units.
         deviance: Twice the log likelihood ratio at each, the others refitted, the same shape.
@@ -96,8 +96,7 @@ def profile_likelihood(result: FitResult, *, level: float | None = None) -> dict
         own = seen_through(problem.law, view, problem.law.params)
         start = theta.copy()
         start[column] = problem.to_raw(theta)[raw]
-        path = path_of(problem, theta, own, column, level)
-        profiles[name] = followed(path, start, name, level)
+        profiles[name] = follow_both(problem, theta, own, start, column, name, level)
     return profiles
 
 
@@ -124,18 +123,22 @@ def posed_again(result: FitResult, level: float) -> tuple[Problem, Floats]:
     return problem, theta
 
 
-def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float) -> Path:
-    """Returns what following a coordinate of a view of the law needs.
+def follow_both(
+    problem: Problem, theta: Floats, own: Law, start: Floats, column: int, name: str, level: float
+) -> Profile:
+    """Returns the profile of a coordinate of a view of the law, from its estimate to both sides.
 
     Args:
         problem: The problem that was solved.
         theta: Its solution.
         own: The law in coordinates of which `column` is the one to hold.
-        column: Column of that coordinate.
+        start: The solution in these coordinates.
+        column: Column of the one to hold.
+        name: Name of that one.
         level: Level of confidence.
 
     Raises:
-        FitError: Rows without noise.
+        FitError: Rows without noise; a lower minimum found on the way.
     """
     rows, points = problem.rows, problem.points
     least = float(rows.weights @ problem.loss.value(problem.residuals(theta)))
@@ -148,12 +151,7 @@ def path_of(problem: Problem, theta: Floats, own: Law, column: int, level: float
     at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
     constant = least - float(points.weights @ problem.loss.value(at_points))
     limit = deviance_limit(level, n_rows, len(theta))
-    return Path(problem._replace(law=own), column, constant, least, limit)
-
-
-def followed(path: Path, start: Floats, name: str, level: float) -> Profile:
-    """Returns the profile along a path, from the estimate `start` to both sides."""
-    column, law = path.column, path.problem.law
+    path = Path(problem._replace(law=own), column, constant, least, limit)
     stride = first_stride(path, start)
     sides = [follow(path, start, sign * stride, name) for sign in (-1.0, 1.0)]
 
@@ -163,17 +161,17 @@ def followed(path: Path, start: Floats, name: str, level: float) -> Profile:
     open_sides: tuple[Side, ...] = tuple(
         side for side, end in zip(("lower", "upper"), ends, strict=True) if end is None
     )
-    bounds = law.lower[column], law.upper[column]
+    bounds = own.lower[column], own.upper[column]
     low, high = (
         float(bound) if end is None else end for bound, end in zip(bounds, ends, strict=True)
     )
-    as_param = np.exp if law.is_log[column] else np.asarray
+    as_param = np.exp if own.is_log[column] else np.asarray
     return Profile(
         name=name,
         estimate=float(as_param(start[column])),
         values=read_only(as_param(np.array(values))),
-        deviance=read_only(path.limit * roots**2),
-        limit=path.limit,
+        deviance=read_only(limit * roots**2),
+        limit=limit,
         level=level,
         interval=(float(as_param(low)), float(as_param(high))),
         open_sides=open_sides,

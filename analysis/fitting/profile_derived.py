@@ -1,8 +1,8 @@
 """Profile likelihood of what follows from the parameters, such as exponents of optimal growth.
 
-One coordinate of the law gives way to the quantity: the coordinate that moves it most, solved for
-by Newton's method wherever the law is asked for. The quantity is then a coordinate like any other,
-and is held and followed as one (`analysis.fitting.profile`).
+The quantity replaces one coordinate of the law: the one that moves it most. Newton's method solves
+for that one wherever the law is evaluated. The quantity is then a coordinate like any other, held
+and followed as one (`analysis.fitting.profile`).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import numpy as np
 from analysis.errors import FitError, nearest_name
 from analysis.estimate import Floats
 from analysis.fitting.engine.observations import read_only
-from analysis.fitting.profile import Profile, followed, path_of, posed_again
+from analysis.fitting.profile import Profile, follow_both, posed_again
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
 
@@ -62,7 +62,7 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
     own = _with_quantity(problem.law, lambda at: (derived(at) - estimate) / error, column, theta)
     start = theta.copy()
     start[column] = (derived(theta) - estimate) / error
-    found = followed(path_of(problem, theta, own, column, level), start, name, level)
+    found = follow_both(problem, theta, own, start, column, name, level)
     low, high = (estimate + error * end for end in found.interval)
     return replace(
         found,

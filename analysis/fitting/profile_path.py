@@ -84,7 +84,7 @@ class OneSide(NamedTuple):
 
 
 def follow(path: Path, start: Floats, stride: float, name: str) -> OneSide:
-    """Holds the parameter ever farther out, others refitted, until no value farther is likely.
+    """Holds the parameter farther and farther out, others refitted, until no value is likely.
 
     Args:
         path: Path of the profile.

@@ -37,7 +37,7 @@ class TableRow(NamedTuple):
 
 
 class FitTable(NamedTuple):
-    """What the table of a fit says: what `FitResult` has under these names, and three more.
+    """The content of a fit's table: what `FitResult` has under these names, and three more.
 
     Attributes:
         params: A row for each parameter.

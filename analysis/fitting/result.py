@@ -55,11 +55,11 @@ class FitResult:
             `params`: that of the replicates, carried to first order from log A to A where A is
             fitted as log A.
         intervals: (low, high) by name: percentiles of the replicates.
-        level: Probability with which an interval is to cover.
+        level: Nominal coverage of the intervals.
         bootstrap: How the intervals were made.
         replicates: The law's coordinates (`theta`) refitted to redrawn rows, in the units of x
             and y, shape `(n_replicates, n_params)`; `law.to_params` makes them parameters.
-        verdict: Whether the fit is to be trusted.
+        verdict: The gravest doubt about the fit, or none.
         reason: The verdict in a sentence or more.
         objective: Weighted sum over rows of half the squared residual, or of Huber's loss.
         loss: The loss, and the scale of its residuals.

@@ -31,14 +31,7 @@ class Verdict(StrEnum):
 
 
 def judge(law: Law, optimum: Optimum, replicates: Replicates, level: float) -> tuple[Verdict, str]:
-    """Returns the verdict on a fit and a sentence for each doubt, the gravest first.
-
-    Args:
-        law: The law.
-        optimum: Its best coordinates.
-        replicates: Refits to redrawn rows.
-        level: Level of the intervals.
-    """
+    """Returns the verdict on a fit and a sentence for each doubt, the gravest first."""
     doubts = [*_at_the_optimum(optimum), *_in_the_replicates(law, optimum, replicates, level)]
     if not doubts:
         return Verdict.CONVERGED, (

@@ -35,12 +35,6 @@ def broken_power_law(n_breaks: int) -> Law:
     It is not monotone where c0 + ... + c_i changes sign. Caballero et al. 2022, arXiv 2210.14891,
     equation 1. Breaks may come in any order; a fit names them as it finds them.
 
-    Args:
-        n_breaks: 1 or more.
-
-    Returns:
-        A law with 3 + 3 n_breaks parameters.
-
     Raises:
         ValueError: No breaks.
     """

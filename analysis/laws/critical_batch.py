@@ -1,4 +1,4 @@
-"""Steps to a given loss against the batch, and the critical batch between them and the data.
+"""Steps to a given loss as a function of the batch, and the critical batch.
 
 | symbol | meaning | unit |
 |---|---|---|

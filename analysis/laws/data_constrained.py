@@ -132,11 +132,7 @@ def _growth(params: Floats) -> dict[str, Floats]:
     return growth(params[..., :5])
 
 
-_LOWER = (
-    *CHINCHILLA.lower[:3],
-    *[_LEAST_EXPONENT] * 2,
-    *[float(np.log(_SMALLEST))] * 2,
-)
+_LOWER = (*CHINCHILLA.lower[:3], *[_LEAST_EXPONENT] * 2, *[float(np.log(_SMALLEST))] * 2)
 _UPPER = (*CHINCHILLA.upper, *[float(np.log(_LARGEST))] * 2)
 
 DATA_CONSTRAINED = Law(

@@ -1,4 +1,4 @@
-"""M3 of Alabdulmohsin et al.: a power law whose scale saturates.
+"""M3 of Alabdulmohsin et al.: a power law with a scale that saturates.
 
 | symbol | meaning | unit |
 |---|---|---|

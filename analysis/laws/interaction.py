@@ -15,24 +15,28 @@ import numpy as np
 from analysis.estimate import Floats
 from analysis.laws.chinchilla import CHINCHILLA
 from analysis.laws.law import ArrayLike, Law
-from analysis.laws.power_terms import joined
+from analysis.laws.power_terms import Joined, joined
 
 _START_GAMMAS = (0.5, 1.0, 2.0)
 _LEAST_GAMMA, _LARGEST_GAMMA = 0.05, 20.0
 
 
+def _parts(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike, Joined]:
+    """E, gamma, and the two terms joined."""
+    floor, log_a, log_b, alpha, beta, log_g = (theta[..., column, None] for column in range(6))
+    g = theta.__array_namespace__().exp(log_g)
+    return floor, g, joined(log_a - alpha * log_x[:, 0], log_b - beta * log_x[:, 1], g)
+
+
 def _log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     xp = theta.__array_namespace__()
-    floor, log_a, log_b, alpha, beta, log_g = (theta[..., column, None] for column in range(6))
-    terms = joined(log_a - alpha * log_x[:, 0], log_b - beta * log_x[:, 1], xp.exp(log_g))
+    floor, _, terms = _parts(theta, log_x)
     return xp.log(floor + xp.exp(terms.log_sum))
 
 
 def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     xp = theta.__array_namespace__()
-    floor, log_a, log_b, alpha, beta, log_g = (theta[..., column, None] for column in range(6))
-    g = xp.exp(log_g)
-    terms = joined(log_a - alpha * log_x[:, 0], log_b - beta * log_x[:, 1], g)
+    floor, g, terms = _parts(theta, log_x)
     reducible = xp.exp(terms.log_sum)
     inverse = 1.0 / (floor + reducible)
     share = reducible * inverse

@@ -11,13 +11,7 @@ def on_linear_scale(law: Law) -> Law:
 
     A fit minimises residuals on the scale on which the law it is given predicts, so this view,
     fitted to y, minimises `y - f(x)` where the law itself, fitted to log y, minimises
-    `log y - log f(x)`. Everything else is the law's own.
-
-    Args:
-        law: A law.
-
-    Returns:
-        The view; `starts` takes y in place of log y.
+    `log y - log f(x)`. `starts` takes y in place of log y. Everything else is the law's own.
     """
 
     def predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:

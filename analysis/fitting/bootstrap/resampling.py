@@ -20,7 +20,7 @@ MIN_CLUSTERS = 5
 _BY_ROWS = ("rows", "sandwich")
 
 _ROWS_A_PARAMETER, _ROWS_A_PARAMETER_HUBER = 20, 5
-"""From so many rows for each parameter on they are redrawn themselves."""
+"""Rows for each parameter from which on rows, not residuals, are redrawn."""
 
 
 def choose_resampling(problem: Problem, asked: Redrawn | None) -> Redrawn:

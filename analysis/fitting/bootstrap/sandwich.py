@@ -1,4 +1,4 @@
-"""Replicates from the limit that redrawn rows have when they are very many.
+"""Replicates of very many rows, from the normal limit of redrawing them.
 
 A fit to redrawn rows moves from the estimate, to first order, by `H^-1 sum_i (c_i - 1) g_i`: c_i
 the times that row i was drawn, g_i the gradient of its loss, H the sum of second derivatives. Over
@@ -24,10 +24,10 @@ def draw(problem: Problem, theta: Floats, n_draws: int, rng: np.random.Generator
         problem: The problem.
         theta: The estimate, shape `(n_params,)`. A coordinate on a bound stays there.
         n_draws: Replicates.
-        rng: Generator of the draws.
+        rng: Generator.
 
     Returns:
-        Shape `(n_draws, n_params)`, within the bounds.
+        Coordinates, shape `(n_draws, n_params)`, within the bounds.
 
     Raises:
         FitError: The parameters are not identifiable from the rows.

@@ -1,4 +1,4 @@
-"""The separate places where starts end that are as low as the best one."""
+"""Counting the separate minima that are as low as the best one."""
 
 from collections.abc import Callable
 from typing import NamedTuple

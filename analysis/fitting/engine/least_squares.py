@@ -157,7 +157,7 @@ class _Problems(NamedTuple):
 
 
 def _solve_share(problems: _Problems, theta: Floats, bounds: Bounds) -> Solutions:
-    """Solve the problems of one core: as many in step as fit the cache, the next as one is done."""
+    """Solves the problems of one core: as many in step as fit the cache, then the next ones."""
     lower, upper = bounds
     theta = np.clip(theta, lower, upper)
     residuals, objective = _objective(problems, theta)

@@ -47,14 +47,6 @@ def deviance_limit(level: float, n_rows: int, n_params: int) -> float:
     `n log(1 + F / df)` with `F` the quantile of Fisher's F on 1 and df = n - n_params degrees of
     freedom: exact for a law linear in its parameters under normal noise, where the interval is
     Student's, and chi-squared on 1 degree of freedom for many rows.
-
-    Args:
-        level: Level of confidence.
-        n_rows: Rows.
-        n_params: Parameters, fewer than rows.
-
-    Returns:
-        The limit.
     """
     df = n_rows - n_params
     return n_rows * float(np.log1p(fdtri(1, df, level) / df))

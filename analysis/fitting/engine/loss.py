@@ -22,7 +22,7 @@ _TAIL_CURVATURE = 0.03  # of Huber's loss; 0.01 to 0.1 converge alike, 1 several
 
 @dataclass(frozen=True)
 class Loss:
-    """What a fit minimises the sum of.
+    """The loss of a residual; a fit minimises its weighted sum over rows.
 
     Residuals are positive for rows above the curve. The methods take and return any shape.
 

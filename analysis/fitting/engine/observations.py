@@ -38,11 +38,11 @@ class Observations(NamedTuple):
 
     Attributes:
         log_x: Centred log inputs, shape `(n_rows, n_inputs)`.
-        log_y: Centred log y, shape `(n_rows,)`; y over its geometric mean in `on_linear_scale`.
+        log_y: Centred log y, shape `(n_rows,)`; on the linear scale y over its geometric mean.
         log_x_scale: What was subtracted from log x, shape `(n_inputs,)`.
         log_y_scale: What was subtracted from log y.
-        weights: Weight of the loss at each row, positive, shape `(n_rows,)`.
-        clusters: Number of the cluster of each row, shape `(n_rows,)`, or None.
+        weights: As in `FittedRows`, sorted.
+        clusters: As in `FittedRows`, sorted.
         order: Position in the caller's arrays of each row, shape `(n_rows,)`.
         group: Number of the distinct input of each row, shape `(n_rows,)`, not decreasing.
     """
@@ -70,10 +70,6 @@ class Observations(NamedTuple):
         sizes = self.group_sizes
         first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         return np.add.reduceat(rows, first, axis=-1)
-
-    def on_linear_scale(self) -> "Observations":
-        """The same rows with y over its geometric mean in place of its centred logarithm."""
-        return self._replace(log_y=np.exp(self.log_y))
 
     @property
     def n_clusters(self) -> int | None:
@@ -158,7 +154,7 @@ def _numbers(name: str, values: ArrayLike) -> Floats:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{name} holds something that is no number ({error}). Give numbers alone, in rows of "
+            f"{name} holds a value that is not a number ({error}). Give numbers only, in rows of "
             "one length."
         ) from None
 

@@ -32,20 +32,13 @@ _SAME_PLACE = 1e-5  # coordinates that round to one multiple of it are the same
 
 
 class Optimum(NamedTuple):
-    """The best coordinates and their diagnostics, in centred units.
+    """The best coordinates, in centred units, and the diagnostics that `FitResult` describes.
 
     Attributes:
         theta: Coordinates, shape `(n_params,)`.
         objective: Weighted sum of losses at the points.
-        gradient_norm: Largest projection of the loss's derivatives on a column of the Jacobian
-            that is free to move, for columns of length 1; in units of log y.
-        condition_number: Condition number of the Jacobian with columns of length 1; at most
-            1 / epsilon.
-        bounds_hit: Names of the parameters that lie on a bound.
-        n_starts: Starts tried.
-        n_starts_agreeing: Starts that ended at the best objective, to a part in a million.
-        n_optima: Separate places where they ended.
-        n_curves: Different curves among those.
+        condition_number: At most 1 / epsilon.
+        n_curves: Different curves among the `n_optima` places.
     """
 
     theta: Floats

@@ -1,4 +1,4 @@
-"""What a fit minimises over: law and rows on the scale of the residuals, and where starts lie."""
+"""What a fit minimises over: law and rows on the scale of the residuals, and the starts."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -89,7 +89,7 @@ def pose(
     project = projection(law) if law.linear and loss.is_squared else None
     return Problem(
         on_linear_scale(law),
-        rows.on_linear_scale(),
+        rows._replace(log_y=np.exp(rows.log_y)),
         loss.over(unit),
         project,
         unit,

@@ -216,8 +216,8 @@ def test_values_without_a_logarithm_are_refused_by_row(law: Law, bad: float, col
     [
         ({"y": np.ones(9)}, r"y has shape \(9,\).*10 rows"),
         ({"x": np.ones((10, 2))}, r"x has shape \(10, 2\).*1 input"),
-        ({"y": ["much"] * 10}, r"y holds .* no number \(.*'much'\)\. Give numbers alone"),
-        ({"x": [[1.0], [2.0, 3.0]]}, r"x holds .* Give numbers alone, in rows of one length"),
+        ({"y": ["much"] * 10}, r"y holds .* not a number \(.*'much'\)\. Give numbers only"),
+        ({"x": [[1.0], [2.0, 3.0]]}, r"x holds .* Give numbers only, in rows of one length"),
         ({"clusters": np.arange(3)}, r"clusters has shape \(3,\).*10 rows"),
         ({"clusters": [None, "a"] * 5}, r"clusters are labels of one type.*Give all of them"),
         ({"bootstrap": Bootstrap(n=np.nan)}, r"n = nan.*at least 200"),  # pyright: ignore
