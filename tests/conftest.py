@@ -1,9 +1,10 @@
-"""Settings of all tests: strict JAX, shapes checked at run time, cheap compilation."""
+"""Settings of all tests: strict JAX, shapes checked at run time, compiling once."""
 
 import os
+from pathlib import Path
 
 import pytest
-from house import ROOMS, modules
+from house import HOUSE, ROOMS, modules
 from jaxtyping import install_import_hook
 
 STRICT = {
@@ -25,6 +26,15 @@ def pytest_configure(config):
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     os.environ.update(STRICT)
     install_import_hook(modules_with_shapes(), "checked.checked")
+    from sweeps.compile_cache import environment
+
+    # Half of the time of tests on JAX is compiling: workers, and the next run, load it.
+    of_processor = Path(environment({})["JAX_COMPILATION_CACHE_DIR"]).name
+    os.environ.setdefault(
+        "JAX_COMPILATION_CACHE_DIR", str(HOUSE / ".pytest_cache/compiled" / of_processor)
+    )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
 def pytest_terminal_summary(terminalreporter):
