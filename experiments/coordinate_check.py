@@ -239,6 +239,9 @@ def figure(findings: Findings[Details]) -> Figure:
         handles = [
             Line2D([], [], **_look(part), label=_label(part)) for part in _ordered(scales["part"])
         ]
+        handles += {
+            h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]
+        }.values()
         drawing.legend(handles=handles, loc="outside lower center", ncols=4)
         style.letter_panels(axes)
     return drawing

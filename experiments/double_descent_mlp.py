@@ -126,8 +126,7 @@ def overview(ax: Axes, findings: Findings[Descent]) -> None:
     """Draws the test loss against width."""
     _draw(ax, findings, "eval_loss_nats")
     ax.set_ylabel(PANELS["eval_loss_nats"])
-    # Below the bars along the top.
-    ax.legend(loc="upper left", bbox_to_anchor=(0, 0.94), handlelength=1.4)
+    ax.legend(loc="best", handlelength=1.4)
 
 
 def _draw(ax: Axes, findings: Findings[Descent], quantity: str) -> None:

@@ -205,7 +205,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
             label=f"$N$ = {size:,.0f}",
         )
     ax.set(xscale="log", yscale="log", xlabel=LABELS["D"], ylabel="loss (nats per token)")
-    log_ticks(ax, "x", "y", most=4)
+    log_ticks(ax, "x", "y", most=6)
     mark_excluded(ax, findings.details.excluded, "D")
     style.legend_above(ax, n_columns=3)
 
@@ -259,7 +259,7 @@ def _draw_alone(ax: Axes, findings: Findings[Details], name: str) -> None:
         along = np.geomspace(taken[name].min(), taken[name].max(), 60)
         draw_law(ax, along, result, exponent_of(result))
         ax.legend(loc="upper right")
-    log_ticks(ax, "x", "y", most=4)
+    log_ticks(ax, "x", "y", most=6)
 
 
 def _params(result: FitResult) -> str:

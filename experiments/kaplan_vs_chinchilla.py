@@ -172,8 +172,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     shown = pd.DataFrame([*_steps(runs, climbed), *_counts(runs.loc[tuned], found)])
     left_out = excluded.rename(columns={"run_id": "run_ids"}).loc[:, ["run_ids", "why"]]
     verdict = [
-        f"{step.says}: {'no a, ' if isinstance(a, str) else 'a = '}{a}; "
-        f"Porian et al. {step.published[0]:g}"
+        f"{step.says}: {'no a' if isinstance(a, str) else f'a = {a}'}, Porian et al. "
+        f"{step.published[0]:g}{f'. {a}' if isinstance(a, str) else ''}"
         for step, a in zip(staircase.STEPS, climbed, strict=True)
     ]
     verdict += [

@@ -244,7 +244,7 @@ def _exponent(found: Valleys) -> Measured:
 def _line(name: str, found: Valleys) -> str:
     """Best rates of a parametrization, on one line."""
     rates = ", ".join(
-        f"{valley.group:g}: {valley.optimum or valley.refusal}" for valley in found.valleys
+        f"{valley.group:g}: {valley.optimum or 'no minimum'}" for valley in found.valleys
     )
     return f"{TITLES[name]}: best rate at width {rates}"
 
@@ -255,7 +255,7 @@ def figure(findings: Findings[Details]) -> Figure:
     Open points lie beyond the span of the parabolas.
     """
     with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
+        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
         for ax, name in zip(axes[0], TITLES, strict=False):
             _draw_valleys(ax, findings, name)
             ax.set_title(TITLES[name])
@@ -276,12 +276,14 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         if found.growth is not None:
             label += f": width$^{{{found.growth.exponent.value:+.2f}}}$"
         best = [(valley.group, valley.optimum) for valley in found.valleys]
-        draw_optima(ax, best, found.growth, label=label, style=style.SERIES[number])
+        draw_optima(
+            ax, best, found.growth, label=label, refused="no minimum", style=style.SERIES[number]
+        )
     ax.set(xscale="log", yscale="log", xlabel="width", ylabel="best learning rate")
     tick_widths(ax, findings.details.cells["width"])
     log_ticks(ax, "y", most=5)
     mark_excluded(ax, findings.details.excluded, "width")
-    ax.legend(loc="lower left")
+    style.legend_above(ax, n_columns=1)
 
 
 def _draw_valleys(ax: Axes, findings: Findings[Details], name: str) -> None:

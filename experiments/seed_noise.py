@@ -151,4 +151,4 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     log_ticks(ax, "x", "y", most=5)
     mark_excluded(ax, findings.details.excluded, "n_params_matmul")
     ax.set(xlabel="parameters, $N$", ylabel="s.d. of held-out loss (nats per token)")
-    ax.legend(loc="upper right")
+    style.legend_above(ax)

@@ -121,6 +121,7 @@ def draw_optima(
     trend: Trend | None,
     *,
     label: str = "",
+    refused: str = "refused budget",
     style: Series = SERIES[0],
 ) -> Axes:
     """Draws minima against their group with intervals, the power law and its band.
@@ -130,6 +131,7 @@ def draw_optima(
         optima: Group and minimum of each curve; one without a minimum is marked on the axis.
         trend: Growth of the minimum with the group; None where there is none.
         label: Legend entry of the power law.
+        refused: Legend entry of groups without a minimum.
         style: Colour, marker and line.
     """
     found = [(group, estimate) for group, estimate in optima if estimate is not None]
@@ -143,10 +145,10 @@ def draw_optima(
     ax.plot(groups, [estimate.value for _, estimate in found], **style.marks())
     for group, estimate in found:
         draw_interval(ax, group, estimate, style)
-    refused = [group for group, estimate in optima if estimate is None]
-    if refused:
+    without = [group for group, estimate in optima if estimate is None]
+    if without:
         on_axis = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-        ax.plot(refused, [0.03] * len(refused), **_REFUSED, **on_axis, label="refused budget")
+        ax.plot(without, [0.03] * len(without), **_REFUSED, **on_axis, label=refused)
     return ax
 
 

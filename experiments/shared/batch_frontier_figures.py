@@ -39,7 +39,7 @@ def draw_growth(ax: Axes, found: Sequence[AtSize]) -> None:
     """
     for look, size in zip(style.SERIES, found, strict=False):
         for each, name, fill, shift in (
-            (size.growth.batch, "$B_{crit}$", look.color, 1.0),
+            (size.growth.batch, "$B_\\mathrm{crit}$", look.color, 1.0),
             (size.noise, "noise scale", "white", 1.003),
         ):
             value, low, high = np.array([(e.value, e.low, e.high) for e in each]).T
@@ -82,7 +82,7 @@ def _draw_frontier(ax: Axes, size: AtSize) -> None:
             label=f"{loss:.2f}",
         )
         turn = (2 * fitted.params["E_min"], 2 * fitted.params["S_min"])
-        label = "at $B_{crit}$" if loss == size.losses[-1] else None
+        label = "at $B_\\mathrm{crit}$" if loss == size.losses[-1] else None
         ax.plot(*turn, color=style.INK, marker="+", markersize=7, linestyle="none", label=label)
     ax.set(xscale="log", yscale="log", xlabel="tokens to the loss", ylabel="steps to the loss")
     tick(ax, "x", "y")
@@ -101,9 +101,9 @@ def _draw_rates(ax: Axes, found: Sequence[AtSize], excluded: pd.DataFrame) -> No
             color=look.color,
             marker=look.marker,
             linestyle=look.linestyle,
-            label=f"$N$ = {size.n_params:,}",
+            label=f"best, $N$ = {size.n_params:,}",
         )
-    ax.set(xscale="log", yscale="log", xlabel="batch (tokens)", ylabel="best learning rate")
+    ax.set(xscale="log", yscale="log", xlabel="batch (tokens)", ylabel="learning rate")
     tick(ax, "x")
     log_ticks(ax, "y", most=5)
     mark_excluded(ax, excluded, "batch")

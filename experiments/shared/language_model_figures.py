@@ -142,6 +142,9 @@ def _entries(found: Approaches) -> list[Line2D]:
         look["marker"] = "none" if isinstance(approach.detail, FitResult) else style.marker
         label = f"{approach.kind.title}: a = {a.value:.3f} [{a.low:.3f}, {a.high:.3f}]"
         entries.append(Line2D([], [], **look, label=label))
+    entries.append(
+        Line2D([], [], color=GREY, linestyle=":", linewidth=0.8, label=f"{found.flops:.3g} FLOPs")
+    )
     return entries
 
 

@@ -1,5 +1,6 @@
 """A user's own experiment files, alone and gathered."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -88,3 +89,22 @@ def test_gathered_experiments_are_redrawn_when_their_file_changes(tmp_path, monk
     capsys.readouterr()
     assert main(["status", str(tmp_path / "results")]) == 0
     assert capsys.readouterr().out.count("9 runs") == 2
+
+
+def test_runs_that_diverged_are_a_doubt_on_the_screen_and_in_the_report(tmp_path, capsys):
+    mine, results = tmp_path / "mine.py", tmp_path / "results"
+    diverging = (
+        "Gradient(optimizer=SGD(learning_rate=1e9), batch_size=20, steps=60, "
+        "objective='squared_error')"
+    )
+    mine.write_text(
+        TINY.replace("import Ridgeless", "import SGD, Gradient, Ridgeless").replace(
+            "return grid(base,",
+            f"return grid(base, {{'data.n_eval': [9], 'train': [{diverging}]}}) + grid(base,",
+        )
+    )
+    assert main(["run", str(mine), "--results", str(results)]) == 0
+    doubt = "1 of 10 runs are left out: 1 diverged"
+    assert f"doubt: {doubt}" in capsys.readouterr().out
+    report = json.loads((results / "mine" / "reports" / "cpu" / "report.json").read_text())
+    assert report["doubts"] == [doubt]
