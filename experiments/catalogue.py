@@ -1,21 +1,15 @@
 """Finding experiments: by name in this package, or by the path of a user's own file."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 import experiments
-from experiments.experiment import Expected, Experiment, Findings, Gathering
+from experiments.experiment import Expected, Experiment, Gathering
 from scaling import own_code
 from scaling.fields import nearest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def names() -> list[str]:
@@ -77,7 +71,7 @@ def _read(module: ModuleType) -> Experiment | Gathering:
         name=_name(module),
         file=_file(module),
         card=inspect.getdoc(module) or "",
-        parts=tuple(_experiment(part) for part in module.PARTS),
+        parts=tuple(map(_experiment, module.PARTS)),
         figure=module.figure,
     )
 
@@ -85,31 +79,24 @@ def _read(module: ModuleType) -> Experiment | Gathering:
 def _experiment(module: ModuleType) -> Experiment:
     _check_declared(module, "SWEEP", "EXPECTED", "analyse", "figure")
     _check_types(module)
-    name, declared = _name(module), vars(module)
-    analyse = module.analyse
+    name, analyse, declared = _name(module), module.analyse, vars(module)
+    takes_curves = declared.get("CURVES", False)
     return Experiment(
         name=name,
         file=_file(module),
         card=inspect.getdoc(module) or "",
         sweep=module.SWEEP,
         expected=tuple(module.EXPECTED),
-        analyse=_of_curves(analyse) if declared.get("CURVES") else _of_ends(analyse),
+        analyse=lambda table, read_curves: (
+            analyse(table, read_curves()) if takes_curves else analyse(table)
+        ),
         figure=module.figure,
         runs_of=declared.get("RUNS_OF", name),
     )
 
 
-Analysis = Callable[["pd.DataFrame", Callable[[], "pd.DataFrame"]], Findings[Any]]
-
-
-def _of_ends(analyse: Callable[[pd.DataFrame], Findings[Any]]) -> Analysis:
-    """An analysis of the ends of runs, which leaves their curves unread."""
-    return lambda table, read_curves: analyse(table)
-
-
-def _of_curves(analyse: Callable[[pd.DataFrame, pd.DataFrame], Findings[Any]]) -> Analysis:
-    """An analysis of the ends of runs and of their learning curves."""
-    return lambda table, read_curves: analyse(table, read_curves())
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
 
 
 def _check_declared(module: ModuleType, *needed: str) -> None:
@@ -122,25 +109,21 @@ def _check_declared(module: ModuleType, *needed: str) -> None:
 
 def _check_types(module: ModuleType) -> None:
     """Refuses declarations of another type, which would fail only after training."""
-    declared = vars(module)
     sweep, expected = module.SWEEP, module.EXPECTED
+    wrong = None
     if not isinstance(sweep, Mapping) or not all(map(callable, sweep.values())):
-        raise ValueError(
-            f"{_file(module)}: SWEEP must map budgets to functions that return runs, e.g. "
+        wrong = (
+            "SWEEP must map budgets to functions that return runs, e.g. "
             "{'cpu': lambda: [RunConfig(...)]}"
         )
-    if not all(isinstance(each, Expected) for each in expected):
-        raise ValueError(f"{_file(module)}: EXPECTED must hold `Expected` objects alone")
-    for name in ("analyse", "figure"):
-        if not callable(declared[name]):
-            raise ValueError(f"{_file(module)}: {name} must be a function")
-    if not isinstance(declared.get("RUNS_OF", ""), str):
-        raise ValueError(f"{_file(module)}: RUNS_OF must be the name of an experiment")
-
-
-def _name(module: ModuleType) -> str:
-    """Short name of an experiment: that of its file."""
-    return module.__name__.rpartition(".")[2]
+    elif not all(isinstance(each, Expected) for each in expected):
+        wrong = "EXPECTED must hold `Expected` objects alone"
+    elif not callable(module.analyse) or not callable(module.figure):
+        wrong = "analyse and figure must be functions"
+    elif not isinstance(vars(module).get("RUNS_OF", ""), str):
+        wrong = "RUNS_OF must be the name of an experiment"
+    if wrong is not None:
+        raise ValueError(f"{_file(module)}: {wrong}")
 
 
 def _file(module: ModuleType) -> Path:

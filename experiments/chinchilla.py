@@ -43,7 +43,6 @@ from analysis.compute_optimal.approaches_result import Approaches, ApproachKind
 from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.compute_optimal.points import SeedNoise
 from analysis.errors import FitError
-from analysis.estimate import Estimate
 from analysis.fitting.result import FitResult
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocate import FAR, allocate
@@ -55,7 +54,7 @@ from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
 from experiments.shared import language_models as lm
 from experiments.shared.error_bars import error_bars
 from experiments.shared.language_model_figures import approaches_and_surface
-from experiments.shared.panels import stacked
+from experiments.shared.panels import growth_rows, size_cells, stacked
 from scaling.config import RunConfig
 from sweeps.recipes import Recipe, around, iso_flop
 
@@ -237,30 +236,16 @@ def _shown(runs: pd.DataFrame, excluded: pd.DataFrame, found: Approaches) -> pd.
     kept = [*columns.values(), "seed"]
     minima = [
         {"kind": "minimum", "approach": row.kind.title, "flops": valley.flops, "why": valley.reason}
-        | _interval(valley.optimal_params)
+        | ({} if valley.optimal_params is None else size_cells(valley.optimal_params))
         | ({} if valley.lowest_loss is None else {"loss_nats": valley.lowest_loss.value})
         for row in found.rows
         if isinstance(row.detail, IsoflopResult)
         for valley in row.detail.valleys
     ]
-    laws = [
-        {"kind": "power law", "approach": row.kind.title, "flops": flops}
-        | _interval(row.exponents.params.at(flops))
-        | {"tokens": row.exponents.tokens.at(flops).value}
-        for row in found.rows
-        if row.exponents is not None
-        for flops in found.compute
-    ]
+    laws = [cells for row in found.rows for cells in growth_rows(row, found.compute)]
     return stacked(
         runs[kept].assign(kind="run"),
         excluded[[*kept, "why"]].assign(kind="left out"),
         pd.DataFrame(minima),
         pd.DataFrame(laws),
     )
-
-
-def _interval(size: Estimate | None) -> dict[str, float]:
-    """Columns of an optimal number of parameters."""
-    if size is None:
-        return {}
-    return {"n_params": size.value, "n_params_low": size.low, "n_params_high": size.high}

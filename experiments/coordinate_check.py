@@ -28,7 +28,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from scipy import stats
 
 from analysis.plots import style
@@ -49,12 +48,7 @@ LEVEL = 0.95
 
 
 def _sweep(
-    widths: Sequence[int],
-    n_seeds: int,
-    *,
-    steps: int = 6,
-    head_size: int = 16,
-    n_eval: int = 32,
+    widths: Sequence[int], n_seeds: int, *, steps: int = 6, head_size: int = 16, n_eval: int = 32
 ) -> list[RunConfig]:
     """Runs of both parametrizations, `n_seeds` at the largest width and more at smaller widths."""
     base = RunConfig(
@@ -224,25 +218,20 @@ def _size(slope: Slope) -> Measured:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws scales after the last step, and slopes by step, a column per parametrization."""
-    scales, slopes = findings.details.scales, findings.details.slopes
     with style.paper_style():
         drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
         for column, name in zip(axes.T, TITLES, strict=True):
             _draw_scales(column[0], findings, name)
-            _draw_slopes(column[1], slopes, name)
+            _draw_slopes(column[1], findings.details.slopes, name)
             column[0].set_title(TITLES[name])
         for row in axes:
             share_limits(row, "y")
             row[1].set_ylabel("")
         for ax in axes[0]:
             log_ticks(ax, "y", most=6)
-        handles = [
-            Line2D([], [], **_look(part), label=_label(part)) for part in _ordered(scales["part"])
-        ]
-        handles += {
-            h.get_label(): h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]
-        }.values()
-        drawing.legend(handles=handles, loc="outside lower center", ncols=4)
+        drawn = [line for ax in axes[0] for line in ax.get_legend_handles_labels()[0]]
+        handles = {line.get_label(): line for line in drawn}.values()
+        drawing.legend(handles=list(handles), loc="outside lower center", ncols=4)
         style.letter_panels(axes)
     return drawing
 
@@ -251,8 +240,6 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the scales under muP after the last step."""
     _draw_scales(ax, findings, "mup")
     log_ticks(ax, "y", most=6)
-    for line, part in zip(ax.lines, _ordered(findings.details.scales["part"]), strict=False):
-        line.set_label(_label(part))
     style.legend_above(ax)
 
 
@@ -262,12 +249,11 @@ def _draw_scales(ax: Axes, findings: Findings[Details], name: str) -> None:
     own = scales.loc[(scales["parametrization"] == name) & (scales["step"] == last)]
     for part in _ordered(own["part"]):
         rows = own.loc[own["part"] == part]
-        ax.plot(rows["width"], np.exp(rows["mean"]), **_look(part))
+        ax.plot(rows["width"], np.exp(rows["mean"]), **_look(part), label=_label(part))
     ax.set(xscale="log", yscale="log", xlabel="width", ylabel=f"scale after {last} steps (r.m.s.)")
     tick_widths(ax, own["width"])
     excluded = findings.details.excluded
-    excluded = excluded.loc[excluded["parametrization"] == name]
-    mark_excluded(ax, excluded, "width")
+    mark_excluded(ax, excluded.loc[excluded["parametrization"] == name], "width")
 
 
 def _draw_slopes(ax: Axes, slopes: pd.DataFrame, name: str) -> None:

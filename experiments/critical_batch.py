@@ -34,13 +34,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.estimate import Estimate
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Json, Measured, Sweep
 from experiments.shared import batch_frontier_figures as figures
 from experiments.shared import language_models as lm
 from experiments.shared.batch_frontier import AtSize, at_size
-from experiments.shared.panels import stacked
+from experiments.shared.panels import plain, stacked
 from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
 from scaling.record import finite
@@ -215,20 +214,15 @@ def _line(size: AtSize) -> str:
 def _plain(size: AtSize) -> dict[str, Json]:
     return {
         "n_params": size.n_params,
-        "exponent": _numbers(size.growth.exponent),
+        "exponent": plain(size.growth.exponent),
         "losses": [
-            {"loss": float(loss), "B_crit": _numbers(batch), "noise_scale": _numbers(noise)}
+            {"loss": float(loss), "B_crit": plain(batch), "noise_scale": plain(noise)}
             | {"S_min": fitted.params["S_min"], "E_min": fitted.params["E_min"]}
             for loss, batch, noise, fitted in zip(
                 size.losses, size.growth.batch, size.noise, size.growth.fits, strict=True
             )
         ],
     }
-
-
-def _numbers(estimate: Estimate) -> dict[str, float | None]:
-    ends = {"low": finite(estimate.low), "high": finite(estimate.high)}
-    return {"value": estimate.value} | ends
 
 
 def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:
@@ -238,7 +232,8 @@ def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:
         for j, loss in enumerate(size.losses):
             at = {"n_params_matmul": size.n_params, "loss_nats": loss}
             for name, each in (("critical batch", size.growth.batch), ("noise", size.noise)):
-                rows.append({"kind": name, **at, "tokens": each[j].value} | _ends(each[j]))
+                ends = {"tokens_low": each[j].low, "tokens_high": each[j].high}
+                rows.append({"kind": name, **at, "tokens": each[j].value} | ends)
             for i, batch in enumerate(size.batch):
                 rows.append(
                     {
@@ -253,10 +248,6 @@ def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:
                 )
     left_out = excluded.assign(kind="left out", run_ids=excluded["run_id"])
     return stacked(pd.DataFrame(rows), left_out.loc[:, ["kind", "why", "run_ids"]])
-
-
-def _ends(estimate: Estimate) -> dict[str, float]:
-    return {"tokens_low": estimate.low, "tokens_high": estimate.high}
 
 
 def figure(findings: Findings[Details]) -> Figure:

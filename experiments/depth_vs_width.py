@@ -41,7 +41,7 @@ from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared import language_models as lm
-from experiments.shared.panels import mark_excluded, one_panel, with_notes
+from experiments.shared.panels import mark_excluded, one_panel, plain, with_notes
 from scaling.config import RunConfig
 from scaling.models.transformer import Transformer
 from sweeps.recipes import Recipe, crossed
@@ -55,14 +55,7 @@ RATE = "train.optimizer.learning_rate"
 
 
 def of_depth(recipe: Recipe, depth: int, head_size: int, rate: float) -> Recipe:
-    """Recipe of models of one depth, with heads of one size and `rate` times the learning rate.
-
-    Args:
-        recipe: A recipe with a rule for the learning rate.
-        depth: Number of blocks.
-        head_size: Size of a head; widths are multiples of it.
-        rate: Factor on the learning rate.
-    """
+    """Recipe of models of one depth, with heads of one size and `rate` times the learning rate."""
     model, rule = recipe.base.model, recipe.learning_rate
     assert isinstance(model, Transformer) and rule is not None
     faster: Rule = lambda cell: rate * rule(cell)  # noqa: E731
@@ -150,15 +143,15 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Finds loss against aspect ratio at every size, at the best rate of each shape.
 
     Raises:
-        ValueError: No shape has a learning rate at which every seed is done.
+        ValueError: No shape of two blocks or more has a learning rate at which every seed is done.
     """
     width, depth = table[SHAPE].to_numpy(np.float64).T
     runs, excluded = results.usable(table.assign(aspect=width / depth), ["eval_loss_nats"])
     runs = _complete_rates(runs, table)
-    if runs.empty:
+    if runs.loc[runs["model.depth"] > 1].empty:
         raise ValueError(
-            "No shape has a learning rate at which every seed is done. Run the command again, or "
-            "lower the rates."
+            "No shape of two blocks or more has a learning rate at which every seed is done. Run "
+            "the command again, or lower the rates."
         )
     lost = _lost(runs, table.loc[table["model.depth"] > 1])
     runs = _best_rates(runs.assign(size=_sizes(runs["n_params_matmul"].to_numpy(np.float64))))
@@ -167,11 +160,6 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     runs = runs.assign(loss=runs["eval_loss_nats"] * off)
     shown = results.summarise(runs, ["size", "aspect", "model.depth"], "loss")
     deep = shown[shown["model.depth"] > 1]
-    if deep.empty:
-        raise ValueError(
-            "No shape of two blocks or more has a learning rate at which every seed is done. Run "
-            "the command again, or lower the rates."
-        )
     spread, reach = {}, {}
     for size in np.unique(deep["size"]):
         loss, aspect = deep.loc[deep["size"] == size, ["mean", "aspect"]].to_numpy().T
@@ -194,7 +182,11 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         report={
             "slope_of_log_loss_on_log_n": slope,
             "spread": {f"{size:.0f}": value for size, value in spread.items()},
-            "best_aspect": {f"{size:.0f}": _plain(valley) for size, valley in resolved.items()},
+            "best_aspect": {
+                f"{size:.0f}": plain(valley.optimum)
+                for size, valley in resolved.items()
+                if valley.optimum is not None
+            },
         },
     )
 
@@ -276,14 +268,6 @@ def _line(size: float, spread: float, behind: float | None, valley: Valley | Non
     best = "not resolved" if valley is None else f"{valley.optimum}"
     alone = "" if behind is None else f", one block {behind:.1%} above the best"
     return f"N = {size:,.0f}: losses within {spread:.1%}{alone}; best aspect ratio {best}"
-
-
-def _plain(valley: Valley) -> dict[str, float | None]:
-    """The best aspect ratio as JSON values."""
-    best = valley.optimum
-    assert best is not None
-    high = best.high if np.isfinite(best.high) else None
-    return {"value": best.value, "low": best.low, "high": high}
 
 
 def figure(findings: Findings[Details]) -> Figure:

@@ -41,11 +41,7 @@ TITLES = (
 
 
 def figure(findings: Mapping[str, Findings[Any]]) -> Figure:
-    """Draws the main panel of every part.
-
-    Args:
-        findings: Findings by name of the part.
-    """
+    """Draws the main panel of every part; findings are by its name."""
     with style.paper_style():
         drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
         style.letter_panels(axes)

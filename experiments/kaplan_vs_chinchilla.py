@@ -75,11 +75,7 @@ _TINY = {3e10: (3.7e3, 1.1e4, 2e4, 3.3e4), 2.4e11: (1.1e4, 2e4, 3.3e4, 6.8e4)}
 
 SWEEP: Sweep = {
     "smoke": partial(
-        _sweep,
-        "smoke",
-        way=staircase.OneWay(batch_size=8, horizon=40_000),
-        slow=_TINY,
-        grid=_TINY,
+        _sweep, "smoke", way=staircase.OneWay(batch_size=8, horizon=40_000), slow=_TINY, grid=_TINY
     ),
     "cpu": partial(
         _sweep,

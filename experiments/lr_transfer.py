@@ -157,14 +157,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         for name in TITLES
     }
     found = {name: _valleys(runs.loc[runs["parametrization"] == name], name) for name in TITLES}
-    measured = {
-        f"{name}_{what}": measure(result)
-        for name, result in found.items()
-        for what, measure in (
-            ("ratio", partial(_ratio, widths=widths[name])),
-            ("exponent", _exponent),
-        )
-    }
+    measured = {f"{name}_ratio": _ratio(each, widths[name]) for name, each in found.items()}
+    measured |= {f"{name}_exponent": _exponent(each) for name, each in found.items()}
     best = pd.DataFrame(
         [
             {
@@ -192,12 +186,8 @@ def _valleys(runs: pd.DataFrame, name: str) -> Valleys:
     if runs.empty:
         raise ValueError(f"No run under {TITLES[name]} is done. Run the command again.")
     try:
-        return valleys(
-            runs["learning_rate"],
-            runs["eval_loss_nats"],
-            runs["width"],
-            curve=Curve("parabola", SPAN),
-        )
+        x, loss = runs["learning_rate"], runs["eval_loss_nats"]
+        return valleys(x, loss, runs["width"], curve=Curve("parabola", SPAN))
     except FitError as error:
         raise ValueError(
             f"{TITLES[name]}: no width has a best learning rate inside its grid, which needs five "

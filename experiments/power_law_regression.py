@@ -109,11 +109,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     return Findings(
         measured={
             "exponent": Measured(
-                value=alpha,
-                low=low,
-                high=high,
-                note=f"theory at these sizes {-local:.4g}",
-            ),
+                value=alpha, low=low, high=high, note=f"theory at these sizes {-local:.4g}"
+            )
         },
         verdict=f"test error ~ n^-{alpha:.3f}: {result.verdict.value}. {result.reason}",
         shown=with_notes(shown, excluded, "n"),

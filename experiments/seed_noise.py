@@ -101,11 +101,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     shown["sd_low"], shown["sd_high"] = (sd * np.sqrt(df / stats.chi2.ppf(p, df)) for p in tails)
     # log sd of k + 1 seeds has a standard error near sqrt(1 / 2k).
     line, covariance = np.polyfit(
-        np.log(sizes / SPREAD.size),
-        np.log(sd),
-        1,
-        w=np.sqrt(2 * df),
-        cov="unscaled",
+        np.log(sizes / SPREAD.size), np.log(sd), 1, w=np.sqrt(2 * df), cov="unscaled"
     )
     errors = 1.96 * np.sqrt(np.diagonal(covariance))
     low, at, high = np.exp(line[1] + errors[1] * np.array([-1, 0, 1]))

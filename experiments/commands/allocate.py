@@ -1,7 +1,5 @@
 """`scaling allocate`: a fit and a budget -> the model to train, what it costs, and alternatives."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -38,9 +36,9 @@ def run(options: AllocateOptions) -> int:
         unique_tokens=options.unique_tokens,
         largest_flops=fitted.largest_flops,
     )
-    console.print(allocation.summary(), markup=False)
+    console.print(allocation.summary())
     if device is not None:
-        console.print(f"\n{_costs(device, allocation)}", markup=False)
+        console.print(f"\n{_costs(device, allocation)}")
     if options.json is not None:
         write_text(options.json, _as_json(fitted, allocation, device))
     if options.figure is not None:
@@ -146,4 +144,4 @@ def _draw(fitted: FitFile, allocation: Allocation, unique_tokens: float | None, 
         for name, table in (("growth", growth), ("penalty", penalty)):
             written.append(stem.with_name(f"{stem.name}.{name}.csv"))
             results.write(table, written[-1])
-    console.print(f"{', '.join(map(str, written))}: written", markup=False)
+    console.print(f"{', '.join(map(str, written))}: written")

@@ -1,7 +1,5 @@
 """The screen: one console, one way to print a table on it, and one to write and name a file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,7 +11,7 @@ from rich.text import Text
 from analysis.writing import replace_file
 from sweeps.files import storing
 
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
 if not console.is_terminal:
     console.width = 1000  # in a file or a pipe a line stays one
 
@@ -25,7 +23,7 @@ def print_table(
     rows: Iterable[Sequence[str | Text]],
     justify: Sequence[Justify] | None = None,
 ) -> None:
-    """Prints rows under headings, without borders; brackets in a cell are no markup.
+    """Prints rows under headings, without borders.
 
     Args:
         headings: One a column; empty for a column without one.
@@ -49,4 +47,4 @@ def write_text(to: str, text: str) -> None:
     path = Path(to)
     with storing(path):
         replace_file(path, (text.rstrip("\n") + "\n").encode())
-    console.print(f"{to}: written", markup=False)
+    console.print(f"{to}: written")

@@ -13,8 +13,6 @@ An experiment's file runs the cells that were written:
     SWEEP = {"cpu": _sweep}
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from analysis.planning.design import next_cells
@@ -42,9 +40,9 @@ def run(options: DesignOptions) -> int:
         fitted=fitted.ranges,
         n_cells=options.cells,
     )
-    console.print(design.summary(), markup=False)
+    console.print(design.summary())
     if to is not None:
         with storing(to):
             results.write(design.table(), to)
-        console.print(f"{to}: written", markup=False)
+        console.print(f"{to}: written")
     return 0

@@ -1,7 +1,5 @@
 """`scaling fit`: anybody's table -> a law, how far to trust it, and how other choices change it."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys
@@ -62,7 +60,7 @@ def run(options: FitOptions) -> int:
     fixed = FIX.parse_numbers(options.fix) if options.fix else {}
     choices = Choices(Loss(options.huber, options.above, scale), fixed, options.bootstrap)
     source = read.read(options.table, options.columns, needs=(*law.inputs, law.output))
-    console.print(source.describe(), markup=False)
+    console.print(source.describe())
     source = selected(source, options.where)
     source, flags, found = settled(source, law.inputs, law.output, options.flagged)
 
@@ -72,7 +70,7 @@ def run(options: FitOptions) -> int:
     except FitError:
         print_flags(found, options.flagged)  # perhaps why there is no fit
         raise
-    console.print(f"\n{result.summary()}\n", markup=False)
+    console.print(f"\n{result.summary()}\n")
     profiles = _profiles(result)
     fit_output.print_profiles(profiles)
     others = list(_alternatives(law, source, flags, choices))

@@ -3,8 +3,6 @@
 They stand apart from `fit_output`, so that a fit without figures does not load matplotlib.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -51,13 +49,11 @@ def draw(
             style.save(figure, folder / name)
             results.write(shown, folder / f"{name}.csv")
         made.append(name)
-    console.print(f"{folder}: {', '.join(made)} (.pdf .png .csv)", markup=False)
+    console.print(f"{folder}: {', '.join(made)} (.pdf .png .csv)")
 
 
 def figures(
-    result: FitResult,
-    profiles: Mapping[str, Profile] | str,
-    flagged: np.ndarray,
+    result: FitResult, profiles: Mapping[str, Profile] | str, flagged: np.ndarray
 ) -> Iterator[Drawn]:
     """Every figure that applies to a fit.
 

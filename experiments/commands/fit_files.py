@@ -1,7 +1,5 @@
 """Fits as files: what `scaling fit --json` or `FitResult.to_json` wrote, read back."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +47,10 @@ def read(path: str) -> FitFile:
         fitted = values["fit"] if isinstance(values, dict) and "fit" in values else values
         result = FitResult.from_dict(fitted)
         source = _mapping(values, "source") if fitted is not values else {}
-        ranges = {name: (float(low), float(high)) for name, (low, high) in _ranges(source).items()}
+        ranges = {
+            name: (float(low), float(high))
+            for name, (low, high) in _mapping(source, "range").items()
+        }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{path} holds no fit ({str(error).rstrip('.')}). Give a file that `scaling fit TABLE "
@@ -63,10 +64,6 @@ def read(path: str) -> FitFile:
         None if largest is None else float(largest),
         ranges,
     )
-
-
-def _ranges(source: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(source, "range")
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

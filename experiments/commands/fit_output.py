@@ -1,7 +1,5 @@
 """What `scaling fit` prints of a fit, and writes as JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -19,7 +17,7 @@ Alternative: TypeAlias = tuple[str, FitResult | str]
 def print_profiles(profiles: Mapping[str, Profile] | str) -> None:
     """Prints profile-likelihood intervals, and which parameters the rows do not identify."""
     if isinstance(profiles, str):
-        console.print(f"{profiles}\n", markup=False)
+        console.print(f"{profiles}\n")
         return
     rows = []
     for name, profile in profiles.items():
@@ -41,7 +39,7 @@ def print_alternatives(result: FitResult, others: Sequence[Alternative]) -> None
     headings = ("how it would change", *result.params)
     print_table(headings, rows, ("left", *("right" for _ in result.params)))
     for reason in reasons:
-        console.print(reason, markup=False)
+        console.print(reason)
 
 
 def as_json(

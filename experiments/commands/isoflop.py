@@ -1,9 +1,6 @@
 """`scaling isoflop`: a table -> minima at each budget, exponents, and three approaches at once."""
 
-from __future__ import annotations
-
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from analysis.writing import replace_file
 from experiments.commands.console import console, print_table
 from experiments.commands.options import IsoflopOptions
 from experiments.commands.rows import MOST_VALUES, selected
+from experiments.shared.panels import growth_rows, size_cells
 from sweeps.files import storing
 
 
@@ -34,7 +32,7 @@ def run(options: IsoflopOptions) -> int:
     """
     needs = ("N", "D", "C", "loss", *(["run"] if options.curves else []))
     source = read.read(options.table, options.columns, needs=needs)
-    console.print(source.describe(), markup=False)
+    console.print(source.describe())
     chosen = selected(source, options.where).table
     found = three_approaches(
         chosen,
@@ -48,12 +46,12 @@ def run(options: IsoflopOptions) -> int:
     headings, *rows = found.cells()
     console.print()
     print_table(headings, rows)
-    console.print(f"\n{found.legend()}", markup=False, soft_wrap=True)
+    console.print(f"\n{found.legend()}", soft_wrap=True)
     _print_minima(found)
     for each in _envelopes(found):
-        console.print(f"\n{each.summary()}", markup=False, soft_wrap=True)
+        console.print(f"\n{each.summary()}", soft_wrap=True)
     if doubts := [*found.doubts(), *_refusals(found), *_mixture(chosen)]:
-        console.print("\n" + "\n".join(doubts), markup=False, soft_wrap=True)
+        console.print("\n" + "\n".join(doubts), soft_wrap=True)
     if options.out is not None:
         folder = Path(options.out)
         selection = {
@@ -75,7 +73,7 @@ def run(options: IsoflopOptions) -> int:
             results.write(pd.DataFrame(list(_shown(found))), folder / "figure.csv")
             text = json.dumps(report, indent=1, allow_nan=False) + "\n"
             replace_file(folder / "report.json", text.encode())
-        console.print(f"{folder}: figure.pdf .png .csv report.json", markup=False)
+        console.print(f"{folder}: figure.pdf .png .csv report.json")
     return 0
 
 
@@ -137,50 +135,21 @@ def _shown(found: Approaches) -> Iterator[dict[str, Any]]:
     """The numbers that the figure shows, a row each."""
     for row, result in _isoflops(found):
         for valley in result.valleys:
+            at = {"approach": row.kind.title, "flops": valley.flops}
             for size, data, loss, used in zip(
                 valley.n_params, valley.tokens, valley.loss, valley.used, strict=True
             ):
-                yield {
-                    "approach": row.kind.title,
-                    "kind": "point" if used else "point not used",
-                    "flops": valley.flops,
-                    "n_params": size,
-                    "tokens": data,
-                    "loss_nats": loss,
-                }
-            best = {"approach": row.kind.title, "flops": valley.flops, "note": valley.reason}
+                kind = "point" if used else "point not used"
+                yield at | {"kind": kind, "n_params": size, "tokens": data, "loss_nats": loss}
             size, data, loss = valley.optimal_params, valley.optimal_tokens, valley.lowest_loss
             if size is None or data is None or loss is None:
-                yield best | {"kind": "refused"}
+                yield at | {"note": valley.reason, "kind": "refused"}
             else:
-                yield best | {
-                    "kind": "minimum",
-                    "n_params": size.value,
-                    "n_params_low": size.low,
-                    "n_params_high": size.high if math.isfinite(size.high) else None,
-                    "tokens": data.value,
-                    "loss_nats": loss.value,
-                }
+                best = {"tokens": data.value, "loss_nats": loss.value}
+                yield at | {"note": valley.reason, "kind": "minimum"} | size_cells(size) | best
     for row in found.rows:
         if isinstance(row.detail, EnvelopeResult):
             for each in row.detail.hand_overs:
-                yield {
-                    "approach": row.kind.title,
-                    "kind": "hand-over",
-                    "flops": each.flops,
-                    "n_params": each.n_params,
-                    "tokens": each.tokens,
-                }
-        if row.exponents is None:
-            continue
-        for flops in sorted({*found.compute, found.flops}):
-            size, data = (law.at(flops) for law in row.exponents[:2])
-            yield {
-                "approach": row.kind.title,
-                "kind": "power law",
-                "flops": flops,
-                "n_params": size.value,
-                "n_params_low": size.low,
-                "n_params_high": size.high,
-                "tokens": data.value,
-            }
+                at = {"approach": row.kind.title, "kind": "hand-over", "flops": each.flops}
+                yield at | {"n_params": each.n_params, "tokens": each.tokens}
+        yield from growth_rows(row, sorted({*found.compute, found.flops}))

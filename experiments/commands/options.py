@@ -4,8 +4,6 @@ The text under a field is its help on the command line. Nothing heavy is importe
 comes at once.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -27,8 +25,7 @@ TableFile = Annotated[
     arg(metavar="TABLE", help="CSV, TSV, JSON (lines), Parquet or a results folder."),
 ]
 Columns = Annotated[
-    str | None,
-    arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss."),
+    str | None, arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss.")
 ]
 Where = Annotated[
     str | None, arg(metavar="COLUMN=VALUE,...", help="Use only the rows with these values.")
@@ -96,14 +93,20 @@ class TableOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """Options of `scaling fit`."""
+class RowOptions:
+    """Options of commands that take rows of a table."""
 
     table: TableFile
-    law: str
-    """Name of a law, or your own as module:NAME."""
     columns: Columns = None
     where: Where = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions(RowOptions):
+    """Options of `scaling fit`."""
+
+    law: str
+    """Name of a law, or your own as module:NAME."""
     flagged: Flagged = None
     huber: Huber = None
     above: float = 1.0
@@ -121,12 +124,9 @@ class FitOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankOptions:
+class RankOptions(RowOptions):
     """Options of `scaling rank`."""
 
-    table: TableFile
-    columns: Columns = None
-    where: Where = None
     flagged: Flagged = None
     along: Annotated[str | None, arg(metavar="Q")] = None
     """Extrapolate over N, D or C; by default over compute."""
@@ -138,12 +138,9 @@ class RankOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsoflopOptions:
+class IsoflopOptions(RowOptions):
     """Options of `scaling isoflop`."""
 
-    table: TableFile
-    columns: Columns = None
-    where: Where = None
     curves: bool = False
     """The rows are learning curves, to be read off at each budget."""
     budgets: Annotated[str | None, arg(metavar="FLOPS,...")] = None

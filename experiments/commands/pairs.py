@@ -1,7 +1,5 @@
 """Options that hold pairs, `NAME=VALUE,...`: one parser for `--where`, `--fix` and `--at`."""
 
-from __future__ import annotations
-
 import csv
 import math
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """`scaling rank`: the laws that apply to a table, by how well they predict larger sizes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -31,7 +29,7 @@ _GENERIC = "x"
 def run(options: RankOptions) -> int:
     """Reads a table, ranks every law of its quantities, and prints the ranking."""
     source = read.read(options.table, options.columns)
-    console.print(source.describe(), markup=False)
+    console.print(source.describe())
     source = selected(source, options.where)
     inputs = _inputs(source)
     source, _, found = settled(source, inputs, "loss", options.flagged)
@@ -42,7 +40,7 @@ def run(options: RankOptions) -> int:
     sizes = source.table[size].to_numpy(np.float64)
     ranking = rank(laws, x, y, along=sizes, loss=Loss(options.huber))
     console.print(f"\nextrapolation to larger {size}", highlight=False)
-    console.print(ranking.summary(), markup=False)
+    console.print(ranking.summary())
     print_flags(found, options.flagged)
     if options.figure is not None:
         _draw(ranking, x, y, sizes, options)
@@ -58,11 +56,7 @@ def run(options: RankOptions) -> int:
 
 
 def _draw(
-    ranking: Ranking,
-    x: np.ndarray,
-    y: np.ndarray,
-    sizes: np.ndarray,
-    options: RankOptions,
+    ranking: Ranking, x: np.ndarray, y: np.ndarray, sizes: np.ndarray, options: RankOptions
 ) -> None:
     """The best laws, fitted below the first window that all of them share, over what came above."""
     stem = options.figure
@@ -76,7 +70,7 @@ def _draw(
     with storing(Path(stem)):
         style.save(held_out_figure(fits, x, y, held_out), stem)
         results.write(held_out_table(fits, x, y, held_out), f"{stem}.csv")
-    console.print(f"{stem}: .pdf .png .csv", markup=False)
+    console.print(f"{stem}: .pdf .png .csv")
 
 
 def applicable(inputs: tuple[str, ...]) -> list[Law]:

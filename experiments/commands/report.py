@@ -4,8 +4,6 @@ A report names its source, a digest of the records and the code that it was made
 unchanged and its files are there, the same command prints it again without analysing or drawing.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import importlib.metadata

@@ -1,7 +1,5 @@
 """`scaling reproduce`: a published law refitted from its data, published beside refitted."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import inspect
@@ -56,10 +54,6 @@ def load(name: str) -> Reproduction:
 
 def run(options: ReproduceOptions) -> int:
     """Obtains the data of a paper, refits, draws, and prints published beside refitted.
-
-    Args:
-        options: A name, one of `names()`, and the folder that holds a folder of that name for the
-            results.
 
     Returns:
         0 where every number agrees, 1 where one has drifted.
@@ -129,7 +123,7 @@ def _print(paper: Reproduction, findings: Findings, folder: Path) -> None:
         cells = (published.says, f"{published.value:.7g}", _passes(published), _number_of(refitted))
         rows.append((*cells, Text(*judged)))
     show.print_title(paper.name)
-    console.print(f"{findings.verdict}\n", markup=False)
+    console.print(f"{findings.verdict}\n")
     print_table(("", "published", "passes", "refitted", ""), rows)
     show.print_files(folder)
 

@@ -5,8 +5,6 @@ doubtful rows (`analysis.checks`) are reported: mistakes are refused, the others
 out as `--flagged` says.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -52,7 +50,7 @@ def selected(source: Source, where: str | None) -> Source:
     if not where:
         return source
     table = select(source.table, where)
-    console.print(f"{where}: {len(table):,} of {len(source.table):,} rows", markup=False)
+    console.print(f"{where}: {len(table):,} of {len(source.table):,} rows")
     return replace(source, table=table)
 
 
@@ -155,6 +153,6 @@ def print_flags(flags: pd.DataFrame, choice: Flagged | None) -> None:
     done = "left out" if choice == "drop" else "kept; --flagged drop leaves them out"
     console.print(f"\nflagged rows are {done}")
     for _, flag in flags.head(MOST_PRINTED).iterrows():
-        console.print(f"  {flag['reason']}: {flag['detail']}", markup=False)
+        console.print(f"  {flag['reason']}: {flag['detail']}")
     if len(flags) > MOST_PRINTED:
         console.print(f"  and {len(flags) - MOST_PRINTED:,} more")

@@ -1,15 +1,14 @@
 """From a name to a verdict: plan, run, read, analyse, draw, report. Every stage reruns alone."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from analysis.errors import FitError
 from analysis.plots import style
@@ -25,9 +24,6 @@ from sweeps.files import storing
 from sweeps.plan import Plan, make_plan
 from sweeps.space import overridden
 from sweeps.store import Store
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -245,8 +241,8 @@ def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
 def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[RunRecord]) -> Report:
     """What is printed and kept of the findings, with the runs left out as a doubt."""
     lost = Counter(record.status for record in records if record.status != "done")
-    became = ", ".join(f"{n:,} {status}" for status, n in sorted(lost.items()))
-    left_out = [f"{lost.total():,} of {len(records):,} runs are left out: {became}"] if lost else []
+    became = f"{lost.total():,} of {len(records):,} runs are left out: {show.counted(lost)}"
+    left_out = [became] if lost else []
     return Report(
         source=source,
         experiment=job.plan.name,

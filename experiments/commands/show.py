@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,13 +42,13 @@ def print_list() -> int:
 def print_card(name: str) -> int:
     """Prints the card of an experiment, its declared sizes and what it expects."""
     experiment = catalogue.load(name)
-    console.print(experiment.card, markup=False)
+    console.print(experiment.card)
     for part in experiment.parts:
         sizes = ", ".join(f"{budget} {len(sweep())}" for budget, sweep in part.sweep.items())
-        console.print(f"\n{part.name}: runs at each budget: {sizes}", markup=False)
+        console.print(f"\n{part.name}: runs at each budget: {sizes}")
         for expected in part.expected:
             line = f"  {expected.says}: {_range(expected)}  ({expected.source})"
-            console.print(line, markup=False)
+            console.print(line)
     return 0
 
 
@@ -76,8 +76,7 @@ def print_plans(plans: Sequence[tuple[Plan, int]]) -> None:
             share = saved / (plan.flops + saved)
             console.print(
                 f"{plan.name}: Shared prefixes are trained once: saves {saved:.2g} FLOPs "
-                f"({100 * share:.0f} %).",
-                markup=False,
+                f"({100 * share:.0f} %)."
             )
 
 
@@ -87,22 +86,27 @@ def print_summary(summary: Summary) -> None:
         counts = {"kept": job.already, "done": job.done, "diverged": job.diverged}
         counts |= {"failed": len(job.failed), "missing": len(job.missing)}
         became = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
-        console.print(f"{job.name}: {job.planned:,} runs: {became}", markup=False)
+        console.print(f"{job.name}: {job.planned:,} runs: {became}")
         for failure in job.failed[:MOST_FAILURES]:
             why = f"{failure.reason}: {failure.message}"
-            console.print(f"  {failure.run_id} failed, {why}", markup=False)
+            console.print(f"  {failure.run_id} failed, {why}")
         if job.failed or job.missing:
-            console.print(f"  the same command tries them again ({job.root})", markup=False)
+            console.print(f"  the same command tries them again ({job.root})")
     for notice in summary.notices:
-        console.print(notice, markup=False)
+        console.print(notice)
     if summary.interrupted:
         console.print("interrupted; the same command resumes where this one stopped")
 
 
 def print_unanalysed(name: str, table: pd.DataFrame, error: Exception) -> None:
     """Prints why an experiment has no findings."""
-    counts = ", ".join(f"{n} {status}" for status, n in table["status"].value_counts().items())
+    counts = counted(table["status"].value_counts().to_dict())
     console.print(Text.assemble("\n", (name, "bold"), f": cannot be analysed ({counts}): {error}"))
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Numbers of runs by what became of them."""
+    return ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
 
 
 def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[Judgement]:
@@ -115,11 +119,11 @@ def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[J
         rows.append((*cells, Text(judgement, _COLOURS[judgement]), measured.note))
         judged.append(judgement)
     print_title(experiment.name)
-    console.print(f"{made.verdict}\n", markup=False)
+    console.print(f"{made.verdict}\n")
     if rows:
         print_table(("", "expected", "measured", "", ""), rows)
     for doubt in made.doubts:
-        console.print(f"doubt: {doubt}", markup=False)
+        console.print(f"doubt: {doubt}")
     print_files(folder)
     return judged
 
@@ -137,7 +141,7 @@ def print_title(name: str) -> None:
 
 def print_files(folder: Path) -> None:
     """Prints where the figure and the report of an experiment lie."""
-    console.print(f"{folder}/figure.pdf .png .csv, report.json", markup=False)
+    console.print(f"{folder}/figure.pdf .png .csv, report.json")
 
 
 def print_status(results: str) -> int:
@@ -146,16 +150,15 @@ def print_status(results: str) -> int:
     for store in _stores(results):
         records = store.scan()
         counts = Counter(record.status for record in records)
-        became = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
-        console.print(f"{store.root}: {len(records):,} runs: {became}", markup=False)
+        console.print(f"{store.root}: {len(records):,} runs: {counted(counts)}")
         troubled = [record for record in records if record.status != "done"]
         for record in troubled[:MOST_FAILURES]:
             why = record.message or record.reason or ""
             at = "" if record.diverged_at_step is None else f" at step {record.diverged_at_step}"
-            console.print(f"  {record.run_id} {record.status}{at} {why}".rstrip(), markup=False)
+            console.print(f"  {record.run_id} {record.status}{at} {why}".rstrip())
         if len(troubled) > MOST_FAILURES:
             more = len(troubled) - MOST_FAILURES
-            console.print(f"  and {more:,} more: `scaling table` lists all", markup=False)
+            console.print(f"  and {more:,} more: `scaling table` lists all")
         ok &= not counts["failed"] and not counts["missing"]
     return 0 if ok else 1
 
@@ -172,9 +175,7 @@ def write_table(results: str, to: str) -> int:
     with storing(Path(to)):
         tables.write(table, to)
     counts = Counter(record.status for record in records)
-    became = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
-    shape = f"{len(table):,} rows ({became}), {len(table.columns)} columns"
-    console.print(f"{to}: {shape}", markup=False)
+    console.print(f"{to}: {len(table):,} rows ({counted(counts)}), {len(table.columns)} columns")
     return 1 if counts["failed"] or counts["missing"] else 0
 
 

@@ -46,6 +46,7 @@ _BIN = 0.0025  # of log loss
 _NOTEBOOK = "data_analysis.ipynb@9225883"
 _REPORTED = "arXiv 2404.10102, the estimates reported, with errors by 4,000 bootstraps"
 _INDEPENDENT = "an independent refit"
+_CONSTANTS = ("refit", "Hoffmann unrounded", "Hoffmann rounded")
 _INTERVALS = {"E": (1.769, 1.871), "alpha": (0.317, 0.373), "beta": (0.331, 0.415)}
 
 
@@ -76,30 +77,15 @@ PUBLISHED = (
         for name, interval in _INTERVALS.items()
         for at, end in enumerate(("lower", "upper"))
     ),
-    *(
-        near(
-            f"reported {name}",
-            f"{name} as reported, least absolute error",
-            value,
-            within,
-            _REPORTED,
-        )
-        for name, value, within in (
-            ("E", 1.817, 5e-4),
-            ("A", 482.01, 0.5),
-            ("B", 2085.43, 1.0),
-            ("alpha", 0.348, 5e-4),
-            ("beta", 0.366, 5e-4),
-            ("a", 0.513, 5e-4),
-        )
-    ),
+    near("reported E", "E as reported, least absolute error", 1.817, 5e-4, _REPORTED),
+    near("reported A", "A as reported, least absolute error", 482.01, 0.5, _REPORTED),
+    near("reported B", "B as reported, least absolute error", 2085.43, 1.0, _REPORTED),
+    near("reported alpha", "alpha as reported, least absolute error", 0.348, 5e-4, _REPORTED),
+    near("reported beta", "beta as reported, least absolute error", 0.366, 5e-4, _REPORTED),
+    near("reported a", "a as reported, least absolute error", 0.513, 5e-4, _REPORTED),
     *(
         near(f"log likelihood, {of}", f"Laplace log-likelihood, {of}", value, 0.01, _NOTEBOOK)
-        for of, value in (
-            ("refit", 879.77),
-            ("Hoffmann unrounded", 837.78),
-            ("Hoffmann rounded", 562.25),
-        )
+        for of, value in zip(_CONSTANTS, (879.77, 837.78, 562.25), strict=True)
     ),
     near("ratio", "likelihood ratio against Hoffmann unrounded", 84.00, 0.02, _NOTEBOOK),
     near("ratio, 245", "the same estimates on all 245 points", 86.75, 0.02, _NOTEBOOK),
@@ -228,11 +214,7 @@ def _ratio(params: Floats) -> Floats:
     return best.tokens / best.parameters
 
 
-_STYLES = {
-    "refit": style.SERIES[0],
-    "Hoffmann rounded": style.SERIES[1],
-    "Hoffmann unrounded": style.SERIES[2],
-}
+_STYLES = dict(zip(("refit", "Hoffmann rounded", "Hoffmann unrounded"), style.SERIES, strict=False))
 
 
 def figure(findings: Findings[None]) -> Figure:

@@ -15,12 +15,7 @@ from experiments.shared.panels import mark_excluded
 
 
 def three_panels(found: Sequence[AtSize], excluded: pd.DataFrame) -> Figure:
-    """Draws the frontier of the first size, B_crit beside the noise scale, and the best rates.
-
-    Args:
-        found: What was found at each size, the smallest first.
-        excluded: The runs left out.
-    """
+    """Draws the frontier of the first size, B_crit beside the noise scale, and the best rates."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
         _draw_frontier(axes[0, 0], found[0])
@@ -31,12 +26,7 @@ def three_panels(found: Sequence[AtSize], excluded: pd.DataFrame) -> Figure:
 
 
 def draw_growth(ax: Axes, found: Sequence[AtSize]) -> None:
-    """Draws the critical batch and the noise scale against the loss, size by size.
-
-    Args:
-        ax: Axes to draw on.
-        found: What was found at each size.
-    """
+    """Draws the critical batch and the noise scale against the loss, size by size."""
     for look, size in zip(style.SERIES, found, strict=False):
         for each, name, fill, shift in (
             (size.growth.batch, "$B_\\mathrm{crit}$", look.color, 1.0),

@@ -42,10 +42,6 @@ class Exponent(NamedTuple):
 def recounted(runs: pd.DataFrame, bars: ErrorBars) -> dict[tuple[str, Count], Exponent]:
     """Finds the exponent by each of `METHODS` under each of `COUNTS`.
 
-    Args:
-        runs: Records of runs that are done.
-        bars: Their error bars.
-
     Raises:
         FitError: Fewer than two budgets with a minimum, or runs that no law of N and D describes.
     """

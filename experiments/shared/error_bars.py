@@ -62,26 +62,13 @@ class ErrorBars(NamedTuple):
 
 
 def log_weights(loss: ArrayLike, sd: ArrayLike) -> Floats:
-    """Weights of the logarithms of losses: one over their variance, 1 in the mean.
-
-    Args:
-        loss: Nats, shape `(n_runs,)`.
-        sd: Standard deviation of each, nats, shape `(n_runs,)`.
-    """
+    """Weights of the logarithms of losses: one over their variance, 1 in the mean."""
     weights = (np.asarray(loss, np.float64) / np.asarray(sd, np.float64)) ** 2
     return weights / weights.mean()
 
 
 def error_bars(runs: pd.DataFrame, law: Spread = SPREAD) -> ErrorBars:
-    """Estimates the error bars of runs that are done.
-
-    Args:
-        runs: Their records, with the configuration in dotted columns.
-        law: The spread over seeds as a law of size.
-
-    Returns:
-        The error bars, row by row.
-    """
+    """Estimates the error bars of runs that are done, row by row."""
     sizes = np.clip(runs["n_params_matmul"].to_numpy(np.float64), *law.between)
     shape = (sizes / law.size) ** law.exponent
     configured = runs.filter(regex=r"^(model|data|train)\.").map(str)

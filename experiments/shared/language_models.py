@@ -95,9 +95,7 @@ def medium_models() -> Recipe:
         model=Transformer(width=64, depth=2, head_size=32, qk_norm=True, compute_dtype="bfloat16"),
         data=Text(context=256, n_eval=1024, repeat=True),
         train=Pretraining(
-            optimizer=Adam(learning_rate=0.01, b2=0.99, weight_decay=0.1),
-            steps=1,
-            evaluations=12,
+            optimizer=Adam(learning_rate=0.01, b2=0.99, weight_decay=0.1), steps=1, evaluations=12
         ),
     )
     return Recipe(
@@ -133,9 +131,7 @@ def large_models() -> Recipe:
         model=Transformer(width=64, depth=2, head_size=64, qk_norm=True, compute_dtype="bfloat16"),
         data=Text(context=1024, tokenizer=BPE(vocab_size=8192), repeat=True),
         train=Pretraining(
-            optimizer=Adam(learning_rate=0.003, b2=0.95, weight_decay=0.1),
-            steps=1,
-            evaluations=20,
+            optimizer=Adam(learning_rate=0.003, b2=0.95, weight_decay=0.1), steps=1, evaluations=20
         ),
     )
     return Recipe(
@@ -156,12 +152,7 @@ def reseeded(configs: Iterable[RunConfig], seeds: Iterable[int]) -> list[RunConf
 
 
 def points(runs: pd.DataFrame, count: Count = "n_params_matmul") -> pd.DataFrame:
-    """Makes rows of N, D, C and loss of the ends of runs, with `run`, the run_id.
-
-    Args:
-        runs: Records of runs that are done.
-        count: What N counts.
-    """
+    """Makes rows of N, D, C and loss of the ends of runs, with `run`, the run_id."""
     return pd.DataFrame(
         {
             "run": runs["run_id"].to_numpy(),
@@ -176,13 +167,7 @@ def points(runs: pd.DataFrame, count: Count = "n_params_matmul") -> pd.DataFrame
 def evaluations(
     runs: pd.DataFrame, curves: pd.DataFrame, count: Count = "n_params_matmul"
 ) -> pd.DataFrame:
-    """Makes rows of N, D, C and loss of evaluations along runs, with `run`, the run_id.
-
-    Args:
-        runs: Records of runs that are done.
-        curves: Their evaluations, as experiments with `CURVES` take them.
-        count: What N counts.
-    """
+    """Makes rows of N, D, C and loss of evaluations along runs, with `run`, the run_id."""
     ends = points(runs, count).merge(runs[["run_id", "steps"]], left_on="run", right_on="run_id")
     each = curves[["run_id", "step", "eval_loss"]].merge(ends, on="run_id")
     share = each["step"] / each["steps"].astype(np.float64)
@@ -198,12 +183,7 @@ def evaluations(
 
 
 def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
-    """Adds approach 1, which needs learning curves, to the approaches on ends of runs.
-
-    Args:
-        found: Approaches on the ends of runs, from `three_approaches`.
-        learning: Rows of the same runs from `evaluations`.
-    """
+    """Adds approach 1, which needs learning curves, to the approaches on ends of the same runs."""
     kind = ApproachKind.ENVELOPE
     try:
         curves = learning_curves(

@@ -1,4 +1,4 @@
-"""Panels and marks that several experiments draw alike, and measured numbers made of estimates."""
+"""Panels and marks that several experiments draw alike, and the numbers and tables beside them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
+from analysis.compute_optimal.approaches_result import Approach
 from analysis.double_descent.verdict import DoubleDescent, Verdict
 from analysis.estimate import Estimate, Floats
 from analysis.fitting.result import FitResult
 from analysis.plots import curves, marks, style
 from experiments.experiment import Details, Findings, Measured
+from scaling.record import finite
 
 
 def measured(estimate: Estimate | None) -> Measured:
@@ -60,6 +62,34 @@ def stacked(*tables: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)])
 
 
+def growth_rows(
+    approach: Approach, compute: Iterable[float]
+) -> list[dict[str, str | float | None]]:
+    """Rows for a figure's table: optimal size and tokens by the power law of an approach."""
+    if approach.exponents is None:
+        return []
+    return [
+        {"approach": approach.kind.title, "kind": "power law", "flops": flops}
+        | size_cells(approach.exponents.params.at(flops))
+        | {"tokens": approach.exponents.tokens.at(flops).value}
+        for flops in compute
+    ]
+
+
+def size_cells(size: Estimate) -> dict[str, float | None]:
+    """Cells of an optimal number of parameters; an open end is empty."""
+    return {
+        "n_params": size.value,
+        "n_params_low": size.low,
+        "n_params_high": finite(size.high),
+    }
+
+
+def plain(estimate: Estimate) -> dict[str, float | None]:
+    """An estimate as JSON values; an open end is null."""
+    return {"value": estimate.value, "low": finite(estimate.low), "high": finite(estimate.high)}
+
+
 def one_panel(
     overview: Callable[[Axes, Findings[Details]], None], findings: Findings[Details], height: float
 ) -> Figure:
@@ -81,14 +111,9 @@ class Descent(NamedTuple):
 def draw_descent(
     ax: Axes, details: Descent, x: str, quantity: str, expected: tuple[float, float] | None
 ) -> None:
-    """Draws a quantity over the seeds against size, with the threshold and the peak marked.
+    """Draws a quantity against size `x` on a panel whose scales are set, with threshold and peak.
 
-    Args:
-        ax: The panel, with its scales set.
-        details: What to draw.
-        x: Column of the size.
-        quantity: Column of the quantity.
-        expected: Sizes between which the peak is expected.
+    `expected` holds the sizes between which the peak is expected.
     """
     runs, excluded, found = details
     ax.margins(y=0.12)  # room for the bars along the top
@@ -116,12 +141,7 @@ def exponent_of(result: FitResult) -> str:
 
 
 def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figure:
-    """Draws a row of panels, one per quantity, over one legend.
-
-    Args:
-        labels: y-label of each quantity.
-        draw: Draws a quantity on its panel.
-    """
+    """Draws a row of panels over one legend, one for each quantity, which have these y-labels."""
     with style.paper_style():
         figure, axes = style.new_figure(1, len(labels), width=style.DOUBLE_COLUMN, height=2.6)
         for ax, (quantity, label) in zip(axes[0], labels.items(), strict=True):
@@ -151,12 +171,6 @@ def tick_widths(ax: Axes, widths: ArrayLike) -> None:
 
 
 def mark_excluded(ax: Axes, excluded: pd.DataFrame, x: str) -> None:
-    """Marks on the axis the runs that are missing from a figure, by kind.
-
-    Args:
-        ax: The panel.
-        excluded: Runs left out: the second table of `analysis.tables.results.usable`.
-        x: Column that the axis of the panel shows.
-    """
+    """Marks on the axis, which shows column `x`, the runs that are missing from a figure."""
     diverged = excluded["why"] == "diverged"
     marks.mark_missing(ax, diverged=excluded[x][diverged], failed=excluded[x][~diverged])
