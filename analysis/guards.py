@@ -36,6 +36,19 @@ def share(name: str, values: ArrayLike, remedy: str = "correct or remove it") ->
     return _checked(name, values, within, "a share between 0 and 1", remedy)
 
 
+def finite(name: str, values: ArrayLike, remedy: str = "correct or remove it") -> Floats:
+    """Returns finite numbers in float64; arguments and errors as of `positive`."""
+    return _checked(name, values, np.isfinite, "finite", remedy)
+
+
+def require_tolerance(tolerance: float) -> None:
+    """Refuses a relative tolerance that does not lie between 0 and 1."""
+    if not 0 < tolerance < 1:
+        raise ValueError(
+            f"tolerance = {tolerance}, but it must lie between 0 and 1: give e.g. 0.1."
+        )
+
+
 def positive_column(name: str, values: ArrayLike, length: int | None = None) -> Floats:
     """Returns a column of positive, finite numbers in float64, shape `(n,)`.
 

@@ -278,7 +278,9 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the exponent at every step, beside that of Porian et al."""
     steps, climbed = staircase.STEPS, findings.details.steps
     series = {
-        "here": [(np.nan,) * 3 if isinstance(a, str) else a[:3] for a in climbed],
+        "here": [
+            (np.nan,) * 3 if isinstance(a, str) else (a.value, a.low, a.high) for a in climbed
+        ],
         "Porian et al. 2024": [step.published for step in steps],
     }
     _draw_exponents(ax, series, [f"{'+ ' if i else ''}{each.says}" for i, each in enumerate(steps)])
@@ -315,7 +317,8 @@ def _draw_counts(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the exponents under every count, with intervals, beside the published ones."""
     found = findings.details.counts
     series = {
-        label: [found[method, count][:3] for count in COUNTS] for method, label in METHODS.items()
+        label: [(a.value, a.low, a.high) for a in (found[method, count] for count in COUNTS)]
+        for method, label in METHODS.items()
     }
     _draw_exponents(ax, series, list(COUNTS.values()))
     for name, value in PUBLISHED.items():

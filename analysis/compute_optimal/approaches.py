@@ -14,6 +14,7 @@ differ by more than their intervals, at least one is biased.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
@@ -107,15 +108,20 @@ def three_approaches(
     )
 
     # 2. Each approach. Akima curves leave no residuals: they take their noise from the parabolas.
-    def attempt(kind: ApproachKind, find: Callable[[], _Found]) -> Approach:
-        return _attempt(kind, at, find)
-
+    attempt = partial(_attempt, at)
     by_parabola = attempt(
         ApproachKind.PARABOLA, lambda: _by_isoflop(points, parabola, noise, bootstrap)
     )
+    by_envelope = Approach(
+        ApproachKind.ENVELOPE,
+        "not applicable",
+        "no learning curves: every row is the end of a run",
+    )
+    if learning is not None:
+        by_envelope = attempt(ApproachKind.ENVELOPE, lambda: _by_envelope(learning, bootstrap))
     of_akima = noise or _scatter(by_parabola.detail)
     found = (
-        attempt(ApproachKind.ENVELOPE, lambda: _by_envelope(learning, bootstrap)),
+        by_envelope,
         by_parabola,
         attempt(ApproachKind.AKIMA, lambda: _by_isoflop(points, AKIMA, of_akima, bootstrap)),
         attempt(ApproachKind.HUBER, lambda: _by_fit(final, bootstrap, Loss(HUBER))),
@@ -205,10 +211,6 @@ def _points_of_curves(
     return _Rows(read.n_params, read.tokens, read.flops, read.loss), [note]
 
 
-class _NotApplicable(Exception):
-    """The table lacks what an approach needs."""
-
-
 class _Found(NamedTuple):
     """What an approach found, with its doubts in sentences."""
 
@@ -217,11 +219,10 @@ class _Found(NamedTuple):
     detail: Detail
 
 
-def _attempt(kind: ApproachKind, flops: float, find: Callable[[], _Found]) -> Approach:
+def _attempt(flops: float, kind: ApproachKind, find: Callable[[], _Found]) -> Approach:
+    """Returns an approach with its optima at a compute, or with the reason for its refusal."""
     try:
         found = find()
-    except _NotApplicable as error:
-        return Approach(kind, "not applicable", str(error))
     except FitError as error:
         return Approach(kind, "refused", error.reason, error.detail)
     except ValueError as error:
@@ -238,7 +239,7 @@ def _attempt(kind: ApproachKind, flops: float, find: Callable[[], _Found]) -> Ap
 
 
 def _disagreements(found: Sequence[Approach]) -> list[str]:
-    """A sentence where intervals of a do not overlap."""
+    """Returns a sentence where intervals of a do not overlap."""
     ends = [(each.kind.title, each.exponents.params.exponent) for each in found if each.exponents]
     apart = [
         f"{title} and {other}"
@@ -255,16 +256,14 @@ def _disagreements(found: Sequence[Approach]) -> list[str]:
 
 
 def _scatter(parabolas: Detail | None) -> SeedNoise | None:
-    """The scatter about parabolas, if the noise is known from nothing else."""
+    """Returns the scatter about parabolas, if the noise is known from nothing else."""
     if isinstance(parabolas, IsoflopResult) and parabolas.noise.source == "residuals":
         assert parabolas.noise.sd is not None
         return SeedNoise(parabolas.noise.sd)
     return None
 
 
-def _by_envelope(curves: Sequence[LearningCurve] | None, bootstrap: Bootstrap) -> _Found:
-    if curves is None:
-        raise _NotApplicable("no learning curves: every row is the end of a run")
+def _by_envelope(curves: Sequence[LearningCurve], bootstrap: Bootstrap) -> _Found:
     found = envelope(curves, bootstrap=bootstrap)
     return _Found(found.trends, "", found)
 

@@ -4,14 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimate import Floats
-from analysis.guards import positive_column
+from analysis.guards import positive_column, require_tolerance
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 
 
 def compute_columns(
     n_params: ArrayLike, *, flops: ArrayLike | None = None, tokens: ArrayLike | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Parameters, FLOPs and tokens, the missing one of the last two by C = 6 N D.
+    """Returns parameters, FLOPs and tokens, with C = 6 N D where one of the last two is missing.
 
     Args:
         n_params: Parameters, shape `(n,)`.
@@ -26,13 +26,13 @@ def compute_columns(
             positive and finite.
     """
     sizes = positive_column("n_params", n_params)
-    if flops is None and tokens is None:
-        raise ValueError("neither flops nor tokens given: give one of them, or both")
-    compute = None if flops is None else positive_column("flops", flops, len(sizes))
     data = None if tokens is None else positive_column("tokens", tokens, len(sizes))
-    if compute is None:
-        assert data is not None
+    if flops is not None:
+        compute = positive_column("flops", flops, len(sizes))
+    elif data is not None:
         compute = FLOPS_PER_PARAMETER_AND_TOKEN * sizes * data
+    else:
+        raise ValueError("neither flops nor tokens given: give one of them, or both")
     if data is None:
         data = compute / (FLOPS_PER_PARAMETER_AND_TOKEN * sizes)
     return sizes, compute, data
@@ -41,7 +41,7 @@ def compute_columns(
 def nominal_budgets(
     flops: ArrayLike, budgets: ArrayLike, *, tolerance: float = 0.1
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """The nominal budget of each row, for a table whose FLOPs leave no gaps between budgets.
+    """Returns the nominal budget of each row, for FLOPs that leave no gaps between budgets.
 
     Args:
         flops: Training FLOPs of each run, shape `(n_runs,)`.
@@ -58,8 +58,7 @@ def nominal_budgets(
     """
     log_flops = np.log(positive_column("flops", flops))
     wanted = np.unique(positive_column("budgets", budgets))
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance is {tolerance}: give a relative difference such as 0.1")
+    require_tolerance(tolerance)
     close = np.flatnonzero(np.diff(np.log(wanted)) < np.log1p(tolerance))
     if len(close):
         raise ValueError(

@@ -97,6 +97,8 @@ def envelope(
             f"Only {share_defined:.0%} of the resampled sets of runs have two hand-overs, too few "
             "for an interval of the exponent: add sizes."
         )
+    sizes = grid.log_sizes[[found.smaller, found.larger]]
+    logs = np.vstack([points.log_flops, points.log_optimum.T, sizes])
     return EnvelopeResult(
         bootstrap=bootstrap,
         share_defined=share_defined,
@@ -105,17 +107,7 @@ def envelope(
         flops=np.exp(grid.log_flops),
         loss=grid.lowest_loss,
         steps=spans,
-        hand_overs=tuple(
-            HandOver(*(float(value) for value in each))
-            for each in zip(
-                np.exp(points.log_flops),
-                np.exp(points.log_optimum[:, 0]),
-                np.exp(points.log_optimum[:, 1]),
-                np.exp(grid.log_sizes[found.smaller]),
-                np.exp(grid.log_sizes[found.larger]),
-                strict=True,
-            )
-        ),
+        hand_overs=tuple(HandOver(*each) for each in np.exp(logs).T.tolist()),
         trends=_trends(points, best, lines, centre, bootstrap.level),
     )
 
@@ -195,7 +187,7 @@ def _trends(
         values = points.log_optimum @ of
         residual = values - height - slope * (points.log_flops - centre)
         variance = weights @ (values - weights @ values) ** 2
-        line = growth((height, slope), lines @ of, x_ref=float(np.exp(centre)), level=level)
+        line = growth((height, slope), lines @ of, float(np.exp(centre)), level)
         return Trend(
             **vars(line),
             r_squared=float(1 - weights @ residual**2 / variance) if variance > 0 else float("nan"),

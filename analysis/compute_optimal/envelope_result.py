@@ -14,8 +14,8 @@ class Step(NamedTuple):
     """A span of compute over which one size has the lowest loss.
 
     Attributes:
-        flops_low: Where it begins, FLOPs.
-        flops_high: Where it ends, FLOPs.
+        flops_low: FLOPs at its beginning.
+        flops_high: FLOPs at its end.
         n_params: The size; None where it is not known.
         refusal: Why the optimum is not bracketed there; None if it is.
         reason: The refusal in a sentence; empty without one.
@@ -29,14 +29,14 @@ class Step(NamedTuple):
 
 
 class HandOver(NamedTuple):
-    """Where one size on the envelope hands over to a larger one.
+    """The compute at which a larger size takes over on the envelope.
 
     Attributes:
-        flops: The compute at which both have one loss, FLOPs.
+        flops: FLOPs at which both sizes have the same loss.
         n_params: N*, the geometric mean of the two sizes.
         tokens: D*, the geometric mean of their tokens there.
-        smaller: The size that hands over.
-        larger: The size that takes over.
+        smaller: The size before the hand-over.
+        larger: The size after it.
     """
 
     flops: float
@@ -57,11 +57,11 @@ class EnvelopeResult(JsonResult):
         share_reordered: Share of the compute where the size of lowest loss was out of order.
         curves: The learning curves.
         flops: Compute along the envelope, FLOPs, shape `(n_flops,)`.
-        loss: The envelope, nats, NaN where no curve is, shape `(n_flops,)`.
+        loss: The envelope, nats, NaN where there is no curve, shape `(n_flops,)`.
         steps: Sizes on the envelope in ascending order of compute, the refused spans too.
-        hand_overs: Between the steps, in ascending order of compute.
-        trends: Power laws through the hand-overs, which their `n_points` counts; their `misfit`
-            is NaN, as runs are resampled and not their noise.
+        hand_overs: Hand-overs between the steps, in ascending order of compute.
+        trends: Power laws through the hand-overs. Their `misfit` is NaN, because runs are resampled
+            and not their noise.
     """
 
     bootstrap: Bootstrap
@@ -75,7 +75,7 @@ class EnvelopeResult(JsonResult):
     trends: Exponents[Trend]
 
     def summary(self) -> str:
-        """The envelope as a plain-text table."""
+        """Returns the envelope as a plain-text table."""
         lines = [f"{'FLOPs':>22}   parameters of the lowest loss ({len(self.curves)} curves)"]
         for step in self.steps:
             size = "" if step.n_params is None else f"{step.n_params:.4g}"
@@ -92,7 +92,7 @@ class EnvelopeResult(JsonResult):
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain values, without the curves themselves."""
+        """Returns the result as plain values, without the curves themselves."""
         return plain(
             {
                 "level": self.bootstrap.level,

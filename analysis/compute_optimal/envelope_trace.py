@@ -15,18 +15,18 @@ N_FLOPS = 1500
 """Values of compute, evenly spaced in its logarithm, as in Hoffmann et al."""
 
 WIDEST_GAP = 2.0
-"""Between neighbouring evaluations farther apart in FLOPs, a curve is not interpolated."""
+"""Largest ratio of the FLOPs of neighbouring evaluations that a curve is interpolated between."""
 
 
 class Grid(NamedTuple):
     """All curves at the same values of compute; runs in ascending order of size.
 
     Attributes:
-        log_flops: Shape `(n_flops,)`.
-        log_sizes: Distinct, ascending, shape `(n_sizes,)`.
-        size: Number of the size of each run, shape `(n_runs,)`.
-        log_loss: Infinite where a run has no loss, shape `(n_runs, n_flops)`.
-        log_tokens: Mean over the runs of a size, shape `(n_sizes, n_flops)`.
+        log_flops: Log FLOPs, shape `(n_flops,)`.
+        log_sizes: Log of the distinct sizes, ascending, shape `(n_sizes,)`.
+        size: Index of the size of each run, shape `(n_runs,)`.
+        log_loss: Log loss, infinite where a run has none, shape `(n_runs, n_flops)`.
+        log_tokens: Mean log tokens over the runs of a size, shape `(n_sizes, n_flops)`.
     """
 
     log_flops: Floats
@@ -37,20 +37,20 @@ class Grid(NamedTuple):
 
     @property
     def lowest_loss(self) -> Floats:
-        """The envelope, nats, NaN where no curve is, shape `(n_flops,)`."""
+        """Lowest loss at each compute, nats, NaN where there is no curve, shape `(n_flops,)`."""
         lowest = self.log_loss.min(axis=0)
         return np.where(np.isfinite(lowest), np.exp(lowest), np.nan)
 
 
 class Trace(NamedTuple):
-    """Which size is on the envelope.
+    """The size that is on the envelope at each compute.
 
     Attributes:
-        winner: Number of the size of the lowest loss, in order, shape `(n_flops,)`.
-        bracketed: Where the sizes next to it have a curve, shape `(n_flops,)`.
-        at: The last compute before each hand-over, shape `(n_hand_overs,)`.
-        smaller: Number of the size that hands over, shape `(n_hand_overs,)`.
-        larger: Number of the size that takes over, shape `(n_hand_overs,)`.
+        winner: Index of the size of the lowest loss, in order, shape `(n_flops,)`.
+        bracketed: Whether the sizes next to it have a curve, shape `(n_flops,)`.
+        at: Index of the last compute before each hand-over, shape `(n_hand_overs,)`.
+        smaller: Index of the size before each hand-over, shape `(n_hand_overs,)`.
+        larger: Index of the size after each hand-over, shape `(n_hand_overs,)`.
         share_reordered: Share of the bracketed compute whose winners were out of order.
     """
 
@@ -63,7 +63,7 @@ class Trace(NamedTuple):
 
 
 def interpolate(curves: Sequence[LearningCurve]) -> Grid:
-    """All curves at the same values of compute; infinite loss where a curve has none."""
+    """Returns all curves at the same values of compute; the loss is infinite beyond a curve."""
     ordered = sorted(curves, key=lambda curve: curve.n_params)
     first = min(curve.flops[0] for curve in curves)
     last = max(curve.flops[-1] for curve in curves)
@@ -71,21 +71,21 @@ def interpolate(curves: Sequence[LearningCurve]) -> Grid:
     sizes, size = np.unique([curve.n_params for curve in ordered], return_inverse=True)
     log_loss = np.full((len(ordered), N_FLOPS), np.inf)
     log_tokens = np.zeros((len(sizes), N_FLOPS))
-    slack = 1e-9  # an evaluation lies on its curve whatever the rounding of its logarithm
+    slack = 1e-9  # rounding of a logarithm must not move an evaluation off its curve
     for k, curve in enumerate(ordered):
         seen = np.log(curve.flops)
         covered = (log_flops >= seen[0] - slack) & (log_flops <= seen[-1] + slack)
         for gap in np.flatnonzero(np.diff(seen) > np.log(WIDEST_GAP) + slack):
             covered &= (log_flops <= seen[gap] + slack) | (log_flops >= seen[gap + 1] - slack)
         log_loss[k, covered] = np.interp(log_flops[covered], seen, np.log(curve.loss))
-        # Tokens a FLOP change little along a run, and serve where its curve ends too.
+        # Tokens per FLOP change little along a run, so they are extrapolated beyond its curve.
         per_flop = np.interp(log_flops, seen, np.log(curve.tokens) - seen)
         log_tokens[size[k]] += (per_flop + log_flops) / np.sum(size == size[k])
     return Grid(log_flops, np.log(sizes), size, log_loss, log_tokens)
 
 
 def trace(grid: Grid, runs: NDArray[np.intp]) -> Trace:
-    """The envelope of some of the runs, given in ascending order."""
+    """Returns the envelope of some of the runs, given by ascending index."""
     starts = np.flatnonzero(np.diff(grid.size[runs], prepend=-1))
     sizes, log_loss = grid.size[runs[starts]], grid.log_loss[runs]
     if len(sizes) < len(runs):
@@ -116,23 +116,21 @@ def steps(grid: Grid, found: Trace) -> tuple[Step, ...]:
     middles = (grid.log_flops[cuts - 1] + grid.log_flops[cuts]) / 2
     ends = np.exp(np.concatenate([grid.log_flops[:1], middles, grid.log_flops[-1:]]))
     spans = []
+    words = {0: ("smallest", "smaller"), len(grid.log_sizes) - 1: ("largest", "larger")}
     for number, low, high in zip(label[np.append(0, cuts)], ends[:-1], ends[1:], strict=True):
-        size, refusal, reason = None, None, ""
+        size, refusal, reason = float(np.exp(grid.log_sizes[number])), None, ""
         if number < 0:
-            refusal, reason = (
-                Refusal.UNCOVERED,
+            size, refusal = None, Refusal.UNCOVERED
+            reason = (
                 "a size next to that of the lowest loss has no curve there: train it longer, or "
-                "evaluate it more often",
+                "evaluate it more often"
             )
-        else:
-            size = float(np.exp(grid.log_sizes[number]))
-            ends_at = {0: ("smallest", "smaller"), len(grid.log_sizes) - 1: ("largest", "larger")}
-            if number in ends_at:
-                end, remedy = ends_at[number]
-                refusal, reason = (
-                    Refusal.EDGE,
-                    f"the lowest loss is that of the {end} size, {size:.4g}: the optimum is "
-                    f"not bracketed; add {remedy} sizes",
-                )
+        elif number in words:
+            end, remedy = words[number]
+            refusal = Refusal.EDGE
+            reason = (
+                f"the lowest loss is that of the {end} size, {size:.4g}: the optimum is not "
+                f"bracketed; add {remedy} sizes"
+            )
         spans.append(Step(float(low), float(high), size, refusal, reason))
     return tuple(spans)

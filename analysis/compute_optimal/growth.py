@@ -1,4 +1,4 @@
-"""How an optimum grows, as with compute: a straight line on logarithms, with its band."""
+"""How an optimum grows, for example with compute: a straight line on logarithms, with a band."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,12 +17,12 @@ from analysis.laws.chinchilla import growth as compute_optimal_growth
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """A power law `y = y_ref (x / x_ref)^exponent` with its replicates; x is mostly compute.
+    """A power law `y = y_ref (x / x_ref)^exponent` with its replicates; x is compute or a group.
 
     Attributes:
         exponent: The exponent with its interval.
         exponent_se: Standard deviation of its replicates.
-        x_ref: Where the law is anchored.
+        x_ref: The x at which y is `value_ref`.
         value_ref: y_ref, with its interval.
         replicates: (log y_ref, exponent) of each bootstrap replicate, shape `(n_replicates, 2)`.
     """
@@ -44,15 +44,9 @@ class Growth:
         return self.value_ref.value * ratio**self.exponent.value
 
     def predict_interval(self, x: ArrayLike) -> tuple[Floats, Floats]:
-        """Confidence band of the line, for each x by itself, at the level of `exponent`.
+        """Returns the ends of the confidence band at each x by itself, each of shape `(n,)`.
 
         The band holds where the power law does: it does not allow for a bend beyond the data.
-
-        Args:
-            x: Where, shape `(n,)`.
-
-        Returns:
-            Lower and upper end, each of shape `(n,)`.
         """
         log_ratio = np.log(positive_column("x", x) / self.x_ref)
         lines = self.replicates[:, :1] + self.replicates[:, 1:] * log_ratio
@@ -66,14 +60,9 @@ class Growth:
         return Estimate(float(value[0]), float(low[0]), float(high[0]), self.exponent.level)
 
     def to_dict(self) -> dict[str, Any]:
-        """The law over compute as plain values."""
-        return {
-            "exponent": asdict(self.exponent),
-            "exponent_se": self.exponent_se,
-            "flops_ref": self.x_ref,
-            "value_ref": asdict(self.value_ref),
-            "replicates": self.replicates,
-        }
+        """Returns the law over compute as plain values."""
+        names = {"x_ref": "flops_ref", "n_points": "n_budgets"}
+        return {names.get(name, name): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +81,6 @@ class Trend(Growth):
     r_squared: float
     misfit: float
     n_points: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """The law over compute as plain values, with how well the line goes through the optima."""
-        return super().to_dict() | {
-            "r_squared": self.r_squared,
-            "misfit": self.misfit,
-            "n_budgets": self.n_points,
-        }
 
 
 Law = TypeVar("Law", bound=Growth, covariant=True)
@@ -123,13 +104,13 @@ POWERS = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])
 """Powers of N* and D* whose product is each of `Exponents`."""
 
 
-def growth(line: tuple[float, float], replicates: Floats, *, x_ref: float, level: float) -> Growth:
-    """A power law from its line on logarithms.
+def growth(line: tuple[float, float], replicates: Floats, x_ref: float, level: float) -> Growth:
+    """Returns a power law from its line on logarithms.
 
     Args:
         line: log y_ref and the exponent.
         replicates: log y_ref and exponent of bootstrap replicates, shape `(n_replicates, 2)`.
-        x_ref: Where the law is anchored.
+        x_ref: The x of the line's height.
         level: Nominal coverage of the intervals.
     """
     low, high = percentiles(replicates, level)
@@ -148,7 +129,7 @@ def growth(line: tuple[float, float], replicates: Floats, *, x_ref: float, level
 def fit_trend(
     x: Floats, log_values: Floats, log_replicates: Floats, errors: Floats, level: float
 ) -> Trend:
-    """Regress log y on log x, weights `1 / errors^2`, for the optima and for each replicate.
+    """Regresses log y on log x, weights `1 / errors^2`, for the optima and for each replicate.
 
     Args:
         x: Groups such as budgets, shape `(n,)`, at least two and distinct.
@@ -169,7 +150,7 @@ def fit_trend(
     noise, freedom = log_replicates.var(axis=1), len(x) - 2
     testable = freedom > 0 and bool(np.all(noise > 0))
     variance = share @ (log_values - height) ** 2
-    line = growth((height, exponent), replicates, x_ref=float(np.exp(centre)), level=level)
+    line = growth((height, exponent), replicates, float(np.exp(centre)), level)
     return Trend(
         **vars(line),
         r_squared=float(1 - share @ residual**2 / variance) if variance > 0 else float("nan"),
@@ -181,7 +162,7 @@ def fit_trend(
 def fitted_growth(
     result: FitResult, *, flops_per_product: float, flops_ref: float
 ) -> Exponents[Growth]:
-    """Power laws of approach 3 of Hoffmann et al. from a fitted Chinchilla law.
+    """Returns the power laws of approach 3 of Hoffmann et al. from a fitted Chinchilla law.
 
     Every replicate is a law with power laws of its own for N*, D* and D* / N*:
     N* = G (C/k)^a and D* = (C/k)^b / G with C = k N D; `analysis.laws.chinchilla.growth` has G, a
@@ -207,14 +188,9 @@ def fitted_growth(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         log_n = np.log(optimal["G"]) + optimal["a"] * log_product
     log_d = log_product - log_n
-    slopes = (optimal["a"], optimal["b"], optimal["b"] - optimal["a"])
+    a, b = optimal["a"], optimal["b"]
     # (law, replicate, height and slope); the estimate comes first.
-    lines = np.stack(
-        [
-            np.stack(line, axis=-1)
-            for line in zip((log_n, log_d, log_d - log_n), slopes, strict=True)
-        ]
-    )
+    lines = np.stack([[log_n, log_d, log_d - log_n], [a, b, b - a]], axis=-1)
     defined = np.all(np.isfinite(lines), axis=(0, 2))
     undefined = float(np.mean(~defined[1:]))
     if not defined[0] or undefined > (1 - result.level) / 2:
@@ -224,12 +200,7 @@ def fitted_growth(
         )
     return Exponents(
         *(
-            growth(
-                (line[0, 0], line[0, 1]),
-                line[1:][defined[1:]],
-                x_ref=flops_ref,
-                level=result.level,
-            )
+            growth((line[0, 0], line[0, 1]), line[1:][defined[1:]], flops_ref, result.level)
             for line in lines
         )
     )

@@ -1,4 +1,4 @@
-"""iso-FLOP analysis: points of equal compute -> minima -> how the optimal size grows.
+"""iso-FLOP analysis: minima of loss over size at equal compute, and their growth with compute.
 
 Approach 2 of Hoffmann et al. (arXiv:2203.15556, section 3.2), with the minima by a parabola or by
 Akima's interpolation as in Porian et al. (arXiv:2406.19146, section 3 and appendix C):
@@ -31,27 +31,21 @@ def isoflop(
     tolerance: float = 0.1,
     bootstrap: Bootstrap = Bootstrap(),
 ) -> IsoflopResult:
-    """Minima over model size at each compute budget, and their growth with compute.
+    """Finds the minimum over model size at each compute budget, and its growth with compute.
 
     Args:
         n_params: Parameters of each run, shape `(n_runs,)`.
         loss: Final loss of each run, nats, shape `(n_runs,)`.
         flops: Training FLOPs of each run, shape `(n_runs,)`; 6 N D unless given.
         tokens: Training tokens of each run, shape `(n_runs,)`; C / (6 N) unless given.
-        curve: How a curve is drawn through the points.
-        noise: Noise of the loss over seeds, nats. Unless given: from repeated runs if there are
-            enough, else, for parabolas, from the scatter about them.
+        curve: As in `analysis.compute_optimal.valleys.valleys`; so are the others.
+        noise: Noise of the loss over seeds, nats.
         tolerance: Relative difference in FLOPs of runs of one budget.
         bootstrap: Replicates with normal noise, and the level of the intervals.
 
-    Returns:
-        The result: a budget without a trustworthy minimum is kept with the reason, and the power
-        laws are those of the other budgets (`analysis.compute_optimal.valleys.valleys`).
-
     Raises:
-        ValueError: An argument is at fault (`analysis.compute_optimal.points.group_points` says how
-            columns can be).
-        FitError: No budget has a minimum, with the reason for each; or the noise is unknown.
+        ValueError: As `valleys`; or neither FLOPs nor tokens are given.
+        FitError: As `valleys`.
     """
     sizes, compute, data = compute_columns(n_params, flops=flops, tokens=tokens)
     found = valleys(

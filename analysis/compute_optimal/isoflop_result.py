@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.compute_optimal.growth import Exponents, Trend
-from analysis.compute_optimal.seed_noise import KnownNoise
+from analysis.compute_optimal.points import KnownNoise
 from analysis.compute_optimal.valley import Curve, Valley
 from analysis.estimate import Bootstrap, Estimate
 from analysis.writing import JsonResult, plain

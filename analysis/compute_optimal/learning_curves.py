@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from analysis.compute_optimal.budgets import compute_columns
 from analysis.estimate import Floats
-from analysis.guards import positive_column
+from analysis.guards import positive_column, require_tolerance
 
 
 class Unread(NamedTuple):
@@ -121,8 +121,7 @@ def read_off(
         ValueError: A budget that is not positive and finite, or an impossible tolerance.
     """
     targets = np.unique(positive_column("budgets", budgets))
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance is {tolerance}: give a relative difference such as 0.1")
+    require_tolerance(tolerance)
 
     rows: list[tuple[Any, float, float, float, float]] = []
     unread: list[Unread] = []

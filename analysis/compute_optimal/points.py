@@ -1,12 +1,17 @@
-"""Runs grouped into curves of loss over x: the points of each curve, repeats averaged."""
+"""Runs grouped into curves of loss over x: the points of each curve, and their seed noise."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.estimate import Floats
-from analysis.guards import positive_column
+from analysis.guards import positive_column, require_tolerance
+
+NoiseSource = Literal["given", "repeats", "residuals"]
+"""Where the noise of a run is known from: the caller, runs repeated at one point, or the scatter of
+the points about the parabolas of all curves, misfit of the parabola included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,29 @@ class Points:
     noise: Floats | None
 
 
+@dataclass(frozen=True)
+class KnownNoise:
+    """The noise of the loss of one run, and its source.
+
+    Attributes:
+        source: Where it is known from.
+        sd: Standard deviation, in units of the loss; None where it was given, and may differ from
+            run to run.
+        degrees_of_freedom: Degrees of freedom of `sd`; infinite where it was given as exact.
+    """
+
+    source: NoiseSource
+    sd: float | None
+    degrees_of_freedom: float
+
+    def of_means(self, points: Points) -> Floats:
+        """Standard deviation of the mean loss of each point, shape `(n_points,)`."""
+        if points.noise is not None:
+            return points.noise
+        assert self.sd is not None
+        return self.sd / np.sqrt(points.counts)
+
+
 def group_points(
     x: ArrayLike,
     loss: ArrayLike,
@@ -85,8 +113,7 @@ def group_points(
         spread = np.asarray(noise.sd, dtype=np.float64)
         spread = np.full(len(sizes), spread) if spread.ndim == 0 else spread
         columns.append(positive_column("noise", spread, len(sizes)))
-    if not 0 < tolerance < 1:
-        raise ValueError(f"tolerance = {tolerance}: give a relative difference such as 0.1.")
+    require_tolerance(tolerance)
 
     table = np.stack(columns)
     # By every column, so that sums too come out the same to the last bit in any order of rows.

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.compute_optimal.growth import Trend, fit_trend
-from analysis.compute_optimal.points import Points, SeedNoise, group_points
-from analysis.compute_optimal.seed_noise import KnownNoise, known_noise
+from analysis.compute_optimal.points import KnownNoise, Points, SeedNoise, group_points
 from analysis.compute_optimal.valley import (
     MIN_POINTS,
     PARABOLA,
@@ -30,6 +29,7 @@ from analysis.compute_optimal.valley import (
     akima_minima,
     clamped_estimate,
     parabola_minima,
+    parabola_projection,
     parabola_weights,
     refuse,
     sampled_curve,
@@ -42,6 +42,8 @@ from analysis.fitting.bootstrap.replicates import percentile_interval, require_r
 # Least error of a minimum, in units of the mean spacing of points in log x: noise does not show the
 # error of a curve between its points. The value is that of Porian et al.'s code.
 _ERROR_FLOOR = 0.33
+
+_MIN_REPEAT_DF = 5
 
 _OUTSIDE = (
     "noise moves the minimum of this curve to one side, so that it lies outside its own interval; "
@@ -129,7 +131,7 @@ def valleys(
     enough = [points for points in curves if used_points(points, curve).sum() >= MIN_POINTS]
     if not enough:
         raise _none_left([_too_few(points, curve) for points in curves])
-    known = known_noise(enough, curve, noise)
+    known = _known_noise(enough, curve, noise)
 
     # 2. All errors are drawn before any stand-in for a replicate: the same runs, with x counted in
     #    two ways, get the same noise. Student's t, as in `analysis.fitting.bootstrap.replicates`.
@@ -181,6 +183,34 @@ def growth_of(optima: Sequence[Optimum], of: Floats, level: float) -> Trend:
         np.maximum(noisy.std(axis=1), floor) / shares,
         level,
     )
+
+
+def _known_noise(curves: Sequence[Points], curve: Curve, given: SeedNoise | None) -> KnownNoise:
+    """Returns the noise of a run, as given or pooled over curves with enough points.
+
+    Raises:
+        FitError: Repeats are too few, and the method leaves no residuals to take it from.
+    """
+    if given is not None:
+        return KnownNoise("given", None, float(given.degrees_of_freedom))
+    squares = sum(points.squares for points in curves)
+    df = float(sum(np.sum(points.counts - 1) for points in curves))
+    if df >= _MIN_REPEAT_DF:
+        return KnownNoise("repeats", float(np.sqrt(squares / df)), df)
+    if curve.method == "akima":
+        raise FitError(
+            f"The seed noise is unknown: an Akima curve passes through every point, and repeated "
+            f"runs have {df:.0f} degrees of freedom ({_MIN_REPEAT_DF} needed). Give noise, a "
+            "standard deviation in units of the loss, or use parabolas."
+        )
+    for points in curves:
+        used = used_points(points, curve)
+        weights = parabola_weights(points)[used]
+        design, projection = parabola_projection(np.log(points.x[used]), weights)
+        residual = points.loss[used] - design @ (projection @ points.loss[used])
+        squares += float(weights @ residual**2)
+        df += len(residual) - design.shape[1]
+    return KnownNoise("residuals", float(np.sqrt(squares / df)), df)
 
 
 class _Used(NamedTuple):

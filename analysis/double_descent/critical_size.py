@@ -1,7 +1,7 @@
 """Interpolation threshold and peak of a curve over sizes, with intervals over seeds.
 
-The tables are long: one row a run, with its `size` (width, N/n, ...), `seed` label, a train error
-and a test metric. Sizes are compared by their logarithm.
+Tables have one row a run, with its `size` (width, N/n, ...), `seed` label, a train error and a test
+metric. Sizes are compared by their logarithm.
 
 In every resample of the seeds (`analysis.double_descent.seeds.resample`) a location is only known
 up to the grid: a threshold lies between the last size above tolerance and the first at or below it,
@@ -29,12 +29,12 @@ from analysis.double_descent.seeds import (
     Statistic,
     centre,
     group_by_size,
-    interval,
     resample,
     resampled_centre,
     stretch,
 )
 from analysis.estimate import Bootstrap, Estimate, Floats
+from analysis.guards import non_negative
 
 RESAMPLES = Bootstrap(n=2000)
 """Default resampling of the seeds."""
@@ -66,7 +66,7 @@ def interpolation_threshold(
     tolerance: float,
     bootstrap: Bootstrap = RESAMPLES,
 ) -> Estimate:
-    """Smallest size whose mean train error is at most `tolerance`.
+    """Finds the smallest size whose mean train error is at most `tolerance`.
 
     The mean over seeds is fitted by the best non-increasing function (isotonic regression, weighted
     by the number of runs); its crossing of `tolerance` is interpolated linearly in (log size,
@@ -86,13 +86,13 @@ def interpolation_threshold(
         Reached at the smallest size already: censored "below", `high` an upper bound.
 
     Raises:
-        ValueError: For non-finite rows, repeated runs, fewer than 2 seeds at some size, or limits
-            out of range.
+        ValueError: Rows that are not finite, repeated runs, fewer than 2 seeds at some size, or an
+            argument out of range.
 
     Reference: Nakkiran et al., arXiv:1912.02292, definition 1 (effective model complexity).
     """
     sample = sample_seeds(size, seed, bootstrap, train_error=train_error)
-    return located(sample, threshold_crossings(sample, tolerance))
+    return sample.located(sample.crossings(tolerance))
 
 
 def peak(
@@ -103,7 +103,7 @@ def peak(
     statistic: Statistic = "median",
     bootstrap: Bootstrap = RESAMPLES,
 ) -> Peak | None:
-    """Most prominent interior maximum of a test curve.
+    """Finds the most prominent interior maximum of a test curve.
 
     The location is a measured size, with no parabola through its neighbours: the peak of a
     ridgeless fit is a cusp, which a parabola displaces, and the interval reaches to the
@@ -125,12 +125,26 @@ def peak(
         ValueError: As `interpolation_threshold`.
     """
     sample = sample_seeds(size, seed, bootstrap, test=test)
-    curves = metric_curves(sample, statistic)
-    return measure_peak(sample, curves, prominent_bumps(sample, curves))
+    curves = sample.curves(statistic)
+    return sample.peak(curves, sample.bumps(curves))
+
+
+class MetricCurves(NamedTuple):
+    """Centres over seeds and their deviations in the resamples; logarithms if all are positive.
+
+    Attributes:
+        full: Centres of the full sample, shape (n_sizes,).
+        noise: Centres of the resamples minus `full`, shape (n_replicates, n_sizes).
+        is_log: Whether both are on the logarithm of the metric.
+    """
+
+    full: Floats
+    noise: Floats
+    is_log: bool
 
 
 class SeedSample(NamedTuple):
-    """Runs by size, their resamples, and how intervals are made of them.
+    """Runs by size with their resamples, and the factors of intervals.
 
     Attributes:
         runs: Runs by size.
@@ -150,19 +164,77 @@ class SeedSample(NamedTuple):
     bump_factor: float
     level: float
 
+    def crossings(self, tolerance: float) -> Located:
+        """Returns thresholds of the mean train error: of the full sample, then of the resamples."""
+        non_negative("tolerance", tolerance, "give a train error")
+        values = self.runs.values["train_error"]
+        full, resampled = centre(values, "mean"), resampled_centre(values, self.draws, "mean")
+        means = np.vstack([full, resampled])
+        return falling_crossing(self.log_size, means, self.weights, tolerance)
 
-class MetricCurves(NamedTuple):
-    """Centres over seeds and their deviations in the resamples; logarithms if all are positive.
+    def curves(self, statistic: Statistic) -> MetricCurves:
+        """Returns centres of the metric named `test`, in the full sample and the resamples."""
+        values = self.runs.values["test"]
+        full, resampled = centre(values, statistic), resampled_centre(values, self.draws, statistic)
+        is_log = all(np.all(v > 0) for v in values)
+        if is_log:
+            full, resampled = np.log(full), np.log(resampled)
+        return MetricCurves(full, resampled - full, is_log)
 
-    Attributes:
-        full: Centres of the full sample, shape (n_sizes,).
-        noise: Centres of the resamples minus `full`, shape (n_replicates, n_sizes).
-        is_log: Whether both are on the logarithm of the metric.
-    """
+    def bumps(self, curves: MetricCurves) -> Bump:
+        """Returns the most prominent bump: of the full sample, then of the resamples."""
+        stack = np.vstack([curves.full, curves.full + curves.noise])
+        return most_prominent_bump(self.log_size, stack)
 
-    full: Floats
-    noise: Floats
-    is_log: bool
+    def located(self, where: Located) -> Estimate:
+        """Returns an estimate from log locations: of the full sample, then of the resamples."""
+        censored = None
+        if np.isnan(where.value[0]):
+            below = "below" if np.isfinite(where.high[0]) else None
+            censored = "above" if np.isfinite(where.low[0]) else below
+        ends = np.exp([where.value[0], *self.interval(where.low, where.high)]).tolist()
+        return Estimate(*ends, self.level, censored)
+
+    def level_at(self, curves: MetricCurves, at: int) -> Estimate:
+        """Returns the test metric at one size, by its index."""
+        levels = curves.full[at] + np.append(0.0, curves.noise[:, at])
+        ends = np.array([levels[0], *self.interval(levels, levels)])
+        if curves.is_log:
+            with np.errstate(over="ignore"):  # two far-apart seeds may set no upper end
+                ends = np.exp(ends)
+        return Estimate(*ends.tolist(), self.level)
+
+    def interval(self, low: Floats, high: Floats) -> tuple[float, float]:
+        """Returns the stretched percentile interval of a quantity between `low` and `high`.
+
+        Both hold the full sample first, then the resamples, and are infinite where the grid sets no
+        end. Neither end of the interval lies inside those of the full sample.
+        """
+        # Order statistics, not interpolated quantiles: the ends may be infinite.
+        n_tail = int((1 - self.level) / 2 * (len(low) - 1))
+        below, above = np.sort(low[1:])[n_tail], np.sort(high[1:])[-1 - n_tail]
+        lower, upper = low[0], high[0]
+        if np.isfinite(lower):
+            lower -= self.factor * max(lower - below, 0.0)
+        if np.isfinite(upper):
+            upper += self.factor * max(above - upper, 0.0)
+        return float(lower), float(upper)
+
+    def peak(self, curves: MetricCurves, bumps: Bump) -> Peak | None:
+        """Returns the peak from `bumps`; None where the full sample has none."""
+        if bumps.prominence[0] <= 0:
+            return None
+        top = int(bumps.at[0])
+        metric = np.exp(curves.full) if curves.is_log else curves.full
+        null = valley_fit(curves.full, self.weights) + self.bump_factor * curves.noise
+        bump_of_null = most_prominent_bump(self.log_size, null)
+        return Peak(
+            # A measured size, exactly: a logarithm and back would not give it.
+            location=replace(self.located(bumps.where), value=float(self.runs.sizes[top])),
+            height=self.level_at(curves, top),
+            prominence=float(metric[top] - max(metric[:top].min(), metric[top + 1 :].min())),
+            p_value=p_value(bump_of_null.prominence, bumps.prominence[0]),
+        )
 
 
 def sample_seeds(
@@ -171,7 +243,7 @@ def sample_seeds(
     bootstrap: Bootstrap,
     **metrics: ArrayLike,
 ) -> SeedSample:
-    """Group runs and resample their seeds; ValueError as `interpolation_threshold`."""
+    """Groups runs and resamples their seeds; ValueError as `interpolation_threshold`."""
     level = bootstrap.level
     bootstrap.require_kind("clusters", "seeds")
     if not 0.5 <= level < 1:
@@ -183,12 +255,14 @@ def sample_seeds(
         )
     runs = group_by_size(size, seed, **metrics)
     if len(runs.sizes) < 3:
-        raise ValueError(f"{len(runs.sizes)} distinct sizes: a curve needs at least 3")
+        raise ValueError(
+            f"{len(runs.sizes)} distinct sizes are too few: a curve needs 3. Add sizes."
+        )
     lone = runs.sizes[runs.counts < 2]
     if len(lone):
         raise ValueError(
             f"{len(lone)} of {len(runs.sizes)} sizes have a single seed (first: {lone[0]:g}): "
-            "spread over seeds needs at least 2 runs at every size; add seeds or drop those sizes"
+            "the spread over seeds needs 2 runs at every size. Add seeds, or drop those sizes."
         )
     n_seeds = int(runs.counts.min())
     return SeedSample(
@@ -202,74 +276,6 @@ def sample_seeds(
     )
 
 
-def threshold_crossings(sample: SeedSample, tolerance: float) -> Located:
-    """Thresholds of the mean train error: full sample first, then the resamples."""
-    if not (np.isfinite(tolerance) and tolerance >= 0):
-        raise ValueError(f"tolerance is {tolerance}: give a finite train error >= 0")
-    values = sample.runs.values["train_error"]
-    full, resampled = centre(values, "mean"), resampled_centre(values, sample.draws, "mean")
-    means = np.vstack([full, resampled])
-    return falling_crossing(sample.log_size, means, sample.weights, tolerance)
-
-
-def metric_curves(sample: SeedSample, statistic: Statistic) -> MetricCurves:
-    """Centres of the metric named `test`, in full sample and resamples."""
-    values = sample.runs.values["test"]
-    full, resampled = centre(values, statistic), resampled_centre(values, sample.draws, statistic)
-    is_log = all(np.all(v > 0) for v in values)
-    if is_log:
-        full, resampled = np.log(full), np.log(resampled)
-    return MetricCurves(full, resampled - full, is_log)
-
-
-def prominent_bumps(sample: SeedSample, curves: MetricCurves) -> Bump:
-    """Most prominent bump: full sample first, then the resamples."""
-    return most_prominent_bump(
-        sample.log_size, np.vstack([curves.full, curves.full + curves.noise])
-    )
-
-
-def located(sample: SeedSample, where: Located) -> Estimate:
-    """Estimate from log locations: full sample first, then the resamples."""
-    value, low, high = where.value[0], where.low[0], where.high[0]
-    ends = interval(
-        low, high, where.low[1:], where.high[1:], factor=sample.factor, level=sample.level
-    )
-    censored = None
-    if np.isnan(value):
-        censored = "above" if np.isfinite(low) else "below" if np.isfinite(high) else None
-    return Estimate(
-        float(np.exp(value)), float(np.exp(ends[0])), float(np.exp(ends[1])), sample.level, censored
-    )
-
-
-def level_at(sample: SeedSample, curves: MetricCurves, at: int) -> Estimate:
-    """Test metric at one size."""
-    value = curves.full[at]
-    resampled = value + curves.noise[:, at]
-    ends = interval(value, value, resampled, resampled, factor=sample.factor, level=sample.level)
-    if curves.is_log:
-        with np.errstate(over="ignore"):  # two far-apart seeds may set no upper end
-            value, *ends = np.exp([value, *ends])
-    return Estimate(float(value), float(ends[0]), float(ends[1]), sample.level)
-
-
-def measure_peak(sample: SeedSample, curves: MetricCurves, bumps: Bump) -> Peak | None:
-    """Peak from `prominent_bumps`; None where the full sample has none."""
-    if bumps.prominence[0] <= 0:
-        return None
-    top = int(bumps.at[0])
-    metric = np.exp(curves.full) if curves.is_log else curves.full
-    null = valley_fit(curves.full, sample.weights) + sample.bump_factor * curves.noise
-    return Peak(
-        # A measured size, exactly: a logarithm and back would not give it.
-        location=replace(located(sample, bumps.where), value=float(sample.runs.sizes[top])),
-        height=level_at(sample, curves, top),
-        prominence=float(metric[top] - max(metric[:top].min(), metric[top + 1 :].min())),
-        p_value=p_value(most_prominent_bump(sample.log_size, null).prominence, bumps.prominence[0]),
-    )
-
-
 def p_value(null: Floats, observed: float) -> float:
-    """Fraction of a resampled null at or above the observed value, itself counted among them."""
+    """Returns the share of a resampled null at or above the observed value, which counts too."""
     return float((1 + np.sum(null >= observed)) / (1 + len(null)))

@@ -43,7 +43,7 @@ class Bump(NamedTuple):
 
 
 def falling_crossing(log_size: Floats, curves: Floats, weights: Floats, target: float) -> Located:
-    """Where the best non-increasing fit of each curve first reaches `target`.
+    """Finds where the best non-increasing fit of each curve first reaches `target`.
 
     The value is interpolated linearly in (log size, metric); the bounds are the last size above the
     target and the first at or below it.
@@ -57,9 +57,7 @@ def falling_crossing(log_size: Floats, curves: Floats, weights: Floats, target: 
     Returns:
         The crossings; open above where never reached, below where reached at the first size.
     """
-    fits = np.stack(
-        [isotonic_regression(curve, weights=weights, increasing=False).x for curve in curves]
-    )
+    fits = np.stack([falling_fit(curve, weights) for curve in curves])
     n_above = np.sum(fits > target, axis=1)
     ends = np.concatenate([[-np.inf], log_size, [np.inf]])
     low, high = ends[n_above], ends[n_above + 1]
@@ -72,7 +70,7 @@ def falling_crossing(log_size: Floats, curves: Floats, weights: Floats, target: 
 
 
 def most_prominent_bump(log_size: Floats, curves: Floats) -> Bump:
-    """Most prominent interior maximum of each curve.
+    """Finds the most prominent interior maximum of each curve.
 
     Prominence of size i is m_i - max(min_{j<i} m_j, min_{j>i} m_j), for interior i only.
 
@@ -95,23 +93,23 @@ def most_prominent_bump(log_size: Floats, curves: Floats) -> Bump:
 
 
 def largest_rise(curves: Floats) -> Floats:
-    """Largest m_j - m_i over i <= j of each curve, shape (n_curves,); 0 for a falling curve."""
+    """Returns the largest m_j - m_i over i <= j of each curve, 0 for a falling one."""
     return np.max(curves - np.minimum.accumulate(curves, axis=1), axis=1)
 
 
 def falling_fit(curve: Floats, weights: Floats) -> Floats:
-    """Nearest non-increasing curve (weighted least squares), shape (n_sizes,)."""
+    """Returns the nearest non-increasing curve (weighted least squares), shape (n_sizes,)."""
     return isotonic_regression(curve, weights=weights, increasing=False).x
 
 
 def valley_fit(curve: Floats, weights: Floats) -> Floats:
-    """Nearest curve without interior maximum: non-increasing, then non-decreasing.
+    """Returns the nearest curve without interior maximum: it falls or stays, then rises or stays.
 
     Exact weighted least squares: every split into a falling and a rising part is tried.
     """
     fits = []
     for split in range(1, len(curve) + 1):
-        fall = isotonic_regression(curve[:split], weights=weights[:split], increasing=False).x
+        fall = falling_fit(curve[:split], weights[:split])
         rise = curve[split:]
         if split < len(curve):
             rise = isotonic_regression(rise, weights=weights[split:]).x

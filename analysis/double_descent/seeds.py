@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from analysis.estimate import Bootstrap, Floats
+from analysis.guards import DROP_ROWS, finite, positive
 
 Statistic = Literal["mean", "median"]
 IntArray = NDArray[np.intp]
@@ -41,7 +42,7 @@ class Replicates:
 
 
 def group_by_size(size: ArrayLike, seed: ArrayLike, **metrics: ArrayLike) -> Replicates:
-    """Group one-row-a-run columns by size.
+    """Groups columns with one row a run by size.
 
     Args:
         size: Size of each run (width, N/n, ...), positive, shape (n_runs,).
@@ -55,19 +56,14 @@ def group_by_size(size: ArrayLike, seed: ArrayLike, **metrics: ArrayLike) -> Rep
         ValueError: If columns differ in length, a size is not positive, a value is not finite, or a
             (size, seed) pair occurs twice.
     """
-    sizes = _column("size", size)
+    sizes = positive("size", size, f"sizes are compared by their logarithm; {DROP_ROWS}")
     labels = np.asarray(seed)
-    columns = {name: _column(name, values) for name, values in metrics.items()}
+    columns = {name: finite(name, values, DROP_ROWS) for name, values in metrics.items()}
     shapes = {"size": sizes.shape, "seed": labels.shape} | {k: v.shape for k, v in columns.items()}
     if sizes.ndim != 1 or len(sizes) == 0 or len(set(shapes.values())) != 1:
         raise ValueError(
             f"columns have shapes {shapes}; give non-empty 1-D columns of the same length, "
             "one row for each run"
-        )
-    if np.any(sizes <= 0):
-        raise ValueError(
-            f"{np.sum(sizes <= 0)} of {len(sizes)} rows have size <= 0 (smallest {sizes.min():g}); "
-            "sizes are compared by their logarithm: give positive sizes"
         )
     codes = np.unique(labels, return_inverse=True)[1]
     distinct, rows = np.unique(sizes, return_inverse=True)
@@ -90,7 +86,7 @@ def group_by_size(size: ArrayLike, seed: ArrayLike, **metrics: ArrayLike) -> Rep
 
 
 def resample(replicates: Replicates, bootstrap: Bootstrap) -> tuple[IntArray, ...]:
-    """Bootstrap over seeds: which runs to take at each size.
+    """Draws the runs of each size for a bootstrap over seeds.
 
     Seed labels are drawn with replacement once for all sizes: a drawn label brings its runs at
     every size, which keeps the dependence between sizes (shared data, shared label noise).
@@ -120,22 +116,22 @@ def resample(replicates: Replicates, bootstrap: Bootstrap) -> tuple[IntArray, ..
 
 
 def centre(values: tuple[Floats, ...], statistic: Statistic) -> Floats:
-    """Mean or median over the runs at each size, shape (n_sizes,)."""
-    reduce = _CENTRES[_known(statistic)]
-    return np.array([reduce(v) for v in values])
+    """Returns the mean or median over the runs at each size, shape (n_sizes,)."""
+    if statistic not in _CENTRES:
+        raise ValueError(f"statistic is {statistic!r}: choose one of {', '.join(_CENTRES)}")
+    return np.array([_CENTRES[statistic](each) for each in values])
 
 
 def resampled_centre(
     values: tuple[Floats, ...], draws: tuple[IntArray, ...], statistic: Statistic
 ) -> Floats:
-    """Mean or median over the resampled runs at each size, shape (n_replicates, n_sizes)."""
-    reduce = _CENTRES[_known(statistic)]
-    pairs = zip(values, draws, strict=True)
-    return np.stack([reduce(v[rows], axis=1) for v, rows in pairs], axis=1)
+    """Returns the mean or median over resampled runs, shape (n_replicates, n_sizes)."""
+    drawn = (each[rows] for each, rows in zip(values, draws, strict=True))
+    return np.stack([_CENTRES[statistic](each, axis=1) for each in drawn], axis=1)
 
 
 def stretch(n_seeds: int, level: float, n_sizes: int = 1) -> float:
-    """Factor by which deviations between resamples of few seeds are too small.
+    """Returns the factor by which deviations between resamples of few seeds are too small.
 
     sqrt(n / (n - 1)) restores the variance that resampling n values loses; t / z, Student's over
     the normal quantile, allows for that variance being itself an estimate: 2.7 for three seeds, 1.1
@@ -145,59 +141,8 @@ def stretch(n_seeds: int, level: float, n_sizes: int = 1) -> float:
     Args:
         n_seeds: Seeds at a size, at least 2.
         level: Nominal coverage.
-        n_sizes: Sizes compared; t has n_sizes * (n_seeds - 1) degrees of freedom.
-
-    Returns:
-        The factor, above 1.
+        n_sizes: Number of sizes compared; t has n_sizes * (n_seeds - 1) degrees of freedom.
     """
     upper = (1 + level) / 2
     student = stats.t.ppf(upper, n_sizes * (n_seeds - 1)) / stats.norm.ppf(upper)
     return float(np.sqrt(n_seeds / (n_seeds - 1)) * student)
-
-
-def interval(
-    low: float,
-    high: float,
-    low_resampled: Floats,
-    high_resampled: Floats,
-    *,
-    factor: float,
-    level: float,
-) -> tuple[float, float]:
-    """Stretched percentile interval of a quantity known to lie in [low, high] in every resample.
-
-    Args:
-        low: Lower end in the full sample (-inf: none); equal to `high` for an exact quantity.
-        high: Upper end in the full sample (inf: none).
-        low_resampled: Lower ends in the resamples, shape (n_replicates,).
-        high_resampled: Upper ends in the resamples, shape (n_replicates,).
-        factor: `stretch` of the number of seeds.
-        level: Nominal coverage.
-
-    Returns:
-        Lower and upper end; never inside [low, high].
-    """
-    # Order statistics, not interpolated quantiles: the ends may be infinite.
-    n_tail = int((1 - level) / 2 * len(low_resampled))
-    below = np.sort(low_resampled)[n_tail]
-    above = np.sort(high_resampled)[-1 - n_tail]
-    lower = low - factor * max(low - below, 0.0) if np.isfinite(low) else low
-    upper = high + factor * max(above - high, 0.0) if np.isfinite(high) else high
-    return float(lower), float(upper)
-
-
-def _known(statistic: Statistic) -> Statistic:
-    if statistic not in _CENTRES:
-        raise ValueError(f"statistic is {statistic!r}: choose one of {', '.join(_CENTRES)}")
-    return statistic
-
-
-def _column(name: str, values: ArrayLike) -> Floats:
-    column = np.asarray(values, dtype=np.float64)
-    bad = int(np.sum(~np.isfinite(column)))
-    if bad:
-        raise ValueError(
-            f"{bad} of {column.size} rows of {name} are not finite (diverged or failed runs): "
-            "drop those rows deliberately, and show them in the figure, before calling"
-        )
-    return column

@@ -1,4 +1,4 @@
-"""Verdict on a double-descent curve: threshold, peak, both minima, and what they amount to."""
+"""Verdict on a double-descent curve, from its threshold, its peak and its minima on both sides."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,31 +11,12 @@ from analysis.double_descent.critical_size import (
     MetricCurves,
     Peak,
     SeedSample,
-    interpolation_threshold,
-    level_at,
-    located,
-    measure_peak,
-    metric_curves,
     p_value,
-    peak,
-    prominent_bumps,
     sample_seeds,
-    threshold_crossings,
 )
 from analysis.double_descent.curve_shape import Located, falling_fit, largest_rise
 from analysis.double_descent.seeds import Statistic
 from analysis.estimate import Bootstrap, Estimate
-
-__all__ = [
-    "DoubleDescent",
-    "Estimate",
-    "Minimum",
-    "Peak",
-    "Verdict",
-    "descent",
-    "interpolation_threshold",
-    "peak",
-]
 
 # Fewer cannot show fall, rise and fall, or distinguish a peak from seed noise.
 MIN_SIZES = 5
@@ -62,7 +43,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Minimum:
-    """The lowest point of one side of the peak: its measured size and the test metric there."""
+    """The lowest point on one side of the peak: its measured size and the test metric there."""
 
     size: float
     value: Estimate
@@ -70,7 +51,7 @@ class Minimum:
 
 @dataclass(frozen=True)
 class DoubleDescent:
-    """What `descent` measures; the fields that need a peak are None without one.
+    """Threshold, peak, minima and verdict from `descent`; without a peak, its fields are None.
 
     Attributes:
         threshold: Interpolation threshold, in units of size.
@@ -78,9 +59,9 @@ class DoubleDescent:
         ratio: Peak location over threshold.
         first_minimum: Lowest point left of the peak.
         final_minimum: Lowest point right of the peak.
-        confidence_below: 1 - p-value of a final minimum this far below the first, were the curve
-            right of the peak nowhere below it; near 0 it does not prove the opposite.
-        verdict: One of four.
+        confidence_below: 1 - p-value of a final minimum this far below the first, under the null
+            that no size right of the peak is below it. A value near 0 does not prove the opposite.
+        verdict: Verdict by the rules of `descent`.
         reason: One sentence with the numbers behind the verdict.
     """
 
@@ -104,7 +85,7 @@ def descent(
     statistic: Statistic = "median",
     bootstrap: Bootstrap = RESAMPLES,
 ) -> DoubleDescent:
-    """Threshold, peak, their ratio, both minima and a verdict, from one set of resamples.
+    """Measures threshold, peak, their ratio and both minima on one set of resamples, and judges.
 
     Rules of the verdict, with a = 1 - level:
 
@@ -134,11 +115,11 @@ def descent(
         ValueError: As `interpolation_threshold`.
     """
     sample = sample_seeds(size, seed, bootstrap, train_error=train_error, test=test)
-    crossings = threshold_crossings(sample, tolerance)
-    threshold = located(sample, crossings)
-    curves = metric_curves(sample, statistic)
-    bumps = prominent_bumps(sample, curves)
-    found = measure_peak(sample, curves, bumps)
+    crossings = sample.crossings(tolerance)
+    threshold = sample.located(crossings)
+    curves = sample.curves(statistic)
+    bumps = sample.bumps(curves)
+    found = sample.peak(curves, bumps)
     if found is None:
         verdict, reason = _without_peak(sample, curves, None, threshold)
         return DoubleDescent(threshold, None, None, None, None, None, verdict, reason)
@@ -147,20 +128,20 @@ def descent(
     first = int(np.argmin(curves.full[:top]))
     final = top + 1 + int(np.argmin(curves.full[top + 1 :]))
     first_minimum, final_minimum = (
-        Minimum(float(sample.runs.sizes[at]), level_at(sample, curves, at)) for at in (first, final)
+        Minimum(float(sample.runs.sizes[at]), sample.level_at(curves, at)) for at in (first, final)
     )
-    ratio = located(sample, _ratio(bumps.where, crossings))
+    ratio = sample.located(_ratio(bumps.where, crossings))
     confidence = _confidence_below(sample, curves, first, top)
     if _too_small(sample) or found.p_value > 1 - bootstrap.level:
         verdict, reason = _without_peak(sample, curves, found, threshold)
     else:
         verdict = Verdict.SECOND_DESCENT_BELOW if confidence >= bootstrap.level else Verdict.PEAK
-        below = f"is below the first {first_minimum.value} (confidence {confidence:.3g})"
-        if confidence < bootstrap.level:
-            below = f"is not shown to be below the first {first_minimum.value}"
+        below = "is" if confidence >= bootstrap.level else "is not shown to be"
         reason = (
-            f"Peak of {found.height} at size {found.location} (p = {found.p_value:.2g}), {ratio} "
-            f"times the interpolation threshold; the final minimum {final_minimum.value} {below}."
+            f"The curve has a peak of {found.height} at size {found.location} "
+            f"(p = {found.p_value:.2g}), {ratio} times the interpolation threshold. The final "
+            f"minimum, {final_minimum.value}, {below} below the first, {first_minimum.value} "
+            f"(confidence {confidence:.3g})."
         )
     return DoubleDescent(
         threshold, found, ratio, first_minimum, final_minimum, confidence, verdict, reason
@@ -168,7 +149,7 @@ def descent(
 
 
 def _ratio(numerator: Located, denominator: Located) -> Located:
-    """Log ratio of two locations, over all places the grid allows them."""
+    """Returns the log ratio of two locations, over all places that the grid allows them."""
     return Located(
         numerator.value - denominator.value,
         numerator.low - denominator.high,
@@ -177,7 +158,9 @@ def _ratio(numerator: Located, denominator: Located) -> Located:
 
 
 def _confidence_below(sample: SeedSample, curves: MetricCurves, first: int, top: int) -> float:
-    """1 - p-value of the lowest point right of the peak, against none lower than the first minimum.
+    """Returns 1 - p-value of the lowest point right of the peak.
+
+    The null is a curve with no point there below the first minimum.
 
     The lowest of many noisy sizes is biased low, so the null curve counts every size right of the
     peak as tied with the first minimum if it is within 2 standard errors of the lowest there.
@@ -194,15 +177,16 @@ def _without_peak(
 ) -> tuple[Verdict, str]:
     """Returns the verdict by rules 1, 3, 4 and 5 of `descent`, and its reason."""
     if _too_small(sample):
+        n_sizes, n_seeds = len(sample.runs.sizes), sample.runs.counts.min()
         return Verdict.NOT_RESOLVED, (
-            f"{len(sample.runs.sizes)} sizes with {sample.runs.counts.min()} seeds or more are too "
-            f"few: a verdict needs {MIN_SIZES} sizes and {MIN_SEEDS} seeds."
+            f"{n_sizes} sizes with at least {n_seeds} seeds each are too few. A verdict needs "
+            f"{MIN_SIZES} sizes with {MIN_SEEDS} seeds."
         )
-    bump = "No interior maximum"
+    bump = "The curve has no interior maximum."
     if found is not None:
         bump = (
-            f"The bump at size {found.location.value:.4g}, {found.prominence:.3g} high, "
-            f"is within seed noise (p = {found.p_value:.2g})"
+            f"The maximum at size {found.location.value:.4g}, {found.prominence:.3g} high, "
+            f"is within seed noise (p = {found.p_value:.2g})."
         )
     rise = float(largest_rise(curves.full[None])[0])
     fall = float(curves.full[0] - curves.full[-1])
@@ -212,19 +196,20 @@ def _without_peak(
     chance = p_value(null, rise)
     if chance <= 1 - sample.level:
         return Verdict.NOT_RESOLVED, (
-            f"{bump}; but the curve rises (p = {chance:.2g}) and does not fall again on this "
-            f"grid, up to size {sample.runs.sizes[-1]:.4g}: a peak lies at its edge or beyond."
+            f"{bump} But the curve rises (p = {chance:.2g}) and does not fall again up to the "
+            f"largest size, {sample.runs.sizes[-1]:.4g}: a peak lies there or beyond. Add larger "
+            "sizes."
         )
     visible = (rise + float(np.quantile(null, sample.level))) / fall if fall > 0 else np.inf
     if visible > NEGLIGIBLE_RISE:
         return Verdict.NOT_RESOLVED, (
-            f"{bump}; seed noise could hide a rise of {visible:.2g} of the total fall, "
-            f"more than {NEGLIGIBLE_RISE:g}: add seeds."
+            f"{bump} Seed noise could hide a rise of {visible:.2g} of the total fall, more than "
+            f"{NEGLIGIBLE_RISE:g}. Add seeds."
         )
     return Verdict.MONOTONE, (
-        f"{bump}; a rise of more than {visible:.2g} of the total fall is excluded between sizes "
-        f"{sample.runs.sizes[0]:.4g} and {sample.runs.sizes[-1]:.4g} "
-        f"(interpolation threshold {threshold})."
+        f"{bump} Between sizes {sample.runs.sizes[0]:.4g} and {sample.runs.sizes[-1]:.4g} the data "
+        f"exclude a rise of more than {visible:.2g} of the total fall. The interpolation threshold "
+        f"is {threshold}."
     )
 
 

@@ -38,7 +38,7 @@ def allocate(
     level: float | None = None,
     largest_flops: float | None = None,
 ) -> Allocation:
-    """The compute-optimal model for a budget, and what leaving it costs.
+    """Finds the compute-optimal model for a budget, and what leaving it costs.
 
     Every interval is one of percentiles: each bootstrap replicate of the fit is a law of its own,
     with an optimum of its own (`analysis.planning.best_models`).
@@ -49,7 +49,7 @@ def allocate(
         inference_tokens: T, tokens that the model will serve. Adds the over-trained alternative.
         unique_tokens: U, tokens there are to train on; more are repeats. None where they never
             run out. Only for a law that distinguishes repeats from new tokens.
-        level: Probability of an interval to cover; that of the fit unless given.
+        level: Nominal coverage of the intervals; that of the fit unless given.
         largest_flops: Largest compute of the fitted rows. The notes name a budget more than `FAR`
             times as large.
 
@@ -57,16 +57,12 @@ def allocate(
         ValueError: A law without an optimum, an impossible level, or a number out of range.
         FitError: The fitted loss is monotone along the budget, so that no model is optimal.
     """
-    require_allocatable(result.law, unique_tokens)
+    family, level = laws_of(result, unique_tokens, level)
     positive("flops", flops, "give e.g. 1e21")
     if largest_flops is not None:
         positive("largest_flops", largest_flops, "give e.g. 1e21, or leave it out")
     if inference_tokens is not None:
         non_negative("inference_tokens", inference_tokens, "give e.g. 1e12, or leave it out")
-    level = result.level if level is None else level
-    require_resolvable(level, len(result.replicates))
-
-    family = family_of(result, unique_tokens)
     best = best_models(family, flops)
     if not np.isfinite(best.log_loss[0]):
         found = ", ".join(f"{name} = {value:.4g}" for name, value in result.params.items())
@@ -94,15 +90,29 @@ def allocate(
     )
 
 
-def family_of(result: FitResult, unique_tokens: float | None = None) -> Family:
-    """The fitted law, then each of its bootstrap replicates."""
+def laws_of(
+    result: FitResult, unique_tokens: float | None, level: float | None
+) -> tuple[Family, float]:
+    """Returns the fitted law followed by its replicates, and the level that these can resolve.
+
+    Args:
+        result: A fit of any law whose loss follows from N and D.
+        unique_tokens: Tokens beyond which they repeat; None where they never do.
+        level: Nominal coverage of intervals; that of the fit unless given.
+
+    Raises:
+        ValueError: A law without an optimum, or an impossible level.
+    """
+    require_allocatable(result.law, unique_tokens)
+    level = result.level if level is None else level
+    require_resolvable(level, len(result.replicates))
     estimate = np.array([result.params[name] for name in result.law.params])
     theta = np.vstack([result.law.to_theta(estimate), result.replicates])
-    return Family(result.law, theta, unique_tokens)
+    return Family(result.law, theta, unique_tokens), level
 
 
 def interval_of(replicates: Floats, level: float) -> tuple[float, float]:
-    """Percentiles of a number over the replicates that have it.
+    """Returns percentiles of a number over the replicates that have it.
 
     Args:
         replicates: Shape `(n_replicates,)`; NaN where there is no such number.
@@ -119,7 +129,7 @@ def interval_of(replicates: Floats, level: float) -> tuple[float, float]:
 
 
 def _estimate(values: Floats, level: float) -> Estimate:
-    """Value of the fit, with the interval of its replicates."""
+    """Returns the value of the fit, with the interval of its replicates."""
     return Estimate(float(values[0]), *interval_of(values[1:], level), level)
 
 

@@ -87,7 +87,7 @@ class Allocation(JsonResult):
     notes: tuple[str, ...]
 
     def summary(self) -> str:
-        """The allocation as a plain-text table."""
+        """Returns the allocation as a plain-text table."""
         lines = [
             f"{self.law}: {self.formula}",
             f"compute 6 N D = {self.flops:.6g} FLOPs",

@@ -1,4 +1,4 @@
-"""How an allocation grows with compute, and what sizes beside the optimum cost, as tables."""
+"""Tables of allocations over compute, and of the cost of other sizes than the optimal one."""
 
 import math
 
@@ -7,10 +7,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.estimate import Floats
-from analysis.fitting.bootstrap.replicates import require_resolvable
 from analysis.fitting.result import FitResult
-from analysis.planning.allocate import family_of, interval_of
-from analysis.planning.best_models import Models, best_models, require_allocatable
+from analysis.planning.allocate import interval_of, laws_of
+from analysis.planning.best_models import Models, best_models
 
 
 def growth_table(
@@ -21,13 +20,13 @@ def growth_table(
     level: float | None = None,
     largest_flops: float | None = None,
 ) -> pd.DataFrame:
-    """The compute-optimal model at several budgets, each number with its interval.
+    """Returns the compute-optimal model at several budgets, each number with its interval.
 
     Args:
-        result: A fit that `analysis.planning.allocate.allocate` takes.
+        result: As in `analysis.planning.allocate.allocate`.
         flops: Budgets, C = 6 N D, shape `(n,)`.
-        unique_tokens: Tokens there are; None where they never run out.
-        level: Probability of an interval to cover; that of the fit unless given.
+        unique_tokens: As in `allocate`.
+        level: Nominal coverage of the intervals; that of the fit unless given.
         largest_flops: Largest compute of the fitted rows; None where unknown.
 
     Returns:
@@ -38,10 +37,7 @@ def growth_table(
     Raises:
         ValueError: A law without an optimum, or an impossible level.
     """
-    require_allocatable(result.law, unique_tokens)
-    level = result.level if level is None else level
-    require_resolvable(level, len(result.replicates))
-    family = family_of(result, unique_tokens)
+    family, level = laws_of(result, unique_tokens, level)
     budgets = np.asarray(flops, dtype=np.float64)
     each = [best_models(family, float(budget)) for budget in budgets]
     best = Models(*np.stack(each, axis=1))
@@ -65,14 +61,14 @@ def penalty_table(
     unique_tokens: float | None = None,
     level: float | None = None,
 ) -> pd.DataFrame:
-    """What models of other sizes than the optimal one cost at the same compute.
+    """Returns what models of other sizes than the optimal one cost at the same compute.
 
     Args:
-        result: A fit that `analysis.planning.allocate.allocate` takes.
+        result: As in `analysis.planning.allocate.allocate`.
         flops: C = 6 N D.
         factors: N / N_opt, positive, shape `(n,)`; each replicate has its own N_opt.
-        unique_tokens: Tokens there are; None where they never run out.
-        level: Probability of an interval to cover; that of the fit unless given.
+        unique_tokens: As in `allocate`.
+        level: Nominal coverage of the intervals; that of the fit unless given.
 
     Returns:
         Columns "factor", and "excess_loss" (over that of the optimum) with "_low" and "_high".
@@ -80,10 +76,7 @@ def penalty_table(
     Raises:
         ValueError: A law without an optimum, or an impossible level.
     """
-    require_allocatable(result.law, unique_tokens)
-    level = result.level if level is None else level
-    require_resolvable(level, len(result.replicates))
-    family = family_of(result, unique_tokens)
+    family, level = laws_of(result, unique_tokens, level)
     best = best_models(family, flops)
     everyone = np.arange(len(family.theta))
     least = np.exp(best.log_loss)
@@ -96,6 +89,6 @@ def penalty_table(
 
 
 def _with_ends(name: str, values: Floats, level: float) -> dict[str, Floats]:
-    """A column with its interval, of values of shape `(n, 1 + n_replicates)`."""
+    """Returns a column with its interval, from values of shape `(n, 1 + n_replicates)`."""
     low, high = np.transpose([interval_of(each[1:], level) for each in values])
     return {name: values[:, 0], f"{name}_low": low, f"{name}_high": high}

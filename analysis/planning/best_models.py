@@ -27,7 +27,7 @@ from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.laws.law import Law
 
 INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN = 2.0
-"""A forward pass alone: a multiply-add for each parameter."""
+"""FLOPs of a forward pass: a multiply-add for each parameter."""
 
 _LOG_TRAINING = math.log(FLOPS_PER_PARAMETER_AND_TOKEN)
 _SERVED_SHARE = INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN / FLOPS_PER_PARAMETER_AND_TOKEN
@@ -41,9 +41,9 @@ class Family(NamedTuple):
     """Laws that differ in their parameters alone, such as a fit and its replicates.
 
     Attributes:
-        law: What they have in common; one that `require_allocatable` lets pass.
+        law: The law, one that `require_allocatable` accepts.
         theta: Coordinates, shape `(n_laws, n_params)`.
-        unique_tokens: Tokens beyond which they repeat; None where they never do.
+        unique_tokens: Number of tokens beyond which they repeat; None where they never do.
     """
 
     law: Law
@@ -51,7 +51,7 @@ class Family(NamedTuple):
     unique_tokens: float | None = None
 
     def log_loss(self, member: NDArray[np.intp], log_n: Floats, log_d: Floats) -> Floats:
-        """Log L of the given laws, each at its own N and D; all arguments of shape `(n,)`."""
+        """Returns log L of the given laws, each at its own N and D; all arrays of shape `(n,)`."""
         theta = self.theta[member]
         log_x = log_inputs(self.law, log_n, log_d, self.unique_tokens)
         found = np.empty(len(theta))
@@ -103,16 +103,9 @@ def require_allocatable(law: Law, unique_tokens: float | None = None) -> None:
 def log_inputs(
     law: Law, log_n: Floats, log_d: Floats, unique_tokens: float | None = None
 ) -> Floats:
-    """Log inputs of a law at given N and D.
+    """Returns log inputs of a law at N and D, each of shape `(n,)`, as `(n, n_inputs)`.
 
-    Args:
-        law: A law that `require_allocatable` lets pass.
-        log_n: log N, shape `(n,)`.
-        log_d: log D, shape `(n,)`.
-        unique_tokens: Tokens beyond which they repeat; None where they never do.
-
-    Returns:
-        Shape `(n, n_inputs)`.
+    The law is one that `require_allocatable` accepts. Tokens beyond `unique_tokens` repeat.
     """
     log_unique = math.inf if unique_tokens is None else math.log(unique_tokens)
     known = {
@@ -126,15 +119,7 @@ def log_inputs(
 
 
 def best_models(family: Family, flops: float) -> Models:
-    """The model of least loss at a compute, for each law.
-
-    Args:
-        family: The laws.
-        flops: C.
-
-    Returns:
-        The models; NaN where the loss is monotone along the budget.
-    """
+    """Returns the model of least loss at a compute for each law; NaN where the loss is monotone."""
     # 1. A grid along the budget, from one token to one parameter.
     n_laws = len(family.theta)
     log_product = math.log(flops) - _LOG_TRAINING
@@ -158,7 +143,7 @@ def best_models(family: Family, flops: float) -> Models:
 def cheapest_models(
     family: Family, log_loss: Floats, served: float, near: Models
 ) -> tuple[Models, Floats]:
-    """The model of a given loss that is cheapest to train and to serve, for each law.
+    """Finds the model of a given loss that is cheapest to train and to serve, for each law.
 
     The least loss on a budget K falls as K grows, so that the cheapest model of a loss is the best
     one on the budget where it is reached; that budget is found as a root. Sardana et al. 2024,
@@ -208,17 +193,9 @@ def _least_loss(
     served: float,
     around: Floats,
 ) -> Models:
-    """The model of least loss on a budget K, for the given laws; all arrays of shape `(n,)`.
+    """Returns the model of least loss on a budget K of each given law; NaN where none was found.
 
-    Args:
-        family: The laws.
-        member: Which of them.
-        log_budget: log K of each.
-        served: T.
-        around: log D near that of the model.
-
-    Returns:
-        The models; NaN where the search failed.
+    The search starts at the log D of `around`; all arrays have the shape `(n,)`.
     """
     log_served = math.log(_SERVED_SHARE * served) if served > 0 else -math.inf
 

@@ -58,19 +58,15 @@ class Design(JsonResult):
     notes: tuple[str, ...]
 
     def table(self) -> pd.DataFrame:
-        """One row a cell: N, D, flops (of one run), runs, share."""
-        return pd.DataFrame(
-            {
-                "N": [cell.parameters for cell in self.cells],
-                "D": [cell.tokens for cell in self.cells],
-                "flops": [cell.flops / cell.runs for cell in self.cells],
-                "runs": [cell.runs for cell in self.cells],
-                "share": [cell.share for cell in self.cells],
-            }
-        )
+        """Returns a row for each cell: N, D, flops (of one run), runs, share."""
+        rows = [
+            (cell.parameters, cell.tokens, cell.flops / cell.runs, cell.runs, cell.share)
+            for cell in self.cells
+        ]
+        return pd.DataFrame(rows, columns=["N", "D", "flops", "runs", "share"])
 
     def summary(self) -> str:
-        """The design as a plain-text table."""
+        """Returns the design as a plain-text table."""
         spent = math.fsum(cell.flops for cell in self.cells)
         naive = "none within the candidates" if self.naive is None else f"{self.naive:.3g}"
         lines = [

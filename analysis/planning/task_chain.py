@@ -16,9 +16,9 @@ from analysis.fitting.bootstrap.replicates import percentile_interval
 from analysis.fitting.engine.observations import as_inputs
 from analysis.fitting.result import FitResult
 from analysis.guards import positive
+from analysis.tables.values import FRACTIONS
 
 _PAIRING_SEED = 0
-FRACTIONS = ("accuracy", "error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +36,10 @@ class Chained:
     losses: tuple[float, float] | None
 
     def predict(self, x: ArrayLike) -> Floats:
-        """The metric at the predicted loss.
+        """Returns the metric at the predicted loss, shape `(n,)`.
 
         Args:
             x: Inputs of the law of the loss, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
-
-        Returns:
-            The metric, shape `(n,)`.
 
         Raises:
             ValueError: x of another shape, or not positive and finite.
@@ -50,20 +47,19 @@ class Chained:
         return self.metric_fit.predict(self.loss_fit.predict(x))
 
     def predict_interval(self, x: ArrayLike, level: float | None = None) -> tuple[Floats, Floats]:
-        """Confidence band of the metric, for each x by itself.
+        """Returns the confidence band of the metric, for each x by itself.
 
         The band is for the mean curve, not for a new run, which scatters about it.
 
         Args:
-            x: Inputs of the law of the loss, shape `(n,)`, or `(n, n_inputs)`; positive and finite.
-            level: Probability of covering the metric at one x; that of the metric's fit unless
-                given.
+            x: As in `predict`.
+            level: Nominal coverage of the metric at one x; that of the metric's fit unless given.
 
         Returns:
             Lower and upper end, each of shape `(n,)`: percentiles over pairs of replicates.
 
         Raises:
-            ValueError: x of another shape, or not positive and finite; an impossible level.
+            ValueError: As `predict`, or an impossible level.
         """
         level = self.metric_fit.level if level is None else level
         first, second = self.loss_fit, self.metric_fit
@@ -78,14 +74,9 @@ class Chained:
         return np.exp(low), np.exp(high)
 
     def notes(self, x: ArrayLike) -> tuple[str, ...]:
-        """What to doubt about the predictions at x, a sentence each; none where all is well.
+        """Returns a sentence for each doubt about the predictions at x (as in `predict`).
 
-        Args:
-            x: As in `predict`.
-
-        Returns:
-            The sentences: of a predicted loss outside those that the metric was fitted to, and of a
-            share of all examples above 1.
+        A loss may lie outside those that the metric was fitted to, a share of examples above 1.
         """
         losses, metric = self.loss_fit.predict(x), self.predict(x)
         found = []
@@ -108,7 +99,7 @@ class Chained:
         return tuple(found)
 
     def summary(self, x: ArrayLike | None = None) -> str:
-        """The chain as plain text, with a table of predictions and notes at x if given."""
+        """Returns the chain as plain text, with predictions and notes at x if given."""
         first, second = self.loss_fit, self.metric_fit
         output = second.law.output
         lines = [
@@ -137,7 +128,7 @@ class Chained:
 def chain(
     loss_fit: FitResult, metric_fit: FitResult, *, losses: ArrayLike | None = None
 ) -> Chained:
-    """Put a metric of the loss behind a law of the loss.
+    """Chains a law of the loss and a law that predicts a metric from the loss.
 
     Args:
         loss_fit: A fit of any law whose y is a loss.
@@ -152,8 +143,8 @@ def chain(
     first, second = loss_fit.law, metric_fit.law
     if second.inputs != ("loss",):
         raise ValueError(
-            f"{second.name} takes {', '.join(second.inputs)}, but what is chained behind "
-            f"{first.name} takes the loss alone: give a fit of a law such as task_sigmoid second."
+            f"{second.name} takes {', '.join(second.inputs)}, but the second law of a chain takes "
+            "the loss alone: give a fit of a law such as task_sigmoid second."
         )
     if first.output != "loss":
         raise ValueError(

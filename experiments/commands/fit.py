@@ -20,8 +20,8 @@ from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
 from analysis.laws import LAWS, Law
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
-from analysis.planning.task_chain import FRACTIONS
 from analysis.tables import read
+from analysis.tables.values import FRACTIONS
 from experiments.commands import fit_output
 from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative

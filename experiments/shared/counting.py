@@ -1,15 +1,14 @@
 """The exponent a of N* ~ C^a of one set of runs, under several ways to count parameters."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.compute_optimal.isoflop_result import ONE_MINIMUM
 from analysis.compute_optimal.points import SeedNoise
 from analysis.errors import FitError
-from analysis.estimate import Bootstrap, Floats
+from analysis.estimate import Bootstrap, Estimate, Floats
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from experiments.shared.error_bars import ErrorBars, log_weights
@@ -27,13 +26,11 @@ METHODS = {"minima": "minima of parabolas, exact $C$", "fit": "parametric fit, $
 """Ways to find the exponent, with their labels in figures."""
 
 
-class Exponent(NamedTuple):
-    """An exponent a with its 95 % interval and its bootstrap replicates."""
+@dataclass(frozen=True, eq=False)
+class Exponent(Estimate):
+    """An exponent a with its bootstrap replicates, which are NaN where they define none."""
 
-    value: float
-    low: float
-    high: float
-    replicates: Floats
+    replicates: Floats = field(kw_only=True, repr=False)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -76,8 +73,8 @@ def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Ex
     )
     if found.trends is None:
         raise FitError(ONE_MINIMUM)
-    a = found.trends.params.exponent
-    return Exponent(a.value, a.low, a.high, found.trends.params.replicates[:, 1])
+    trend = found.trends.params
+    return Exponent(**vars(trend.exponent), replicates=trend.replicates[:, 1])
 
 
 def _by_fit(runs: pd.DataFrame, sd: Floats) -> dict[Count, Exponent]:
@@ -92,5 +89,5 @@ def _by_fit(runs: pd.DataFrame, sd: Floats) -> dict[Count, Exponent]:
             raise FitError(f"{count}: {error}") from error
         a = result.derived()["a"]
         replicates = CHINCHILLA.derived(CHINCHILLA.to_params(result.replicates))["a"]
-        found[count] = Exponent(a.value, *a.interval, np.asarray(replicates))
+        found[count] = Exponent(a.value, *a.interval, result.level, replicates=replicates)
     return found

@@ -20,7 +20,7 @@ from analysis.estimate import Floats
 
 ENOUGH_REPEATS = 5
 """Degrees of freedom from which repeats say more than the law; as in
-`analysis.compute_optimal.seed_noise`."""
+`analysis.compute_optimal.valleys`."""
 
 
 class Spread(NamedTuple):

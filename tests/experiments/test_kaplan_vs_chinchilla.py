@@ -1,6 +1,7 @@
 """The staircase and the counts: planted causes move the exponent, runs are not trained twice."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -125,13 +126,13 @@ def test_an_optimum_that_does_not_grow_is_not_moved(table_of):
 
 
 def test_replicates_that_came_to_nothing_are_no_vote():
-    above = Exponent(0.6, 0.5, 0.7, np.array([0.6, np.nan] * 500))
-    below = Exponent(0.5, 0.4, 0.6, np.array([0.5, 0.5] * 500))
+    above = Exponent(0.6, 0.5, 0.7, 0.95, replicates=np.array([0.6, np.nan] * 500))
+    below = Exponent(0.5, 0.4, 0.6, 0.95, replicates=np.array([0.5, 0.5] * 500))
     climbed = [above, above, above, above, below]
     assert kaplan_vs_chinchilla._training(climbed, "").value == 1
     assert kaplan_vs_chinchilla._shift(above, below).low == pytest.approx(0.1)
     with pytest.raises(ValueError, match="broadcast"):
-        kaplan_vs_chinchilla._shift(above, below._replace(replicates=below.replicates[1:]))
+        kaplan_vs_chinchilla._shift(above, replace(below, replicates=below.replicates[1:]))
 
 
 def test_every_expectation_holds_and_every_number_is_shown(runs, findings):

@@ -80,7 +80,7 @@ def test_curves_of_a_chinchilla_surface_lead_to_its_exponent():
         ({"loss": [3.0, 0.0, 2.0]}, r"loss\[1\] = 0.0"),
         ({"run": [0, 0]}, r"run has shape \(2,\), not \(3,\)"),
         ({"budgets": [-1.0]}, r"budgets\[0\] = -1.0"),
-        ({"tolerance": 1.5}, "tolerance is 1.5"),
+        ({"tolerance": 1.5}, "tolerance = 1.5"),
     ],
 )
 def test_a_callers_mistake_is_named(change, message):
