@@ -192,8 +192,8 @@ class SeedSample(NamedTuple):
         if np.isnan(where.value[0]):
             below = "below" if np.isfinite(where.high[0]) else None
             censored = "above" if np.isfinite(where.low[0]) else below
-        ends = np.exp([where.value[0], *self.interval(where.low, where.high)]).tolist()
-        return Estimate(*ends, self.level, censored)
+        value, low, high = np.exp([where.value[0], *self.interval(where.low, where.high)]).tolist()
+        return Estimate(value, low, high, self.level, censored)
 
     def level_at(self, curves: MetricCurves, at: int) -> Estimate:
         """Returns the test metric at one size, by its index."""
@@ -202,7 +202,8 @@ class SeedSample(NamedTuple):
         if curves.is_log:
             with np.errstate(over="ignore"):  # two far-apart seeds may set no upper end
                 ends = np.exp(ends)
-        return Estimate(*ends.tolist(), self.level)
+        value, low, high = ends.tolist()
+        return Estimate(value, low, high, self.level)
 
     def interval(self, low: Floats, high: Floats) -> tuple[float, float]:
         """Returns the stretched percentile interval of a quantity between `low` and `high`.
