@@ -90,13 +90,12 @@ class Audit:
         refit = self.refit
         held = f", {', '.join(refit.fixed)} held" if refit.fixed else ""
         costs = f"{self.objective:.6g} against {refit.objective:.6g} ({refit.loss}{held})"
-        if self.is_optimum:
-            first = f"The published constants are the optimum of their objective: {costs}."
-        else:
-            more = f"{self.ratio:.3g} times it" if self.ratio > 2 else f"{self.ratio - 1:.3%} more"
-            first = (
-                f"The published constants are not the optimum of their objective: {costs}, {more}."
-            )
+        verb = "are" if self.is_optimum else "are not"
+        more = f", {self.ratio:.3g} times it" if self.ratio > 2 else f", {self.ratio - 1:.3%} more"
+        first = (
+            f"The published constants {verb} the optimum of their objective: {costs}"
+            f"{'' if self.is_optimum else more}."
+        )
         if not self.outside:
             return f"{first} Each lies inside the interval of the refit."
         each = ", ".join(
@@ -132,9 +131,6 @@ def audit(
         bootstrap: How the intervals of the refit are made, as `fit` takes it: from redrawn rows
             unless given, which assumes least of rows that others collected.
 
-    Returns:
-        The audit.
-
     Raises:
         ValueError: A constant that is missing, unknown or out of bounds; another argument at fault.
         FitError: The rows do not support the refit.
@@ -151,10 +147,8 @@ def audit(
         bootstrap=bootstrap,
         fixed={name: value for name, value in published.items() if name not in free},
     )
-    if refit.objective > 0:
-        ratio = objective / refit.objective
-    else:
-        ratio = 1.0 if objective == 0 else math.inf
+    at_zero = 1.0 if objective == 0 else math.inf
+    ratio = objective / refit.objective if refit.objective > 0 else at_zero
     outside = tuple(
         name
         for name, (low, high) in refit.intervals.items()

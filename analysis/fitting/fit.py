@@ -31,7 +31,7 @@ from analysis.fitting.engine.observations import (
     require_spread,
 )
 from analysis.fitting.engine.optimum import find_optimum
-from analysis.fitting.engine.problem import Problem, pose
+from analysis.fitting.engine.problem import pose
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import judge
 from analysis.laws.law import Law
@@ -106,7 +106,8 @@ def fit(
     refitted = problem.to_raw(replicates.theta)
     params = _to_params(law, problem.to_raw(theta), fixed)
     lows, highs = _to_params(law, np.stack(percentile_interval(refitted, level)), fixed).tolist()
-    covariance = _covariance(law, problem, params, replicates.covariance(theta))
+    to_params = np.where(law.is_log, params, 1.0)[:, None] * problem.to_raw.matrix
+    covariance = to_params @ replicates.covariance(theta) @ to_params.T
     # Sums go over the sorted rows, so that not even rounding depends on the order given.
     in_order = problem.unit * problem.residuals(theta)
     squares, n_left = float(rows.weights @ in_order**2), len(in_order) - len(theta)
@@ -155,9 +156,3 @@ def _to_params(law: Law, theta: Floats, fixed: Mapping[str, float]) -> Floats:
             "nearer to 1, such as millions of parameters."
         )
     return params
-
-
-def _covariance(law: Law, problem: Problem, params: Floats, centred: Floats) -> Floats:
-    """Covariance of the parameters from that of the coordinates fitted."""
-    to_params = np.where(law.is_log, params, 1.0)[:, None] * problem.to_raw.matrix
-    return to_params @ centred @ to_params.T

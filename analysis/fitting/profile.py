@@ -182,8 +182,7 @@ def follow_both(
 def _reason(name: str, level: float, open_sides: tuple[Side, ...]) -> str:
     if not open_sides:
         return f"{name} is identified: its {100 * level:g} % interval ends on both sides."
-    way = {"lower": "small", "upper": "large"}
-    sides = " or ".join(way[side] for side in open_sides)
+    sides = " or ".join({"lower": "small", "upper": "large"}[side] for side in open_sides)
     return (
         f"{name} is not identifiable from these rows: no value is too {sides} at the "
         f"{100 * level:g} % level."

@@ -274,11 +274,11 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
 def _why_not(row: RankedLaw) -> str:
     if row.fit is None:
         return row.reason
-    windows = row.windows
-    failed = [each for each in windows if each.reason is not None]
+    failures = [each.reason for each in row.windows if each.reason is not None]
+    n_windows = len(row.windows)
     return (
-        f"It has a fit in {len(windows) - len(failed)} of {len(windows)} windows, too few to "
-        f"compare it with the others. The last failure: {failed[-1].reason}"
+        f"It has a fit in {n_windows - len(failures)} of {n_windows} windows, too few to "
+        f"compare it with the others. The last failure: {failures[-1]}"
     )
 
 

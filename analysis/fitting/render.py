@@ -73,9 +73,8 @@ def plain_table(table: FitTable) -> str:
     how = table.bootstrap
     width = max(len("parameter"), *(len(row.name) for row in table.params))
     clusters = "" if how.n_clusters is None else f", {how.n_clusters} clusters"
-    freedom = ""
-    if how.degrees_of_freedom is not None:
-        freedom = f"{how.degrees_of_freedom:.4g} degrees of freedom, "
+    df = how.degrees_of_freedom
+    freedom = "" if df is None else f"{df:.4g} degrees of freedom, "
     lines = [
         f"{table.name}: {table.formula}",
         f"{table.verdict}: {table.reason}",

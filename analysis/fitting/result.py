@@ -275,9 +275,6 @@ class FitResult:
             law: The law that was fitted, where it is none of `analysis.laws.LAWS`: a text holds
                 only the name of a law.
 
-        Returns:
-            The result.
-
         Raises:
             ValueError: Not such a text, a law that this version does not know, or another law than
                 the one given.

@@ -43,8 +43,8 @@ def _starts(log_x: Floats, log_y: Floats) -> Floats:
 
 def _rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
     log_a, alpha, log_g = np.moveaxis(theta, -1, 0)
-    log_a = log_a + log_y_scale + alpha * log_x_scale[0]
-    return np.stack([log_a, alpha, log_g - log_x_scale[0]], axis=-1)
+    shift = log_x_scale[0]
+    return np.stack([log_a + log_y_scale + alpha * shift, alpha, log_g - shift], axis=-1)
 
 
 DELAYED_POWER_LAW = Law(

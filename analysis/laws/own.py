@@ -164,10 +164,7 @@ class _OwnLaw:
             )
         still = np.zeros(log_x.shape[1])
         doubled = self.log_predict(self.rescale(theta[usable[0]], still, _LOG_2), log_x)
-        self.require_doubled(np.exp(doubled - log_predicted[usable[0]]))
-        return np.stack([self.rescale(theta[at], still, float(level[at])) for at in usable])
-
-    def require_doubled(self, factor: Floats) -> None:
+        factor = np.exp(doubled - log_predicted[usable[0]])
         if not np.allclose(factor, 2.0, rtol=_SAME, atol=0.0):
             named = [name for name, each in self.params.items() if each.has_unit_of_y]
             raise ValueError(
@@ -175,6 +172,7 @@ class _OwnLaw:
                 f"multiplies y by {factor.min():.4g} to {factor.max():.4g}, not 2. Set it for "
                 "every parameter that has the unit of y, and for no other."
             )
+        return np.stack([self.rescale(theta[at], still, float(level[at])) for at in usable])
 
 
 def _coordinates(ends: Floats, is_log: NDArray[np.bool_]) -> tuple[Floats, Floats]:

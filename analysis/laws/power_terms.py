@@ -159,9 +159,6 @@ def joined(log_of_n: ArrayLike, log_of_d: ArrayLike, g: ArrayLike) -> Joined:
         log_of_n: log A - alpha log N, shape `(..., n_points)`.
         log_of_d: log B - beta log D, the same shape.
         g: Exponent, positive, shape `(..., 1)`.
-
-    Returns:
-        The joined term.
     """
     xp = g.__array_namespace__()
     log_root = xp.logaddexp(log_of_n / g, log_of_d / g)

@@ -54,8 +54,7 @@ def _experts(log_k: ArrayLike, log_max: ArrayLike, log_x: ArrayLike) -> _Experts
 
 
 def _parts(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, _Experts]:
-    experts = _experts(theta[..., 4, None], theta[..., 5, None], log_x[:, 1])
-    return log_x[:, 0] / _LOG_10, experts
+    return log_x[:, 0] / _LOG_10, _experts(theta[..., 4, None], theta[..., 5, None], log_x[:, 1])
 
 
 def _log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:

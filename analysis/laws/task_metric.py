@@ -71,10 +71,8 @@ def _sigmoid_starts(log_x: Floats, log_y: Floats) -> Floats:
 
 
 def _sigmoid_rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
-    floor, ceiling, log_slope, log_midpoint = np.moveaxis(theta, -1, 0)
-    factor = np.exp(log_y_scale)
-    moved = [floor * factor, ceiling * factor, log_slope - log_x_scale[0]]
-    return np.stack([*moved, log_midpoint + log_x_scale[0]], axis=-1)
+    factor, shift = np.exp(log_y_scale), log_x_scale[0]
+    return theta * np.array([factor, factor, 1.0, 1.0]) + np.array([0.0, 0.0, -shift, shift])
 
 
 def _exponential_parts(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
@@ -114,9 +112,8 @@ def _exponential_starts(log_x: Floats, log_y: Floats) -> Floats:
 
 
 def _exponential_rescale(theta: Floats, log_x_scale: Floats, log_y_scale: float) -> Floats:
-    eps, log_k, log_gamma = np.moveaxis(theta, -1, 0)
-    moved = [eps * np.exp(log_y_scale), log_k + log_y_scale, log_gamma - log_x_scale[0]]
-    return np.stack(moved, axis=-1)
+    factor, shift = np.exp(log_y_scale), log_x_scale[0]
+    return theta * np.array([factor, 1.0, 1.0]) + np.array([0.0, log_y_scale, -shift])
 
 
 TASK_SIGMOID = Law(

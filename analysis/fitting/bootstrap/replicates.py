@@ -80,17 +80,11 @@ def require_level(level: float) -> None:
 
 
 def percentile_interval(replicates: Floats, level: float) -> tuple[Floats, Floats]:
-    """Returns ends between which a share `level` of the replicates lies, for each column.
+    """Returns the ends, low and high, between which a share `level` of each column lies.
 
     The k-th of n sorted replicates stands for probability k / (n + 1): a truth that is distributed
     as the replicates are then falls inside with probability `level`, however few they are.
-
-    Args:
-        replicates: Shape `(n_replicates, n_columns)`.
-        level: The share.
-
-    Returns:
-        Low and high, each of shape `(n_columns,)`.
+    Replicates have shape `(n_replicates, n_columns)`, either end `(n_columns,)`.
 
     Raises:
         ValueError: A level that the replicates cannot resolve.
@@ -139,13 +133,9 @@ def student_scales(
 
 
 def draw_replicates(problem: Problem, theta: Floats, bootstrap: Bootstrap) -> Replicates:
-    """Refits the law to redrawn rows, all replicates at once, each from the estimate.
+    """Refits the law to redrawn rows, all replicates at once, each from the estimate `theta`.
 
-    Args:
-        problem: The problem.
-        theta: Its solution, shape `(n_params,)`.
-        bootstrap: How many replicates, of which kind, from which seed. The same seed and rows give
-            the same replicates.
+    The same seed and rows give the same replicates.
 
     Raises:
         ValueError: A kind that does not suit the rows.

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.errors import FitError
 from analysis.estimate import Floats, Redrawn
@@ -97,12 +96,9 @@ class Noise(NamedTuple):
 
 
 def noise_of(kind: Redrawn, problem: Problem, theta: Floats) -> Noise:
-    """Returns the source of noise that a kind of bootstrap draws from.
+    """Returns the source of noise of a kind of bootstrap, about the curve of the estimate `theta`.
 
-    Args:
-        kind: The kind; "rows" and "sandwich" have no noise.
-        problem: The problem, with more rows than parameters.
-        theta: The estimate, shape `(n_params,)`.
+    "rows" and "sandwich" have none.
 
     Raises:
         FitError: Too few repeats or clusters.
@@ -139,13 +135,13 @@ def row_counts(rows: Observations, rng: np.random.Generator, n_draws: int) -> Fl
     if rows.clusters is None:
         n_rows = len(rows.log_y)
         return rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), n_draws).astype(np.float64)
-    n_clusters = _require_clusters(rows.clusters)
+    n_clusters = _require_clusters(rows)
     drawn = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), n_draws)
     return drawn[:, rows.clusters].astype(np.float64)
 
 
-def _require_clusters(clusters: NDArray[np.intp]) -> int:
-    n_clusters = int(clusters.max()) + 1
+def _require_clusters(rows: Observations) -> int:
+    n_clusters = rows.n_clusters or 0
     if n_clusters < MIN_CLUSTERS:
         raise FitError(
             f"{n_clusters} clusters are too few: they do not show how clusters differ. Give at "
@@ -230,7 +226,7 @@ def _flipped_clusters(rows: Observations, residuals: Floats, n_params: int) -> N
     """
     assert rows.clusters is not None
     clusters, n_rows = rows.clusters, len(residuals)
-    n_clusters = _require_clusters(clusters)
+    n_clusters = _require_clusters(rows)
     correction = n_clusters / (n_clusters - 1) * (n_rows - 1) / (n_rows - n_params)
     corrected = residuals * np.sqrt(correction)
 

@@ -50,9 +50,6 @@ def count_optima(
         is_point: `(n_params,) -> bool`: whether the objective rises in all directions.
         barrier: An objective above it, on the way, parts two places.
         noise: Root mean square residual.
-
-    Returns:
-        How many places, and how many curves.
     """
     if not is_point(theta):
         return Optima(1, 1)

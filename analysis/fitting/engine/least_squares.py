@@ -232,19 +232,13 @@ def _step(
 
 
 def projection(law: Law) -> Project:
-    """Returns the step that sets the parameters in which y is linear to their best.
-
-    Best is least squared error in y.
+    """Returns the step that sets the parameters in which y is linear to least squared error in y.
 
     Golub and Pereyra 1973, SIAM J. Numer. Anal. 10(2), 413. Coefficients that would leave the
     law's bounds (a negative E, A or B) are left as they came: there the caller's own step, which
     respects bounds, goes on in all coordinates.
 
-    Args:
-        law: A law with `linear` parameters, not its view on the linear scale.
-
-    Returns:
-        `(theta, log_x, y, weights) -> theta`.
+    The law is one with `linear` parameters, not its view on the linear scale.
     """
     linear = np.flatnonzero(law.is_linear)
     is_log, lower = law.is_log[linear], np.array(law.lower)[linear]

@@ -37,7 +37,9 @@ def deviance(objective: Floats, least: float, n_rows: int, loss: Loss) -> Floats
     """
     if loss.delta is None:
         return n_rows * np.log(objective / least)
-    surprise = _huber_surprise(np.append(objective, least) / (n_rows * loss.delta**2))
+    mean_loss = np.append(objective, least) / (n_rows * loss.delta**2)
+    scale = likeliest_scale(mean_loss)
+    surprise = mean_loss / scale**2 + np.log(integral(scale)[0])
     return 2 * n_rows * (surprise[:-1] - surprise[-1]).reshape(np.shape(objective))
 
 
@@ -50,12 +52,6 @@ def deviance_limit(level: float, n_rows: int, n_params: int) -> float:
     """
     df = n_rows - n_params
     return n_rows * float(np.log1p(fdtri(1, df, level) / df))
-
-
-def _huber_surprise(mean_loss: Floats) -> Floats:
-    """Least mean negative log likelihood for mean losses over delta^2, in units of delta."""
-    scale = likeliest_scale(mean_loss)
-    return mean_loss / scale**2 + np.log(integral(scale)[0])
 
 
 def integral(scale: Floats) -> tuple[Floats, Floats]:

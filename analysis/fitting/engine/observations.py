@@ -78,14 +78,11 @@ class Observations(NamedTuple):
 
 
 def as_inputs(law: Law, x: ArrayLike) -> Floats:
-    """Returns inputs of a law as a float64 matrix.
+    """Returns inputs of a law as a float64 matrix, shape `(n_rows, n_inputs)`.
 
     Args:
         law: The law.
-        x: Shape `(n_rows, n_inputs)`; for a law of one input also `(n_rows,)`.
-
-    Returns:
-        Shape `(n_rows, n_inputs)`, every value positive and finite.
+        x: The same shape, or for a law of one input `(n_rows,)`; positive and finite.
 
     Raises:
         ValueError: Another shape, or a value that is not positive and finite.
@@ -196,15 +193,15 @@ def require_enough(law: Law, rows: Observations) -> None:
         FitError: No more rows than parameters, or fewer distinct inputs.
     """
     n_params, n_rows, n_distinct = len(law.params), len(rows.log_y), len(rows.group_sizes)
+    needs = f"{law.name} has {n_params} parameters ({', '.join(law.params)})"
     if n_rows <= n_params:
         raise FitError(
-            f"{law.name} has {n_params} parameters ({', '.join(law.params)}), but there are "
-            f"{n_rows} rows: give at least {n_params + 1}, which leaves a degree of freedom."
+            f"{needs}, but there are {n_rows} rows: give at least {n_params + 1}, which leaves a "
+            "degree of freedom."
         )
     if n_distinct < n_params:
         raise FitError(
-            f"{law.name} has {n_params} parameters ({', '.join(law.params)}), but {n_distinct} "
-            f"distinct x: give rows at {n_params} distinct x or more."
+            f"{needs}, but {n_distinct} distinct x: give rows at {n_params} distinct x or more."
         )
 
 

@@ -64,8 +64,11 @@ class _Task(NamedTuple):
     def residuals(self, theta: Floats) -> Floats:
         return self.log_y - self.law.log_predict(theta, self.points.log_x)
 
-    def objective(self, residuals: Floats) -> Floats:
-        return self.loss.value(residuals) @ self.points.weights
+    def objective(self, theta: Floats) -> Floats:
+        """Sum of weighted losses, infinite where it is not a number: `(..., n_params) -> (...)`."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            total = self.loss.value(self.residuals(theta)) @ self.points.weights
+            return np.nan_to_num(total, nan=np.inf)
 
     def unit_columns(self, theta: Floats) -> Floats:
         """The weighted Jacobian with columns of length 1, or 0 for one without effect."""
@@ -106,7 +109,7 @@ def find_optimum(problem: Problem) -> Optimum:
 
     # 2. Refuse an end that is no minimum.
     residuals = task.residuals(theta)
-    objective = float(task.objective(residuals))
+    objective = float(task.objective(theta))
     columns = task.unit_columns(theta)
     slopes = np.sqrt(task.points.weights) * task.loss.influence(residuals) * residuals
     gradient = -(columns.T @ slopes)
@@ -139,15 +142,10 @@ def find_optimum(problem: Problem) -> Optimum:
 
 def _places(task: _Task, theta: Floats, ends: Floats, barrier: float) -> Optima:
     """The separate places among the ends that are as low as the best one, `theta`."""
-
-    def objective_at(theta: Floats) -> Floats:
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            return np.nan_to_num(task.objective(task.residuals(theta)), nan=np.inf)
-
     return count_optima(
         theta,
         ends,
-        objective_at,
+        task.objective,
         lambda theta: task.law.log_predict(theta, task.points.log_x),
         lambda theta: _condition_number(task.unit_columns(theta)) <= MAX_CONDITION_NUMBER,
         barrier=barrier,
@@ -173,8 +171,7 @@ def _under_huber(task: _Task, starts: Floats, squared: Solutions) -> Solutions:
     squared error. Near them it may have minima of its own, and the better of two ends is kept.
     """
     found = _solve_all(task, squared.theta)
-    with np.errstate(over="ignore", invalid="ignore"):
-        at_start = task._replace(loss=task.loss.squared()).objective(task.residuals(starts))
+    at_start = task._replace(loss=task.loss.squared()).objective(starts)
     near = np.flatnonzero(at_start <= _NEAR * squared.objective.min())
     direct = _solve_all(task, starts[near])
     better = direct.objective < found.objective[near]
