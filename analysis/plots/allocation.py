@@ -20,14 +20,14 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.plots.ticks import log_ticks
+from analysis.plots.ticks import axis_label, log_ticks
 
 MARKED = (0.5, 2.0)
 """Sizes off the optimum that a figure marks, in multiples of it."""
 
 
 def draw_budget(ax: Axes, allocation: Allocation, estimate: Estimate, *, style: Series) -> Axes:
-    """Marks what a budget buys: a point with its interval.
+    """Marks the optimum of a budget: a point with its interval.
 
     Args:
         ax: Axes to draw on, x in FLOPs.
@@ -61,7 +61,7 @@ def draw_penalty(ax: Axes, table: pd.DataFrame, *, style: Series = SERIES[3]) ->
         # Outside the valley, where its sides leave room.
         side = -1 if factor < 1 else 1
         ax.annotate(
-            f"+{value:.2g}",
+            f"+{value:#.2g}".rstrip("."),
             (factor, value),
             xytext=(6 * side, -2),
             textcoords="offset points",
@@ -110,7 +110,7 @@ def allocation_figure(
             if largest_flops is not None:
                 dots = (0, (1, 1.5))
                 _line(ax, largest_flops, GREY, dots, "largest fitted" if labelled else None)
-            ax.set(xscale="log", yscale="log", xlabel="training compute $C$ (FLOPs)")
+            ax.set(xscale="log", yscale="log", xlabel=axis_label("C"))
             ax.set_xlim(growth["flops"].min(), growth["flops"].max())
             log_ticks(ax, "x", "y", most=5 if labelled else 7)
         sizes.set(ylabel="parameters, tokens")

@@ -31,7 +31,7 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.plots.ticks import log_ticks
+from analysis.plots.ticks import axis_label, log_ticks
 
 Quantity = Literal["params", "tokens_per_param"]
 """A quantity that grows with compute: N* or D* / N*."""
@@ -114,7 +114,7 @@ def approaches_figure(approaches: Approaches) -> Figure:
             ax = next(panels)
             draw_learning_curves(ax, envelope)
             lowest, highest = float(np.nanmin(envelope.loss)), float(np.nanmax(envelope.loss))
-            ax.set(xscale="log", xlabel="FLOPs", ylabel="loss (nats)")
+            ax.set(xscale="log", xlabel=axis_label("C"), ylabel="loss (nats)")
             # The start of training of every size towers above what the envelope is about.
             ax.set_ylim(lowest - 0.05 * (highest - lowest), highest + 0.05 * (highest - lowest))
             legend_above(ax)
@@ -125,9 +125,9 @@ def approaches_figure(approaches: Approaches) -> Figure:
             legend_above(ax, n_columns=2 if n_rows == 2 else 1)
         growth, ratio = panels
         draw_growth(growth, approaches, "params")
-        growth.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="optimal parameters")
         draw_growth(ratio, approaches, "tokens_per_param")
-        ratio.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="tokens per parameter")
+        for ax, label in ((growth, "optimal parameters"), (ratio, "tokens per parameter")):
+            ax.set(xscale="log", yscale="log", xlabel=axis_label("C"), ylabel=label)
         log_ticks(ratio, "y")
         figure.legend(
             handles=[_legend_entry(approach, style) for approach, style in _styled(approaches)],

@@ -23,7 +23,7 @@ from analysis.plots.style import (
     new_figure,
     paper_style,
 )
-from analysis.plots.ticks import log_ticks
+from analysis.plots.ticks import axis_label, log_ticks
 
 COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))
 """Viridis without its palest fifth; its lightness orders compute or size in greyscale too."""
@@ -182,7 +182,7 @@ def frame_valleys(ax: Axes, result: IsoflopResult) -> Axes:
         ax: Axes on which `draw_valleys` has drawn.
         result: The result that it drew.
     """
-    ax.set(xscale="log", xlabel="parameters", ylabel="loss (nats)")
+    ax.set(xscale="log", xlabel=axis_label("N"), ylabel="loss (nats)")
     lowest = [min(valley.loss) for valley in result.valleys]
     margin = max(0.5 * (max(lowest) - min(lowest)), 0.1 * max(lowest))
     top = min(max(lowest) + margin, ax.get_ylim()[1])
@@ -207,9 +207,9 @@ def isoflop_figure(result: IsoflopResult) -> Figure:
         draw_valleys(valleys, result)
         frame_valleys(valleys, result)
         draw_optimal_params(growth, result)
-        growth.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="optimal parameters")
         draw_tokens_per_param(ratio, result)
-        ratio.set(xscale="log", yscale="log", xlabel="FLOPs", ylabel="tokens per parameter")
+        for ax, label in ((growth, "optimal parameters"), (ratio, "tokens per parameter")):
+            ax.set(xscale="log", yscale="log", xlabel=axis_label("C"), ylabel=label)
         log_ticks(ratio, "y")
         for ax in axes.flat:
             legend_above(ax, n_columns=1)

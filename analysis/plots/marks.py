@@ -58,7 +58,7 @@ def mark_missing(ax: Axes, *, diverged: ArrayLike = (), failed: ArrayLike = ()) 
 
 
 def mark_expected(ax: Axes, low: float, high: float, *, label: str) -> Axes:
-    """Marks where theory or the literature puts a location: a bar along the top of the panel.
+    """Marks a location that theory or the literature gives: a bar along the top of the panel.
 
     Args:
         ax: Axes to draw on, x in units of size.

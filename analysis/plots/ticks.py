@@ -7,6 +7,7 @@ given. `axis_label` names an axis, with the parameters of a law as `symbol` prin
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -28,7 +29,8 @@ _LEAST_DECADES = 0.5
 """Span in decades below which a logarithmic axis has the round numbers of a linear one."""
 _PLAIN = (1e-3, 1e4)
 """Values between these are printed in full, others with a power of ten."""
-
+_PLAIN_AXIS = (1e-3, 1e5)
+"""An axis between these has all of its labels in full, any other all with powers of ten."""
 _LEAST_LABELS = 3
 _ROUND = [1, 2, 2.5, 5, 10]
 """Steps between the labels of a linear axis."""
@@ -85,16 +87,17 @@ def log_ticks(ax: Axes, *axes: Literal["x", "y"], most: int = 6) -> Axes:
     for name in axes:
         low, high = sorted(ax.get_xlim() if name == "x" else ax.get_ylim())
         decades = math.log10(high / low)
+        plain = _PLAIN_AXIS[0] <= low and high < _PLAIN_AXIS[1]
         axis = ax.xaxis if name == "x" else ax.yaxis
         if decades < _LEAST_DECADES:
             axis.set_major_locator(_round_numbers(low, high, max(most - 1, 2)))
             axis.set_minor_locator(LogLocator(subs=()))
         else:
-            fits = (each for each in _MULTIPLES if _width(each, low, high, name) <= most)
+            fits = (each for each in _MULTIPLES if _width(each, low, high, name, plain) <= most)
             multiples = next(fits, _MULTIPLES[-1])
             axis.set_major_locator(LogLocator(subs=multiples, numticks=most + 1))
             axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=99))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        axis.set_major_formatter(FuncFormatter(partial(_label, plain=plain)))
         axis.set_minor_formatter(NullFormatter())
     return ax
 
@@ -109,11 +112,15 @@ def _round_numbers(low: float, high: float, most: int) -> MaxNLocator:
     return locators[-1]
 
 
-def _width(multiples: tuple[float, ...], low: float, high: float, axis: str) -> int:
+def _label(value: float, _: int | None = None, *, plain: bool) -> str:
+    return number(value, plain)
+
+
+def _width(multiples: tuple[float, ...], low: float, high: float, axis: str, plain: bool) -> int:
     """Number of labels between two values; on a horizontal axis wide ones count twice."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [each * 10.0**power for power in powers for each in multiples]
-    shown = [number(value) for value in values if low <= value <= high]
+    shown = [number(value, plain) for value in values if low <= value <= high]
     return len(shown) + (axis == "x") * sum("times" in label for label in shown)
 
 
@@ -134,9 +141,14 @@ def from_axis(at: Floats, is_log: bool) -> Floats:
     return np.exp(np.clip(at, -_FARTHEST, _FARTHEST)) if is_log else at
 
 
-def number(value: float) -> str:
-    """Returns a value as text for matplotlib: 0.05, 30, or a power of ten with its factor."""
-    if value <= 0 or _PLAIN[0] <= value < _PLAIN[1]:
+def number(value: float, plain: bool | None = None) -> str:
+    """Returns a value as text for matplotlib: 0.05, 30, or a power of ten with its factor.
+
+    Args:
+        value: The value.
+        plain: Whether to print it in full; by its size unless given.
+    """
+    if value <= 0 or (_PLAIN[0] <= value < _PLAIN[1] if plain is None else plain):
         return f"{value:g}"
     exponent = math.floor(math.log10(value) + 1e-9)
     factor = f"{value / 10.0**exponent:.4g}"
@@ -164,11 +176,11 @@ def symbol(name: str) -> str:
     return f"${letter}_{{{index}}}$" if index else f"${letter}$"
 
 
-def axis_label(name: str, labels: Mapping[str, str]) -> str:
+def axis_label(name: str, labels: Mapping[str, str] | None = None) -> str:
     """Returns the label of an axis: the caller's words, else ours, else the symbol.
 
     Args:
         name: Name of an input or of the output of a law.
-        labels: The caller's words by name.
+        labels: The caller's words by name; none unless given.
     """
-    return labels.get(name) or _AXES.get(name) or symbol(name)
+    return (labels or {}).get(name) or _AXES.get(name) or symbol(name)

@@ -12,6 +12,16 @@ def test_logarithmic_axes_have_two_labels_or_more_and_not_too_many(ax, low, fact
     log_ticks(ax, "x", most=4)
     shown = [tick for tick in ax.get_xticks() if low <= tick <= low * factor]
     assert 1 <= len(shown) <= 6
+    ax.figure.draw_without_rendering()
+    labels = {text.get_text() for text in ax.get_xticklabels() if text.get_text()}
+    assert len({label.startswith("$") for label in labels}) == 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.09, 4.21), (0.21, 0.6), (1.1, 3.2)])
+def test_narrow_logarithmic_axes_have_three_round_numbers(ax, low, high):
+    ax.set(xscale="log", xlim=(low, high))
+    log_ticks(ax, "x", most=4)
+    assert 3 <= len([tick for tick in ax.get_xticks() if low <= tick <= high]) <= 6
 
 
 @pytest.mark.parametrize(
