@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,8 @@ from analysis.fitting.verdict import Verdict
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
 
 PLANTED = {
-    "power_law": [(30.0, 0.1), (2e5, 0.8), (1e-4, -0.25)],
-    "saturating_power_law": [(1.7, 300.0, 0.35), (0.02, 5e4, 0.6), (3.0, 8.0, 0.08)],
+    "power_law": [planted.POWER, (2e5, 0.8), (1e-4, -0.25)],
+    "saturating_power_law": [planted.SATURATING, (0.02, 5e4, 0.6), (3.0, 8.0, 0.08)],
 }
 every_planted = pytest.mark.parametrize(
     ("law", "params"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+import planted
 import pytest
 from scipy import stats
 
@@ -18,7 +19,7 @@ from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
 
-TRUTH = {"power_law": (30.0, 0.1), "saturating_power_law": (1.7, 300.0, 0.35)}
+TRUTH = {"power_law": planted.POWER, "saturating_power_law": planted.SATURATING}
 SIZES = np.geomspace(1e6, 1e9, 8)
 
 Rows: TypeAlias = tuple[Floats, Floats, np.ndarray | None]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import planted
 import pytest
 from scipy import stats
 
@@ -82,18 +83,18 @@ def test_a_curve_that_seeks_the_floor_predicts_no_run():
 
 
 TRUTH = {
-    "power_law": (30.0, 0.1),
-    "saturating_power_law": (1.7, 300.0, 0.35),
-    "chinchilla": (1.8, 480.0, 2100.0, 0.35, 0.37),
+    "power_law": planted.POWER,
+    "saturating_power_law": planted.SATURATING,
+    "chinchilla": planted.CHINCHILLA,
 }
 
 
 def inputs(law: Law, n_points: int) -> tuple[Floats, Floats]:
     """Inputs to fit, and new ones: the last two lie beyond the first."""
     if law is CHINCHILLA:
-        rng = np.random.default_rng(0)
-        x = np.exp(rng.uniform(np.log([5e7, 1e9]), np.log([1e10, 3e11]), (n_points, 2)))
-        return x, np.array([[1e8, 1e10], [1e9, 5e10], [3e9, 1e10], [3e10, 1e12], [1e11, 3e12]])
+        return planted.runs(n_points), np.array(
+            [[1e8, 1e10], [1e9, 5e10], [3e9, 1e10], [3e10, 1e12], [1e11, 3e12]]
+        )
     x = np.geomspace(1e6, 1e9, n_points)
     return x[:, None], np.array([1e6, 4e7, 9e8, 5e9, 1e10])[:, None]
 

@@ -1,6 +1,7 @@
 """Profiles of what follows from the parameters, against brute force and against themselves."""
 
 import numpy as np
+import planted
 import pytest
 from scipy import stats
 from scipy.optimize import minimize
@@ -22,7 +23,7 @@ def plane() -> tuple[Floats, Floats]:
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(np.log([5e7, 1e9]), np.log([1e10, 3e11]), (60, 2)))
     noise = np.exp(0.005 * rng.standard_normal(60))
-    return x, (1.8 + 480 * x[:, 0] ** -0.35 + 2100 * x[:, 1] ** -0.37) * noise
+    return x, planted.chinchilla_loss(*x.T) * noise
 
 
 @pytest.mark.parametrize("scale", ["log", "linear"])

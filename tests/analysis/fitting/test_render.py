@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import planted
 import pytest
 
 from analysis.estimate import Bootstrap
@@ -19,7 +20,7 @@ def plane_fit(**choices) -> FitResult:
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(np.log([5e7, 1e9]), np.log([1e10, 3e11]), (60, 2)))
     noise = np.exp(0.005 * rng.standard_normal(60))
-    y = (1.8 + 480 * x[:, 0] ** -0.35 + 2100 * x[:, 1] ** -0.37) * noise
+    y = planted.chinchilla_loss(*x.T) * noise
     return fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=300), **choices)
 
 

@@ -1,6 +1,7 @@
 """The Chinchilla law: planted truths, units, weights, bounds, and what it says of growth."""
 
 import numpy as np
+import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,19 +15,12 @@ from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal, growth
 
-TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
-
-
-def inputs(n_rows: int = 40, seed: int = 0) -> Floats:
-    rng = np.random.default_rng(seed)
-    low, high = np.log([[5e7, 1e9], [1e10, 3e11]])
-    return np.exp(rng.uniform(low, high, (n_rows, 2)))
+TRUTH = np.array(planted.CHINCHILLA)
 
 
 def losses(x: Floats, sigma: float = 0.0, params: Floats = TRUTH, seed: int = 1) -> Floats:
-    floor, a, b, alpha, beta = params
     noise = sigma * np.random.default_rng(seed).standard_normal(len(x))
-    return (floor + a * x[:, 0] ** -alpha + b * x[:, 1] ** -beta) * np.exp(noise)
+    return planted.chinchilla_loss(*x.T, params) * np.exp(noise)
 
 
 def estimates(result: FitResult) -> Floats:
@@ -37,7 +31,7 @@ def estimates(result: FitResult) -> Floats:
 @pytest.mark.parametrize("delta", [None, 1e-3])
 @pytest.mark.parametrize("truth", [TRUTH, np.array([0.5, 30.0, 9e4, 0.15, 0.6])])
 def test_planted_parameters_are_recovered(truth: Floats, delta: float | None, scale):
-    x = inputs()
+    x = planted.runs(40)
     result = fit(
         CHINCHILLA,
         x,
@@ -54,7 +48,7 @@ def test_planted_parameters_are_recovered(truth: Floats, delta: float | None, sc
     log_n=st.floats(-15, 5), log_d=st.floats(-20, 5), log_y=st.floats(-3, 3), linear=st.booleans()
 )
 def test_units_move_the_scales_as_they_must(log_n: float, log_d: float, log_y: float, linear: bool):
-    x = inputs()
+    x = planted.runs(40)
     y = losses(x, 0.003)
     of_n, of_d, of_y = np.exp([log_n, log_d, log_y])
     scale = "linear" if linear else "log"
@@ -77,7 +71,7 @@ def test_units_move_the_scales_as_they_must(log_n: float, log_d: float, log_y: f
 @pytest.mark.parametrize("scale", ["log", "linear"])
 @pytest.mark.parametrize("delta", [None, 2e-3])
 def test_a_weight_is_so_many_copies(scale, delta: float | None):
-    x = inputs()
+    x = planted.runs(40)
     y = losses(x, 0.003)
     copies = np.random.default_rng(2).integers(1, 4, len(y))
     options = {"loss": Loss(delta, scale=scale), "bootstrap": Bootstrap(n=200)}
@@ -88,7 +82,7 @@ def test_a_weight_is_so_many_copies(scale, delta: float | None):
 
 
 def test_order_of_rows_is_irrelevant():
-    x = inputs()
+    x = planted.runs(40)
     y, weights = losses(x, 0.003), np.linspace(1.0, 2.0, 40)
     order = np.random.default_rng(3).permutation(40)
     for kind in ("residuals", "rows"):
@@ -100,7 +94,7 @@ def test_order_of_rows_is_irrelevant():
 
 
 def test_scales_differ_in_what_they_minimise():
-    x = inputs()
+    x = planted.runs(40)
     y = losses(x, 0.01)
     logs = fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=200))
     plain = fit(CHINCHILLA, x, y, loss=Loss(scale="linear"), bootstrap=Bootstrap(n=200))
@@ -112,7 +106,7 @@ def test_scales_differ_in_what_they_minimise():
 
 
 def test_rows_redrawn_by_cluster_spread_as_clusters_do():
-    x = np.repeat(inputs(12), 8, axis=0)
+    x = np.repeat(planted.runs(12), 8, axis=0)
     seeds = np.tile(np.arange(8), 12)
     shared = 0.01 * np.random.default_rng(5).standard_normal(8)[seeds]
     y = losses(x, 0.001) * np.exp(shared)
@@ -130,7 +124,7 @@ def test_rows_redrawn_by_cluster_spread_as_clusters_do():
 
 
 def test_a_floor_that_the_rows_do_not_want_is_a_bound_hit():
-    x = inputs()
+    x = planted.runs(40)
     result = fit(CHINCHILLA, x, losses(x, 0.02, np.array([0.0, 3.0, 5.0, 0.05, 0.06])))
     low, _ = result.intervals["E"]
     assert low == 0.0
@@ -138,7 +132,7 @@ def test_a_floor_that_the_rows_do_not_want_is_a_bound_hit():
 
 
 def test_one_size_is_refused():
-    x = inputs()
+    x = planted.runs(40)
     x[:, 0] = 7e7
     with pytest.raises(FitError, match=r"N = 7e\+07 in every row.*several N"):
         fit(CHINCHILLA, x, losses(x, 0.01))
@@ -159,7 +153,7 @@ def test_one_size_is_refused():
     ],
 )
 def test_arguments_at_fault_are_named(change: dict, message: str):
-    x = inputs()
+    x = planted.runs(40)
     with pytest.raises(ValueError, match=message):
         fit(CHINCHILLA, x, losses(x, 0.01), **change)
 
@@ -209,7 +203,7 @@ def test_growth_of_hoffmanns_constants():
 
 
 def test_derived_numbers_come_with_intervals():
-    x = inputs(80)
+    x = planted.runs(80)
     result = fit(CHINCHILLA, x, losses(x, 0.002))
     derived = result.derived()
     truth = growth(TRUTH)

@@ -1,6 +1,7 @@
 """Every law recovers what was planted, and the engine finds what SciPy finds."""
 
 import numpy as np
+import planted
 import pytest
 from scipy.optimize import least_squares
 
@@ -31,8 +32,8 @@ RANGES = {
 
 # Inputs, and parameters that the inputs show.
 PLANTED: dict[str, list[tuple[float, ...]]] = {
-    "power_law": [(30.0, 0.1), (1e-4, -0.25)],
-    "saturating_power_law": [(1.7, 300.0, 0.35), (0.02, 5e4, 0.6)],
+    "power_law": [planted.POWER, (1e-4, -0.25)],
+    "saturating_power_law": [planted.SATURATING, (0.02, 5e4, 0.6)],
     "m3": [(300.0, 0.35, 3e-9), (9e4, 0.8, 2e-8)],
     "m4": [(1.5, 6.0, 4e3, 0.45, 0.7), (0.3, 2.0, 3e2, 0.35, 2.0)],
     "bnsl_1": [(0.5, 40.0, 0.2, 0.5, 1e8, 0.3), (1.0, 3.0, 0.05, 0.4, 2e7, 0.2)],
@@ -41,7 +42,7 @@ PLANTED: dict[str, list[tuple[float, ...]]] = {
     "kaplan_d": [(20.0, 0.095)],
     "kaplan_c": [(2.6, 0.05)],
     "kaplan": [(6.4e13**0.076, 1.8e13**0.103, 0.076, 0.103), (400.0, 900.0, 0.3, 0.25)],
-    "chinchilla": [(1.8, 480.0, 2100.0, 0.35, 0.37), (0.5, 30.0, 9e4, 0.15, 0.6)],
+    "chinchilla": [planted.CHINCHILLA, (0.5, 30.0, 9e4, 0.15, 0.6)],
     "chinchilla_tied": [(1.87, 520.0, 1490.0, 0.353)],
     "data_constrained": [(1.87, 520.0, 1490.0, 0.353, 0.353, 15.4, 5.3)],
     "interaction": [(1.7, 400.0, 900.0, 0.35, 0.33, 0.6), (1.0, 90.0, 500.0, 0.25, 0.3, 1.5)],

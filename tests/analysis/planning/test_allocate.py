@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
+import planted
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -32,20 +33,9 @@ from analysis.planning.best_models import Family, Models, best_models, cheapest_
 from analysis.planning.device_prices import PEAK_FLOPS, Accelerator, accelerator
 from analysis.plots.allocation import allocation_figure
 
-TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
+TRUTH = np.array(planted.CHINCHILLA)
 FLOPS = 1e22
 SERVED = 2e12
-
-
-def inputs(n_rows: int = 60) -> Floats:
-    low, high = np.log([[5e7, 1e9], [1e10, 3e11]])
-    return np.exp(np.random.default_rng(0).uniform(low, high, (n_rows, 2)))
-
-
-def planted(params: Floats, n: Floats | float, d: Floats | float) -> Floats:
-    """Loss of the law as written."""
-    floor, a, b, alpha, beta = params
-    return np.asarray(floor + a * n**-alpha + b * d**-beta)
 
 
 def excess_of(params: Floats, factor: float) -> float:
@@ -95,15 +85,15 @@ def off(family: Family, best: Models, factor: float) -> Floats:
 
 @pytest.fixture(scope="module")
 def exact() -> FitResult:
-    x = inputs()
-    return fit(CHINCHILLA, x, planted(TRUTH, x[:, 0], x[:, 1]), bootstrap=Bootstrap(n=200))
+    x = planted.runs(60)
+    return fit(CHINCHILLA, x, planted.chinchilla_loss(*x.T), bootstrap=Bootstrap(n=200))
 
 
 @pytest.fixture(scope="module")
 def noisy() -> FitResult:
-    x = inputs()
+    x = planted.runs(60)
     noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(len(x)))
-    return fit(CHINCHILLA, x, planted(TRUTH, x[:, 0], x[:, 1]) * noise, bootstrap=Bootstrap(n=400))
+    return fit(CHINCHILLA, x, planted.chinchilla_loss(*x.T) * noise, bootstrap=Bootstrap(n=400))
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +110,15 @@ def test_optimum_of_a_planted_law_is_its_minimum_in_closed_form(exact: FitResult
     assert 6 * n * d == pytest.approx(FLOPS, rel=1e-9)
     assert found.tokens_per_parameter.value == pytest.approx(d / n, rel=1e-9)
     sizes = n * np.exp(np.linspace(-5, 5, 2001))
-    assert np.all(planted(TRUTH, sizes, FLOPS / (6 * sizes)) >= found.loss.value - 1e-9)
+    assert np.all(planted.chinchilla_loss(sizes, FLOPS / (6 * sizes)) >= found.loss.value - 1e-9)
 
 
 def test_one_exponent_for_both_grows_both_alike():
     truth = np.array([1.8, 480.0, 2100.0, 0.35, 0.35])
-    x = inputs()
-    result = fit(CHINCHILLA_TIED, x, planted(truth, x[:, 0], x[:, 1]), bootstrap=Bootstrap(n=200))
+    x = planted.runs(60)
+    result = fit(
+        CHINCHILLA_TIED, x, planted.chinchilla_loss(*x.T, truth), bootstrap=Bootstrap(n=200)
+    )
     small, large = allocate(result, 1e20), allocate(result, 1e24)
     assert large.parameters.value / small.parameters.value == pytest.approx(100, rel=1e-5)
     assert large.tokens.value / small.tokens.value == pytest.approx(100, rel=1e-5)
@@ -163,7 +155,7 @@ def test_half_and_twice_the_size_are_models_of_the_law(exact: FitResult):
     assert [off.factor for off in found.off] == [0.5, 2.0]
     for off in found.off:
         n, d = off.factor * found.parameters.value, found.tokens.value / off.factor
-        loss = float(planted(TRUTH, n, d))
+        loss = float(planted.chinchilla_loss(n, d))
         assert off.loss.value == pytest.approx(loss, rel=1e-9)
         assert off.excess_loss.value == pytest.approx(loss - found.loss.value, rel=1e-6)
         assert allocate(exact, FLOPS / off.compute_ratio.value).loss.value == pytest.approx(

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import CHINCHILLA as CHINCHILLA_TRUTH
+from planted import SIZES, TOKENS
 from scipy.optimize import least_squares
 
 from analysis.errors import FitError
@@ -28,9 +30,8 @@ from analysis.planning.design_search import (
 )
 from analysis.planning.quantities import covariance_of, quantity_of
 
-TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
+TRUTH = np.array(CHINCHILLA_TRUTH)
 NOISE = 0.003
-SIZES, TOKENS = (5e7, 1e10), (1e9, 3e11)
 FITTED = {"N": SIZES, "D": TOKENS}
 FLOPS = 1e21
 
