@@ -1,4 +1,4 @@
-"""What `analysis` raises besides `ValueError`, and the name that a misspelt one is nearest to."""
+"""The error that `analysis` raises besides `ValueError`, and remedies for misspelt names."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ class FitError(Exception):
 
     Attributes:
         reason: The refusal in a sentence, for the screen.
-        detail: What else there is to know of it, for a report; empty where that is all.
+        detail: More about it, for a report; may be empty.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What the approaches of Hoffmann et al. found on one table, as rows of one report."""
+"""Results of the approaches of Hoffmann et al. on one table, as rows of one report."""
 
 import textwrap
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Approach:
         kind: Which approach.
         status: Whether there is an answer, and whether that is in doubt.
         reason: The refusal in a line, or the doubts; empty without either.
-        explanation: What else there is to know of a refusal, for a report; empty where that is all.
+        explanation: Details of a refusal, for a report; may be empty.
         exponents: The power laws; None where refused or not applicable; so are the next three.
         optimal_params: N* at the compute of the report.
         tokens_per_param: D* / N* there.
@@ -71,7 +71,7 @@ class Approach:
     detail: Detail | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The approach as plain values, without replicates."""
+        """Returns the approach as plain values, without replicates."""
         values: dict[str, Any] = {
             "name": self.kind.title,
             "status": self.status,
@@ -106,9 +106,9 @@ class Approaches(JsonResult):
     Attributes:
         flops: The compute at which optima are reported, FLOPs.
         compute: The smallest and the largest of the table, FLOPs.
-        level: Probability with which an interval is to cover.
-        rows: The approaches in order, those that cannot be done too.
-        notes: What else there is to know of the rows they took.
+        level: Nominal coverage of the intervals.
+        rows: The approaches in order, also those that cannot be done.
+        notes: Sentences on the rows that they took, and on what to distrust.
     """
 
     flops: float
@@ -165,7 +165,7 @@ class Approaches(JsonResult):
         return "\n".join([*lines, "", self.legend(), *self.doubts()])
 
     def to_dict(self) -> dict[str, Any]:
-        """The rows as plain values, without replicates."""
+        """Returns the rows as plain values, without replicates."""
         return plain(
             {
                 "flops": self.flops,
@@ -177,7 +177,7 @@ class Approaches(JsonResult):
         )
 
     def details(self) -> dict[str, dict[str, Any]]:
-        """The analyses behind the approaches as plain values, by title."""
+        """Returns the analyses behind the approaches as plain values, by title."""
         return {row.kind.title: row.detail.to_dict() for row in self.rows if row.detail}
 
 

@@ -1,4 +1,4 @@
-"""From learning curves at several batch sizes to the critical batch, and how it grows.
+"""The critical batch and its growth, from learning curves at several batch sizes.
 
 One run, or one for each of several learning rates, at every batch size gives the steps that each
 took to a loss; the least over learning rates lie on a frontier (`analysis.laws.critical_batch`)
@@ -26,9 +26,9 @@ _UPRIGHT = math.pi / 2 - 1e-12
 
 
 def steps_to_losses(steps: ArrayLike, loss: ArrayLike, targets: ArrayLike) -> Floats:
-    """Steps after which a run had come down to given losses.
+    """Returns the steps that a run took to reach given losses.
 
-    The curve is first made to fall throughout, by isotonic regression: the first of many noisy
+    Isotonic regression first makes the curve fall throughout, because the first of many noisy
     evaluations below a loss comes too early. Between evaluations log steps are linear in the loss.
 
     Args:
@@ -37,7 +37,7 @@ def steps_to_losses(steps: ArrayLike, loss: ArrayLike, targets: ArrayLike) -> Fl
         targets: Losses, shape `(n_targets,)`.
 
     Returns:
-        Steps, shape `(n_targets,)`; NaN for a loss that the run never reached, or had passed at its
+        Steps, shape `(n_targets,)`; NaN for a loss that the run never reached, or that is above its
         first evaluation.
 
     Raises:
@@ -48,7 +48,7 @@ def steps_to_losses(steps: ArrayLike, loss: ArrayLike, targets: ArrayLike) -> Fl
     losses = positive_column("loss", loss, len(at))
     wanted = positive_column("targets", targets)
     if np.any(np.diff(at) <= 0):
-        raise ValueError("steps do not ascend: give the evaluations of one run in their order")
+        raise ValueError("steps do not ascend: give the evaluations of one run in order")
     falling = _made_to_fall(losses)
     found = np.exp(np.interp(-wanted, -falling, np.log(at)))
     reached = (wanted <= falling[0]) & (wanted >= falling[-1])
@@ -56,18 +56,18 @@ def steps_to_losses(steps: ArrayLike, loss: ArrayLike, targets: ArrayLike) -> Fl
 
 
 def least_over_rates(rates: ArrayLike, steps: ArrayLike) -> Floats:
-    """Steps to each loss at the best learning rate.
+    """Returns the steps to each loss at the best learning rate.
 
-    The vertex of the parabola of log steps in log rate through the best rate and its neighbours,
-    so that the grid of rates need not be fine. Where a neighbour never reached the loss, or the
-    best rate is at an end of the grid, the steps measured at the best rate are returned.
+    They are those at the vertex of the parabola of log steps in log rate through the best rate and
+    its neighbours, so that the grid of rates need not be fine. Where a neighbour never reached the
+    loss, or the best rate is at an end of the grid, they are those measured at the best rate.
 
     Args:
-        rates: Ascending, shape `(n_rates,)`.
+        rates: Learning rates, ascending, shape `(n_rates,)`.
         steps: Steps of each run, shape `(n_rates, n_targets)`; NaN where it never reached a loss.
 
     Returns:
-        Steps, shape `(n_targets,)`; NaN where no run did.
+        Steps, shape `(n_targets,)`; NaN where no run reached the loss.
     """
     log_rates = np.log(positive_column("rates", rates))
     least = []
@@ -89,12 +89,12 @@ def least_over_rates(rates: ArrayLike, steps: ArrayLike) -> Floats:
 
 
 class BatchGrowth(NamedTuple):
-    """How the critical batch follows the loss.
+    """The critical batch at several losses, and its growth as the loss falls.
 
     Attributes:
         fits: Fit of `CRITICAL_BATCH` at each loss.
         batch: The critical batch at each loss, with its interval.
-        exponent: Exponent of B_crit ~ L^exponent, with its interval: negative where B_crit grows as
+        exponent: Exponent of B_crit ~ L^exponent, with its interval; negative where B_crit grows as
             the loss falls. It is -1 / alpha_B of Kaplan et al. 2020 (arXiv 2001.08361, equation
             1.4).
     """
@@ -113,8 +113,8 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> B
 
     Args:
         batch: Tokens of a batch, shape `(n_batches,)`, at least four.
-        steps: To each loss, shape `(n_batches, n_losses)`, positive.
-        losses: Distinct, at least two, shape `(n_losses,)`.
+        steps: Steps to each loss, shape `(n_batches, n_losses)`, positive.
+        losses: Losses, at least two distinct ones, shape `(n_losses,)`.
 
     Raises:
         ValueError: Shapes that do not fit, or values that are not positive and finite.
@@ -159,14 +159,14 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> B
 
 
 def ratio_of_means(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> Estimate:
-    """The mean of one quantity over that of another, both measured on the same subjects.
+    """Returns the ratio of the means of two quantities that were measured on the same subjects.
 
-    To first order in the scatter of the subjects (the delta method), on the scale of the logarithm,
-    with Student's t.
+    The interval is to first order in the scatter of the subjects (the delta method), on the scale
+    of the logarithm, with Student's t.
 
     Args:
-        above: Shape `(n,)`, two or more.
-        below: Shape `(n,)`; may hold negative values, but with a positive mean.
+        above: Numerators, shape `(n,)`, two or more.
+        below: Denominators, shape `(n,)`; some may be negative, but their mean is positive.
         level: Nominal coverage of the interval.
 
     Raises:
@@ -187,7 +187,7 @@ def ratio_of_means(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> E
 
 
 def common_losses(curves: Sequence[Sequence[ArrayLike]], n_losses: int) -> Floats:
-    """Losses, evenly spaced in their logarithm, that some run of every batch size reaches.
+    """Returns losses, evenly spaced in their logarithm, that every batch size reaches.
 
     At every batch size the run with the lowest loss counts, on its curve made to fall as in
     `steps_to_losses`, which therefore finds steps to each of the losses at every batch size. The
@@ -200,10 +200,10 @@ def common_losses(curves: Sequence[Sequence[ArrayLike]], n_losses: int) -> Float
         n_losses: Number of losses.
 
     Returns:
-        Shape `(n_losses,)`, descending.
+        Losses, descending, shape `(n_losses,)`.
 
     Raises:
-        FitError: No loss that all reach.
+        FitError: No loss is reached by all.
     """
     lowest = [
         min((_made_to_fall(positive_column("loss", run)) for run in runs), key=lambda run: run[-1])
@@ -236,12 +236,9 @@ def _turn(value: float, replicates: Floats, level: float) -> Estimate:
 
 
 def _ends(values: Floats, level: float, undefined: tuple[float, float]) -> tuple[float, float]:
-    """Percentiles of replicates; some replicates may be infinite or NaN.
+    """Returns percentiles of replicates, some of which may be infinite or NaN.
 
-    Args:
-        values: Shape `(n_replicates,)`.
-        level: Nominal coverage of the interval.
-        undefined: Value that stands for NaN at the lower and at the upper end.
+    `undefined` has the values that stand for NaN at the lower and at the upper end.
     """
     # Percentiles are interpolated, which infinities do not allow: angles stand for the values.
     below, above = (

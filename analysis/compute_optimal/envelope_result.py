@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from analysis.compute_optimal.growth import Exponents, Trend
+from analysis.compute_optimal.growth import NAMES, Exponents, Trend
 from analysis.compute_optimal.learning_curves import LearningCurve
 from analysis.compute_optimal.valley import Refusal
 from analysis.estimate import Bootstrap, Floats
@@ -82,11 +82,9 @@ class EnvelopeResult(JsonResult):
             refused = "" if step.refusal is None else f"refused, {step.refusal}: {step.reason}"
             parts = [part for part in (size, refused) if part]
             lines.append(f"{step.flops_low:>10.3g} {step.flops_high:>11.3g}   {', '.join(parts)}")
-        names = ("N*", "D*", "D*/N*")
         lines += [
-            f"{name:>6} = {trend.coefficient:.4g} C^{trend.exponent}, "
-            f"R2 {trend.r_squared:.4f}, {trend.n_points} hand-overs"
-            for name, trend in zip(names, self.trends, strict=True)
+            f"{name:>6} = {trend}, {trend.n_points} hand-overs"
+            for name, trend in zip(NAMES, self.trends, strict=True)
         ]
         lines.append(f"{100 * self.bootstrap.level:g} % intervals over resampled runs")
         return "\n".join(lines)

@@ -82,6 +82,9 @@ class Trend(Growth):
     misfit: float
     n_points: int
 
+    def __str__(self) -> str:
+        return f"{self.coefficient:.4g} C^{self.exponent}, R2 {self.r_squared:.4f}"
+
 
 Law = TypeVar("Law", bound=Growth, covariant=True)
 
@@ -99,6 +102,9 @@ class Exponents(NamedTuple, Generic[Law]):
     tokens: Law
     tokens_per_param: Law
 
+
+NAMES = ("N*", "D*", "D*/N*")
+"""Symbols of the optima whose laws `Exponents` holds."""
 
 POWERS = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]])
 """Powers of N* and D* whose product is each of `Exponents`."""

@@ -1,9 +1,9 @@
-"""What an iso-FLOP analysis found: every budget's valley, and the power laws through the minima."""
+"""Result of an iso-FLOP analysis: the valley of each budget, and power laws through the minima."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.compute_optimal.growth import Exponents, Trend
+from analysis.compute_optimal.growth import NAMES, Exponents, Trend
 from analysis.compute_optimal.points import KnownNoise
 from analysis.compute_optimal.valley import Curve, Valley
 from analysis.estimate import Bootstrap, Estimate
@@ -14,7 +14,7 @@ ONE_MINIMUM = "Only one budget has a minimum; an exponent needs two. Add budgets
 
 @dataclass(frozen=True)
 class BudgetValley(Valley):
-    """The valley of a compute budget: its group is FLOPs, x parameters and the other one tokens."""
+    """The valley of a compute budget: `group` is FLOPs, `x` parameters and `other` tokens."""
 
     @property
     def flops(self) -> float:
@@ -55,7 +55,7 @@ class BudgetValley(Valley):
         return Estimate(data.value / size.value, data.low / size.high, high, size.level)
 
     def to_dict(self) -> dict[str, Any]:
-        """The valley as plain values."""
+        """Returns the valley as plain values, with the names of its quantities."""
         names = {
             "group": "flops",
             "x": "n_params",
@@ -86,7 +86,7 @@ class IsoflopResult(JsonResult):
     trends: Exponents[Trend] | None
 
     def summary(self) -> str:
-        """The analysis as a plain-text table."""
+        """Returns the analysis as a plain-text table."""
         lines = [
             f"{'FLOPs':>10} {'sizes':>6}   optimal parameters, tokens and loss "
             f"({self.curve.method}, {100 * self.bootstrap.level:g} % intervals)"
@@ -101,17 +101,15 @@ class IsoflopResult(JsonResult):
             )
         if self.trends is None:
             return "\n".join([*lines, "", ONE_MINIMUM])
-        names = ("N*", "D*", "D*/N*")
-        for name, trend in zip(names, self.trends, strict=True):
-            lines.append(
-                f"{name:>6} = {trend.coefficient:.4g} C^{trend.exponent}, "
-                f"R2 {trend.r_squared:.4f}, {trend.n_points} budgets, scatter {trend.misfit:.2g} "
-                "times the noise"
-            )
+        lines += [
+            f"{name:>6} = {trend}, {trend.n_points} budgets, scatter {trend.misfit:.2g} times the "
+            "noise"
+            for name, trend in zip(NAMES, self.trends, strict=True)
+        ]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain values."""
+        """Returns the result as plain values."""
         trends = self.trends
         return plain(
             {

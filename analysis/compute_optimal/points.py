@@ -10,8 +10,8 @@ from analysis.estimate import Floats
 from analysis.guards import positive_column, require_tolerance
 
 NoiseSource = Literal["given", "repeats", "residuals"]
-"""Where the noise of a run is known from: the caller, runs repeated at one point, or the scatter of
-the points about the parabolas of all curves, misfit of the parabola included."""
+"""Source of the noise of a run: the caller, runs repeated at one point, or the scatter of points
+about the parabolas of all curves, which includes the misfit of the parabolas."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Points:
 
     Attributes:
         group: What the runs have in common, such as a compute budget: geometric mean over x.
-        x: Where each point lies along the curve, such as its parameters, shape `(n_points,)`.
+        x: Position of each point along the curve, such as its parameters, shape `(n_points,)`.
         other: Another quantity, such as tokens: geometric mean over repeats, shape `(n_points,)`;
             None where there is none.
         loss: Mean over repeats, shape `(n_points,)`.
@@ -57,7 +57,7 @@ class KnownNoise:
     """The noise of the loss of one run, and its source.
 
     Attributes:
-        source: Where it is known from.
+        source: Source of `sd`.
         sd: Standard deviation, in units of the loss; None where it was given, and may differ from
             run to run.
         degrees_of_freedom: Degrees of freedom of `sd`; infinite where it was given as exact.
@@ -68,7 +68,7 @@ class KnownNoise:
     degrees_of_freedom: float
 
     def of_means(self, points: Points) -> Floats:
-        """Standard deviation of the mean loss of each point, shape `(n_points,)`."""
+        """Returns the standard deviation of the mean loss of each point, shape `(n_points,)`."""
         if points.noise is not None:
             return points.noise
         assert self.sd is not None
@@ -84,16 +84,16 @@ def group_points(
     noise: SeedNoise | None = None,
     tolerance: float = 0.1,
 ) -> tuple[Points, ...]:
-    """Group rows, one a run, into curves.
+    """Groups rows, one a run, into curves.
 
     Rows belong to one curve if their groups lie within a factor `1 + tolerance`. Rows of one curve
     and x are repeats: their losses are averaged. From a hyper-parameter sweep take the best run of
     each x before the call.
 
     Args:
-        x: Where each run lies along its curve, such as its parameters, shape `(n_runs,)`.
+        x: Position of each run along its curve, such as its parameters, shape `(n_runs,)`.
         loss: Loss of each run, shape `(n_runs,)`.
-        group: Which curve each run belongs to, such as its FLOPs, shape `(n_runs,)`.
+        group: Curve that each run belongs to, such as its FLOPs, shape `(n_runs,)`.
         other: Another quantity of each run, such as its tokens, shape `(n_runs,)`.
         noise: Noise of the loss over seeds; its `sd` a number, or shape `(n_runs,)`.
         tolerance: Relative difference of the groups within a curve.

@@ -141,7 +141,7 @@ class Minima(NamedTuple):
 
 
 def used_points(points: Points, curve: Curve) -> NDArray[np.bool_]:
-    """Which points lie within the span of that of the lowest loss, shape `(n_points,)`."""
+    """Returns which points lie within the span of the lowest one, shape `(n_points,)`."""
     if curve.span is None:
         return np.ones(len(points.x), dtype=bool)
     ratio = np.abs(np.log(points.x / points.x[np.argmin(points.loss)]))
@@ -149,15 +149,15 @@ def used_points(points: Points, curve: Curve) -> NDArray[np.bool_]:
 
 
 def parabola_weights(points: Points) -> Floats:
-    """One over the variance of each mean loss, up to a factor, shape `(n_points,)`."""
+    """Returns one over the variance of each mean loss, up to a factor, shape `(n_points,)`."""
     return points.counts if points.noise is None else points.noise**-2.0
 
 
 def parabola_projection(log_x: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Weighted least squares by a quadratic in log x, as matrices.
+    """Returns the matrices of weighted least squares by a quadratic in log x.
 
     Args:
-        log_x: Distinct, ascending, shape `(n,)`, n >= 3.
+        log_x: Distinct values of log x, ascending, shape `(n,)`, n >= 3.
         weights: One over the variance of each loss, up to a factor, shape `(n,)`.
 
     Returns:
@@ -171,7 +171,7 @@ def parabola_projection(log_x: Floats, weights: Floats) -> tuple[Floats, Floats]
 
 
 def parabola_minima(log_x: Floats, losses: Floats, weights: Floats) -> Minima:
-    """Minima of the parabolas fitted to columns of losses, shape `(n, n_columns)`."""
+    """Returns minima of the parabolas fitted to columns of losses, shape `(n, n_columns)`."""
     middle, half = (log_x[0] + log_x[-1]) / 2, (log_x[-1] - log_x[0]) / 2
     offset, slope, curvature = parabola_projection(log_x, weights)[1] @ losses
     upward = curvature > 0
@@ -184,7 +184,7 @@ def parabola_minima(log_x: Floats, losses: Floats, weights: Floats) -> Minima:
 
 
 def akima_minima(log_x: Floats, losses: Floats) -> Minima:
-    """Exact minima of the Akima curves through columns of losses, shape `(n, n_columns)`.
+    """Returns exact minima of the Akima curves through columns of losses, shape `(n, n_columns)`.
 
     Akima (1970), J. ACM 17(4), 589: a cubic between neighbours, with slopes taken from the five
     points about each; a far point that is off leaves the curve where it is.
@@ -199,7 +199,7 @@ def akima_minima(log_x: Floats, losses: Floats) -> Minima:
     values = ((cubic * inner + square) * inner + linear) * inner + constant
     # A stationary point that lies outside its piece stands for the piece's left end.
     places = (log_x[:-1, None] + inner).reshape(-1, losses.shape[1])
-    # The first piece may hold both of its stationary points: its left end is asked for by itself.
+    # The first piece may hold both of its stationary points, so its left end is added.
     ends = np.broadcast_to(log_x[[0, -1], None], (2, losses.shape[1]))
     places = np.concatenate([places, ends])
     values = np.concatenate([values.reshape(-1, losses.shape[1]), losses[[0, -1]]])
@@ -210,7 +210,7 @@ def akima_minima(log_x: Floats, losses: Floats) -> Minima:
 
 
 def sampled_curve(log_x: Floats, loss: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    """X and losses along the parabola (weights given) or the Akima curve."""
+    """Returns x and losses along the parabola (weights given) or the Akima curve."""
     along = np.linspace(log_x[0], log_x[-1], _CURVE_POINTS)
     if weights is None:
         return np.exp(along), np.exp(Akima1DInterpolator(log_x, np.log(loss))(along))
@@ -244,7 +244,7 @@ def refuse(
                 f"the parabola opens downward (curvature {curvature:.3g} over half the logarithmic "
                 "range), so its vertex is a maximum; add points on both sides of the lowest loss"
             )
-        # A parabola through a falling convex curve has a vertex inside: ask the points as well.
+        # A parabola through a falling convex curve has a vertex inside: check the points as well.
         if end is not None:
             return Refusal.EDGE, (
                 f"the lowest loss lies at the {end} end of the grid, {np.exp(log_x[lowest]):.4g}: "
@@ -273,13 +273,9 @@ def refuse(
 def clamped_estimate(
     value: float, ends: tuple[float, float], grid: tuple[float, float], level: float
 ) -> Estimate:
-    """An estimate from logarithms, its interval open where it reaches an end of the grid.
+    """Returns an estimate from logarithms, its interval open where it reaches an end of the grid.
 
-    Args:
-        value: log of the estimate.
-        ends: log of the ends of its interval.
-        grid: log of the ends of the grid, ascending.
-        level: Nominal coverage of the interval.
+    `ends` are those of the interval, `grid` those of the grid, both as logarithms.
     """
     low = float(np.exp(ends[0])) if ends[0] > grid[0] else 0.0
     high = float(np.exp(ends[1])) if ends[1] < grid[1] else float("inf")

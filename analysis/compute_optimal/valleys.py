@@ -101,18 +101,18 @@ def valleys(
     tolerance: float = 0.1,
     bootstrap: Bootstrap = Bootstrap(),
 ) -> Valleys:
-    """Minima of loss over x in each group, and their growth with the group.
+    """Finds the minimum of loss over x in each group, and its growth with the group.
 
     A curve without a trustworthy minimum is kept in the result with the reason; the power law is
     that of the other curves, weighted by one over the squared standard error of the log of the
     optimum, which counts as no less than a third of the mean spacing of the points.
 
     Args:
-        x: Where each run lies along its curve, positive, shape `(n_runs,)`.
+        x: Position of each run along its curve, positive, shape `(n_runs,)`.
         loss: Final loss of each run, shape `(n_runs,)`.
-        group: Which curve each run belongs to, a positive number, shape `(n_runs,)`.
+        group: Curve that each run belongs to, a positive number, shape `(n_runs,)`.
         other: Another positive quantity of each run, to be read off at the minimum.
-        curve: How a curve is drawn through the points.
+        curve: Kind of curve through the points.
         noise: Noise of the loss over seeds. Unless given: from repeated runs if there are enough,
             else, for parabolas, from the scatter about them.
         tolerance: Relative difference of the groups of runs of one curve.
@@ -165,7 +165,7 @@ def valleys(
 
 
 def growth_of(optima: Sequence[Optimum], of: Floats, level: float) -> Trend:
-    """Power law in the group of a product of powers of the quantities at the minima.
+    """Returns the power law in the group of a product of powers of x and the other quantity.
 
     Args:
         optima: The minima, two or more.
@@ -229,7 +229,7 @@ class _Used(NamedTuple):
     log_other: Floats | None
 
     def minima(self, error: Floats) -> Minima:
-        """Minima of the curve with errors added to its points, shape `(n, n_columns)`."""
+        """Returns minima of the curve with errors of shape `(n, n_columns)` added to its points."""
         if self.weights is not None:
             return parabola_minima(self.log_x, self.loss[:, None] + error, self.weights)
         # On log L, whose slopes change less across a valley than those of L.
@@ -252,15 +252,10 @@ def _minimum(
     level: float,
     rng: np.random.Generator,
 ) -> tuple[Valley, Optimum | None]:
-    """The valley of one curve, and its optimum where there is one.
+    """Returns the valley of one curve, and its optimum where there is one.
 
-    Args:
-        points: The points of the curve.
-        curve: How it is drawn.
-        noise: Noise of the loss of a run.
-        errors: Errors of the replicates, in units of the noise, shape `(n_points, n)`.
-        level: Nominal coverage of the intervals.
-        rng: Draws the stand-ins for replicates without a minimum.
+    `errors` are those of the replicates, in units of the noise, shape `(n_points, n)`; `rng` draws
+    the stand-ins for replicates without a minimum.
     """
     # 1. The curve, its replicates, and whether it has a minimum.
     at = used_points(points, curve)
@@ -316,7 +311,7 @@ def _minimum(
 
 
 def _bare(points: Points, used: NDArray[np.bool_]) -> Valley:
-    """The valley of points that have no curve."""
+    """Returns the valley of points that have no curve."""
     return Valley(
         group=points.group,
         x=tuple(points.x.tolist()),

@@ -195,7 +195,7 @@ def _notes(
     n_undefined, n = int(np.sum(np.isnan(best.log_loss[1:]))), len(result.replicates)
     if n_undefined:
         known = n_undefined / n <= (1 - level) / 2
-        consequence = "they are left out" if known else "too many to know an interval"
+        consequence = "they are left out" if known else "the intervals are unknown"
         notes.append(
             f"{n_undefined} of {n} bootstrap replicates have an exponent at or near 0 and no "
             f"optimum: {consequence}."

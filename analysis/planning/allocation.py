@@ -1,4 +1,4 @@
-"""What to train on a budget of compute: the result of `analysis.planning.allocate.allocate`.
+"""Result of `analysis.planning.allocate.allocate`: the model to train on a budget of compute.
 
 | symbol | meaning | unit |
 |---|---|---|
@@ -62,7 +62,7 @@ class Allocation(JsonResult):
         law: Name of the fitted law.
         formula: Its equation.
         flops: C.
-        level: Probability with which an interval is to cover.
+        level: Nominal coverage of the intervals.
         parameters: N_opt.
         tokens: D_opt.
         tokens_per_parameter: D_opt / N_opt.

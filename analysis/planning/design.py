@@ -64,7 +64,7 @@ def next_cells(
     fitted: Mapping[str, Range] | None = None,
     n_cells: int = 8,
 ) -> Design:
-    """The runs within a budget that leave a number of a fit the least variance.
+    """Finds the runs within a budget that leave a number of a fit the least variance.
 
     Args:
         result: A fit of a law whose loss follows from N and D, counted one by one.
@@ -73,15 +73,15 @@ def next_cells(
         at: Target of the quantity "loss": {"N": ..., "D": ...}, or {"C": ...} for the best model of
             a compute.
         sizes: Least and largest N of a run; `REACH` beyond the fitted ones unless given.
-        tokens: Least and largest D of a run; likewise.
+        tokens: Least and largest D of a run; `REACH` beyond the fitted ones unless given.
         fitted: Least and largest N and D of the rows fitted, which a fit does not hold; needed
             where `sizes` or `tokens` are not given.
         n_cells: Largest number of runs, counting repeats; without a limit the cheapest runs would
             be repeated without end.
 
     Raises:
-        ValueError: A law or a quantity that is none here, a range that is none, or a budget below
-            the cheapest run.
+        ValueError: An unknown quantity, a law without an optimum, an impossible range, or a budget
+            below the cheapest run.
         FitError: The number has no uncertainty, no run reduces it, or the fit does not define it.
     """
     require_allocatable(result.law)
@@ -141,16 +141,13 @@ def next_cells(
 
 
 def residual_sd(result: FitResult) -> float:
-    """Standard deviation of squared-error noise that would leave a fit as uncertain as its own.
+    """Returns the noise with which squared error would leave a fit as uncertain as its own loss.
 
-    Of squared error that is the noise itself. An estimate by another loss, with influence psi, has
-    the covariance `E[psi^2] / E[psi']^2 (J'J)^-1` (Huber 1981, Robust Statistics, section 7.6).
+    For squared error it is the standard deviation of the residuals. An estimate by another loss,
+    with influence psi, has the covariance `E[psi^2] / E[psi']^2 (J'J)^-1` (Huber 1981, Robust
+    Statistics, section 7.6).
 
-    Args:
-        result: The fit.
-
-    Returns:
-        In units of the residuals, of a row of weight 1.
+    The result is that of a row of weight 1, in units of the residuals.
     """
     n_free = len(result.params) - len(result.fixed)
     freedom = result.n_points - n_free
@@ -176,8 +173,8 @@ def _range(
     if given is None:
         if fitted is None or symbol not in fitted:
             raise ValueError(
-                f"{name} of the candidates are not given, and which {symbol} were fitted is not "
-                f"known: give {name}, the least and the largest."
+                f"{name} of the candidates are not given, and the {symbol} of the fitted rows are "
+                f"unknown: give {name}, the least and the largest."
             )
         low, high = fitted[symbol]
         given = low / REACH, high * REACH
@@ -188,13 +185,13 @@ def _range(
 
 
 def _grid(ends: Range) -> Floats:
-    """Log values, evenly spaced between the ends."""
+    """Returns log values, evenly spaced between the ends."""
     low, high = np.log(ends)
     return np.linspace(low, high, 1 + math.ceil(_PER_DECADE * (high - low) / math.log(10)))
 
 
 def _rows(result: FitResult, log_n: Floats, log_d: Floats, root: Floats, noise: float) -> Floats:
-    """Gradients of runs over their noise, in the coordinates in which V is the identity."""
+    """Returns gradients of runs over their noise, in coordinates in which V is the identity."""
     law = result.law
     theta = law.to_theta(np.array([result.params[name] for name in law.params]))
     log_x = log_inputs(law, log_n, log_d)
@@ -223,7 +220,7 @@ def _naive(
     noise: float,
     target: Floats,
 ) -> float | None:
-    """Standard error after one iso-FLOP curve of as many runs and as many FLOPs."""
+    """Returns the standard error after one iso-FLOP curve of as many runs and FLOPs."""
     (least_n, most_n), (least_d, most_d) = bounds
     product = flops / n_runs / FLOPS_PER_PARAMETER_AND_TOKEN
     low, high = max(least_n, product / most_d), min(most_n, product / least_d)

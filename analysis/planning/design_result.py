@@ -1,4 +1,4 @@
-"""Which models to train next: the result of `analysis.planning.design.next_cells`."""
+"""Result of `analysis.planning.design.next_cells`: the models to train next."""
 
 import math
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Design(JsonResult):
-    """Which runs to do next, from `next_cells`.
+    """The runs to do next, from `next_cells`.
 
     Attributes:
         law: Name of the fitted law.

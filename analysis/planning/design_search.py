@@ -19,13 +19,9 @@ _LEAST_EIGENVALUE = 1e-12  # of a correlation matrix; below is rounding
 
 
 def root_of(covariance: Floats) -> Floats:
-    """A factor R with `R R' = covariance`, which may be singular.
+    """Returns R, shape `(n, rank)`, with `R R' = covariance`, which may be singular.
 
-    Args:
-        covariance: Shape `(n, n)`.
-
-    Returns:
-        Shape `(n, rank)`: what maps unit normal numbers to ones of that covariance.
+    R maps unit normal numbers to numbers of that covariance.
     """
     errors = np.sqrt(np.diagonal(covariance))
     scale = np.where(errors > 0, errors, 1.0)
@@ -35,11 +31,9 @@ def root_of(covariance: Floats) -> Floats:
 
 
 def variance_after(rows: Floats, target: Floats) -> float:
-    """Variance of the number with gradient `target` once rows are added.
+    """Returns the variance of a number once rows, shape `(n_rows, rank)`, are added.
 
-    Args:
-        rows: Shape `(n_rows, rank)`.
-        target: Shape `(rank,)`.
+    `target` is the gradient of the number, shape `(rank,)`.
     """
     return float(target @ _covariance(rows) @ target)
 
@@ -47,13 +41,13 @@ def variance_after(rows: Floats, target: Floats) -> float:
 def cheapest_to_know(
     rows: Floats, prices: Floats, target: Floats, budget: float, n_runs: int
 ) -> NDArray[np.intp]:
-    """Rows that leave a number the least variance, within a budget and a count.
+    """Finds rows that leave a number the least variance, within a budget and a count.
 
     Greedy searches, from one that looks at gains alone to one that looks at gains for their price;
     then single rows are exchanged, or added, while that helps. The best of these plans is a local
-    optimum, as such searches find; candidates may be taken again and again. At last rows give way
-    to cheaper ones, or to none, as long as 98 % of what the plan takes off the variance stays: its
-    last row often costs more than all others and removes almost no variance.
+    optimum; candidates may be taken again and again. At last, rows are replaced by cheaper ones or
+    left out, as long as 98 % of the reduction of variance stays: the last row of a plan often costs
+    more than all others and removes almost no variance.
 
     Args:
         rows: Candidates, shape `(n_candidates, rank)`.
@@ -63,8 +57,8 @@ def cheapest_to_know(
         n_runs: Largest number of rows.
 
     Returns:
-        Numbers of the rows, repeats among them, the one that gains most first; none where no
-        affordable row removes variance.
+        Indices of the rows, with repeats, the one that gains most first; empty where no affordable
+        row removes variance.
     """
     plans = []
     for power in _POWERS:
@@ -76,7 +70,7 @@ def cheapest_to_know(
 
 
 def gains_in_order(rows: Floats, target: Floats) -> Floats:
-    """What each row takes off the variance that those before it leave, shape `(n_rows,)`."""
+    """Returns the variance that each row removes after those before it, shape `(n_rows,)`."""
     left = [variance_after(rows[:count], target) for count in range(len(rows) + 1)]
     return -np.diff(left)
 
@@ -86,7 +80,7 @@ def _covariance(rows: Floats) -> Floats:
 
 
 def _gains(held: Floats, rows: Floats, target: Floats) -> Floats:
-    """What each candidate would take off the variance that rows held leave."""
+    """Returns the variance that each candidate would remove after the rows held."""
     covariance = _covariance(held)
     shadow = rows @ covariance
     return (shadow @ target) ** 2 / (1.0 + np.sum(shadow * rows, axis=1))
@@ -101,7 +95,7 @@ def _added(
     n_runs: int,
     power: float,
 ) -> list[int]:
-    """The plan with the best rows added until count or budget is used up."""
+    """Returns the plan with the best rows added until count or budget is used up."""
     chosen = list(chosen)
     while len(chosen) < n_runs:
         affordable = prices <= budget - prices[chosen].sum()
@@ -115,7 +109,7 @@ def _added(
 def _exchanged(
     chosen: list[int], rows: Floats, prices: Floats, target: Floats, budget: float, n_runs: int
 ) -> list[int]:
-    """The plan with rows exchanged, each for one or several others, until none helps."""
+    """Returns the plan with rows exchanged, each for one or several others, until none helps."""
     current, improved = variance_after(rows[chosen], target), True
     while improved:
         improved = False
@@ -130,7 +124,7 @@ def _exchanged(
 
 
 def _cheapened(chosen: list[int], rows: Floats, prices: Floats, target: Floats) -> list[int]:
-    """The plan with rows, the dearest first, left out or replaced by the cheapest that will do."""
+    """Returns the plan with rows, the dearest first, left out or replaced by cheaper ones."""
     least = variance_after(rows[chosen], target)
     limit = least + _ALLOWANCE * (target @ target - least)
     kept = list(chosen)
@@ -144,7 +138,7 @@ def _cheapened(chosen: list[int], rows: Floats, prices: Floats, target: Floats) 
 
 
 def _ordered(chosen: list[int], rows: Floats, target: Floats) -> list[int]:
-    """The rows of a plan, each the one that gains most after those before it."""
+    """Returns the rows of a plan, each the one that gains most after those before it."""
     waiting, ordered = list(chosen), []
     while waiting:
         gains = _gains(rows[ordered], rows[waiting], target)

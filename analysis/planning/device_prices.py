@@ -17,8 +17,8 @@ PEAK_FLOPS = {
 }
 """Peak FLOP/s of one device in dense bfloat16 (a multiply-add is 2), as its maker states it.
 
-`scaling.devices.throughput.PEAK_FLOPS` has the same numbers by what JAX calls a device. `analysis`
-imports nothing of `scaling` but its records, so each table stands alone; a test compares them.
+`scaling.devices.throughput.PEAK_FLOPS` has the same numbers by JAX's names of devices. `analysis`
+imports only records from `scaling`, so there are two tables; a test compares them.
 """
 
 _SECONDS_PER_HOUR = 3600.0
@@ -26,7 +26,7 @@ _SECONDS_PER_HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A device at work on a model. Hours are device-hours: hours times devices.
+    """A device that trains a model. Hours are device-hours: hours times devices.
 
     Attributes:
         name: Its name.
@@ -51,20 +51,16 @@ class Accelerator:
             positive("dollars_per_hour", self.dollars_per_hour, "give e.g. 2.5")
 
     def flops(self, hours: float) -> float:
-        """FLOPs of so many device-hours: `3600 hours peak_flops mfu`.
-
-        Raises:
-            ValueError: hours not positive and finite.
-        """
+        """Returns the FLOPs of a positive number of device-hours: `3600 hours peak_flops mfu`."""
         positive("hours", hours, "give e.g. 5000")
         return hours * self._flops_per_hour
 
     def hours(self, flops: float) -> float:
-        """Device-hours that so many FLOPs take."""
+        """Returns the device-hours that these FLOPs take."""
         return flops / self._flops_per_hour
 
     def hours_for(self, dollars: float) -> float:
-        """Device-hours that a price buys.
+        """Returns the device-hours that a price buys.
 
         Raises:
             ValueError: dollars not positive and finite, or the price of an hour unknown.
@@ -72,13 +68,13 @@ class Accelerator:
         positive("price", dollars, "give e.g. 20000")
         if self.dollars_per_hour is None:
             raise ValueError(
-                f"price = {dollars:g} buys hours of {self.name} at a price that is not given: give "
+                f"price = {dollars:g}, but the price of an hour of {self.name} is unknown: give "
                 "dollars_per_hour, e.g. 2.5."
             )
         return dollars / self.dollars_per_hour
 
     def dollars(self, flops: float) -> float | None:
-        """What so many FLOPs cost; None where the price of an hour is unknown."""
+        """Returns the price of these FLOPs; None where the price of an hour is unknown."""
         return None if self.dollars_per_hour is None else self.hours(flops) * self.dollars_per_hour
 
     @property
@@ -87,7 +83,7 @@ class Accelerator:
 
 
 def accelerator(gpu: str, mfu: float, dollars_per_hour: float | None = None) -> Accelerator:
-    """An accelerator by its name in `PEAK_FLOPS`; case, blanks, - and _ do not matter.
+    """Returns an accelerator by its name in `PEAK_FLOPS`; case, blanks, - and _ do not matter.
 
     Args:
         gpu: Name, e.g. "h200".

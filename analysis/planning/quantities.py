@@ -21,7 +21,7 @@ class Quantity(NamedTuple):
     Attributes:
         name: Description in words.
         value: Value at the estimates.
-        gradient: Over the law's coordinates `theta`, shape `(n_params,)`.
+        gradient: Gradient over the law's coordinates `theta`, shape `(n_params,)`.
     """
 
     name: str
@@ -30,11 +30,10 @@ class Quantity(NamedTuple):
 
 
 def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = None) -> Quantity:
-    """A parameter, a derived number, or the loss at a target.
+    """Returns a parameter, a derived number, or the loss at a target.
 
     Args:
-        result: The fit, of a law that `analysis.planning.best_models.require_allocatable` lets
-            pass.
+        result: A fit of a law that `analysis.planning.best_models.require_allocatable` accepts.
         name: A parameter, a name of `result.derived()`, or "loss".
         at: Target of the quantity "loss": {"N": ..., "D": ...}, or {"C": ...} for the best model of
             a compute.
@@ -52,7 +51,7 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
         raise ValueError(f"at = {dict(at)} is a target of quantity 'loss': leave it out of {name}.")
     if name in result.params:
         if name in result.fixed:
-            raise ValueError(f"{name} was held in the fit and has no interval to shrink.")
+            raise ValueError(f"{name} was held in the fit, so it has no interval. Choose another.")
         value, column = result.params[name], law.params.index(name)
         slope = value if name in law.logs else 1.0
         return Quantity(name, value, slope * np.eye(len(theta))[column])
@@ -77,7 +76,7 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
 
 
 def covariance_of(result: FitResult) -> Floats:
-    """Covariance of the law's coordinates `theta`, shape `(n_params, n_params)`."""
+    """Returns the covariance of the law's coordinates `theta`, shape `(n_params, n_params)`."""
     values = np.array([result.params[name] for name in result.law.params])
     to_theta = 1.0 / np.where(result.law.is_log, values, 1.0)
     return to_theta[:, None] * result.covariance * to_theta

@@ -98,7 +98,7 @@ def test_mistakes_get_a_sentence(options, says, file):
 def test_a_fit_that_does_not_say_what_it_was_fitted_to_needs_candidates(result, tmp_path, capsys):
     path = tmp_path / "bare.json"
     path.write_text(result.to_json())
-    with pytest.raises(ValueError, match="which N were fitted is not known"):
+    with pytest.raises(ValueError, match="the N of the fitted rows are unknown"):
         designed(path)
     assert designed(path, sizes=(1e3, 1e5), tokens=(1e4, 1e6)) == 0
     assert "standard error now" in capsys.readouterr().out
