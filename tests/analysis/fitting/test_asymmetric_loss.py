@@ -1,4 +1,4 @@
-"""Rows above the curve may count for less or more: the floor, the ceiling, and all between."""
+"""Rows above the curve may count for less or for more than those below."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Published constants are found out where they are not the optimum of their own objective."""
+"""An audit reports published constants that are not the optimum of their own objective."""
 
 import csv
 

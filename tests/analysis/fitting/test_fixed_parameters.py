@@ -1,4 +1,4 @@
-"""Parameters that are held: the rest is fitted as though the law had no others."""
+"""Parameters that are held: the others are fitted as if the law had no more."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A noise that is known from elsewhere, row by row, reaches minima, fits and figures."""
+"""Noise known from elsewhere, row by row, is used in minima, fits and figures."""
 
 import numpy as np
 import pandas as pd

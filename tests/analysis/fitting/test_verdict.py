@@ -1,4 +1,4 @@
-"""What a fit says of itself."""
+"""The verdict on a fit: what each doubt is raised by, and its sentence."""
 
 import numpy as np
 import pytest

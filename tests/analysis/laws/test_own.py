@@ -1,4 +1,4 @@
-"""A law of one's own: the page that shows one is true, and what is wrong with a law is said."""
+"""A law of one's own: the documented example works, and a faulty law is refused with a remedy."""
 
 import pickle
 import re
