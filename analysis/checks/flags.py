@@ -6,7 +6,9 @@ from collections.abc import Collection, Hashable, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 
 class Reason(StrEnum):
@@ -51,18 +53,24 @@ def flag_table(flags: Iterable[Flag]) -> pd.DataFrame:
     return pd.DataFrame(list(flags), columns=list(Flag._fields)).astype({"reason": str})
 
 
-def without_flagged(
+def is_flagged(
     table: pd.DataFrame, flags: pd.DataFrame, reasons: Collection[str] = ABOUT_ROWS
-) -> pd.DataFrame:
-    """Returns the rows of a table without a flag; a fit to them shows what the flagged ones change.
+) -> NDArray[np.bool_]:
+    """Returns whether each row of a table has a flag, shape `(n_rows,)`.
 
     Args:
         table: The table that was checked.
         flags: Its flags.
-        reasons: Reasons that take a row out.
+        reasons: Reasons that count.
     """
-    about = flags.loc[flags["reason"].isin(list(reasons)), "row"]
-    return table.loc[~table.index.isin(about)]
+    return table.index.isin(flags.loc[flags["reason"].isin(list(reasons)), "row"])
+
+
+def without_flagged(
+    table: pd.DataFrame, flags: pd.DataFrame, reasons: Collection[str] = ABOUT_ROWS
+) -> pd.DataFrame:
+    """Returns the rows that are not `is_flagged`; a fit to them shows what the others change."""
+    return table.loc[~is_flagged(table, flags, reasons)]
 
 
 def place(table: pd.DataFrame, row: Hashable) -> str:

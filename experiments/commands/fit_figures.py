@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.checks.flags import ABOUT_ROWS
+from analysis.checks.flags import is_flagged
 from analysis.fitting.profile import Profile
 from analysis.fitting.result import FitResult
 from analysis.plots import frontier, style, surface
@@ -41,10 +41,8 @@ def draw(
     folder: Path,
 ) -> None:
     """Writes the figures of a fit as PDF and PNG, each with a CSV of its numbers."""
-    doubtful = flags.loc[flags["reason"].isin(list(ABOUT_ROWS)), "row"]
-    flagged = table.index.isin(doubtful)
     made = []
-    for name, figure, shown in figures(result, profiles, flagged):
+    for name, figure, shown in figures(result, profiles, is_flagged(table, flags)):
         with storing(folder):
             style.save(figure, folder / name)
             results.write(shown, folder / f"{name}.csv")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.checks.flags import is_flagged
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.ranking import Ranking, rank
@@ -43,7 +44,7 @@ def run(options: RankOptions) -> int:
     console.print(ranking.summary())
     print_flags(found, options.flagged)
     if options.figure is not None:
-        _draw(ranking, x, y, sizes, options)
+        _draw(ranking, x, y, sizes, is_flagged(source.table, found), options)
     if options.json is not None:
         values = {
             "ranking": ranking.to_dict(),
@@ -56,9 +57,14 @@ def run(options: RankOptions) -> int:
 
 
 def _draw(
-    ranking: Ranking, x: np.ndarray, y: np.ndarray, sizes: np.ndarray, options: RankOptions
+    ranking: Ranking,
+    x: np.ndarray,
+    y: np.ndarray,
+    sizes: np.ndarray,
+    flagged: np.ndarray,
+    options: RankOptions,
 ) -> None:
-    """The best laws, fitted below the first window that all of them share, over what came above."""
+    """Draws the best laws, fitted below the first window that all share, over the rows above it."""
     stem = options.figure
     assert stem is not None
     best = [row for row in ranking.rows if row.error is not None][:MOST_DRAWN]
@@ -68,8 +74,8 @@ def _draw(
     loss = Loss(options.huber)
     fits = [fit(row.law, x[~held_out], y[~held_out], loss=loss) for row in best]
     with storing(Path(stem)):
-        style.save(held_out_figure(fits, x, y, held_out), stem)
-        results.write(held_out_table(fits, x, y, held_out), f"{stem}.csv")
+        style.save(held_out_figure(fits, x, y, held_out, flagged=flagged), stem)
+        results.write(held_out_table(fits, x, y, held_out, flagged=flagged), f"{stem}.csv")
     console.print(f"{stem}: .pdf .png .csv")
 
 

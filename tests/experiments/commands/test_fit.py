@@ -183,6 +183,9 @@ def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
 
 def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path, capsys):
     noisy(planted)
+    table = pd.read_csv(planted)
+    table.loc[7, "val_loss"] *= 1.05
+    table.to_csv(planted, index=False)
     stem = tmp_path / "rank"
     assert main(["rank", str(planted), "--columns", COLUMNS, "--json", f"{stem}.json",
                  "--figure", str(stem)]) == 0  # fmt: skip
@@ -192,6 +195,8 @@ def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path
     # The planted law leads, or one that holds it as a special case.
     assert ranked[0]["law"] in ("chinchilla", "interaction")
     assert Path(f"{stem}.png").exists()
+    drawn = pd.read_csv(f"{stem}.csv")
+    assert len(drawn) == 3 * 36 and set(np.flatnonzero(drawn["flagged"]) % 36) == {7}
     # A column that happens to be named x, but is not declared, changes nothing.
     pd.read_csv(planted).assign(x=0.5).to_csv(planted, index=False)
     assert main(["rank", str(planted), "--columns", COLUMNS, "--along", "Q"]) == 2
