@@ -229,9 +229,7 @@ def figure(findings: Findings[Details]) -> Figure:
             row[1].set_ylabel("")
         for ax in axes[0]:
             log_ticks(ax, "y", most=6)
-        drawn = [line for ax in axes[0] for line in ax.get_legend_handles_labels()[0]]
-        handles = {line.get_label(): line for line in drawn}.values()
-        drawing.legend(handles=list(handles), loc="outside lower center", ncols=4)
+        style.outer_legend(drawing, axes[0], "outside lower center", 4)
         style.letter_panels(axes)
     return drawing
 

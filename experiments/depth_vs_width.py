@@ -294,7 +294,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         if size in valleys:
             along = np.array(valleys[size].curve_x)
             curve = 100 * (np.array(valleys[size].curve_loss) / least - 1)
-            ax.plot(along, curve, color=look.color, linestyle=look.linestyle, linewidth=0.9)
+            ax.plot(along, curve, **look.line(), linewidth=0.9)
     ax.set(xscale="log", xlabel="aspect ratio, width / depth", ylabel="loss above the best (%)")
     log_ticks(ax, "x", most=6)
     mark_excluded(ax, excluded, "aspect")

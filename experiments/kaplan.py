@@ -199,9 +199,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
             each["D"],
             each["loss"],
             yerr=1.96 * each["sd"],
-            color=look.color,
-            marker=look.marker,
-            linestyle="none",
+            **look.marks(),
             label=f"$N$ = {size:,.0f}",
         )
     ax.set(xscale="log", yscale="log", xlabel=LABELS["D"], ylabel="loss (nats per token)")
@@ -233,14 +231,7 @@ def _draw_alone(ax: Axes, findings: Findings[Details], name: str) -> None:
     others = ends[~ends["run"].isin(taken["run"])]
     ax.plot(others[name], others["loss"], color=style.GREY, marker=".", linestyle="none", alpha=0.5)
     look = style.SERIES[0]
-    ax.errorbar(
-        taken[name],
-        taken["loss"],
-        yerr=1.96 * taken["sd"],
-        color=look.color,
-        marker=look.marker,
-        linestyle="none",
-    )
+    ax.errorbar(taken[name], taken["loss"], yerr=1.96 * taken["sd"], **look.marks())
     ax.set(xscale="log", yscale="log", xlabel=LABELS[name], ylabel="loss (nats per token)")
     result = findings.details.fits.get(name)
     if result is None:
@@ -308,6 +299,6 @@ def _fit(law: Law, rows: pd.DataFrame, inputs: list[str]) -> FitResult:
 
 
 def _frontier(ends: pd.DataFrame) -> pd.DataFrame:
-    """Runs that no run of as much compute or less beats."""
+    """Runs with the lowest loss among those of as much compute or less."""
     ordered = ends.sort_values("C")
     return ordered.loc[ordered["loss"] == ordered["loss"].cummin()]

@@ -351,9 +351,7 @@ def _draw_exponents(
             value,
             shift - np.arange(len(rows)),
             xerr=np.abs(np.stack([low, high]) - value),
-            color=look.color,
-            marker=look.marker,
-            linestyle="none",
+            **look.marks(),
             label=label,
         )
     ax.set_yticks(-np.arange(len(rows)), rows)

@@ -20,7 +20,7 @@ width 256 ends 0.1 nats lower in the standard parametrization.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -252,8 +252,7 @@ def figure(findings: Findings[Details]) -> Figure:
         share_limits(axes[0, :2], "x", "y")
         for ax in axes[0, :2]:
             log_ticks(ax, "x", most=4)
-        handles = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
+        style.outer_legend(drawing, axes[0, :1], "outside lower center", len(style.SERIES))
         overview(axes[0, 2], findings)
         style.letter_panels(axes)
     return drawing
@@ -284,10 +283,9 @@ def _draw_valleys(ax: Axes, findings: Findings[Details], name: str) -> None:
 
 
 def _draw_valley(ax: Axes, valley: Valley, look: style.Series) -> None:
-    points: dict[str, Any] = {"color": look.color, "marker": look.marker, "linestyle": "none"}
     rates, losses, used = map(np.array, (valley.x, valley.loss, valley.used))
-    ax.plot(rates[used], losses[used], **points, label=f"width {valley.group:g}")
-    ax.plot(rates[~used], losses[~used], **points, markerfacecolor="white")
+    ax.plot(rates[used], losses[used], **look.marks(), label=f"width {valley.group:g}")
+    ax.plot(rates[~used], losses[~used], **look.marks(filled=False))
     ax.plot(valley.curve_x, valley.curve_loss, color=look.color, linewidth=0.9)
     best, lowest = valley.optimum, valley.lowest_loss
     if best is None or lowest is None:

@@ -137,9 +137,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         spread["n_params_matmul"].to_numpy(np.float64),
         sd,
         yerr=np.stack([sd - spread["sd_low"], spread["sd_high"] - sd]),
-        color=look.color,
-        marker=look.marker,
-        linestyle="none",
+        **look.marks(),
         label="over seeds, 95 % interval",
     )
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))

@@ -12,7 +12,7 @@ from analysis.fitting.result import FitResult
 
 @dataclass(frozen=True)
 class FitFile:
-    """A fit, and what its file says of the rows behind it.
+    """A fit, and what its file says about the rows behind it.
 
     Attributes:
         path: The file.

@@ -88,9 +88,9 @@ def applicable(inputs: tuple[str, ...]) -> list[Law]:
 
 
 def _inputs(source: read.Source) -> tuple[str, ...]:
-    """What the loss is a function of: a declared x, else N and D, else whichever there is.
+    """Inputs of the laws to rank: a declared x, else N and D, else whichever there is.
 
-    A column that is named x but not declared may be anything, so that it comes last.
+    A column that is named x but not declared may be anything, so it comes last.
     """
     if _GENERIC in source.origins:
         return (_GENERIC,)

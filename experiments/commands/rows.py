@@ -1,4 +1,4 @@
-"""Rows that a command takes of a table: those that `--where` asks for, less doubtful ones.
+"""Rows that a command takes of a table: those that `--where` asks for, without doubtful ones.
 
 Rows are chosen by the values of their columns, as in `--where hparams=tuned,warmup=short`. Then
 doubtful rows (`analysis.checks`) are reported: mistakes are refused, the others are kept or left

@@ -11,8 +11,8 @@ Refitted: the RMSLE of the held-out points. M1, M2 and M4 as their authors fit t
 error of log(y - e): it has several minima in the floor e, and they take the highest, from which
 their descent starts, though on three of the five curves M2 lies lower with no floor at all. Their
 M4 moves its ceiling of 1 a little, ours keeps it, hence 3 %. M3 by the least squared error of
-log y, where theirs is a search on a grid: no worse is demanded. Last, a law of ours that is chosen
-without looking at the held-out point, against the best of the four, chosen with it.
+log y, where theirs is a search on a grid; ours must be no worse. Last, a law that we choose without
+the held-out point is compared with the best of the four, which is chosen with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -145,7 +145,7 @@ def _chosen(curve: _Curve) -> RankedLaw:
 
 
 def _with_floor(curve: _Curve, ceiling: float | None) -> _Predict:
-    """M2, or with a ceiling M4, by the squared error of log(y - e) at its highest minimum in e.
+    """Fits M2 (M4 with a ceiling) at the highest minimum in e of the squared error of log(y - e).
 
     Given e, log(y - e) is linear in the logs of b, x^c and (ceiling - y)^a, all of one sign.
     """
@@ -170,7 +170,7 @@ def _with_floor(curve: _Curve, ceiling: float | None) -> _Predict:
 def _above_floor(
     x: Floats, floor: float, log_b: float, exponent: float, ceiling: float | None, bend: float
 ) -> Floats:
-    """The y of (y - floor) / (ceiling - y)^bend = b x^-exponent; without a ceiling, bend is 0."""
+    """Solves (y - floor) / (ceiling - y)^bend = b x^-exponent; bend is 0 without a ceiling."""
     power = np.exp(log_b - exponent * np.log(x))
     if ceiling is None:
         return floor + power
@@ -201,7 +201,7 @@ _STYLES: dict[str, style.Series] = dict(
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """The five curves with their laws, held-out points open, and all errors."""
+    """Draws the five curves with their laws, held-out points open, and all errors."""
     curves, laws, measured = findings.details
     with style.paper_style():
         drawing, axes = style.new_figure(2, 3, width=style.DOUBLE_COLUMN, height=4.6)
@@ -210,8 +210,7 @@ def figure(findings: Findings[Details]) -> Figure:
         for ax in axes[:, 0]:
             ax.set_ylabel("log perplexity (nats)")
         _draw_errors(axes[1, 2], measured)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=4)
+        style.outer_legend(drawing, axes[0, :1], "outside lower center", 4)
         style.letter_panels(axes)
     return drawing
 
@@ -221,7 +220,7 @@ def _draw_curve(ax: Axes, name: str, curve: _Curve, laws: dict[str, _Predict]) -
     ticks.log_scale(ax, "y", ticks=(2, 3, 5, 7))
     for law, predict in laws.items():
         look = _STYLES[law]
-        ax.plot(along, predict(along), color=look.color, linestyle=look.linestyle,
+        ax.plot(along, predict(along), **look.line(),
                 linewidth=1.6 if law == _CHOSEN else 1.0, label=law)  # fmt: skip
     for x, y, face, label in (
         (curve.x, curve.y, style.INK, "fitted"),

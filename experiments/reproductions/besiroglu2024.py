@@ -8,9 +8,9 @@ data_analysis.ipynb (epoch-research/analyzing-chinchilla@9225883).
 Command: scaling reproduce besiroglu2024
 Data: 245 digitised points, D = C / (6 N); the five of largest loss are left out.
 Refitted: L = E + A N^-alpha + B D^-beta, Huber 1e-3 on log loss, summed, with 4,000 bootstraps of
-the rows: the optimum and its errors. The estimates that the paper reports are not that optimum but
-the one of the least absolute log error, the maximum of a Laplace likelihood, with the errors of the
-former: so are its likelihood ratios. That for 245 points takes the estimates of the 240.
+the rows: the optimum and its errors. The paper reports these errors, but the estimates of another
+optimum, that of the least absolute log error, the maximum of a Laplace likelihood. Its likelihood
+ratios are of the same estimates. The ratio for 245 points takes the estimates of the 240.
 """
 
 import numpy as np
@@ -218,7 +218,7 @@ _STYLES = dict(zip(("refit", "Hoffmann rounded", "Hoffmann unrounded"), style.SE
 
 
 def figure(findings: Findings[None]) -> Figure:
-    """Distribution of the residuals, and optimal tokens per parameter against compute."""
+    """Draws the distribution of the residuals, and optimal tokens per parameter against compute."""
     with style.paper_style():
         drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.7)
         _draw_residuals(axes[0, 0], findings.shown)
@@ -250,7 +250,7 @@ def _draw_ratios(ax: Axes, shown: pd.DataFrame) -> None:
     )  # fmt: skip
     for name in ("Hoffmann rounded", "Hoffmann unrounded"):
         look = _STYLES[name]
-        ax.plot(rows["flops"], rows[name], color=look.color, linestyle=look.linestyle, label=name)
+        ax.plot(rows["flops"], rows[name], **look.line(), label=name)
     ax.plot(
         [5.76e23], [20], color=style.INK, marker="*", markersize=7, linestyle="none",
         label="Chinchilla 70B",

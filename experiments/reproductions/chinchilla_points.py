@@ -47,5 +47,5 @@ def points(table: pd.DataFrame, n_dropped: int = N_OUTLIERS) -> Points:
 
 
 def residuals(params: Mapping[str, float], of: Points) -> Floats:
-    """Log loss less that of the law with these parameters."""
+    """Log loss minus log loss by the law with these parameters."""
     return np.log(of.loss) - log_predict(CHINCHILLA, params, of.x)

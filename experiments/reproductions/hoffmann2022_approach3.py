@@ -1,4 +1,4 @@
-"""Hoffmann's constants, evaluated: neither rounded nor unrounded are they an optimum.
+"""Hoffmann's constants, evaluated: rounded or not, they are not an optimum.
 
 Claim: L = 1.69 + 406.4 N^-0.34 + 410.7 D^-0.28 minimises Huber's loss of the log residuals.
 Paper: Hoffmann et al. 2022 (arXiv 2203.15556), section 3.3 and equation 10; the constants before
@@ -6,8 +6,8 @@ rounding are those of its TeX source, as Besiroglu et al. 2024 (arXiv 2404.10102
 Command: scaling reproduce hoffmann2022-approach3
 Data: 240 of 245 digitised points of the paper's figure 4.
 Refitted: the objective at both sets of constants, and its optimum from many starts. A pass means
-that the evaluations come out as others had them, and with them that the constants are no optimum:
-the optimiser had stopped early, and rounding did the rest.
+that the evaluations agree with those of others, so that the constants are not an optimum: the
+optimiser had stopped early, and rounding did the rest.
 """
 
 from collections.abc import Mapping
@@ -104,7 +104,7 @@ _STYLES = dict(zip(("optimum", "rounded", "unrounded"), style.SERIES, strict=Fal
 
 
 def figure(findings: Findings[Laws]) -> Figure:
-    """Contours of the loss with the efficient frontiers, and residuals along compute."""
+    """Draws contours of the loss with the efficient frontiers, and residuals along compute."""
     laws, shown = findings.details, findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.9)
@@ -115,7 +115,7 @@ def figure(findings: Findings[Laws]) -> Figure:
 
 
 def _draw_contours(ax: Axes, laws: Laws, shown: pd.DataFrame) -> None:
-    """Loss over compute and size: contours of the optimum's law and of the unrounded constants."""
+    """Draws contours of the loss over compute and size: the optimum, the unrounded constants."""
     flops, sizes = np.meshgrid(np.geomspace(1e18, 2e22, 80), np.geomspace(4e7, 2.2e10, 80))
     x = np.stack([sizes.ravel(), (flops / (6 * sizes)).ravel()], axis=1)
     levels = [2.0, 2.2, 2.4, 2.7, 3.0, 3.5, 4.0, 5.0]
@@ -134,7 +134,7 @@ def _draw_contours(ax: Axes, laws: Laws, shown: pd.DataFrame) -> None:
     budgets = np.geomspace(1e18, 2e22, 40)
     for name, look in _STYLES.items():
         best = compute_optimal(in_order(CHINCHILLA, laws[name]), budgets)
-        ax.plot(budgets, best.parameters, color=look.color, linestyle=look.linestyle, linewidth=1.8,
+        ax.plot(budgets, best.parameters, **look.line(), linewidth=1.8,
                 label=f"frontier, {name}")  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="training FLOPs", ylabel="parameters",
            xlim=(1e18, 2e22), ylim=(4e7, 2.2e10))  # fmt: skip

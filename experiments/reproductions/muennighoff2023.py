@@ -130,28 +130,27 @@ _STYLES: dict[str, style.Series] = dict(
 
 
 def figure(findings: Findings[Limits]) -> Figure:
-    """What repeated tokens are worth, measured against predicted loss, and residuals by epochs."""
+    """Draws the worth of repeated tokens, measured over predicted loss, and residuals by epochs."""
     shown = findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
         _draw_worth(axes[0, 0], findings.details)
         _draw_losses(axes[0, 1], shown)
         _draw_residuals(axes[0, 2], shown)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside upper center", ncols=4)
+        style.outer_legend(drawing, axes[0, :1], "outside upper center", 4)
         style.letter_panels(axes)
     return drawing
 
 
 def _draw_worth(ax: Axes, limits: Limits) -> None:
-    """D_eff / U_D = 1 + R_D* (1 - e^(-r / R_D*)) for r = epochs - 1 repeats."""
+    """Draws D_eff / U_D = 1 + R_D* (1 - e^(-r / R_D*)) for r = epochs - 1 repeats."""
     epochs = np.geomspace(1, 1000, 100)
     ticks.log_scale(ax, "x", ticks=(1,))
     ticks.log_scale(ax, "y", ticks=(1,))
     for name, limit in limits.items():
         look = _STYLES[name]
         worth = 1 - limit * np.expm1(-(epochs - 1) / limit)
-        ax.plot(epochs, worth, color=look.color, linestyle=look.linestyle,
+        ax.plot(epochs, worth, **look.line(),
                 label=f"{name}, $R_D^*$ = {limit:.0f}")  # fmt: skip
     ax.plot(epochs, epochs, color=style.GREY, linewidth=0.7, label="as new")
     ax.set(xlabel="epochs", ylabel="worth in unique tokens, $D_\\mathrm{eff}/U_D$", ylim=(0.9, 300))

@@ -117,7 +117,7 @@ def _exponent(result: IsoflopResult) -> Measured:
 
 
 def _trend(result: IsoflopResult) -> dict[str, float]:
-    """How good the line through the minima is."""
+    """Quality of the line through the minima."""
     if result.trends is None:
         return {}
     found = result.trends.params
@@ -146,7 +146,7 @@ def _rows(name: str, result: IsoflopResult) -> pd.DataFrame:
 
 
 def figure(findings: Findings[Results]) -> Figure:
-    """Valleys of the five steps, and N* against compute for all of them."""
+    """Draws the valleys of the five steps, and N* against compute for all of them."""
     results = findings.details
     with style.paper_style():
         figure, axes = style.new_figure(2, 3, width=style.DOUBLE_COLUMN, height=4.8)
@@ -157,11 +157,7 @@ def figure(findings: Findings[Results]) -> Figure:
         for ax in axes[:, 0]:
             ax.set_ylabel("loss (nats/token)")
         _draw_growth(axes[1, 2], results)
-        chosen = {}
-        for ax in (axes[1, 2], axes[0, 1]):
-            handles, labels = ax.get_legend_handles_labels()
-            chosen |= dict(zip(labels, handles, strict=True))
-        figure.legend(chosen.values(), chosen.keys(), loc="outside lower center", ncols=4)
+        style.outer_legend(figure, (axes[1, 2], axes[0, 1]), "outside lower center", 4)
         style.letter_panels(axes)
     return figure
 

@@ -64,12 +64,7 @@ def _draw_frontier(ax: Axes, size: AtSize) -> None:
         along = fitted.predict(batches)
         ax.plot(batches * along, along, color=look.color, linewidth=0.9)
         ax.plot(
-            size.batch * size.steps[:, j],
-            size.steps[:, j],
-            color=look.color,
-            marker=look.marker,
-            linestyle="none",
-            label=f"{loss:.2f}",
+            size.batch * size.steps[:, j], size.steps[:, j], **look.marks(), label=f"{loss:.2f}"
         )
         turn = (2 * fitted.params["E_min"], 2 * fitted.params["S_min"])
         label = "at $B_\\mathrm{crit}$" if loss == size.losses[-1] else None

@@ -78,11 +78,7 @@ def growth_rows(
 
 def size_cells(size: Estimate) -> dict[str, float | None]:
     """Cells of an optimal number of parameters; an open end is empty."""
-    return {
-        "n_params": size.value,
-        "n_params_low": size.low,
-        "n_params_high": finite(size.high),
-    }
+    return {"n_params": size.value, "n_params_low": size.low, "n_params_high": finite(size.high)}
 
 
 def plain(estimate: Estimate) -> dict[str, float | None]:
@@ -141,14 +137,13 @@ def exponent_of(result: FitResult) -> str:
 
 
 def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figure:
-    """Draws a row of panels over one legend, one for each quantity, which have these y-labels."""
+    """Draws a row of panels with one legend; `labels` has the y-label of each quantity."""
     with style.paper_style():
         figure, axes = style.new_figure(1, len(labels), width=style.DOUBLE_COLUMN, height=2.6)
         for ax, (quantity, label) in zip(axes[0], labels.items(), strict=True):
             draw(ax, quantity)
             ax.set_ylabel(label)
-        handles = axes[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=len(handles[0]))
+        style.outer_legend(figure, axes[0], "outside lower center", len(style.SERIES))
         style.letter_panels(axes)
     return figure
 
