@@ -122,7 +122,6 @@ SWEEP: Sweep = {
     ),
 }
 
-
 EXPECTED = (
     Expected(
         name="frontier",

@@ -120,7 +120,6 @@ SWEEP: Sweep = {
     ),
 }
 
-
 EXPECTED = (
     Expected(
         name="spread",

@@ -234,32 +234,26 @@ def _plain(a: Exponent | str) -> dict[str, float | str]:
     return {"why": a} if isinstance(a, str) else {"value": a.value, "low": a.low, "high": a.high}
 
 
-def _row(a: Exponent | str, runs: pd.DataFrame, **columns: object) -> dict[str, object]:
-    return {**columns, **_plain(a), "run_ids": " ".join(runs["run_id"])}
-
-
-def _steps(runs: pd.DataFrame, climbed: Sequence[Exponent | str]) -> list[dict[str, object]]:
+def _steps(runs: pd.DataFrame, climbed: Sequence[Exponent | str]) -> list[dict[str, str | float]]:
     stage = staircase.at_shared_budgets(runs)
+    published = ("published", "published_low", "published_high")
     return [
-        _row(
-            a,
-            runs.loc[stage == step.runs],
-            step=step.says,
-            counted=step.counted,
-            method="minima",
-            **dict(
-                zip(("published", "published_low", "published_high"), step.published, strict=True)
-            ),
-        )
+        {"step": step.says, "counted": step.counted, "method": "minima"}
+        | dict(zip(published, step.published, strict=True))
+        | _plain(a)
+        | {"run_ids": " ".join(runs.loc[stage == step.runs, "run_id"])}
         for step, a in zip(staircase.STEPS, climbed, strict=True)
     ]
 
 
 def _counts(
     runs: pd.DataFrame, found: Mapping[tuple[str, Count], Exponent]
-) -> list[dict[str, object]]:
+) -> list[dict[str, str | float]]:
+    ids = " ".join(runs["run_id"])
     return [
-        _row(a, runs, step="tuned runs recounted", counted=count, method=method)
+        {"step": "tuned runs recounted", "counted": count, "method": method}
+        | _plain(a)
+        | {"run_ids": ids}
         for (method, count), a in found.items()
     ]
 

@@ -35,7 +35,7 @@ from analysis.plots.isoflop import draw_optima
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import mark_excluded, share_limits, tick_widths, with_notes
+from experiments.shared.panels import mark_excluded, measured, share_limits, tick_widths, with_notes
 from scaling.config import RunConfig
 from scaling.data.text import Text
 from scaling.models.parametrization import MuP, Standard
@@ -157,8 +157,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         for name in TITLES
     }
     found = {name: _valleys(runs.loc[runs["parametrization"] == name], name) for name in TITLES}
-    measured = {f"{name}_ratio": _ratio(each, widths[name]) for name, each in found.items()}
-    measured |= {f"{name}_exponent": _exponent(each) for name, each in found.items()}
+    numbers = {f"{name}_ratio": _ratio(each, widths[name]) for name, each in found.items()}
+    numbers |= {f"{name}_exponent": _exponent(each) for name, each in found.items()}
     best = pd.DataFrame(
         [
             {
@@ -174,7 +174,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         ]
     )
     return Findings(
-        measured=measured,
+        measured=numbers,
         verdict="\n".join(_line(name, result) for name, result in found.items()),
         shown=pd.concat([with_notes(shown, excluded, "width"), best]),
         details=Details(shown, found, excluded),
@@ -227,8 +227,7 @@ def _ratio(found: Valleys, widths: Sequence[float]) -> Measured:
 def _exponent(found: Valleys) -> Measured:
     if found.growth is None:
         return Measured(value=None, note="fewer than two widths have a minimum")
-    exponent = found.growth.exponent
-    return Measured(value=exponent.value, low=exponent.low, high=exponent.high)
+    return measured(found.growth.exponent)
 
 
 def _line(name: str, found: Valleys) -> str:

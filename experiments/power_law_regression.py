@@ -68,7 +68,6 @@ SWEEP: Sweep = {
     ),
 }
 
-
 EXPECTED = (
     Expected(
         name="exponent",

@@ -55,7 +55,6 @@ SWEEP: Sweep = {
     "gpu": partial(_sweep, lm.large_models, (3e6, 1.4e7, 5.5e7, 1.2e8), n_seeds=8),
 }
 
-
 EXPECTED = (
     Expected(
         name="largest",

@@ -133,16 +133,11 @@ def _passes(published: Published) -> str:
         return "in the interval"
     if published.tolerance is not None:
         return f"± {published.tolerance:.2g}"
-    low, high = published.low, published.high
-    if low is None or high is None:
-        return f"at most {high:.6g}" if low is None else f"at least {low:.6g}"
-    return f"{low:.6g} to {high:.6g}"
+    return show.ends(published.low, published.high)
 
 
 def _number_of(refitted: Measured) -> str:
     if refitted.value is None:
         return refitted.note or "not refitted"
-    text = f"{refitted.value:.7g}"
-    if refitted.low is not None and refitted.high is not None:
-        text += f" [{refitted.low:.4g}, {refitted.high:.4g}]"
-    return f"{text} ({refitted.note})" if refitted.note else text
+    note = f" ({refitted.note})" if refitted.note else ""
+    return show.number(refitted, digits=7) + note

@@ -115,7 +115,7 @@ def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[J
     for expected in experiment.expected:
         measured = made.measured[expected.name]
         judgement: Judgement = "pass" if passes(expected, measured) else "fail"
-        cells = expected.says, _range(expected), _number(measured)
+        cells = expected.says, _range(expected), number(measured)
         rows.append((*cells, Text(judgement, _COLOURS[judgement]), measured.note))
         judged.append(judgement)
     print_title(experiment.name)
@@ -192,16 +192,21 @@ def _stores(results: str) -> list[Store]:
 def _range(expected: Expected) -> str:
     if expected.target is not None:
         return f"interval contains {expected.target:.4g}"
-    low, high = expected.low, expected.high
+    return ends(expected.low, expected.high)
+
+
+def ends(low: float | None, high: float | None) -> str:
+    """Words for the numbers that pass, of which one end may be open."""
     if low is None or high is None:
         return f"at most {high:g}" if low is None else f"at least {low:g}"
     return f"{low:g} to {high:g}"
 
 
-def _number(measured: Measured) -> str:
+def number(measured: Measured, digits: int = 4) -> str:
+    """A measured number with its interval."""
     if measured.value is None:
         return "not measured"
-    text = f"{measured.value:.4g}"
+    text = f"{measured.value:.{digits}g}"
     if measured.low is not None and measured.high is not None:
         text += f" [{measured.low:.4g}, {measured.high:.4g}]"
     return text
