@@ -124,10 +124,10 @@ def settled(
 
 
 def _equal(column: pd.Series, value: str) -> pd.Series:
-    """Which cells are a value, as text or as a number.
+    """Marks the cells that equal a value, as text or as a number.
 
     Raises:
-        ValueError: None is.
+        ValueError: No cell does.
     """
     hit = column.astype(str) == value
     try:
