@@ -99,29 +99,28 @@ def three_approaches(
 
     # 1. The rows that each approach takes.
     rows = _rows_of(table, curves=curves, noise=noise)
-    learning = _curves_of(table, rows) if curves else None
     compute = (float(rows.flops.min()), float(rows.flops.max()))
     at = compute[1] if flops is None else float(positive("flops", flops))
-    final = rows if learning is None else _ends(learning)
-    points, notes = (
-        _near(rows, budgets) if learning is None else _points_of_curves(learning, budgets)
-    )
+    if curves:
+        run = results.column(table, "run")
+        learning = learning_curves(
+            run, rows.n_params, rows.loss, flops=rows.flops, tokens=rows.tokens
+        )
+        first, final = by_envelope(learning, at, bootstrap), _ends(learning)
+        points, notes = _points_of_curves(learning, budgets)
+    else:
+        reason = "no learning curves: every row is the end of a run"
+        first, final = Approach(ApproachKind.ENVELOPE, "not applicable", reason), rows
+        points, notes = _near(rows, budgets)
 
     # 2. Each approach. Akima curves leave no residuals: they take their noise from the parabolas.
     attempt = partial(_attempt, at)
     by_parabola = attempt(
         ApproachKind.PARABOLA, lambda: _by_isoflop(points, parabola, noise, bootstrap)
     )
-    by_envelope = Approach(
-        ApproachKind.ENVELOPE,
-        "not applicable",
-        "no learning curves: every row is the end of a run",
-    )
-    if learning is not None:
-        by_envelope = attempt(ApproachKind.ENVELOPE, lambda: _by_envelope(learning, bootstrap))
     of_akima = noise or _scatter(by_parabola.detail)
     found = (
-        by_envelope,
+        first,
         by_parabola,
         attempt(ApproachKind.AKIMA, lambda: _by_isoflop(points, AKIMA, of_akima, bootstrap)),
         attempt(ApproachKind.HUBER, lambda: _by_fit(final, bootstrap, Loss(HUBER))),
@@ -139,6 +138,18 @@ def three_approaches(
         )
     notes += _disagreements(found)
     return Approaches(at, compute, bootstrap.level, found, tuple(notes))
+
+
+def by_envelope(
+    curves: Sequence[LearningCurve], flops: float, bootstrap: Bootstrap = Bootstrap()
+) -> Approach:
+    """Returns approach 1 on learning curves, with its optima at a compute in FLOPs."""
+
+    def find() -> _Found:
+        found = envelope(curves, bootstrap=bootstrap)
+        return _Found(found.trends, "", found)
+
+    return _attempt(flops, ApproachKind.ENVELOPE, find)
 
 
 class _Rows(NamedTuple):
@@ -169,11 +180,6 @@ def _rows_of(table: pd.DataFrame, *, curves: bool, noise: SeedNoise | None) -> _
         *(positive_column(name, results.column(table, name)) for name in ("N", "D", "C", "loss")),
         noise=np.asarray(noise.sd, dtype=np.float64) if noise is not None and by_row else None,
     )
-
-
-def _curves_of(table: pd.DataFrame, rows: _Rows) -> tuple[LearningCurve, ...]:
-    run = results.column(table, "run")
-    return learning_curves(run, rows.n_params, rows.loss, flops=rows.flops, tokens=rows.tokens)
 
 
 def _ends(curves: Sequence[LearningCurve]) -> _Rows:
@@ -261,11 +267,6 @@ def _scatter(parabolas: Detail | None) -> SeedNoise | None:
         assert parabolas.noise.sd is not None
         return SeedNoise(parabolas.noise.sd)
     return None
-
-
-def _by_envelope(curves: Sequence[LearningCurve], bootstrap: Bootstrap) -> _Found:
-    found = envelope(curves, bootstrap=bootstrap)
-    return _Found(found.trends, "", found)
 
 
 def _by_isoflop(

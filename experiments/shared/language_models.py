@@ -15,10 +15,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.compute_optimal.approaches_result import Approach, Approaches, ApproachKind
-from analysis.compute_optimal.envelope import envelope
+from analysis.compute_optimal.approaches import by_envelope
+from analysis.compute_optimal.approaches_result import Approach, Approaches
 from analysis.compute_optimal.learning_curves import learning_curves
-from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Estimate
 from experiments.experiment import Measured
 from scaling.config import RunConfig
@@ -184,29 +183,15 @@ def evaluations(
 
 def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
     """Adds approach 1, which needs learning curves, to the approaches on ends of the same runs."""
-    kind = ApproachKind.ENVELOPE
-    try:
-        curves = learning_curves(
-            learning["run"],
-            learning["N"],
-            learning["loss"],
-            flops=learning["C"],
-            tokens=learning["D"],
-        )
-        traced = envelope(curves, bootstrap=Bootstrap(level=found.level))
-    except FitError as error:
-        first = Approach(kind, "refused", error.reason, error.detail)
-    else:
-        first = Approach(
-            kind=kind,
-            status="estimated",
-            reason="",
-            exponents=traced.trends,
-            optimal_params=traced.trends.params.at(found.flops),
-            tokens_per_param=traced.trends.tokens_per_param.at(found.flops),
-            detail=traced,
-        )
-    rows = tuple(first if row.kind is kind else row for row in found.rows)
+    curves = learning_curves(
+        learning["run"],
+        learning["N"],
+        learning["loss"],
+        flops=learning["C"],
+        tokens=learning["D"],
+    )
+    first = by_envelope(curves, found.flops, Bootstrap(level=found.level))
+    rows = tuple(first if row.kind is first.kind else row for row in found.rows)
     return replace(found, rows=rows)
 
 
