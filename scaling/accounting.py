@@ -8,7 +8,7 @@
 | n, p | rows and columns of a feature matrix |
 
 Only matrix products and factorisations are counted: element-wise work is below a per cent of any
-run worth counting. XLA's own count is the test of these formulas, never the ruler.
+run worth counting. XLA's own count tests these formulas and does not replace them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Account:
     (Porian et al., arXiv 2406.19146, section 3, count these). Families without tokens have one
     count for all.
 
-    `flops_train` is the exact sum over matrix products (or the factorisation's count). Beside it
-    stands the rule of thumb 6 N D with each N; None for closed-form runs, where it means nothing.
+    `flops_train` is the exact sum over matrix products (or the factorisation's count). The others
+    are the rule of thumb 6 N D with each N; None for closed-form runs, where it means nothing.
     """
 
     n_params_total: int

@@ -1,8 +1,8 @@
 """RunConfig: everything that decides the outcome of a run, and nothing else.
 
-The identity of a run is the SHA-256 of the canonical JSON of its *resolved* configuration:
-defaults filled, durations in steps, the seed and the data's fingerprint in, and that of the code of
-a model that is not of this package. Paths, devices and logging are no part of it.
+The identity of a run is the SHA-256 of the canonical JSON of its *resolved* configuration: with
+defaults filled in, durations in steps, the seed, and fingerprints of the data and of the code of a
+user's own model. Paths, devices and logging are no part of it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RunConfig(Checked):
 def resolved(config: RunConfig) -> Resolved:
     """The configuration with every default filled in and the fingerprints of data and own code.
 
-    Keys are sorted, as in canonical JSON, so that columns have one order wherever they come from.
+    Keys are sorted, as in canonical JSON, so that columns always have one order.
     """
     plain = to_dict(config)
     plain["model"] = to_dict(config.model.resolve())
@@ -82,7 +82,7 @@ class Trunk(NamedTuple):
     They are those before its learning rate falls.
 
     Attributes:
-        trunk_id: Identity of all that decides the trunk, made as a run's identity is.
+        trunk_id: Identity of the trunk, made as a run's identity is.
         steps: Number of steps after which the run leaves the trunk.
     """
 
@@ -108,14 +108,13 @@ def trunk_of(run: RunConfig | Resolved) -> Trunk | None:
 class Shape(NamedTuple):
     """All that the compiled code of a run is made for: runs of one shape share it.
 
+    Model and way to train are resolved, and every `Argument` has its stand-in.
+
     Attributes:
-        model: Configuration of the model, resolved.
-        train: Way to train, resolved, every `Argument` replaced by its stand-in.
         n_inputs: Size of an input; the context for tokens.
         n_outputs: Size of an output; the vocabulary for tokens.
         n_classes: Number of classes; None where targets are numbers or tokens.
         n_train: Training examples; None for tokens, which stream.
-        n_eval: Held-out examples.
         separator: Token that no prediction looks beyond, if any.
     """
 

@@ -33,7 +33,7 @@ class Range:
     high_excluded: bool = False
 
     def __contains__(self, value: float) -> bool:
-        """Whether `value` lies inside."""
+        """Whether `value` is inside."""
         above = value > self.low if self.low_excluded else value >= self.low
         return above and (value < self.high if self.high_excluded else value <= self.high)
 

@@ -21,8 +21,8 @@ class Muon(Checked):
 
     The update of a matrix is its Nesterov momentum with singular values brought near to 1 by five
     Newton-Schulz steps, times max(1, fan_out / fan_in)^1/2 (Jordan et al. 2024, "Muon: an
-    optimizer for hidden layers in neural networks"). Matrices that stand side by side in one
-    (queries, keys and values; gates and what they gate) are brought there together.
+    optimizer for hidden layers in neural networks"). Matrices that are stored as one
+    (queries, keys and values; gates and what they gate) are orthogonalised together.
 
     Attributes:
         learning_rate: Learning rate of the matrices in blocks.
@@ -139,7 +139,7 @@ class Pretraining(Checked):
             )
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
-        """Refuses data without tokens, and more tokens than there are."""
+        """Refuses data without tokens, and runs that the data or the model do not allow."""
         if not isinstance(data, TokenSource) or not model.takes_tokens:
             raise ValueError(
                 "train.kind = 'pretraining' trains a model that takes tokens, such as model.kind = "

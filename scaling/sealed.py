@@ -32,11 +32,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def seal(name: str, content: Any, *, indent: int | None = None) -> str:
-    """Text that holds `content` under `name`, beside its SHA-256.
-
-    Raises:
-        ValueError: a non-finite number.
-    """
+    """Text that holds `content` under `name`, beside its SHA-256; raises as `digest` does."""
     sealed = {"sha256": digest(content), name: content}
     return json.dumps(sealed, indent=indent, allow_nan=False) + "\n"
 

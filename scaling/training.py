@@ -35,7 +35,7 @@ class Ridgeless(Checked):
     """Minimum-norm least squares on a model's features, solved in float64.
 
     Singular values below `rcond` times the largest count as zero. The height of the peak at the
-    interpolation threshold depends on it, so it is part of the run's identity; None stands for
+    interpolation threshold depends on it, so it is part of the run's identity; None means
     float64 epsilon times the larger side of the feature matrix, NumPy's choice.
     """
 
@@ -66,7 +66,7 @@ class Ridge(Checked):
         _require_features(self.kind, model)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
-        """The configuration as it is: no field is left open."""
+        """The configuration itself: no field is left open."""
         return self
 
 

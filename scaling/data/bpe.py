@@ -16,7 +16,7 @@ LEAST_FREQUENCY = 2
 
 
 def train_bpe(texts: Iterable[bytes], vocab_size: int) -> str:
-    """Trains an encoding on UTF-8 texts, in whatever order they come.
+    """Trains an encoding on UTF-8 texts; their order does not matter.
 
     Returns:
         The encoding in the package's own JSON.
@@ -43,11 +43,7 @@ def train_bpe(texts: Iterable[bytes], vocab_size: int) -> str:
 
 
 def bpe_tokenizer(trained: str) -> Tokenizer:
-    """The tokenizer of a trained encoding.
-
-    Raises:
-        ValueError: the package is missing.
-    """
+    """The tokenizer of a trained encoding; raises a ValueError without the package."""
     encoding = _library().Tokenizer.from_str(trained)
     end = encoding.get_vocab_size()
     byte_of = {character: byte for byte, character in enumerate(_spelling())}
@@ -80,7 +76,7 @@ def _library() -> Any:
 def _spelling() -> list[str]:
     """The printable character by which byte-level encodings spell each byte (GPT-2's table).
 
-    Printable bytes of Latin-1 stand for themselves, the others for what follows at 256.
+    Printable bytes of Latin-1 are their own characters, the others those from 256 on.
     """
     printable = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(174, 256)}
     others = iter(range(256, 512))

@@ -44,7 +44,7 @@ class Document(NamedTuple):
 def files_of(path: str | None) -> tuple[Path, ...]:
     """Files of a corpus, sorted: a file, all that a folder holds, or what a glob matches.
 
-    Hidden files of a folder are left out. None stands for the source code of the running
+    Hidden files of a folder are left out. None means the source code of the running
     interpreter's standard library, without installed packages and what its build wrote.
 
     Raises:
@@ -89,7 +89,7 @@ def documents_of(path: str | None, files: Iterable[Path], text_field: str) -> It
                     yield document
         except (EOFError, zlib.error, OSError) as error:
             if getattr(error, "errno", None) is not None:
-                raise  # the machine's trouble, not the file's
+                raise  # an error of the machine, not of the file
             raise ValueError(
                 f"{file} cannot be decompressed ({error}): fetch it again, or leave it out"
             ) from error
@@ -176,7 +176,7 @@ def _lines(file: Path, stream: io.BufferedReader[Any], text_field: str) -> Itera
         except (ValueError, RecursionError):
             raise ValueError(f"{where} is not JSON: correct it, or leave it out") from None
         if not isinstance(row, dict):
-            raise ValueError(f"{where} is a {type(row).__name__}: give an object a line")
+            raise ValueError(f"{where} is a {type(row).__name__}: give one JSON object a line")
         if text_field not in row:
             remedy = nearest(text_field, row) if row else "it has none"
             raise ValueError(

@@ -1,4 +1,7 @@
-"""Dataset: what sources of examples load. Arrays on the host, in float64."""
+"""Dataset: what sources of examples load, and how one is drawn from a fixed pool of examples.
+
+Arrays are on the host, in float64.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from scaling.data.label_noise import LabelNoise, corrupt
+from scaling.keys import rng_for
 
 
 @dataclass(frozen=True)
@@ -35,3 +41,29 @@ class Dataset:
     eval_inputs: Float[np.ndarray, "m dimension"]
     eval_targets: Float[np.ndarray, " m"] | Int[np.ndarray, " m"]
     teacher: LinearTeacher | None = None
+
+
+def draw(
+    inputs: Float[np.ndarray, "examples inputs"],
+    labels: Int[np.ndarray, " examples"],
+    n_train: int,
+    n_eval: int,
+    n_classes: int,
+    label_noise: LabelNoise,
+    seed: int,
+) -> Dataset:
+    """A training set drawn without replacement, its labels corrupted; the last `n_eval` held out.
+
+    At one seed a smaller training set is the beginning of a larger one. Held-out arrays are views
+    of the pool.
+    """
+    available = len(inputs) - n_eval
+    chosen = rng_for(seed, "data").permutation(available)[:n_train]
+    clean = labels[chosen]
+    return Dataset(
+        train_inputs=inputs[chosen],
+        train_targets=corrupt(clean, label_noise, n_classes, rng_for(seed, "label_noise")),
+        train_targets_clean=clean,
+        eval_inputs=inputs[available:],
+        eval_targets=labels[available:],
+    )

@@ -10,9 +10,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from scaling.data.dataset import Dataset
+from scaling.data.dataset import Dataset, draw
 from scaling.data.label_noise import LabelNoise
-from scaling.data.pool import draw
 from scaling.extras import needed
 from scaling.fields import Checked, Count
 from scaling.keys import rng_for
@@ -72,17 +71,12 @@ def _images() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 1797"]]:
     pixels, classes = datasets.load_digits(return_X_y=True)
     order = rng_for(0, "digits_split").permutation(N_IMAGES)
     inputs, labels = np.asarray(pixels)[order] / 16, np.asarray(classes, dtype=np.int64)[order]
-    _verify(inputs, labels)
-    inputs.flags.writeable = labels.flags.writeable = False
-    return inputs, labels
-
-
-def _verify(inputs: Float[np.ndarray, "n 64"], labels: Int[np.ndarray, " n"]) -> None:
-    """Refuses other images, labels or order than those of `SHA256`."""
-    pixels = np.round(inputs * 16).astype(np.uint8)
-    found = hashlib.sha256(pixels.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    shades = np.round(inputs * 16).astype(np.uint8)
+    found = hashlib.sha256(shades.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
     if found != SHA256:
         raise ValueError(
             f"data.kind = 'digits': SHA-256 of the loaded images is {found}, not {SHA256}: "
             "scikit-learn or NumPy has changed them; install the versions that wrote the results"
         )
+    inputs.flags.writeable = labels.flags.writeable = False
+    return inputs, labels

@@ -16,9 +16,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from scaling.data.dataset import Dataset
+from scaling.data.dataset import Dataset, draw
 from scaling.data.label_noise import LabelNoise
-from scaling.data.pool import draw
 from scaling.fields import Checked, Count, Range
 
 N_CLASSES = 10

@@ -1,4 +1,4 @@
-"""N-gram source: a random Markov chain over tokens, whose entropy is known exactly.
+"""N-gram source: a random Markov chain over tokens, with an entropy that is known exactly.
 
 No model's expected loss is below that entropy, and a model that learns the chain comes down to it:
 the planted truth for everything that measures losses of language models.
@@ -24,7 +24,7 @@ MAX_STATES = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class NGram(TokenSource):
-    """Tokens of which each depends on the `order` tokens before it, by a random table.
+    """Tokens that each depend on the `order` tokens before them, by a random table.
 
     For every sequence of `order` tokens the next one's probabilities are drawn from a symmetric
     Dirichlet distribution: the smaller its `concentration`, the more predictable the tokens. The
@@ -110,7 +110,7 @@ def chain_of(source: NGram) -> Chain:
     vocab, n_states = source.vocab_size, source.vocab_size**source.order
     rng = rng_for(source.generator_seed, "transitions")
     transitions = rng.dirichlet(np.full(vocab, source.concentration), size=n_states)
-    # p = pT: one of its equations follows from the others, and gives way to sum(p) = 1.
+    # p = pT: one of its equations follows from the others: sum(p) = 1 replaces it.
     states = np.arange(n_states)
     following = (states * vocab % n_states)[:, None] + np.arange(vocab)
     matrix = np.zeros((n_states, n_states))
@@ -139,7 +139,7 @@ def _load(source: NGram) -> TokenDataset:
     chain = chain_of(source)
     n_train_tokens = source.n_tokens + 1
     held_out = _draw(chain, source, source.n_eval * source.context + 1, "eval")
-    # Drawn when first read: a plan of runs asks only how many there are.
+    # Drawn when first read: a plan of runs asks only for their number.
     read_train = functools.cache(lambda: _draw(chain, source, n_train_tokens, "data"))
     return token_dataset(
         train=TokenRow(read_train, n_train_tokens),

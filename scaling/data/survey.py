@@ -1,8 +1,8 @@
 """Survey of a corpus: its distinct documents in one order, and which are held out.
 
-Documents stand in the order of their SHA-256, whatever their files are called. So a stretch of
-them is a random sample, the same on every machine, and a document added leaves the order of the
-others as it was. Whether one is held out depends on its own content alone.
+Documents are in the order of their SHA-256, whatever the names of their files. So the first ones
+are a random sample, the same on every machine, and a new document does not change the order of the
+others. Whether one is held out depends on its own content alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Survey(NamedTuple):
         return numbers % ONE_HELD_OUT_IN == 0
 
     def first(self, n_bytes: int) -> Bool[np.ndarray, " documents"]:
-        """The first training documents that together have no more than `n_bytes`, or the first."""
+        """The first training documents, of at most `n_bytes` together; at least one of them."""
         training = ~self.held_out()
         upto = np.cumsum(self.sizes * training)
         return training & ((upto <= n_bytes) | (upto == self.sizes))

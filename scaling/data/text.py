@@ -19,7 +19,7 @@ class Text(TokenSource):
     """Text cut into sequences of `context` predicted tokens.
 
     Exact duplicates among the documents are removed, one document in 20 is held out, and the
-    training documents stand in the order of their hashes (`scaling.data.survey`): every run of a
+    training documents are in the order of their hashes (`scaling.data.survey`): every run of a
     corpus sees the same row of tokens, whatever its seed, which decides in what order the row's
     windows come. `n_tokens` takes the beginning of the row, so that a smaller training set is the
     beginning of a larger one.
@@ -31,9 +31,9 @@ class Text(TokenSource):
             either compressed (`.gz`, `.zst`), or tokens (`.bin`). None is the source code of the
             running interpreter's standard library: 30 MB of real text on every machine.
         text_field: The field of JSON lines, or column of a data set, that holds the text.
-        n_tokens: Different training tokens to use, in whole sequences; None for all there are.
+        n_tokens: Different training tokens to use, in whole sequences; None for all.
         n_eval: Held-out sequences, the same for every run.
-        repeat: Whether a run may take more tokens than there are.
+        repeat: Whether a run may take more tokens than the data have.
         document_mask: Whether attention stays within documents, several of which may share a
             sequence; without it, a token is predicted from what came before its document too.
     """
@@ -76,7 +76,7 @@ class Text(TokenSource):
         return 256 if isinstance(self.tokenizer, Bytes) else self.tokenizer.vocab_size
 
     def fingerprint(self) -> str:
-        """Version of order and split, and SHA-256 of documents and tokenizer, wherever they lie.
+        """Version of order and split, and SHA-256 of documents and tokenizer, whatever the path.
 
         A corpus is read for it once, and again when its files change; a tokenizer is trained.
         """

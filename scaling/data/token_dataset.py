@@ -32,7 +32,7 @@ class TokenDataset:
         n_windows: Number of windows in the row.
         eval_tokens: Held-out sequences, evenly spaced over the held-out text.
         bytes_per_token: Mean bytes of the tokens predicted in `eval_tokens`, so that bits per byte
-            are nats / ln 2 / bytes_per_token; NaN where tokens stand for no bytes.
+            are nats / ln 2 / bytes_per_token; NaN where the bytes of tokens are not known.
         end_of_document: The token that ends a document; None where none does.
         separated: Whether tokens are to be predicted from their own document alone.
     """
@@ -110,9 +110,9 @@ def token_dataset(
         context: Tokens predicted in a sequence.
         n_eval: Held-out sequences.
         n_tokens: Training tokens to use, the first of the row; None for all.
-        byte_lengths: Bytes that each token stands for, if any.
-        end_of_document: Token that ends a document, if one does.
-        separated: Whether tokens are predicted from their own document alone.
+        byte_lengths: Number of bytes of each token, if known.
+        end_of_document: As in `TokenDataset`.
+        separated: As in `TokenDataset`.
 
     Raises:
         ValueError: there are fewer tokens than asked for, or than one sequence takes.
@@ -120,8 +120,8 @@ def token_dataset(
     available = max(train.n_tokens - 1, 0)
     if context > available:
         raise ValueError(
-            f"data.context = {context:,} is longer than the {available:,} tokens that there are "
-            "to predict in training: give a shorter context, or more data"
+            f"data.context = {context:,} is longer than the {available:,} tokens to predict in "
+            "training: give a shorter context, or more data"
         )
     used = available if n_tokens is None else n_tokens
     if used > available:

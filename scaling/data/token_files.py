@@ -1,4 +1,4 @@
-"""Tokens in files: raw numbers, memory-mapped; those that came as such, checked once."""
+"""Files of tokens: raw numbers, memory-mapped; files that the user gives are checked once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Scan(NamedTuple):
 
 
 def given_halves(path: str, tokenizer: Tokenized) -> Halves:
-    """Training and held-out part of tokens that someone else made.
+    """Training and held-out part of tokens that the user gives.
 
     A folder holds them as `train.bin` and `val.bin`; of a single file the last twentieth is held
     out, wherever its documents begin and end.

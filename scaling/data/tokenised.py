@@ -115,11 +115,7 @@ def tokenizer_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktok
 
 @functools.cache
 def halves_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktoken) -> Halves:
-    """Files of the tokens of a corpus; they are made if missing, and checked once a process.
-
-    Raises:
-        ValueError: as `tokenizer_of`.
-    """
+    """Files of the tokens of a corpus, made if missing, checked once; raises as `tokenizer_of`."""
     tokenizer = tokenizer_of(path, text_field, choice)
     made_of = [summary_of(path, text_field).sha256, tokenizer.identity, "tokens/1"]
     folder = cache_folder() / "tokens" / sha256_of(made_of)

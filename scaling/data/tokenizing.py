@@ -23,7 +23,7 @@ Tokens = UInt[np.ndarray, " tokens"]
 
 @dataclass(frozen=True, kw_only=True)
 class Bytes(Checked):
-    """A token a byte: 256 of them, of which 0xFF, absent from UTF-8, ends a document."""
+    """Each byte is a token; 0xFF, which UTF-8 never contains, ends a document."""
 
     kind: ClassVar[str] = "bytes"
 
@@ -51,7 +51,7 @@ class Tiktoken(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenized(Checked):
-    """Tokens that someone else made: raw little-endian numbers in `.bin` files.
+    """Tokens that the user gives: raw little-endian numbers in `.bin` files.
 
     `end_of_document` is the token that ends a document, where there is one.
     """
@@ -80,7 +80,7 @@ class Tokenizer(NamedTuple):
         identity: Identity, which no other tokenizer has; it depends on the result of training.
         vocab_size: Number of different tokens.
         end_of_document: The token that ends a document, which no text is encoded as.
-        byte_lengths: Bytes that each token stands for; the end of a document counts as one, so
+        byte_lengths: Number of bytes of each token; the end of a document counts as one, so
             that bits per byte of one text compare between tokenizers.
         encode: Texts -> tokens of each; UTF-8 unless the tokenizer is `Bytes`.
         decode: Tokens -> the text, byte by byte.

@@ -1,7 +1,7 @@
 """One run in several processes, each with some of its devices: the first decides for all.
 
 Processes compute in step: each makes the same calls in the same order, or all wait for ever. What
-could differ between them, a clock or what lies on a disk, is therefore looked up by the first
+could differ between them, a clock or the content of a disk, is therefore looked up by the first
 process alone, which sends it to the others. A run in one process sends nothing and waits for
 nobody.
 """
@@ -82,11 +82,7 @@ def broadcast_from_first(decide: Callable[[], T]) -> T:
     return answer["value"]
 
 
-_ERRORS: dict[str, type[Exception]] = {
-    "OSError": OSError,
-    "ValueError": ValueError,
-    "RuntimeError": RuntimeError,
-}
+_ERRORS = {error.__name__: error for error in (OSError, ValueError, RuntimeError)}
 
 
 def _broadcast(text: bytes) -> bytes:

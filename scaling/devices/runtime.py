@@ -63,11 +63,12 @@ def _git_state(folder: Path) -> dict[str, Any]:
             ["git", "-C", str(folder), *args], capture_output=True, text=True, check=True
         ).stdout
 
+    unknown: dict[str, Any] = dict.fromkeys(("git_commit", "git_dirty", "git_diff_sha256"))
+    if not (folder.parent / ".git").exists():  # installed: the checkout around is not ours
+        return unknown
     try:
-        if not (folder.parent / ".git").exists():  # installed: the checkout around is not ours
-            return {"git_commit": None, "git_dirty": None, "git_diff_sha256": None}
         commit, diff = git("rev-parse", "HEAD").strip(), git("diff", "HEAD")
     except (OSError, subprocess.CalledProcessError):
-        return {"git_commit": None, "git_dirty": None, "git_diff_sha256": None}
+        return unknown
     digest = hashlib.sha256(diff.encode()).hexdigest()[:16] if diff else None
     return {"git_commit": commit, "git_dirty": bool(diff), "git_diff_sha256": digest}

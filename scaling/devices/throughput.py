@@ -25,8 +25,8 @@ PEAK_FLOPS: dict[str, float | None] = {
     "TPU v5p": 459e12,  # Google Cloud TPU v5p documentation, per chip
     "TPU v5": 459e12,  # the name that JAX gives a v5p
 }
-"""Peak FLOP/s of one accelerator in dense bfloat16 by what JAX calls it, the first name that is
-part of that; a multiply-add is 2. None where all that is known is that it is another."""
+"""Peak FLOP/s of one accelerator in dense bfloat16; a multiply-add is 2. The first name that is in
+JAX's name of the device applies; None where its peak is not known."""
 
 _SIZE = 1024
 _TRIALS = 5
@@ -76,11 +76,8 @@ def _measured() -> float:
     import jax
     import jax.numpy as jnp
 
-    def product(a: jax.Array) -> jax.Array:
-        return a @ a
-
     matrix = jnp.ones((_SIZE, _SIZE), jnp.float32)
-    compiled = jax.jit(product).lower(matrix).compile()
+    compiled = jax.jit(lambda a: a @ a).lower(matrix).compile()
     compiled(matrix).block_until_ready()
     seconds = []
     for _ in range(_TRIALS):

@@ -105,10 +105,10 @@ class MuP(Checked):
     scaled by base_head_size^1/2 / head_size: 1 / head_size with the default, as published; the
     standard scale where heads keep the size that is given here.
 
-    Initial logits fall as width^-1/2, which hides for the first steps that training moves them as
-    much at every width; with `zero_readout` they start at zero instead (appendix D.2 there).
-    Coordinate checks want it, short trainings do not: it cost 0.13 nats at width 64 after 400
-    steps of 1024 bytes of source code.
+    Initial logits fall as width^-1/2. For the first steps this hides that training moves them
+    equally at every width; with `zero_readout` they start at zero instead (appendix D.2 there). Use
+    it for coordinate checks, not for short runs: it cost 0.13 nats at width 64 after 400 steps of
+    1024 bytes of source code.
 
     With `base_depth` the learning rate carries over depth too, by residual branches multiplied by
     (depth / base_depth)^-depth_exponent; without it depth is treated as in `Standard`.

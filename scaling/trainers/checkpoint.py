@@ -152,11 +152,7 @@ def _newest(folder: Path, run_id: str, structure: str, steps: range) -> dict[str
 
 
 def _load(path: Path, like: Any) -> Any:
-    """Loads the state of a checkpoint.
-
-    Raises:
-        FileNotFoundError: files are missing, because another process is removing it.
-    """
+    """Loads the state of a checkpoint; a FileNotFoundError says that a process is removing it."""
     import orbax.checkpoint.experimental.v1 as ocp
 
     def shape(leaf: jax.Array) -> jax.ShapeDtypeStruct:
@@ -178,11 +174,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def _verified(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint, once all its files match their checksums.
-
-    Raises:
-        DamagedFileError: a file is missing or altered.
-    """
+    """The manifest of a checkpoint, or a DamagedFileError if a file does not match it."""
     try:
         text = (path / "manifest.json").read_bytes()
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -68,12 +69,18 @@ def no_spikes() -> Spikes:
     return Spikes(jnp.float32(0), jnp.float32(0), jnp.int32(0))
 
 
-def diverged_columns(steps: int, at_step: int, watch: Watch) -> dict[str, Any]:
-    """Columns of a RunRecord of a run that diverged."""
+def diverged_columns(steps: int, watch: Watch, measured: list[float]) -> dict[str, Any] | None:
+    """Columns of a RunRecord of a run that diverged; None for one that did not.
+
+    It diverged if a loss on the way, or one `measured` after so many steps, is not finite.
+    """
+    on_the_way = int(watch.diverged_at)
+    if on_the_way < 0 and all(map(math.isfinite, measured)):
+        return None
     return {
         "status": "diverged",
         "steps": steps,
         "reason": "non_finite_loss",
-        "diverged_at_step": at_step,
+        "diverged_at_step": steps if on_the_way < 0 else on_the_way,
         "last_finite_train_loss": float(watch.last_finite_loss),
     }

@@ -220,10 +220,9 @@ def _compiled(shape: Shape) -> Trainer:
 def _on_device(config: RunConfig, dataset: Dataset) -> tuple[Batch, Batch]:
     kind = jnp.float32 if config.data.n_classes is None else jnp.int32
 
-    def batch(inputs: np.ndarray, targets: np.ndarray, clean: np.ndarray) -> Batch:
-        return Batch(
-            jnp.asarray(inputs, jnp.float32), jnp.asarray(targets, kind), jnp.asarray(clean, kind)
-        )
+    def batch(inputs: np.ndarray, *targets: np.ndarray) -> Batch:
+        noisy, clean = (jnp.asarray(each, kind) for each in targets)
+        return Batch(jnp.asarray(inputs, jnp.float32), noisy, clean)
 
     return (
         batch(dataset.train_inputs, dataset.train_targets, dataset.train_targets_clean),
@@ -233,14 +232,11 @@ def _on_device(config: RunConfig, dataset: Dataset) -> tuple[Batch, Batch]:
 
 def _columns(plan: Gradient, evaluation: Evaluation) -> dict[str, Any]:
     """Columns of a RunRecord from one evaluation."""
+    steps, loss = int(evaluation.step), _LOSS_COLUMNS[plan.objective][0]
     columns = {name: float(value) for name, value in evaluation.columns.items()}
-    loss, _ = _LOSS_COLUMNS[plan.objective]
-    bad = int(evaluation.watch.diverged_at)
-    if bad < 0 and not np.isfinite([columns[f"train_{loss}"], columns[f"eval_{loss}"]]).all():
-        bad = int(evaluation.step)
-    if bad < 0:
-        return {"status": "done", "steps": int(evaluation.step), **columns}
-    return diverged_columns(int(evaluation.step), bad, evaluation.watch)
+    measured = [columns[f"train_{loss}"], columns[f"eval_{loss}"]]
+    diverged = diverged_columns(steps, evaluation.watch, measured)
+    return diverged or {"status": "done", "steps": steps, **columns}
 
 
 def _point(config: RunConfig, plan: Gradient, step: int, columns: dict[str, Any]) -> CurvePoint:

@@ -41,10 +41,7 @@ class State(NamedTuple):
 
     Attributes:
         params: Parameters at which gradients are taken.
-        optimizer: State of the optimizer.
         step: Number of steps taken.
-        watch: Whether the loss is still finite.
-        spikes: How often the loss jumped.
         loss_sum: Sum of the losses since the last evaluation, each before its update.
         norms: Squared norms of the gradients since the last evaluation, each before it is clipped;
             None where batches have one part.
@@ -65,14 +62,9 @@ class State(NamedTuple):
 
 
 class Arguments(NamedTuple):
-    """The arguments of a plan that reach compiled code, not as constants.
+    """What reaches compiled code as arguments, not as constants.
 
-    Attributes:
-        rates: Peak learning rates.
-        horizon: Number of steps until the schedule has run out.
-        warmup: Number of warm-up steps.
-        trunk: Number of steps before a decay.
-        dropout: Key for dropout; None without dropout.
+    Peak learning rates, lengths as in `scaling.pretraining.Length`, and a key for dropout, if any.
     """
 
     rates: Float[Array, " rates"]
@@ -115,8 +107,6 @@ class Setup:
     """A model, and how it is trained and measured.
 
     Attributes:
-        model: Tokens (batch, context) -> logits (batch, context, vocabulary).
-        plan: Way to train.
         groups: A `ParamGroup` for each parameter.
         n_eval_at_once: Held-out sequences that a device evaluates together.
         separator: Token that no prediction looks beyond, if any.

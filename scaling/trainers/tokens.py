@@ -70,8 +70,8 @@ def train_on_tokens(
         config: The run.
         dataset: Data of the run.
         workspace: Folders in which to save checkpoints, from time to time and where the trunk ends,
-            and from which to resume if an earlier attempt or a run with this trunk has saved one:
-            the bits that come out are the same.
+            and from which to resume if an earlier attempt or a run with this trunk has saved one.
+            The results have the same bits.
         plain: The resolved configuration, where the caller has it.
 
     Returns:
@@ -176,11 +176,8 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
     losses = np.asarray(evaluation.eval_losses, np.float64)
     steps, loss = int(evaluation.step), float(losses.mean())
     n_spikes = {"n_loss_spikes": int(evaluation.n_spikes)}
-    bad = int(evaluation.watch.diverged_at)
-    if bad < 0 and not math.isfinite(loss):
-        bad = steps
-    if bad >= 0:
-        return diverged_columns(steps, bad, evaluation.watch) | n_spikes
+    if diverged := diverged_columns(steps, evaluation.watch, [loss]):
+        return diverged | n_spikes
     sem = float(losses.std(ddof=1)) / math.sqrt(len(losses)) if len(losses) > 1 else math.nan
     return {
         "status": "done",
