@@ -91,18 +91,12 @@ def allocation_figure(
     with paper_style():
         figure, axes = new_figure(1, 3, width=DOUBLE_COLUMN, height=2.7)
         sizes, ratio, cost = axes[0]
-        parts = (
+        d_over_n = allocation.tokens_per_parameter
+        for ax, quantity, estimate, label, style in (
             (sizes, "parameters", allocation.parameters, "$N^*$", SERIES[0]),
             (sizes, "tokens", allocation.tokens, "$D^*$", SERIES[1]),
-            (
-                ratio,
-                "tokens_per_parameter",
-                allocation.tokens_per_parameter,
-                "$D^*\\!/N^*$",
-                _RATIO,
-            ),
-        )
-        for ax, quantity, estimate, label, style in parts:
+            (ratio, "tokens_per_parameter", d_over_n, "$D^*\\!/N^*$", _RATIO),
+        ):
             draw_growth(ax, growth, quantity, label=label, style=style)
             draw_budget(ax, allocation, estimate, style=style)
         for ax, labelled in ((sizes, True), (ratio, False)):

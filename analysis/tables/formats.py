@@ -29,6 +29,7 @@ from analysis.tables.units import number
 from analysis.tables.wandb import expand_dictionaries, flatten_record, unpivoted
 
 LABELS = ("run", "runid", "name", "id", "group")
+_BLANK = codecs.BOM_UTF8 + b" \t\r\n"
 _MISSING = [*pyarrow.csv.ConvertOptions().null_values, "None", "none"]
 
 
@@ -70,7 +71,7 @@ def read_raw(path: Path) -> RawTable:
     # 2. The text becomes a table in the form in which the file has it.
     name, read = _READERS[ending]
     data = path.read_bytes() if codec is None else _decompress(path, codec)
-    if not data.strip(codecs.BOM_UTF8 + b" \t\r\n"):
+    if not data.strip(_BLANK):
         raise ValueError(
             f"{path}: the file is empty; give one line with the names of the columns, such as "
             "N,D,loss, then one line for each run"
@@ -254,10 +255,9 @@ def _require_utf8(path: Path, data: bytes) -> None:
 
 def _first_line(data: bytes) -> tuple[int, str]:
     """Number and text of the first line that is not blank; call it only where there is one."""
-    for place, line in enumerate(io.BytesIO(data), 1):
-        if line.strip(codecs.BOM_UTF8 + b" \t\r\n"):
-            return place, line.decode("utf-8-sig").strip("\r\n")
-    raise AssertionError("the file is blank")
+    lines = enumerate(io.BytesIO(data), 1)
+    place, line = next(each for each in lines if each[1].strip(_BLANK))
+    return place, line.decode("utf-8-sig").strip("\r\n")
 
 
 def _line_numbers(data: bytes, n_rows: int, header_lines: int, exactly: Iterator[int]) -> pd.Index:

@@ -154,8 +154,7 @@ def read(
     used = [column for each in read_from for column in each.columns]
     others = ended.drop(columns=used)
     others = others.rename(columns={name: f"file.{name}" for name in others if name in values})
-    order = [name for name in (*UNITS, *naming.LABELS) if name in values]
-    order += [name for name in values if name not in order]
+    order = [name for name in dict.fromkeys((*UNITS, *naming.LABELS, *values)) if name in values]
     table = pd.concat([pd.DataFrame({name: values[name] for name in order}), others], axis=1)
     results.with_units(table)
     table.attrs["units"] |= {name: UNITS[name] for name in order if name in UNITS}
