@@ -152,7 +152,7 @@ def test_a_corpus_without_a_held_out_document_is_refused(tmp_path):
     ("line", "message"),
     [
         ("{'text': 1}", "line 2 is not JSON: correct it"),
-        ("[1]", "line 2 is a list: give an object a line"),
+        ("[1]", "line 2 is a list: give one JSON object a line"),
         ('{"txt": "a"}', "line 2 has no field data.text_field = 'text': .* did you mean 'txt'"),
         ("{}", "line 2 has no field data.text_field = 'text': .* it has none"),
         ('{"text": 5}', "line 2: field 'text' is a int: name the one that holds the text"),
