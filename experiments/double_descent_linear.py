@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from analysis import theory
 from analysis.double_descent import verdict
@@ -138,21 +139,9 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     risk["z"] = (risk["mean"] - risk["theory"]) / risk["sem"]
     judged = risk[np.isfinite(risk["theory"])]
 
-    bare, tuned = (runs[runs["estimator"] == name] for name in (RIDGELESS, TUNED))
-    found = verdict.descent(
-        bare["aspect_ratio"],
-        bare["train_squared_error"],
-        bare["eval_excess_risk"],
-        bare["seed"],
-        tolerance=INTERPOLATED,
-    )
-    cured = verdict.descent(
-        1 / tuned["aspect_ratio"],
-        tuned["train_squared_error"],
-        tuned["eval_excess_risk"],
-        tuned["seed"],
-        tolerance=INTERPOLATED,
-    )
+    bare, tuned = (runs.loc[runs["estimator"] == name] for name in (RIDGELESS, TUNED))
+    found = _descent(bare, bare["aspect_ratio"])
+    cured = _descent(tuned, 1 / tuned["aspect_ratio"])
     monotone = cured.verdict is verdict.Verdict.MONOTONE
     return Findings(
         measured={
@@ -171,6 +160,11 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         details=Details(runs, excluded, n, teacher),
         report={"teacher": teacher._asdict(), "n_train": n},
     )
+
+
+def _descent(runs: pd.DataFrame, size: ArrayLike) -> verdict.DoubleDescent:
+    train, risk = runs["train_squared_error"], runs["eval_excess_risk"]
+    return verdict.descent(size, train, risk, runs["seed"], tolerance=INTERPOLATED)
 
 
 def figure(findings: Findings[Details]) -> Figure:
