@@ -1,8 +1,11 @@
 """Who may know whom, what may load what, and the order of files inside each room."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import pytest
 from house import HOUSE, graph, imports, modules
@@ -111,3 +114,27 @@ def test_records_are_read_without_third_parties():
         "sys.exit(new != {'scaling'})"
     )
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_functions_are_short_and_take_few_parameters(room):
+    """At most 8 parameters, and 60 lines of code without docstring and comments."""
+    for path in modules(room).values():
+        lines = path.read_text().splitlines()
+        for function in functions(path):
+            where = f"{path}: {function.name}"
+            given = function.args
+            optional = (given.vararg, given.kwarg)
+            named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, optional)]
+            assert len(named) <= 8, f"{where} takes {len(named)} parameters"
+            body = function.body[1:] if ast.get_docstring(function) else function.body
+            start = body[0].lineno - 1 if body else function.end_lineno
+            code = [s for line in lines[start : function.end_lineno] if (s := line.strip())]
+            n_lines = sum(not line.startswith("#") for line in code)
+            assert n_lines <= 60, f"{where} has {n_lines} lines of code"
