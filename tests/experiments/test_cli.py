@@ -126,11 +126,11 @@ def test_a_full_disk_while_reporting_is_one_sentence(done, tmp_path, monkeypatch
     for path in (done / "reports/cpu").iterdir():
         path.unlink()
 
-    def full(self, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as disk:
-        disk.setattr(Path, "write_bytes", full)
+        disk.setattr(os, "fsync", full)
         assert run(tmp_path) == 2
         assert main(["table", str(done), "--to", str(tmp_path / "runs.csv")]) == 2
     printed = capsys.readouterr().err
