@@ -174,8 +174,10 @@ def _rows_of(table: pd.DataFrame, *, curves: bool, noise: SeedNoise | None) -> _
     by_row = noise is not None and np.ndim(noise.sd) > 0
     if curves and by_row:
         raise ValueError("With curves, `noise` must be one number.")
-    if noise is not None:
-        positive_column("noise", np.atleast_1d(noise.sd), len(table) if by_row else 1)
+    if noise is not None and by_row:
+        positive_column("noise", noise.sd, len(table))
+    elif noise is not None:
+        positive("noise", noise.sd, "give the standard deviation of a loss over seeds, e.g. 0.01")
     return _Rows(
         *(positive_column(name, results.column(table, name)) for name in ("N", "D", "C", "loss")),
         noise=np.asarray(noise.sd, dtype=np.float64) if noise is not None and by_row else None,

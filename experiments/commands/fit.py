@@ -120,11 +120,17 @@ def load_law(name: str) -> Law:
 
 
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
+    clusters = _clusters(table) if choices.kind in (None, "clusters", "rows") else None
+    if choices.kind == "clusters" and clusters is None:
+        raise ValueError(
+            "--bootstrap clusters redraws runs, but no run has several rows here. Name the column "
+            "of runs, as --columns run=NAME, or leave --bootstrap out"
+        )
     return fit(
         law,
         table.loc[:, list(law.inputs)],
         table[law.output],
-        clusters=_clusters(table) if choices.kind in (None, "clusters", "rows") else None,
+        clusters=clusters,
         loss=choices.loss,
         bootstrap=Bootstrap(kind=choices.kind),
         fixed=choices.fixed,

@@ -53,8 +53,8 @@ def read(path: str) -> FitFile:
         }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"{path} holds no fit ({str(error).rstrip('.')}). Give a file that `scaling fit TABLE "
-            "--law LAW --json FILE` wrote"
+            f"{path} holds no fit that this version reads ({str(error).rstrip('.')}). Give a file "
+            "that `scaling fit TABLE --law LAW --json FILE` writes"
         ) from None
     largest = source.get("largest_flops")
     return FitFile(

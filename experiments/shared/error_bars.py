@@ -77,9 +77,9 @@ def error_bars(runs: pd.DataFrame, law: Spread = SPREAD) -> ErrorBars:
     growth = f" (N / {law.size:.2g})^{law.exponent:.2g}" if law.exponent else ""
     sd, source = law.sd, "from seed_noise"
     if df >= ENOUGH_REPEATS:
-        spare = np.asarray(repeats.size(), np.float64) - 1
+        freedom = np.asarray(repeats.size(), np.float64) - 1
         # A run without a repeat has no variance, NaN.
-        squares = float(np.nansum(spare * np.asarray(repeats.var(), np.float64)))
+        squares = float(np.nansum(freedom * np.asarray(repeats.var(), np.float64)))
         sd, source = float(np.sqrt(squares / df)), "from repeats in this table"
     else:
         df = law.degrees_of_freedom

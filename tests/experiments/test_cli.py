@@ -83,7 +83,7 @@ def test_every_plan_can_be_priced_without_spending(name, budget, tmp_path, capsy
 
 
 def test_a_plan_says_what_shared_prefixes_save(capsys):
-    """Of two runs of 40 and 80 steps, a quarter of them decay, 30 steps of 120."""
+    """Runs of 40 and 80 steps, a quarter of them decay, share 30 steps of 120."""
     train = Pretraining(
         optimizer=Adam(learning_rate=0.01), schedule=StableDecay(decay=0.25), batch_size=4, steps=40
     )

@@ -93,7 +93,7 @@ def test_training_without_an_effect_is_not_found_to_raise_the_exponent(table_of,
 
 
 def test_training_that_lowers_the_exponent_is_refuted(runs):
-    """Of the first stage: a loss that favours small models ever more, the larger the budget."""
+    """In the first stage the loss favours small models, the more so the larger the budget."""
     first = (staircase.stage_of(runs) == 1).to_numpy()
     size, flops = (runs[name].to_numpy(np.float64) for name in ("n_params_matmul", "flops_train"))
     smallest = 2e4 * (flops / 5e11) ** 0.2
@@ -116,7 +116,7 @@ def test_the_shift_of_a_count_has_the_interval_of_pairs(findings):
 
 @pytest.mark.slow
 def test_an_optimum_that_does_not_grow_is_not_moved(table_of):
-    """But for what grids that grow make of parabolas; the expectation fails."""
+    """Only grids that grow move its parabolas; the expectation fails."""
     table = planted_runs(table_of, "cpu")
     off = np.log(table["n_params_matmul"].to_numpy(np.float64) / 5e4)
     table = table.assign(eval_loss_nats=2 + 0.1 * off**2 + 0.001 * random_of(len(table)))

@@ -19,7 +19,7 @@ GOLDEN = Path(__file__).with_name("run_ids.json")
 
 
 def declared(name):
-    """Of each budget the number of runs, the first run's id and the plan's, a hash of all ids."""
+    """The number of runs, the id of the first and that of the plan, for each budget."""
     (experiment,) = catalogue.load(name).parts
     plans = {budget: make_plan(name, sweep()) for budget, sweep in experiment.sweep.items()}
     return {budget: [len(p.runs), p.runs[0].run_id, p.plan_id] for budget, p in plans.items()}

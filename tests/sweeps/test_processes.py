@@ -106,7 +106,7 @@ def test_one_process_agrees_with_itself():
 def test_runs_that_take_no_workspace_are_given_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """By this process as the first, and as one that follows."""
+    """The first process gives them none, and one that follows gives them none."""
     monkeypatch.setattr(hosts, "leave", lambda: None)
     jobs = [(tmp_path / "results", trivial_runs.plan_of(2))]
     assert run_sweeps(jobs, run=trivial_runs.run, together=True).complete

@@ -95,7 +95,7 @@ def test_a_worker_stands_for_as_many_devices_as_its_runs_share(tmp_path: Path) -
 
 
 def attempts_and_reasons(root: Path, plan: Plan) -> dict[int, tuple[int, str | None]]:
-    """By seed: the number of attempts, and the reason of failure."""
+    """The number of attempts and the reason of failure, by seed."""
     store = Store.open(root)
     table = zip(plan.runs, store.read(plan), strict=True)
     return {p.config["seed"]: (len(store.attempts(p.run_id)), r.reason) for p, r in table}

@@ -130,7 +130,7 @@ def test_runs_that_differ_in_their_schedules_horizon_share_what_is_compiled():
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forgetting(Linear):
-    """With a field that has the name of an argument of schedules."""
+    """A family with a field that has the name of an argument of schedules."""
 
     kind: ClassVar[str] = "forgetting"
     decay: float

@@ -156,7 +156,7 @@ def describing(config: RunConfig) -> tuple[RunRecord, Curve]:
 
 
 def filling(config: RunConfig) -> tuple[RunRecord, Curve]:
-    """From now on this process cannot write more than a few bytes to any file."""
+    """A run after which this process can write only a few bytes to any file."""
     import resource
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -43,7 +43,7 @@ def rows_with(flags, reason):
 
 @pytest.mark.slow
 def test_clean_tables_have_hardly_a_flag():
-    """Of 60 clean tables of 60 to 240 rows, noise 0.3 % to 2 %: less than 1 row in 1,000."""
+    """Less than 1 row in 1,000 has one in 60 tables of 60 to 240 rows, noise 0.3 % to 2 %."""
     flagged = rows = 0
     for seed in range(20):
         for n_rows, noise in ((60, 0.003), (120, 0.01), (240, 0.02)):

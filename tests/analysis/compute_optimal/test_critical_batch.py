@@ -39,7 +39,7 @@ def test_the_law_is_the_hyperbola_of_steps_and_data():
 
 @pytest.mark.parametrize("factor", [1 / 400, 60])
 def test_batches_on_one_side_leave_a_bound_alone(factor):
-    """Of seven batches far below the critical one, or far above, B_crit is beyond them."""
+    """Seven batches far below the critical one, or far above, leave B_crit beyond them."""
     batch, (least, critical) = BATCH * factor, (150.0, 2000.0)
     rng = np.random.default_rng(0)
     steps = least * (1 + critical / batch) * np.exp(0.03 * rng.standard_normal(len(batch)))

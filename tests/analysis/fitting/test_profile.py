@@ -79,7 +79,7 @@ def test_units_and_a_factor_of_all_weights_change_nothing_else():
 
 
 def test_an_open_side_is_named():
-    # A floor far below the rows: no value too small can be told from 0.
+    # A floor far below the rows: no value is too small for them.
     y = np.exp(0.02 * np.random.default_rng(3).standard_normal(12)) * 30 * X**-0.2
     result = fit(SATURATING_POWER_LAW, X, y, bootstrap=Bootstrap(n=200))
     profile = profile_likelihood(result)["E"]

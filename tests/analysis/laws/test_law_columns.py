@@ -119,9 +119,9 @@ def test_a_law_may_take_a_column_that_means_something_else_to_others(tmp_path):
 
 def test_provenance_is_strict_json(tmp_path):
     (tmp_path / "runs.csv").write_text("N,D,loss\n1e8,2e9,3\n2e8,2e9,2\n")
-    told = sources.read(tmp_path / "runs.csv").provenance()
-    assert told["rows"] == 2 and told["convention"] == "C = 6 N D"
-    assert told["taken"] == {
+    provenance = sources.read(tmp_path / "runs.csv").provenance()
+    assert provenance["rows"] == 2 and provenance["convention"] == "C = 6 N D"
+    assert provenance["taken"] == {
         "N": "N = 'N' (by its name)",
         "D": "D = 'D' (by its name)",
         "C": "C = 6 N D",

@@ -341,8 +341,8 @@ def test_repeats_are_told_of_a_law_that_knows_them(noisy: FitResult):
     assert found.epochs.value == pytest.approx(found.tokens.value / 1e10, rel=1e-12)
     assert "epochs" in found.summary()
     assert found.notes == ()
-    (told,) = allocate(result, FLOPS).notes
-    assert "every token counts as new" in told
+    (note,) = allocate(result, FLOPS).notes
+    assert "every token counts as new" in note
 
 
 def test_curves_pass_through_the_allocation(noisy: FitResult, allocation: Allocation):

@@ -205,8 +205,8 @@ def test_a_robust_fit_and_one_with_held_parameters_are_planned_for():
 def test_summary_json_and_table_show_the_design(design: Design):
     text = design.summary()
     assert f"{design.before:.3g}" in text and f"{design.after:.3g}" in text
-    told = json.loads(design.to_json())
-    assert told["cells"][0]["parameters"] == design.cells[0].parameters
+    written = json.loads(design.to_json())
+    assert written["cells"][0]["parameters"] == design.cells[0].parameters
     table = design.table()
     assert (table["flops"] * table["runs"]).sum() == pytest.approx(
         sum(cell.flops for cell in design.cells)

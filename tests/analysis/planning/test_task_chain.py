@@ -58,7 +58,7 @@ def test_band_holds_the_truth_and_widens_with_level(chained: Chained):
 
 
 def test_variances_of_both_steps_add(chained: Chained):
-    """By the delta method; what the two add up to is what the pairs of replicates scatter by."""
+    """Pairs of replicates scatter by the sum of the two, as in the delta method."""
     x, level = PLANE[:5], 2 * 0.8413 - 1  # half a normal band is then a standard deviation
     low, high = chained.predict_interval(x, level)
     losses = chained.loss_fit.predict(x)

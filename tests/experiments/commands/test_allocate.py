@@ -36,23 +36,23 @@ def result() -> FitResult:
 
 @pytest.fixture
 def file(result: FitResult, tmp_path: Path) -> Path:
-    told = {
+    written = {
         "fit": result.to_dict(),
         "source": {"path": "runs.csv", "largest_flops": 1.8e22},
     }
     path = tmp_path / "fit.json"
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(written))
     return path
 
 
 def test_compute_is_allocated_and_written(result, file, tmp_path, capsys):
     to = tmp_path / "allocation.json"
     assert allocated(file, flops=1e22, inference_tokens=1e12, json=str(to)) == 0
-    told = json.loads(to.read_text())
+    written = json.loads(to.read_text())
     expected = allocate(result, 1e22, inference_tokens=1e12)
-    assert told["allocation"] == json.loads(expected.to_json())
-    assert told["costs"] is None
-    assert len(told["fit"]["sha256"]) == 64
+    assert written["allocation"] == json.loads(expected.to_json())
+    assert written["costs"] is None
+    assert len(written["fit"]["sha256"]) == 64
     out = capsys.readouterr().out
     assert f"{expected.parameters.value:.5g}" in out
     assert "1e+12 tokens served" in out
@@ -63,15 +63,15 @@ def test_hours_and_dollars_are_compute_and_their_cost_is_told(file, tmp_path, ca
     to = tmp_path / "allocation.json"
     assert allocated(file, **HOURS, json=str(to)) == 0
     flops = 5000 * 3600 * PEAK_FLOPS["h200"] * 0.4
-    told = json.loads(to.read_text())
-    assert told["allocation"]["flops"] == pytest.approx(flops)
-    assert told["costs"]["training"]["compute-optimal"]["hours"] == pytest.approx(5000)
-    assert told["costs"]["training"]["compute-optimal"]["dollars"] is None
+    written = json.loads(to.read_text())
+    assert written["allocation"]["flops"] == pytest.approx(flops)
+    assert written["costs"]["training"]["compute-optimal"]["hours"] == pytest.approx(5000)
+    assert written["costs"]["training"]["compute-optimal"]["dollars"] is None
     bought = {"gpu": "h200", "mfu": 0.4, "price": 20_000.0, "dollars_per_hour": 4.0}
     assert allocated(file, **bought, inference_tokens=1e12, json=str(to)) == 0
-    told = json.loads(to.read_text())
-    assert told["allocation"]["flops"] == pytest.approx(flops)
-    costs = told["costs"]["training"]
+    written = json.loads(to.read_text())
+    assert written["allocation"]["flops"] == pytest.approx(flops)
+    costs = written["costs"]["training"]
     assert costs["compute-optimal"]["dollars"] == pytest.approx(20_000)
     assert costs["over-trained"]["dollars"] > 20_000
     out = capsys.readouterr().out
@@ -93,10 +93,10 @@ def test_budgets_far_beyond_the_rows_are_told(file, capsys):
 def test_the_figure_comes_with_its_numbers(file, tmp_path, capsys):
     stem = tmp_path / "figures" / "allocation"
     assert allocated(file, flops=1e22, figure=str(stem)) == 0
-    told = "".join(capsys.readouterr().out.split())
+    written = "".join(capsys.readouterr().out.split())
     for suffix in ("pdf", "png", "growth.csv", "penalty.csv"):
         assert Path(f"{stem}.{suffix}").stat().st_size > 100
-        assert f"{stem}.{suffix}" in told
+        assert f"{stem}.{suffix}" in written
     growth = pd.read_csv(f"{stem}.growth.csv")
     assert growth["extrapolated"].any() and not growth["extrapolated"].all()
     assert (growth["parameters_low"] < growth["parameters"]).all()
@@ -136,7 +136,7 @@ def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
         allocated(path, flops=1e21)
     for text in ("not json", "[1]", "{}", '{"fit": {"law": "chinchilla"}}', '{"fit": 3}'):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"x.json holds no fit \("):
+        with pytest.raises(ValueError, match=r"x.json holds no fit that this version reads \("):
             allocated(path, flops=1e21)
     path.write_text(json.dumps({"fit": result.to_dict(), "source": [1]}))
     with pytest.raises(ValueError, match="'source' is"):
@@ -147,8 +147,8 @@ def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
     )
     with pytest.raises(ValueError, match="power_law is a law of x, which has no optimum"):
         allocated(path, flops=1e21)
-    told = result.to_dict()
-    told["params"]["alpha"] = 0.0
-    path.write_text(json.dumps(told))
+    written = result.to_dict()
+    written["params"]["alpha"] = 0.0
+    path.write_text(json.dumps(written))
     with pytest.raises(FitError, match="an exponent at or near 0"):
         allocated(path, flops=1e21)

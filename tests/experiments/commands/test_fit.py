@@ -32,12 +32,12 @@ def test_planted_law_is_recovered_with_its_provenance(planted, tmp_path, capsys)
     to = tmp_path / "fit.json"
     assert main(["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS,
                  "--json", str(to)]) == 0  # fmt: skip
-    told = json.loads(to.read_text())
+    written = json.loads(to.read_text())
     for name, value in TRUTH.items():
-        assert told["fit"]["params"][name] == pytest.approx(value, rel=1e-5)
-    assert told["flags"] == []
-    assert told["source"]["rows"] == 36
-    assert len(told["source"]["sha256"]) == 64
+        assert written["fit"]["params"][name] == pytest.approx(value, rel=1e-5)
+    assert written["flags"] == []
+    assert written["source"]["rows"] == 36
+    assert len(written["source"]["sha256"]) == 64
     out = capsys.readouterr().out
     assert "converged" in out
     assert "how it would change" in out
@@ -139,10 +139,10 @@ def test_flagged_rows_are_left_out_or_kept_as_asked(planted, tmp_path, capsys):
     for choice, n_rows in (("drop", 36), ("keep", 37)):
         to = tmp_path / f"{choice}.json"
         assert main([*common, "--flagged", choice, "--json", str(to)]) == 0
-        told = json.loads(to.read_text())
-        assert told["fit"]["n_points"] == n_rows
-        assert told["source"]["flagged"] == choice
-        assert len(told["flags"]) == (choice == "keep")
+        written = json.loads(to.read_text())
+        assert written["fit"]["n_points"] == n_rows
+        assert written["source"]["flagged"] == choice
+        assert len(written["flags"]) == (choice == "keep")
 
 
 def noisy(path: Path) -> None:
@@ -160,15 +160,15 @@ def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
     arguments = ["--law", "chinchilla", "--columns", COLUMNS, "--json", f"{stem}.json"]
     assert main(["fit", str(planted), *arguments, "--latex", f"{stem}.tex",
                  "--figures", str(stem)]) == 0  # fmt: skip
-    told = json.loads(Path(f"{stem}.json").read_text())
+    written = json.loads(Path(f"{stem}.json").read_text())
     # Of 0.8 times the parameters A is 0.8^alpha as large, and nothing else changes.
-    other = told["alternatives"]["N = params_non_embedding"]["params"]
-    params = told["fit"]["params"]
+    other = written["alternatives"]["N = params_non_embedding"]["params"]
+    params = written["fit"]["params"]
     assert other["A"] == pytest.approx(params["A"] * 0.8 ** params["alpha"], rel=1e-4)
     assert other["beta"] == pytest.approx(params["beta"], rel=1e-5)
-    assert told["profiles"]["alpha"]["identifiable"]
-    assert told["source"]["range"]["N"] == pytest.approx([1e7, 1e10])
-    assert told["source"]["largest_flops"] == pytest.approx(6e22)
+    assert written["profiles"]["alpha"]["identifiable"]
+    assert written["source"]["range"]["N"] == pytest.approx([1e7, 1e10])
+    assert written["source"]["largest_flops"] == pytest.approx(6e22)
     assert "\\bottomrule" in Path(f"{stem}.tex").read_text()
     drawn = {path.stem for path in stem.iterdir()}
     assert drawn == {"surface", "frontier", "residuals", "replicates", "profiles"}
@@ -176,8 +176,8 @@ def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
 
     held = ["--fix", "alpha=0.34,beta=0.3", "--json", f"{stem}.json"]
     assert main(["fit", str(planted), *arguments[:4], *held]) == 0
-    told = json.loads(Path(f"{stem}.json").read_text())["fit"]
-    assert (told["fixed"], told["params"]["alpha"]) == (["alpha", "beta"], 0.34)
+    written = json.loads(Path(f"{stem}.json").read_text())["fit"]
+    assert (written["fixed"], written["params"]["alpha"]) == (["alpha", "beta"], 0.34)
     assert "held" in capsys.readouterr().out
 
 

@@ -44,12 +44,12 @@ def table(tmp_path) -> Path:
 def test_chosen_rows_give_the_planted_exponent_and_every_file(table, tmp_path, capsys):
     out = tmp_path / "report"
     assert analysed(table, where="schedule=constant", out=str(out)) == 0
-    told = json.loads((out / "report.json").read_text())
-    parabola = told["approaches"][1]
+    written = json.loads((out / "report.json").read_text())
+    parabola = written["approaches"][1]
     assert parabola["a"]["low"] <= 0.5 <= parabola["a"]["high"]
     assert parabola["a"]["value"] == pytest.approx(0.5, abs=0.01)
-    assert told["selection"]["rows"] == 45 and told["source"]["rows"] == 90
-    assert len(told["details"]["2 parabola"]["valleys"]) == 5
+    assert written["selection"]["rows"] == 45 and written["source"]["rows"] == 90
+    assert len(written["details"]["2 parabola"]["valleys"]) == 5
     shown = pd.read_csv(out / "figure.csv")
     assert (shown.query("approach == '2 parabola'")["kind"] == "minimum").sum() == 5
     for name in ("figure.pdf", "figure.png"):
@@ -91,9 +91,9 @@ def test_learning_curves_are_read_off_and_enveloped(tmp_path, capsys):
     pd.DataFrame({"run": run, "N": size, "C": flops, "loss": loss}).to_csv(path, index=False)
     out = tmp_path / "out"
     assert analysed(path, curves=True, out=str(out)) == 0
-    told = json.loads((out / "report.json").read_text())
-    assert told["approaches"][0]["a"]["value"] == pytest.approx(0.5, abs=0.002)
-    assert told["approaches"][3]["a"]["value"] == pytest.approx(0.5, abs=0.002)
+    written = json.loads((out / "report.json").read_text())
+    assert written["approaches"][0]["a"]["value"] == pytest.approx(0.5, abs=0.002)
+    assert written["approaches"][3]["a"]["value"] == pytest.approx(0.5, abs=0.002)
     assert "hand-overs" in capsys.readouterr().out
     assert "hand-over" in set(pd.read_csv(out / "figure.csv")["kind"])
 

@@ -165,8 +165,8 @@ MISTAKES = {
         "give e.g. 0.4",
     ),
     "file without a fit": Mistake(
-        "allocate --fit notes.json --flops 1e21", "notes.json holds no fit", "scaling fit TABLE",
-        "Give a file",
+        "allocate --fit notes.json --flops 1e21", "holds no fit that this version reads",
+        "scaling fit TABLE", "Give a file",
     ),
     "unknown quantity to design for": Mistake(
         f"{DESIGN} --quantity alfa", "no quantity 'alfa'", "valid: .*beta", "did you mean 'alpha'",

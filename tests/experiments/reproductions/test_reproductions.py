@@ -1,4 +1,4 @@
-"""Published laws come out of their data again, and drift, other data and no data are told."""
+"""Published laws come out of their data again; drift, other data and no data are reported."""
 
 import http.server
 import json
@@ -36,7 +36,7 @@ NAMES = [
 
 @pytest.fixture
 def laws(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder with the published tables, where the product is told to look."""
+    """The folder with the published tables, where commands look for them."""
     folder = published_path("isoflop_refinedweb.csv").parent  # which can be had from a folder alone
     monkeypatch.setenv(published_data.FOLDER, str(folder.parent))
     return folder
@@ -84,8 +84,8 @@ def test_published_numbers_come_out_again(
     name: str, laws: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert reproduce.run(ReproduceOptions(name=name, out=str(tmp_path))) == 0
-    told = capsys.readouterr().out
-    assert "pass" in told and "fail" not in told
+    printed = capsys.readouterr().out
+    assert "pass" in printed and "fail" not in printed
     folder = tmp_path / name
     assert {path.name for path in folder.iterdir()} == {
         "figure.pdf",

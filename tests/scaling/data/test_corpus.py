@@ -272,7 +272,7 @@ def test_without_the_package_the_hub_says_what_to_install(monkeypatch):
 
 @pytest.mark.slow
 def test_the_package_itself_streams_a_local_data_set(tmp_path):
-    """In a process of its own: the package leaves threads and warnings behind."""
+    """It runs in another process, because the package leaves threads and warnings behind."""
     pytest.importorskip("datasets", reason="needs datasets")
     (tmp_path / "set").mkdir()
     rows = [{"text": f"Row {i}.", "n": i} for i in range(20)]

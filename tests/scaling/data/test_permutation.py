@@ -80,7 +80,7 @@ def test_every_number_comes_equally_often_in_every_place(size):
 
 @pytest.mark.parametrize("size", [5000, 125_000_000])
 def test_neighbours_end_up_anywhere(size):
-    """As of random numbers: where they land, how far apart, and in what order."""
+    """Where they land, how far apart and in what order is as for random numbers."""
     n = 5000
     found = one(np.arange(n), size, seed=3)
     if size > n:

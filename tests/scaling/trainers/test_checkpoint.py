@@ -60,7 +60,7 @@ def steps_in(folder: Path) -> list[int]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With the checkpoints of steps 7 and 8."""
+    """A folder with the checkpoints of steps 7 and 8."""
     folder = tmp_path / "run" / "checkpoints"
     for step in (7, 8):
         save(folder, OURS, step, state_of(step), NOTES)

@@ -116,7 +116,7 @@ def test_the_cosine_keeps_the_bits_of_recorded_runs():
 
 
 def test_every_epoch_sees_every_example_once():
-    """With unit vectors as inputs, the weights that a step moves name its batch."""
+    """Inputs are unit vectors, so the weights that a step moves name its batch."""
     n = 6
     plan = Gradient(optimizer=SGD(learning_rate=1e-6), batch_size=2, steps=1)
     identity = Linear(n_features=n).build(n, 1)

@@ -68,7 +68,7 @@ def lasting(record: RunRecord) -> dict[str, Any]:
 
 
 def changed(config: RunConfig, **values: Any) -> RunConfig:
-    """With fields of `train` replaced."""
+    """The configuration with fields of `train` replaced."""
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **values))
 
 
@@ -376,7 +376,7 @@ def one_step(batch: jax.Array, **changes: Any) -> tuple[Any, float]:
 
 @pytest.mark.slow
 def test_microbatches_add_up_to_the_large_batch():
-    """To float32's rounding: of the gradient, and of parameters of order 1 that it moves."""
+    """They agree to float32's rounding of the gradient, and of the parameters that it moves."""
     batch = jnp.asarray(dataset(0).sequences(0, 0, 12))
     whole, loss = one_step(batch, clip_norm=None, z_loss=0.1)
     parts, same = one_step(batch, clip_norm=None, z_loss=0.1, microbatches=3)

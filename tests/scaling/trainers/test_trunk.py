@@ -42,7 +42,7 @@ BASE = RunConfig(
 
 
 def changed(config: RunConfig, **values: Any) -> RunConfig:
-    """With fields of `train` replaced."""
+    """The configuration with fields of `train` replaced."""
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **values))
 
 
