@@ -129,7 +129,7 @@ def three_approaches(
 
     # 3. What to distrust.
     if all(approach.exponents is None for approach in found):
-        reasons = "; ".join(f"{approach.kind.title}: {approach.reason}" for approach in found)
+        reasons = "; ".join(f"{each.kind.title}: {each.reason.rstrip('.')}" for each in found)
         raise FitError(f"No approach can be done: {reasons}")
     if at > FAR * compute[1]:
         notes.append(

@@ -120,7 +120,8 @@ def load_law(name: str) -> Law:
 
 
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
-    clusters = _clusters(table) if choices.kind in (None, "clusters", "rows") else None
+    by_cluster = choices.kind in (None, "clusters", "rows", "sandwich")
+    clusters = _clusters(table) if by_cluster else None
     if choices.kind == "clusters" and clusters is None:
         raise ValueError(
             "--bootstrap clusters redraws runs, but no run has several rows here. Name the column "

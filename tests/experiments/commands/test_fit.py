@@ -201,3 +201,17 @@ def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path
     pd.read_csv(planted).assign(x=0.5).to_csv(planted, index=False)
     assert main(["rank", str(planted), "--columns", COLUMNS, "--along", "Q"]) == 2
     assert "valid: C, D, N" in capsys.readouterr().err
+
+
+def test_rows_of_one_run_are_clusters_where_whole_rows_are_redrawn(planted, tmp_path, capsys):
+    rows = ["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS]
+    assert main([*rows, "--bootstrap", "clusters"]) == 2
+    assert "--columns run=NAME" in capsys.readouterr().err
+    noisy(planted)
+    table = pd.read_csv(planted)
+    table = table.assign(run=np.repeat(range(len(table) // 2), 2)).sort_values(["run", "tokens"])
+    table.to_csv(planted, index=False)
+    for kind in ("clusters", "rows", "sandwich"):
+        to = tmp_path / f"{kind}.json"
+        assert main([*rows, "--bootstrap", kind, "--flagged", "keep", "--json", str(to)]) == 0
+        assert json.loads(to.read_text())["fit"]["bootstrap"]["n_clusters"] == len(table) // 2
