@@ -34,7 +34,7 @@ from analysis.compute_optimal.learning_curves import (
     learning_curves,
     read_off,
 )
-from analysis.compute_optimal.points import SeedNoise
+from analysis.compute_optimal.points import SeedNoise, spread_of
 from analysis.compute_optimal.valley import AKIMA, Curve
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
@@ -174,13 +174,10 @@ def _rows_of(table: pd.DataFrame, *, curves: bool, noise: SeedNoise | None) -> _
     by_row = noise is not None and np.ndim(noise.sd) > 0
     if curves and by_row:
         raise ValueError("With curves, `noise` must be one number.")
-    if noise is not None and by_row:
-        positive_column("noise", noise.sd, len(table))
-    elif noise is not None:
-        positive("noise", noise.sd, "give the standard deviation of a loss over seeds, e.g. 0.01")
+    spread = None if noise is None else spread_of(noise, len(table))
     return _Rows(
         *(positive_column(name, results.column(table, name)) for name in ("N", "D", "C", "loss")),
-        noise=np.asarray(noise.sd, dtype=np.float64) if noise is not None and by_row else None,
+        noise=spread if by_row else None,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.estimate import Floats
-from analysis.guards import positive_column, require_tolerance
+from analysis.guards import positive, positive_column, require_tolerance
 
 NoiseSource = Literal["given", "repeats", "residuals"]
 """Source of the noise of a run: the caller, runs repeated at one point, or the scatter of points
@@ -110,9 +110,7 @@ def group_points(
     others = np.ones(len(sizes)) if other is None else positive_column("other", other, len(sizes))
     columns = [groups, sizes, others, positive_column("loss", loss, len(sizes))]
     if noise is not None:
-        spread = np.asarray(noise.sd, dtype=np.float64)
-        spread = np.full(len(sizes), spread) if spread.ndim == 0 else spread
-        columns.append(positive_column("noise", spread, len(sizes)))
+        columns.append(spread_of(noise, len(sizes)))
     require_tolerance(tolerance)
 
     table = np.stack(columns)
@@ -128,6 +126,14 @@ def group_points(
                 "smaller tolerance."
             )
     return tuple(_points(part, with_other=other is not None) for part in parts)
+
+
+def spread_of(noise: SeedNoise, n_runs: int) -> Floats:
+    """Returns the standard deviation of each run's loss, checked, shape `(n_runs,)`."""
+    if np.ndim(noise.sd) > 0:
+        return positive_column("noise", noise.sd, n_runs)
+    remedy = "give the standard deviation of a loss over seeds, e.g. 0.01"
+    return np.full(n_runs, positive("noise", noise.sd, remedy))
 
 
 def _points(table: Floats, *, with_other: bool) -> Points:

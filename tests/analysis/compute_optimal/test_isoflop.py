@@ -366,7 +366,7 @@ def test_budgets_that_differ_a_little_are_one():
         ({"loss": np.nan}, r"loss\[3\] = nan"),
         ({"n_params": 0.0}, r"n_params\[3\] = 0.0"),
         ({"flops": np.inf}, r"flops\[3\] = inf"),
-        ({"noise": SeedNoise(0.0)}, r"noise\[0\] = 0.0 \(and 44 more\)"),
+        ({"noise": SeedNoise(0.0)}, "noise = 0.0, .* give the standard deviation"),
         ({"noise": SeedNoise([0.1, 0.2])}, r"noise has shape \(2,\), not \(45,\)"),
         ({"tolerance": 0.0}, "tolerance = 0"),
         ({"bootstrap": Bootstrap(kind="rows")}, "redraws normal noise of the losses"),
