@@ -1,10 +1,9 @@
 """Settings of all tests: strict JAX, shapes checked at run time, compiling once."""
 
 import os
-from pathlib import Path
 
 import pytest
-from house import HOUSE, ROOMS, modules
+from house import ROOMS, modules
 from jaxtyping import install_import_hook
 
 STRICT = {
@@ -28,13 +27,11 @@ def pytest_configure(config):
     install_import_hook(modules_with_shapes(), "checked.checked")
     from sweeps.compile_cache import environment
 
-    # Half of the time of tests on JAX is compiling: workers, and the next run, load it.
-    of_processor = Path(environment({})["JAX_COMPILATION_CACHE_DIR"]).name
-    os.environ.setdefault(
-        "JAX_COMPILATION_CACHE_DIR", str(HOUSE / ".pytest_cache/compiled" / of_processor)
-    )
+    # Half of the time of tests on JAX is compiling. What they compile is kept where sweeps keep it,
+    # for workers and for the next run.
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    os.environ.update(environment(os.environ))
 
 
 def pytest_terminal_summary(terminalreporter):

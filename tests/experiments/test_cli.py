@@ -153,6 +153,7 @@ def test_two_commands_at_once_share_the_work_and_both_report(tmp_path):
     assert len(list((folder / "reports/cpu").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_gives_up_cleanly_and_the_same_command_resumes(tmp_path):
     many = tmp_path / "many.py"
     many.write_text(Path(TINY).read_text().replace("range(3)", "range(100)"))

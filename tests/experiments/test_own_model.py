@@ -162,6 +162,7 @@ OWN_TINY = (
 )
 
 
+@pytest.mark.slow
 def test_workers_run_the_file_that_the_command_was_given(tmp_path, capsys):
     mine, results = tmp_path / "own_tiny.py", tmp_path / "results"
     mine.write_text(OWN_TINY)

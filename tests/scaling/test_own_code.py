@@ -153,6 +153,7 @@ def test_a_family_of_examples_is_swept_counted_and_trained(load):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_family_of_tokens_is_pretrained_and_counted_by_every_convention(load):
     config = on_tokens(load(COUNTS)())
     counts = account(config)

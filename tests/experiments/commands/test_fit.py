@@ -68,6 +68,7 @@ def test_all_245_points_of_chinchilla_give_the_independent_refit(tmp_path, capsy
         assert fitted["params"][name] == pytest.approx(value, rel=2e-5)
 
 
+@pytest.mark.slow
 def test_a_power_law_of_ones_own_results(tmp_path, capsys):
     results = str(tmp_path / "results")
     smoke = ["run", "power_law_regression", "--budget", "smoke", "--results", results]

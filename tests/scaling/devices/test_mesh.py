@@ -89,6 +89,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return program("one", "both", tmp_path_factory.mktemp("mesh"))
 
 
+@pytest.mark.slow
 def test_four_devices_do_the_work_of_one_and_keep_half_of_it_each(plain: Any):
     agrees(plain["both"], plain["one"], fsdp=2)
 

@@ -20,6 +20,7 @@ def test_rates_are_quotients():
     assert throughput.throughput(1e6, 3e12, 2.0, None).model_flops_utilisation is None
 
 
+@pytest.mark.slow
 def test_a_run_tells_how_fast_it_went():
     config = RunConfig(
         model=Transformer(width=8, depth=1, heads=2),

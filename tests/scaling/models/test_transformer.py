@@ -121,6 +121,7 @@ def test_no_gradient_reaches_back_from_later_tokens(config):
     assert np.array_equal(reached, np.tri(CONTEXT, dtype=bool))
 
 
+@pytest.mark.slow
 def test_derivatives_in_forward_mode_are_those_of_reverse_mode():
     model, params = start(SMALL)
     along = jax.tree.map(lambda leaf: 0.1 * np.cos(leaf), params)

@@ -91,6 +91,7 @@ def flops_of_products(jaxpr) -> int:
 
 @settings(deadline=None, max_examples=15)
 @given(configs(), st.integers(1, 5), st.integers(1, 9), st.integers(1, 30))
+@pytest.mark.slow
 def test_flops_are_those_of_the_products_it_computes(config, batch, context, vocab):
     model = config.build(context, vocab)
     params = jax.eval_shape(model.init, jax.random.key(0))

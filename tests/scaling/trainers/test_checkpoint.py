@@ -285,6 +285,7 @@ def test_resumed_at_every_tenth_step_equals_uninterrupted_bit_for_bit(
     check_resumed(RUN, tmp_path / "often", whole, [10, 20, 30, 40, 50], saving)
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_between_evaluations_too(
     tmp_path: Path, saving: Callable[[int | None], list[int]]
 ):
@@ -308,6 +309,7 @@ def test_activation_scales_measured_before_a_kill_are_kept(
     check_resumed(config, tmp_path / "r", whole, [30], saving)
 
 
+@pytest.mark.slow
 def test_a_diverged_run_ends_the_same_when_it_is_resumed(
     tmp_path: Path, saving: Callable[[int | None], list[int]]
 ):

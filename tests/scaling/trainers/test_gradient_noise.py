@@ -139,6 +139,7 @@ def test_every_evaluation_tells_the_noise_since_the_one_before():
     assert load_curve("".join(map(dump_curve_line, curve))) == curve
 
 
+@pytest.mark.slow
 def test_it_is_that_of_gradients_taken_one_sequence_at_a_time():
     """The first step of a run against per-sequence gradients and their sample covariance."""
     config = changed(steps=1, evaluations=1)

@@ -117,6 +117,7 @@ def plain_logits(params: Any, tokens: jax.Array) -> jax.Array:
     return norm(x, params["final_norm"]) @ params["readout"]
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_the_model_and_the_loop_written_plainly():
     n_steps = 12
     rate = optax.join_schedules(
