@@ -121,7 +121,7 @@ def _require_hand_overs(found: Trace, spans: Sequence[Step]) -> None:
             if step.refusal is not None
         )
         raise FitError(
-            f"The envelope has {len(found.at)} hand-overs from one size to the next and needs "
+            f"The envelope passes {len(found.at)} times from one size to the next and needs "
             f"{MIN_HAND_OVERS}: add sizes, or train longer.",
             f"{reasons}." if reasons else "",
         )

@@ -81,7 +81,7 @@ class Design(JsonResult):
                 for cell in self.cells
             ),
             "",
-            f"{self.quantity} = {self.value:.6g}",
+            f"{self.quantity}: {self.value:.6g}",
             f"standard error now                  {self.before:.3g}",
             f"expected after these runs           {self.after:.3g}",
             f"the same from one iso-FLOP curve    {naive}",

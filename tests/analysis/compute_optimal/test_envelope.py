@@ -240,7 +240,7 @@ def test_a_size_of_lowest_loss_that_falls_with_compute_is_refused():
     ("rows", "message"),
     [
         (curves(sizes=SIZES[:4]), "learning curves of 5 sizes or more, not 4"),
-        (curves(sizes=SIZES[:5]), "hand-overs from one size to the next and needs 4"),
+        (curves(sizes=SIZES[:5]), "times from one size to the next and needs 4"),
     ],
 )
 def test_too_few_sizes_are_refused(rows, message):

@@ -109,6 +109,7 @@ def held(
 ) -> tuple[float, float]:
     """Shares of new runs that the band holds: among the fitted inputs, and beyond them."""
     theta = law.to_theta(np.array(TRUTH[law.name]))
+    sought = law.starting_at([TRUTH[law.name]])  # of interest are bands, not the search
     x, new = inputs(law, n_points)
     is_log = loss.scale == "log"
     inside = np.zeros(len(new))
@@ -120,7 +121,8 @@ def held(
             return np.exp(curve + 0.02 * error) if is_log else np.exp(curve) + 0.03 * error
 
         y, runs = observed(x), observed(new)
-        result = fit(law, x, y, loss=loss, bootstrap=Bootstrap(n=200, seed=data_set, kind=kind))
+        bootstrap = Bootstrap(n=200, seed=data_set, kind=kind)
+        result = fit(sought, x, y, loss=loss, bootstrap=bootstrap)
         low, high = result.prediction_interval(new)
         inside += (low <= runs) & (runs <= high)
     shares = inside / n_sets
