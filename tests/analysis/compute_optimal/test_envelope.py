@@ -207,9 +207,9 @@ def test_steps_tile_the_compute_and_edges_are_refused():
 
 
 def test_sizes_all_above_or_below_the_optimum_are_refused():
-    with pytest.raises(FitError, match=r"0 hand-over.*the smallest size.*add smaller sizes"):
+    with pytest.raises(FitError, match=r"passes 0 times.*the smallest size.*add smaller sizes"):
         analyse(curves(sizes=np.geomspace(1e11, 1e13, 8)))
-    with pytest.raises(FitError, match=r"0 hand-over.*the largest size.*add larger sizes"):
+    with pytest.raises(FitError, match=r"passes 0 times.*the largest size.*add larger sizes"):
         analyse(curves(sizes=np.geomspace(1e3, 1e5, 8)))
 
 
