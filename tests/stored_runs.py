@@ -37,10 +37,7 @@ def expectations_hold(name: str, results: Path) -> None:
 def store(results: Path, name: str) -> None:
     """Writes the runs of a results folder to a small file, with what made them at its head."""
     opened = Store.open(results / name)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=HOUSE, capture_output=True, text=True
-    )
-    made = {"command": f"scaling run {name} --budget smoke", "commit": commit.stdout.strip()}
+    made = {"command": f"scaling run {name} --budget smoke", "commit": _commit()}
     lines: list[Any] = [made]
     for record in opened.scan():
         said = {key: value for key, value in vars(record).items() if value is not None}
@@ -48,6 +45,17 @@ def store(results: Path, name: str) -> None:
         lines.append({"record": said, "curve": curve})
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     path_of(name).write_bytes(lzma.compress(text.encode(), preset=9))
+
+
+def _commit() -> str:
+    """The commit of the code; "-dirty" where code, and not only stored runs, differs from it."""
+
+    def git(*words: str) -> str:
+        out = subprocess.run(["git", *words], cwd=HOUSE, capture_output=True, text=True, check=True)
+        return out.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", ".", ":!tests/experiments/stored")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
 
 
 def restore(name: str, results: Path) -> None:
