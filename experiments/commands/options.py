@@ -11,7 +11,8 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from experiments.experiment import Budget
 
-Bootstrap = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich"]
+Redrawn = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich"]
+"""`analysis.estimate.Redrawn` once more: importing it loads NumPy, which would slow down help."""
 Span = tuple[float, float] | None
 
 Name = Annotated[
@@ -113,7 +114,7 @@ class FitOptions(RowOptions):
     """Factor of the loss of rows above the curve; 0.1 fits the floor."""
     fix: Annotated[str | None, arg(metavar="NAME=NUMBER,...")] = None
     """Hold these parameters and fit the others."""
-    bootstrap: Bootstrap | None = None
+    bootstrap: Redrawn | None = None
     """What is redrawn: rows (cases), clusters (runs), ...; by default as the rows allow."""
     json: File = None
     """Write the fit, its profiles, the alternatives and the source."""

@@ -111,7 +111,7 @@ def settled(
         more = f" ({len(mistakes):,} such rows)" if len(mistakes) > 1 else ""
         raise ValueError(
             f"{source.path}: {mistakes['reason'].iloc[0]}{more}: {mistakes['detail'].iloc[0]}; "
-            "correct the table, or give --flagged drop to leave flagged rows out, --flagged keep "
+            "to fit all the same, give --flagged drop to leave flagged rows out, --flagged keep "
             "to keep them"
         )
     if choice != "drop":

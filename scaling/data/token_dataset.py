@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -155,20 +156,20 @@ def token_dataset(
     )
 
 
-class TokenSource(Checked):
+class TokenSource(Checked, ABC):
     """A base of sources of tokens: what follows from the sequences that they load."""
 
     context: int
     repeat: bool
     n_classes: ClassVar[int | None] = None
 
+    @abstractmethod
     def load(self, seed: int) -> TokenDataset:
         """The sequences of one run; the same tokens for every seed.
 
         Raises:
             ValueError: data that cannot be read, or are too few for what is asked of them.
         """
-        raise NotImplementedError
 
     @property
     def n_inputs(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,9 +20,9 @@ class LinearReadOut(Checked, Family):
 
     n_features: int
 
+    @abstractmethod
     def feature_map(self, n_inputs: int) -> Model:
         """The map whose outputs, (batch, n_features), are read out."""
-        raise NotImplementedError
 
     def build(self, n_inputs: int, n_outputs: int) -> Model:
         """The trainable model: its fixed map takes no gradient, its read-out starts at zero."""

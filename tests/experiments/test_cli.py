@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 
+from analysis import estimate
 from experiments import catalogue
 from experiments.cli import main
+from experiments.commands import options
 from experiments.commands.show import print_plans
 from scaling.accounting import account
 from scaling.config import RunConfig
@@ -50,6 +53,10 @@ def test_help_comes_at_once():
         after = os.times()
         seconds.append(after.children_user - before.children_user)
     assert min(seconds) < 1.0
+
+
+def test_the_command_knows_every_kind_of_bootstrap():
+    assert get_args(options.Redrawn) == get_args(estimate.Redrawn)
 
 
 def test_list_names_every_experiment(capsys):

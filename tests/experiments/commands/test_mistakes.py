@@ -119,7 +119,7 @@ MISTAKES = {
     ),
     "repeated row": Mistake(
         "fit twice.csv --law chinchilla", "line 27 repeats line 5", "it counts twice",
-        "correct the table, or give --flagged drop",
+        "to fit all the same, give --flagged drop",
     ),
     "selection of a column that is not there": Mistake(
         f"{FIT} --where losss=3", "no column 'losss'", "valid: C, D, N, loss",
