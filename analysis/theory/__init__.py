@@ -1,5 +1,20 @@
 """Closed-form risk curves to lay over measurements; each function says which risk it returns."""
 
+from analysis.theory.compute_optimal_features import (
+    ComputeOptimal,
+    compute_optimal_exponents,
+    feature_floor,
+    one_pass_sgd_risk,
+    power_law_problem,
+)
+from analysis.theory.emergence import (
+    QuantaExponents,
+    exact_match,
+    quanta_exponents,
+    token_accuracy,
+    wrong_tokens,
+)
+from analysis.theory.from_data import MeasuredModes, foretold_test_risk, measured_modes
 from analysis.theory.kernel_regression import (
     KernelRidgeRisk,
     effective_ridge,
@@ -9,6 +24,8 @@ from analysis.theory.kernel_regression import (
     power_law_spectrum,
 )
 from analysis.theory.linear_regression import (
+    LinearProblem,
+    latent_space_problem,
     marchenko_pastur_stieltjes,
     misspecified_excess_risk,
     misspecified_excess_risk_exact,
@@ -17,21 +34,58 @@ from analysis.theory.linear_regression import (
     ridge_excess_risk,
     ridgeless_excess_risk,
     ridgeless_excess_risk_exact,
+    second_descent_minimum,
+)
+from analysis.theory.overfitting import EffectiveRanks, effective_ranks
+from analysis.theory.random_features import RandomFeatureRisk, random_feature_risk
+from analysis.theory.sphere_features import RELU, Activation, sphere_features_excess_risk
+from analysis.theory.training_time import (
+    gradient_descent_excess_risk,
+    gradient_flow_excess_risk,
+    many_scales_test_risk,
+    marchenko_pastur_mean,
 )
 
 __all__ = [
+    "RELU",
+    "Activation",
+    "ComputeOptimal",
+    "EffectiveRanks",
     "KernelRidgeRisk",
+    "LinearProblem",
+    "MeasuredModes",
+    "QuantaExponents",
+    "RandomFeatureRisk",
+    "compute_optimal_exponents",
+    "effective_ranks",
     "effective_ridge",
+    "exact_match",
+    "feature_floor",
+    "foretold_test_risk",
+    "gradient_descent_excess_risk",
+    "gradient_flow_excess_risk",
     "kernel_ridge_risk",
+    "latent_space_problem",
     "learnability",
+    "many_scales_test_risk",
+    "marchenko_pastur_mean",
     "marchenko_pastur_stieltjes",
+    "measured_modes",
     "misspecified_excess_risk",
     "misspecified_excess_risk_exact",
+    "one_pass_sgd_risk",
     "optimal_ridge",
     "optimal_ridge_excess_risk",
     "power_law_exponent",
+    "power_law_problem",
     "power_law_spectrum",
+    "quanta_exponents",
+    "random_feature_risk",
     "ridge_excess_risk",
     "ridgeless_excess_risk",
     "ridgeless_excess_risk_exact",
+    "second_descent_minimum",
+    "sphere_features_excess_risk",
+    "token_accuracy",
+    "wrong_tokens",
 ]

@@ -81,12 +81,7 @@ def kernel_ridge_risk(
 
     Reference: Simon et al., arXiv:2110.03922, the eigenlearning equations.
     """
-    eigs = _spectrum("eigenvalues", eigenvalues)
-    v = _spectrum("target_power", target_power)
-    if eigs.shape != v.shape:
-        raise ValueError(
-            f"target_power has {v.size} modes and eigenvalues {eigs.size}; give as many of both"
-        )
+    eigs, v = spectra(eigenvalues, target_power)
     n, delta, s2 = np.broadcast_arrays(
         positive("n_samples", n_samples),
         non_negative("ridge", ridge),
@@ -160,6 +155,22 @@ def power_law_exponent(
     a = positive("eigenvalue_exponent", eigenvalue_exponent)
     b = positive("target_exponent", target_exponent)
     return np.minimum(b, 2 * (1 + a))
+
+
+def spectra(
+    eigenvalues: ArrayLike, target_power: ArrayLike
+) -> tuple[Float[np.ndarray, " modes"], Float[np.ndarray, " modes"]]:
+    """Returns a kernel's eigenvalues and a target's power on them, checked, in float64.
+
+    Raises:
+        ValueError: A negative or infinite number, another shape, or different lengths.
+    """
+    eigs, v = _spectrum("eigenvalues", eigenvalues), _spectrum("target_power", target_power)
+    if eigs.shape != v.shape:
+        raise ValueError(
+            f"target_power has {v.size} modes and eigenvalues {eigs.size}; give as many of both"
+        )
+    return eigs, v
 
 
 def _spectrum(name: str, values: ArrayLike) -> Float[np.ndarray, " modes"]:

@@ -23,6 +23,8 @@ threshold noise makes the ridgeless risk `inf`. Ridges in other normalisations c
 `ridge = Lam / n` (for `|Xb - y|^2 + Lam |b|^2`) and `ridge = delta / n` (for `(XX' + delta)^-1`).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
@@ -181,6 +183,73 @@ def optimal_ridge_excess_risk(
     s2, r2 = noise_variance, signal_power
     lam = optimal_ridge(aspect_ratio, noise_variance=s2, signal_power=r2)
     return ridge_excess_risk(aspect_ratio, lam, noise_variance=s2, signal_power=r2)
+
+
+def second_descent_minimum(signal_to_noise: ArrayLike) -> Float[np.ndarray, "..."]:
+    """Aspect ratio beyond the threshold at which the ridgeless excess risk is least.
+
+    `gamma = sqrt(SNR) / (sqrt(SNR) - 1)` with `SNR = r2 / s2`; `inf` for SNR of at most 1, where
+    the risk falls towards r2 from above without end.
+
+    Reference: Hastie et al., arXiv:1903.08560, isotropic features.
+    """
+    root = np.sqrt(positive("signal_to_noise", signal_to_noise))
+    return np.divide(root, root - 1, out=np.full_like(root, np.inf), where=root > 1)
+
+
+@dataclass(frozen=True)
+class LinearProblem:
+    """A linear regression as `analysis.theory.kernel_ridge_risk` takes it.
+
+    Attributes:
+        eigenvalues: l_i, eigenvalues of the covariance of the features, shape (p,).
+        target_power: v_i = l_i beta_i^2 along its eigenvectors, in squared label units, shape (p,).
+        noise_variance: s2, in squared label units: the noise and what no linear function sees.
+    """
+
+    eigenvalues: Float[np.ndarray, " p"]
+    target_power: Float[np.ndarray, " p"]
+    noise_variance: float
+
+
+def latent_space_problem(
+    loadings: Float[np.ndarray, "p latents"],
+    coefficients: Float[np.ndarray, " latents"],
+    *,
+    noise_variance: float,
+) -> LinearProblem:
+    """The regression on features `x = W z + u` of labels `y = theta' z + noise`.
+
+    Latents z and the features' own noise u are standard normal. Given x, the labels are
+    `beta' x` plus independent noise, with `beta = W (I + W'W)^-1 theta` and the noise raised by
+    `theta' (I + W'W)^-1 theta`. More features then see the latents better, and the test risk falls
+    beyond the threshold as in the misspecified model.
+
+    Args:
+        loadings: W, shape (p, latents).
+        coefficients: theta, shape (latents,).
+        noise_variance: Variance of the noise on the labels, at least 0.
+
+    Returns:
+        The problem; its covariance is `I + W W'`.
+
+    Raises:
+        ValueError: A negative noise, or shapes that do not fit.
+
+    Reference: Hastie et al., arXiv:1903.08560, latent space model.
+    """
+    w, theta = np.asarray(loadings, np.float64), np.asarray(coefficients, np.float64)
+    if w.ndim != 2 or theta.shape != w.shape[1:]:
+        raise ValueError(
+            f"loadings has shape {w.shape} and coefficients {theta.shape}: give (p, latents) and "
+            "(latents,)."
+        )
+    known = np.linalg.solve(np.eye(len(theta)) + w.T @ w, theta)
+    eigenvalues, vectors = np.linalg.eigh(np.eye(len(w)) + w @ w.T)
+    s2 = float(non_negative("noise_variance", noise_variance))
+    return LinearProblem(
+        eigenvalues, eigenvalues * (vectors.T @ (w @ known)) ** 2, s2 + float(theta @ known)
+    )
 
 
 def _bias_plus_variance(

@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.theory import (
+    kernel_ridge_risk,
+    latent_space_problem,
     marchenko_pastur_stieltjes,
     misspecified_excess_risk,
     misspecified_excess_risk_exact,
@@ -14,6 +16,7 @@ from analysis.theory import (
     ridge_excess_risk,
     ridgeless_excess_risk,
     ridgeless_excess_risk_exact,
+    second_descent_minimum,
 )
 
 below = st.floats(0.05, 0.9)
@@ -281,3 +284,41 @@ def test_arguments_broadcast():
 def test_refusals_name_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# Beyond the threshold
+
+
+def test_the_second_minimum_is_where_the_curve_turns():
+    for snr in (1.5, 5.0, 50.0):
+        gamma = float(second_descent_minimum(snr))
+        around = gamma * np.array([0.999, 1.0, 1.001])
+        risk = ridgeless_excess_risk(around, noise_variance=1 / snr, signal_power=1.0)
+        assert risk[1] < risk[0] and risk[1] < risk[2]
+    assert second_descent_minimum(5.0) == pytest.approx(1.809, abs=5e-4)
+    np.testing.assert_array_equal(second_descent_minimum([0.5, 1.0]), np.inf)
+
+
+@pytest.mark.parametrize("p", [80, 240, 480])
+def test_a_latent_space_follows_simulation(p):
+    rng, n, latents, s2 = np.random.default_rng(11), 160, 20, 0.1
+    theta = rng.normal(size=latents) / np.sqrt(latents)
+    told, seen = [], []
+    for _ in range(40):
+        w = rng.normal(size=(p, latents)) / np.sqrt(latents)
+        z = rng.normal(size=(n, latents))
+        x = z @ w.T + rng.normal(size=(n, p))
+        fitted = np.linalg.lstsq(x, z @ theta + np.sqrt(s2) * rng.normal(size=n), rcond=None)[0]
+        # E (theta'z + noise - fitted'x)^2 with x = W z + u, exactly.
+        seen.append(np.sum((theta - w.T @ fitted) ** 2) + fitted @ fitted + s2)
+        problem = latent_space_problem(w, theta, noise_variance=s2)
+        told.append(
+            kernel_ridge_risk(
+                problem.eigenvalues,
+                problem.target_power,
+                n,
+                ridge=0.0,
+                noise_variance=problem.noise_variance,
+            ).test_risk
+        )
+    assert np.mean(seen) == pytest.approx(np.mean(told), rel=0.05)
