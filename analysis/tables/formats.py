@@ -25,6 +25,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from analysis.tables import results
+from analysis.tables.files import CODECS, read_bytes, require_shallow, require_size, require_utf8
 from analysis.tables.units import number
 from analysis.tables.wandb import expand_dictionaries, flatten_record, unpivoted
 
@@ -38,7 +39,7 @@ class RawTable(NamedTuple):
 
     Attributes:
         frame: All columns. The index numbers the rows as in the file; its name says how: "line"
-            (the first line of the file is 1), "row" (the first row is 1) or "run" (a run_id).
+            (the first line of the file is 1), "row" (the first row is 1) or "record" (a run_id).
         format: Name of the format in which the file was read.
     """
 
@@ -55,22 +56,22 @@ def read_raw(path: Path) -> RawTable:
     """
     if path.is_dir():
         frame = results.read(path).set_index("run_id", drop=False)
-        return RawTable(frame.rename_axis("run"), "results folder")
+        return RawTable(frame.rename_axis("record"), "results folder")
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder; check the path")
     # 1. The ending names the format, the one after it the compression.
     *_, inner, outer = "", "", *(suffix.lower() for suffix in path.suffixes)
-    codec = _CODECS.get(outer)
+    codec = CODECS.get(outer)
     ending = outer if codec is None else inner
     if ending not in _READERS:
         raise ValueError(
             f"{path}: the ending names no known format; give a file that ends in "
-            f"{', '.join(_READERS)} (or that and {', '.join(_CODECS)}), or the results folder of a "
+            f"{', '.join(_READERS)} (or that and {', '.join(CODECS)}), or the results folder of a "
             "sweep"
         )
     # 2. The text becomes a table in the form in which the file has it.
     name, read = _READERS[ending]
-    data = path.read_bytes() if codec is None else _decompress(path, codec)
+    data = read_bytes(path, codec)
     if not data.strip(_BLANK):
         raise ValueError(
             f"{path}: the file is empty; give one line with the names of the columns, such as "
@@ -84,7 +85,7 @@ def read_raw(path: Path) -> RawTable:
 
 
 def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
-    _require_utf8(path, data)
+    require_utf8(path, data)
     header_line, header = _first_line(data)
     if delimiter not in header:
         delimiter = next((other for other in "\t;" if other in header), delimiter)
@@ -148,7 +149,8 @@ def _ragged(
 
 
 def _read_json_lines(path: Path, data: bytes) -> pd.DataFrame:
-    _require_utf8(path, data)
+    require_utf8(path, data)
+    require_shallow(path, data)
     try:
         frame = _to_pandas(pyarrow.json.read_json(pa.BufferReader(data)))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -176,7 +178,8 @@ def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, object]]:
 
 
 def _read_json(path: Path, data: bytes) -> pd.DataFrame:
-    _require_utf8(path, data)
+    require_utf8(path, data)
+    require_shallow(path, data)
     try:
         document = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -207,7 +210,9 @@ def _records_of_columns(document: dict[str, object]) -> list[dict[str, object]] 
 
 def _read_parquet(path: Path, data: bytes) -> pd.DataFrame:
     try:
-        columns = pyarrow.parquet.read_table(pa.BufferReader(data))
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
+        require_size(path, 8 * file.metadata.num_rows * file.metadata.num_columns)
+        columns = file.read()
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(
             f"{path}: not a complete Parquet file ({error}); write or copy it again"
@@ -225,32 +230,11 @@ _READERS: dict[str, tuple[str, Callable[[Path, bytes], pd.DataFrame]]] = {
 }
 
 
-_CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
-
-
-def _decompress(path: Path, codec: str) -> bytes:
-    try:
-        with pa.input_stream(path, compression=codec) as stream:
-            return stream.read()
-    except OSError as error:
-        raise ValueError(
-            f"{path}: not a complete {codec} file ({error}); write or copy it again"
-        ) from None
-
-
 def _to_pandas(columns: pa.Table) -> pd.DataFrame:
     """A table as data frame; the fields of nested columns become columns."""
     while any(pa.types.is_struct(column.type) for column in columns.schema):
         columns = columns.flatten()
     return columns.to_pandas(ignore_metadata=True)
-
-
-def _require_utf8(path: Path, data: bytes) -> None:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
 
 
 def _first_line(data: bytes) -> tuple[int, str]:

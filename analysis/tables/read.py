@@ -20,10 +20,11 @@ import pandas as pd
 
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.tables import columns as naming
-from analysis.tables import results
+from analysis.tables import results, selection
 from analysis.tables.formats import read_raw
 from analysis.tables.origins import RATIOS, Column, Origin, Product
-from analysis.tables.values import UNITS, read_values
+from analysis.tables.selection import Condition, Selection
+from analysis.tables.values import UNITS, lenient_values, read_values
 
 _ENDED = frozenset({"done", "finished", "completed", "complete", "success", "succeeded"})
 _NOT_ENDED = frozenset(
@@ -54,6 +55,7 @@ class Source:
         origins: Where the values of each quantity come from.
         product: C = k N D with the k by which the third of N, D and C follows.
         flops_ratio: C over k N D where the file gives all three; else None.
+        selection: The rows that were asked for; None for all.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Source:
     origins: Mapping[str, Origin]
     product: Product
     flops_ratio: FlopsRatio | None = None
+    selection: Selection | None = None
 
     def provenance(self) -> dict[str, object]:
         """Returns where the rows come from, as values of strict JSON."""
@@ -80,6 +83,8 @@ class Source:
         """Returns what was read, from which columns, and what was left out, in a few lines."""
         rows = f"{self.path}: {self.format}, {len(self.table):,} rows"
         lines = [rows, *self._sentences().values()]
+        if self.selection is not None:
+            lines.append(str(self.selection))
         if len(self.excluded):
             lines.append(f"{len(self.excluded)} rows left out: {_reasons(self.excluded)}")
         return "\n".join(lines)
@@ -99,6 +104,7 @@ def read(
     columns: str | Mapping[str, str] | None = None,
     *,
     needs: Sequence[str] = ("loss",),
+    where: str | None = None,
     flops_per_parameter_and_token: float = FLOPS_PER_PARAMETER_AND_TOKEN,
 ) -> Source:
     """Reads a table of runs and checks every number that a fit uses.
@@ -111,6 +117,8 @@ def read(
             says which. `group=Domain+Model` makes a label of several columns.
         needs: Quantities that the result must have, with values above 0, such as a law's inputs
             and its output.
+        where: Conditions on rows, as `analysis.tables.selection` reads them. Rows that it leaves
+            out are not judged.
         flops_per_parameter_and_token: k of C = k N D, by which the third of N, D and C follows.
 
     Returns:
@@ -127,16 +135,21 @@ def read(
             "above 0; give k > 0 of C = k N D, such as 6"
         )
     declared = naming.parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
+    conditions = selection.parse(where) if where else ()
     raw = read_raw(path)
-    ended, excluded = _ended(raw.frame)
-    if ended.empty:
-        raise ValueError(
-            f"{path}: no run has finished ({_reasons(excluded)}); give a table of finished runs"
-        )
     product = Product("C", float(flops_per_parameter_and_token))
     try:
+        # Rows are chosen first, then the columns, then every value of these is judged.
+        asked = selection.by_columns(raw.frame, conditions, declared)
+        ended, excluded = _ended(asked)
+        if ended.empty:
+            raise ValueError(
+                f"no run has finished ({_reasons(excluded)}); give a table of finished runs"
+            )
         read_from = naming.choose(ended, declared, needs)
-        ended, excluded = _filled(ended, excluded, read_from)
+        chosen = _chosen(ended, conditions, read_from, product)
+        not_asked = len(raw.frame) - len(asked) + len(ended) - len(chosen)
+        ended, excluded = _filled(chosen, excluded, read_from)
         values = {
             each.quantity: read_values(ended, each, positive=each.quantity in needs)
             for each in read_from
@@ -156,8 +169,11 @@ def read(
     others = others.rename(columns={name: f"file.{name}" for name in others if name in values})
     order = [name for name in dict.fromkeys((*UNITS, *naming.LABELS, *values)) if name in values]
     table = pd.concat([pd.DataFrame({name: values[name] for name in order}), others], axis=1)
+    if table.index.name in table.columns:  # pandas takes no name for a column and the index
+        table.index.name = f"{table.index.name} of the file"
     results.with_units(table)
     table.attrs["units"] |= {name: UNITS[name] for name in order if name in UNITS}
+    n_rows = len(raw.frame)
     return Source(
         path=path,
         format=raw.format,
@@ -167,7 +183,23 @@ def read(
         origins={name: origins[name] for name in order},
         product=product,
         flops_ratio=flops_ratio,
+        selection=Selection(where, n_rows - not_asked, n_rows) if where else None,
     )
+
+
+def _chosen(
+    frame: pd.DataFrame,
+    conditions: Sequence[Condition],
+    read_from: Sequence[Column],
+    product: Product,
+) -> pd.DataFrame:
+    """The rows that fulfil the conditions on quantities, none of which has been judged yet."""
+    if not conditions:
+        return frame
+    quantities = {each.quantity: lenient_values(frame, each) for each in read_from}
+    _derive(quantities, [ratio.quantity for ratio in RATIOS], product.flops)
+    declared = [each.quantity for each in read_from if each.declared]
+    return selection.by_quantities(frame, conditions, quantities, declared)
 
 
 def _sha256(path: Path) -> str:

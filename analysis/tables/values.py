@@ -73,6 +73,16 @@ def read_values(frame: pd.DataFrame, origin: Column, *, positive: bool = False) 
     return pd.Series(numbers, index=frame.index)
 
 
+def lenient_values(frame: pd.DataFrame, origin: Column) -> pd.Series:
+    """Returns the values of a quantity as `read_values` does, but NaN where it would refuse one."""
+    if origin.quantity in LABELS:
+        return read_values(frame, origin)
+    column = results.column(frame, origin.columns[0])
+    numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
+    given = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    return pd.Series(origin.unit.convert(given) if origin.unit else given, index=frame.index)
+
+
 def _numbers(column: pd.Series, origin: Column) -> Floats:
     """A column as numbers; refuses text, dates and truth values."""
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):

@@ -27,7 +27,7 @@ from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative
 from experiments.commands.options import FitOptions
 from experiments.commands.pairs import FIX
-from experiments.commands.rows import print_flags, selected, settled
+from experiments.commands.rows import print_flags, read_rows, settled
 from scaling.fields import nearest
 
 HUBER = 1e-3
@@ -59,9 +59,7 @@ def run(options: FitOptions) -> int:
     scale = "linear" if law.output in FRACTIONS else "log"
     fixed = FIX.parse_numbers(options.fix) if options.fix else {}
     choices = Choices(Loss(options.huber, options.above, scale), fixed, options.bootstrap)
-    source = read.read(options.table, options.columns, needs=(*law.inputs, law.output))
-    console.print(source.describe())
-    source = selected(source, options.where)
+    source = read_rows(options, (*law.inputs, law.output))
     source, flags, found = settled(source, law.inputs, law.output, options.flagged)
 
     # The verdict, the numbers, the doubts, the files.

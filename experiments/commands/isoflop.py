@@ -14,11 +14,12 @@ from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.compute_optimal.points import SeedNoise
 from analysis.plots import style
 from analysis.plots.approaches import approaches_figure
-from analysis.tables import read, results
+from analysis.tables import results
+from analysis.tables.selection import MOST_VALUES
 from analysis.writing import replace_file
 from experiments.commands.console import console, print_table
 from experiments.commands.options import IsoflopOptions
-from experiments.commands.rows import MOST_VALUES, selected
+from experiments.commands.rows import read_rows
 from experiments.shared.panels import growth_rows, size_cells
 from sweeps.files import storing
 
@@ -31,9 +32,8 @@ def run(options: IsoflopOptions) -> int:
         FitError: No approach can be done.
     """
     needs = ("N", "D", "C", "loss", *(["run"] if options.curves else []))
-    source = read.read(options.table, options.columns, needs=needs)
-    console.print(source.describe())
-    chosen = selected(source, options.where).table
+    source = read_rows(options, needs)
+    chosen = source.table
     found = three_approaches(
         chosen,
         curves=options.curves,

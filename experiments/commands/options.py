@@ -29,7 +29,11 @@ Columns = Annotated[
     str | None, arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss.")
 ]
 Where = Annotated[
-    str | None, arg(metavar="COLUMN=VALUE,...", help="Use only the rows with these values.")
+    str | None,
+    arg(
+        metavar="CONDITION,...",
+        help="Take rows: 'lr=0.1,N>1e7,step=last' (=, !=, <, <=, >, >=; last, min, max of a run).",
+    ),
 ]
 Flagged = Annotated[
     Literal["keep", "drop"] | None,

@@ -1,4 +1,4 @@
-"""Options that hold pairs, `NAME=VALUE,...`: one parser for `--where`, `--fix` and `--at`."""
+"""Options that hold pairs, `NAME=VALUE,...`: one parser for `--fix` and `--at`."""
 
 import csv
 import math
@@ -55,6 +55,5 @@ class PairOption(NamedTuple):
         return numbers
 
 
-WHERE = PairOption("--where", "COLUMN=VALUE,... (in double quotes where a value holds a comma)")
 FIX = PairOption("--fix", "NAME=NUMBER,NAME=NUMBER")
 AT = PairOption("--at", "N=1e9,D=2e10 or C=1e21")

@@ -16,7 +16,7 @@ from analysis.plots.held_out import held_out_figure, held_out_table
 from analysis.tables import read, results
 from experiments.commands.console import console, write_text
 from experiments.commands.options import RankOptions
-from experiments.commands.rows import print_flags, selected, settled
+from experiments.commands.rows import print_flags, read_rows, settled
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -29,9 +29,7 @@ _GENERIC = "x"
 
 def run(options: RankOptions) -> int:
     """Reads a table, ranks every law of its quantities, and prints the ranking."""
-    source = read.read(options.table, options.columns)
-    console.print(source.describe())
-    source = selected(source, options.where)
+    source = read_rows(options)
     inputs = _inputs(source)
     source, _, found = settled(source, inputs, "loss", options.flagged)
     laws = applicable(inputs)

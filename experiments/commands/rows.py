@@ -1,10 +1,11 @@
 """Rows that a command takes of a table: those that `--where` asks for, without doubtful ones.
 
-Rows are chosen by the values of their columns, as in `--where hparams=tuned,warmup=short`. Then
-doubtful rows (`analysis.checks`) are reported: mistakes are refused, the others are kept or left
-out as `--flagged` says.
+Rows are chosen as `analysis.tables.selection` says, and read. Then doubtful rows
+(`analysis.checks`) are reported: mistakes are refused, the others are kept or left out as
+`--flagged` says.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -12,14 +13,9 @@ import pandas as pd
 
 from analysis.checks import rows
 from analysis.checks.flags import Reason, without_flagged
-from analysis.errors import nearest_name
-from analysis.tables import results
-from analysis.tables.read import Source
+from analysis.tables.read import Source, read
 from experiments.commands.console import console
-from experiments.commands.pairs import WHERE
-
-MOST_VALUES = 12
-"""Values of a column that are listed where the one asked for is not among them."""
+from experiments.commands.options import RowOptions
 
 Flagged: TypeAlias = Literal["keep", "drop"]
 """What to do with flagged rows."""
@@ -45,48 +41,11 @@ class Settled(NamedTuple):
     found: pd.DataFrame
 
 
-def selected(source: Source, where: str | None) -> Source:
-    """Returns a source with the rows that `select` takes, and prints how many they are."""
-    if not where:
-        return source
-    table = select(source.table, where)
-    console.print(f"{where}: {len(table):,} of {len(source.table):,} rows")
-    return replace(source, table=table)
-
-
-def select(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The rows of a table that have given values.
-
-    Args:
-        table: The table.
-        where: `column=value,...`, quoted where a value holds a comma. A row that has any one of
-            several values of one column is taken.
-
-    Returns:
-        The rows.
-
-    Raises:
-        ValueError: A text of another form; a column or a value that is not there (the message
-            gives the nearest and those that are); values that no row has together.
-    """
-    wanted: dict[str, list[str]] = {}
-    for name, value in WHERE.parse(where):
-        wanted.setdefault(name, []).append(value)
-    keep = pd.Series(True, index=table.index)
-    left = []
-    for name, values in wanted.items():
-        if name not in table:
-            columns = map(str, table.columns)
-            raise ValueError(f"--where: no column {name!r}; {nearest_name(name, columns)}")
-        column = results.column(table, name)
-        keep &= pd.concat([_equal(column, value) for value in values], axis=1).any(axis=1)
-        left.append(f"{name}={'|'.join(values)} leaves {int(keep.sum())}")
-    if not keep.any():
-        raise ValueError(
-            f"--where {where}: no row has all of these values ({', then '.join(left)}); ask for "
-            "fewer, or for values that occur together"
-        )
-    return table.loc[keep]
+def read_rows(options: RowOptions, needs: Sequence[str] = ("loss",)) -> Source:
+    """Reads the rows that a command asks for, and prints what was read from which columns."""
+    source = read(options.table, options.columns, needs=needs, where=options.where)
+    console.print(source.describe())
+    return source
 
 
 def settled(
@@ -121,29 +80,6 @@ def settled(
         raise ValueError(f"{source.path}: every row is flagged; give --flagged keep")
     left = flags.loc[flags["row"].isin(list(kept.index))]
     return Settled(replace(source, table=kept), left, flags)
-
-
-def _equal(column: pd.Series, value: str) -> pd.Series:
-    """Marks the cells that equal a value, as text or as a number.
-
-    Raises:
-        ValueError: No cell does.
-    """
-    hit = column.astype(str) == value
-    try:
-        number = float(value)
-    except ValueError:
-        pass  # text alone
-    else:
-        numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
-        hit |= numbers.eq(number).astype(bool)
-    if not hit.any():
-        there = column.dropna().astype(str).unique()
-        raise ValueError(
-            f"--where {column.name}={value}: no such value; "
-            f"{nearest_name(value, there, MOST_VALUES)}"
-        )
-    return hit
 
 
 def print_flags(flags: pd.DataFrame, choice: Flagged | None) -> None:

@@ -48,7 +48,7 @@ def test_chosen_rows_give_the_planted_exponent_and_every_file(table, tmp_path, c
     parabola = written["approaches"][1]
     assert parabola["a"]["low"] <= 0.5 <= parabola["a"]["high"]
     assert parabola["a"]["value"] == pytest.approx(0.5, abs=0.01)
-    assert written["selection"]["rows"] == 45 and written["source"]["rows"] == 90
+    assert written["selection"]["rows"] == 45 and written["source"]["rows"] == 45
     assert len(written["details"]["2 parabola"]["valleys"]) == 5
     shown = pd.read_csv(out / "figure.csv")
     assert (shown.query("approach == '2 parabola'")["kind"] == "minimum").sum() == 5

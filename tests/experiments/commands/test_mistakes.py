@@ -122,11 +122,11 @@ MISTAKES = {
         "to fit all the same, give --flagged drop",
     ),
     "selection of a column that is not there": Mistake(
-        f"{FIT} --where losss=3", "no column 'losss'", "valid: C, D, N, loss",
+        f"{FIT} --where losss=3", "no column 'losss'", "valid: C, D, M, N, loss",
         "did you mean 'loss'",
     ),
     "selection without a value": Mistake(
-        f"{FIT} --where loss", "'loss' is no pair", "COLUMN=VALUE", "write COLUMN=VALUE",
+        f"{FIT} --where loss", "'loss' is no condition", "COLUMN=VALUE", "write COLUMN=VALUE",
     ),
     "fixed parameter that the law has not": Mistake(
         f"{FIT} --fix gamma=0.3", "'gamma' is no parameter of chinchilla", "valid: A, B, E, alpha",

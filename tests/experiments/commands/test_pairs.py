@@ -2,12 +2,12 @@
 
 import pytest
 
-from experiments.commands.pairs import AT, FIX, WHERE
+from experiments.commands.pairs import AT, FIX
 
 
 def test_pairs_keep_order_and_quoted_commas():
     text = ' a = 1,"b=x, y", a=2'
-    assert WHERE.parse(text) == [("a", "1"), ("b", "x, y"), ("a", "2")]
+    assert FIX.parse(text) == [("a", "1"), ("b", "x, y"), ("a", "2")]
 
 
 def test_numbers_by_name():

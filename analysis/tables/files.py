@@ -1,0 +1,105 @@
+"""The bytes of a file: never those of a pipe, more than fit into memory, or JSON nested deeply."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+CODECS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+"""Compressions by the ending of a file."""
+
+MOST_BYTES = 2**28
+"""Most bytes of a table, expanded: about ten million rows of three numbers."""
+
+DEEPEST = 64
+"""Most levels of JSON, one inside the other."""
+
+_PIECE = 2**20
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+
+
+def read_bytes(path: Path, codec: str | None) -> bytes:
+    """Returns the content of a file, expanded.
+
+    Args:
+        path: The file.
+        codec: One of `CODECS`; None for a file that is not compressed.
+
+    Raises:
+        ValueError: A pipe or a device, more than `MOST_BYTES`, or a damaged file.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: a pipe or a device, not a file; write what it gives to a file, and give that"
+        )
+    if codec is None:
+        require_size(path, path.stat().st_size)
+        return path.read_bytes()
+    pieces, size = [], 0
+    try:
+        with pa.input_stream(path, compression=codec) as stream:
+            while piece := stream.read(_PIECE):
+                pieces.append(piece)
+                size += len(piece)
+                require_size(path, size)
+    except OSError as error:
+        raise ValueError(
+            f"{path}: not a complete {codec} file ({error}); write or copy it again"
+        ) from None
+    return b"".join(pieces)
+
+
+def require_size(path: Path, size: int) -> None:
+    """Refuses a table that takes more than `MOST_BYTES`.
+
+    Raises:
+        ValueError: It does.
+    """
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"{path}: expands to more than {MOST_BYTES >> 20} MiB, which is more than a table of "
+            "runs; write the rows and columns that you need to a smaller file"
+        )
+
+
+def require_utf8(path: Path, data: bytes) -> None:
+    """Refuses bytes that are no UTF-8, by line.
+
+    Raises:
+        ValueError: They are not.
+    """
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+
+
+def require_shallow(path: Path, data: bytes) -> None:
+    """Refuses JSON of more than `DEEPEST` levels, before a parser recurses into it.
+
+    Raises:
+        ValueError: It is; the message names the line.
+    """
+    if _too_deep(data) is None:
+        return
+    # Brackets inside strings do not nest.
+    at = _too_deep(_STRING.sub(lambda found: b" " * len(found[0]), data))
+    if at is not None:
+        line = data[:at].count(b"\n") + 1
+        raise ValueError(
+            f"{path}: line {line} nests more than {DEEPEST} levels; write what you need as an "
+            "object of names and numbers for each run"
+        )
+
+
+def _too_deep(data: bytes) -> int | None:
+    """Place of the first bracket that opens too many levels, strings not looked at."""
+    letters = np.frombuffer(data, dtype=np.uint8)
+    brackets = np.flatnonzero(np.isin(letters, np.frombuffer(b"[]{}", dtype=np.uint8)))
+    opens = np.isin(letters[brackets], np.frombuffer(b"[{", dtype=np.uint8))
+    deep = np.cumsum(np.where(opens, 1, -1)) > DEEPEST
+    return int(brackets[np.argmax(deep)]) if deep.any() else None
