@@ -298,7 +298,9 @@ def _convert_dataclass(value: Any, cls: type, where: str) -> Any:
                 f"{where}: {type(value).__name__} is not a frozen dataclass, so its values "
                 "could change: decorate it with @dataclass(frozen=True)"
             )
-        check_fields(value)
+        # One that only `Checked` makes was checked then, and is frozen.
+        if getattr(type(value), "__post_init__", None) is not Checked.__post_init__:
+            check_fields(value)
         return value
     if not isinstance(value, Mapping):
         raise ValueError(f"{where} = {value!r}: give the fields of {_label(cls)}")

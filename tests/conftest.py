@@ -1,6 +1,7 @@
 """Settings of all tests: strict JAX, shapes checked at run time, compiling once."""
 
 import os
+import sys
 
 import pytest
 from house import ROOMS, modules
@@ -24,6 +25,9 @@ def pytest_configure(config):
     # Programs so small cost more to optimise than optimised code saves.
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     os.environ.update(STRICT)
+    # Every worker and every program that a test starts would compile the same files anew.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     install_import_hook(modules_with_shapes(), "checked.checked")
     from sweeps.compile_cache import environment
 

@@ -277,6 +277,21 @@ def test_impossible_configurations_are_refused(build, says):
         build()
 
 
+def test_a_part_that_leaves_out_the_check_is_checked_by_the_whole():
+    """A class with a `__post_init__` of its own may forget that of its base."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Forgetful(Adam):
+        kind = "forgetful"
+
+        def __post_init__(self) -> None:
+            pass
+
+    part = Forgetful(learning_rate=-1.0)
+    with pytest.raises(ValueError, match=r"learning_rate = -1\.0 is impossible"):
+        from_dict(Adam, part)
+
+
 def test_stored_configurations_with_unknown_fields_are_refused():
     plain = resolved(small())
     with pytest.raises(ValueError, match="did you mean 'width'"):
