@@ -9,6 +9,7 @@ through here, so a misspelt name or an impossible value gets the same message wh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -16,9 +17,9 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -148,17 +149,23 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def replace_at(config: T, path: str, value: Any) -> T:
-    """A copy with the field at a dotted path replaced, every level checked again.
+    """A copy with the field at a dotted path replaced; see `replace_together`."""
+    return replace_together(config, {path: value})
 
-    Setting one of several `exclusive` fields clears the others.
+
+def replace_together(config: T, changes: Mapping[str, Any]) -> T:
+    """A copy with the fields at dotted paths replaced at once, every level checked again.
+
+    A level is checked once, with all of its changes: values that fit together are taken in any
+    order, even where the first alone would be impossible. Setting one of several `exclusive`
+    fields clears the others. A field below one that is itself replaced is that of the new value.
 
     Raises:
-        ValueError: the path names no field (the nearest one is given) or the value is impossible.
+        ValueError: a path names no field (the nearest one is given), or a value is impossible, by
+            itself or beside the others.
     """
-    try:
-        return _replace_at(config, path.split("."), value)
-    except ValueError as error:
-        raise ValueError(f"{path} = {value!r}: {error}") from None
+    listed = [_Change(path, tuple(path.split(".")), value) for path, value in changes.items()]
+    return _rebuilt(config, listed) if listed else config
 
 
 def without_arguments(config: T) -> T:
@@ -174,16 +181,26 @@ def without_arguments(config: T) -> T:
     return dataclasses.replace(typing.cast(Any, config), **changes)
 
 
-def parse_override(config: T, text: str) -> T:
-    """Applies one typed override such as `train.steps=200` to a configuration.
+def parse_overrides(config: T, *texts: str) -> T:
+    """Applies typed overrides such as `train.steps=200` to a configuration, all at once.
 
     Raises:
-        ValueError: not of the form `path=value`, no such field, or an impossible value.
+        ValueError: not of the form `path=value`, one path with two values, no such field, or an
+            impossible value.
     """
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise ValueError(f"override {text!r}: write it as field.path=value, e.g. train.steps=200")
-    return replace_at(config, path.strip(), _Text(value.strip()))
+    changes: dict[str, _Text] = {}
+    for text in texts:
+        path, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not path:
+            raise ValueError(
+                f"override {text!r}: write it as field.path=value, e.g. train.steps=200"
+            )
+        if changes.setdefault(path, _Text(value)) != value:
+            raise ValueError(
+                f"{path} is set to {changes[path]} and to {value}, but it takes one value: give "
+                "one of the two"
+            )
+    return replace_together(config, changes)
 
 
 class _Text(str):
@@ -192,24 +209,55 @@ class _Text(str):
     __slots__ = ()
 
 
-def _replace_at(config: Any, path: list[str], value: Any) -> Any:
-    name, rest = path[0], path[1:]
-    if not dataclasses.is_dataclass(type(config)):
-        raise ValueError(f"there is no field {name!r} below a {type(config).__name__}")
-    known = types_of(type(config))
-    if name == "kind" and hasattr(config, "kind"):
-        raise ValueError("a kind cannot be overridden alone; choose another experiment or sweep")
-    if name not in known:
-        raise ValueError(f"no field {name!r} in {_label(type(config))}; {nearest(name, known)}")
-    if rest:
-        new = _replace_at(getattr(config, name), rest, value)
-    else:
-        new = _convert(value, known[name], f"{_label(type(config))}.{name}")
-    changes = {name: new}
+class _Change(NamedTuple):
+    """A field to replace: its path, the names of that path from some level on, and its value."""
+
+    path: str
+    names: tuple[str, ...]
+    value: Any
+
+
+def _rebuilt(config: Any, changes: Sequence[_Change]) -> Any:
+    """A copy of one level with all of its changes."""
+    by_name: dict[str, list[_Change]] = {}
+    for change in changes:
+        by_name.setdefault(change.names[0], []).append(change)
+    new = {name: _new_value(config, name, of_it) for name, of_it in by_name.items()}
     exclusive = getattr(type(config), "exclusive", ())
-    if name in exclusive:
-        changes = dict.fromkeys(exclusive) | changes
-    return dataclasses.replace(config, **changes)
+    if any(name in exclusive for name in new):
+        new = dict.fromkeys(exclusive) | new
+    with _blaming(changes):
+        return dataclasses.replace(config, **new)
+
+
+def _new_value(config: Any, name: str, changes: Sequence[_Change]) -> Any:
+    """The new value of one field, which is replaced or has fields that are."""
+    cls, value = type(config), getattr(config, name, None)
+    below = [each._replace(names=each.names[1:]) for each in changes if len(each.names) > 1]
+    with _blaming(changes):
+        if not dataclasses.is_dataclass(cls):
+            raise ValueError(f"there is no field {name!r} below a {cls.__name__}")
+        known = types_of(cls)
+        if name == "kind" and hasattr(config, "kind"):
+            raise ValueError(
+                "a kind cannot be overridden alone; choose another experiment or sweep"
+            )
+        if name not in known:
+            raise ValueError(f"no field {name!r} in {_label(cls)}; {nearest(name, known)}")
+        for change in changes:
+            if len(change.names) == 1:
+                value = _convert(change.value, known[name], f"{_label(cls)}.{name}")
+    return _rebuilt(value, below) if below else value
+
+
+@contextlib.contextmanager
+def _blaming(changes: Sequence[_Change]) -> Iterator[None]:
+    """Names the changes that an error comes from."""
+    try:
+        yield
+    except ValueError as error:
+        shown = ", ".join(f"{each.path} = {each.value!r}" for each in changes)
+        raise ValueError(f"{shown}: {error}") from None
 
 
 def _label(cls: type) -> str:

@@ -61,7 +61,7 @@ def show_progress(console: Console | None = None) -> Iterator[Callable[[Event], 
         console: Console to write to; standard error where none is given. If it is not a terminal,
             a plain line is written at most every ten seconds, and one when a sweep is settled.
     """
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, markup=False, emoji=False)
     if not console.is_terminal:
         yield _lines(console)
         return
@@ -96,6 +96,8 @@ def _lines(console: Console) -> Callable[[Event], None]:
         due = tally.settled == tally.planned or now - last_line >= _SECONDS_BETWEEN_LINES
         if due and event.kind in ("planned", *get_args(Settled)):
             last_line = now
-            console.print(f"{tally.name}: {tally.counts()}", markup=False, highlight=False)
+            console.print(
+                f"{tally.name}: {tally.counts()}", markup=False, emoji=False, highlight=False
+            )
 
     return on

@@ -15,10 +15,10 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from scaling.config import RunConfig
-from scaling.fields import parse_override, replace_at
+from scaling.config import RunConfig, run_id
+from scaling.fields import flatten, parse_overrides, replace_together
 
 MAX_RUNS = 1_000_000
 """A sweep above this size is a mistake; it is refused before it is expanded."""
@@ -72,14 +72,48 @@ def subsample(configs: Sequence[RunConfig], n: int, seed: int = 0) -> list[RunCo
 
 
 def overridden(configs: Sequence[RunConfig], overrides: Sequence[str]) -> list[RunConfig]:
-    """Typed overrides such as `train.steps=200` applied to every run of a sweep, in order.
+    """Typed overrides such as `train.steps=200` applied together to every run of a sweep.
 
     Raises:
-        ValueError: an override that some run cannot take, with the field and the remedy.
+        ValueError: overrides that some run cannot take, with the field and the remedy.
     """
-    for text in overrides:
-        configs = [parse_override(config, text) for config in configs]
-    return list(configs)
+    return [parse_overrides(config, *overrides) for config in configs]
+
+
+class Folded(NamedTuple):
+    """Runs of a sweep that overrides made equal.
+
+    Attributes:
+        before: Number of different runs without the overrides.
+        after: Number of different runs with them.
+        fields: Dotted paths in which runs that are now one differed.
+    """
+
+    before: int
+    after: int
+    fields: tuple[str, ...]
+
+
+def folded(before: Sequence[RunConfig], after: Sequence[RunConfig]) -> Folded | None:
+    """Returns which runs overrides made equal; None if they made none so.
+
+    Args:
+        before: The runs as declared.
+        after: The same runs, overridden, in the same order.
+    """
+    unique = {run_id(config): place for place, config in enumerate(before)}
+    became: dict[str, list[RunConfig]] = {}
+    for place in unique.values():
+        became.setdefault(run_id(after[place]), []).append(before[place])
+    if len(became) == len(unique):
+        return None
+    fields: dict[str, None] = {}
+    for same in became.values():
+        values: dict[str, set[str]] = {}
+        for path, value in itertools.chain.from_iterable(flatten(run).items() for run in same):
+            values.setdefault(path, set()).add(repr(value))
+        fields |= dict.fromkeys(path for path, those in values.items() if len(those) > 1)
+    return Folded(len(unique), len(became), tuple(fields))
 
 
 def _listed(base: Configs) -> list[RunConfig]:
@@ -90,8 +124,5 @@ def _applied(base: Configs, paths: list[str], rows: list[tuple[Any, ...]]) -> li
     configs = []
     for config in _listed(base):
         for row in rows:
-            changed = config
-            for path, value in zip(paths, row, strict=True):
-                changed = replace_at(changed, path, value)
-            configs.append(changed)
+            configs.append(replace_together(config, dict(zip(paths, row, strict=True))))
     return configs

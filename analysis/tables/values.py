@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from analysis.estimate import Floats
 from analysis.tables import results
 from analysis.tables.columns import LABELS
+from analysis.tables.numerals import NO_VALUE, readings, written
 from analysis.tables.origins import Column
 from analysis.tables.units import number
 
@@ -97,21 +98,48 @@ def _numbers(column: pd.Series, origin: Column) -> Floats:
 def _not_numbers(column: pd.Series, wrong: NDArray[np.bool_], origin: Column) -> str:
     """The message on cells that hold no numbers, with the number to write where one is meant."""
     value = column.loc[wrong].iloc[0]
-    remedy = "write a number, such as 1.3e9"
-    amount, suffix = str(value).strip()[:-1], str(value).strip()[-1:]
-    try:
-        factor = _SUFFIXES[suffix.lower()]
-        remedy = (
-            f"write {float(amount) * float(factor):.6g}, or {amount} and the other values in that "
-            f"unit, declared as --columns {origin.quantity}={origin.columns[0]}[{factor}]"
+    if isinstance(value, str) and value.strip().lower() in NO_VALUE:
+        says = f"{value!r} is no number; correct the value or take the {column.index.name} out"
+    else:
+        texts = column.loc[wrong].astype(str)
+        comma = origin.quantity in ("loss", *FRACTIONS) or any(
+            readings(text).is_decimal_comma for text in texts.unique()
         )
-    except (KeyError, ValueError):
-        without = str(value).replace(",", "").replace(" ", "")
-        if number(without) is not None:
-            remedy = f"write {without}, without separators"
-    return (
-        f"{_place(column, wrong)}: {str(value)!r} is not a number; {remedy}{_more(column, wrong)}"
-    )
+        says = f"{str(value)!r} is not a number; {_to_write(texts.iloc[0], origin, comma)}"
+    return f"{_place(column, wrong)}: {says}{_more(column, wrong)}"
+
+
+def _to_write(text: str, origin: Column, comma: bool) -> str:
+    """The remedy for a text: the number that it stands for, in this unit or in that of its suffix.
+
+    Args:
+        text: The text of a cell.
+        origin: The quantity and its column.
+        comma: Whether a comma that could be either is a decimal comma.
+    """
+    amount, factor = text.strip(), None
+    if origin.quantity not in ("loss", *FRACTIONS):
+        factor = _SUFFIXES.get(amount[-1:].lower())
+        amount = amount if factor is None else amount[:-1].strip()
+    found = readings(amount)
+    plain = number(amount) if factor else None
+    thousands = found.thousands if found.decimal is None or not comma else None
+    meant = [value for value in (plain, thousands, found.decimal) if value is not None]
+    if not meant or not np.isfinite(meant[0]):
+        return "write a number, such as 1.3e9"
+    if factor:
+        return (
+            f"write {written(meant[0] * float(factor))}, or {written(meant[0])} and the other "
+            f"values in that unit, declared as --columns {origin.quantity}={origin.columns[0]}"
+            f"[{factor}]"
+        )
+    if len(meant) > 1:
+        return (
+            f"write {meant[0]:.15g} if the comma separates thousands, {meant[1]:.15g} if "
+            "it is a decimal comma"
+        )
+    how = "without separators" if found.decimal is None else "with a decimal point"
+    return f"write {meant[0]:.15g}, {how}"
 
 
 def _at_fault(

@@ -11,7 +11,8 @@ from rich.text import Text
 from analysis.writing import replace_file
 from sweeps.files import storing
 
-console = Console(highlight=False, markup=False)
+# Texts of others are printed as they are: no markup, and ":100:" is no emoji.
+console = Console(highlight=False, markup=False, emoji=False)
 if not console.is_terminal:
     console.width = 1000  # in a file or a pipe a line stays one
 

@@ -66,7 +66,7 @@ class PlanOptions:
     overrides: Annotated[
         UseAppendAction[tuple[str, ...]], arg(name="set", metavar="FIELD=VALUE")
     ] = ()
-    """Override a field of every run, e.g. --set train.steps=500; may be repeated."""
+    """Override a field of every run, e.g. --set train.steps=500; may be repeated, in any order."""
     results: Annotated[str, arg(metavar="FOLDER")] = "results"
     """Folder of all results."""
 

@@ -22,13 +22,16 @@ from scaling.fields import nearest
 from scaling.record import RunRecord, row
 from sweeps.files import storing
 from sweeps.plan import Plan, make_plan
-from sweeps.space import overridden
+from sweeps.space import Folded, folded, overridden
 from sweeps.store import Store
 
 
 @dataclass(frozen=True)
 class Job:
-    """One experiment at one size: its plan, its results folder and where its report goes."""
+    """One experiment at one size: its plan, its results folder and where its report goes.
+
+    `folded` says which of its runs the overrides made equal, if any.
+    """
 
     experiment: Experiment
     plan: Plan
@@ -36,6 +39,7 @@ class Job:
     folder: Path
     budget: Budget
     overrides: Sequence[str]
+    folded: Folded | None = None
 
 
 def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[Job]:
@@ -55,15 +59,17 @@ def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[J
             raise ValueError(f"{name}: no budget {budget!r}; {nearest(budget, part.sweep)}")
         configs = part.sweep[budget]()
         declared = plan = make_plan(name, configs)
+        fewer = None
         if overrides:
             try:
-                plan = make_plan(name, overridden(configs, overrides))
+                changed = overridden(configs, overrides)
+                plan, fewer = make_plan(name, changed), folded(configs, changed)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
         label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
         folder = Path(options.results) / name / "reports" / label
         root = Path(options.results) / part.runs_of
-        jobs.append(Job(part, plan, root, folder, budget, overrides))
+        jobs.append(Job(part, plan, root, folder, budget, overrides, fewer))
     return jobs
 
 
@@ -71,6 +77,7 @@ def show_plan(options: PlanOptions) -> int:
     """Prints what a run would do and cost."""
     jobs = jobs_for(catalogue.load(options.name), options)
     show.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
+    _say_folded(jobs)
     return 0
 
 
@@ -93,6 +100,7 @@ def run(options: RunOptions) -> int:
     jobs = jobs_for(experiment, options)
     if options.hosts and not _leads():
         return 0
+    _say_folded(jobs)
     # 2. Read what is done. This sets aside what is damaged, so that it is run again.
     stores = [Store.create(job.root) for job in jobs]
     records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
@@ -129,6 +137,12 @@ def run(options: RunOptions) -> int:
     if isinstance(experiment, Gathering):
         ok &= _gather(experiment, jobs, records, found)
     return 0 if ok else 1
+
+
+def _say_folded(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.folded is not None:
+            show.print_folded(job.plan.name, job.overrides, job.folded)
 
 
 def _check_workers(options: RunOptions) -> None:

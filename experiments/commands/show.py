@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.commands.report import Report
     from sweeps.plan import Plan
     from sweeps.runner import Summary
+    from sweeps.space import Folded
     from sweeps.store import Store
 
 MOST_FAILURES = 5
@@ -78,6 +79,15 @@ def print_plans(plans: Sequence[tuple[Plan, int]]) -> None:
                 f"{plan.name}: Shared prefixes are trained once: saves {saved:.2g} FLOPs "
                 f"({100 * share:.0f} %)."
             )
+
+
+def print_folded(name: str, overrides: Sequence[str], folded: Folded) -> None:
+    """Prints that overrides left fewer runs than the sweep declares, and why."""
+    console.print(
+        f"{name}: --set {' --set '.join(overrides)} makes {folded.after:,} runs of "
+        f"{folded.before:,}: those that differ in {', '.join(folded.fields)} alone are now one run "
+        "each"
+    )
 
 
 def print_summary(summary: Summary) -> None:

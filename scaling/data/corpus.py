@@ -1,7 +1,8 @@
 """Corpora: the files of a path, read as documents one after another, never in full.
 
 A file is a document, a line of a JSON-lines file is one, and a text file above 1 MiB, which is a
-collection rather than a document, is cut at the ends of lines into documents of about 16 KiB.
+collection rather than a document, is cut at the ends of lines into documents of 16 to 32 KiB. A
+line that is longer is cut too. Files that hold no text are refused.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from scaling.data.not_text import require_text, require_text_by_name
 from scaling.fields import nearest
 
 LONG = 2**20
 """Bytes above which a text file is cut into documents."""
 
 PIECE = 2**14
-"""Bytes after which the end of a line ends such a document."""
+"""Bytes after which the end of a line ends such a document; after as many more it ends anyway."""
 
 
 class Document(NamedTuple):
@@ -66,11 +68,7 @@ def files_of(path: str | None) -> tuple[Path, ...]:
             "a pattern; give a file, a folder or a glob such as 'books/**/*.txt'"
         )
     for file in files:
-        if file.suffix == ".bin":
-            raise ValueError(
-                f"data.path = {path!r}: {file} holds tokens, not text: set "
-                "data.tokenizer.kind = 'tokenized' and name the file, or its folder"
-            )
+        require_text_by_name(file)
     return files
 
 
@@ -80,7 +78,8 @@ def documents_of(path: str | None, files: Iterable[Path], text_field: str) -> It
     Of the standard library, files that are not UTF-8 (data of its tests) are left out too.
 
     Raises:
-        ValueError: a compressed file is damaged, or a JSON line does not hold the text.
+        ValueError: a compressed file is damaged, a file holds no text, or a JSON line does not hold
+            the text.
     """
     for file in files:
         try:
@@ -142,6 +141,7 @@ def _documents_in(file: Path, text_field: str) -> Iterator[Document]:
             yield from _lines(file, stream, text_field)
             return
         head = stream.read(LONG + 1)
+    require_text(file, head)
     if len(head) <= LONG:
         yield Document(head, str(file))
         return
@@ -194,10 +194,10 @@ def _lines(file: Path, stream: io.BufferedReader[Any], text_field: str) -> Itera
 
 
 def _pieces(file: Path, stream: io.BufferedReader[Any]) -> Iterator[Document]:
-    """Documents that end at the end of a line, and never inside a character."""
+    """Documents that end at the end of a line, or within a long one, never inside a character."""
     offset = 0
     while piece := stream.read(PIECE):
-        piece += stream.readline(LONG)
+        piece += stream.readline(PIECE)
         while (following := stream.peek(1)[:1]) and 0x80 <= following[0] < 0xC0:
             piece += stream.read(1)
         yield Document(piece, str(file), offset)

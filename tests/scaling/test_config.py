@@ -25,7 +25,7 @@ from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic, PowerLaw
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
-from scaling.fields import flatten, from_dict, parse_override, replace_at, to_dict
+from scaling.fields import flatten, from_dict, parse_overrides, replace_at, to_dict
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
@@ -124,7 +124,7 @@ def test_id_is_blind_to_key_order(config, rng: random.Random):
 )
 def test_id_is_blind_to_float_spelling(one, other):
     path = "train.optimizer.learning_rate"
-    ids = {run_id(parse_override(small(), f"{path}={text}")) for text in (one, other)}
+    ids = {run_id(parse_overrides(small(), f"{path}={text}")) for text in (one, other)}
     ids |= {run_id(replace_at(small(), path, kind(one))) for kind in (float, np.float64)}
     assert len(ids) == 1
 
@@ -151,11 +151,11 @@ def test_id_is_the_same_in_every_process():
 
 def test_durations_in_other_units_are_the_same_run():
     # 50 steps of 20 are 1,000 examples, or 10 epochs of 100.
-    assert run_id(parse_override(small(), "train.examples=1000")) == run_id(small())
-    assert run_id(parse_override(small(), "train.epochs=10")) == run_id(small())
-    assert run_id(parse_override(small(), "train.steps=51")) != run_id(small())
-    full = parse_override(small(), "train.batch_size=none")
-    assert run_id(full) == run_id(parse_override(small(), "train.batch_size=100"))
+    assert run_id(parse_overrides(small(), "train.examples=1000")) == run_id(small())
+    assert run_id(parse_overrides(small(), "train.epochs=10")) == run_id(small())
+    assert run_id(parse_overrides(small(), "train.steps=51")) != run_id(small())
+    full = parse_overrides(small(), "train.batch_size=none")
+    assert run_id(full) == run_id(parse_overrides(small(), "train.batch_size=100"))
 
 
 def test_a_resolved_configuration_gives_what_the_configuration_gives():
@@ -175,11 +175,11 @@ def test_runs_that_differ_in_arguments_have_one_compile_key():
         "data.generator_seed=3",
         "data.label_noise.fraction=0.5",
     ):
-        assert compile_key(parse_override(small(), same)) == key, same
+        assert compile_key(parse_overrides(small(), same)) == key, same
     for other in ("train.batch_size=none", "train.schedule=cosine", "data.n_train=90"):
-        assert compile_key(parse_override(small(), other)) != key, other
-    full = parse_override(small(), "train.batch_size=none")
-    assert compile_key(full) == compile_key(parse_override(small(), "train.batch_size=100"))
+        assert compile_key(parse_overrides(small(), other)) != key, other
+    full = parse_overrides(small(), "train.batch_size=none")
+    assert compile_key(full) == compile_key(parse_overrides(small(), "train.batch_size=100"))
 
 
 def test_optimal_ridge_is_the_ridge_it_resolves_to():
@@ -229,7 +229,7 @@ def test_flatten_gives_dotted_columns():
 )
 def test_impossible_overrides_are_refused_with_a_remedy(override, says):
     with pytest.raises(ValueError, match=says):
-        parse_override(small(), override)
+        parse_overrides(small(), override)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from scaling.accounting import account
 from scaling.config import RunConfig, load_config, own_origins, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.ngram import NGram
-from scaling.fields import parse_override
+from scaling.fields import parse_overrides
 from scaling.models.family import Family
 from scaling.models.linear import Linear
 from scaling.own_code import fingerprint
@@ -142,7 +142,7 @@ def test_a_family_of_examples_is_swept_counted_and_trained(load):
     runs = grid(base, {"model.width": [2, 4], "seed": range(2)})
     assert [each.model.width for each in runs] == [2, 2, 4, 4]
     assert len({run_id(each) for each in runs}) == 4
-    counts = account(parse_override(base, "model.width=4"))
+    counts = account(parse_overrides(base, "model.width=4"))
     assert counts.n_params_total == counts.n_params_trainable == 6 * 4 + 4 + 1
     assert counts.flops_train == 3 * 8 * 3 * 2 * 4 * (6 + 1)  # backward is twice forward
     record, curve = run(base)
@@ -274,7 +274,7 @@ def test_values_are_checked_and_have_one_spelling(load):
     with pytest.raises(ValueError, match=r"squares\.width = 2\.5: give a whole number"):
         trained(squares(width=2.5))
     with pytest.raises(ValueError, match="no field 'widht' in squares; did you mean 'width'"):
-        parse_override(trained(squares(width=2)), "model.widht=3")
+        parse_overrides(trained(squares(width=2)), "model.widht=3")
 
 
 CELLS = """

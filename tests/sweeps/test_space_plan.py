@@ -1,6 +1,7 @@
 """Sweep algebra and plans."""
 
 import dataclasses
+import itertools
 from typing import ClassVar
 
 import pytest
@@ -12,6 +13,8 @@ from scaling.config import RunConfig, run_id
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.ngram import NGram
+from scaling.data.text import Text
+from scaling.fields import flatten
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.transformer import Transformer
@@ -19,7 +22,7 @@ from scaling.pretraining import Pretraining
 from scaling.training import SGD, Adam, Gradient, Ridgeless
 from sweeps import space
 from sweeps.plan import make_plan
-from sweeps.space import chain, grid, overridden, subsample, zipped
+from sweeps.space import chain, folded, grid, overridden, subsample, zipped
 
 BASE = RunConfig(
     model=MLP(width=8),
@@ -90,6 +93,67 @@ def test_overrides_reach_every_run():
     runs = overridden(grid(BASE, {"seed": range(3)}), ["train.steps=7", "model.width=4"])
     assert {(run.train.steps, run.model.width) for run in runs} == {(7, 4)}
     assert run_id(runs[0]) != run_id(BASE)
+
+
+TOKENS = RunConfig(
+    model=Transformer(width=8, depth=1, head_size=8),
+    data=Text(context=8, n_tokens=2**10, n_eval=4),
+    train=Pretraining(optimizer=SGD(learning_rate=0.1), batch_size=4, tokens=2**9),
+)
+
+
+@pytest.mark.parametrize(
+    ("base", "overrides"),
+    [
+        (TOKENS, {"model.width": "12", "model.head_size": "4"}),
+        (TOKENS, {"train.tokens": "4096", "data.repeat": "true"}),
+        (TOKENS, {"model.width": "12", "model.head_size": "6", "model.depth": "2"}),
+        (BASE, {"data.n_train": "10", "train.batch_size": "5"}),
+    ],
+)
+def test_overrides_that_fit_together_are_taken_in_any_order(base, overrides):
+    # Some of them are impossible alone, so that one order or another used to be refused.
+    with pytest.raises(ValueError):
+        for path, value in overrides.items():
+            overridden([base], [f"{path}={value}"])
+    texts = [f"{path}={value}" for path, value in overrides.items()]
+    found = {overridden([base], order)[0] for order in itertools.permutations(texts)}
+    assert len(found) == 1
+    (run,) = found
+    assert {path: str(flatten(run)[path]).lower() for path in overrides} == overrides
+    values = {path: [flatten(run)[path]] for path in overrides}
+    assert grid(base, values) == zipped(base, values) == [run]
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        (["model.width=12", "model.depth=2"], "model.depth = '2'.*head_size = 8 does not divide"),
+        (["seed=1", "seed=2"], "seed is set to 1 and to 2"),
+        (["train.steps=5", "train.tokens=64"], "exactly one of"),
+        (["model.width=12", "model.head_size=x"], "^model.head_size = 'x': .*whole number"),
+    ],
+)
+def test_overrides_that_do_not_fit_together_are_refused_in_any_order(texts, says):
+    with pytest.raises(ValueError, match=says):
+        overridden([TOKENS], texts)
+    with pytest.raises(ValueError):
+        overridden([TOKENS], texts[::-1])
+
+
+def test_overrides_that_make_runs_equal_say_which_setting_they_differed_in():
+    declared = grid(BASE, {"model.width": [4, 8], "seed": range(4)})
+    assert folded(declared, overridden(declared, ["train.steps=7"])) is None
+    assert folded(declared, overridden(declared, ["seed=7"])) == (8, 2, ("seed",))
+    assert folded(declared, overridden(declared, ["model.width=6"])) == (8, 4, ("model.width",))
+    both = folded(declared, overridden(declared, ["model.width=6", "seed=7"]))
+    assert both is not None
+    assert (both.before, both.after) == (8, 1)
+    assert sorted(both.fields) == ["model.width", "seed"]
+    # A run that was declared twice is no run lost.
+    assert folded(chain(declared, declared), overridden(chain(declared, declared), ["seed=7"])) == (
+        folded(declared, overridden(declared, ["seed=7"]))
+    )
 
 
 def test_plan_keeps_one_run_for_each_identity():

@@ -6,11 +6,13 @@ import gzip
 import io
 import itertools
 import json
+import random
 import subprocess
 import sys
 import types
 from pathlib import Path
 
+import pandas
 import pyarrow
 import pytest
 from hypothesis import given, settings
@@ -21,6 +23,7 @@ from scaling.data import corpus
 from scaling.data.corpus import LONG, PIECE, documents_of, files_of, require_utf8
 from scaling.data.hub import local_copy
 from scaling.data.text import Text
+from scaling.data.tokenised import summary_of
 from scaling.data.tokenizing import BPE
 
 SHAKESPEARE = "tinyshakespeare.txt"
@@ -56,7 +59,7 @@ FORMS = pytest.mark.parametrize(
 
 
 @FORMS
-@pytest.mark.parametrize("data", [b"one document\n", b"\xff\x00 no text", b""])
+@pytest.mark.parametrize("data", [b"one document\n", b"\xff\xe9 no UTF-8", b""])
 def test_a_file_is_a_document_and_an_empty_one_is_none(suffix, pack, data, tmp_path):
     (tmp_path / f"a.txt{suffix}").write_bytes(pack(data))
     assert texts(tmp_path / f"a.txt{suffix}") == ([data] if data else [])
@@ -103,7 +106,7 @@ def test_long_files_are_cut_without_loss_and_never_inside_a_character(characters
     assert b"".join(piece.text for piece in pieces) == text
     for piece in pieces:
         assert require_utf8(piece).text == text[piece.offset : piece.offset + len(piece.text)]
-        assert len(piece.text) <= 11 + 17 + 3
+        assert len(piece.text) <= 11 + 11 + 3
 
 
 @FORMS
@@ -113,6 +116,76 @@ def test_a_long_file_becomes_many_documents(suffix, pack, tmp_path):
     found = texts(tmp_path / f"a{suffix}")
     assert b"".join(found) == data and len(data) > LONG
     assert all(PIECE <= len(text) < PIECE + 20 and text.endswith(b"\n") for text in found[:-1])
+
+
+@FORMS
+@pytest.mark.parametrize("n_lines", [1, 3])
+@pytest.mark.parametrize("letter", ["a", "\u96ea"])
+def test_a_line_without_end_is_cut_and_can_be_learned_from(suffix, pack, n_lines, letter, tmp_path):
+    words = [f"{letter}{i}" for i in range(2**19)]
+    size = len(words) // n_lines
+    lines = (" ".join(words[at : at + size]) for at in range(0, len(words), size))
+    data = "\n".join(lines).encode()
+    (tmp_path / f"a.txt{suffix}").write_bytes(pack(data))
+    found = texts(tmp_path / f"a.txt{suffix}")
+    assert b"".join(found) == data
+    assert max(map(len, found)) <= 2 * PIECE + 3
+    for text in found:
+        text.decode()
+    assert summary_of(str(tmp_path / f"a.txt{suffix}"), "text").n_held_out > 0
+
+
+def _table_file(write):
+    table = pandas.DataFrame({"text": [f"text number {i} " * 20 for i in range(300)]})
+    sink = io.BytesIO()
+    write(table, sink)
+    return sink.getvalue()
+
+
+PARQUET = _table_file(lambda table, sink: table.to_parquet(sink))
+NOT_TEXT = {
+    "a.parquet": (PARQUET, "a Parquet table.*read_parquet"),
+    "renamed.txt": (PARQUET, "a Parquet table"),
+    "a.feather": (_table_file(lambda table, sink: table.to_feather(sink)), "read_feather"),
+    "a.npy": (b"\x93NUMPY\x01\x00", "NumPy arrays.*tofile"),
+    "a.zip": (b"PK\x03\x04", "an archive, not text: unpack"),
+    "a.pdf": (b"%PDF-1.7", "convert it to plain text"),
+    "renamed.md": (b"%PDF-1.7", "convert it to plain text"),
+    "a.tar.gz": (gzip.compress(b"a.txt"), "unpack"),
+    "a.xz": (b"\xfd7zXZ\x00", "as .gz or .zst"),
+    "text": (gzip.compress(b"text"), "a name that ends in .gz"),
+    "utf16.txt": ("some text".encode("utf-16"), "convert it to UTF-8"),
+    "noise": (random.Random(0).randbytes(4000), r"control characters.*'folder/\*\*/\*.txt'"),
+    "noise.gz": (gzip.compress(random.Random(1).randbytes(200)), "control characters"),
+    "tokens": (b"".join(i.to_bytes(2, "little") for i in range(1000)), "control characters"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TEXT)
+def test_a_file_that_holds_no_text_is_refused_with_a_remedy(name, tmp_path):
+    data, says = NOT_TEXT[name]
+    (tmp_path / "fine.txt").write_text("fine " * 100)
+    (tmp_path / name).write_bytes(data)
+    for path in (tmp_path / name, tmp_path):
+        with pytest.raises(ValueError, match=says):
+            texts(path)
+    assert texts(tmp_path / "fine.*")
+
+
+def test_the_remedy_for_a_table_works(tmp_path):
+    file = tmp_path / "a.parquet"
+    file.write_bytes(PARQUET)
+    with pytest.raises(ValueError, match=r"pandas.read_parquet\(FILE\).to_json"):
+        texts(file)
+    new = tmp_path / "a.jsonl"
+    pandas.read_parquet(file).to_json(new, orient="records", lines=True)
+    assert len(texts(new)) == 300
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred\x1b[0m\f\n", "caf\xe9 " * 9, "a\x00" + 99 * "b"])
+def test_text_with_terminal_codes_other_encodings_or_a_stray_zero_is_text(text, tmp_path):
+    (tmp_path / "a.txt").write_bytes(text.encode("latin-1"))
+    assert texts(tmp_path / "a.txt") == [text.encode("latin-1")]
 
 
 def test_shakespeare_is_cut_without_loss():
