@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import (
+    Replicates,
     draw_replicates,
     percentile_interval,
     require_resolvable,
+    student_scales,
 )
 from analysis.fitting.bootstrap.resampling import choose_resampling
 from analysis.fitting.engine.coordinates import require_holdable
@@ -31,7 +33,7 @@ from analysis.fitting.engine.observations import (
     require_spread,
 )
 from analysis.fitting.engine.optimum import find_optimum
-from analysis.fitting.engine.problem import pose
+from analysis.fitting.engine.problem import Problem, pose
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import judge
 from analysis.laws.law import Law
@@ -110,7 +112,7 @@ def fit(
     covariance = to_params @ replicates.covariance(theta) @ to_params.T
     # Sums go over the sorted rows, so that not even rounding depends on the order given.
     in_order = problem.unit * problem.residuals(theta)
-    squares, n_left = float(rows.weights @ in_order**2), len(in_order) - len(theta)
+    noise = _noise(problem, replicates, in_order)
     residuals = np.empty_like(in_order)
     residuals[rows.order] = in_order
     verdict, reason = judge(problem.law, optimum, replicates, level)
@@ -137,10 +139,27 @@ def fit(
         gradient_norm=optimum.gradient_norm,
         bounds_hit=optimum.bounds_hit,
         condition_number=optimum.condition_number,
-        noise=float(np.sqrt(squares / n_left / rows.weights.mean())),
+        noise=noise,
+        noise_factors=read_only(_noise_factors(replicates, len(in_order) - len(theta))),
         residuals=read_only(residuals),
         rows=seen,
     )
+
+
+def _noise(problem: Problem, replicates: Replicates, residuals: Floats) -> float:
+    """Standard deviation of a row of mean weight about the curve."""
+    weights, n_left = problem.rows.weights, len(residuals) - len(problem.law.params)
+    if replicates.noise is not None:
+        return problem.unit * replicates.noise / float(np.sqrt(weights.mean()))
+    return float(np.sqrt(weights @ residuals**2 / n_left / weights.mean()))
+
+
+def _noise_factors(replicates: Replicates, freedom: int) -> Floats:
+    """Factors of the noise in each replicate; of redrawn rows, which have none, Student's."""
+    how = replicates.how
+    if how.degrees_of_freedom is not None:
+        return replicates.noise_scale
+    return student_scales(np.random.default_rng(how.seed), freedom, how.n_replicates)
 
 
 def _to_params(law: Law, theta: Floats, fixed: Mapping[str, float]) -> Floats:

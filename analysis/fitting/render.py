@@ -12,6 +12,7 @@ _BOOTSTRAP: dict[Redrawn, str] = {
     "residuals": "residuals redrawn",
     "within_x": "residuals redrawn within each x",
     "clusters": "residuals of clusters redrawn",
+    "curve": "noise of one curve drawn anew",
     "parametric": "noise drawn anew",
     "rows": "rows redrawn",
     "sandwich": "normal limit of redrawn rows",
@@ -90,6 +91,11 @@ def plain_table(table: FitTable) -> str:
         f"percentile bootstrap, {_BOOTSTRAP[how.resampling]}: {how.n_replicates} replicates"
         f"{clusters}, {freedom}seed {how.seed}",
     ]
+    if how.correlation is not None:
+        lines.append(
+            "rows are treated as evaluations of one run: the noise of neighbours is correlated by "
+            f"{how.correlation:.2g}"
+        )
     return "\n".join(lines)
 
 

@@ -15,7 +15,6 @@ from analysis.fitting.bootstrap.replicates import (
     BootstrapRecord,
     percentile_interval,
     percentiles,
-    student_scales,
 )
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import FittedRows, as_inputs, read_only
@@ -25,7 +24,7 @@ from analysis.laws import LAWS
 from analysis.laws.law import Law
 from analysis.writing import dumps, plain
 
-_ARRAYS = ("covariance", "replicates", "residuals")
+_ARRAYS = ("covariance", "replicates", "noise_factors", "residuals")
 _NOT_WRITTEN = {"loss", "rows"}  # as such: JSON has the fields of the loss, and no rows
 
 
@@ -74,7 +73,10 @@ class FitResult:
         condition_number: Condition number of the Jacobian in centred units, columns of length 1.
             1 is best.
         noise: Standard deviation of a run about the curve, on the scale of the residuals, with the
-            unbiased variance `sum w r^2 / (n - p) / mean(w)` for p parameters fitted.
+            unbiased variance `sum w r^2 / (n - p) / mean(w)` for p parameters fitted; of one curve,
+            whose residuals are smaller than its noise, the median of the replicates.
+        noise_factors: Factor of `noise` in each replicate, shape `(n_replicates,)`: it allows for a
+            noise level that few rows leave uncertain.
         residuals: `log y - log f(x)` or, on the linear scale, `y - f(x)` for each row in the order
             given, shape `(n_points,)`.
         rows: The rows that were fitted, in the order given; None of a result read back from JSON,
@@ -102,6 +104,7 @@ class FitResult:
     bounds_hit: tuple[str, ...]
     condition_number: float
     noise: float
+    noise_factors: Floats = field(repr=False)
     residuals: Floats = field(repr=False)
     rows: FittedRows | None = field(default=None, repr=False)
 
@@ -160,12 +163,11 @@ class FitResult:
         """Returns the band that holds a new run, for each x by itself.
 
         The curve of each replicate, and the noise of one run about it: normal, of the standard
-        deviation `noise`, times the replicate's factor s_b of
-        `analysis.fitting.bootstrap.replicates`, which allows for a noise level that few rows leave
-        uncertain. For a law linear in theta and normal noise that is Student's prediction interval.
-        A 95 % band also held 93 to 99 % of new runs where the noise was skewed, heavy-tailed or
-        uniform. It takes all runs to be equally noisy, those of the mean weight where rows have
-        weights. The same fit gives the same band.
+        deviation `noise`, times the replicate's factor of it, which allows for a noise level that
+        few rows leave uncertain. For a law linear in theta and normal noise that is Student's
+        prediction interval. A 95 % band also held 93 to 99 % of new runs where the noise was
+        skewed, heavy-tailed or uniform. It takes all runs to be equally noisy, those of the mean
+        weight where rows have weights. The same fit gives the same band.
 
         Args:
             x: Inputs, as `predict` takes them.
@@ -185,12 +187,10 @@ class FitResult:
                 "their floor. Predict runs from a fit with above=1."
             )
         level = self.level if level is None else level
-        how, n = self.bootstrap, len(self.replicates)
-        freedom = how.degrees_of_freedom or self.n_points - len(self.params) + len(self.fixed)
-        # The seed's first draws are the factors of the replicates; another stream has the noise.
-        scales = student_scales(np.random.default_rng(how.seed), freedom, n)
-        places = (np.random.default_rng([how.seed, 1]).permutation(n) + 0.5) / n
-        noise = (self.noise * scales * ndtri(places))[:, None]
+        # The replicates have another stream of the same seed.
+        n, stream = len(self.replicates), np.random.default_rng([self.bootstrap.seed, 1])
+        places = (stream.permutation(n) + 0.5) / n
+        noise = (self.noise * self.noise_factors * ndtri(places))[:, None]
         curves = self.law.log_predict(self.replicates, self._log_inputs(x))
         if self.loss.scale == "linear":
             return percentile_interval(np.exp(curves) + noise, level)

@@ -119,7 +119,7 @@ def load_law(name: str) -> Law:
 
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
     by_cluster = choices.kind in (None, "clusters", "rows", "sandwich")
-    clusters = _clusters(table) if by_cluster else None
+    clusters = _clusters(table, law) if by_cluster else None
     if choices.kind == "clusters" and clusters is None:
         raise ValueError(
             "--bootstrap clusters redraws runs, but no run has several rows here. Name the column "
@@ -136,9 +136,14 @@ def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
     )
 
 
-def _clusters(table: pd.DataFrame) -> np.ndarray | None:
-    """The run of each row, where several rows come from one and err together."""
+def _clusters(table: pd.DataFrame, law: Law) -> np.ndarray | None:
+    """The run of each row, where several rows come from one and err together.
+
+    Rows of a single run over one input are a curve, for which a fit itself looks.
+    """
     if "run" not in table or not table["run"].duplicated().any():
+        return None
+    if len(law.inputs) == 1 and len(table["run"].unique()) == 1:
         return None
     return table["run"].to_numpy()
 

@@ -11,7 +11,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from experiments.experiment import Budget
 
-Redrawn = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich"]
+Redrawn = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich", "curve"]
 """`analysis.estimate.Redrawn` once more: importing it loads NumPy, which would slow down help."""
 Span = tuple[float, float] | None
 

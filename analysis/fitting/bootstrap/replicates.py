@@ -27,6 +27,13 @@ import numpy as np
 
 from analysis.estimate import Bootstrap, Floats, Redrawn
 from analysis.fitting.bootstrap import sandwich
+from analysis.fitting.bootstrap.autocorrelation import (
+    Draws,
+    Processes,
+    draw_processes,
+    processes_of,
+    why_no_curve,
+)
 from analysis.fitting.bootstrap.resampling import choose_resampling, noise_of, row_counts
 from analysis.fitting.engine.least_squares import Points, solve
 from analysis.fitting.engine.problem import Problem
@@ -46,6 +53,7 @@ class BootstrapRecord:
         n_clusters: Clusters that the rows belong to; None where rows are independent.
         degrees_of_freedom: Those of the Student t that the replicates follow; None for "rows".
         seed: Seed of the draws.
+        correlation: Correlation of the noise of neighbours, for "curve"; else None.
     """
 
     resampling: Redrawn
@@ -54,6 +62,7 @@ class BootstrapRecord:
     n_clusters: int | None
     degrees_of_freedom: float | None
     seed: int
+    correlation: float | None = None
 
 
 def require_resolvable(level: float, n_replicates: int) -> None:
@@ -107,11 +116,14 @@ class Replicates(NamedTuple):
         theta: Coordinates, shape `(n_replicates, n_params)`.
         noise_scale: The factor s_b of each replicate, shape `(n_replicates,)`.
         how: How they were made.
+        noise: Standard deviation of a row about the curve, in centred units, that the factors are
+            of; None where the residuals have it.
     """
 
     theta: Floats
     noise_scale: Floats
     how: BootstrapRecord
+    noise: float | None = None
 
     def covariance(self, estimate: Floats) -> Floats:
         """Covariance of the estimate, shape `(n_params, n_params)`.
@@ -144,14 +156,24 @@ def draw_replicates(problem: Problem, theta: Floats, bootstrap: Bootstrap) -> Re
     kind = choose_resampling(problem, bootstrap.kind)
     n_replicates, seed = int(bootstrap.n), int(bootstrap.seed)
     rng = np.random.default_rng(seed)
-    df, n_unconverged = None, 0
-    if kind == "sandwich":
+    df, n_unconverged, noise, correlation = None, 0, None, None
+    kind, processes = _known_process(problem, theta, bootstrap.kind, kind)
+    if processes is not None:
+        df, correlation = processes.degrees_of_freedom, processes.correlation
+        drawn = draw_processes(processes, n_replicates, rng)
+        noise = float(np.median(drawn.deviation))
+        scales = drawn.deviation / noise
+        redraw = _of_curve(problem, theta, drawn, rng)
+        found, n_unconverged = _refits(problem, theta, n_replicates, redraw)
+    elif kind == "sandwich":
         scales = np.ones(n_replicates)
         found = sandwich.draw(problem, theta, n_replicates, rng)
     else:
-        redraw, df = _redraws(kind, problem, theta, rng)
-        scales = student_scales(rng, df, n_replicates)
-        found, n_unconverged = _refits(problem, theta, scales, redraw)
+        by_scale, df = _redraws(kind, problem, theta, rng)
+        scales = factors = student_scales(rng, df, n_replicates)
+        found, n_unconverged = _refits(
+            problem, theta, n_replicates, lambda some: by_scale(factors[some])
+        )
     how = BootstrapRecord(
         resampling=kind,
         n_replicates=n_replicates,
@@ -159,18 +181,52 @@ def draw_replicates(problem: Problem, theta: Floats, bootstrap: Bootstrap) -> Re
         n_clusters=problem.rows.n_clusters,
         degrees_of_freedom=df,
         seed=seed,
+        correlation=correlation,
     )
-    return Replicates(found, scales, how)
+    return Replicates(found, scales, how, noise)
 
 
-_Redraw: TypeAlias = Callable[[Floats], tuple[Points, Floats]]
-"""The factors s_b of a block of replicates -> where and to what each of them is fitted."""
+_Redraw: TypeAlias = Callable[[slice], tuple[Points, Floats]]
+"""A block of replicates -> where and to what each of them is fitted."""
+
+
+def _known_process(
+    problem: Problem, theta: Floats, asked: Redrawn | None, kind: Redrawn
+) -> tuple[Redrawn, Processes | None]:
+    """Whether rows are treated as one curve, as `kind`, and the processes of its noise if so.
+
+    Nobody has to say that they are one: where independent rows of one input would be redrawn, the
+    residuals of neighbours decide.
+    """
+    may_be_one = (
+        asked is None
+        and kind in ("residuals", "rows")
+        and problem.loss.above == 1
+        and why_no_curve(problem) is None
+    )
+    found = processes_of(problem, theta) if asked == "curve" or may_be_one else None
+    if asked == "curve":
+        return ("residuals" if found is None else "curve"), found  # no noise: no process
+    if found is not None and found.are_evident:
+        return "curve", found
+    return kind, None
+
+
+def _of_curve(problem: Problem, theta: Floats, drawn: Draws, rng: np.random.Generator) -> _Redraw:
+    """Refits to the curve of the estimate with the noise of a run about it."""
+    fitted = problem.law.log_predict(theta, problem.rows.log_x)
+    root = np.sqrt(problem.rows.weights)
+
+    def redraw(some: slice) -> tuple[Points, Floats]:
+        return problem.points, problem.targets(fitted + drawn.noise(rng, some) / root)
+
+    return redraw
 
 
 def _redraws(
     kind: Redrawn, problem: Problem, theta: Floats, rng: np.random.Generator
-) -> tuple[_Redraw, float | None]:
-    """How blocks of replicates are drawn, and the degrees of freedom of their noise."""
+) -> tuple[Callable[[Floats], tuple[Points, Floats]], float | None]:
+    """How replicates are drawn given their factors s_b, and the degrees of freedom of the noise."""
     rows = problem.rows
 
     def of_rows(scale: Floats) -> tuple[Points, Floats]:
@@ -188,13 +244,15 @@ def _redraws(
     return of_noise, float(noise.degrees_of_freedom)
 
 
-def _refits(problem: Problem, theta: Floats, scales: Floats, redraw: _Redraw) -> tuple[Floats, int]:
+def _refits(
+    problem: Problem, theta: Floats, n_replicates: int, redraw: _Redraw
+) -> tuple[Floats, int]:
     """Refitted coordinates, in blocks that fit the memory, and how many did not converge."""
     replicates, n_unconverged = [], 0
-    n_blocks = math.ceil(len(scales) * len(problem.rows.log_y) / _BLOCK)
-    for scale in np.array_split(scales, n_blocks):
-        where, targets = redraw(scale)
-        starts = np.broadcast_to(theta, (len(scale), len(theta)))
+    n_blocks = math.ceil(n_replicates * len(problem.rows.log_y) / _BLOCK)
+    for block in np.array_split(np.arange(n_replicates), n_blocks):
+        where, targets = redraw(slice(block[0], block[-1] + 1))
+        starts = np.broadcast_to(theta, (len(block), len(theta)))
         found = solve(
             problem.law, where, targets, starts, loss=problem.loss, project=problem.project
         )

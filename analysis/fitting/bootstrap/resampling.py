@@ -8,6 +8,7 @@ import numpy as np
 from analysis.errors import FitError
 from analysis.estimate import Floats, Redrawn
 from analysis.fitting.bootstrap import sandwich
+from analysis.fitting.bootstrap.autocorrelation import why_no_curve
 from analysis.fitting.engine.likelihood import likeliest_scale, size_quantile
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import Observations
@@ -47,6 +48,11 @@ def choose_resampling(problem: Problem, asked: Redrawn | None) -> Redrawn:
             f"bootstrap kind = {asked!r}, but it is one of {', '.join(get_args(Redrawn))}. "
             "Give one, or None for the best that the rows allow."
         )
+    if asked == "curve" and (reason := why_no_curve(problem)) is not None:
+        raise ValueError(
+            f"bootstrap kind = 'curve' draws the noise of one curve, but {reason}. Give the rows "
+            "of one run, or leave the kind out."
+        )
     if asked in _BY_ROWS:
         return asked
     if loss.above != 1:
@@ -59,7 +65,7 @@ def choose_resampling(problem: Problem, asked: Redrawn | None) -> Redrawn:
             "bootstrap kind = 'within_x' with weights that differ: the repeats must weigh the "
             "same. Give 'residuals' or 'rows', or leave the weights out."
         )
-    if (asked == "clusters") != (rows.clusters is not None):
+    if asked != "curve" and (asked == "clusters") != (rows.clusters is not None):
         state = "missing" if rows.clusters is None else "given"
         raise ValueError(
             f"bootstrap kind = {asked!r} with `clusters` {state}: `clusters` belong to the kinds "

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.estimate import Bootstrap
+from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import FitError, fit
 from analysis.fitting.result import FitResult
@@ -123,21 +123,22 @@ def test_units_of_x_and_y_move_the_scale_alone(law: Law, log_c: float, log_k: fl
 
 
 @every_law
-@pytest.mark.parametrize("kind", ["residuals", "within_x", "clusters"])
+@pytest.mark.parametrize("kind", ["residuals", "curve", "within_x", "clusters"])
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 1000))
-def test_order_of_rows_is_irrelevant(law: Law, kind: str, seed: int):
-    x = X if kind == "residuals" else np.repeat(X[::2], 6)
+def test_order_of_rows_is_irrelevant(law: Law, kind: Redrawn, seed: int):
+    x = X if kind in ("residuals", "curve") else np.repeat(X[::2], 6)
     y = noisy(law, x)
     clusters = np.tile(np.arange(6), 5) if kind == "clusters" else None
     order = np.random.default_rng(seed).permutation(len(x))
-    here = fit(law, x, y, clusters=clusters, bootstrap=Bootstrap(n=200))
+    how = Bootstrap(n=200, kind=kind)
+    here = fit(law, x, y, clusters=clusters, bootstrap=how)
     there = fit(
         law,
         x[order],
         y[order],
         clusters=None if clusters is None else clusters[order],
-        bootstrap=Bootstrap(n=200),
+        bootstrap=how,
     )
     assert here.bootstrap == there.bootstrap
     assert here.bootstrap.resampling == kind

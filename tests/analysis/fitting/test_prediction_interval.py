@@ -55,7 +55,8 @@ def test_the_same_fit_gives_the_same_band_whatever_else_is_asked():
 
 
 def test_on_the_linear_scale_noise_is_added():
-    result = fit(POWER_LAW, X, noisy(0.3), loss=Loss(scale="linear"))
+    loss, how = Loss(scale="linear"), Bootstrap(kind="residuals")
+    result = fit(POWER_LAW, X, noisy(0.3), loss=loss, bootstrap=how)
     far = np.array([1e80])
     low, high = result.prediction_interval(far)
     # No curve is left there, and the noise about it is the same as everywhere.
