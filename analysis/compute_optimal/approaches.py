@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from analysis.compute_optimal.approaches_result import Approach, Approaches, ApproachKind, Detail
 from analysis.compute_optimal.budgets import nominal_budgets
 from analysis.compute_optimal.envelope import envelope
-from analysis.compute_optimal.growth import Exponents, Growth, fitted_growth
+from analysis.compute_optimal.growth import Exponents, Growth, Trend, fitted_growth
 from analysis.compute_optimal.isoflop import isoflop
 from analysis.compute_optimal.isoflop_result import ONE_MINIMUM, IsoflopResult
 from analysis.compute_optimal.learning_curves import (
@@ -56,8 +56,8 @@ N_BUDGETS = 9
 SIZES_COVERED = 5
 """Number of sizes whose curves must reach a budget."""
 
-_LARGEST_MISFIT = 2.0
 _ONE_CONVENTION = 0.05
+_LARGE_MISFIT = 2.0
 
 
 def three_approaches(
@@ -136,7 +136,7 @@ def three_approaches(
             f"{at:.4g} FLOPs: extrapolated {at / compute[1]:.3g} times beyond the largest compute "
             "of the table; the intervals assume that every power law still holds there."
         )
-    notes += _disagreements(found)
+    notes += _scattered(found) + _disagreements(found)
     return Approaches(at, compute, bootstrap.level, found, tuple(notes))
 
 
@@ -260,6 +260,18 @@ def _disagreements(found: Sequence[Approach]) -> list[str]:
     ]
 
 
+def _scattered(found: Sequence[Approach]) -> list[str]:
+    """Returns a sentence for each approach whose minima scatter more widely than their noise."""
+    return [
+        f"{each.kind.title}: minima of budgets scatter {trend.misfit:.2g} times as widely as their "
+        f"noise; the intervals hold the excess, {trend.tau:.2g} of log N*"
+        for each in found
+        if each.exponents
+        and isinstance(trend := each.exponents.params, Trend)
+        and trend.misfit > _LARGE_MISFIT
+    ]
+
+
 def _scatter(parabolas: Detail | None) -> SeedNoise | None:
     """Returns the scatter about parabolas, if the noise is known from nothing else."""
     if isinstance(parabolas, IsoflopResult) and parabolas.noise.source == "residuals":
@@ -289,16 +301,12 @@ def _by_isoflop(
     )
     if found.trends is None:
         raise FitError(ONE_MINIMUM)
-    n_minima, misfit = found.trends.params.n_points, found.trends.params.misfit
+    n_minima = found.trends.params.n_points
     doubts = []
     if n_minima < len(found.valleys):
         doubts.append(f"{len(found.valleys) - n_minima} of {len(found.valleys)} budgets refused")
     if n_minima == 2:
         doubts.append("two budgets leave nothing to check the line with")
-    if misfit > _LARGEST_MISFIT:
-        doubts.append(
-            f"minima scatter {misfit:.2g} times as widely as the noise: the intervals are too short"
-        )
     return _Found(found.trends, "; ".join(doubts), found)
 
 

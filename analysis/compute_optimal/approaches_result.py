@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, Literal, TypeAlias
 
 from analysis.compute_optimal.envelope_result import EnvelopeResult
-from analysis.compute_optimal.growth import Exponents, Growth
+from analysis.compute_optimal.growth import Exponents, Growth, Trend
 from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.estimate import Estimate
 from analysis.fitting.result import FitResult
@@ -87,15 +87,7 @@ class Approach:
             "b": _ends(self.exponents.tokens.exponent),
             "optimal_params": _ends(self.optimal_params),
             "tokens_per_param": _ends(self.tokens_per_param),
-            "laws": {
-                name: {
-                    "exponent": _ends(law.exponent),
-                    "exponent_se": law.exponent_se,
-                    "flops_ref": law.x_ref,
-                    "value_ref": _ends(law.value_ref),
-                }
-                for name, law in self.exponents._asdict().items()
-            },
+            "laws": {name: _law(law) for name, law in self.exponents._asdict().items()},
         }
 
 
@@ -179,6 +171,16 @@ class Approaches(JsonResult):
     def details(self) -> dict[str, dict[str, Any]]:
         """Returns the analyses behind the approaches as plain values, by title."""
         return {row.kind.title: row.detail.to_dict() for row in self.rows if row.detail}
+
+
+def _law(law: Growth) -> dict[str, Any]:
+    return {
+        "exponent": _ends(law.exponent),
+        "exponent_se": law.exponent_se,
+        "tau": law.tau if isinstance(law, Trend) else None,
+        "flops_ref": law.x_ref,
+        "value_ref": _ends(law.value_ref),
+    }
 
 
 def _ends(estimate: Estimate) -> dict[str, float]:

@@ -192,6 +192,8 @@ def _trends(
             **vars(line),
             r_squared=float(1 - weights @ residual**2 / variance) if variance > 0 else float("nan"),
             misfit=float("nan"),
+            tau=float("nan"),
+            noise_alone=None,
             n_points=len(points.gap),
         )
 

@@ -60,8 +60,8 @@ class EnvelopeResult(JsonResult):
         loss: The envelope, nats, NaN where there is no curve, shape `(n_flops,)`.
         steps: Sizes on the envelope in ascending order of compute, the refused spans too.
         hand_overs: Hand-overs between the steps, in ascending order of compute.
-        trends: Power laws through the hand-overs. Their `misfit` is NaN, because runs are resampled
-            and not their noise.
+        trends: Power laws through the hand-overs. Their `misfit` and `tau` are NaN: runs are
+            resampled, with whatever makes them scatter, and not their noise.
     """
 
     bootstrap: Bootstrap

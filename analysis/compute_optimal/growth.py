@@ -1,11 +1,18 @@
 """How an optimum grows, for example with compute: a straight line on logarithms, with a band."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analysis.compute_optimal.random_effects import (
+    Line,
+    noise_line,
+    random_effects_line,
+    student_over_normal,
+    widened,
+)
 from analysis.errors import FitError
 from analysis.estimate import Estimate, Floats
 from analysis.fitting.bootstrap.replicates import percentiles
@@ -24,7 +31,8 @@ class Growth:
         exponent_se: Standard deviation of its replicates.
         x_ref: The x at which y is `value_ref`.
         value_ref: y_ref, with its interval.
-        replicates: (log y_ref, exponent) of each bootstrap replicate, shape `(n_replicates, 2)`.
+        replicates: (log y_ref, exponent) of each bootstrap replicate, shape `(n_replicates, 2)`;
+            percentiles at the level of `exponent` are the ends of intervals.
     """
 
     exponent: Estimate
@@ -72,18 +80,36 @@ class Trend(Growth):
     Attributes:
         r_squared: Weighted share of the variance of log y that the line explains; NaN where the
             optima do not differ.
-        misfit: Scatter of the optima about the line in units of the noise of their replicates; well
-            above 1, the optima err by more than seed noise, and intervals are too narrow. NaN for
-            two optima, or without noise.
+        misfit: Scatter of the optima about the line in units of the noise of their replicates. NaN
+            for two optima, or without noise.
+        tau: Standard deviation of log y about the line beyond that noise; weights and intervals
+            hold it (`analysis.compute_optimal.random_effects`). NaN where `misfit` is, and where
+            the replicates resample what scatters.
+        noise_alone: The power law if noise were the only error, as papers publish it: tau neither
+            in weights nor in intervals. None where tau is NaN or 0, and nothing differs.
         n_points: Optima on the line.
     """
 
     r_squared: float
     misfit: float
+    tau: float
+    noise_alone: Growth | None = field(repr=False)
     n_points: int
 
     def __str__(self) -> str:
         return f"{self.coefficient:.4g} C^{self.exponent}, R2 {self.r_squared:.4f}"
+
+    @property
+    def by_noise(self) -> Growth:
+        """The power law if noise were the only error."""
+        return self if self.noise_alone is None else self.noise_alone
+
+    def scatter(self) -> str:
+        """Returns how widely the optima scatter, in words; empty where that is not known."""
+        if np.isnan(self.misfit):
+            return ""
+        told = f"scatter {self.misfit:.2g} times the noise"
+        return f"{told}, tau {self.tau:.2g} in the interval" if self.tau > 0 else told
 
 
 Law = TypeVar("Law", bound=Growth, covariant=True)
@@ -135,7 +161,10 @@ def growth(line: tuple[float, float], replicates: Floats, x_ref: float, level: f
 def fit_trend(
     x: Floats, log_values: Floats, log_replicates: Floats, errors: Floats, level: float
 ) -> Trend:
-    """Regresses log y on log x, weights `1 / errors^2`, for the optima and for each replicate.
+    """Regresses log y on log x, for the optima and for each replicate.
+
+    Weights are `1 / (errors^2 + tau^2)`: where optima scatter more widely than their noise, the
+    excess tau enters weights and intervals.
 
     Args:
         x: Groups such as budgets, shape `(n,)`, at least two and distinct.
@@ -144,23 +173,31 @@ def fit_trend(
         errors: Standard errors of log y, positive, shape `(n,)`.
         level: Nominal coverage of the intervals.
     """
-    share = errors**-2.0 / np.sum(errors**-2.0)
     log_x = np.log(x)
-    centre = share @ log_x
-    moment = share * (log_x - centre)
-    to_line = np.stack([share, moment / (moment @ log_x)])
-    height, exponent = (to_line @ log_values).tolist()
-    replicates = (to_line @ log_replicates).T
-
-    residual = log_values - height - exponent * (log_x - centre)
     noise, freedom = log_replicates.var(axis=1), len(x) - 2
     testable = freedom > 0 and bool(np.all(noise > 0))
-    variance = share @ (log_values - height) ** 2
-    line = growth((height, exponent), replicates, float(np.exp(centre)), level)
+    covariance = np.diag(noise)
+
+    def power_law(line: Line) -> Growth:
+        height, exponent = (line.to_line @ log_values).tolist()
+        replicates = widened((line.to_line @ log_replicates).T, line, covariance, level)
+        return growth((height, exponent), replicates, float(np.exp(line.centre)), level)
+
+    alone = noise_line(log_x, errors)
+    line = random_effects_line(log_x, log_values, errors, covariance) if testable else alone
+    found = power_law(line)
+    residual = line.residuals(log_x, log_values)
+    variance = line.share @ (log_values - line.share @ log_values) ** 2
+    scatter = alone.residuals(log_x, log_values) ** 2
+    if line.tau > 0:  # a standard error is not stretched to Student's quantiles
+        stretch = student_over_normal(freedom, level)
+        found = replace(found, exponent_se=found.exponent_se / stretch)
     return Trend(
-        **vars(line),
-        r_squared=float(1 - share @ residual**2 / variance) if variance > 0 else float("nan"),
-        misfit=float(np.sqrt(np.sum(residual**2 / noise) / freedom)) if testable else float("nan"),
+        **vars(found),
+        r_squared=float(1 - line.share @ residual**2 / variance) if variance > 0 else float("nan"),
+        misfit=float(np.sqrt(np.sum(scatter / noise) / freedom)) if testable else float("nan"),
+        tau=line.tau,
+        noise_alone=power_law(alone) if line.tau > 0 else None,
         n_points=len(x),
     )
 

@@ -101,11 +101,9 @@ class IsoflopResult(JsonResult):
             )
         if self.trends is None:
             return "\n".join([*lines, "", ONE_MINIMUM])
-        lines += [
-            f"{name:>6} = {trend}, {trend.n_points} budgets, scatter {trend.misfit:.2g} times the "
-            "noise"
-            for name, trend in zip(NAMES, self.trends, strict=True)
-        ]
+        for name, trend in zip(NAMES, self.trends, strict=True):
+            parts = [f"{name:>6} = {trend}", f"{trend.n_points} budgets", trend.scatter()]
+            lines.append(", ".join(part for part in parts if part))
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

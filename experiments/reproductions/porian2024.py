@@ -10,7 +10,8 @@ Data: losses on RefinedWeb read off at budgets from 1.25e16 to 2.56e19 FLOPs, te
 Refitted: N* of every budget by Akima's interpolation over log N, and N* ~ C^a by weighted
 regression, intervals by 1,000 bootstraps of seed noise of 0.002 nats. The authors' noise grows to
 0.05 nats at a loss of 7, but their code compares the log of the loss with thresholds meant for the
-loss, so that it stays at 0.002: the published intervals are those of 0.002.
+loss, so that it stays at 0.002: the published intervals are those of 0.002. As published, weights
+and intervals are of seed noise alone; the report also has those that hold the minima's scatter.
 """
 
 from typing import NamedTuple
@@ -112,7 +113,7 @@ def _analyse(runs: pd.DataFrame, step: _Step) -> IsoflopResult:
 def _exponent(result: IsoflopResult) -> Measured:
     if result.trends is None:
         return Measured(value=None, note="only one budget has a minimum; an exponent needs two")
-    found = result.trends.params.exponent
+    found = result.trends.params.by_noise.exponent
     return Measured(value=found.value, low=found.low, high=found.high)
 
 
@@ -122,11 +123,15 @@ def _trend(result: IsoflopResult) -> dict[str, float]:
         return {}
     found = result.trends.params
     return {
-        "exponent": found.exponent.value,
-        "standard error": found.exponent_se,
+        "exponent": found.by_noise.exponent.value,
+        "standard error": found.by_noise.exponent_se,
         "r_squared": found.r_squared,
         "budgets": found.n_points,
         "scatter over noise": found.misfit,
+        "tau": found.tau,
+        "exponent with tau": found.exponent.value,
+        "low with tau": found.exponent.low,
+        "high with tau": found.exponent.high,
     }
 
 

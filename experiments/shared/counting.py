@@ -73,7 +73,9 @@ def by_minima(ends: pd.DataFrame, sd: Floats, df: float, *, seed: int = 0) -> Ex
     )
     if found.trends is None:
         raise FitError(ONE_MINIMUM)
-    trend = found.trends.params
+    # As in Porian et al., by noise alone: counts of the same runs share the scatter of budgets, and
+    # three budgets leave it one degree of freedom.
+    trend = found.trends.params.by_noise
     return Exponent(**vars(trend.exponent), replicates=trend.replicates[:, 1])
 
 

@@ -195,15 +195,27 @@ def test_compute_counted_otherwise_moves_the_optimum_of_every_approach_alike():
 
 
 def test_approaches_that_differ_beyond_their_intervals_are_named():
-    """A parabola over a wide grid that drifts against the optimum is biased without any noise."""
+    """Parabolas over grids that widen with the budget are biased, their minima on a line."""
+    half = np.sqrt(np.linspace(1, 4, len(BUDGETS)))
+    offset = (half[:, None] * np.linspace(-1, 1, 21)).ravel()
+    flops = np.repeat(BUDGETS, 21)
+    found = analyse(table(optimum(flops) * np.exp(offset), flops, sd=1e-5), noise=1e-5)
+    assert any("2 parabola and 3 Huber" in note for note in found.notes)
+    assert not any("differs" in note for note in analyse(final_points(sd=0.004)).notes)
+
+
+def test_minima_that_scatter_beyond_their_noise_widen_the_interval_to_the_truth():
+    """On a grid that drifts against the optimum, bias moves minima off any line."""
     flops, offset = (
         g.ravel() for g in np.meshgrid(BUDGETS, np.linspace(-2.5, 2.5, 21), indexing="ij")
     )
     drift = 0.35 * (np.log(flops) - np.log(flops).mean())
-    wide = table(optimum(flops) * np.exp(offset - drift), flops, sd=1e-5)
-    found = analyse(wide)
-    assert any("2 parabola and 3 Huber" in note for note in found.notes)
-    assert not any("differs" in note for note in analyse(final_points(sd=0.004)).notes)
+    found = analyse(table(optimum(flops) * np.exp(offset - drift), flops, sd=1e-5))
+    law = by_name(found)["2 parabola"].exponents.params
+    assert law.exponent.low < A_TRUE < law.exponent.high
+    assert not law.by_noise.exponent.low < A_TRUE < law.by_noise.exponent.high
+    assert any("scatter 2.6 times as widely" in note for note in found.notes)
+    assert found.to_dict()["approaches"][1]["laws"]["params"]["tau"] == pytest.approx(law.tau)
 
 
 def test_a_compute_far_beyond_the_table_is_called_an_extrapolation():
@@ -252,5 +264,5 @@ def test_porian_et_al_come_out_of_the_second_approach():
     chosen = {"hparams": "tuned", "warmup": "short", "decay": "const", "param_count": "standard"}
     tuned = rows.loc[(rows[list(chosen)] == list(chosen.values())).all(axis=1)]
     row = by_name(analyse(tuned, noise=0.002))["2 Akima"]
-    assert row.exponents.params.exponent.value == pytest.approx(0.4969, abs=0.0016)
+    assert row.exponents.params.by_noise.exponent.value == pytest.approx(0.4969, abs=0.0016)
     assert row.exponents.params.n_points == 12

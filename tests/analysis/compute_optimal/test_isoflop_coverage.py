@@ -35,8 +35,8 @@ def planted(data_set, seeds):
 
 
 def intervals_covered(n_sets, seeds=1, method="parabola", noise=None):
-    """Hits and trials of N*, L* and the exponent over planted data sets."""
-    hits, trials = np.zeros(3), np.zeros(3)
+    """Hits and trials of N*, L*, the exponent by noise alone, and the exponent, over data sets."""
+    hits, trials = np.zeros(4), np.zeros(4)
     for data_set in range(n_sets):
         size, loss, flops = planted(data_set, seeds)
         result = isoflop(
@@ -53,9 +53,10 @@ def intervals_covered(n_sets, seeds=1, method="parabola", noise=None):
             for k, (estimate, truth) in enumerate(zip(estimates, truths, strict=True)):
                 hits[k] += estimate.low <= truth <= estimate.high
                 trials[k] += 1
-        exponent = result.trends.params.exponent
-        hits[2] += exponent.low <= 0.5 <= exponent.high
-        trials[2] += 1
+        law = result.trends.params
+        for k, exponent in enumerate((law.by_noise.exponent, law.exponent)):
+            hits[2 + k] += exponent.low <= 0.5 <= exponent.high
+            trials[2 + k] += 1
     return hits, trials
 
 
@@ -80,4 +81,8 @@ def test_intervals_cover(options):
 @pytest.mark.parametrize("options", USE_CASES[:3])
 def test_intervals_cover_between_93_and_97_percent(options):
     hits, trials = intervals_covered(1500, **options)
-    assert np.all((0.93 <= hits / trials) & (hits / trials <= 0.97))
+    rates = hits / trials
+    assert np.all((0.93 <= rates[:3]) & (rates[:3] <= 0.97))
+    # Nothing scatters beyond its noise here. Five budgets seem to in 2 of 5 sets, whose intervals
+    # are wider than need be: 96.9 % are expected.
+    assert stats.binom.ppf(1e-3, 1500, 0.969) <= hits[3] <= stats.binom.ppf(1 - 1e-3, 1500, 0.969)

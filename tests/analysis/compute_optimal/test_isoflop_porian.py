@@ -51,11 +51,12 @@ def test_the_published_exponents_and_intervals_come_out(table, step):
     published, interval, n_budgets = STEPS[step]
     trend = result.trends.params
     assert trend.n_points == n_budgets
-    assert trend.exponent.value == pytest.approx(published, abs=0.0016)
+    exponent = trend.by_noise.exponent
+    assert exponent.value == pytest.approx(published, abs=0.0016)
     assert trend.r_squared > 0.98
     if interval is not None:
-        assert interval[0] <= trend.exponent.value <= interval[1]
-        ends = (trend.exponent.low, trend.exponent.high)
+        assert interval[0] <= exponent.value <= interval[1]
+        ends = (exponent.low, exponent.high)
         np.testing.assert_allclose(ends, interval, atol=0.002)
     # Tokens are C / 6N here, so the two exponents sum to one.
     assert result.trends.tokens.exponent.value == pytest.approx(1 - trend.exponent.value, abs=1e-9)
