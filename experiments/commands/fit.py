@@ -22,7 +22,7 @@ from analysis.laws import LAWS, Law
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.tables import read
 from analysis.tables.values import FRACTIONS
-from experiments.commands import fit_output
+from experiments.commands import doubts, fit_output
 from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative
 from experiments.commands.options import FitOptions
@@ -74,10 +74,12 @@ def run(options: FitOptions) -> int:
     others = list(_alternatives(law, source, flags, choices))
     fit_output.print_alternatives(result, others)
     print_flags(found, options.flagged)
+    about_rows = doubts.about(source.table, law.inputs)
+    doubts.print_about(about_rows)
 
     if options.json is not None:
-        provenance = _provenance(law, source, options)
-        write_text(options.json, fit_output.as_json(result, profiles, others, flags, provenance))
+        known = {"doubts": about_rows, "source": _provenance(law, source, options)}
+        write_text(options.json, fit_output.as_json(result, profiles, others, flags, known))
     if options.latex is not None:
         write_text(options.latex, result.to_latex())
     if options.figures is not None:

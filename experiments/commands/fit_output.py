@@ -47,9 +47,12 @@ def as_json(
     profiles: Mapping[str, Profile] | str,
     others: Sequence[Alternative],
     flags: pd.DataFrame,
-    source: Mapping[str, Any],
+    about_rows: Mapping[str, Any],
 ) -> str:
-    """Returns a fit with all that was printed of it, as strict JSON; an open end is null."""
+    """Returns a fit with all that was printed of it, as strict JSON; an open end is null.
+
+    `about_rows` holds where they come from (`source`) and doubts about them together (`doubts`).
+    """
     values: dict[str, Any] = {
         "fit": result.to_dict(),
         "derived": {name: each._asdict() for name, each in result.derived().items()},
@@ -64,7 +67,7 @@ def as_json(
             {name: str(value) for name, value in flag.items()}
             for flag in flags.to_dict(orient="records")
         ],
-        "source": source,
+        **about_rows,
     }
     return writing.dumps(values)
 

@@ -15,8 +15,8 @@ from analysis.compute_optimal.points import SeedNoise
 from analysis.plots import style
 from analysis.plots.approaches import approaches_figure
 from analysis.tables import results
-from analysis.tables.selection import MOST_VALUES
 from analysis.writing import replace_file
+from experiments.commands import doubts
 from experiments.commands.console import console, print_table
 from experiments.commands.options import IsoflopOptions
 from experiments.commands.rows import read_rows
@@ -50,8 +50,9 @@ def run(options: IsoflopOptions) -> int:
     _print_minima(found)
     for each in _envelopes(found):
         console.print(f"\n{each.summary()}", soft_wrap=True)
-    if doubts := [*found.doubts(), *_refusals(found), *_mixture(chosen)]:
-        console.print("\n" + "\n".join(doubts), soft_wrap=True)
+    about_rows = doubts.about(chosen)
+    if said := [*found.doubts(), *_refusals(found), *about_rows]:
+        console.print("\n" + "\n".join(said), soft_wrap=True)
     if options.out is not None:
         folder = Path(options.out)
         selection = {
@@ -65,6 +66,7 @@ def run(options: IsoflopOptions) -> int:
         report = {
             "source": source.provenance(),
             "selection": selection,
+            "about_rows": about_rows,
             **found.to_dict(),
             "details": found.details(),
         }
@@ -84,19 +86,6 @@ def _numbers(text: str) -> list[float]:
         raise ValueError(
             f"--budgets {text}: not numbers with commas between; give FLOPs such as 6e18,1e19,3e19"
         ) from None
-
-
-def _mixture(table: pd.DataFrame) -> Iterator[str]:
-    """A warning where rows of one size and budget differ in more than the seed."""
-    if not table.duplicated(["N", "C"]).any():
-        return
-    texts = table.select_dtypes(exclude="number").columns
-    mixed = [str(name) for name in texts if 1 < len(table[name].unique()) <= MOST_VALUES]
-    if mixed:
-        yield (
-            f"rows of one size and budget count as repeats, but rows differ in {', '.join(mixed)}: "
-            "choose among them by --where column=value"
-        )
 
 
 def _isoflops(found: Approaches) -> list[tuple[Approach, IsoflopResult]]:

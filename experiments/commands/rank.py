@@ -14,6 +14,7 @@ from analysis.laws import LAWS, Law
 from analysis.plots import style
 from analysis.plots.held_out import held_out_figure, held_out_table
 from analysis.tables import read, results
+from experiments.commands import doubts
 from experiments.commands.console import console, write_text
 from experiments.commands.options import RankOptions
 from experiments.commands.rows import print_flags, read_rows, settled
@@ -41,6 +42,8 @@ def run(options: RankOptions) -> int:
     console.print(f"\nextrapolation to larger {size}", highlight=False)
     console.print(ranking.summary())
     print_flags(found, options.flagged)
+    about_rows = doubts.about(source.table, inputs)
+    doubts.print_about(about_rows)
     if options.figure is not None:
         _draw(ranking, x, y, sizes, is_flagged(source.table, found), options)
     if options.json is not None:
@@ -48,6 +51,7 @@ def run(options: RankOptions) -> int:
             "ranking": ranking.to_dict(),
             "along": size,
             "huber": options.huber,
+            "doubts": about_rows,
             "source": {**source.provenance(), "where": options.where, "flagged": options.flagged},
         }
         write_text(options.json, json.dumps(values, indent=1, allow_nan=False))

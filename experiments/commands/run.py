@@ -14,7 +14,7 @@ from analysis.errors import FitError
 from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
-from experiments.commands import report, show
+from experiments.commands import provenance, report, show
 from experiments.commands.options import PlanOptions, RunOptions
 from experiments.commands.report import Report
 from experiments.experiment import Budget, Experiment, Findings, Gathering
@@ -253,10 +253,11 @@ def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[RunRecord]) -> Report:
-    """What is printed and kept of the findings, with the runs left out as a doubt."""
+    """What is printed and kept of the findings, with runs left out and mixed code as doubts."""
     lost = Counter(record.status for record in records if record.status != "done")
     became = f"{lost.total():,} of {len(records):,} runs are left out: {show.counted(lost)}"
     left_out = [became] if lost else []
+    computed = provenance.differences(record.environment for record in records)
     return Report(
         source=source,
         experiment=job.plan.name,
@@ -264,7 +265,7 @@ def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[Ru
         overrides=job.overrides,
         verdict=findings.verdict,
         measured=findings.measured,
-        doubts=[*findings.doubts, *left_out],
+        doubts=[*findings.doubts, *left_out, *computed],
         more=findings.report,
     )
 

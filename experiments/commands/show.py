@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.text import Text
 
 from experiments import catalogue
+from experiments.commands import provenance
 from experiments.commands.console import console, print_table
 from experiments.experiment import Expected, Experiment, Measured, passes
 
@@ -161,6 +162,8 @@ def print_status(results: str) -> int:
         records = store.scan()
         counts = Counter(record.status for record in records)
         console.print(f"{store.root}: {len(records):,} runs: {counted(counts)}")
+        for difference in provenance.differences(record.environment for record in records):
+            console.print(f"  {difference}")
         troubled = [record for record in records if record.status != "done"]
         for record in troubled[:MOST_FAILURES]:
             why = record.message or record.reason or ""
