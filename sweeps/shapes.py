@@ -9,6 +9,7 @@ import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from scaling.accounting import Account, account
@@ -175,7 +176,7 @@ def run_of_tokens(
     train, data = recipe.base.train, recipe.base.data
     assert isinstance(train, Pretraining)
     per_token = _flops_per_token(recipe, model)
-    counts = _account(recipe, model)
+    counts = _account(recipe.base, model)
     cell = Cell(
         n_params_matmul=counts.n_params_matmul,
         n_params_non_embedding=counts.n_params_non_embedding,
@@ -219,13 +220,17 @@ def _batch(recipe: Recipe, train: Pretraining, cell: Cell) -> tuple[int, int]:
     return batch_size, parts
 
 
-def _account(recipe: Recipe, model: SizedFamily) -> Account:
-    """The counts of a model, whatever the length of its training."""
-    train = recipe.base.train
+@lru_cache(maxsize=4096)
+def _account(base: RunConfig, model: SizedFamily) -> Account:
+    """The counts of a model, whatever the length of its training.
+
+    Remembered, since the budgets of a sweep search the same widths.
+    """
+    train = base.train
     assert isinstance(train, Pretraining)
     durations = dict.fromkeys(train.exclusive) | {"steps": 1}
     shortest = replace(train, warmup_tokens=0, **durations)
-    return account(replace(recipe.base, model=model, train=shortest))
+    return account(replace(base, model=model, train=shortest))
 
 
 def _shape(model: SizedFamily) -> str:
@@ -235,7 +240,7 @@ def _shape(model: SizedFamily) -> str:
 
 def n_params_of(recipe: Recipe, model: SizedFamily) -> int:
     """Number of parameters of a model, as a recipe counts them."""
-    return getattr(_account(recipe, model), recipe.count)
+    return getattr(_account(recipe.base, model), recipe.count)
 
 
 def _flops_per_token(recipe: Recipe, model: SizedFamily) -> float:
