@@ -16,6 +16,7 @@ from analysis.checks import budgets
 from analysis.checks.flags import Flag, Reason, flag_table, place
 from analysis.checks.surface import deviations
 from analysis.estimate import Floats
+from analysis.tables.cells import scalar
 
 SMALLEST_DEVIATION = 0.01
 """Deviation of log loss (about a relative one) below which no run is an outlier."""
@@ -64,6 +65,7 @@ def check(
             "the index gives two rows one label, but a flag needs a label for each; pass "
             "table.reset_index(drop=True)"
         )
+    table = scalar(table)
     copies = duplicated(table)
     once = table.loc[~copies]
     flags = [
@@ -86,7 +88,7 @@ def check(
 
 def duplicated(table: pd.DataFrame) -> pd.Series:
     """Returns for each row whether an earlier one has its values in every column but `run`."""
-    return table.drop(columns="run", errors="ignore").duplicated()
+    return scalar(table).drop(columns="run", errors="ignore").duplicated()
 
 
 def inputs(table: pd.DataFrame, law_inputs: Sequence[str] = ()) -> list[str]:

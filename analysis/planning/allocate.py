@@ -26,6 +26,9 @@ __all__ = ["FAR", "Allocation", "OffOptimum", "OverTrained", "allocate"]
 FAR = 10.0
 """Times the largest compute of a fit beyond which an allocation is called an extrapolation."""
 
+TOO_FAR = 1e6
+"""Times the largest compute beyond which a budget is refused: more likely the units are wrong."""
+
 _OFF_FACTORS = (0.5, 2.0)
 
 
@@ -37,6 +40,7 @@ def allocate(
     unique_tokens: float | None = None,
     level: float | None = None,
     largest_flops: float | None = None,
+    far: bool = False,
 ) -> Allocation:
     """Finds the compute-optimal model for a budget, and what leaving it costs.
 
@@ -52,15 +56,24 @@ def allocate(
         level: Nominal coverage of the intervals; that of the fit unless given.
         largest_flops: Largest compute of the fitted rows. The notes name a budget more than `FAR`
             times as large.
+        far: Whether a budget more than `TOO_FAR` times the largest compute is allowed.
 
     Raises:
-        ValueError: A law without an optimum, an impossible level, or a number out of range.
+        ValueError: A law without an optimum, an impossible level, a number out of range, or a
+            budget too far beyond the rows.
         FitError: The fitted loss is monotone along the budget, so that no model is optimal.
     """
     family, level = laws_of(result, unique_tokens, level)
     positive("flops", flops, "give e.g. 1e21")
     if largest_flops is not None:
         positive("largest_flops", largest_flops, "give e.g. 1e21, or leave it out")
+        if flops > TOO_FAR * largest_flops and not far:
+            raise ValueError(
+                f"flops = {flops:.4g} is {flops / largest_flops:.3g} times the largest compute of "
+                f"the fit, {largest_flops:.4g}; at most {TOO_FAR:g} times is allowed. Fit again "
+                "with the units of N and D declared, as --columns N=NAME[M],D=NAME[B]; if they "
+                "are right, allow it by --far (far=True in Python)"
+            )
     if inference_tokens is not None:
         non_negative("inference_tokens", inference_tokens, "give e.g. 1e12, or leave it out")
     best = best_models(family, flops)

@@ -10,56 +10,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import nearest_name
 from analysis.tables import results, units
-from analysis.tables.formats import plain
+from analysis.tables.cells import numbers
+from analysis.tables.headings import BRACKETED, Heading, known, readings, stated, unsure_unit
+from analysis.tables.names import KNOWN, bare
 from analysis.tables.origins import Column
 
 LABELS = ("run", "group", "seed")
 _ALWAYS = ("N", "D", "C", "U", "loss", "seed", "run", "group")
+_ALIKE = 1e-9
+"""Relative difference up to which two columns hold the same values."""
 
-# Names by which a quantity is known, in tiers, the best first. Where a table has several names of
-# one tier, the caller has to choose. Names are compared without case and punctuation, so that
-# "eval/loss" is "evalloss".
-_KNOWN: dict[str, tuple[str, ...]] = {
-    "N": (
-        "n params nparams numparams numparameters parameters nparameters parametercount "
-        "modelsize modelparams totalparams totalparameters nparamstotal trainableparams "
-        "nonembeddingparams nparamsnonembedding nonembeddingparameters",
-    ),
-    "D": (
-        "d tokens ntokens numtokens trainingtokens traintokens tokensseen ntokensseen totaltokens",
-        "examples nexamples seenexamples examplesseen nexamplesseen samplesseen samples nsamples "
-        "trainexamples ntrainexamples datasetsize datasize",
-    ),
-    "C": (
-        "c flops flop trainingflop trainingflops trainflops totalflops flopstrain compute "
-        "trainingcompute pfdays petaflopdays",
-    ),
-    "U": ("u uniquetokens nuniquetokens uniqueexamples",),
-    "M": ("tokensperparameter tokensperparam tokenparameterratio",),
-    "X": ("experts nexperts numexperts expertcount numberofexperts",),
-    "epochs": ("epochs nepochs numepochs",),
-    "width": ("width modelwidth dmodel hiddensize hiddendim nembd embeddim",),
-    "depth": ("depth modeldepth layers nlayers numlayers nlayer",),
-    "loss": (
-        "loss valloss validationloss evalloss testloss finalloss evallossnats lossnats lmloss",
-        "trainloss trainingloss trainlossnats",
-        "perplexity ppl valperplexity valppl evalperplexity evalppl",
-    ),
-    "accuracy": ("accuracy acc valaccuracy valacc evalaccuracy evalacc testaccuracy testacc",),
-    "error": ("error errorrate valerror evalerror testerror",),
-    "seed": ("seed randomseed",),
-    "run": ("run runid", "runname name", "id"),
-    "group": ("group",),
-}
-_UNITS_IN_NAMES = {"pfdays": "PF-days", "petaflopdays": "PF-days"} | {
-    name: "perplexity" for name in _KNOWN["loss"][2].split()
-}
 # Names in the project's own results say what they count, so that no choice is left.
 _OF_RESULTS = {
     "N": ("n_params_total",),
@@ -77,7 +46,6 @@ _DECLARATION = re.compile(
         (?P<unit>\[[^\]]*\])?\s*(?:,|$)""",
     re.VERBOSE,
 )
-_BRACKETED = re.compile(r"(?P<name>.*?\S)\s*(?:\[(?P<unit>[^\]]*)\]|\((?P<other>[^)]*)\))")
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -104,9 +72,35 @@ def parse_columns(text: str) -> dict[str, str]:
     return declared
 
 
-def choose(
-    frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str] = ()
-) -> list[Column]:
+class Choice(NamedTuple):
+    """Columns by quantity, and what speaks against them.
+
+    Attributes:
+        columns: The column of each quantity that the table is known to hold.
+        doubts: A sentence for each column that is named for a quantity and was not taken.
+    """
+
+    columns: list[Column]
+    doubts: list[str]
+
+
+class _Candidate(NamedTuple):
+    """A column that is named for a quantity.
+
+    Attributes:
+        name: The column.
+        heading: What its name says.
+        rank: Preference, the lowest first: the tier of the name, then a loss in other units.
+        holds: "numbers", "text" or "nothing".
+    """
+
+    name: str
+    heading: Heading
+    rank: tuple[int, bool]
+    holds: str
+
+
+def choose(frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str] = ()) -> Choice:
     """Chooses a column for each quantity: as declared, and for the others by well-known names.
 
     Args:
@@ -114,122 +108,200 @@ def choose(
         declared: Columns by quantity, as `parse_columns` returns them.
         needs: Quantities to look for besides those that are looked for in every table.
 
-    Returns:
-        The column of each quantity that the table is known to hold.
-
     Raises:
-        ValueError: A declared column that is missing, an unknown unit, or several columns whose
-            names fit one quantity.
+        ValueError: A declared column that is missing, an unknown unit, several columns with other
+            values whose names fit one quantity, or a column whose name fits best and that holds no
+            numbers.
     """
     names = [str(name) for name in frame.columns]
     chosen = [_declared(names, quantity, text) for quantity, text in declared.items()]
+    doubts = [doubt for column in chosen for doubt in _unsure_unit(column)]
     used = {name for column in chosen for name in column.columns}
     left = [name for name in names if name not in used]
     for quantity in dict.fromkeys((*needs, *_ALWAYS)):
         if quantity not in declared:
-            column = _by_name(frame, left, quantity)
+            column, about = _by_name(frame, left, quantity, quantity in needs)
+            doubts += about
             if column:
                 chosen.append(column)
                 left = [name for name in left if name not in column.columns]
-    return chosen
+    return Choice(chosen, doubts)
 
 
-def missing(names: Sequence[str], quantity: str) -> str:
+def missing(frame: pd.DataFrame, quantity: str) -> str:
     """Returns the message where no column is known to hold a quantity: the nearest, or all."""
-    candidates = {_plain(name): name for name in names}
-    known = [each for tier in _KNOWN.get(quantity, ()) for each in tier.split()] + [quantity]
+    names = [str(name) for name in frame.columns]
+    shown = ", ".join(map(repr, names))
+    empty = _candidates(frame, names, quantity)
+    if empty:
+        return (
+            f"column {empty[0].name!r} is named for {quantity} but holds no number; fill it in, or "
+            f"declare another, as --columns {quantity}=NAME (there are {shown})"
+        )
+    known = [each for tier in KNOWN.get(quantity, ()) for each in tier.split()] + [quantity]
     # Not `did_you_mean`: a column may be near to any of the names by which a quantity is known.
     near = [
-        (difflib.SequenceMatcher(None, candidate, word).ratio(), name)
-        for candidate, name in candidates.items()
+        (difflib.SequenceMatcher(None, bare(heading.name), word).ratio(), name)
+        for name in names
+        for heading in readings(name, quantity)
         for word in known
         if len(word) > 1
     ]
     score, nearest = max(near, default=(0.0, ""))
-    shown = ", ".join(map(repr, names))
-    example = nearest if score >= 0.6 else "NAME"
-    hint = f"is it {nearest!r}? " if score >= 0.6 else ""
+    if score < 0.6:
+        return (
+            f"no column for {quantity}; declare it, as --columns {quantity}=NAME "
+            f"(there are {shown})"
+        )
     return (
-        f"no column for {quantity}; {hint}declare it, as --columns {quantity}={_quoted(example)} "
-        f"(there are {shown})"
+        f"no column for {quantity}; is it {nearest!r}? declare it, as --columns "
+        f"{declaration(quantity, nearest)} (there are {shown})"
     )
+
+
+def declaration(quantity: str, name: str, unit: str | None = None) -> str:
+    """Returns what declares a column for a quantity, with the unit that its name states.
+
+    Args:
+        quantity: `N`, ...
+        name: The column.
+        unit: Another unit; by default that of the name, if any.
+    """
+    heading = stated(name, quantity)
+    stands = unit or (heading.unit.text if heading.unit and heading.in_words else None)
+    return f"{quantity}={_quoted(name)}" + (f"[{stands}]" if stands else "")
 
 
 def _declared(names: Sequence[str], quantity: str, text: str) -> Column:
     """The column that a declaration names: tried from the literal name to the parts of a label."""
-    bare = text[1:-1] if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1 else text
-    if bare in names:
-        return Column(quantity, (bare,), _unit_in_name(quantity, bare))
-    found = _BRACKETED.fullmatch(text) if text.endswith("]") else None
+    bare_text = (
+        text[1:-1] if text[:1] in "\"'" and text[-1:] == text[:1] and len(text) > 1 else text
+    )
+    if bare_text in names:
+        return _column(quantity, bare_text)
+    found = BRACKETED.fullmatch(text) if text.endswith("]") else None
     unit = units.unit(quantity, found["unit"]) if found else None
     column = (found["name"] if found else text).strip("\"'")
     if column in names:
-        return Column(quantity, (column,), unit or _unit_in_name(quantity, column))
-    headed = [name for name in names if _heading(name, quantity)[0] == column]
+        return _column(quantity, column, unit)
+    headed = [
+        name
+        for name in names
+        if any(each.name == column and not each.in_words for each in readings(name, quantity))
+    ]
     if len(headed) == 1:
-        return Column(quantity, (headed[0],), unit or _unit_in_name(quantity, headed[0]))
+        return _column(quantity, headed[0], unit)
     parts = [part.strip() for part in column.split("+")]
     if quantity in LABELS and all(part in names for part in parts):
         return Column(quantity, tuple(parts))
     raise ValueError(f"no column {column!r} for {quantity}; {nearest_name(column, names)}")
 
 
-def _by_name(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> Column | None:
-    """The column whose name fits a quantity best; None where none does."""
-    if quantity in names and _can_hold(frame, quantity, quantity):
-        return Column(quantity, (quantity,), None, False)
-    if {"run_id", "schema_version", "status"} <= set(frame.columns):
-        for name in _OF_RESULTS.get(quantity, ()):
-            if name in names and _can_hold(frame, name, quantity):
-                return Column(quantity, (name,), None, False)
-        return None
-    for tier in _KNOWN.get(quantity, ()):
-        found = [
-            name
-            for name in names
-            if _plain(_heading(name, quantity)[0]) in tier.split()
-            and _can_hold(frame, name, quantity)
-        ]
-        if len(found) > 1 and quantity not in LABELS:
-            shown = " or ".join(f"{quantity}={_quoted(name)}" for name in found)
-            raise ValueError(
-                f"{len(found)} columns may hold {quantity}: {', '.join(map(repr, found))}; "
-                f"declare the one you mean, as --columns {shown}"
-            )
-        if found:
-            return Column(quantity, (found[0],), _unit_in_name(quantity, found[0]), False)
-    return None
+def _column(quantity: str, name: str, unit: units.Unit | None = None) -> Column:
+    """A declared column, in the unit given or else that of its name."""
+    if unit is not None:
+        return Column(quantity, (name,), unit)
+    heading = stated(name, quantity)
+    return Column(quantity, (name,), heading.unit, unit_in_name=heading.in_words)
 
 
-def _can_hold(frame: pd.DataFrame, name: str, quantity: str) -> bool:
-    """Whether a column can hold a quantity: mostly numbers; for a label, anything."""
-    filled = results.column(frame, name).dropna()
+def _unsure_unit(column: Column) -> Iterator[str]:
+    """A doubt about a declared column whose last letter may be a unit."""
+    letter = None if column.unit else unsure_unit(column.columns[0], column.quantity)
+    if letter:
+        declared = declaration(column.quantity, column.columns[0], letter.upper())
+        yield (
+            f"{column.quantity} is taken as it stands; if the last letter of "
+            f"{column.columns[0]!r} is a unit, declare --columns {declared}"
+        )
+
+
+def _by_name(
+    frame: pd.DataFrame, names: Sequence[str], quantity: str, needed: bool
+) -> tuple[Column | None, list[str]]:
+    """The column whose name fits a quantity best, None where none does; and doubts about it."""
+    candidates = _candidates(frame, names, quantity)
+    filled = [each for each in candidates if each.holds == "numbers"]
     if quantity in LABELS:
-        return not filled.empty
+        return (_recognised(quantity, filled[0]) if filled else None), []
+    if not filled:
+        first = next((each for each in candidates if each.holds == "text"), None)
+        if first is not None and needed:  # its first cell at fault will be named
+            return _recognised(quantity, first), []
+        return None, [_unread(each, quantity) + "; it is not taken" for each in candidates]
+    best, *others = filled
+    rivals = [each for each in others if each.rank == best.rank and _differ(frame, best, each)]
+    if rivals:
+        found = [best, *rivals]
+        shown = " or ".join(declaration(quantity, each.name) for each in found)
+        raise ValueError(
+            f"{len(found)} columns may hold {quantity}: "
+            f"{', '.join(repr(each.name) for each in found)}; "
+            f"declare the one you mean, as --columns {shown}"
+        )
+    unread = [each for each in candidates if each.holds != "numbers"]
+    if unread and unread[0].rank < best.rank:
+        raise ValueError(
+            f"{_unread(unread[0], quantity)}; fill it in, or take {best.name!r} instead, as "
+            f"--columns {declaration(quantity, best.name)}"
+        )
+    doubts = [f"{_unread(each, quantity)}; {best.name!r} is taken" for each in unread]
+    if others:
+        passed = ", ".join(repr(each.name) for each in others)
+        doubts.append(f"{quantity} is read from {best.name!r}, not from {passed}")
+    return _recognised(quantity, best), doubts
+
+
+def _candidates(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> list[_Candidate]:
+    """The columns that are named for a quantity, the best first."""
+    if {"run_id", "schema_version", "status"} <= set(frame.columns):
+        # Every record has all of these columns, filled as the run had it.
+        own = (name for name in (quantity, *_OF_RESULTS.get(quantity, ())) if name in names)
+        filled = (name for name in own if bool(results.column(frame, name).notna().any()))
+        found = [(name, Heading(name), (0, False)) for name in islice(filled, 1)]
+    else:
+        read = ((name, known(name, quantity)) for name in names)
+        found = [
+            (name, each[0], (each[1], quantity == "loss" and each[0].in_words))
+            for name, each in read
+            if each is not None
+        ]
+    candidates = [
+        _Candidate(name, heading, rank, _holds(results.column(frame, name), quantity))
+        for name, heading, rank in found
+    ]
+    return sorted(candidates, key=lambda each: each.rank)
+
+
+def _recognised(quantity: str, found: _Candidate) -> Column:
+    unit = found.heading.unit
+    return Column(quantity, (found.name,), unit, False, found.heading.in_words)
+
+
+def _holds(column: pd.Series, quantity: str) -> str:
+    """What a column holds: numbers, mostly (for a label, anything), text, or nothing."""
+    filled = column.dropna()
+    if filled.empty:
+        return "nothing"
+    if quantity in LABELS:
+        return "numbers"
     some = filled if len(filled) <= 1000 else filled.iloc[:: len(filled) // 1000]
-    numbers = pd.Series(pd.to_numeric(some, errors="coerce"))
-    return not filled.empty and bool(numbers.notna().mean() >= 0.5)
+    found = numbers(some).notna()
+    return "numbers" if found.mean() >= 0.5 else "text"
 
 
-def _unit_in_name(quantity: str, name: str) -> units.Unit | None:
-    """The unit that the heading of a column states, or that its well-known name implies."""
-    heading, unit = _heading(name, quantity)
-    implied = _UNITS_IN_NAMES.get(_plain(heading)) if quantity in ("C", "loss") else None
-    return units.unit(quantity, implied) if implied and not unit else unit
+def _differ(frame: pd.DataFrame, one: _Candidate, other: _Candidate) -> bool:
+    """Whether two columns hold other values, each in its unit."""
+    values = []
+    for each in (one, other):
+        given = numbers(results.column(frame, each.name)).to_numpy()
+        values.append(each.heading.unit.convert(given) if each.heading.unit else given)
+    return not np.allclose(*values, rtol=_ALIKE, atol=0, equal_nan=True)
 
 
-def _heading(name: str, quantity: str) -> tuple[str, units.Unit | None]:
-    """Name and unit of a heading such as `tokens [1e9]` or `compute (PF-days)`."""
-    found = _BRACKETED.fullmatch(name)
-    unit = units.find(quantity, found["unit"] or found["other"] or "") if found else None
-    return (found["name"], unit) if found and unit else (name, None)
-
-
-def _plain(name: str) -> str:
-    """A name without case, punctuation and the prefixes that W&B adds."""
-    for part in ("config.", "summary.", "summary_metrics.", "summaryMetrics."):
-        name = name.removeprefix(part)
-    return plain(name)
+def _unread(found: _Candidate, quantity: str) -> str:
+    holds = "is empty" if found.holds == "nothing" else "holds text, not numbers"
+    return f"column {found.name!r} is named for {quantity} but {holds}"
 
 
 def _quoted(name: str) -> str:

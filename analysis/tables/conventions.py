@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.estimate import Floats
+from analysis.tables.headings import stated
 from analysis.tables.origins import RATIOS, Column, Product
 from analysis.tables.read import Source
 
@@ -138,25 +139,28 @@ def _counts(source: Source, convention: Convention) -> dict[str, Floats]:
     """N, D, C and what follows from them, as far as the table has them."""
     table, derived = source.table, _derived(source)
 
-    def column(name: str) -> Floats:
-        return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    def column(name: str, quantity: str) -> Floats:
+        values = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        unit = None if name == quantity else stated(name, quantity).unit
+        return unit.convert(values) if unit else values
 
     # 1. N and C by their columns; 2. D, which may follow from both; 3. C, where it follows from
     # N and D; 4. the ratios.
-    counts = {"N": column(convention.n)}
+    counts = {"N": column(convention.n, "N")}
     if convention.embeddings is not None:
-        counts["N"] = counts["N"] + convention.sign * column(convention.embeddings)
+        counts["N"] = counts["N"] + convention.sign * column(convention.embeddings, "N")
     if isinstance(convention.c, str) and "C" in table:
-        counts["C"] = column(convention.c)
+        counts["C"] = column(convention.c, "C")
     if "D" in table:
         d = source.origins.get("D")
-        counts["D"] = d.of(counts) if isinstance(d, Product) else column("D")
+        counts["D"] = d.of(counts) if isinstance(d, Product) else column("D", "D")
         if isinstance(convention.c, Product) or (convention.c == "C" and derived == "C"):
             counts["C"] = source.product.of(counts)
         for ratio in RATIOS:
             if source.origins.get(ratio.quantity) == ratio:
                 values = {
-                    name: counts[name] if name in counts else column(name) for name in ratio[1:]
+                    name: counts[name] if name in counts else column(name, name)
+                    for name in ratio[1:]
                 }
                 counts[ratio.quantity] = ratio.of(values)
     return counts

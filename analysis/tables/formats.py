@@ -26,6 +26,8 @@ import pyarrow.parquet
 
 from analysis.tables import results
 from analysis.tables.files import CODECS, read_bytes, require_shallow, require_size, require_utf8
+from analysis.tables.json_forms import records
+from analysis.tables.names import plain
 from analysis.tables.units import number
 from analysis.tables.wandb import expand_dictionaries, flatten_record, unpivoted
 
@@ -185,7 +187,7 @@ def _read_json(path: Path, data: bytes) -> pd.DataFrame:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); give a list of objects") from None
     if isinstance(document, dict):
-        document = _records_of_columns(document)
+        document = records(document)
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise ValueError(
             f"{path}: the JSON is neither a list of objects nor an object of columns of equal "
@@ -193,19 +195,6 @@ def _read_json(path: Path, data: bytes) -> pd.DataFrame:
         )
     frame = pd.DataFrame([flatten_record(each) for each in document])
     return frame.set_axis(pd.RangeIndex(1, len(frame) + 1, name="row"))
-
-
-def _records_of_columns(document: dict[str, object]) -> list[dict[str, object]] | None:
-    """Records of `{column: [values]}` or, in pandas' form, `{column: {row: value}}`."""
-    columns: list[list[object]] = []
-    for column in document.values():
-        values = list(column.values()) if isinstance(column, dict) else column
-        if not isinstance(values, list):
-            return None
-        columns.append(values)
-    if len({len(column) for column in columns}) != 1:
-        return None
-    return [dict(zip(document, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _read_parquet(path: Path, data: bytes) -> pd.DataFrame:
@@ -265,8 +254,3 @@ def _csv_records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]
         if values:
             yield end + 1, values
         end = reader.line_num
-
-
-def plain(name: str) -> str:
-    """Returns a name without case and punctuation."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())

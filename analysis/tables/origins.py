@@ -25,16 +25,20 @@ class Column(NamedTuple):
         columns: The columns; several for a label made of them.
         unit: The unit they are in, None where none is declared.
         declared: Whether the caller named the columns; else they were recognised by their names.
+        unit_in_name: Whether the unit is a word of the column's name, neither declared nor in
+            brackets.
     """
 
     quantity: str
     columns: tuple[str, ...]
     unit: Unit | None = None
     declared: bool = True
+    unit_in_name: bool = False
 
     def __str__(self) -> str:
         shown = " + ".join(map(repr, self.columns))
-        unit = f" [{self.unit.text}]" if self.unit else ""
+        by_name = ", by its name" if self.unit_in_name and self.declared else ""
+        unit = f" [{self.unit.text}{by_name}]" if self.unit else ""
         return f"{self.quantity} = {shown}{unit}{'' if self.declared else ' (by its name)'}"
 
 

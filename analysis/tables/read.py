@@ -20,17 +20,12 @@ import pandas as pd
 
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.tables import columns as naming
-from analysis.tables import results, selection
+from analysis.tables import plausibility, results, selection, states
+from analysis.tables.cells import scalar
 from analysis.tables.formats import read_raw
 from analysis.tables.origins import RATIOS, Column, Origin, Product
 from analysis.tables.selection import Condition, Selection
 from analysis.tables.values import UNITS, lenient_values, read_values
-
-_ENDED = frozenset({"done", "finished", "completed", "complete", "success", "succeeded"})
-_NOT_ENDED = frozenset(
-    {"crashed", "failed", "killed", "running", "pending", "preempting", "preempted", "queued"}
-    | {"diverged", "missing"}
-)
 
 
 class FlopsRatio(NamedTuple):
@@ -56,6 +51,8 @@ class Source:
         product: C = k N D with the k by which the third of N, D and C follows.
         flops_ratio: C over k N D where the file gives all three; else None.
         selection: The rows that were asked for; None for all.
+        doubts: What speaks against what was read, a sentence each: columns passed over, states and
+            units that are not sure.
     """
 
     path: Path
@@ -67,6 +64,7 @@ class Source:
     product: Product
     flops_ratio: FlopsRatio | None = None
     selection: Selection | None = None
+    doubts: tuple[str, ...] = ()
 
     def provenance(self) -> dict[str, object]:
         """Returns where the rows come from, as values of strict JSON."""
@@ -76,6 +74,7 @@ class Source:
             "format": self.format,
             "rows": len(self.table),
             "taken": self._sentences(),
+            "doubts": list(self.doubts),
             "convention": str(self.product),
         }
 
@@ -87,6 +86,7 @@ class Source:
             lines.append(str(self.selection))
         if len(self.excluded):
             lines.append(f"{len(self.excluded)} rows left out: {_reasons(self.excluded)}")
+        lines += [f"doubt: {doubt}" for doubt in self.doubts]
         return "\n".join(lines)
 
     def _sentences(self) -> dict[str, str]:
@@ -140,13 +140,13 @@ def read(
     product = Product("C", float(flops_per_parameter_and_token))
     try:
         # Rows are chosen first, then the columns, then every value of these is judged.
-        asked = selection.by_columns(raw.frame, conditions, declared)
-        ended, excluded = _ended(asked)
+        asked = selection.by_columns(scalar(raw.frame), conditions, declared)
+        ended, excluded, unsure = states.ended(asked, [each.name for each in conditions])
         if ended.empty:
             raise ValueError(
                 f"no run has finished ({_reasons(excluded)}); give a table of finished runs"
             )
-        read_from = naming.choose(ended, declared, needs)
+        read_from, passed_over = naming.choose(ended, declared, needs)
         chosen = _chosen(ended, conditions, read_from, product)
         not_asked = len(raw.frame) - len(asked) + len(ended) - len(chosen)
         ended, excluded = _filled(chosen, excluded, read_from)
@@ -164,6 +164,7 @@ def read(
                 _require_distinct(quantity, values[quantity])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    doubts = [*unsure, *passed_over, *plausibility.doubts(values, origins, product)]
     used = [column for each in read_from for column in each.columns]
     others = ended.drop(columns=used)
     others = others.rename(columns={name: f"file.{name}" for name in others if name in values})
@@ -184,6 +185,7 @@ def read(
         product=product,
         flops_ratio=flops_ratio,
         selection=Selection(where, n_rows - not_asked, n_rows) if where else None,
+        doubts=tuple(doubts),
     )
 
 
@@ -205,18 +207,6 @@ def _chosen(
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _ended(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of finished runs, and the others with `why`; all rows where no column says."""
-    for name in ("status", "State", "state"):
-        if name not in frame:
-            continue
-        states = frame[name].astype(str).str.lower()
-        if states.isin(_ENDED | _NOT_ENDED).all():
-            out = ~states.isin(_ENDED)
-            return frame.loc[~out], frame.loc[out].assign(why=states[out])
-    return frame, frame.iloc[:0].assign(why=pd.Series(dtype=str))
 
 
 def _filled(
@@ -268,7 +258,7 @@ def _derive(
 
 def _lacking(frame: pd.DataFrame, quantity: str, values: Mapping[str, pd.Series]) -> str:
     """The message where a needed quantity has no column and follows from no others."""
-    message = naming.missing([str(name) for name in frame.columns], quantity)
+    message = naming.missing(frame, quantity)
     if quantity in ("N", "D", "C"):
         have = [name for name in ("N", "D", "C") if name in values]
         message += (

@@ -23,14 +23,23 @@ _COUNTS = {
     "b": 1e9, "g": 1e9, "bn": 1e9, "billion": 1e9, "billions": 1e9,
     "t": 1e12, "tn": 1e12, "trillion": 1e12, "trillions": 1e12,
 }  # fmt: skip
-_DATA = dict.fromkeys(("tokens", "examples", "samples"), 1.0)
-_SHARE = {"fraction": 1.0, "%": 0.01, "percent": 0.01}
+_DATA = {
+    f"{prefix}{noun}": _COUNTS.get(prefix, 1.0)
+    for prefix in ("", "k", "m", "b", "g", "t")
+    for noun in ("tokens", "examples", "samples")
+}
+_SHARE = {"fraction": 1.0, "%": 0.01, "percent": 0.01, "pct": 0.01, "percentage": 0.01}
 _PLAIN = {
     "": {"1": 1.0},
-    "N": {"parameters": 1.0, "params": 1.0},
+    "N": {
+        f"{prefix}{noun}": _COUNTS.get(prefix, 1.0)
+        for prefix in ("", "k", "m", "b", "g", "t")
+        for noun in ("parameters", "params")
+    },
     "D": _DATA,
     "U": _DATA,
     "C": {
+        **{p: f for p, f in _PREFIXES.items() if p},
         **{f"{p}flop{s}": f for p, f in _PREFIXES.items() for s in ("", "s")},
         **{f"{p}macs": 2 * f for p, f in _PREFIXES.items()},
         **{
@@ -46,7 +55,10 @@ _PLAIN = {
     },
     "loss": {
         **dict.fromkeys(("nats", "nats/token", "nats/byte"), 1.0),
-        **dict.fromkeys(("bits", "bits/token", "bits/byte", "bpb"), math.log(2)),
+        **dict.fromkeys(("natspertoken", "natsperbyte"), 1.0),
+        **dict.fromkeys(("bits", "bits/token", "bits/byte", "bpb", "bpc"), math.log(2)),
+        **dict.fromkeys(("bits/character", "bitspertoken", "bitsperbyte"), math.log(2)),
+        **dict.fromkeys(("bitsperchar", "bitspercharacter"), math.log(2)),
         "dits": math.log(10),
     },
     "accuracy": _SHARE,
@@ -120,6 +132,27 @@ def find(quantity: str, text: str) -> Unit | None:
     if factor is None:
         factor = _factors(quantity).get(_word(text), 0.0)
     return Unit(text, factor) if 0 < factor < math.inf else None
+
+
+def noun(quantity: str, text: str) -> str:
+    """Returns the noun that a unit holds besides its factor: "flops" for "gflops", "" for "M"."""
+    word = _word(text)
+    if quantity == "loss":
+        return "loss"
+    if quantity == "C":
+        return "flops" if word.endswith(("flop", "flops", "day", "days")) else ""
+    nouns = ("parameters", "params", "tokens", "examples", "samples")
+    return next((each for each in nouns if word.endswith(each)), "")
+
+
+def of_factor(quantity: str, factor: float, within: float) -> str | None:
+    """Returns the unit of a quantity whose factor is nearest, up to a factor `within`."""
+    names = {"N": "KMBT", "D": "KMBT", "U": "KMBT"}.get(quantity, "")
+    compute = ("KFLOPs", "MFLOPs", "GFLOPs", "TFLOPs", "PFLOPs", "EFLOPs", "ZFLOPs", "PF-days")
+    known = {name: unit(quantity, name).factor for name in (compute if quantity == "C" else names)}
+    near = [(abs(math.log(each / factor)), name) for name, each in known.items()]
+    distance, name = min(near, default=(math.inf, ""))
+    return name if distance <= math.log(within) else None
 
 
 def number(text: str) -> float | None:

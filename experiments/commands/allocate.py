@@ -35,6 +35,7 @@ def run(options: AllocateOptions) -> int:
         inference_tokens=options.inference_tokens,
         unique_tokens=options.unique_tokens,
         largest_flops=fitted.largest_flops,
+        far=options.far,
     )
     console.print(allocation.summary())
     if device is not None:

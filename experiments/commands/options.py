@@ -181,6 +181,8 @@ class AllocateOptions:
     """Tokens to serve; adds the over-trained model."""
     unique_tokens: float | None = None
     """Unique tokens at hand; more are repeats (data_constrained)."""
+    far: bool = False
+    """Allow a budget more than 10^6 times the compute of the fitted rows."""
     json: File = None
     """Write the allocation."""
     figure: Stem = None

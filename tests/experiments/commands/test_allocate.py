@@ -152,3 +152,11 @@ def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
     path.write_text(json.dumps(written))
     with pytest.raises(FitError, match="an exponent at or near 0"):
         allocated(path, flops=1e21)
+
+
+def test_a_budget_far_beyond_the_rows_is_refused_unless_allowed(file, capsys):
+    with pytest.raises(ValueError, match=r"2e\+28 is 1\.11e\+06 times the largest .* --far"):
+        allocated(file, flops=2e28)
+    assert allocated(file, flops=1.7e28) == 0
+    assert allocated(file, flops=2e28, far=True) == 0
+    assert "extrapolated 1.11e+06 times" in capsys.readouterr().out

@@ -1,0 +1,52 @@
+"""Cells of a raw table: nested ones become text, so that any code may compare and count them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from analysis.tables import results
+
+
+def scalar(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table whose cells can be compared and hashed; nothing is left out.
+
+    Lists, arrays, dictionaries and other containers become JSON text, bytes become the text that
+    they encode. Columns without any are those of the table.
+    """
+    nested = {
+        name: results.column(frame, name).map(_text)
+        for name in frame.columns
+        if frame.dtypes[name] == "object" and results.column(frame, name).map(_is_nested).any()
+    }
+    return frame.assign(**nested) if nested else frame
+
+
+def numbers(column: pd.Series) -> pd.Series:
+    """Returns a column as float64, NaN where a cell holds no number; truth and dates are none."""
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        return pd.Series(np.nan, index=column.index)
+    found = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
+    return found.astype("float64")
+
+
+def _is_nested(cell: object) -> bool:
+    return isinstance(cell, list | tuple | dict | set | frozenset | np.ndarray | bytes)
+
+
+def _text(cell: object) -> object:
+    """A nested cell as text; any other as it is."""
+    if isinstance(cell, bytes):
+        return cell.decode(errors="backslashreplace")
+    return json.dumps(cell, default=_plain) if _is_nested(cell) else cell
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form for, as what it has one for."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return str(value)

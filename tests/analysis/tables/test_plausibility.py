@@ -1,0 +1,63 @@
+"""A whole column in another unit is a doubt, with a remedy that removes it."""
+
+import pytest
+
+from analysis.tables import read
+
+ROWS = [(2e7, 1e9, 3.5), (2e8, 4e9, 3.0), (1.6e10, 3e11, 2.2)]
+
+
+def written(tmp_path, names, factors, c_per_nd=6.2):
+    lines = [",".join(names)]
+    for n, d, loss in ROWS:
+        cells = (n, d, c_per_nd * n * d, loss)
+        lines.append(",".join(repr(cell / f) for cell, f in zip(cells, factors, strict=True)))
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("factors", "declared", "quantity", "fixed"),
+    [
+        ((1, 1, 1e9, 1), "C=cost", "C", "C=cost[GFLOPs]"),
+        ((1, 1, 1e12, 1), "C=cost", "C", "C=cost[TFLOPs]"),
+        ((1, 1, 1e3, 1), "C=cost", "C", "C=cost[KFLOPs]"),
+        ((1, 1, 8.64e19, 1), "C=cost", "C", "C=cost[PF-days]"),
+        ((1, 1, 1, 1), "C=cost[GFLOPs]", "C", None),
+        ((1e6, 1, 1e6, 1), "C=cost[1e6]", "N", "N=params[M]"),
+        ((1, 1e9, 1e9, 1), "C=cost[1e9]", "D", "D=tokens[B]"),
+        ((1, 1e6, 1e6, 1), "C=cost[1e6]", "D", "D=tokens[M]"),
+    ],
+)
+def test_sizes_and_compute(tmp_path, factors, declared, quantity, fixed):
+    path = written(tmp_path, ("params", "tokens", "cost", "loss"), factors)
+    source = read.read(path, declared)
+    assert any(doubt.startswith(f"{quantity} is ") for doubt in source.doubts), source.doubts
+    assert "doubt: " in source.describe()
+    if fixed is not None:
+        (doubt,) = [each for each in source.doubts if each.startswith(f"{quantity} is ")]
+        assert fixed in doubt
+        others = declared if quantity != "C" else None
+        again = read.read(path, ",".join(filter(None, [others, fixed])))
+        assert not [each for each in again.doubts if each.startswith(f"{quantity} is ")]
+        assert again.flops_ratio.median == pytest.approx(6.2 / 6, rel=1e-3)
+
+
+def test_right_units_are_not_doubted(tmp_path):
+    names = ("params", "tokens", "flops", "loss")
+    assert not read.read(written(tmp_path, names, (1, 1, 1, 1))).doubts
+    for c_per_nd in (2.0, 9.0, 60.0):  # counted otherwise, not in other units
+        assert not read.read(written(tmp_path, names, (1, 1, 1, 1), c_per_nd)).doubts
+
+
+@pytest.mark.parametrize(("heading", "doubted"), [("loss", 1), ("val_bpb", 1), ("ppl", 0)])
+def test_a_loss_beyond_its_range_is_perhaps_a_perplexity(tmp_path, heading, doubted):
+    path = tmp_path / "runs.csv"
+    path.write_text(f"params,tokens,{heading}\n2e7,1e9,33.1\n2e8,1e9,20.1\n2e9,1e9,12.2\n")
+    source = read.read(path)
+    assert len(source.doubts) == doubted
+    if doubted:
+        remedy = source.doubts[0].rpartition("--columns ")[2]
+        assert remedy == f"loss={heading}[perplexity]"
+        assert not read.read(path, remedy).doubts
