@@ -1,8 +1,8 @@
 """Files of other programs -> raw tables, with every row numbered as a person counts it in the file.
 
-CSV, TSV, JSON lines, JSON (records, columns, or what W&B's API gives), any of these compressed,
-Parquet, and the results folder of a sweep. Only the types of values are interpreted here. Loading
-never runs code.
+CSV, TSV, JSON lines, JSON in many forms (`json_forms`), any of these compressed, Parquet, a folder
+of such files (`folders`), and the results folder of a sweep. Only the types of values are
+interpreted here. Loading never runs code.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-from analysis.tables import results
+from analysis.tables import folders, json_forms, logs, results
 from analysis.tables.files import CODECS, read_bytes, require_shallow, require_size, require_utf8
-from analysis.tables.json_forms import records
 from analysis.tables.names import plain
 from analysis.tables.units import number
-from analysis.tables.wandb import expand_dictionaries, flatten_record, unpivoted
+from analysis.tables.wandb import expand_dictionaries, flatten_record, tagged, unpivoted
+from analysis.tables.wide import with_sizes_in_names
+from scaling import record
 
 LABELS = ("run", "runid", "name", "id", "group")
 _BLANK = codecs.BOM_UTF8 + b" \t\r\n"
@@ -43,24 +44,45 @@ class RawTable(NamedTuple):
         frame: All columns. The index numbers the rows as in the file; its name says how: "line"
             (the first line of the file is 1), "row" (the first row is 1) or "record" (a run_id).
         format: Name of the format in which the file was read.
+        files: The files that were read; none of a results folder.
     """
 
     frame: pd.DataFrame
     format: str
+    files: tuple[Path, ...] = ()
 
 
 def read_raw(path: Path) -> RawTable:
-    """Reads a file or a results folder.
+    """Reads a file, a folder of files or a results folder.
 
     Raises:
         ValueError: No such file, an unknown ending, an empty file, or content in another format
             than the ending says. The message names the line and the remedy.
     """
-    if path.is_dir():
-        frame = results.read(path).set_index("run_id", drop=False)
-        return RawTable(frame.rename_axis("record"), "results folder")
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder; check the path")
+    if not path.is_dir():
+        return RawTable(*_read_file(path), (path,))
+    if next(record.published_files(path), None) or next(path.rglob("store.json"), None):
+        frame = results.read(path).set_index("run_id", drop=False)
+        return RawTable(frame.rename_axis("record"), "results folder")
+    files = folders.find(path, _ENDINGS)
+    if not files:
+        raise ValueError(
+            f"{path}: the folder has no results and no tables; give the folder of one sweep, or of "
+            f"files that end in {', '.join(_READERS)}"
+        )
+    folders.require_sizes(path, files)
+    tables = [(file, *_read_file(file)) for file in files]
+    names = ", ".join(sorted({name for _, _, name in tables}))
+    frame = folders.joined(path, ((file, frame) for file, frame, _ in tables))
+    if "run" in frame:
+        frame = with_sizes_in_names(frame)
+    return RawTable(frame, f"{len(files):,} files ({names})", tuple(files))
+
+
+def _read_file(path: Path) -> tuple[pd.DataFrame, str]:
+    """The table of one file, and the name of its format."""
     # 1. The ending names the format, the one after it the compression.
     *_, inner, outer = "", "", *(suffix.lower() for suffix in path.suffixes)
     codec = CODECS.get(outer)
@@ -82,8 +104,10 @@ def read_raw(path: Path) -> RawTable:
     frame = read(path, data)
     if frame.empty:
         raise ValueError(f"{path}: the table has no rows; give one for each run")
-    # 3. What W&B nests becomes columns.
-    return RawTable(unpivoted(expand_dictionaries(frame)), name)
+    # 3. What trackers nest, or write side by side, becomes columns and rows.
+    frame = tagged(expand_dictionaries(frame), path)
+    long = unpivoted(frame)
+    return (frame if long is frame else with_sizes_in_names(long)), name
 
 
 def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
@@ -187,7 +211,7 @@ def _read_json(path: Path, data: bytes) -> pd.DataFrame:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); give a list of objects") from None
     if isinstance(document, dict):
-        document = records(document)
+        document = logs.records(document) or json_forms.records(document)
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
         raise ValueError(
             f"{path}: the JSON is neither a list of objects nor an object of columns of equal "
@@ -217,6 +241,7 @@ _READERS: dict[str, tuple[str, Callable[[Path, bytes], pd.DataFrame]]] = {
     ".json": ("JSON", _read_json),
     ".parquet": ("Parquet", _read_parquet),
 }
+_ENDINGS = [ending + codec for ending in _READERS for codec in ("", *CODECS)]
 
 
 def _to_pandas(columns: pa.Table) -> pd.DataFrame:

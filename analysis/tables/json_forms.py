@@ -15,6 +15,8 @@ def records(document: dict[str, object]) -> list[dict[str, object]] | None:
     `{column: {row: value}}`, `{row: {column: value}}`, and `columns`, `index` and `data` apart.
     Keys that name rows, rather than count them, become the column `run` where there is none.
     """
+    if set(document) == {"schema", "data"} and isinstance(document["data"], list):
+        return document["data"]  # pandas' form `table` holds records beside their types
     if {"columns", "data"} <= set(document) <= {"columns", "data", "index"}:
         return _records_of_split(document)
     values = list(document.values())

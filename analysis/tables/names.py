@@ -12,10 +12,11 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "N": (
         "n params nparams numparams numparameters parameters nparameters parametercount "
         "modelsize modelparams totalparams totalparameters nparamstotal trainableparams "
-        "nonembeddingparams nparamsnonembedding nonembeddingparameters",
+        "nonembeddingparams nparamsnonembedding nonembeddingparameters modelnumparameters",
     ),
     "D": (
-        "d tokens ntokens numtokens trainingtokens traintokens tokensseen ntokensseen totaltokens",
+        "d tokens ntokens numtokens trainingtokens traintokens tokensseen ntokensseen totaltokens "
+        "numinputtokensseen",
         "examples nexamples seenexamples examplesseen nexamplesseen samplesseen samples nsamples "
         "trainexamples ntrainexamples datasetsize datasize",
     ),
@@ -76,3 +77,8 @@ def tier(quantity: str, plain_name: str) -> int | None:
 def is_known(name: str) -> bool:
     """Returns whether a column's name is one of any quantity or label."""
     return any(tier(quantity, bare(name)) is not None for quantity in KNOWN)
+
+
+def is_run(name: str) -> bool:
+    """Returns whether a column of this name tells runs apart."""
+    return tier("run", bare(name)) is not None

@@ -20,9 +20,9 @@ import pandas as pd
 
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.tables import columns as naming
-from analysis.tables import plausibility, results, selection, states
+from analysis.tables import plausibility, results, selection, states, wide
 from analysis.tables.cells import scalar
-from analysis.tables.formats import read_raw
+from analysis.tables.formats import RawTable, read_raw
 from analysis.tables.origins import RATIOS, Column, Origin, Product
 from analysis.tables.selection import Condition, Selection
 from analysis.tables.values import UNITS, lenient_values, read_values
@@ -43,7 +43,7 @@ class Source:
     Attributes:
         path: What was read.
         format: What it was read as.
-        sha256: Digest of the file; None for a results folder, whose records carry their own.
+        sha256: Digest of the file or files; None for a results folder, whose records carry theirs.
         table: N, D, C, U, loss, labels (those that the file has), then its other columns
             unchanged. The index numbers rows as in the file, its name says how (see `RawTable`).
         excluded: Rows of runs that did not finish, and rows without loss and sizes, with `why`.
@@ -105,13 +105,14 @@ def read(
     *,
     needs: Sequence[str] = ("loss",),
     where: str | None = None,
+    melt: str | None = None,
     flops_per_parameter_and_token: float = FLOPS_PER_PARAMETER_AND_TOKEN,
 ) -> Source:
     """Reads a table of runs and checks every number that a fit uses.
 
     Args:
-        path: CSV, TSV, JSON lines, JSON, Parquet (a W&B export is one of these), or the results
-            folder of a sweep.
+        path: CSV, TSV, JSON lines, JSON, Parquet (exports of trackers are among these), a folder
+            of such files, or the results folder of a sweep.
         columns: Quantities and the columns that hold them, as `N=params[1e6],D=tokens` or a
             mapping. Quantities not declared are recognised by well-known names; `Source.origins`
             says which. `group=Domain+Model` makes a label of several columns.
@@ -119,6 +120,8 @@ def read(
             and its output.
         where: Conditions on rows, as `analysis.tables.selection` reads them. Rows that it leaves
             out are not judged.
+        melt: Quantity whose values are the names of columns, such as `64`, `128`, `1.3B`, over
+            losses; see `analysis.tables.wide.melted`.
         flops_per_parameter_and_token: k of C = k N D, by which the third of N, D and C follows.
 
     Returns:
@@ -136,7 +139,7 @@ def read(
         )
     declared = naming.parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
     conditions = selection.parse(where) if where else ()
-    raw = read_raw(path)
+    raw = _raw(path, melt)
     product = Product("C", float(flops_per_parameter_and_token))
     try:
         # Rows are chosen first, then the columns, then every value of these is judged.
@@ -178,7 +181,7 @@ def read(
     return Source(
         path=path,
         format=raw.format,
-        sha256=None if path.is_dir() else _sha256(path),
+        sha256=_sha256(raw.files),
         table=table,
         excluded=excluded,
         origins={name: origins[name] for name in order},
@@ -204,9 +207,31 @@ def _chosen(
     return selection.by_quantities(frame, conditions, quantities, declared)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _raw(path: Path, melt: str | None) -> RawTable:
+    """The file as it is, or in long form."""
+    raw = read_raw(path)
+    if melt is None:
+        return raw
+    try:
+        frame = wide.melted(raw.frame, melt)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    n_wide = len(wide.sized(raw.frame))
+    empty = n_wide * len(raw.frame) - len(frame)
+    holes = f", {empty:,} of them empty cells" if empty else ""
+    how = f"{raw.format}, {n_wide} columns of {melt}{holes}"
+    return raw._replace(frame=frame, format=how)
+
+
+def _sha256(files: Sequence[Path]) -> str | None:
+    """Digest of a file; of several, the digest of theirs; None for none."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(digests) <= 1:
+        return digests[0] if digests else None
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _filled(
@@ -268,6 +293,12 @@ def _lacking(frame: pd.DataFrame, quantity: str, values: Mapping[str, pd.Series]
         if quantity == ratio.quantity:
             have = [name for name in (ratio.over, ratio.under) if name in values]
             message += f"; {ratio}; the table has {' and '.join(have) or 'neither'}"
+    if len(sizes := wide.sized(frame)) > 1:
+        shown = ", ".join(map(repr, sizes[:3]))
+        message += (
+            f"; columns are named for sizes ({shown}): where their cells are losses, give --melt "
+            f"NAME, with the quantity that the sizes are, such as --melt N"
+        )
     return message
 
 

@@ -1,8 +1,9 @@
 """Tables as W&B and other trackers write them -> flat columns, one row for each run and step.
 
-Three shapes are undone: records nested as `{"config": {"n": 1}}` (JSON), dictionaries written as
-text in a cell (the CSV that W&B's own recipe writes), and a chart's export, which has columns for
-each run side by side. Nothing that is read is ever run as code.
+Four shapes are undone: records nested as `{"config": {"n": 1}}` (JSON), dictionaries written as
+text in a cell (the CSV that W&B's own recipe writes), a chart's export, which has columns for each
+run side by side, and TensorBoard's, which has run and metric in the name of the file. Nothing that
+is read is ever run as code.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ast
 import json
 import re
 from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -19,6 +21,8 @@ from analysis.tables import results
 _NOT_A_LITERAL = re.compile(r"(?<=[:\[,(] )(?:nan|-?inf)\b")
 """Numbers that Python prints in a dictionary and `ast.literal_eval` does not read."""
 
+_CURVE = ["Wall time", "Step", "Value"]
+_TAGGED = re.compile(r"run-(?P<run>.+)-tag-(?P<metric>.+?)\.csv")
 _RANGE_ENDS = ("__MIN", "__MAX")
 """Endings of the two columns beside each mean in a chart's export."""
 
@@ -62,7 +66,7 @@ def unpivoted(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns `run`, that of the steps, and one for each metric. A row of the file appears once
-        for each run that has a value in it, under its number.
+        for each run that has a value in it, named after both, as `3 (run)`.
     """
     # 1. The means, each with its range, and the one column that is left: the steps.
     means = [
@@ -83,7 +87,23 @@ def unpivoted(frame: pd.DataFrame) -> pd.DataFrame:
     # 3. The metrics of a run side by side, the runs one below the other.
     joined = {run: pd.concat(columns, axis=1) for run, columns in parts.items()}
     long = pd.concat(joined, names=["run", frame.index.name, steps[0]])
-    return long.reset_index(level=["run", steps[0]])
+    long = long.reset_index(level=["run", steps[0]])
+    labels = [f"{row} ({run})" for row, run in zip(long.index, long["run"], strict=True)]
+    return long.set_axis(pd.Index(labels, name=frame.index.name))
+
+
+def tagged(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Returns TensorBoard's export of one curve with its run and metric, any other unchanged.
+
+    The export has the columns `Wall time`, `Step` and `Value`. Its file is named
+    `run-RUN-tag-METRIC.csv`, with `.` for a curve that is of no run in particular; under any other
+    name the column stays `Value`.
+    """
+    found = _TAGGED.match(path.name)
+    if list(frame.columns) != _CURVE or not found:
+        return frame
+    named = frame.rename(columns={"Value": found["metric"]})
+    return named if found["run"] == "." else named.assign(run=found["run"])
 
 
 def _walk(tree: Mapping[str, object], prefix: str) -> Iterator[tuple[str, object]]:

@@ -23,7 +23,9 @@ Folder = Annotated[
 ]
 TableFile = Annotated[
     Positional[str],
-    arg(metavar="TABLE", help="CSV, TSV, JSON (lines), Parquet or a results folder."),
+    arg(
+        metavar="TABLE", help="CSV, TSV, JSON (lines), Parquet, or a folder of these or of results."
+    ),
 ]
 Columns = Annotated[
     str | None, arg(metavar="Q=COLUMN[UNIT],...", help="E.g. N=params[1e6],D=tokens,loss=val_loss.")
@@ -104,6 +106,8 @@ class RowOptions:
     table: TableFile
     columns: Columns = None
     where: Where = None
+    melt: Annotated[str | None, arg(metavar="Q")] = None
+    """The columns named 64, 128, 1.3B, ... are values of Q over losses."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,9 @@ class Settled(NamedTuple):
 
 def read_rows(options: RowOptions, needs: Sequence[str] = ("loss",)) -> Source:
     """Reads the rows that a command asks for, and prints what was read from which columns."""
-    source = read(options.table, options.columns, needs=needs, where=options.where)
+    source = read(
+        options.table, options.columns, needs=needs, where=options.where, melt=options.melt
+    )
     console.print(source.describe())
     return source
 

@@ -201,7 +201,7 @@ def test_a_wandb_chart_export(tmp_path):
     assert table["run"].tolist() == ["a", "a", "b - c"]
     assert table["D"].tolist() == [51200, 102400, 102400]
     assert table["loss"].tolist() == [3.5, 3.2, 3.3]
-    assert table.index.tolist() == [2, 3, 3]
+    assert table.index.tolist() == ["2 (a)", "3 (a)", "3 (b - c)"]
 
 
 CONFIG = {"n_params": 1e6, "tokens": 2e7}
