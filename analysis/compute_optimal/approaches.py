@@ -45,6 +45,7 @@ from analysis.fitting.verdict import Verdict
 from analysis.guards import positive, positive_column
 from analysis.laws import CHINCHILLA
 from analysis.planning.allocate import FAR
+from analysis.planning.training_cost import ONE_MULTIPLE, TrainingCost, fit_cost
 from analysis.tables import results
 
 HUBER = 1e-3
@@ -56,7 +57,6 @@ N_BUDGETS = 9
 SIZES_COVERED = 5
 """Number of sizes whose curves must reach a budget."""
 
-_ONE_CONVENTION = 0.05
 _LARGE_MISFIT = 2.0
 
 
@@ -119,12 +119,14 @@ def three_approaches(
         ApproachKind.PARABOLA, lambda: _by_isoflop(points, parabola, noise, bootstrap)
     )
     of_akima = noise or _scatter(by_parabola.detail)
+    cost = fit_cost(final.n_params, final.tokens, final.flops)
+    by_fit = partial(_by_fit, final, cost, at, bootstrap)
     found = (
         first,
         by_parabola,
         attempt(ApproachKind.AKIMA, lambda: _by_isoflop(points, AKIMA, of_akima, bootstrap)),
-        attempt(ApproachKind.HUBER, lambda: _by_fit(final, bootstrap, Loss(HUBER))),
-        attempt(ApproachKind.SQUARED, lambda: _by_fit(final, bootstrap, Loss(scale="linear"))),
+        attempt(ApproachKind.HUBER, lambda: by_fit(Loss(HUBER))),
+        attempt(ApproachKind.SQUARED, lambda: by_fit(Loss(scale="linear"))),
     )
 
     # 3. What to distrust.
@@ -136,6 +138,7 @@ def three_approaches(
             f"{at:.4g} FLOPs: extrapolated {at / compute[1]:.3g} times beyond the largest compute "
             "of the table; the intervals assume that every power law still holds there."
         )
+    notes += _of_cost(cost, final)
     notes += _scattered(found) + _disagreements(found)
     return Approaches(at, compute, bootstrap.level, found, tuple(notes))
 
@@ -222,6 +225,7 @@ class _Found(NamedTuple):
     exponents: Exponents[Growth]
     doubts: str
     detail: Detail
+    there: Exponents[Growth] | None = None  # at the compute of the optima, where growth bends
 
 
 def _attempt(flops: float, kind: ApproachKind, find: Callable[[], _Found]) -> Approach:
@@ -232,13 +236,14 @@ def _attempt(flops: float, kind: ApproachKind, find: Callable[[], _Found]) -> Ap
         return Approach(kind, "refused", error.reason, error.detail)
     except ValueError as error:
         return Approach(kind, "refused", str(error))
+    there = found.there or found.exponents
     return Approach(
         kind=kind,
         status="doubtful" if found.doubts else "estimated",
         reason=found.doubts,
         exponents=found.exponents,
-        optimal_params=found.exponents.params.at(flops),
-        tokens_per_param=found.exponents.tokens_per_param.at(flops),
+        optimal_params=there.params.at(flops),
+        tokens_per_param=there.tokens_per_param.at(flops),
         detail=found.detail,
     )
 
@@ -310,22 +315,36 @@ def _by_isoflop(
     return _Found(found.trends, "; ".join(doubts), found)
 
 
-def _by_fit(rows: _Rows, bootstrap: Bootstrap, loss: Loss) -> _Found:
+def _by_fit(
+    rows: _Rows, cost: TrainingCost, flops: float, bootstrap: Bootstrap, loss: Loss
+) -> _Found:
     x = np.stack([rows.n_params, rows.tokens], axis=1)
     weights = None
     if rows.noise is not None:
         weights = (rows.noise / (rows.loss if loss.scale == "log" else 1.0)) ** -2
         weights = weights / weights.mean()
     found = fit(CHINCHILLA, x, rows.loss, weights=weights, loss=loss, bootstrap=bootstrap)
-    # C = k N D, 6 unless the table counts otherwise.
-    per_product = np.log(rows.flops / (rows.n_params * rows.tokens))
     doubts = [] if found.verdict is Verdict.CONVERGED else [found.reason]
-    if np.ptp(per_product) > np.log1p(_ONE_CONVENTION):
-        low, high = np.exp([per_product.min(), per_product.max()])
-        doubts.append(f"C is {low:.3g} to {high:.3g} times N D, taken for one multiple of it")
-    laws = fitted_growth(
-        found,
-        flops_per_product=float(np.exp(per_product.mean())),
-        flops_ref=float(np.exp(np.log(rows.flops).mean())),
-    )
-    return _Found(laws, " ".join(doubts), found)
+    if cost.misfit > ONE_MULTIPLE:
+        doubts.append(
+            f"C / (N D) of a row differs by up to {cost.misfit:.0%} from the smooth function of N "
+            "that stands for it"
+        )
+    middle = float(np.exp(np.log(rows.flops).mean()))
+    laws = fitted_growth(found, cost=cost, flops_ref=middle)
+    there = None if cost.extra == 0 else fitted_growth(found, cost=cost, flops_ref=flops)
+    return _Found(laws, " ".join(doubts), found, there)
+
+
+def _of_cost(cost: TrainingCost, rows: _Rows) -> list[str]:
+    """Returns what approach 3 took for the cost of a size, where that is no multiple of N D."""
+    if cost.extra == 0:
+        return []
+    sizes = rows.n_params.min(), rows.n_params.max()
+    paid = cost.ratio(np.log(sizes))
+    middle = float(np.exp(np.log(rows.flops).mean()))
+    return [
+        f"C is {paid[0]:.3g} N D at N = {sizes[0]:.3g} and {paid[1]:.3g} N D at {sizes[1]:.3g}: "
+        "approach 3 finds the optimum at the C that was paid, a smooth function of N whose trend "
+        f"goes on beyond these sizes; its a and b are local, at {middle:.3g} FLOPs"
+    ]

@@ -20,6 +20,10 @@ from analysis.fitting.result import FitResult
 from analysis.guards import positive_column
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import growth as compute_optimal_growth
+from analysis.planning.training_cost import TrainingCost
+
+_REACH = 12.0  # of log N about the optimum under k N D, where that under another cost is sought
+_HALVINGS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,18 +206,17 @@ def fit_trend(
     )
 
 
-def fitted_growth(
-    result: FitResult, *, flops_per_product: float, flops_ref: float
-) -> Exponents[Growth]:
+def fitted_growth(result: FitResult, *, cost: TrainingCost, flops_ref: float) -> Exponents[Growth]:
     """Returns the power laws of approach 3 of Hoffmann et al. from a fitted Chinchilla law.
 
-    Every replicate is a law with power laws of its own for N*, D* and D* / N*:
-    N* = G (C/k)^a and D* = (C/k)^b / G with C = k N D; `analysis.laws.chinchilla.growth` has G, a
-    and b.
+    Every replicate is a law with optima of its own. With C = k N D they are power laws:
+    N* = G (C/k)^a and D* = (C/k)^b / G; `analysis.laws.chinchilla.growth` has G, a and b. Under
+    another cost c(N) a token they bend, and the exponents are local: d log N* / d log C and
+    d log D* / d log C at `flops_ref`.
 
     Args:
         result: A fit of the Chinchilla law.
-        flops_per_product: k, FLOPs a parameter and token; 6 by the usual count.
+        cost: FLOPs a token as a function of N.
         flops_ref: The compute to which the laws are referred, FLOPs.
 
     Returns:
@@ -226,12 +229,7 @@ def fitted_growth(
     with np.errstate(over="ignore", under="ignore"):
         replicates = CHINCHILLA.to_params(result.replicates)
     params = np.vstack([[result.params[name] for name in CHINCHILLA.params], replicates])
-    optimal = compute_optimal_growth(params)
-    log_product = np.log(flops_ref / flops_per_product)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        log_n = np.log(optimal["G"]) + optimal["a"] * log_product
-    log_d = log_product - log_n
-    a, b = optimal["a"], optimal["b"]
+    log_n, log_d, a, b = _optima(params, cost, flops_ref)
     # (law, replicate, height and slope); the estimate comes first.
     lines = np.stack([[log_n, log_d, log_d - log_n], [a, b, b - a]], axis=-1)
     defined = np.all(np.isfinite(lines), axis=(0, 2))
@@ -247,3 +245,28 @@ def fitted_growth(
             for line in lines
         )
     )
+
+
+def _optima(params: Floats, cost: TrainingCost, flops: float) -> tuple[Floats, ...]:
+    """Returns log N*, log D* and their slopes in log C for laws of shape `(n, 5)`."""
+    optimal = compute_optimal_growth(params)
+    log_product = np.log(flops / cost.per_product)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        log_n = np.log(optimal["G"]) + optimal["a"] * log_product
+    a, b = optimal["a"], optimal["b"]
+    if cost.extra == 0:
+        return log_n, log_product - log_n, a, b
+    # Along D = C / c(N) the loss is least where alpha A N^-alpha = beta B D^-beta dlog c / dlog N.
+    # With the closed form N_k for k N D that is a sum of three terms which rises with log N.
+    alpha, beta = params[:, 3], params[:, 4]
+    low, high = log_n - _REACH, log_n + _REACH
+    with np.errstate(invalid="ignore", over="ignore"):
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            dearer = beta * np.log(cost.ratio(middle) / cost.per_product)
+            excess = (alpha + beta) * (middle - log_n) + dearer + np.log(cost.slope(middle))
+            low, high = np.where(excess < 0, middle, low), np.where(excess < 0, high, middle)
+        log_n = (low + high) / 2
+        slope = cost.slope(log_n)
+        a = beta / (alpha + beta * slope + cost.log_slope_change(log_n))
+    return log_n, np.log(flops / cost.ratio(log_n)) - log_n, a, 1 - slope * a
