@@ -1,5 +1,6 @@
 """A number with its interval, the bootstrap that made it, and the one alias for float arrays."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -53,6 +54,17 @@ class Bootstrap:
             )
 
 
+def shown(value: float, form: str = ".4g") -> str:
+    """Returns a number as text; "--" where it is not finite."""
+    return format(value, form) if math.isfinite(value) else "--"
+
+
+def interval_text(low: float, high: float, form: str = ".4g") -> str:
+    """Returns an interval as text: an infinite end is "no limit", one that is NaN "--"."""
+    ends = ("no limit" if math.isinf(end) else shown(end, form) for end in (low, high))
+    return f"[{', '.join(ends)}]"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its interval.
@@ -76,4 +88,4 @@ class Estimate:
             return f"> {self.low:.4g}"
         if self.censored == "below":
             return f"<= {self.high:.4g}"
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"{shown(self.value)} {interval_text(self.low, self.high)}"

@@ -34,6 +34,7 @@ from analysis.fitting.engine.observations import (
 )
 from analysis.fitting.engine.optimum import find_optimum
 from analysis.fitting.engine.problem import Problem, pose
+from analysis.fitting.nonsense import judged
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import judge
 from analysis.laws.law import Law
@@ -116,33 +117,35 @@ def fit(
     residuals = np.empty_like(in_order)
     residuals[rows.order] = in_order
     verdict, reason = judge(problem.law, optimum, replicates, level)
-    return FitResult(
-        law=law,
-        params=dict(zip(law.params, params.tolist(), strict=True)),
-        standard_errors=dict(
-            zip(law.params, np.sqrt(np.diagonal(covariance)).tolist(), strict=True)
-        ),
-        covariance=read_only(covariance),
-        intervals=dict(zip(law.params, zip(lows, highs, strict=True), strict=True)),
-        level=level,
-        bootstrap=replicates.how,
-        replicates=read_only(refitted),
-        verdict=verdict,
-        reason=reason,
-        objective=float(rows.weights @ loss.value(in_order)),
-        loss=loss,
-        fixed=tuple(name for name in law.params if name in fixed),
-        n_points=len(residuals),
-        n_starts=optimum.n_starts,
-        n_starts_agreeing=optimum.n_starts_agreeing,
-        n_optima=optimum.n_optima,
-        gradient_norm=optimum.gradient_norm,
-        bounds_hit=optimum.bounds_hit,
-        condition_number=optimum.condition_number,
-        noise=noise,
-        noise_factors=read_only(_noise_factors(replicates, len(in_order) - len(theta))),
-        residuals=read_only(residuals),
-        rows=seen,
+    return judged(
+        FitResult(
+            law=law,
+            params=dict(zip(law.params, params.tolist(), strict=True)),
+            standard_errors=dict(
+                zip(law.params, np.sqrt(np.diagonal(covariance)).tolist(), strict=True)
+            ),
+            covariance=read_only(covariance),
+            intervals=dict(zip(law.params, zip(lows, highs, strict=True), strict=True)),
+            level=level,
+            bootstrap=replicates.how,
+            replicates=read_only(refitted),
+            verdict=verdict,
+            reason=reason,
+            objective=float(rows.weights @ loss.value(in_order)),
+            loss=loss,
+            fixed=tuple(name for name in law.params if name in fixed),
+            n_points=len(residuals),
+            n_starts=optimum.n_starts,
+            n_starts_agreeing=optimum.n_starts_agreeing,
+            n_optima=optimum.n_optima,
+            gradient_norm=optimum.gradient_norm,
+            bounds_hit=optimum.bounds_hit,
+            condition_number=optimum.condition_number,
+            noise=noise,
+            noise_factors=read_only(_noise_factors(replicates, len(in_order) - len(theta))),
+            residuals=read_only(residuals),
+            rows=seen,
+        )
     )
 
 

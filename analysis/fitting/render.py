@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from analysis.estimate import Redrawn
+from analysis.estimate import Redrawn, interval_text, shown
 from analysis.fitting.bootstrap.replicates import BootstrapRecord
 from analysis.fitting.engine.loss import Loss
 from analysis.laws.symbols import GREEK
@@ -100,10 +100,11 @@ def plain_table(table: FitTable) -> str:
 
 
 def _plain_row(row: TableRow, width: int) -> str:
+    value = shown(row.value, ".6g")
     if row.error is None or row.interval is None:
-        return f"{row.name:<{width}} {row.value:>13.6g} {'held':>13}"
-    low, high = row.interval
-    return f"{row.name:<{width}} {row.value:>13.6g} {row.error:>13.3g}   [{low:.6g}, {high:.6g}]"
+        return f"{row.name:<{width}} {value:>13} {'held':>13}"
+    error, interval = shown(row.error, ".3g"), interval_text(*row.interval, ".6g")
+    return f"{row.name:<{width}} {value:>13} {error:>13}   {interval}"
 
 
 def latex_table(table: FitTable) -> str:

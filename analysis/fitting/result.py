@@ -202,7 +202,9 @@ class FitResult:
 
         Returns:
             By name; empty where the law derives nothing. Where more replicates than lie beyond an
-            end do not define a number (an exponent of 0), its error and interval are NaN.
+            end do not define a number (an exponent of 0), its error and interval are NaN. Where a
+            few replicates outweigh all others, so that the standard deviation exceeds the interval,
+            the error alone is.
         """
         estimates = self.law.derived(np.array([self.params[name] for name in self.law.params]))
         with np.errstate(over="ignore", under="ignore"):
@@ -213,8 +215,10 @@ class FitResult:
             error = low = high = np.nan
             if 1 - len(defined) / len(self.replicates) <= (1 - self.level) / 2:
                 # What follows from held parameters alone is the same in every replicate.
-                error = float(np.std(defined, ddof=1)) if np.ptp(defined) > 0 else 0.0
+                with np.errstate(over="ignore"):
+                    error = float(np.std(defined, ddof=1)) if np.ptp(defined) > 0 else 0.0
                 low, high = (float(ends[0]) for ends in percentiles(defined[:, None], self.level))
+                error = error if error <= high - low else np.nan
             found[name] = Derived(float(value), error, (low, high))
         return found
 

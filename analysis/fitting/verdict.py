@@ -28,6 +28,8 @@ class Verdict(StrEnum):
     """The parameters are not identifiable from the rows."""
     INTERVAL_AT_BOUND = "interval_at_bound"
     """An end of an interval is that of a bound."""
+    IMPLAUSIBLE = "implausible"
+    """The curve says nothing of the rows, or has the wrong sign (`analysis.fitting.nonsense`)."""
 
 
 def judge(law: Law, optimum: Optimum, replicates: Replicates, level: float) -> tuple[Verdict, str]:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from analysis import writing
+from analysis.estimate import interval_text
 from analysis.fitting.profile import Profile
 from analysis.fitting.result import FitResult
 from experiments.commands.console import console, print_table
@@ -21,9 +22,8 @@ def print_profiles(profiles: Mapping[str, Profile] | str) -> None:
         return
     rows = []
     for name, profile in profiles.items():
-        low, high = profile.interval
         reason = "" if profile.identifiable else profile.reason
-        rows.append((name, f"[{low:.6g}, {high:.6g}]", reason))
+        rows.append((name, interval_text(*profile.interval, ".6g"), reason))
     print_table(("profile likelihood", "interval", ""), rows)
     console.print()
 
