@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float64]
 """A float64 NumPy array."""
 
-Redrawn = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich", "curve"]
+Redrawn = Literal[
+    "clusters", "within_x", "residuals", "wild", "parametric", "rows", "sandwich", "curve"
+]
 """What a fit redraws for its replicates; `analysis.fitting.bootstrap.resampling` defines each."""
 
 

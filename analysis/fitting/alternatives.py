@@ -13,7 +13,12 @@ from analysis.tables.read import Source
 
 
 def refit_under(
-    law: Law, source: Source, *, loss: Loss = Loss(), weights: ArrayLike | None = None
+    law: Law,
+    source: Source,
+    *,
+    loss: Loss = Loss(),
+    weights: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
 ) -> list[tuple[Convention, FitResult | str]]:
     """Fits a law under every convention that changes one of its inputs.
 
@@ -29,7 +34,9 @@ def refit_under(
             if any(np.allclose(x, other, rtol=SAME, atol=0) for other in seen):
                 continue
             seen.append(x)
-            found = fit(law, x, source.table[law.output], loss=loss, weights=weights)
+            found = fit(
+                law, x, source.table[law.output], loss=loss, weights=weights, clusters=clusters
+            )
         except (ValueError, FitError) as error:
             refits.append((convention, str(error)))
         else:

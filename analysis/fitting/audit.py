@@ -129,13 +129,14 @@ def audit(
         weights: Weights of the rows, as `fit` takes them.
         loss: The loss.
         bootstrap: How the intervals of the refit are made, as `fit` takes it: from redrawn rows
-            unless given, which assumes least of rows that others collected.
+            unless given, which assumes least of rows that others collected. Where rows come in
+            clusters, fit them with these and ask `audit_by`.
 
     Raises:
         ValueError: A constant that is missing, unknown or out of bounds; another argument at fault.
         FitError: The rows do not support the refit.
     """
-    objective = objective_of(law, published, x, y, weights=weights, loss=loss)
+    objective_of(law, published, x, y, weights=weights, loss=loss)  # refuses what is at fault
     free = law.params if free is None else free
     require_known(law, free)
     refit = fit(
@@ -146,6 +147,23 @@ def audit(
         loss=loss,
         bootstrap=bootstrap,
         fixed={name: value for name, value in published.items() if name not in free},
+    )
+    return audit_by(refit, published)
+
+
+def audit_by(refit: FitResult, published: Mapping[str, float]) -> Audit:
+    """Judges published constants by a fit that knows more of its rows, such as clusters.
+
+    Args:
+        refit: The fit, with the rows that it saw; constants that are not to be free are held.
+        published: The constants, by name, in the units of x and y.
+
+    Raises:
+        ValueError: A constant that is missing, unknown or out of bounds; a fit without its rows.
+    """
+    rows = refit.require_rows()
+    objective = objective_of(
+        refit.law, published, rows.x, rows.y, weights=rows.weights, loss=refit.loss
     )
     at_zero = 1.0 if objective == 0 else math.inf
     ratio = objective / refit.objective if refit.objective > 0 else at_zero

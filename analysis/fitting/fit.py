@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.bootstrap.noise_trend import noise_trend
 from analysis.fitting.bootstrap.replicates import (
     Replicates,
     draw_replicates,
@@ -22,7 +23,8 @@ from analysis.fitting.bootstrap.replicates import (
     require_resolvable,
     student_scales,
 )
-from analysis.fitting.bootstrap.resampling import choose_resampling
+from analysis.fitting.bootstrap.resampling import choose_resampling, units_of
+from analysis.fitting.bootstrap.units import unit_noise
 from analysis.fitting.engine.coordinates import require_holdable
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import (
@@ -103,7 +105,8 @@ def fit(
     choose_resampling(problem, bootstrap.kind)
     # 2. Search, and search again in redrawn rows.
     optimum = find_optimum(problem)
-    replicates = draw_replicates(problem, optimum.theta, bootstrap)
+    trend = noise_trend(problem, optimum.theta, law.inputs)
+    replicates = draw_replicates(problem, optimum.theta, bootstrap, trend)
     # 3. Return from centred coordinates to the units of x and y.
     level, theta = float(bootstrap.level), optimum.theta
     refitted = problem.to_raw(replicates.theta)
@@ -113,7 +116,7 @@ def fit(
     covariance = to_params @ replicates.covariance(theta) @ to_params.T
     # Sums go over the sorted rows, so that not even rounding depends on the order given.
     in_order = problem.unit * problem.residuals(theta)
-    noise = _noise(problem, replicates, in_order)
+    noise = _noise(problem, replicates, theta)
     residuals = np.empty_like(in_order)
     residuals[rows.order] = in_order
     verdict, reason = judge(problem.law, optimum, replicates, level)
@@ -143,18 +146,24 @@ def fit(
             condition_number=optimum.condition_number,
             noise=noise,
             noise_factors=read_only(_noise_factors(replicates, len(in_order) - len(theta))),
+            noise_trend=trend,
             residuals=read_only(residuals),
             rows=seen,
         )
     )
 
 
-def _noise(problem: Problem, replicates: Replicates, residuals: Floats) -> float:
-    """Standard deviation of a row of mean weight about the curve."""
-    weights, n_left = problem.rows.weights, len(residuals) - len(problem.law.params)
+def _noise(problem: Problem, replicates: Replicates, theta: Floats) -> float:
+    """Standard deviation of a run of mean weight about the curve, without bias."""
+    rows, root = problem.rows, np.sqrt(problem.rows.weights)
     if replicates.noise is not None:
-        return problem.unit * replicates.noise / float(np.sqrt(weights.mean()))
-    return float(np.sqrt(weights @ residuals**2 / n_left / weights.mean()))
+        return problem.unit * replicates.noise / float(np.sqrt(rows.weights.mean()))
+    residuals = root * problem.unit * problem.residuals(theta)
+    spent = float(len(theta))
+    if rows.clusters is not None:
+        jacobian = problem.law.jacobian(theta, rows.log_x) * root[:, None]
+        spent = unit_noise(jacobian, residuals, units_of(rows)).spent
+    return float(np.sqrt(residuals @ residuals / (len(residuals) - spent) / rows.weights.mean()))
 
 
 def _noise_factors(replicates: Replicates, freedom: int) -> Floats:

@@ -5,16 +5,23 @@ rows have become (`analysis.fitting.engine.likelihood`). The values at which the
 unlikely are its interval. It needs no resampling and follows curved valleys that a standard error
 cuts across. A parameter that the rows do not identify has an open side, on which no value is too
 unlikely.
+
+The likelihood takes rows to err alike and independently. Where they come in clusters, or their
+noise has a trend, the deviance that ends an interval is that of a composite likelihood
+(`analysis.fitting.engine.likelihood.deviance_limit`): it grows by what
+`analysis.fitting.bootstrap.units` finds the parameter's variance to be larger.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import require_level
+from analysis.fitting.bootstrap.resampling import units_of
+from analysis.fitting.bootstrap.units import unit_noise
 from analysis.fitting.engine.coordinates import in_own_units, seen_through
 from analysis.fitting.engine.likelihood import deviance_limit
 from analysis.fitting.engine.observations import observe, read_only
@@ -25,6 +32,8 @@ from analysis.laws.law import Law
 from analysis.writing import plain
 
 Side: TypeAlias = Literal["lower", "upper"]
+
+AllowsFor: TypeAlias = Literal["clusters", "unequal noise"]
 
 _EXACT_RESIDUAL = 1e-10  # log residuals below it are those of a noise-free curve
 
@@ -40,6 +49,9 @@ class Profile:
         deviance: Twice the log likelihood ratio at each, the others refitted, the same shape.
         limit: The deviance that ends the interval.
         level: Level of confidence.
+        allows_for: What makes the rows err other than alike and independently, if anything does.
+        inflation: The variance of the estimate over the one that the likelihood believes in.
+        degrees_of_freedom: Those with which that variance is known.
         interval: (low, high). On an open side the bound of the law, or infinity.
         open_sides: Sides on which no value is too unlikely.
         reason: A sentence on whether the parameter is identified.
@@ -51,6 +63,9 @@ class Profile:
     deviance: Floats = field(repr=False)
     limit: float
     level: float
+    allows_for: AllowsFor | None
+    inflation: float
+    degrees_of_freedom: float
     interval: tuple[float, float]
     open_sides: tuple[Side, ...]
     reason: str
@@ -68,6 +83,9 @@ class Profile:
                 "open_sides": self.open_sides,
                 "identifiable": self.identifiable,
                 "reason": self.reason,
+                "allows_for": self.allows_for,
+                "inflation": self.inflation,
+                "degrees_of_freedom": self.degrees_of_freedom,
             }
         )
 
@@ -87,7 +105,8 @@ def profile_likelihood(result: FitResult, *, level: float | None = None) -> dict
         FitError: Rows without noise; a lower minimum found on the way.
     """
     level = result.level if level is None else level
-    problem, theta = posed_again(result, level)
+    posed = posed_again(result, level)
+    problem, theta = posed.problem, posed.theta
     profiles = {}
     for column, name in enumerate(problem.law.params):
         # Held as it is in the caller's units, the other coordinates centred.
@@ -96,12 +115,26 @@ def profile_likelihood(result: FitResult, *, level: float | None = None) -> dict
         own = seen_through(problem.law, view, problem.law.params)
         start = theta.copy()
         start[column] = problem.to_raw(theta)[raw]
-        profiles[name] = follow_both(problem, theta, own, start, column, name, level)
+        profiles[name] = follow_both(posed, own, start, column, name, level)
     return profiles
 
 
-def posed_again(result: FitResult, level: float) -> tuple[Problem, Floats]:
-    """Returns the problem that a fit has solved, with weights of mean 1, and its solution.
+class Posed(NamedTuple):
+    """The problem that a fit has solved, with weights of mean 1.
+
+    Attributes:
+        problem: The problem.
+        theta: Its solution.
+        allows_for: What makes the rows err other than alike and independently, if anything does.
+    """
+
+    problem: Problem
+    theta: Floats
+    allows_for: AllowsFor | None
+
+
+def posed_again(result: FitResult, level: float) -> Posed:
+    """Returns the problem of a fit once more, and its solution.
 
     Raises:
         ValueError: A fit without its rows; an impossible level; a fit with `above` other than 1.
@@ -112,25 +145,25 @@ def posed_again(result: FitResult, level: float) -> tuple[Problem, Floats]:
             f"above = {result.loss.above:g}: a fit that seeks the floor of the rows maximises no "
             "likelihood to profile. Use its bootstrap intervals, or fit with above=1."
         )
-    # Clusters play no part in a likelihood; without them the order of rows is that of their values.
-    rows = observe(result.law, replace(result.require_rows(), clusters=None))
+    rows = observe(result.law, result.require_rows())
     rows = rows._replace(weights=rows.weights / rows.weights.mean())
     law, fixed = result.law, {name: result.params[name] for name in result.fixed}
     problem = pose(law, rows, result.loss, fixed)
     raw = law.to_theta(np.array([result.params[name] for name in law.params]))
     theta = law.rescale(raw, -rows.log_x_scale, -rows.log_y_scale)
     theta = theta[[law.params.index(name) for name in problem.law.params]]
-    return problem, theta
+    unequal: AllowsFor | None = "unequal noise" if result.has_unequal_noise else None
+    allows_for: AllowsFor | None = unequal if rows.clusters is None else "clusters"
+    return Posed(problem, theta, allows_for)
 
 
 def follow_both(
-    problem: Problem, theta: Floats, own: Law, start: Floats, column: int, name: str, level: float
+    posed: Posed, own: Law, start: Floats, column: int, name: str, level: float
 ) -> Profile:
     """Returns the profile of a coordinate of a view of the law, from its estimate to both sides.
 
     Args:
-        problem: The problem that was solved.
-        theta: Its solution.
+        posed: The problem that was solved.
         own: The law in coordinates of which `column` is the one to hold.
         start: The solution in these coordinates.
         column: Column of the one to hold.
@@ -140,6 +173,7 @@ def follow_both(
     Raises:
         FitError: Rows without noise; a lower minimum found on the way.
     """
+    problem, theta, allows_for = posed
     rows, points = problem.rows, problem.points
     least = float(rows.weights @ problem.loss.value(problem.residuals(theta)))
     n_rows = len(rows.log_y)
@@ -150,7 +184,10 @@ def follow_both(
         )
     at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
     constant = least - float(points.weights @ problem.loss.value(at_points))
-    limit = deviance_limit(level, n_rows, len(theta))
+    inflation, freedom = _allowance(posed, own, start, column)
+    limit = deviance_limit(
+        level, n_rows, len(theta), inflation=inflation, degrees_of_freedom=freedom
+    )
     path = Path(problem._replace(law=own), column, constant, least, limit)
     stride = first_stride(path, start)
     sides = [follow(path, start, sign * stride, name) for sign in (-1.0, 1.0)]
@@ -173,9 +210,33 @@ def follow_both(
         deviance=read_only(limit * roots**2),
         limit=limit,
         level=level,
+        allows_for=allows_for,
+        inflation=inflation,
+        degrees_of_freedom=freedom,
         interval=(float(as_param(low)), float(as_param(high))),
         open_sides=open_sides,
         reason=_reason(name, level, open_sides),
+    )
+
+
+def _allowance(posed: Posed, own: Law, start: Floats, column: int) -> tuple[float, float]:
+    """The inflation of a coordinate's variance, and its degrees of freedom."""
+    problem = posed.problem
+    rows, residuals = problem.rows, problem.residuals(posed.theta)
+    if posed.allows_for is None:
+        return 1.0, float(len(residuals) - len(start))
+    root = np.sqrt(rows.weights)
+    # Under Huber's loss what a row contributes is its influence. The curvature is then that of the
+    # likelihood that the loss belongs to, and drops out of the ratio.
+    pulls = root * problem.loss.influence(residuals) * residuals
+    jacobian = own.jacobian(start, rows.log_x) * root[:, None]
+    lengths = np.linalg.norm(jacobian, axis=0)
+    found = unit_noise(jacobian / np.where(lengths > 0, lengths, 1.0), pulls, units_of(rows))
+    if not found.naive[column] > 0 or not found.variances[column] > 0:
+        return 1.0, float(len(residuals) - len(start))
+    return (
+        float(found.variances[column] / found.naive[column]),
+        float(found.degrees_of_freedom[column]),
     )
 
 

@@ -41,7 +41,8 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
         remedy = nearest_name(name, known) if known else "it derives nothing: profile a parameter"
         raise ValueError(f"{result.law.name} derives no {name!r}; {remedy}")
     level = result.level if level is None else level
-    problem, theta = posed_again(result, level)
+    posed = posed_again(result, level)
+    problem, theta = posed.problem, posed.theta
 
     def derived(theta: Floats) -> Floats:
         with np.errstate(all="ignore"):
@@ -62,7 +63,7 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
     own = _with_quantity(problem.law, lambda at: (derived(at) - estimate) / error, column, theta)
     start = theta.copy()
     start[column] = (derived(theta) - estimate) / error
-    found = follow_both(problem, theta, own, start, column, name, level)
+    found = follow_both(posed, own, start, column, name, level)
     low, high = (estimate + error * end for end in found.interval)
     return replace(
         found,

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from analysis.estimate import Redrawn, interval_text, shown
+from analysis.fitting.bootstrap.noise_trend import NoiseTrend
 from analysis.fitting.bootstrap.replicates import BootstrapRecord
 from analysis.fitting.engine.loss import Loss
 from analysis.laws.symbols import GREEK
@@ -11,6 +12,7 @@ from analysis.laws.symbols import GREEK
 _BOOTSTRAP: dict[Redrawn, str] = {
     "residuals": "residuals redrawn",
     "within_x": "residuals redrawn within each x",
+    "wild": "signs of residuals redrawn",
     "clusters": "residuals of clusters redrawn",
     "curve": "noise of one curve drawn anew",
     "parametric": "noise drawn anew",
@@ -62,6 +64,7 @@ class FitTable(NamedTuple):
     gradient_norm: float
     condition_number: float
     bootstrap: BootstrapRecord
+    noise_trend: NoiseTrend | None
 
     @property
     def residuals(self) -> str:
@@ -96,7 +99,16 @@ def plain_table(table: FitTable) -> str:
             "rows are treated as evaluations of one run: the noise of neighbours is correlated by "
             f"{how.correlation:.2g}"
         )
+    if (trend := table.noise_trend) is not None and trend.is_unequal:
+        lines.append(f"{trend}{_allowed_for(how)}")
     return "\n".join(lines)
+
+
+def _allowed_for(how: BootstrapRecord) -> str:
+    """What the intervals make of noise that has a trend."""
+    if how.takes_noise_as_equal:
+        return "; redrawn noise is of one size, so that its intervals may be too short or too long"
+    return ", and the intervals allow for it"
 
 
 def _plain_row(row: TableRow, width: int) -> str:

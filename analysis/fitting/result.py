@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from analysis.errors import nearest_name
 from analysis.estimate import Floats
+from analysis.fitting.bootstrap.noise_trend import NoiseTrend
 from analysis.fitting.bootstrap.replicates import (
     BootstrapRecord,
     percentile_interval,
@@ -73,10 +74,12 @@ class FitResult:
         condition_number: Condition number of the Jacobian in centred units, columns of length 1.
             1 is best.
         noise: Standard deviation of a run about the curve, on the scale of the residuals, with the
-            unbiased variance `sum w r^2 / (n - p) / mean(w)` for p parameters fitted; of one curve,
-            whose residuals are smaller than its noise, the median of the replicates.
+            unbiased variance `sum w r^2 / (n - p) / mean(w)` for p parameters fitted; p is more
+            where rows come in clusters, whose common noise the fit follows. Of one curve, whose
+            residuals are smaller than its noise, the median of the replicates.
         noise_factors: Factor of `noise` in each replicate, shape `(n_replicates,)`: it allows for a
             noise level that few rows leave uncertain.
+        noise_trend: How the noise changes over the inputs; None of few rows.
         residuals: `log y - log f(x)` or, on the linear scale, `y - f(x)` for each row in the order
             given, shape `(n_points,)`.
         rows: The rows that were fitted, in the order given; None of a result read back from JSON,
@@ -105,8 +108,15 @@ class FitResult:
     condition_number: float
     noise: float
     noise_factors: Floats = field(repr=False)
+    noise_trend: NoiseTrend | None
     residuals: Floats = field(repr=False)
     rows: FittedRows | None = field(default=None, repr=False)
+
+    @property
+    def has_unequal_noise(self) -> bool:
+        """Whether the noise has a trend, and nobody asked for noise of one size."""
+        found = self.noise_trend is not None and self.noise_trend.is_unequal
+        return found and not self.bootstrap.takes_noise_as_equal
 
     def require_rows(self) -> FittedRows:
         """Returns the rows that were fitted.
@@ -166,8 +176,10 @@ class FitResult:
         deviation `noise`, times the replicate's factor of it, which allows for a noise level that
         few rows leave uncertain. For a law linear in theta and normal noise that is Student's
         prediction interval. A 95 % band also held 93 to 99 % of new runs where the noise was
-        skewed, heavy-tailed or uniform. It takes all runs to be equally noisy, those of the mean
-        weight where rows have weights. The same fit gives the same band.
+        skewed, heavy-tailed or uniform. Where the noise has a trend (`noise_trend`), a run has the
+        noise of its x; else all runs are taken to be equally noisy, those of the mean weight where
+        rows have weights. Of clusters it is a run of another cluster. The same fit gives the same
+        band.
 
         Args:
             x: Inputs, as `predict` takes them.
@@ -190,8 +202,12 @@ class FitResult:
         # The replicates have another stream of the same seed.
         n, stream = len(self.replicates), np.random.default_rng([self.bootstrap.seed, 1])
         places = (stream.permutation(n) + 0.5) / n
-        noise = (self.noise * self.noise_factors * ndtri(places))[:, None]
-        curves = self.law.log_predict(self.replicates, self._log_inputs(x))
+        log_x, trend = self._log_inputs(x), self.noise_trend
+        spread: float | Floats = self.noise
+        if trend is not None and self.has_unequal_noise and self.bootstrap.n_clusters is None:
+            spread = trend.at(log_x)
+        noise = (self.noise_factors * ndtri(places))[:, None] * spread
+        curves = self.law.log_predict(self.replicates, log_x)
         if self.loss.scale == "linear":
             return percentile_interval(np.exp(curves) + noise, level)
         low, high = percentile_interval(curves + noise, level)
@@ -247,6 +263,7 @@ class FitResult:
             gradient_norm=self.gradient_norm,
             condition_number=self.condition_number,
             bootstrap=self.bootstrap,
+            noise_trend=self.noise_trend,
         )
 
     def summary(self) -> str:
@@ -264,6 +281,7 @@ class FitResult:
         values |= asdict(self.loss)
         values["law"] = self.law.name
         values["bootstrap"] = asdict(self.bootstrap)
+        values["noise_trend"] = None if self.noise_trend is None else asdict(self.noise_trend)
         return plain(values)
 
     def to_json(self) -> str:
@@ -300,6 +318,9 @@ class FitResult:
         read |= {name: tuple(read[name]) for name in ("bounds_hit", "fixed")}
         read["law"] = _law_of(read, law)
         read["bootstrap"] = BootstrapRecord(**read["bootstrap"])
+        if (trend := read["noise_trend"]) is not None:
+            trend = trend | {"log_range": tuple(trend["log_range"])}
+            read["noise_trend"] = NoiseTrend(**trend)
         read["loss"] = Loss(**{name: values[name] for name in of_loss})
         read["verdict"] = Verdict(read["verdict"])
         read["intervals"] = {name: tuple(ends) for name, ends in read["intervals"].items()}

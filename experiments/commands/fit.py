@@ -69,6 +69,11 @@ def run(options: FitOptions) -> int:
         print_flags(found, options.flagged)  # perhaps why there is no fit
         raise
     console.print(f"\n{result.summary()}\n")
+    if (n_runs := result.bootstrap.n_clusters) is not None:
+        console.print(
+            f"{result.n_points:,} rows come from {n_runs:,} runs (column run): rows of one run are "
+            "taken to err together\n"
+        )
     profiles = _profiles(result)
     fit_output.print_profiles(profiles)
     others = list(_alternatives(law, source, flags, choices))
@@ -181,7 +186,9 @@ def _alternatives(
         except (ValueError, FitError) as error:
             yield label, str(error)
     if not choices.fixed:
-        for convention, refit in refit_under(law, source, loss=Loss(loss.delta)):
+        for convention, refit in refit_under(
+            law, source, loss=Loss(loss.delta), clusters=_clusters(table, law)
+        ):
             yield str(convention), refit
 
 

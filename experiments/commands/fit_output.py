@@ -24,7 +24,9 @@ def print_profiles(profiles: Mapping[str, Profile] | str) -> None:
     for name, profile in profiles.items():
         reason = "" if profile.identifiable else profile.reason
         rows.append((name, interval_text(*profile.interval, ".6g"), reason))
-    print_table(("profile likelihood", "interval", ""), rows)
+    allows_for = {profile.allows_for for profile in profiles.values()} - {None}
+    heading = ", ".join(["profile likelihood", *(f"for {each}" for each in allows_for)])
+    print_table((heading, "interval", ""), rows)
     console.print()
 
 

@@ -11,7 +11,9 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from experiments.experiment import Budget
 
-Redrawn = Literal["clusters", "within_x", "residuals", "parametric", "rows", "sandwich", "curve"]
+Redrawn = Literal[
+    "clusters", "within_x", "residuals", "wild", "parametric", "rows", "sandwich", "curve"
+]
 """`analysis.estimate.Redrawn` once more: importing it loads NumPy, which would slow down help."""
 Span = tuple[float, float] | None
 

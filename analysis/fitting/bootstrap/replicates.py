@@ -34,6 +34,7 @@ from analysis.fitting.bootstrap.autocorrelation import (
     processes_of,
     why_no_curve,
 )
+from analysis.fitting.bootstrap.noise_trend import NoiseTrend
 from analysis.fitting.bootstrap.resampling import choose_resampling, noise_of, row_counts
 from analysis.fitting.engine.least_squares import Points, solve
 from analysis.fitting.engine.problem import Problem
@@ -63,6 +64,11 @@ class BootstrapRecord:
     degrees_of_freedom: float | None
     seed: int
     correlation: float | None = None
+
+    @property
+    def takes_noise_as_equal(self) -> bool:
+        """Whether the noise that is drawn is of one size, whatever the input."""
+        return self.resampling in ("residuals", "parametric", "curve")
 
 
 def require_resolvable(level: float, n_replicates: int) -> None:
@@ -144,16 +150,19 @@ def student_scales(
     return np.sqrt(degrees_of_freedom / rng.chisquare(degrees_of_freedom, size=n_replicates))
 
 
-def draw_replicates(problem: Problem, theta: Floats, bootstrap: Bootstrap) -> Replicates:
+def draw_replicates(
+    problem: Problem, theta: Floats, bootstrap: Bootstrap, trend: NoiseTrend | None = None
+) -> Replicates:
     """Refits the law to redrawn rows, all replicates at once, each from the estimate `theta`.
 
-    The same seed and rows give the same replicates.
+    The same seed and rows give the same replicates. The kind that is chosen where none is asked for
+    allows for the trend of the noise.
 
     Raises:
         ValueError: A kind that does not suit the rows.
         FitError: Too few repeats or clusters.
     """
-    kind = choose_resampling(problem, bootstrap.kind)
+    kind = choose_resampling(problem, bootstrap.kind, trend)
     n_replicates, seed = int(bootstrap.n), int(bootstrap.seed)
     rng = np.random.default_rng(seed)
     df, n_unconverged, noise, correlation = None, 0, None, None
@@ -200,7 +209,7 @@ def _known_process(
     """
     may_be_one = (
         asked is None
-        and kind in ("residuals", "rows")
+        and kind in ("residuals", "wild", "rows")
         and problem.loss.above == 1
         and why_no_curve(problem) is None
     )

@@ -43,15 +43,35 @@ def deviance(objective: Floats, least: float, n_rows: int, loss: Loss) -> Floats
     return 2 * n_rows * (surprise[:-1] - surprise[-1]).reshape(np.shape(objective))
 
 
-def deviance_limit(level: float, n_rows: int, n_params: int) -> float:
+def deviance_limit(
+    level: float,
+    n_rows: int,
+    n_params: int,
+    *,
+    inflation: float = 1.0,
+    degrees_of_freedom: float | None = None,
+) -> float:
     """Returns the deviance that one parameter at its true value exceeds with probability 1 - level.
 
     `n log(1 + F / df)` with `F` the quantile of Fisher's F on 1 and df = n - n_params degrees of
     freedom: exact for a law linear in its parameters under normal noise, where the interval is
     Student's, and chi-squared on 1 degree of freedom for many rows.
+
+    Rows that err together, or unlike one another, make the likelihood one of a wrong model. The
+    deviance of one parameter then exceeds what it should be by the ratio of its true variance to
+    the one that the likelihood believes in (Rotnitzky and Jewell 1990, Biometrika 77(3), 485;
+    Pauli, Racugno and Ventura 2011, Statistica Sinica 21(1), 149), and F is taken that many times.
+
+    Args:
+        level: Level of confidence.
+        n_rows: Rows n.
+        n_params: Parameters fitted.
+        inflation: That ratio.
+        degrees_of_freedom: Those with which the true variance is known; df unless given.
     """
     df = n_rows - n_params
-    return n_rows * float(np.log1p(fdtri(1, df, level) / df))
+    known = df if degrees_of_freedom is None else degrees_of_freedom
+    return n_rows * float(np.log1p(inflation * fdtri(1, known, level) / df))
 
 
 def integral(scale: Floats) -> tuple[Floats, Floats]:

@@ -7,10 +7,10 @@ import pytest
 from published_data import published_path
 
 from analysis.estimate import Bootstrap, Floats
-from analysis.fitting.audit import audit, objective_of
+from analysis.fitting.audit import audit, audit_by, objective_of
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
-from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, SATURATING_POWER_LAW
+from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, POWER_LAW, SATURATING_POWER_LAW
 
 X = np.geomspace(1e6, 1e9, 30)
 Y = (1.7 + 300 * X**-0.35) * np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
@@ -111,3 +111,16 @@ def test_muennighoff_2023_is_nearly_the_optimum_of_what_it_fitted_and_far_from_t
     assert seven.refit.objective == pytest.approx(0.0066, abs=5e-5)
     assert seven.ratio > 2
     assert not seven.is_optimum
+
+
+def test_rows_of_runs_are_judged_by_a_fit_that_knows_them():
+    run = np.repeat(np.arange(8), 5)
+    x = np.geomspace(1e6, 1e9, 40)
+    shift = 0.05 * np.random.default_rng(3).standard_normal(8)
+    y = 30 * x**-0.1 * np.exp(shift[run])
+    together = fit(POWER_LAW, x, y, clusters=run, bootstrap=FEW)
+    published = {"A": 30.0, "alpha": 0.1}
+    found = audit_by(together, published)
+    assert found.objective == pytest.approx(audit(POWER_LAW, published, x, y).objective)
+    assert found.refit.bootstrap.n_clusters == 8
+    assert found.outside == ()

@@ -17,7 +17,9 @@ from analysis.estimate import Bootstrap, Floats, Redrawn
 from analysis.fitting.engine.likelihood import size_quantile
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
-from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
+from analysis.fitting.profile import profile_likelihood
+from analysis.fitting.profile_derived import profile_derived
+from analysis.laws import CHINCHILLA, POWER_LAW, SATURATING_POWER_LAW, Law
 
 TRUTH = {"power_law": planted.POWER, "saturating_power_law": planted.SATURATING}
 SIZES = np.geomspace(1e6, 1e9, 8)
@@ -161,6 +163,62 @@ def test_parametric_coverage_is_between_93_and_97_percent(
     n_sets = 500
     covered = exponents_covered(law, draw, n_sets, loss=Loss(delta), kind="parametric")
     assert 0.93 <= covered / n_sets <= 0.97
+
+
+LIKE_BESIROGLU = planted.runs(64)
+RUNS, CHECKPOINTS = np.geomspace(5e7, 1e10, 16), np.geomspace(1 / 32, 1, 6)
+
+
+def shared_by_run(rng: np.random.Generator) -> Rows:
+    """Sixteen runs of twenty tokens a parameter, each with six checkpoints that err together."""
+    size = np.repeat(RUNS, 6)
+    x = np.stack([size, 20 * size * np.tile(CHECKPOINTS, 16)], axis=1)
+    run = np.repeat(np.arange(16), 6)
+    return x, 0.01 * rng.standard_normal(16)[run] + 0.003 * rng.standard_normal(96), run
+
+
+def falling_with_size(rng: np.random.Generator) -> Rows:
+    """Noise that falls as N^-0.4."""
+    x = LIKE_BESIROGLU
+    return x, 0.01 * (x[:, 0] / x[:, 0].min()) ** -0.4 * rng.standard_normal(len(x)), None
+
+
+def of_one_size(rng: np.random.Generator) -> Rows:
+    return LIKE_BESIROGLU, 0.003 * rng.standard_normal(64), None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("draw", "kind"),
+    [(shared_by_run, "clusters"), (falling_with_size, "wild"), (of_one_size, "residuals")],
+)
+def test_every_interval_of_chinchilla_covers(draw: Draw, kind: Redrawn):
+    """Bootstrap and profiles; the counts are judged as 93 to 97 %, by the binomial distribution."""
+    n_sets = 150
+    truth = dict(zip(CHINCHILLA.params, planted.CHINCHILLA, strict=True))
+    truth["a"] = truth["beta"] / (truth["alpha"] + truth["beta"])
+    theta = CHINCHILLA.to_theta(np.array(planted.CHINCHILLA))
+    sought = CHINCHILLA.starting_at([planted.CHINCHILLA])
+    covered = {(how, name): 0 for how in ("bootstrap", "profile") for name in truth}
+    kinds = []
+    for data_set in range(n_sets):
+        x, noise, clusters = draw(np.random.default_rng(data_set))
+        y = np.exp(CHINCHILLA.log_predict(theta, np.log(x)) + noise)
+        result = fit(sought, x, y, clusters=clusters, bootstrap=Bootstrap(n=200, seed=data_set))
+        kinds.append(result.bootstrap.resampling)
+        profiles = {**profile_likelihood(result), "a": profile_derived(result, "a")}
+        intervals = {**result.intervals, "a": result.derived()["a"].interval}
+        for name, value in truth.items():
+            low, high = intervals[name]
+            covered["bootstrap", name] += bool(low <= value <= high)
+            low, high = profiles[name].interval
+            covered["profile", name] += bool(low <= value <= high)
+    assert np.mean([each == kind for each in kinds]) > 0.9
+    for name in ("alpha", "beta", "a", "E"):
+        for how in ("bootstrap", "profile"):
+            count = covered[how, name]
+            assert stats.binom.cdf(count, n_sets, 0.93) > 0.01, (how, name, count)
+            assert stats.binom.sf(count - 1, n_sets, 0.97) > 0.01, (how, name, count)
 
 
 def falling_noise(n_points: int, sigma: float) -> Draw:

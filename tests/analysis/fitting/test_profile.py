@@ -23,7 +23,8 @@ def noisy(sigma: float = 0.05, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("copies", [1, 3])
 def test_of_a_line_it_is_students_interval(copies: int):
     x = np.repeat(X, copies)
-    y = np.repeat(noisy(), copies) * np.exp(np.random.default_rng(1).normal(0, 0.02, len(x)))
+    # Of this noise the trend is not significant: where it is, the likelihood is not left as it is.
+    y = np.repeat(noisy(seed=1), copies) * np.exp(np.random.default_rng(1).normal(0, 0.02, len(x)))
     result = fit(POWER_LAW, x, y, bootstrap=Bootstrap(n=200))
     profiles = profile_likelihood(result)
     columns = np.stack([np.ones(len(x)), -np.log(x)], axis=1)

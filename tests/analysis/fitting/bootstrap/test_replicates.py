@@ -72,16 +72,22 @@ def test_welch_degrees_of_freedom_lie_between_one_group_and_all():
 def test_clusters_flip_as_one_and_keep_their_residuals():
     rows = rows_of_seeds(clusters=True)
     source, residuals = noise_for(rows, "clusters")
-    assert source.degrees_of_freedom == N_SEEDS - 1
+    assert source.degrees_of_freedom == pytest.approx(N_SEEDS - 1)
     assert rows.clusters is not None
-    signs = np.sign(source.draw(np.random.default_rng(0), 500) * residuals)
+    drawn = source.draw(np.random.default_rng(0), 2000)
+    columns = np.stack([np.ones(len(residuals)), rows.log_x[:, 0]], axis=1)
     for cluster in range(N_SEEDS):
-        of_cluster = signs[:, rows.clusters == cluster]
-        np.testing.assert_array_equal(of_cluster, of_cluster[:, :1] * np.ones(8))
-        assert abs(of_cluster[:, 0].mean()) < 0.2
-    correction = np.sqrt(N_SEEDS / (N_SEEDS - 1) * 47 / 46)
-    drawn = source.draw(np.random.default_rng(0), 1)[0]
-    np.testing.assert_allclose(np.abs(drawn), correction * np.abs(residuals))
+        own = rows.clusters == cluster
+        # Residuals about the line that the other clusters give, times one of Webb's six numbers.
+        line = np.linalg.lstsq(columns[~own], rows.log_y[~own], rcond=None)[0]
+        factors = drawn[:, own] / (rows.log_y[own] - columns[own] @ line)
+        np.testing.assert_allclose(factors, factors[:, :1] * np.ones(8), rtol=1e-6)
+        np.testing.assert_allclose(
+            np.unique(factors[:, 0].round(6)),
+            np.sqrt([1.5, 1, 0.5, 0.5, 1, 1.5]) * np.repeat([-1, 1], 3),
+            atol=1e-6,
+        )
+        assert abs(factors[:, 0].mean()) < 0.1
 
 
 def test_replicates_are_the_fits_that_scipy_makes_of_the_same_draws():
