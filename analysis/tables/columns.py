@@ -140,12 +140,15 @@ def missing(frame: pd.DataFrame, quantity: str) -> str:
         )
     known = [each for tier in KNOWN.get(quantity, ()) for each in tier.split()] + [quantity]
     # Not `did_you_mean`: a column may be near to any of the names by which a quantity is known.
+    # A name that is known for another quantity, such as d_model beside D, is no candidate.
+    tiers = [tier for other, each in KNOWN.items() if other != quantity for tier in each]
+    others = {word for tier in tiers for word in tier.split()}
     near = [
         (difflib.SequenceMatcher(None, bare(heading.name), word).ratio(), name)
         for name in names
         for heading in readings(name, quantity)
         for word in known
-        if len(word) > 1
+        if len(word) > 1 and bare(heading.name) not in others
     ]
     score, nearest = max(near, default=(0.0, ""))
     if score < 0.6:

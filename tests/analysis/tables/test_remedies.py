@@ -2,8 +2,10 @@
 
 import re
 
+import pandas as pd
 import pytest
 
+from analysis.tables.columns import missing
 from analysis.tables.numerals import readings
 from analysis.tables.read import read
 
@@ -92,3 +94,13 @@ def test_a_text_that_stands_for_no_number_gets_none(tmp_path, text):
     with pytest.raises(ValueError, match=r"is not a number; write a number, such as 1.3e9"):
         read(path)
     assert readings(text) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "other"),
+    [("N", "n_layers"), ("D", "n_embd"), ("loss", "val_acc"), ("M", "tokens"), ("U", "n_examples")],
+)
+def test_a_name_that_means_something_else_is_not_offered(quantity, other):
+    said = missing(pd.DataFrame({other: [1.0], "note": ["x"]}), quantity)
+    assert "is it" not in said and f"there are {other!r}, 'note'" in said
+    assert "is it 'val_los'" in missing(pd.DataFrame({other: [1.0], "val_los": [2.0]}), "loss")
