@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.tables import units
 from analysis.tables.columns import declaration
+from analysis.tables.headings import known
 from analysis.tables.origins import Column, Origin, Product
 
 FEWEST_PARAMETERS = 1e5
@@ -95,12 +96,20 @@ def _loss(values: Mapping[str, pd.Series], origins: Mapping[str, Origin]) -> Ite
     origin = origins.get("loss")
     if not isinstance(origin, Column) or (origin.unit and origin.unit.is_perplexity):
         return
+    column = origin.columns[0]
+    share = next((each for each in ("accuracy", "error") if known(column, each)), None)
+    if share is not None:
+        yield (
+            f"loss is read from {column!r}, which is named for an {share}, a share or per cent; "
+            f"laws of loss expect nats; if it is what is to be fitted, choose a law of {share}"
+        )
+        return
     factor = origin.unit.factor if origin.unit else 1.0
     in_bytes = origin.unit is not None and origin.unit.text.lower().replace(" ", "") in _OF_BYTES
     name = "bits per byte" if in_bytes else "nats" if factor == 1.0 else "bits"
     middle = float(values["loss"].median()) / factor
     if middle > HIGHEST[name]:
-        perplexity = declaration("loss", origin.columns[0], "perplexity")
+        perplexity = declaration("loss", column, "perplexity")
         yield (
             f"loss is {middle:.4g} {name} in the middle, which is more than any model of language "
             f"has; if it is a perplexity, declare --columns {perplexity}"

@@ -153,8 +153,7 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
     """Doubts about columns that seem to say how runs ended, but not in a way that is understood."""
     for name in map(str, frame.columns):
         column = results.column(frame, name)
-        values = list(column.dropna().unique()[: _MOST_SHOWN + 1])
-        shown = ", ".join(str(value) for value in values[:_MOST_SHOWN])
+        ends = (words(name.lower()) or [""])[-1] in _NAMES
         if pd.api.types.is_bool_dtype(column):
             word = finished(name)
             odd = column.eq(not word)
@@ -163,12 +162,13 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
                     f"column {name!r} is {not word} in {int(odd.sum())} rows, which are kept; "
                     f"--where {name}={word} leaves them out"
                 )
-        elif is_states(name) and values and not _holds_states(name, column):
+        elif is_states(name) and column.notna().any() and not _holds_states(name, column):
+            shown = ", ".join(map(str, column.dropna().unique()[:_MOST_SHOWN]))
             yield (
                 f"column {name!r} seems to hold states of runs, but none is known ({shown}): no "
                 f"row was left out for it; --where {name}=VALUE takes those that finished"
             )
-        elif (words(name.lower()) or [""])[-1] in _NAMES and not is_states(name):
+        elif ends and not is_states(name):
             odd = [state for state in column.dropna().unique() if finished(state) is False]
             if odd:
                 yield (

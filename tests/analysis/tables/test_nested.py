@@ -92,6 +92,7 @@ def by_column(order):
             "data": [list(record.values()) for record in RECORDS.values()],
         },
         {key: dict(reversed(record.items())) for key, record in RECORDS.items()},
+        {"schema": {}, "data": [{"run": key, **record} for key, record in RECORDS.items()]},
     ],
 )
 def test_json_is_paired_by_its_keys(tmp_path, document):

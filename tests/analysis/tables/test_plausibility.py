@@ -61,3 +61,11 @@ def test_a_loss_beyond_its_range_is_perhaps_a_perplexity(tmp_path, heading, doub
         remedy = source.doubts[0].rpartition("--columns ")[2]
         assert remedy == f"loss={heading}[perplexity]"
         assert not read.read(path, remedy).doubts
+
+
+@pytest.mark.parametrize("heading", ["acc_pct", "eval_accuracy", "test_error (%)"])
+def test_a_share_that_is_declared_as_loss_is_doubted(tmp_path, heading):
+    path = tmp_path / "runs.csv"
+    path.write_text(f"params,tokens,{heading}\n2e7,1e9,33.1\n2e8,1e9,20.1\n")
+    (doubt,) = read.read(path, f'loss="{heading}"').doubts
+    assert f"loss is read from {heading!r}, which is named for an " in doubt
