@@ -122,7 +122,7 @@ class Watch:
         beat = b""
         with contextlib.suppress(*files.NO_FILE):
             # Read, not stat: network file systems answer stat from a cache.
-            beat = (attempt.folder / "heartbeat").read_bytes()
+            beat = files.read_bytes(attempt.folder / "heartbeat")
         now = self._clock()
         last, since = self._seen.setdefault(attempt.folder, (beat, now))
         if last != beat:

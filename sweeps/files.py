@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,22 @@ def probe(folder: Path) -> None:
         os.unlink(target)
 
 
+def read_bytes(path: Path) -> bytes:
+    """Content of a file. A pipe or a device is none, and is never waited for.
+
+    Raises:
+        OSError: The file cannot be read; IsADirectoryError where it is not a regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "not a regular file", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
 def read_json(path: Path) -> Any:
     """Content of a small JSON file; None where it is absent, torn or not JSON.
 
@@ -177,7 +194,7 @@ def read_json(path: Path) -> Any:
     """
     with storing(path):
         try:
-            return json.loads(path.read_bytes())
+            return json.loads(read_bytes(path))
         except (*NO_FILE, ValueError, RecursionError):
             return None
 

@@ -183,9 +183,9 @@ class Store:
             return ()
         attempt = Attempt.numbered(self.run_folder(run_id) / "attempts", record.attempt)
         try:
-            text = (attempt.folder / "curve.jsonl").read_bytes().decode("utf-8", "replace")
+            text = files.read_bytes(attempt.folder / "curve.jsonl").decode("utf-8", "replace")
             return load_curve(text)
-        except FileNotFoundError:
+        except files.NO_FILE:
             return ()
 
     def load_plan(self, plan_id: str) -> tuple[str, tuple[PlannedRun, ...]]:
@@ -193,7 +193,7 @@ class Store:
         path = self.plan_path(plan_id)
         try:
             with storing(path):
-                content = unseal("plan", path.read_bytes())
+                content = unseal("plan", files.read_bytes(path))
             runs = tuple(PlannedRun(**run) for run in content["runs"])
             names = [name for run in runs for name in (run.run_id, run.trunk_id) if name]
             if all(map(_RUN_ID.fullmatch, names)):
@@ -260,7 +260,7 @@ def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
 
 def _parse(path: Path, run_id: str) -> RunRecord:
     try:
-        data = path.read_bytes()
+        data = files.read_bytes(path)
     except OSError as error:
         if isinstance(error, files.NO_FILE) or error.errno == errno.ELOOP:
             raise DamagedFileError(f"no file: {error.strerror}") from None

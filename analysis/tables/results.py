@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import nearest_name
+from analysis.tables.files import read_bytes
 from analysis.writing import replace_file
 from scaling import record
 
@@ -82,7 +83,7 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
         records = []
         for file in record.published_files(path):
             try:
-                records.append(record.load_record(file.read_bytes()))
+                records.append(record.load_record(read_bytes(file, None)))
             except record.DamagedFileError as error:
                 raise ValueError(
                     f"{file}: {error}; run the sweep again, which sets the file aside and repeats "

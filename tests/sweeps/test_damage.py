@@ -113,3 +113,29 @@ def test_a_damaged_result_is_replaced_by_a_run_that_was_under_way(store: Store) 
     store.result_path(RUN.run_id).write_bytes(b"\0\0")
     assert publish(store) == "published"
     assert store.read(PLAN)[0].status == "done" and len(quarantined(store)) == 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_file_is_set_aside_and_never_waited_for(store: Store, kind: str) -> None:
+    publish(store)
+    path = store.result_path(RUN.run_id)
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(os.devnull)
+    record = store.read(PLAN)[0]
+    assert (record.status, record.reason) == ("missing", "damaged")
+    assert quarantined(store) and not os.path.lexists(path)
+
+
+@pytest.mark.parametrize("name", ["store.json", "claim.json", "curve.jsonl"])
+def test_no_other_file_of_a_folder_is_waited_for_either(store: Store, name: str) -> None:
+    pipe = store.root / name
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    assert files.read_json(pipe) is None
+    with pytest.raises(IsADirectoryError, match="not a regular file"):
+        files.read_bytes(pipe)
