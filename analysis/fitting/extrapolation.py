@@ -33,6 +33,8 @@ from analysis.fitting.engine.problem import pose
 from analysis.guards import positive
 from analysis.laws.law import Law
 
+_LEAST_SIZES = 4  # fitted by a window with a horizon
+
 
 class Window(NamedTuple):
     """A fit to smaller sizes, and its score on the next ones.
@@ -46,6 +48,7 @@ class Window(NamedTuple):
         rmsle: Root mean squared log error of the rows scored, infinite where the curve leaves
             float64; None where there is no fit.
         reason: Why there is no fit; None where there is one.
+        log_errors: `log y - log f` of the rows scored, smallest sizes first; empty without a fit.
     """
 
     fitted_to: float
@@ -55,6 +58,7 @@ class Window(NamedTuple):
     n_scored: int
     rmsle: float | None
     reason: str | None
+    log_errors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,14 @@ class Extrapolation:
         law: The law.
         windows: From the smallest sizes to the largest.
         largest: Leave-the-largest-out: fitted to all sizes but the largest, scored on that one.
+        horizon: Factor beyond its fitted sizes up to which a window is scored; None where windows
+            share out the sizes. It is less than asked for where the rows do not span as much.
     """
 
     law: Law
     windows: tuple[Window, ...]
     largest: Window
+    horizon: float | None = None
 
     @property
     def rmsle(self) -> float | None:
@@ -94,6 +101,7 @@ def extrapolation(
     along: ArrayLike = 0,
     n_windows: int = 5,
     always_fitted: float = 0.5,
+    to: float | None = None,
     loss: Loss = Loss(),
 ) -> Extrapolation:
     """Fits on smaller sizes and scores the next ones, for a window that expands.
@@ -107,6 +115,9 @@ def extrapolation(
         n_windows: Windows; as many as there are sizes to score where those are fewer.
         always_fitted: Share of the distinct sizes, the smallest ones, that every window fits and
             none scores; rounded up. The others are dealt to the windows evenly.
+        to: A size beyond those of the rows that is to be predicted. Every window is then scored as
+            far beyond its fitted sizes, by a factor, as this size is beyond all of them; of the
+            places where the rows can be cut so, the later ones count.
         loss: The loss of the fits.
 
     Returns:
@@ -132,17 +143,47 @@ def extrapolation(
             f"Every row has the size {size[0] if len(size) else math.nan:.6g}, so none is left to "
             "extrapolate to. Give rows at several sizes."
         )
+    horizon = None
+    if to is None:
+        blocks = _dealt(distinct, n_windows, always_fitted)
+    else:
+        blocks, horizon = _as_far(distinct, n_windows, always_fitted, to)
+    windows = tuple(_window(law, inputs, values, size, block, loss) for block in blocks)
+    alone = windows[-1].scored_from == distinct[-1]
+    largest = windows[-1] if alone else _window(law, inputs, values, size, distinct[-1:], loss)
+    return Extrapolation(law, windows, largest, horizon)
+
+
+def _dealt(distinct: Floats, n_windows: int, always_fitted: float) -> list[Floats]:
+    """The sizes that each window scores: those above the first cut, dealt evenly."""
     # At least one size is fitted and at least one is scored. The share is rounded before it
     # is rounded up, so that a tenth of ten sizes is one of them.
     n_always = min(math.ceil(round(always_fitted * len(distinct), 9)), len(distinct) - 1)
     scored = distinct[n_always:]
-    windows = tuple(
-        _window(law, inputs, values, size, block, loss)
-        for block in np.array_split(scored, min(n_windows, len(scored)))
-    )
-    alone = windows[-1].scored_from == distinct[-1]
-    largest = windows[-1] if alone else _window(law, inputs, values, size, distinct[-1:], loss)
-    return Extrapolation(law, windows, largest)
+    return list(np.array_split(scored, min(n_windows, len(scored))))
+
+
+def _as_far(
+    distinct: Floats, n_windows: int, always_fitted: float, to: float
+) -> tuple[list[Floats], float]:
+    """The sizes that each window scores, up to a factor beyond those fitted; and the factor."""
+    if not distinct[-1] < to < math.inf:
+        raise ValueError(
+            f"to = {to:.6g}, but the largest size of the rows is {distinct[-1]:.6g}: a horizon "
+            "lies beyond it. Give a larger size, or none."
+        )
+    least = min(_LEAST_SIZES, len(distinct) - 1)
+    # The longest horizon that a cut after the least number of sizes leaves room for.
+    horizon = min(float(to / distinct[-1]), float(distinct[-1] / distinct[least - 1]))
+    reach = np.searchsorted(distinct, distinct * horizon * (1 + 1e-9), side="right")
+    cuts = np.arange(least, len(distinct))
+    full = distinct[cuts - 1] * horizon <= distinct[-1] * (1 + 1e-9)
+    cuts = cuts[full & (reach[cuts - 1] > cuts)]
+    if not len(cuts):
+        return [distinct[-1:]], horizon
+    later = cuts[min(int(always_fitted * len(cuts)), len(cuts) - 1) :]
+    chosen = np.unique(np.linspace(0, len(later) - 1, n_windows).round().astype(int))
+    return [distinct[cut : reach[cut - 1]] for cut in later[chosen]], horizon
 
 
 def _sizes(law: Law, inputs: Floats, along: ArrayLike, order: NDArray[np.intp]) -> Floats:
@@ -170,10 +211,11 @@ def _window(law: Law, x: Floats, y: Floats, size: Floats, block: Floats, loss: L
     below = size < block[0]
     scored = (size >= block[0]) & (size <= block[-1])
     rmsle = reason = None
+    errors: tuple[float, ...] = ()
     try:
         predicted = _log_predict_from(law, x[below], y[below], np.log(x[scored]), loss)
-        rmsle = float(np.sqrt(np.mean((np.log(y[scored]) - predicted) ** 2)))
-        rmsle = math.inf if math.isnan(rmsle) else rmsle
+        off = np.nan_to_num(np.log(y[scored]) - predicted, nan=math.inf)
+        rmsle, errors = float(np.sqrt(np.mean(off**2))), tuple(off.tolist())
     except FitError as error:
         reason = str(error)
     return Window(
@@ -184,6 +226,7 @@ def _window(law: Law, x: Floats, y: Floats, size: Floats, block: Floats, loss: L
         n_scored=int(scored.sum()),
         rmsle=rmsle,
         reason=reason,
+        log_errors=errors,
     )
 
 

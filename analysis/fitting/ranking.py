@@ -6,7 +6,7 @@ rows at hand and charge for parameters; they know nothing of where a curve goes 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
-from analysis.estimate import Bootstrap
+from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.extrapolation import Extrapolation, Window, extrapolation, pooled_rmsle
 from analysis.fitting.fit import fit
@@ -23,6 +23,9 @@ from analysis.laws.law import Law
 from analysis.writing import dumps, plain
 
 __all__ = ["Information", "RankedLaw", "Ranking", "extrapolation", "information", "rank"]
+
+_LEAST_FREEDOM = 2  # rows of a window less parameters: with fewer a curve goes through all rows
+_ALIKE = 1.5  # times the least error: laws that the few windows of a table cannot tell apart
 
 
 class Information(NamedTuple):
@@ -86,8 +89,9 @@ class RankedLaw:
 
     Attributes:
         law: The law.
-        error: RMSLE of extrapolation over the windows of `Ranking.windows`; None where the law is
-            not ranked.
+        error: RMSLE of extrapolation over the windows of `Ranking.windows`. Of a law without a fit
+            in some of them, the RMSLE of the reference in all, times the ratio of the two in the
+            windows that both have. None where the law is not ranked.
         extrapolation: All windows of the law.
         fit: The fit to all rows.
         information: AIC, AICc and BIC of that fit; None under a loss other than squared error.
@@ -135,19 +139,38 @@ class Ranking:
 
     Attributes:
         rows: The laws, the least error first; after them those that could not be ranked.
-        windows: Numbers of the windows that laws are compared on: every ranked law has a fit in
-            each.
+        windows: Numbers of the windows that laws are compared on: those of the reference.
         n_windows: Windows in all.
+        reference: Name of the law that the others are compared with, window by window.
+        weights: Weights of the laws that are combined, by name; they sum to 1.
+        horizon: Factor beyond its rows up to which each window is scored; None where windows share
+            out the sizes.
     """
 
     rows: tuple[RankedLaw, ...]
     windows: tuple[int, ...]
     n_windows: int
+    reference: str
+    weights: Mapping[str, float]
+    horizon: float | None
 
     @property
     def best(self) -> RankedLaw:
         """The law with the least error of extrapolation."""
         return self.rows[0]
+
+    def predict(self, x: ArrayLike) -> Floats:
+        """The combined prediction: the weighted geometric mean of the laws' curves.
+
+        Args:
+            x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive.
+
+        Returns:
+            y, shape `(n,)`.
+        """
+        fits = {row.law.name: row.fit for row in self.rows if row.fit is not None}
+        logs = [weight * np.log(fits[name].predict(x)) for name, weight in self.weights.items()]
+        return np.exp(np.sum(logs, axis=0))
 
     def summary(self) -> str:
         """The ranking as a plain-text table."""
@@ -159,11 +182,18 @@ class Ranking:
             *(_line(row, width) for row in ranked),
             "",
             f"extrapolation, largest: root mean squared log error in {len(self.windows)} of "
-            f"{self.n_windows} windows, those with a fit of every law above; of the largest size "
-            "left out",
+            f"{self.n_windows} windows{self._reach()}; of the largest size left out",
+            f"a law without a fit in some windows is compared with {self.reference} in the others",
+            "combined: "
+            + ", ".join(f"{weight:.2f} {name}" for name, weight in self.weights.items()),
             *(f"{row.law.name}: not ranked. {row.reason}" for row in self.rows[len(ranked) :]),
         ]
         return "\n".join(lines)
+
+    def _reach(self) -> str:
+        if self.horizon is None:
+            return ""
+        return f", each up to {self.horizon:.3g} times beyond the sizes that it fits"
 
     def to_dict(self) -> dict[str, Any]:
         """The ranking as JSON values; numbers that are not finite or do not apply are None."""
@@ -171,6 +201,9 @@ class Ranking:
             {
                 "windows_compared": self.windows,
                 "n_windows": self.n_windows,
+                "reference": self.reference,
+                "weights": dict(self.weights),
+                "horizon": self.horizon,
                 "laws": [row.to_dict() for row in self.rows],
             }
         )
@@ -187,15 +220,21 @@ def rank(
     *,
     along: ArrayLike = 0,
     n_windows: int = 5,
-    always_fitted: float = 0.5,
+    to: float | None = None,
     loss: Loss = Loss(),
     bootstrap: Bootstrap = Bootstrap(),
 ) -> Ranking:
     """Ranks laws by the error with which they extrapolate.
 
-    Laws are compared on the windows in which each of them has a fit, at least half of all. Where
-    the laws share fewer, those with a fit in the fewest windows are not ranked: a law of many
-    parameters does not take the windows of small sizes from all others.
+    Laws are compared in pairs, each with the best of those that have a fit in the most windows, on
+    the windows that both have: no law takes the windows of small sizes from the
+    others, or gains by having none there. With a horizon, a window whose rows exceed the
+    parameters of a law by less than two does not count for it (where any law has others): its curve
+    goes nearly through all of them. A law that is left with
+    fewer than half of the windows is not ranked.
+
+    The laws within 1.5 times the least error are combined, with weights as the inverse squares of
+    their errors: of laws that windows cannot tell apart the mean errs less than a choice.
 
     Args:
         laws: The laws, such as `analysis.laws.LAWS.values()`. Those for another number of inputs
@@ -204,7 +243,7 @@ def rank(
         y: Values, as `extrapolation` takes them.
         along: What orders rows by size, as in `extrapolation`.
         n_windows: Windows, as in `extrapolation`.
-        always_fitted: Share of the sizes that no window scores, as in `extrapolation`.
+        to: The size to predict, as in `extrapolation`: windows are then scored as far beyond.
         loss: The loss of every fit.
         bootstrap: How the intervals of the fits to all rows are made; windows have none.
 
@@ -226,7 +265,13 @@ def rank(
             judged.append(RankedLaw(law, None, None, None, None, reason))
             continue
         found = extrapolation(
-            law, x, y, along=along, n_windows=n_windows, always_fitted=always_fitted, loss=loss
+            law,
+            x,
+            y,
+            along=along,
+            n_windows=n_windows,
+            to=to,
+            loss=loss,
         )
         try:
             result = fit(law, x, y, loss=loss, bootstrap=bootstrap)
@@ -239,46 +284,104 @@ def rank(
 
 
 def _ranked(judged: list[RankedLaw]) -> Ranking:
-    """The rows with their errors over the windows that they share, sorted."""
-    compared = {
-        number: {window for window, each in enumerate(row.windows) if each.rmsle is not None}
-        for number, row in enumerate(judged)
-        if row.fit is not None
-    }
+    """The rows with their errors beside the reference, sorted."""
     n_windows = max((len(row.windows) for row in judged), default=0)
-    shared = set[int]()
-    while compared:
-        shared = set.intersection(*compared.values())
-        if 2 * len(shared) >= n_windows:
-            break
-        del compared[min(compared, key=lambda i: (len(compared[i]), -len(judged[i].law.params)))]
+    horizons = [row.extrapolation.horizon for row in judged if row.extrapolation is not None]
+    freedom = 1 if not horizons or horizons[0] is None else _LEAST_FREEDOM
+    compared = _comparable(judged, n_windows, freedom) or _comparable(judged, n_windows, 1)
     if not compared:
         reasons = " ".join(f"{row.law.name}: {row.reason}" for row in judged if row.fit is None)
         raise FitError(
             "No law can be ranked: none has a fit to all rows and in half of the windows. Give "
             f"rows at more sizes, or laws with fewer parameters. {reasons}".rstrip()
         )
+    most = max(map(len, compared.values()))
+    standard = min(
+        (number for number in compared if len(compared[number]) == most),
+        key=lambda number: _pooled(judged[number], compared[number]),
+    )
+    reference, everywhere = judged[standard], compared[standard]
     rows = [
-        replace(row, error=pooled_rmsle(row.windows[window] for window in sorted(shared)))
+        replace(row, error=_beside(row, compared[number], reference, everywhere))
         if number in compared
-        else replace(row, reason=_why_not(row))
+        else replace(row, reason=_why_not(row, freedom))
         for number, row in enumerate(judged)
     ]
     # The sort is stable: laws alike in both, and those not ranked, stay in the caller's order.
     rows.sort(
         key=lambda row: (1, 0.0, 0) if row.error is None else (0, row.error, len(row.law.params))
     )
-    return Ranking(tuple(rows), tuple(sorted(shared)), n_windows)
+    horizon = None if reference.extrapolation is None else reference.extrapolation.horizon
+    return Ranking(
+        tuple(rows),
+        tuple(sorted(everywhere)),
+        n_windows,
+        reference.law.name,
+        _combined(rows),
+        horizon,
+    )
 
 
-def _why_not(row: RankedLaw) -> str:
+def _comparable(judged: list[RankedLaw], n_windows: int, freedom: int) -> dict[int, set[int]]:
+    """Windows that count, by the number of each law with a fit and half of the windows."""
+    counted = {number: _counted(row, freedom) for number, row in enumerate(judged)}
+    return {
+        number: windows
+        for number, windows in counted.items()
+        if judged[number].fit is not None and windows and 2 * len(windows) >= n_windows
+    }
+
+
+def _counted(row: RankedLaw, freedom: int) -> set[int]:
+    """Numbers of the windows with a fit that has so many degrees of freedom."""
+    least = len(row.law.params) + freedom
+    return {
+        number
+        for number, each in enumerate(row.windows)
+        if each.rmsle is not None and each.n_fitted >= least
+    }
+
+
+def _beside(row: RankedLaw, windows: set[int], reference: RankedLaw, everywhere: set[int]) -> float:
+    """Error of a law in all windows of the reference, from those that both have."""
+    both = windows & everywhere
+    if not both:
+        return _pooled(row, windows)
+    own, beside, scale = (
+        _pooled(row, both),
+        _pooled(reference, both),
+        _pooled(reference, everywhere),
+    )
+    return own if both == everywhere or not 0 < beside < math.inf else own * (scale / beside)
+
+
+def _pooled(row: RankedLaw, numbers: set[int]) -> float:
+    error = pooled_rmsle(row.windows[number] for number in sorted(numbers))
+    assert error is not None
+    return error
+
+
+def _combined(rows: list[RankedLaw]) -> dict[str, float]:
+    """Weights of the laws that windows cannot tell from the best."""
+    errors = {row.law.name: row.error for row in rows if row.error is not None}
+    least = min(errors.values())
+    if not 0 < least < math.inf:
+        return {next(name for name, error in errors.items() if error == least): 1.0}
+    shares = {
+        name: (least / error) ** 2 for name, error in errors.items() if error <= _ALIKE * least
+    }
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
+def _why_not(row: RankedLaw, freedom: int) -> str:
     if row.fit is None:
         return row.reason
+    counted, n_windows = len(_counted(row, freedom)), len(row.windows)
     failures = [each.reason for each in row.windows if each.reason is not None]
-    n_windows = len(row.windows)
+    last = f" The last failure: {failures[-1]}" if failures else ""
     return (
-        f"It has a fit in {n_windows - len(failures)} of {n_windows} windows, too few to "
-        f"compare it with the others. The last failure: {failures[-1]}"
+        f"It has a fit, with at least {freedom} more row(s) than parameters, in {counted} of "
+        f"{n_windows} windows, too few to compare it with the others.{last}"
     )
 
 

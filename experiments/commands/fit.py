@@ -25,6 +25,7 @@ from analysis.tables.values import FRACTIONS
 from experiments.commands import doubts, fit_output
 from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative
+from experiments.commands.hold_out import held_out, score_of
 from experiments.commands.options import FitOptions
 from experiments.commands.pairs import FIX
 from experiments.commands.rows import print_flags, read_rows, settled
@@ -60,6 +61,7 @@ def run(options: FitOptions) -> int:
     fixed = FIX.parse_numbers(options.fix) if options.fix else {}
     choices = Choices(Loss(options.huber, options.above, scale), fixed, options.bootstrap)
     source = read_rows(options, (*law.inputs, law.output))
+    source, kept = held_out(source, options.holdout)
     source, flags, found = settled(source, law.inputs, law.output, options.flagged)
 
     # The verdict, the numbers, the doubts, the files.
@@ -74,6 +76,9 @@ def run(options: FitOptions) -> int:
             f"{result.n_points:,} rows come from {n_runs:,} runs (column run): rows of one run are "
             "taken to err together\n"
         )
+    score = None if kept is None else score_of(result, kept, options.holdout or "")
+    if score is not None:
+        console.print(f"{score}\n", highlight=False)
     profiles = _profiles(result)
     fit_output.print_profiles(profiles)
     others = list(_alternatives(law, source, flags, choices))
@@ -83,14 +88,16 @@ def run(options: FitOptions) -> int:
     doubts.print_about(about_rows)
 
     if options.json is not None:
-        known = {"doubts": about_rows, "source": _provenance(law, source, options)}
+        provenance = _provenance(law, source, options)
+        provenance["holdout"] = None if score is None else score.to_dict()
+        known = {"doubts": about_rows, "source": provenance}
         write_text(options.json, fit_output.as_json(result, profiles, others, flags, known))
     if options.latex is not None:
         write_text(options.latex, result.to_latex())
     if options.figures is not None:
         from experiments.commands import fit_figures
 
-        fit_figures.draw(result, profiles, source.table, flags, Path(options.figures))
+        fit_figures.draw(result, profiles, source.table, flags, Path(options.figures), kept)
     return 0
 
 

@@ -17,7 +17,12 @@ from analysis.fitting.result import FitResult
 from analysis.plots import frontier, style, surface
 from analysis.plots.deviance_curves import profiles_figure, profiles_table
 from analysis.plots.fit_residuals import residuals_figure, residuals_table
-from analysis.plots.held_out import curve_figure, curve_table
+from analysis.plots.held_out import (
+    curve_figure,
+    curve_table,
+    held_out_figure,
+    held_out_table,
+)
 from analysis.plots.replicate_clouds import clouds_figure, clouds_table
 from analysis.plots.rows import rows_of_fit
 from analysis.tables import results
@@ -39,15 +44,33 @@ def draw(
     table: pd.DataFrame,
     flags: pd.DataFrame,
     folder: Path,
+    kept: pd.DataFrame | None = None,
 ) -> None:
-    """Writes the figures of a fit as PDF and PNG, each with a CSV of its numbers."""
+    """Writes the figures of a fit as PDF and PNG, each with a CSV of its numbers.
+
+    Rows held out (`kept`) have a figure of their own.
+    """
     made = []
-    for name, figure, shown in figures(result, profiles, is_flagged(table, flags)):
+    drawn = [*figures(result, profiles, is_flagged(table, flags))]
+    if kept is not None:
+        drawn.append(_held_out(result, kept))
+    for name, figure, shown in drawn:
         with storing(folder):
             style.save(figure, folder / name)
             results.write(shown, folder / f"{name}.csv")
         made.append(name)
     console.print(f"{folder}: {', '.join(made)} (.pdf .png .csv)")
+
+
+def _held_out(result: FitResult, kept: pd.DataFrame) -> Drawn:
+    """The fit against the rows held out."""
+    rows = result.require_rows()
+    x = np.concatenate([rows.x, kept.loc[:, list(result.law.inputs)].to_numpy(np.float64)])
+    y = np.concatenate([rows.y, kept[result.law.output].to_numpy(np.float64)])
+    out = np.arange(len(y)) >= len(rows.y)
+    return Drawn(
+        "held_out", held_out_figure([result], x, y, out), held_out_table([result], x, y, out)
+    )
 
 
 def figures(

@@ -39,6 +39,10 @@ Where = Annotated[
         help="Take rows: 'lr=0.1,N>1e7,step=last' (=, !=, <, <=, >, >=; last, min, max of a run).",
     ),
 ]
+HoldOut = Annotated[
+    str | None,
+    arg(metavar="COLUMN=VALUE,...", help="Fit without these rows and score on them; as --where."),
+]
 Flagged = Annotated[
     Literal["keep", "drop"] | None,
     arg(help="Doubtful rows; by default kept, but repeats and mixed units are refused."),
@@ -124,6 +128,7 @@ class FitOptions(RowOptions):
     """Factor of the loss of rows above the curve; 0.1 fits the floor."""
     fix: Annotated[str | None, arg(metavar="NAME=NUMBER,...")] = None
     """Hold these parameters and fit the others."""
+    holdout: HoldOut = None
     bootstrap: Redrawn | None = None
     """What is redrawn: rows (cases), clusters (runs), ...; by default as the rows allow."""
     json: File = None
@@ -141,6 +146,9 @@ class RankOptions(RowOptions):
     flagged: Flagged = None
     along: Annotated[str | None, arg(metavar="Q")] = None
     """Extrapolate over N, D or C; by default over compute."""
+    predict: float | None = None
+    """A size to predict: windows are scored as far beyond their rows."""
+    holdout: HoldOut = None
     huber: Huber = None
     json: File = None
     """Write the ranking."""

@@ -16,6 +16,7 @@ from analysis.plots.held_out import held_out_figure, held_out_table
 from analysis.tables import read, results
 from experiments.commands import doubts
 from experiments.commands.console import console, write_text
+from experiments.commands.hold_out import held_out, log_errors
 from experiments.commands.options import RankOptions
 from experiments.commands.rows import print_flags, read_rows, settled
 from scaling.fields import nearest
@@ -32,15 +33,23 @@ def run(options: RankOptions) -> int:
     """Reads a table, ranks every law of its quantities, and prints the ranking."""
     source = read_rows(options)
     inputs = _inputs(source)
+    source, kept = held_out(source, options.holdout)
     source, _, found = settled(source, inputs, "loss", options.flagged)
     laws = applicable(inputs)
     size = _size(source.table, inputs, options.along)
     x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
     y = source.table["loss"].to_numpy(np.float64)
     sizes = source.table[size].to_numpy(np.float64)
-    ranking = rank(laws, x, y, along=sizes, loss=Loss(options.huber))
+    to = options.predict
+    if kept is not None and to is None:
+        farthest = float(kept[size].to_numpy(np.float64).max())
+        to = farthest if farthest > sizes.max() else None
+    ranking = rank(laws, x, y, along=sizes, to=to, loss=Loss(options.huber))
     console.print(f"\nextrapolation to larger {size}", highlight=False)
     console.print(ranking.summary())
+    scores = {} if kept is None else _scores(ranking, kept, inputs)
+    for name, score in scores.items():
+        console.print(f"held out, {options.holdout}: RMSLE {score:.4g}, {name}", highlight=False)
     print_flags(found, options.flagged)
     about_rows = doubts.about(source.table, inputs)
     doubts.print_about(about_rows)
@@ -50,12 +59,25 @@ def run(options: RankOptions) -> int:
         values = {
             "ranking": ranking.to_dict(),
             "along": size,
+            "predict": to,
+            "holdout": options.holdout,
+            "holdout_rmsle": scores,
             "huber": options.huber,
             "doubts": about_rows,
             "source": {**source.provenance(), "where": options.where, "flagged": options.flagged},
         }
         write_text(options.json, json.dumps(values, indent=1, allow_nan=False))
     return 0
+
+
+def _scores(ranking: Ranking, kept: pd.DataFrame, inputs: tuple[str, ...]) -> dict[str, float]:
+    """RMSLE on the rows held out of the combined prediction, and of each ranked law."""
+    x, y = kept.loc[:, list(inputs)].to_numpy(np.float64), kept["loss"].to_numpy(np.float64)
+    predict = {"combined": ranking.predict}
+    predict |= {row.law.name: row.fit.predict for row in ranking.rows if row.fit is not None}
+    return {
+        name: float(np.sqrt(np.mean(log_errors(each, x, y) ** 2))) for name, each in predict.items()
+    }
 
 
 def _draw(
@@ -72,12 +94,12 @@ def _draw(
     best = [row for row in ranking.rows if row.error is not None][:MOST_DRAWN]
     windows = best[0].extrapolation
     assert windows is not None
-    held_out = sizes >= windows.windows[ranking.windows[0]].scored_from
+    beyond = sizes >= windows.windows[ranking.windows[0]].scored_from
     loss = Loss(options.huber)
-    fits = [fit(row.law, x[~held_out], y[~held_out], loss=loss) for row in best]
+    fits = [fit(row.law, x[~beyond], y[~beyond], loss=loss) for row in best]
     with storing(Path(stem)):
-        style.save(held_out_figure(fits, x, y, held_out, flagged=flagged), stem)
-        results.write(held_out_table(fits, x, y, held_out, flagged=flagged), f"{stem}.csv")
+        style.save(held_out_figure(fits, x, y, beyond, flagged=flagged), stem)
+        results.write(held_out_table(fits, x, y, beyond, flagged=flagged), f"{stem}.csv")
     console.print(f"{stem}: .pdf .png .csv")
 
 

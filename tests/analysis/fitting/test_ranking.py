@@ -270,6 +270,58 @@ def learning_curve(model: str, training: int) -> tuple[Floats, Floats]:
     return x, y
 
 
+def test_windows_with_a_horizon_are_scored_as_far_as_asked():
+    y = planted(POWER_LAW, (30.0, 0.1), SIZES[:, None])
+    step = SIZES[1] / SIZES[0]
+    found = extrapolation(POWER_LAW, SIZES, y, to=SIZES[-1] * step**3)
+    assert found.horizon == pytest.approx(step**3)
+    assert [each.n_scored for each in found.windows] == [3] * 5
+    for each in found.windows:
+        assert each.scored_to / each.fitted_to == pytest.approx(step**3)
+        assert each.rmsle == pytest.approx(np.sqrt(np.mean(np.square(each.log_errors))))
+    assert found.windows[-1].scored_to == SIZES[-1]
+    # Farther than the rows reach: one window, as far as they do.
+    far = extrapolation(POWER_LAW, SIZES, y, to=1e6 * SIZES[-1])
+    assert far.horizon == pytest.approx(SIZES[-1] / SIZES[3])
+    assert [each.n_fitted for each in far.windows] == [4]
+    with pytest.raises(ValueError, match=r"to = 1e\+06, but the largest size.*1e\+10"):
+        extrapolation(POWER_LAW, SIZES, y, to=SIZES[0])
+
+
+def test_the_combined_law_is_the_weighted_mean_of_those_alike():
+    y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), SIZES[:, None])
+    ranking = rank(M1_TO_M4, SIZES, y, to=3 * SIZES[-1], bootstrap=Bootstrap(n=200))
+    errors = {row.law.name: row.error for row in ranking.rows if row.error is not None}
+    alike = {k: v for k, v in errors.items() if v <= 1.5 * min(errors.values())}
+    assert set(ranking.weights) == set(alike) and "power_law" not in alike
+    assert sum(ranking.weights.values()) == pytest.approx(1)
+    products = [ranking.weights[name] * error**2 for name, error in alike.items()]
+    np.testing.assert_allclose(products, products[0])
+    logs = [
+        ranking.weights[row.law.name] * np.log(row.fit.predict(SIZES))
+        for row in ranking.rows
+        if row.law.name in alike and row.fit is not None
+    ]
+    np.testing.assert_allclose(np.log(ranking.predict(SIZES)), np.sum(logs, axis=0))
+    assert json.loads(ranking.to_json())["weights"] == dict(ranking.weights)
+
+
+def test_a_law_gains_nothing_by_having_no_fit_in_the_hard_windows():
+    x = SIZES[:12]
+    y = planted(POWER_LAW, (30.0, 0.1), x[:, None])
+    y[7] *= 1.5  # scored by the first windows alone, in which a law of many parameters has no fit
+    ranking = rank([POWER_LAW, M4], x, y, bootstrap=Bootstrap(n=200))
+    rows = {row.law.name: row for row in ranking.rows}
+    first, few = rows["power_law"], rows["m4"]
+    shared = [i for i, each in enumerate(few.windows) if each.rmsle is not None]
+    if few.error is not None and len(shared) < len(ranking.windows):
+        own, beside = (
+            np.sqrt(np.mean(np.concatenate([row.windows[i].log_errors for i in shared]) ** 2))
+            for row in (few, first)
+        )
+        assert few.error == pytest.approx(own * error_of(ranking, POWER_LAW) / beside)
+
+
 @pytest.mark.slow
 def test_laws_chosen_without_the_held_out_points_predict_them():
     reached = {}
