@@ -16,12 +16,14 @@ from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.alternatives import refit_under
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
+from analysis.fitting.known_errors import goodness_of_fit, weights_of
 from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
 from analysis.laws import LAWS, Law
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.tables import read
-from analysis.tables.values import FRACTIONS
+from analysis.tables.origins import Column
+from analysis.tables.values import FRACTIONS, read_values
 from experiments.commands import doubts, fit_output
 from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative
@@ -46,23 +48,35 @@ class Choices:
         loss: The loss.
         fixed: Values of the parameters held, by name.
         kind: What the bootstrap redraws; None for the best that the rows allow.
+        weights: Weight of each row, by the index of the table; None for equal ones.
+        errors: Known standard error of each row, likewise, in units of y.
     """
 
     loss: Loss
     fixed: Mapping[str, float]
     kind: Redrawn | None
+    weights: pd.Series | None = None
+    errors: pd.Series | None = None
+
+    def weights_in(self, table: pd.DataFrame, output: str) -> np.ndarray | None:
+        """The weights of the rows of a table."""
+        if self.errors is not None:
+            errors, y = (each.loc[table.index].to_numpy() for each in (self.errors, table[output]))
+            return weights_of(errors, y, self.loss.scale)
+        return None if self.weights is None else self.weights.loc[table.index].to_numpy()
 
 
 def run(options: FitOptions) -> int:
     """Reads, checks and fits a table, and prints the fit beside its alternatives."""
     law = load_law(options.law)
     # The error of a score between 0 and 1 is a difference, not a percentage.
-    scale = "linear" if law.output in FRACTIONS else "log"
+    scale = options.scale or ("linear" if law.output in FRACTIONS else "log")
     fixed = FIX.parse_numbers(options.fix) if options.fix else {}
     choices = Choices(Loss(options.huber, options.above, scale), fixed, options.bootstrap)
     source = read_rows(options, (*law.inputs, law.output))
     source, kept = held_out(source, options.holdout)
     source, flags, found = settled(source, law.inputs, law.output, options.flagged)
+    choices = _weighed(choices, source, law.output, options)
 
     # The verdict, the numbers, the doubts, the files.
     try:
@@ -71,6 +85,8 @@ def run(options: FitOptions) -> int:
         print_flags(found, options.flagged)  # perhaps why there is no fit
         raise
     console.print(f"\n{result.summary()}\n")
+    if choices.errors is not None:
+        console.print(f"{goodness_of_fit(result)}\n")
     if (n_runs := result.bootstrap.n_clusters) is not None:
         console.print(
             f"{result.n_points:,} rows come from {n_runs:,} runs (column run): rows of one run are "
@@ -131,6 +147,30 @@ def load_law(name: str) -> Law:
     return law
 
 
+def _weighed(choices: Choices, source: read.Source, output: str, options: FitOptions) -> Choices:
+    """The choices with the weights or errors of the rows, each checked."""
+    if options.weights and options.error:
+        raise ValueError(
+            f"--weights {options.weights} and --error {options.error}: an error is a weight "
+            "already, 1 / error^2; give one of them"
+        )
+    table = source.table
+    if options.weights:
+        column = Column("weight", (options.weights,))
+        return replace(choices, weights=read_values(table, column, positive=True))
+    if not options.error:
+        return choices
+    origin = source.origins[output]
+    unit = origin.unit if isinstance(origin, Column) else None
+    if unit is not None and unit.is_perplexity:
+        raise ValueError(
+            f"--error {options.error}: an error of a perplexity is none of a loss in nats; add a "
+            "column of the log of the perplexity, and one of its error"
+        )
+    column = Column("standard error", (options.error,), unit)
+    return replace(choices, errors=read_values(table, column, positive=True))
+
+
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
     by_cluster = choices.kind in (None, "clusters", "rows", "sandwich")
     clusters = _clusters(table, law) if by_cluster else None
@@ -143,6 +183,7 @@ def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
         law,
         table.loc[:, list(law.inputs)],
         table[law.output],
+        weights=choices.weights_in(table, law.output),
         clusters=clusters,
         loss=choices.loss,
         bootstrap=Bootstrap(kind=choices.kind),
@@ -179,8 +220,8 @@ def _alternatives(
     table = source.table
     loss = choices.loss
     others = [replace(loss, delta=HUBER if loss.delta is None else None)]
-    if loss.scale == "log" and loss.above == 1:
-        others.append(Loss(scale="linear"))
+    if loss.above == 1 and law.output not in FRACTIONS:
+        others.append(Loss(scale="linear" if loss.scale == "log" else "log"))
     losses = [replace(choices, loss=other) for other in others]
     kept = without_flagged(table, flags)
     tried = [("all rows", table, each) for each in losses]
@@ -193,8 +234,13 @@ def _alternatives(
         except (ValueError, FitError) as error:
             yield label, str(error)
     if not choices.fixed:
+        in_logs = replace(choices, loss=Loss(loss.delta))
         for convention, refit in refit_under(
-            law, source, loss=Loss(loss.delta), clusters=_clusters(table, law)
+            law,
+            source,
+            loss=in_logs.loss,
+            weights=in_logs.weights_in(table, law.output),
+            clusters=_clusters(table, law),
         ):
             yield str(convention), refit
 

@@ -129,6 +129,12 @@ class FitOptions(RowOptions):
     fix: Annotated[str | None, arg(metavar="NAME=NUMBER,...")] = None
     """Hold these parameters and fit the others."""
     holdout: HoldOut = None
+    scale: Literal["linear", "log"] | None = None
+    """Residuals of y or of log y; by default of logs, and of y where it is a fraction."""
+    weights: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Weight of each row."""
+    error: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Known standard error of each row, in the unit of its column of y."""
     bootstrap: Redrawn | None = None
     """What is redrawn: rows (cases), clusters (runs), ...; by default as the rows allow."""
     json: File = None

@@ -216,3 +216,29 @@ def test_rows_of_one_run_are_clusters_where_whole_rows_are_redrawn(planted, tmp_
         to = tmp_path / f"{kind}.json"
         assert main([*rows, "--bootstrap", kind, "--flagged", "keep", "--json", str(to)]) == 0
         assert json.loads(to.read_text())["fit"]["bootstrap"]["n_clusters"] == len(table) // 2
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "", "inf"])
+@pytest.mark.parametrize("option", ["--weights", "--error"])
+def test_weights_and_errors_are_checked_row_by_row(planted, option, value, capsys):
+    table = pd.read_csv(planted).astype(object)
+    table["sd"] = "0.01"
+    table.loc[4, "sd"] = value
+    table.to_csv(planted, index=False)
+    assert main(["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS,
+                 option, "sd"]) == 2  # fmt: skip
+    assert "line 6, column 'sd'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_errors_give_a_chi_square_and_the_scale_is_asked_for(planted, capsys):
+    table = pd.read_csv(planted)
+    table["sd"] = 0.01
+    table["val_loss"] += 0.03 * np.random.default_rng(0).standard_normal(len(table))
+    table.to_csv(planted, index=False)
+    command = ["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS, "--error", "sd"]
+    assert main([*command, "--scale", "linear"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "on 31 degrees of freedom" in out
+    assert "times as much as their errors say" in out
+    assert main([*command, "--weights", "sd"]) == 2
+    assert "give one of them" in " ".join(capsys.readouterr().err.split())
