@@ -15,6 +15,11 @@ STRICT = {
 """Settings under which JAX refuses what is probably a mistake; subprocesses inherit them."""
 
 
+# One thread for linear algebra, in workers as in what they start: as many as cores a worker leave
+# each matrix product waiting for the others, three times as long. Read when NumPy is imported.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
 def modules_with_shapes() -> list[str]:
     """Modules of the four rooms that say the shapes of arrays."""
     files = [item for room in ROOMS for item in modules(room).items()]

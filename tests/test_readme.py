@@ -31,7 +31,8 @@ def test_commands_do_what_they_say(tmp_path, monkeypatch, capsys):
     for command in commands:
         running = command[0] == "run"
         if running:
-            command += ["--budget", "smoke", "--set", "model.width=8", "--set", "train.steps=50"]
+            command[-1] = "train.steps=50"
+            command += ["--budget", "smoke", "--set", "model.width=8"]
         # One width has no peak: exit status 1.
         assert main(command) == (1 if running else 0), capsys.readouterr()
     assert (tmp_path / "runs.parquet").exists()

@@ -43,9 +43,9 @@ def compile_quickly(
 
 
 def device_name() -> str:
-    """The device that JAX computes on; the host's processor where nothing has loaded JAX."""
+    """The device that JAX computes on; the host, by JAX's name for it, where nothing loaded JAX."""
     jax = sys.modules.get("jax")
-    return jax.devices()[0].device_kind if jax is not None else platform.machine()
+    return jax.devices()[0].device_kind if jax is not None else "cpu"
 
 
 def _version(name: str) -> str | None:

@@ -84,7 +84,7 @@ def test_a_refit_under_another_count_takes_weights(tmp_path):
     table, _ = rows()
     path = tmp_path / "runs.csv"
     table.assign(params_total=table["N"] + 3e6).to_csv(path, index=False)
-    source = read.read(path)
+    source = read.read(path, {"N": "N"})
     weights = np.linspace(1, 5, len(table))
     ((_, found),) = refit_under(CHINCHILLA, source, weights=weights)
     x = np.stack([table["N"] + 3e6, table["D"]], axis=1)
