@@ -1,6 +1,8 @@
-"""The error that `analysis` raises besides `ValueError`, and remedies for misspelt names."""
+"""The error that `analysis` raises besides `ValueError`, and how messages word their remedies."""
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterable
 
 
@@ -15,6 +17,12 @@ class FitError(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason} {detail}" if detail else reason)
         self.reason, self.detail = reason, detail
+
+
+def typed(text: str) -> str:
+    """Returns an argument as it is typed in a shell: in quotes where a shell would change it."""
+    plain = re.fullmatch(r"[\w@%+=:,./\[\]-]+", text, re.ASCII)
+    return text if plain else shlex.quote(text)
 
 
 def nearest_name(name: str, known: Iterable[str], most: int | None = None) -> str:

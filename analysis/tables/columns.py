@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.errors import nearest_name
+from analysis.errors import nearest_name, typed
 from analysis.tables import results, units
 from analysis.tables.cells import numbers
 from analysis.tables.headings import BRACKETED, Heading, known, readings, stated, unsure_unit
@@ -143,9 +143,10 @@ def missing(frame: pd.DataFrame, quantity: str) -> str:
     # A name that is known for another quantity, such as d_model beside D, is no candidate.
     tiers = [tier for other, each in KNOWN.items() if other != quantity for tier in each]
     others = {word for tier in tiers for word in tier.split()}
+    filled = [name for name in names if _holds(results.column(frame, name), quantity) == "numbers"]
     near = [
         (difflib.SequenceMatcher(None, bare(heading.name), word).ratio(), name)
-        for name in names
+        for name in filled
         for heading in readings(name, quantity)
         for word in known
         if len(word) > 1 and bare(heading.name) not in others
@@ -163,16 +164,16 @@ def missing(frame: pd.DataFrame, quantity: str) -> str:
 
 
 def declaration(quantity: str, name: str, unit: str | None = None) -> str:
-    """Returns what declares a column for a quantity, with the unit that its name states.
+    """Returns what declares a column for a quantity, as it is typed after `--columns`.
 
     Args:
         quantity: `N`, ...
         name: The column.
-        unit: Another unit; by default that of the name, if any.
+        unit: Its unit; by default that which its name states, if any.
     """
     heading = stated(name, quantity)
     stands = unit or (heading.unit.text if heading.unit and heading.in_words else None)
-    return f"{quantity}={_quoted(name)}" + (f"[{stands}]" if stands else "")
+    return typed(f"{quantity}={_quoted(name)}" + (f"[{stands}]" if stands else ""))
 
 
 def _declared(names: Sequence[str], quantity: str, text: str) -> Column:
@@ -257,7 +258,7 @@ def _by_name(
 
 def _candidates(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> list[_Candidate]:
     """The columns that are named for a quantity, the best first."""
-    if {"run_id", "schema_version", "status"} <= set(frame.columns):
+    if results.are_records(frame):
         # Every record has all of these columns, filled as the run had it.
         own = (name for name in (quantity, *_OF_RESULTS.get(quantity, ())) if name in names)
         filled = (name for name in own if bool(results.column(frame, name).notna().any()))
@@ -309,4 +310,6 @@ def _unread(found: _Candidate, quantity: str) -> str:
 
 def _quoted(name: str) -> str:
     """A name as a declaration takes it."""
-    return f'"{name}"' if re.search(r"[\s,=\[\]]", name) else name
+    if not re.search(r"[\s,=\[\]\"']", name):
+        return name
+    return f"'{name}'" if '"' in name else f'"{name}"'

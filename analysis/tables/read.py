@@ -167,7 +167,8 @@ def read(
                 _require_distinct(quantity, values[quantity])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    doubts = [*unsure, *passed_over, *plausibility.doubts(values, origins, product)]
+    judged = {} if results.are_records(raw.frame) and not declared else origins
+    doubts = [*unsure, *passed_over, *plausibility.doubts(values, judged, product)]
     used = [column for each in read_from for column in each.columns]
     others = ended.drop(columns=used)
     others = others.rename(columns={name: f"file.{name}" for name in others if name in values})
@@ -293,11 +294,13 @@ def _lacking(frame: pd.DataFrame, quantity: str, values: Mapping[str, pd.Series]
         if quantity == ratio.quantity:
             have = [name for name in (ratio.over, ratio.under) if name in values]
             message += f"; {ratio}; the table has {' and '.join(have) or 'neither'}"
-    if len(sizes := wide.sized(frame)) > 1:
+    sizes = wide.sized(frame)
+    if len(sizes) > 1 and wide.CELLS not in frame.columns:
         shown = ", ".join(map(repr, sizes[:3]))
+        free = [name for name in (quantity, "N", "D", "x") if name not in (*values, wide.CELLS)]
         message += (
             f"; columns are named for sizes ({shown}): where their cells are losses, give --melt "
-            f"NAME, with the quantity that the sizes are, such as --melt N"
+            f"NAME, with the quantity that the sizes are, such as --melt {free[0]}"
         )
     return message
 

@@ -64,6 +64,11 @@ def frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     return with_units(table)
 
 
+def are_records(table: pd.DataFrame) -> bool:
+    """Returns whether rows are records of this project's runs, whose units are known."""
+    return {"run_id", "schema_version", "status"} <= set(table.columns)
+
+
 def with_units(table: pd.DataFrame) -> pd.DataFrame:
     """Sets `attrs["units"]` of a table for every numeric column, and returns the table."""
     numeric = table.select_dtypes("number").columns

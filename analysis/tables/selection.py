@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.errors import nearest_name
+from analysis.errors import nearest_name, typed
 from analysis.tables import results
 from analysis.tables.columns import LABELS
 from analysis.tables.units import number
@@ -105,6 +105,22 @@ def parse(text: str) -> tuple[Condition, ...]:
             )
         conditions.append(Condition(found["name"], sign, value))
     return tuple(conditions)
+
+
+def equals(name: str, value: object) -> str | None:
+    """Returns the condition that a column has a value, as it is typed after `--where`.
+
+    Returns:
+        None where no text says so, as of a name that holds a sign of comparison.
+    """
+    wanted = Condition(name, "=", str(value).strip())
+    text = str(wanted)
+    if re.search(r"[,\"\r\n]", text):
+        text = '"' + text.replace('"', '""') + '"'
+    try:
+        return typed(text) if parse(text) == (wanted,) else None
+    except ValueError:
+        return None
 
 
 def by_columns(
@@ -209,7 +225,7 @@ def _equal(column: pd.Series, condition: Condition) -> pd.Series:
     Raises:
         ValueError: No cell does.
     """
-    hit = column.astype(str).eq(condition.value)
+    hit = column.astype(str).str.strip().eq(condition.value)
     value = number(condition.value)
     if value is not None:
         numbers = _coerced(column).to_numpy(np.float64)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.tables import results
 from analysis.tables.names import plain, words
+from analysis.tables.selection import equals
 
 # Weights & Biases, docs.wandb.ai/models/runs/run-states; `preempting` and `preempted` of its API.
 _WANDB = "crashed failed killed running pending preempting preempted"
@@ -158,10 +159,10 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
             word = finished(name)
             odd = column.eq(not word)
             if word is not None and odd.any():
-                yield (
-                    f"column {name!r} is {not word} in {int(odd.sum())} rows, which are kept; "
-                    f"--where {name}={word} leaves them out"
-                )
+                pair = equals(name, word)
+                remedy = f"; --where {pair} leaves them out" if pair else ""
+                rows = f"{int(odd.sum())} rows, which are kept"
+                yield f"column {name!r} is {not word} in {rows}{remedy}"
         elif is_states(name) and column.notna().any() and not _holds_states(name, column):
             shown = ", ".join(map(str, column.dropna().unique()[:_MOST_SHOWN]))
             yield (
@@ -186,8 +187,9 @@ def _unknown(column: pd.Series, unknown: pd.Series) -> str:
     more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else ""
     known = column.loc[~unknown].astype(str)
     good = next((state for state in known if finished(state)), "finished")
+    pair = equals(str(column.name), good)
+    instead = f", or take the runs that finished by --where {pair}" if pair else ""
     return (
         f"{column.index.name} {filled.index[0]}, column {str(column.name)!r}: unknown states of "
-        f"runs, {', '.join(texts[:_MOST_SHOWN])}{more}; write finished or failed there, or take "
-        f"the runs that finished by --where {column.name}={good}"
+        f"runs, {', '.join(texts[:_MOST_SHOWN])}{more}; write finished or failed there{instead}"
     )

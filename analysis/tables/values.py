@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.estimate import Floats
 from analysis.tables import results
-from analysis.tables.columns import LABELS
+from analysis.tables.columns import LABELS, declaration
 from analysis.tables.numerals import NO_VALUE, readings, written
 from analysis.tables.origins import Column
 from analysis.tables.units import number
@@ -130,8 +130,8 @@ def _to_write(text: str, origin: Column, comma: bool) -> str:
     if factor:
         return (
             f"write {written(meant[0] * float(factor))}, or {written(meant[0])} and the other "
-            f"values in that unit, declared as --columns {origin.quantity}={origin.columns[0]}"
-            f"[{factor}]"
+            f"values in that unit, declared as --columns "
+            f"{declaration(origin.quantity, origin.columns[0], factor)}"
         )
     if len(meant) > 1:
         return (
@@ -158,7 +158,7 @@ def _at_fault(
     elif quantity in FRACTIONS and value > 1:
         says = (
             f"{value:g} cannot be {name} ({quantity}), which is a fraction of at most 1; declare "
-            f"per cent as --columns {quantity}={origin.columns[0]}[%]"
+            f"per cent as --columns {declaration(quantity, origin.columns[0], '%')}"
         )
     elif positive:
         is_perplexity = origin.unit is not None and origin.unit.is_perplexity

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.checks.mixture import telling_apart
+from analysis.tables.selection import equals
 from experiments.commands import provenance
 from experiments.commands.console import console
 
@@ -32,11 +33,10 @@ def _mixture(table: pd.DataFrame, inputs: Sequence[str]) -> list[str]:
     if not kinds:
         return []
     names = ", ".join(each.column for each in kinds)
-    pair = f"{kinds[0].column}={kinds[0].commonest}"
-    pair = f"'\"{pair}\"'" if "," in pair else pair
-    return [
-        f"rows differ in {names}: choose among them by --where column=value, such as --where {pair}"
-    ]
+    pairs = (equals(each.column, each.commonest) for each in kinds)
+    pair = next(filter(None, pairs), None)
+    example = f", such as --where {pair}" if pair else ""
+    return [f"rows differ in {names}: choose among them by --where column=value{example}"]
 
 
 def _environments(table: pd.DataFrame) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
-from analysis.tables import selection
+from analysis.tables import results, selection
 from analysis.tables.read import Source
 from analysis.writing import plain
 
@@ -64,7 +64,8 @@ def held_out(source: Source, where: str | None) -> tuple[Source, pd.DataFrame | 
     try:
         conditions = selection.parse(where)
         fulfilling = selection.by_columns(table, conditions)
-        taken = selection.by_quantities(fulfilling, conditions, {})
+        quantities = {name: results.column(table, name) for name in source.origins}
+        taken = selection.by_quantities(fulfilling, conditions, quantities)
     except ValueError as error:
         raise ValueError(str(error).replace("--where", "--holdout")) from None
     rest = table.loc[~table.index.isin(taken.index)]

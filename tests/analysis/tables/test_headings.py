@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def test_what_declares_a_column_by_hand_gives_the_same_unit(quantity):
     for factor, names in {"N": N, "D": D, "C": C, "loss": LOSS}[quantity].items():
         for name in names:
             frame = pd.DataFrame({name: [1.5, 2.5], "x": [0.5, 1]})
-            (text,) = columns.parse_columns(declaration(quantity, name)).values()
+            (text,) = columns.parse_columns(*shlex.split(declaration(quantity, name))).values()
             for declared in (text, f'"{name}"'):
                 taken = columns.choose(frame, {quantity: declared}).columns[0]
                 assert taken.columns == (name,)
@@ -168,6 +169,7 @@ def test_hints_give_the_unit_and_the_command_then_works(tmp_path):
         with pytest.raises(ValueError, match="no column for N; is it") as error:
             read.read(path, needs=("N", "loss"), where=None, columns="D=tokens[1]")
         hint = str(error.value).partition("--columns ")[2].partition(" (there are")[0]
+        (hint,) = shlex.split(hint)
         assert hint.endswith(unit)
         source = read.read(path, hint, needs=("N", "loss"))
         assert source.table["N"].tolist() == [20 * factor, 200 * factor]
