@@ -118,6 +118,7 @@ def test_repeats_that_scatter_too_much():
     assert "the 4 runs at N = 2.31013e+07" in flags["detail"].str.cat()
 
 
+@pytest.mark.slow
 def test_repeats_are_rarely_flagged_by_chance():
     """About one set in 1,000 tables is to be flagged: none in 100 tables of 12 sets of 3."""
     flagged = 0

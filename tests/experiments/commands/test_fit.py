@@ -182,6 +182,7 @@ def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
     assert "held" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path, capsys):
     noisy(planted)
     table = pd.read_csv(planted)

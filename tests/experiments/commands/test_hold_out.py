@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.laws import POWER_LAW, SATURATING_POWER_LAW
 from experiments.cli import main
+from experiments.commands import rank
 
 
 @pytest.fixture
@@ -34,7 +36,10 @@ def test_fit_scores_rows_held_out(table: Path, where: str, capsys: pytest.Captur
     assert f"{n_far} rows, RMSLE {score['rmsle']:.4g}" in capsys.readouterr().out
 
 
-def test_rank_scores_rows_held_out_and_sets_the_horizon(table: Path):
+def test_rank_scores_rows_held_out_and_sets_the_horizon(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rank, "applicable", lambda _: [POWER_LAW, SATURATING_POWER_LAW])
     out = table.parent / "rank.json"
     asked = ["rank", str(table), "--columns", "x=x,loss=loss", "--holdout", "part=far"]
     assert main([*asked, "--json", str(out)]) == 0
