@@ -194,7 +194,7 @@ def of_one_size(rng: np.random.Generator) -> Rows:
 )
 def test_every_interval_of_chinchilla_covers(draw: Draw, kind: Redrawn):
     """Bootstrap and profiles; the counts are judged as 93 to 97 %, by the binomial distribution."""
-    n_sets = 150
+    n_sets = 100
     truth = dict(zip(CHINCHILLA.params, planted.CHINCHILLA, strict=True))
     truth["a"] = truth["beta"] / (truth["alpha"] + truth["beta"])
     theta = CHINCHILLA.to_theta(np.array(planted.CHINCHILLA))
