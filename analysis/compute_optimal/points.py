@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 from analysis.estimate import Floats
 from analysis.guards import positive, positive_column, require_tolerance
 
+_LEAST_NOISE, _MOST_NOISE = 1e-50, 1e50  # weights are its square, inverted
+
 NoiseSource = Literal["given", "repeats", "residuals"]
 """Source of the noise of a run: the caller, runs repeated at one point, or the scatter of points
 about the parabolas of all curves, which includes the misfit of the parabolas."""
@@ -133,7 +135,13 @@ def spread_of(noise: SeedNoise, n_runs: int) -> Floats:
     if np.ndim(noise.sd) > 0:
         return positive_column("noise", noise.sd, n_runs)
     remedy = "give the standard deviation of a loss over seeds, e.g. 0.01"
-    return np.full(n_runs, positive("noise", noise.sd, remedy))
+    sd = positive("noise", noise.sd, remedy)
+    if not _LEAST_NOISE <= sd <= _MOST_NOISE:
+        raise ValueError(
+            f"noise = {float(sd):g}, but it is between {_LEAST_NOISE:g} and {_MOST_NOISE:g}: "
+            f"{remedy}."
+        )
+    return np.full(n_runs, sd)
 
 
 def _points(table: Floats, *, with_other: bool) -> Points:

@@ -397,4 +397,4 @@ def _line(row: RankedLaw, width: int) -> str:
 
 
 def _shown(value: float | None, how: str) -> str:
-    return "-" if value is None else f"{value:{how}}"
+    return "-" if value is None or not math.isfinite(value) else f"{value:{how}}"

@@ -29,6 +29,7 @@ FAR = 10.0
 TOO_FAR = 1e6
 """Times the largest compute beyond which a budget is refused: more likely the units are wrong."""
 
+_MOST_TOKENS = 1e100  # to serve: their FLOPs stay within float64
 _OFF_FACTORS = (0.5, 2.0)
 
 
@@ -76,6 +77,11 @@ def allocate(
             )
     if inference_tokens is not None:
         non_negative("inference_tokens", inference_tokens, "give e.g. 1e12, or leave it out")
+        if inference_tokens > _MOST_TOKENS:
+            raise ValueError(
+                f"inference_tokens = {inference_tokens:g}, but it is at most {_MOST_TOKENS:g}: "
+                "give e.g. 1e12, or leave it out."
+            )
     best = best_models(family, flops)
     if not np.isfinite(best.log_loss[0]):
         found = ", ".join(f"{name} = {value:.4g}" for name, value in result.params.items())

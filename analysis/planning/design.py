@@ -43,6 +43,7 @@ from analysis.planning.quantities import covariance_of, quantity_of
 
 __all__ = ["REACH", "Cell", "Design", "next_cells"]
 
+_MOST = 1e100  # of N and of D: their product stays within float64
 REACH = 3.0
 """How far beyond the fitted range candidates go, as a factor."""
 
@@ -179,8 +180,11 @@ def _range(
         low, high = fitted[symbol]
         given = low / REACH, high * REACH
     low, high = given
-    if not 0 < low <= high < math.inf:
-        raise ValueError(f"{name} = {low:g} to {high:g}: give the lower end first, both positive.")
+    if not 0 < low <= high <= _MOST:
+        raise ValueError(
+            f"{name} = {low:g} to {high:g}: give the lower end first, both positive and at most "
+            f"{_MOST:g}."
+        )
     return low, high
 
 

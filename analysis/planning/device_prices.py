@@ -22,6 +22,7 @@ imports only records from `scaling`, so there are two tables; a test compares th
 """
 
 _SECONDS_PER_HOUR = 3600.0
+_LEAST_MFU = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Accelerator:
 
     def __post_init__(self) -> None:
         positive("peak_flops", self.peak_flops, "give e.g. 989e12")
-        if not 0 < self.mfu <= 1:
+        if not _LEAST_MFU <= self.mfu <= 1:
             raise ValueError(
-                f"mfu = {self.mfu}, but it is a share above 0 and up to 1: give e.g. 0.4."
+                f"mfu = {self.mfu}, but it is a share above 0 and up to 1, and at least "
+                f"{_LEAST_MFU:g}: give e.g. 0.4."
             )
         if self.dollars_per_hour is not None:
             positive("dollars_per_hour", self.dollars_per_hour, "give e.g. 2.5")

@@ -35,6 +35,8 @@ _NAMES = {
     "accuracy": "an accuracy",
     "error": "an error",
 }
+LEAST, MOST = 1e-50, 1e50
+"""Range of positive quantities: products and squares of a fit stay within float64."""
 _SUFFIXES = {"k": "1e3", "m": "1e6", "b": "1e9", "g": "1e9", "t": "1e12"}
 
 
@@ -50,7 +52,7 @@ def read_values(frame: pd.DataFrame, origin: Column, *, positive: bool = False) 
         float64 of the same index; for a label its column unchanged, or several joined.
 
     Raises:
-        ValueError: Text, a missing or infinite value, a value of 0 or less where only positive
+        ValueError: Text, a missing or infinite value, one outside 1e-50 to 1e50 where only positive
             ones are possible, or an accuracy or error above 1. The message names the row, column
             and value, what to do, and which other rows.
     """
@@ -66,7 +68,7 @@ def read_values(frame: pd.DataFrame, origin: Column, *, positive: bool = False) 
     positive = positive or quantity in POSITIVE
     wrong = ~np.isfinite(numbers)
     if positive:
-        wrong |= numbers <= 0
+        wrong |= (numbers < LEAST) | (numbers > MOST)
     if quantity in FRACTIONS:
         wrong |= numbers > 1
     if wrong.any():
@@ -163,6 +165,8 @@ def _at_fault(
     elif positive:
         is_perplexity = origin.unit is not None and origin.unit.is_perplexity
         limit = "above 1" if is_perplexity else "a finite number above 0"
+        if np.isfinite(value) and value > (1 if is_perplexity else 0):
+            limit = f"between {LEAST:g} and {MOST:g}"
         says = f"{value:g} cannot be {name} ({quantity}), which is {limit}"
     else:
         says = f"{value:g} cannot be {name}, which is a finite number"

@@ -17,6 +17,7 @@ from analysis.estimate import Floats
 Scale: TypeAlias = Literal["log", "linear"]
 """Whether residuals are `log y - log f(x)` or `y - f(x)`."""
 
+_MOST = 1e100  # of a threshold, whose square stays within float64
 _TAIL_CURVATURE = 0.03  # of Huber's loss; 0.01 to 0.1 converge alike, 1 several times slower
 
 
@@ -41,10 +42,11 @@ class Loss:
     scale: Scale = "log"
 
     def __post_init__(self) -> None:
-        if self.delta is not None and not 0 < self.delta < np.inf:
+        if self.delta is not None and not 0 < self.delta <= _MOST:
             raise ValueError(
-                f"delta = {self.delta}, but Huber's threshold is a positive residual, in units of "
-                "log y or, on the linear scale, of y. Give e.g. 1e-3, or None for squared error."
+                f"delta = {self.delta}, but Huber's threshold is a positive residual of at most "
+                f"{_MOST:g}, in units of log y or, on the linear scale, of y. Give "
+                "e.g. 1e-3, or None for squared error."
             )
         if not 0 < self.above < np.inf:
             raise ValueError(
