@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import fdtrc, gammaincinv
 
 from analysis.checks import budgets
 from analysis.checks.flags import Flag, Reason, flag_table, place
@@ -230,12 +230,13 @@ def _seed_spread(table: pd.DataFrame, names: list[str], output: str) -> Iterator
     variance = squares[repeated] / freedom[repeated]
     # 2. The typical variance: a median over cells, which the few wide ones do not move. The median
     # of a chi-square over its degrees of freedom lies below 1, hence the divisor.
-    typical = np.median(variance / (stats.chi2.median(freedom[repeated]) / freedom[repeated]))
+    middle = 2 * gammaincinv(freedom[repeated] / 2, 0.5)
+    typical = np.median(variance / (middle / freedom[repeated]))
     typical = max(float(typical), 1e-18)
     # 3. The chance of each variance by an F-test. A median is worth about two thirds of its cells;
     # half of their degrees of freedom is on the safe side.
     known = max(1.0, 0.5 * freedom[repeated].sum())
-    chance = stats.f.sf(variance / typical, freedom[repeated], known)
+    chance = fdtrc(freedom[repeated], known, variance / typical)
     # 4. A flag for each run of an improbable cell, unless its scatter is too small to matter.
     odd = np.zeros(len(count), dtype=bool)
     odd[repeated] = chance < SPREAD_PROBABILITY / repeated.sum()

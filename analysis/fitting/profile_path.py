@@ -71,7 +71,8 @@ def first_stride(path: Path, start: Floats) -> float:
     residuals = path.problem.residuals(start)
     jacobian = law.jacobian(start, path.problem.rows.log_x)
     inverse = np.linalg.pinv(jacobian.T @ jacobian)
-    error = np.sqrt(np.mean(residuals**2) * inverse[column, column])
+    # Rounding may leave a coordinate without effect a negative variance.
+    error = np.sqrt(np.mean(residuals**2) * max(inverse[column, column], 0.0))
     return float(_STRIDE * max(error, 1e-6))
 
 
