@@ -10,15 +10,18 @@ from analysis.fitting.bootstrap.replicates import percentiles, require_resolvabl
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.guards import non_negative, positive
-from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocation import Allocation, OffOptimum, OverTrained
 from analysis.planning.best_models import (
-    INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN,
     Family,
     Models,
     best_models,
     cheapest_models,
     require_allocatable,
+)
+from analysis.planning.training_cost import (
+    INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN,
+    SIX_N_D,
+    TrainingCost,
 )
 
 __all__ = ["FAR", "Allocation", "OffOptimum", "OverTrained", "allocate"]
@@ -42,6 +45,7 @@ def allocate(
     level: float | None = None,
     largest_flops: float | None = None,
     far: bool = False,
+    cost: TrainingCost = SIX_N_D,
 ) -> Allocation:
     """Finds the compute-optimal model for a budget, and what leaving it costs.
 
@@ -50,7 +54,7 @@ def allocate(
 
     Args:
         result: A fit of any law whose loss follows from N and D, counted one by one.
-        flops: C, the training compute, as 6 N D.
+        flops: C, the training compute, counted as `cost` does.
         inference_tokens: T, tokens that the model will serve. Adds the over-trained alternative.
         unique_tokens: U, tokens there are to train on; more are repeats. None where they never
             run out. Only for a law that distinguishes repeats from new tokens.
@@ -58,13 +62,14 @@ def allocate(
         largest_flops: Largest compute of the fitted rows. The notes name a budget more than `FAR`
             times as large.
         far: Whether a budget more than `TOO_FAR` times the largest compute is allowed.
+        cost: What training a size costs.
 
     Raises:
         ValueError: A law without an optimum, an impossible level, a number out of range, or a
             budget too far beyond the rows.
         FitError: The fitted loss is monotone along the budget, so that no model is optimal.
     """
-    family, level = laws_of(result, unique_tokens, level)
+    family, level = laws_of(result, unique_tokens, level, cost)
     positive("flops", flops, "give e.g. 1e21")
     if largest_flops is not None:
         positive("largest_flops", largest_flops, "give e.g. 1e21, or leave it out")
@@ -97,6 +102,7 @@ def allocate(
         law=result.law.name,
         formula=result.law.formula,
         flops=float(flops),
+        cost=cost,
         level=float(level),
         parameters=_estimate(np.exp(best.log_n), level),
         tokens=_estimate(np.exp(best.log_d), level),
@@ -110,7 +116,10 @@ def allocate(
 
 
 def laws_of(
-    result: FitResult, unique_tokens: float | None, level: float | None
+    result: FitResult,
+    unique_tokens: float | None,
+    level: float | None,
+    cost: TrainingCost = SIX_N_D,
 ) -> tuple[Family, float]:
     """Returns the fitted law followed by its replicates, and the level that these can resolve.
 
@@ -118,6 +127,7 @@ def laws_of(
         result: A fit of any law whose loss follows from N and D.
         unique_tokens: Tokens beyond which they repeat; None where they never do.
         level: Nominal coverage of intervals; that of the fit unless given.
+        cost: What training a size costs.
 
     Raises:
         ValueError: A law without an optimum, or an impossible level.
@@ -127,7 +137,7 @@ def laws_of(
     require_resolvable(level, len(result.replicates))
     estimate = np.array([result.params[name] for name in result.law.params])
     theta = np.vstack([result.law.to_theta(estimate), result.replicates])
-    return Family(result.law, theta, unique_tokens), level
+    return Family(result.law, theta, unique_tokens, cost), level
 
 
 def interval_of(replicates: Floats, level: float) -> tuple[float, float]:
@@ -161,7 +171,7 @@ def _off_optimum(
 ) -> OffOptimum:
     shift = math.log(factor)
     everyone = np.arange(len(best.log_n))
-    log_loss = family.log_loss(everyone, best.log_n + shift, best.log_d - shift)
+    log_loss = family.log_loss(everyone, *family.resized(best, shift))
     _, log_needed = cheapest_models(family, log_loss, 0.0, best)
     return OffOptimum(
         factor,
@@ -179,7 +189,7 @@ def _over_trained(
         models, _ = cheapest_models(family, best.log_loss, inference_tokens, best)
     per_parameter = INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN * inference_tokens
     n, d = np.exp(models.log_n), np.exp(models.log_d)
-    training = FLOPS_PER_PARAMETER_AND_TOKEN * n * d
+    training = family.cost.ratio(models.log_n) * n * d
     total = training + per_parameter * n
     return OverTrained(
         float(inference_tokens),

@@ -3,7 +3,7 @@
 | symbol | meaning | unit |
 |---|---|---|
 | N, D | parameters, training tokens; at the optimum N_opt, D_opt | 1 |
-| C | training compute, 6 N D | FLOPs |
+| C | training compute, 6 N D unless a table paid otherwise | FLOPs |
 | T | tokens served at inference, 2 N FLOPs each | 1 |
 """
 
@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from analysis.estimate import Estimate
+from analysis.planning.training_cost import SIX_N_D, TrainingCost
 from analysis.writing import JsonResult
 
 
@@ -19,7 +20,7 @@ class OffOptimum:
     """A model of another size than the optimal one, at the same compute.
 
     Attributes:
-        factor: Its parameters over N_opt; its tokens are D_opt over the same factor.
+        factor: Its parameters over N_opt; its tokens spend the same compute.
         loss: Its loss.
         excess_loss: Its loss less that of the optimum.
         compute_ratio: C over the compute at which the optimum reaches its loss; at least 1.
@@ -40,8 +41,8 @@ class OverTrained:
         parameters: N, at most N_opt.
         tokens: D, at least D_opt.
         tokens_per_parameter: D / N.
-        training_flops: 6 N D, at least C.
-        total_flops: 6 N D + 2 N T.
+        training_flops: Its training compute, at least C.
+        total_flops: `training_flops` + 2 N T.
         total_ratio: `total_flops` over that of the compute-optimal model; at most 1.
     """
 
@@ -71,6 +72,7 @@ class Allocation(JsonResult):
         off: Models of half and of twice the optimal size.
         over_trained: The alternative for an inference load; None where none was given.
         notes: Sentences on what to distrust; may be empty.
+        cost: How C is counted.
     """
 
     law: str
@@ -85,12 +87,18 @@ class Allocation(JsonResult):
     off: tuple[OffOptimum, ...]
     over_trained: OverTrained | None
     notes: tuple[str, ...]
+    cost: TrainingCost = SIX_N_D
+
+    def _compute(self) -> str:
+        if self.cost == SIX_N_D:
+            return f"compute 6 N D = {self.flops:.6g} FLOPs"
+        return f"compute by the table's own FLOPs, {self.cost}: {self.flops:.6g} FLOPs"
 
     def summary(self) -> str:
         """Returns the allocation as a plain-text table."""
         lines = [
             f"{self.law}: {self.formula}",
-            f"compute 6 N D = {self.flops:.6g} FLOPs",
+            self._compute(),
             "",
             f"{'compute-optimal':<21} {'value':>10}   {100 * self.level:g} % interval",
             _row("parameters", self.parameters),

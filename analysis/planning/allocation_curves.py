@@ -10,6 +10,7 @@ from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
 from analysis.planning.allocate import interval_of, laws_of
 from analysis.planning.best_models import Models, best_models
+from analysis.planning.training_cost import SIX_N_D, TrainingCost
 
 
 def growth_table(
@@ -19,15 +20,17 @@ def growth_table(
     unique_tokens: float | None = None,
     level: float | None = None,
     largest_flops: float | None = None,
+    cost: TrainingCost = SIX_N_D,
 ) -> pd.DataFrame:
     """Returns the compute-optimal model at several budgets, each number with its interval.
 
     Args:
         result: As in `analysis.planning.allocate.allocate`.
-        flops: Budgets, C = 6 N D, shape `(n,)`.
+        flops: Budgets, C, shape `(n,)`.
         unique_tokens: As in `allocate`.
         level: Nominal coverage of the intervals; that of the fit unless given.
         largest_flops: Largest compute of the fitted rows; None where unknown.
+        cost: What training a size costs.
 
     Returns:
         Columns "flops", "extrapolated" (beyond `largest_flops`), and for each of "parameters",
@@ -37,7 +40,7 @@ def growth_table(
     Raises:
         ValueError: A law without an optimum, or an impossible level.
     """
-    family, level = laws_of(result, unique_tokens, level)
+    family, level = laws_of(result, unique_tokens, level, cost)
     budgets = np.asarray(flops, dtype=np.float64)
     each = [best_models(family, float(budget)) for budget in budgets]
     best = Models(*np.stack(each, axis=1))
@@ -60,15 +63,17 @@ def penalty_table(
     *,
     unique_tokens: float | None = None,
     level: float | None = None,
+    cost: TrainingCost = SIX_N_D,
 ) -> pd.DataFrame:
     """Returns what models of other sizes than the optimal one cost at the same compute.
 
     Args:
         result: As in `analysis.planning.allocate.allocate`.
-        flops: C = 6 N D.
+        flops: C.
         factors: N / N_opt, positive, shape `(n,)`; each replicate has its own N_opt.
         unique_tokens: As in `allocate`.
         level: Nominal coverage of the intervals; that of the fit unless given.
+        cost: What training a size costs.
 
     Returns:
         Columns "factor", and "excess_loss" (over that of the optimum) with "_low" and "_high".
@@ -76,12 +81,12 @@ def penalty_table(
     Raises:
         ValueError: A law without an optimum, or an impossible level.
     """
-    family, level = laws_of(result, unique_tokens, level)
+    family, level = laws_of(result, unique_tokens, level, cost)
     best = best_models(family, flops)
     everyone = np.arange(len(family.theta))
     least = np.exp(best.log_loss)
     excess = [
-        np.exp(family.log_loss(everyone, best.log_n + shift, best.log_d - shift)) - least
+        np.exp(family.log_loss(everyone, *family.resized(best, shift))) - least
         for shift in np.log(np.asarray(factors, dtype=np.float64))
     ]
     columns = {"factor": np.asarray(factors, dtype=np.float64)}

@@ -3,15 +3,16 @@
 | symbol | meaning | unit |
 |---|---|---|
 | N, D | parameters, training tokens | 1 |
-| C | training compute, 6 N D | FLOPs |
+| C | training compute, D c(N), with c(N) = 6 N unless a table paid otherwise | FLOPs |
 | T | tokens served at inference, 2 N FLOPs each | 1 |
-| K | compute of a model's life, 6 N D + 2 N T | FLOPs |
+| K | compute of a model's life, C + 2 N T | FLOPs |
 | M | tokens per parameter, D / N | 1 |
 
-A budget leaves one choice, and the least loss is sought over it: along log D with
-`N = K / (6 D + 2 T)`, first on a grid from one token to one parameter, which finds every valley
-wider than its step, then by Chandrupatla's method between the grid points beside the least.
-A law needs neither a derivative nor a closed form, so that a user's own law works too.
+A budget leaves one choice, and the least loss is sought over it: along log D, with the N that
+spends the rest (`TrainingCost.log_size`; `K / (6 D + 2 T)` for 6 N D), first on a grid from one
+token to one parameter, which finds every valley wider than its step, then by Chandrupatla's method
+between the grid points beside the least. A law needs neither a derivative nor a closed form, so
+that a user's own law works too.
 """
 
 import math
@@ -23,14 +24,9 @@ from scipy.optimize import elementwise
 
 from analysis.estimate import Floats
 from analysis.guards import positive
-from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.laws.law import Law
+from analysis.planning.training_cost import SIX_N_D, TrainingCost
 
-INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN = 2.0
-"""FLOPs of a forward pass: a multiply-add for each parameter."""
-
-_LOG_TRAINING = math.log(FLOPS_PER_PARAMETER_AND_TOKEN)
-_SERVED_SHARE = INFERENCE_FLOPS_PER_PARAMETER_AND_TOKEN / FLOPS_PER_PARAMETER_AND_TOKEN
 _SCALES = frozenset({"N", "D", "C", "M"})  # any two give the others
 _STEP = 0.5  # of log D in the grid
 _MAX_STEPS = 60  # of a bracket that grows; it doubles each time
@@ -44,16 +40,18 @@ class Family(NamedTuple):
         law: The law, one that `require_allocatable` accepts.
         theta: Coordinates, shape `(n_laws, n_params)`.
         unique_tokens: Number of tokens beyond which they repeat; None where they never do.
+        cost: What training a size costs.
     """
 
     law: Law
     theta: Floats
     unique_tokens: float | None = None
+    cost: TrainingCost = SIX_N_D
 
     def log_loss(self, member: NDArray[np.intp], log_n: Floats, log_d: Floats) -> Floats:
         """Returns log L of the given laws, each at its own N and D; all arrays of shape `(n,)`."""
         theta = self.theta[member]
-        log_x = log_inputs(self.law, log_n, log_d, self.unique_tokens)
+        log_x = log_inputs(self.law, log_n, log_d, self.unique_tokens, self.cost)
         found = np.empty(len(theta))
         for start in range(0, len(theta), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -61,6 +59,12 @@ class Family(NamedTuple):
             with np.errstate(over="ignore", invalid="ignore"):
                 found[block] = np.diagonal(self.law.log_predict(theta[block], log_x[block]))
         return found
+
+    def resized(self, models: "Models", shift: float) -> tuple[Floats, Floats]:
+        """Returns log N, longer by a shift, and log D at the same training compute."""
+        log_n = models.log_n + shift
+        dearer = np.log(self.cost.ratio(log_n)) - np.log(self.cost.ratio(models.log_n))
+        return log_n, models.log_d - shift - dearer
 
 
 class Models(NamedTuple):
@@ -101,7 +105,11 @@ def require_allocatable(law: Law, unique_tokens: float | None = None) -> None:
 
 
 def log_inputs(
-    law: Law, log_n: Floats, log_d: Floats, unique_tokens: float | None = None
+    law: Law,
+    log_n: Floats,
+    log_d: Floats,
+    unique_tokens: float | None = None,
+    cost: TrainingCost = SIX_N_D,
 ) -> Floats:
     """Returns log inputs of a law at N and D, each of shape `(n,)`, as `(n, n_inputs)`.
 
@@ -111,7 +119,7 @@ def log_inputs(
     known = {
         "N": log_n,
         "D": log_d,
-        "C": _LOG_TRAINING + log_n + log_d,
+        "C": np.log(cost.ratio(log_n)) + log_n + log_d,
         "M": log_d - log_n,
         "epochs": np.maximum(log_d - log_unique, 0.0),
     }
@@ -122,9 +130,10 @@ def best_models(family: Family, flops: float) -> Models:
     """Returns the model of least loss at a compute for each law; NaN where the loss is monotone."""
     # 1. A grid along the budget, from one token to one parameter.
     n_laws = len(family.theta)
-    log_product = math.log(flops) - _LOG_TRAINING
-    grid = np.linspace(0.0, log_product, max(3, math.ceil(log_product / _STEP) + 1))
-    log_x = log_inputs(family.law, log_product - grid, grid, family.unique_tokens)
+    end = family.cost.most_tokens(math.log(flops))
+    grid = np.linspace(0.0, end, max(3, math.ceil(end / _STEP) + 1))
+    log_n = family.cost.log_size(grid, math.log(flops))
+    log_x = log_inputs(family.law, log_n, grid, family.unique_tokens, family.cost)
     with np.errstate(over="ignore", invalid="ignore"):
         losses = family.law.log_predict(family.theta, log_x)
     # 2. The laws whose least loss lies inside it; the others are monotone.
@@ -158,11 +167,10 @@ def cheapest_models(
     Returns:
         The models, and log K of each; NaN where none was found.
     """
-    log_served = math.log(_SERVED_SHARE * served) if served > 0 else -math.inf
     # 1. The budget of the given models, an upper end for that of the cheapest.
     member = np.flatnonzero(np.isfinite(near.log_loss))
     known = Models(*(values[member] for values in near))
-    upper = _LOG_TRAINING + known.log_n + np.logaddexp(known.log_d, log_served)
+    upper = family.cost.log_budget(known.log_n, known.log_d, served)
 
     def best(log_budget: Floats, member: NDArray[np.intp]) -> Models:
         return _least_loss(family, member, log_budget, served, near.log_d[member])
@@ -197,11 +205,9 @@ def _least_loss(
 
     The search starts at the log D of `around`; all arrays have the shape `(n,)`.
     """
-    log_served = math.log(_SERVED_SHARE * served) if served > 0 else -math.inf
 
     def log_n(log_d: Floats, log_budget: Floats) -> Floats:
-        with np.errstate(invalid="ignore"):
-            return log_budget - _LOG_TRAINING - np.logaddexp(log_d, log_served)
+        return family.cost.log_size(log_d, log_budget, served)
 
     def loss(log_d: Floats, member: NDArray[np.intp], log_budget: Floats) -> Floats:
         return family.log_loss(member, log_n(log_d, log_budget), log_d)

@@ -36,6 +36,7 @@ def run(options: AllocateOptions) -> int:
         unique_tokens=options.unique_tokens,
         largest_flops=fitted.largest_flops,
         far=options.far,
+        cost=fitted.cost,
     )
     console.print(allocation.summary())
     if device is not None:
@@ -136,9 +137,19 @@ def _draw(fitted: FitFile, allocation: Allocation, unique_tokens: float | None, 
     known = (allocation.flops, allocation.flops if largest is None else largest)
     budgets = np.geomspace(min(known) / _BELOW, max(known) * _BEYOND, _N_BUDGETS)
     growth = growth_table(
-        fitted.result, budgets, unique_tokens=unique_tokens, largest_flops=largest
+        fitted.result,
+        budgets,
+        unique_tokens=unique_tokens,
+        largest_flops=largest,
+        cost=fitted.cost,
     )
-    penalty = penalty_table(fitted.result, allocation.flops, _FACTORS, unique_tokens=unique_tokens)
+    penalty = penalty_table(
+        fitted.result,
+        allocation.flops,
+        _FACTORS,
+        unique_tokens=unique_tokens,
+        cost=fitted.cost,
+    )
     drawing = allocation_figure(allocation, growth, penalty, largest)
     with storing(stem):
         written = style.save(drawing, stem)

@@ -20,7 +20,7 @@ from analysis.fitting.known_errors import goodness_of_fit, weights_of
 from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
 from analysis.laws import LAWS, Law
-from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+from analysis.planning.training_cost import SIX_N_D, paid_cost
 from analysis.tables import read
 from analysis.tables.origins import Column
 from analysis.tables.values import FRACTIONS, read_values
@@ -100,6 +100,7 @@ def run(options: FitOptions) -> int:
     others = list(_alternatives(law, source, flags, choices))
     fit_output.print_alternatives(result, others)
     print_flags(found, options.flagged)
+    _print_cost(source.table)
     about_rows = doubts.about(source.table, law.inputs)
     doubts.print_about(about_rows)
 
@@ -115,6 +116,16 @@ def run(options: FitOptions) -> int:
 
         fit_figures.draw(result, profiles, source.table, flags, Path(options.figures), kept)
     return 0
+
+
+def _print_cost(table: pd.DataFrame) -> None:
+    """Says by which compute a fit is allocated, where that is not 6 N D."""
+    cost = paid_cost(table)
+    if cost != SIX_N_D:
+        console.print(
+            f"compute by the table's own FLOPs: {cost}, beyond these sizes its trend; scaling "
+            "allocate counts so (a, b and G above are those of 6 N D)\n"
+        )
 
 
 def load_law(name: str) -> Law:
@@ -253,10 +264,10 @@ def _loss(loss: Loss) -> str:
 def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str, object]:
     """Returns where the rows came from, and their ranges, for the JSON file."""
     table = source.table
-    largest = None
+    largest, cost = None, paid_cost(table)
     if {"N", "D"} <= set(table):
         n, d = (table[name].to_numpy(np.float64) for name in ("N", "D"))
-        largest = float(np.max(FLOPS_PER_PARAMETER_AND_TOKEN * n * d))
+        largest = float(np.max(cost.ratio(np.log(n)) * n * d))
     inputs = table.loc[:, list(law.inputs)].to_numpy(np.float64)
     ranges = zip(law.inputs, inputs.min(axis=0), inputs.max(axis=0), strict=True)
     return {
@@ -264,5 +275,6 @@ def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str,
         "where": options.where,
         "flagged": options.flagged,
         "largest_flops": largest,
+        "cost": None if cost == SIX_N_D else cost._asdict(),
         "range": {name: [float(low), float(high)] for name, low, high in ranges},
     }

@@ -1,13 +1,17 @@
 """Fits as files: what `scaling fit --json` or `FitResult.to_json` wrote, read back."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.fitting.result import FitResult
+from analysis.planning.training_cost import SIX_N_D, TrainingCost
 
 
 @dataclass(frozen=True)
@@ -18,8 +22,9 @@ class FitFile:
         path: The file.
         sha256: Digest of its content.
         result: The fit.
-        largest_flops: Largest compute of the rows, 6 N D; None where unknown.
+        largest_flops: Largest compute of the rows, counted as `cost` does; None where unknown.
         ranges: Least and largest value of each input; empty where unknown.
+        cost: What training a size cost the rows; 6 N D where the file does not say.
     """
 
     path: Path
@@ -27,6 +32,7 @@ class FitFile:
     result: FitResult
     largest_flops: float | None
     ranges: Mapping[str, tuple[float, float]]
+    cost: TrainingCost = SIX_N_D
 
 
 def read(path: str) -> FitFile:
@@ -51,6 +57,7 @@ def read(path: str) -> FitFile:
             name: (float(low), float(high))
             for name, (low, high) in _mapping(source, "range").items()
         }
+        cost = _cost(source)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{path} holds no fit that this version reads ({str(error).rstrip('.')}). Give a file "
@@ -63,7 +70,23 @@ def read(path: str) -> FitFile:
         result,
         None if largest is None else float(largest),
         ranges,
+        cost,
     )
+
+
+def _cost(source: Mapping[str, Any]) -> TrainingCost:
+    """Returns the cost that a file states; 6 N D for files of before there was one."""
+    found = _mapping(source, "cost")
+    if not found:
+        return SIX_N_D
+    low, high = map(float, found["sizes"])
+    names = ("per_product", "extra", "power", "misfit")
+    cost = TrainingCost(*(float(found[name]) for name in names), sizes=(low, high))
+    if not (0 < cost.power <= 1 and cost.per_product > 0 and 0 < low <= high < math.inf):
+        raise ValueError(f"'cost' is {found!r}, which is no cost of training.")
+    if not np.all(cost.ratio(np.log([low, high])) > 0):
+        raise ValueError(f"'cost' is {found!r}, which is not positive at its sizes.")
+    return cost
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.approaches_result import ApproachKind
 from analysis.compute_optimal.points import SeedNoise
 from analysis.estimate import Bootstrap
-from analysis.planning.training_cost import fit_cost
+from analysis.planning.training_cost import TrainingCost, fit_cost
 
 BUDGETS = 1e18 * 4.0 ** np.arange(5)
 
@@ -71,3 +71,14 @@ def test_one_multiple_of_n_d_stays_one(k):
     cost = fit_cost(size, tokens, k * size * tokens)
     assert cost.extra == 0 and cost.per_product == pytest.approx(k, rel=1e-12)
     assert np.all(cost.slope(np.log(size)) == 1)
+
+
+@pytest.mark.parametrize("served", [0.0, 3e9])
+@pytest.mark.parametrize(("extra", "power"), [(0.0, 1.0), (120.0, 0.3), (5e4, 0.9), (-40.0, 0.3)])
+def test_the_size_of_a_budget_spends_it(extra, power, served):
+    cost = TrainingCost(6.0, extra, power)
+    log_n, log_d = np.linspace(np.log(1e6), np.log(1e12), 41), np.linspace(15, 30, 41)
+    n, d = np.exp(log_n), np.exp(log_d)
+    budget = np.log(n * (6 * d + 2 * served + extra * d * n**-power))
+    assert cost.log_budget(log_n, log_d, served) == pytest.approx(budget, rel=1e-12)
+    assert cost.log_size(log_d, budget, served) == pytest.approx(log_n, rel=1e-10)

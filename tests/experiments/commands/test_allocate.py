@@ -14,8 +14,11 @@ from analysis.fitting.fit import FitResult, fit
 from analysis.laws import CHINCHILLA, POWER_LAW
 from analysis.planning.allocate import allocate
 from analysis.planning.device_prices import PEAK_FLOPS
+from analysis.planning.training_cost import TrainingCost
 from experiments.commands import allocate as allocating
-from experiments.commands.options import AllocateOptions
+from experiments.commands import fit as fitting
+from experiments.commands import fit_files
+from experiments.commands.options import AllocateOptions, FitOptions
 
 HOURS = {"gpu": "h200", "mfu": 0.4, "hours": 5000.0}
 
@@ -160,3 +163,63 @@ def test_a_budget_far_beyond_the_rows_is_refused_unless_allowed(file, capsys):
     assert allocated(file, flops=1.7e28) == 0
     assert allocated(file, flops=2e28, far=True) == 0
     assert "extrapolated 1.11e+06 times" in capsys.readouterr().out
+
+
+def paid(n, of_c):
+    """FLOPs a token."""
+    return n * (6 + of_c * n**-0.3)
+
+
+@pytest.fixture(params=[0.0, 900.0], ids=["6ND", "own"])
+def planted_cost(request, tmp_path, capsys) -> tuple[float, Path]:
+    rng = np.random.default_rng(2)
+    n, d = np.exp(rng.uniform(*np.log([[1e6, 1e8], [1e9, 1e11]]), (40, 2))).T
+    loss = 1.8 + 480 * n**-0.35 + 2100 * d**-0.37
+    table = pd.DataFrame({"N": n, "D": d, "C": paid(n, request.param) * d, "loss": loss})
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    path = tmp_path / "planted.json"
+    fitting.run(FitOptions(table=str(tmp_path / "runs.csv"), law="chinchilla", json=str(path)))
+    out = capsys.readouterr().out
+    assert ("compute by the table's own FLOPs" in out) == (request.param > 0)
+    return request.param, path
+
+
+def test_a_table_is_allocated_by_the_compute_that_it_paid(planted_cost, tmp_path, capsys):
+    of_c, path = planted_cost
+    said = "compute by the table's own FLOPs"
+    to, budget, served = tmp_path / "allocation.json", 1e21, 1e12
+    allocated(path, flops=budget, inference_tokens=served, json=str(to))
+    assert (said in capsys.readouterr().out) == (of_c > 0)
+    found = json.loads(to.read_text())["allocation"]
+
+    # The optimum along the budget, and at its loss the least of training and serving.
+    n = np.exp(np.linspace(np.log(1e7), np.log(1e11), 200_001))
+    cost = paid(n, of_c)
+    loss = 1.8 + 480 * n**-0.35 + 2100 * (budget / cost) ** -0.37
+    best = np.argmin(loss)
+    assert found["parameters"]["value"] == pytest.approx(n[best], rel=2e-3)
+    assert found["tokens"]["value"] == pytest.approx(budget / cost[best], rel=2e-3)
+    assert found["loss"]["value"] == pytest.approx(loss[best], rel=1e-7)
+    left = np.where(loss[best] - 1.8 > 480 * n**-0.35, loss[best] - 1.8 - 480 * n**-0.35, np.nan)
+    tokens = (left / 2100) ** (-1 / 0.37)
+    total = cost * tokens + 2 * n * served
+    assert found["over_trained"]["total_flops"]["value"] == pytest.approx(
+        np.nanmin(total), rel=1e-4
+    )
+    off = found["off"][1]
+    size = 2 * found["parameters"]["value"]
+    there = 1.8 + 480 * size**-0.35 + 2100 * (budget / paid(size, of_c)) ** -0.37
+    assert off["loss"]["value"] == pytest.approx(there, rel=1e-6)
+
+
+def test_files_of_before_costs_count_6_n_d(file, planted_cost):
+    of_c, path = planted_cost
+    assert fit_files.read(str(file)).cost == TrainingCost()
+    cost = fit_files.read(str(path)).cost
+    assert (cost == TrainingCost()) == (of_c == 0)
+    written = json.loads(path.read_text())
+    if of_c:
+        written["source"]["cost"]["power"] = 2.0
+        path.write_text(json.dumps(written))
+        with pytest.raises(ValueError, match="no cost of training"):
+            fit_files.read(str(path))
