@@ -126,6 +126,7 @@ def covered(n_sets, n_sizes, sd, n_replicates=200):
     return hits
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth():
     hits = covered(25, 20, 0.002)
     assert stats.binom.ppf(1e-3, 25, 0.93) <= hits

@@ -354,6 +354,7 @@ def assert_few(count, n_tables):
     assert count <= stats.binom.ppf(1 - 1e-3, n_tables, 0.05), count / n_tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_noise_about_a_monotone_curve_is_seldom_called_a_peak(shared):
     assert_few(false_peaks(falling, 100, 5, shared), 100)

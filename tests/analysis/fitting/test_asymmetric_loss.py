@@ -114,6 +114,7 @@ def test_the_result_says_it_and_what_has_no_likelihood_is_refused():
             fit(SATURATING_POWER_LAW, X, Y, loss=Loss(above=above))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delta", [None, 0.01])
 def test_intervals_hold_the_curve_sought_nearly_as_often_as_they_say(delta: float | None):
     x, above, n_sets = np.geomspace(1e6, 1e9, 60), 0.1, 100

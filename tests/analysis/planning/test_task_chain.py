@@ -69,6 +69,7 @@ def test_variances_of_both_steps_add(chained: Chained):
     np.testing.assert_allclose(high - low, expected, rtol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("certain", ["loss", "metric"])
 def test_where_one_step_is_certain_the_band_is_that_of_the_other(certain: str):
     first = loss_fit(noise=1e-9 if certain == "loss" else 0.004)

@@ -299,6 +299,7 @@ def test_the_second_minimum_is_where_the_curve_turns():
     np.testing.assert_array_equal(second_descent_minimum([0.5, 1.0]), np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("p", [80, 240, 480])
 def test_a_latent_space_follows_simulation(p):
     rng, n, latents, s2 = np.random.default_rng(11), 160, 20, 0.1

@@ -46,6 +46,7 @@ def test_small_steps_of_descent_are_the_flow():
     np.testing.assert_allclose(descent, flow, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gamma", "n"), [(0.5, 200), (1.0, 400), (2.0, 200)])
 def test_simulation_of_descent_follows(gamma, n):
     rng, eta, n_runs = np.random.default_rng(3), 0.3, 30

@@ -31,6 +31,7 @@ def test_many_rows_recover_a_planted_law(delta):
         assert abs(result.params[name] - value) < 4 * result.standard_errors[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delta", [None, 0.01])
 def test_sandwich_has_the_spread_of_refits_to_redrawn_rows(delta):
     x, y = planted(3_000)
