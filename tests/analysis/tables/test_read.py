@@ -17,7 +17,7 @@ from analysis.tables.origins import Product
 from scaling.record import RunRecord, dump_record
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-positive = st.floats(1e-3, 1e25, allow_subnormal=False)
+positive = st.floats(1e-3, 1e24, allow_subnormal=False)
 tables = st.lists(st.tuples(positive, positive, positive), min_size=1, max_size=20).map(
     lambda rows: pd.DataFrame(rows, columns=["N", "D", "loss"])
 )
