@@ -19,6 +19,15 @@ class FitError(Exception):
         self.reason, self.detail = reason, detail
 
 
+def visible(text: str) -> str:
+    """Returns a text with its control codes and lone surrogates escaped, shown and not obeyed."""
+    return re.sub(
+        r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]",
+        lambda found: found[0].encode("unicode_escape").decode(),
+        text,
+    )
+
+
 def typed(text: str) -> str:
     """Returns an argument as it is typed in a shell: in quotes where a shell would change it."""
     plain = re.fullmatch(r"[\w@%+=:,./\[\]-]+", text, re.ASCII)

@@ -154,12 +154,12 @@ def main(args: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        from analysis.errors import FitError
+        from analysis.errors import FitError, visible
         from sweeps.files import StoreError
 
         if debug or not isinstance(error, ValueError | StoreError | FitError | OSError):
             raise
-        print(f"scaling: {error}", file=sys.stderr)
+        print(f"scaling: {visible(str(error))}", file=sys.stderr)
         return 2
 
 

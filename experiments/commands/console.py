@@ -2,17 +2,28 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.errors import visible
 from analysis.writing import replace_file
 from sweeps.files import storing
 
+
+class _Plain(Console):
+    """A console on which strings obey nothing: control codes in them are shown escaped."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(
+            *(visible(each) if isinstance(each, str) else each for each in objects), **options
+        )
+
+
 # Texts of others are printed as they are: no markup, and ":100:" is no emoji.
-console = Console(highlight=False, markup=False, emoji=False)
+console = _Plain(highlight=False, markup=False, emoji=False)
 if not console.is_terminal:
     console.width = 1000  # in a file or a pipe a line stays one
 
@@ -33,9 +44,9 @@ def print_table(
     """
     listing = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for i, heading in enumerate(headings):
-        listing.add_column(heading, justify=justify[i] if justify else "left")
+        listing.add_column(visible(heading), justify=justify[i] if justify else "left")
     for row in rows:
-        listing.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        listing.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in row))
     console.print(listing)
 
 

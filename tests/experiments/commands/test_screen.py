@@ -12,6 +12,7 @@ from sources import planted
 from analysis.estimate import Bootstrap
 from experiments.cli import main
 from experiments.commands import fit, isoflop, rank
+from experiments.commands.console import console, print_table
 
 PLANTED = planted().drop(columns=["run", "step"])
 N, D, LOSS = (PLANTED[name] for name in ("params", "tokens", "eval_loss"))
@@ -88,3 +89,23 @@ def test_a_criterion_that_is_not_finite_is_a_dash(tmp_path, capsys):
     PLANTED.assign(eval_loss=3.0, tokens=np.nan).drop(columns="tokens").to_csv(path, index=False)
     assert main(["rank", str(path), "--flagged", "drop"]) == 0
     assert re.search(r"^kaplan_n .* - +- +- ", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31mred", "a\x07bell", "\x9b2J"])
+def test_codes_in_names_of_columns_are_shown_and_not_obeyed(odd, tmp_path, capsys):
+    path = tmp_path / "runs.jsonl"
+    path.write_text("\n".join(json.dumps({odd: n, "loss": 3.0}) for n in N))
+    assert main(["fit", str(path), "--law", "kaplan_n"]) == 2
+    said = capsys.readouterr().err
+    assert repr(odd)[1:-1] in said and not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", said)
+
+
+@pytest.mark.parametrize("odd", ["\x1b[31mred", "a\x07bell", "\x9b2J", "lone \ud800"])
+def test_codes_in_texts_of_others_are_shown_and_not_obeyed(odd, capsys):
+    assert main(["fit", "runs.csv", "--law", odd]) == 2
+    console.print(odd)
+    print_table([odd], [[odd]])
+    printed = capsys.readouterr()
+    shown = repr(odd)[1:-1]
+    assert printed.err.count(shown) == 1 and printed.out.count(shown) == 3
+    assert odd not in printed.err + printed.out
