@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.double_descent import verdict
+from analysis.double_descent.seeds import Statistic
 from analysis.plots import ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Sweep
@@ -92,11 +93,18 @@ def analyse(table: pd.DataFrame) -> Findings[Descent]:
     """Finds threshold and peak of the test loss and of the test error against width."""
     table = table.assign(width=table["model.width"])
     runs, excluded = results.usable(table, list(PANELS))
+    # The error is bounded, so that its mean over seeds says more than the median; the loss is not.
+    statistics: dict[str, Statistic] = {"eval_loss_nats": "median", "eval_error": "mean"}
     by_loss, by_error = (
         verdict.descent(
-            runs["width"], runs["train_error"], runs[metric], runs["seed"], tolerance=INTERPOLATED
+            runs["width"],
+            runs["train_error"],
+            runs[metric],
+            runs["seed"],
+            tolerance=INTERPOLATED,
+            statistic=statistic,
         )
-        for metric in ("eval_loss_nats", "eval_error")
+        for metric, statistic in statistics.items()
     )
     shown = pd.concat(
         [results.summarise(runs, ["width"], name).assign(quantity=name) for name in PANELS]

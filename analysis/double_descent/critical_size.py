@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike
 from analysis.double_descent.curve_shape import (
     Bump,
     Located,
+    clearest_bump,
     falling_crossing,
-    most_prominent_bump,
     valley_fit,
 )
+from analysis.double_descent.seed_noise import SeedNoise, seed_noise, simulate, size_noise
 from analysis.double_descent.seeds import (
     IntArray,
     Replicates,
@@ -42,19 +43,21 @@ RESAMPLES = Bootstrap(n=2000)
 
 @dataclass(frozen=True)
 class Peak:
-    """The most prominent interior maximum of a test curve.
+    """The clearest interior maximum of a test curve.
 
     Attributes:
         location: Size of the maximum, a measured size, with its interval.
         height: Test metric there.
         prominence: Height above the higher of the lowest points on its two sides, metric units.
+        clearness: Height above low points on both sides, in standard errors of the difference.
         p_value: Chance that a curve with no interior maximum (falling, then perhaps rising), with
-            the seed spread of these data, shows a bump as prominent at any size.
+            the seed noise of these data, shows a bump as clear at any size.
     """
 
     location: Estimate
     height: Estimate
     prominence: float
+    clearness: float
     p_value: float
 
 
@@ -103,13 +106,16 @@ def peak(
     statistic: Statistic = "median",
     bootstrap: Bootstrap = RESAMPLES,
 ) -> Peak | None:
-    """Finds the most prominent interior maximum of a test curve.
+    """Finds the interior maximum of a test curve that stands out most from the seed noise.
 
+    A bump is compared with the noise of the sizes that it rises above, since a few small networks
+    often err several times as much as all others. Its chance is that in runs simulated about the
+    nearest curve without a bump, with the noise that these runs show and what runs of a seed share.
     The location is a measured size, with no parabola through its neighbours: the peak of a
     ridgeless fit is a cusp, which a parabola displaces, and the interval reaches to the
     neighbouring sizes anyhow. A resample without an interior maximum leaves the location
-    unbounded on both sides. Where every value is positive, prominence is compared on the logarithm,
-    so that one heavy-tailed size near N = n does not swamp the rest; otherwise on the metric.
+    unbounded on both sides. Where every value is positive, heights are compared by their logarithm,
+    so that one heavy-tailed size near N = n does not swamp the rest.
 
     Args:
         size: Size of each run, shape (n_runs,).
@@ -126,7 +132,7 @@ def peak(
     """
     sample = sample_seeds(size, seed, bootstrap, test=test)
     curves = sample.curves(statistic)
-    return sample.peak(curves, sample.bumps(curves))
+    return sample.peak(curves, sample.bumps(curves), bootstrap.seed)
 
 
 class MetricCurves(NamedTuple):
@@ -135,11 +141,15 @@ class MetricCurves(NamedTuple):
     Attributes:
         full: Centres of the full sample, shape (n_sizes,).
         noise: Centres of the resamples minus `full`, shape (n_replicates, n_sizes).
-        is_log: Whether both are on the logarithm of the metric.
+        of_runs: Noise of single runs.
+        statistic: Centre over seeds.
+        is_log: Whether all are on the logarithm of the metric.
     """
 
     full: Floats
     noise: Floats
+    of_runs: SeedNoise
+    statistic: Statistic
     is_log: bool
 
 
@@ -152,7 +162,7 @@ class SeedSample(NamedTuple):
         log_size: Natural logarithm of the sizes, shape (n_sizes,).
         weights: Runs at each size, shape (n_sizes,).
         factor: Stretch of a deviation at one size.
-        bump_factor: Stretch of a difference between two sizes, such as a prominence.
+        bump_factor: Stretch of a difference between two sizes, such as a rise.
         level: Nominal coverage.
     """
 
@@ -179,12 +189,14 @@ class SeedSample(NamedTuple):
         is_log = all(np.all(v > 0) for v in values)
         if is_log:
             full, resampled = np.log(full), np.log(resampled)
-        return MetricCurves(full, resampled - full, is_log)
+            values = tuple(np.log(each) for each in values)
+        of_runs = seed_noise(self.runs, values)
+        return MetricCurves(full, resampled - full, of_runs, statistic, is_log)
 
     def bumps(self, curves: MetricCurves) -> Bump:
-        """Returns the most prominent bump: of the full sample, then of the resamples."""
+        """Returns the clearest bump: of the full sample, then of the resamples."""
         stack = np.vstack([curves.full, curves.full + curves.noise])
-        return most_prominent_bump(self.log_size, stack)
+        return clearest_bump(self.log_size, stack, size_noise(curves.of_runs))
 
     def located(self, where: Located) -> Estimate:
         """Returns an estimate from log locations: of the full sample, then of the resamples."""
@@ -221,20 +233,22 @@ class SeedSample(NamedTuple):
             upper += self.factor * max(above - upper, 0.0)
         return float(lower), float(upper)
 
-    def peak(self, curves: MetricCurves, bumps: Bump) -> Peak | None:
+    def peak(self, curves: MetricCurves, bumps: Bump, seed: int) -> Peak | None:
         """Returns the peak from `bumps`; None where the full sample has none."""
-        if bumps.prominence[0] <= 0:
+        if bumps.clearness[0] <= 0:
             return None
         top = int(bumps.at[0])
         metric = np.exp(curves.full) if curves.is_log else curves.full
-        null = valley_fit(curves.full, self.weights) + self.bump_factor * curves.noise
-        bump_of_null = most_prominent_bump(self.log_size, null)
+        without = valley_fit(curves.full, 1 / size_noise(curves.of_runs).error[0] ** 2)
+        null = simulate(without, curves.of_runs, curves.statistic, len(curves.noise), seed)
+        bump_of_null = clearest_bump(self.log_size, *null)
         return Peak(
             # A measured size, exactly: a logarithm and back would not give it.
             location=replace(self.located(bumps.where), value=float(self.runs.sizes[top])),
             height=self.level_at(curves, top),
             prominence=float(metric[top] - max(metric[:top].min(), metric[top + 1 :].min())),
-            p_value=p_value(bump_of_null.prominence, bumps.prominence[0]),
+            clearness=float(bumps.clearness[0]),
+            p_value=p_value(bump_of_null.clearness, bumps.clearness[0]),
         )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from analysis.double_descent.seed_noise import SizeNoise
 from analysis.double_descent.seeds import IntArray
 from analysis.estimate import Floats
 
@@ -27,18 +28,18 @@ class Located(NamedTuple):
 
 
 class Bump(NamedTuple):
-    """The most prominent interior maximum of each curve.
+    """The clearest interior maximum of each curve.
 
     Attributes:
         at: Size index of the maximum, shape (n_curves,).
-        prominence: Height above the higher of the lowest points on its two sides; at most 0 where
-            the curve has no interior maximum.
+        clearness: Height above low points on both its sides, in standard errors of the difference;
+            at most 0 where the curve has no interior maximum.
         where: Log size of the maximum, between its neighbours; open on both sides where there is
             none.
     """
 
     at: IntArray
-    prominence: Floats
+    clearness: Floats
     where: Located
 
 
@@ -69,27 +70,45 @@ def falling_crossing(log_size: Floats, curves: Floats, weights: Floats, target: 
     return Located(value, low, high)
 
 
-def most_prominent_bump(log_size: Floats, curves: Floats) -> Bump:
-    """Finds the most prominent interior maximum of each curve.
+def clearest_bump(log_size: Floats, curves: Floats, noise: SizeNoise) -> Bump:
+    """Finds the interior maximum of each curve that stands out most from its noise.
 
-    Prominence of size i is m_i - max(min_{j<i} m_j, min_{j>i} m_j), for interior i only.
+    How far size i stands out is its height above both sides, in standard errors:
+
+        min( max_{j<i} (m_i - m_j) / e_ij,  max_{j>i} (m_i - m_j) / e_ij )
+
+    with e_ij the standard error of the difference. In units of the metric, noise at one size would
+    drown a bump among others that hardly err. The maximum is then the highest point between the
+    two low ones.
 
     Args:
         log_size: Ascending log sizes, shape (n_sizes,), n_sizes >= 3.
         curves: Shape (n_curves, n_sizes).
+        noise: Their noise; of one curve, it serves all.
     """
-    lowest_before = np.minimum.accumulate(curves, axis=1)[:, :-2]
-    lowest_after = np.minimum.accumulate(curves[:, ::-1], axis=1)[:, ::-1][:, 2:]
-    prominences = curves[:, 1:-1] - np.maximum(lowest_before, lowest_after)
-    index = np.argmax(prominences, axis=1) + 1
-    prominence = np.max(prominences, axis=1)
-    exists = prominence > 0
+    n_curves, n_sizes = curves.shape
+    rows = np.arange(n_curves)
+    clearness = np.full(n_curves, -np.inf)
+    low, high = np.zeros((2, n_curves), dtype=np.intp)
+    for at in range(1, n_sizes - 1):
+        above = (curves[:, [at]] - curves) / np.maximum(noise.of_difference(at), 1e-300)
+        before, after = above[:, :at], above[:, at + 1 :]
+        left, right = before.argmax(axis=1), after.argmax(axis=1)
+        stands_out = np.minimum(before[rows, left], after[rows, right])
+        better = stands_out > clearness
+        clearness = np.where(better, stands_out, clearness)
+        low, high = np.where(better, left, low), np.where(better, at + 1 + right, high)
+    sizes = np.arange(n_sizes)
+    between = (sizes > low[:, None]) & (sizes < high[:, None])
+    index = np.argmax(np.where(between, curves, -np.inf), axis=1)
+    exists = clearness > 0
+    index = np.where(exists, index, 1)
     where = Located(
         np.where(exists, log_size[index], np.nan),
         np.where(exists, log_size[index - 1], -np.inf),
         np.where(exists, log_size[index + 1], np.inf),
     )
-    return Bump(index, prominence, where)
+    return Bump(index, clearness, where)
 
 
 def largest_rise(curves: Floats) -> Floats:

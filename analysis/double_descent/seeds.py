@@ -122,12 +122,17 @@ def centre(values: tuple[Floats, ...], statistic: Statistic) -> Floats:
     return np.array([_CENTRES[statistic](each) for each in values])
 
 
+def centre_of(samples: Floats, statistic: Statistic) -> Floats:
+    """Returns the mean or median of each of many samples, shape (n_samples, n_runs)."""
+    return _CENTRES[statistic](samples, axis=1)
+
+
 def resampled_centre(
     values: tuple[Floats, ...], draws: tuple[IntArray, ...], statistic: Statistic
 ) -> Floats:
     """Returns the mean or median over resampled runs, shape (n_replicates, n_sizes)."""
     drawn = (each[rows] for each, rows in zip(values, draws, strict=True))
-    return np.stack([_CENTRES[statistic](each, axis=1) for each in drawn], axis=1)
+    return np.stack([centre_of(each, statistic) for each in drawn], axis=1)
 
 
 def stretch(n_seeds: int, level: float, n_sizes: int = 1) -> float:

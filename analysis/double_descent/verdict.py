@@ -97,9 +97,9 @@ def descent(
     4. Else, a rise of 10% of the total fall would have been seen: monotone (on this grid).
     5. Else: not resolved, because noise could hide such a rise.
 
-    Rises and falls are of the logarithm where the test metric is positive throughout. p-values add
-    the seed noise of the resamples to the nearest curve without a peak (or rise), and so count the
-    search over all sizes.
+    Rises and falls are of the logarithm where the test metric is positive throughout. p-values are
+    those of noise about the nearest curve without a peak (or rise), and so count the search over
+    all sizes: simulated noise for the peak, that of the resamples for a rise.
 
     Args:
         size: Size of each run, shape (n_runs,).
@@ -119,7 +119,7 @@ def descent(
     threshold = sample.located(crossings)
     curves = sample.curves(statistic)
     bumps = sample.bumps(curves)
-    found = sample.peak(curves, bumps)
+    found = sample.peak(curves, bumps, bootstrap.seed)
     if found is None:
         verdict, reason = _without_peak(sample, curves, None, threshold)
         return DoubleDescent(threshold, None, None, None, None, None, verdict, reason)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -368,6 +369,56 @@ def test_noise_about_a_monotone_curve_is_seldom_called_a_peak(shared):
 @pytest.mark.parametrize("n_seeds", [3, 5, 20])
 def test_noise_about_curves_without_a_peak_is_seldom_called_one(curve, n_seeds, shared):
     assert_few(false_peaks(curve, 150, n_seeds, shared), 150)
+
+
+def unequal(curve, *, n_seeds, shared, seed):
+    """A table whose smallest sizes err five times as much as the largest, as networks do."""
+    size, train, test, labels = make_table(curve, n_sizes=14, n_seeds=n_seeds, noise=0)
+    rng, n_sizes = np.random.default_rng(seed), 14
+    common = rng.standard_normal(n_seeds) if shared else 0.0
+    eps = (rng.standard_normal((n_sizes, n_seeds)) + common) / math.sqrt(1 + shared)
+    return (
+        size,
+        train,
+        test * np.exp(np.geomspace(0.1, 0.02, n_sizes)[:, None] * eps).ravel(),
+        labels,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("curve", [falling, np.ones_like, lambda x: falling(np.minimum(x, 20))])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_unequal_noise_is_seldom_called_a_peak(curve, n_seeds, shared):
+    count = 0
+    for k in range(150):
+        size, _, test, seed = unequal(curve, n_seeds=n_seeds, shared=shared, seed=k)
+        found = peak(size, test, seed, statistic="mean", bootstrap=Bootstrap(n=400))
+        count += found is not None and found.p_value <= 0.05
+    assert_few(count, 150)
+
+
+def test_noise_at_small_sizes_does_not_drown_a_bump_among_large_ones():
+    found = 0
+    for k in range(20):
+        size, _, test, seed = unequal(
+            lambda x: peaked(x, 100.0, 0.15), n_seeds=5, shared=False, seed=k
+        )
+        bump = peak(size, test, seed, statistic="mean", bootstrap=Bootstrap(n=400))
+        found += bump is not None and bump.p_value <= 0.05 and 60 < bump.location.value < 160
+    assert found >= 16
+
+
+def test_the_error_of_a_network_on_noisy_labels_has_a_peak_and_a_second_descent():
+    # The 70 runs of `scaling run double_descent_mlp --budget cpu`: the smallest widths err five
+    # times as much as the largest.
+    columns = np.loadtxt(Path(__file__).with_name("mnist1d_mlp.csv"), delimiter=",", skiprows=1).T
+    width, seed, train, error, _ = columns
+    found = descent(width, train, error, seed, tolerance=0.01, statistic="mean")
+    assert found.verdict is Verdict.SECOND_DESCENT_BELOW
+    assert found.peak is not None and found.confidence_below is not None
+    assert found.peak.p_value < 0.02 and found.confidence_below > 0.99
+    assert 16 < found.peak.location.value < 40
 
 
 @pytest.mark.slow

@@ -1,0 +1,128 @@
+"""How much each size of a curve errs by its seeds, and curves simulated with that noise."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from analysis.double_descent.seeds import IntArray, Replicates, Statistic, centre_of
+from analysis.estimate import Floats
+
+LARGEST_CORRELATION = 0.95
+"""Seeds that err together leave differences of sizes at least this uncertain."""
+
+
+class SizeNoise(NamedTuple):
+    """Noise of a stack of curves: of the centre at each size, and what sizes share by their seeds.
+
+    Attributes:
+        error: Standard error of the centre at each size, shape (n_curves, n_sizes), positive.
+        correlation: Of runs that share a seed label, between sizes, shape (n_curves,), at least 0.
+            One number for all pairs: of a few seeds no more can be told.
+    """
+
+    error: Floats
+    correlation: Floats
+
+    def of_difference(self, at: int) -> Floats:
+        """Standard error of the centre at one size minus each other, shape (n_curves, n_sizes)."""
+        here, rho = self.error[:, [at]], self.correlation[:, np.newaxis]
+        return np.sqrt(here**2 + self.error**2 - 2 * rho * here * self.error)
+
+
+class SeedNoise(NamedTuple):
+    """Noise of single runs, as a sample shows it.
+
+    Attributes:
+        spread: Standard deviation over seeds at each size, or that of the size with its neighbours
+            where it is larger, shape (n_sizes,).
+        correlation: Of runs that share a seed label, between sizes.
+        seeds: For each size the codes of the labels that ran there.
+    """
+
+    spread: Floats
+    correlation: float
+    seeds: tuple[IntArray, ...]
+
+    @property
+    def counts(self) -> IntArray:
+        """Runs at each size, shape (n_sizes,)."""
+        return np.array([len(codes) for codes in self.seeds], dtype=np.intp)
+
+
+def seed_noise(runs: Replicates, values: tuple[Floats, ...]) -> SeedNoise:
+    """Estimates the noise of single runs.
+
+    Args:
+        runs: The runs by size.
+        values: For each size the metric of its runs, or its logarithm.
+    """
+    spread, correlation = _estimate([each[np.newaxis] for each in values], runs.seeds)
+    return SeedNoise(spread[0], float(correlation[0]), runs.seeds)
+
+
+def size_noise(noise: SeedNoise) -> SizeNoise:
+    """Returns the noise of the sample's own curve, as a stack of one."""
+    return SizeNoise(
+        (noise.spread / np.sqrt(noise.counts))[np.newaxis], np.array([noise.correlation])
+    )
+
+
+def simulate(
+    curve: Floats, noise: SeedNoise, statistic: Statistic, n_curves: int, seed: int
+) -> tuple[Floats, SizeNoise]:
+    """Draws runs about a curve, normal with the noise given, and takes them for a sample.
+
+    Args:
+        curve: Shape (n_sizes,).
+        noise: Noise of the runs.
+        statistic: Centre over seeds.
+        n_curves: How many samples to draw.
+        seed: Seed of the draws.
+
+    Returns:
+        The centres, shape (n_curves, n_sizes), and the noise that each sample shows of itself.
+    """
+    rng = np.random.default_rng([seed, 1])
+    n_labels = 1 + max(int(codes.max()) for codes in noise.seeds)
+    shared, own = np.sqrt(noise.correlation), np.sqrt(1 - noise.correlation)
+    of_label = shared * rng.standard_normal((n_curves, n_labels))
+    values = [
+        level + spread * (of_label[:, codes] + own * rng.standard_normal((n_curves, len(codes))))
+        for level, spread, codes in zip(curve, noise.spread, noise.seeds, strict=True)
+    ]
+    spread, correlation = _estimate(values, noise.seeds)
+    centres = np.stack([centre_of(each, statistic) for each in values], axis=1)
+    return centres, SizeNoise(spread / np.sqrt(noise.counts), correlation)
+
+
+def _estimate(values: list[Floats], seeds: tuple[IntArray, ...]) -> tuple[Floats, Floats]:
+    """Spread (n_curves, n_sizes) and correlation (n_curves,) of values (n_curves, n_runs) a size.
+
+    The spread of a few seeds is itself uncertain by half; neighbours err alike. Where a size errs
+    by more than its neighbours, as at the interpolation threshold, its own spread stands.
+    """
+    raw = np.stack([each.std(axis=1, ddof=1) for each in values], axis=1)
+    # Seeds that agree to the last digit leave the smallest spread that differences can show.
+    scale = np.max([np.abs(each).max() for each in values])
+    raw = np.maximum(raw, 1e-12 * max(float(scale), 1e-300))
+    padded = np.pad(raw**2, ((0, 0), (1, 1)), mode="edge")
+    neighbours = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
+    return np.maximum(raw, np.sqrt(neighbours)), _correlation(values, raw, seeds)
+
+
+def _correlation(values: list[Floats], raw: Floats, seeds: tuple[IntArray, ...]) -> Floats:
+    n_labels = 1 + max(int(codes.max()) for codes in seeds)
+    total, squares = np.zeros((2, len(raw), n_labels))
+    sizes_of = np.zeros(n_labels)
+    for at, (each, codes) in enumerate(zip(values, seeds, strict=True)):
+        # Centred on their mean: the sum of squares has one degree of freedom less than runs.
+        z = (each - each.mean(axis=1, keepdims=True)) / raw[:, [at]]
+        z *= np.sqrt(len(codes) / (len(codes) - 1))
+        total[:, codes] += z
+        squares[:, codes] += z**2
+        sizes_of[codes] += 1
+    n_pairs = float(sizes_of @ (sizes_of - 1))
+    if not n_pairs:
+        return np.zeros(len(raw))
+    pairs = np.sum(total**2 - squares, axis=1) / n_pairs
+    return np.clip(pairs, 0.0, LARGEST_CORRELATION)
