@@ -4,44 +4,44 @@ Each function takes the axes first and returns them. None fits or reads files.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from analysis.double_descent.seeds import centre, group_by_size
+from analysis.estimate import Floats
 from analysis.plots.style import GREY, INK, SERIES, Series
 
 _SIGMA_BAND = "sigma-band"
 """Name of the bands behind standardised residuals, by which a second series finds them drawn."""
 
+_DASHED = (0, (4, 1.5))
+
 Band = tuple[float, float] | Literal["standard_error"]
 """Spread over seeds: two quantiles about the median, or the standard error about the mean."""
 
 
-def draw_replicates(
-    ax: Axes,
-    size: ArrayLike,
-    value: ArrayLike,
-    seed: ArrayLike,
-    *,
-    label: str,
-    band: Band = (0.25, 0.75),
-    style: Series = SERIES[0],
-    bars: bool = False,
-) -> Axes:
-    """Draws the median over seeds at every size with two quantiles, or the mean with its error.
+class Spread(NamedTuple):
+    """Replicates in short, each of shape (n_sizes,): sizes, centres, and ends of their band."""
+
+    sizes: Floats
+    middle: Floats
+    low: Floats
+    high: Floats
+
+
+def spread_over_seeds(
+    size: ArrayLike, value: ArrayLike, seed: ArrayLike, band: Band = (0.25, 0.75)
+) -> Spread:
+    """Returns the median over seeds at every size with two quantiles, or the mean with its error.
 
     Args:
-        ax: Axes to draw on.
         size: Size of each run, shape (n_runs,).
         value: Metric of each run, shape (n_runs,).
         seed: Seed label of each run, shape (n_runs,).
-        label: Legend entry.
         band: Two quantiles over seeds, for the median; or "standard_error", for the mean.
-        style: Colour, marker and line.
-        bars: Error bars without a joining line (to lay over a theory line), not line and band.
 
     Raises:
         ValueError: Non-finite values, repeated runs, a standard error of one seed, or quantiles
@@ -57,23 +57,55 @@ def draw_replicates(
                 "quantiles"
             )
         half = np.array([np.std(v, ddof=1) / np.sqrt(len(v)) for v in values])
-        low, high = middle - half, middle + half
-    else:
-        if not 0 <= band[0] < band[1] <= 1:
-            raise ValueError(f"band = {band}: give two ascending quantiles in [0, 1]")
-        low, high = np.array([np.quantile(v, band) for v in values]).T
+        return Spread(runs.sizes, middle, middle - half, middle + half)
+    if not 0 <= band[0] < band[1] <= 1:
+        raise ValueError(f"band = {band}: give two ascending quantiles in [0, 1]")
+    low, high = np.array([np.quantile(v, band) for v in values]).T
+    return Spread(runs.sizes, middle, low, high)
+
+
+def draw_spread(
+    ax: Axes, x: ArrayLike, spread: Spread, *, label: str, style: Series, bars: bool
+) -> Axes:
+    """Draws centres with a band and a line, or with error bars (to lay over a theory line).
+
+    Args:
+        ax: Axes to draw on.
+        x: Where each size stands, shape (n_sizes,).
+        spread: What to draw.
+        label: Legend entry.
+        style: Colour, marker and line.
+        bars: Error bars without a joining line, not line and band.
+    """
+    at = np.asarray(x, dtype=np.float64)
     if bars:
         # Segments, not `errorbar`, which refuses two quantiles on one side of the median.
-        ax.vlines(runs.sizes, low, high, color=style.color, linewidth=0.8, zorder=1.9)
+        ax.vlines(at, spread.low, spread.high, color=style.color, linewidth=0.8, zorder=1.9)
     else:
-        ax.fill_between(runs.sizes, low, high, color=style.color, alpha=0.22, linewidth=0)
+        ax.fill_between(at, spread.low, spread.high, color=style.color, alpha=0.22, linewidth=0)
     look = style.marks(filled=not bars) | ({} if bars else style.line())
-    ax.plot(runs.sizes, middle, **look, label=label)
+    ax.plot(at, spread.middle, **look, label=label)
     return ax
 
 
+def draw_replicates(
+    ax: Axes,
+    size: ArrayLike,
+    value: ArrayLike,
+    seed: ArrayLike,
+    *,
+    label: str,
+    band: Band = (0.25, 0.75),
+    style: Series = SERIES[0],
+    bars: bool = False,
+) -> Axes:
+    """Draws replicates against their size; see `spread_over_seeds` and `draw_spread`."""
+    spread = spread_over_seeds(size, value, seed, band)
+    return draw_spread(ax, spread.sizes, spread, label=label, style=style, bars=bars)
+
+
 def draw_theory(ax: Axes, x: ArrayLike, y: ArrayLike, *, label: str, color: str = INK) -> Axes:
-    """Draws a theory curve as a thin line without markers, under the measurements.
+    """Draws a theory curve as a thin dashed line without markers, under the measurements.
 
     Args:
         ax: Axes to draw on.
@@ -82,7 +114,7 @@ def draw_theory(ax: Axes, x: ArrayLike, y: ArrayLike, *, label: str, color: str 
         label: Legend entry.
         color: Line colour.
     """
-    ax.plot(x, y, color=color, linewidth=0.9, label=label, zorder=1.8)
+    ax.plot(x, y, color=color, linewidth=0.9, linestyle=_DASHED, label=label, zorder=1.8)
     return ax
 
 

@@ -5,7 +5,7 @@ functions import pyplot, keep global state or open a window.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -131,7 +131,12 @@ def paper_style() -> Iterator[None]:
 
 
 def new_figure(
-    n_rows: int = 1, n_columns: int = 1, *, width: float = SINGLE_COLUMN, height: float = 2.4
+    n_rows: int = 1,
+    n_columns: int = 1,
+    *,
+    width: float = SINGLE_COLUMN,
+    height: float = 2.4,
+    heights: Sequence[float] | None = None,
 ) -> tuple[Figure, Panels]:
     """Makes a figure of panels in which nothing overlaps; call it inside `paper_style()`.
 
@@ -140,13 +145,14 @@ def new_figure(
         n_columns: Columns of panels.
         width: Width in inches, `SINGLE_COLUMN` or `DOUBLE_COLUMN`.
         height: Height in inches.
+        heights: Relative height of each row; all equal unless given.
 
     Returns:
         The figure and its axes, an array of shape (n_rows, n_columns).
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(n_rows, n_columns, squeeze=False)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
 
 
 def new_panels(
