@@ -14,10 +14,13 @@ from tyro.extras import SubcommandApp
 
 from experiments.commands.options import (
     AllocateOptions,
+    AuditOptions,
     DesignOptions,
     FitOptions,
     IsoflopOptions,
+    LawsOptions,
     PlanOptions,
+    PredictOptions,
     RankOptions,
     ReproduceOptions,
     RunOptions,
@@ -131,6 +134,30 @@ def reproduce(options: Flags[ReproduceOptions]) -> int:
     from experiments.commands import reproduce
 
     return reproduce.run(options)
+
+
+@app.command
+def laws(options: Flags[LawsOptions]) -> int:
+    """List the published laws, tell one of them, or compare the models that they call best."""
+    from experiments.commands import laws
+
+    return laws.run(options)
+
+
+@app.command
+def predict(options: Flags[PredictOptions]) -> int:
+    """Predict by a fit or a published law, with intervals and the distance from its data."""
+    from experiments.commands import predict
+
+    return predict.run(options)
+
+
+@app.command
+def audit(options: Flags[AuditOptions]) -> int:
+    """Judge a published law by a table: its objective there beside that of the best fit."""
+    from experiments.commands import audit
+
+    return audit.run(options)
 
 
 def main(args: list[str] | None = None) -> int:

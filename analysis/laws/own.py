@@ -6,7 +6,6 @@ from inspect import signature
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
@@ -152,6 +151,8 @@ class _OwnLaw:
     def starts(self, log_x: Floats, log_y: Floats) -> Floats:
         ranges = np.array([each.starts for each in self.params.values()], dtype=np.float64)
         low, high = _coordinates(ranges, self.is_log)
+        from scipy.stats import qmc  # half a second, for fits alone
+
         spread = qmc.Sobol(len(self.params), scramble=False).random_base2(_LOG2_STARTS)
         theta = low + (high - low) * spread
         log_predicted = self.log_predict(theta, log_x)

@@ -238,3 +238,65 @@ class ReproduceOptions:
     """E.g. besiroglu2024."""
     out: Annotated[str, arg(metavar="FOLDER")] = "results/reproductions"
     """Folder for the figure and the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawsOptions:
+    """Options of `scaling laws`."""
+
+    action: Annotated[
+        Positional[Literal["list", "show", "compare"]],
+        arg(
+            metavar="{list,show,compare}", help="List all laws, tell one, or compare their optima."
+        ),
+    ] = "list"
+    name: Annotated[Positional[str | None], arg(metavar="LAW", help="Of `show`: a law.")] = None
+    flops: float | None = None
+    """Of `compare`: the compute of the best models."""
+    law: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE.toml")] = ()
+    """Of `compare`: a law of your own beside; may be repeated."""
+    far: bool = False
+    """Of `compare`: keep laws more than 1,000 times beyond their data."""
+    json: File = None
+    """Write what is told."""
+    latex: File = None
+    """Of `compare`: write the table of a paper."""
+    figure: Stem = None
+    """Of `compare`: draw STEM.pdf and .png, with a CSV."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """Options of `scaling predict`."""
+
+    fit: Annotated[str | None, arg(metavar="FILE")] = None
+    """A file that `scaling fit --json` wrote."""
+    law: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
+    """A published law, from `scaling laws`, or your own."""
+    curve: str | None = None
+    """Which curve of a published law; by default its first."""
+    at: Annotated[str | None, arg(metavar="N=..,D=..")] = None
+    """One point."""
+    points: Annotated[str | None, arg(metavar="TABLE")] = None
+    """A table of points, with a column for each input."""
+    columns: Columns = None
+    then: Annotated[str | None, arg(metavar="FILE")] = None
+    """A fit of a task's metric over the loss, to predict the metric."""
+    to: File = None
+    """Write the points as .csv or .parquet."""
+    json: File = None
+    """Write the points and the notes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions(RowOptions):
+    """Options of `scaling audit`."""
+
+    law: str
+    """A published law, from `scaling laws`, or your own as FILE.toml."""
+    curve: str | None = None
+    """Which curve of it; by default its first."""
+    huber: Huber = None
+    flagged: Flagged = None
+    json: File = None
+    """Write the findings."""

@@ -1,0 +1,52 @@
+"""The best model over compute by many published laws."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.plots.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    SERIES,
+    letter_panels,
+    new_figure,
+    outer_legend,
+    paper_style,
+)
+from analysis.plots.ticks import log_ticks
+
+
+def published_figure(table: pd.DataFrame, flops: float) -> Figure:
+    """Draws the best size and its tokens a parameter against compute, a line a law.
+
+    Where a law is taken beyond its data the line is thin, and thick inside.
+
+    Args:
+        table: Columns law, flops, parameters, tokens_per_parameter and beyond: 1 inside the data of
+            the law, more outside, NaN where the range is not known.
+        flops: The compute that was asked for, marked.
+
+    Returns:
+        A figure two columns wide.
+    """
+    with paper_style():
+        figure, axes = new_figure(1, 2, width=DOUBLE_COLUMN, height=3.6)
+        for at, (name, rows) in enumerate(table.groupby("law", sort=False)):
+            look = SERIES[at % len(SERIES)]
+            inside = rows["beyond"].to_numpy(np.float64) <= 1
+            for ax, column in zip(axes[0], ("parameters", "tokens_per_parameter"), strict=True):
+                x, y = rows["flops"].to_numpy(np.float64), rows[column].to_numpy(np.float64)
+                # Lines repeat after seven laws; marks tell the second seven apart.
+                marks = look.marks() if at >= len(SERIES) else {}
+                line = {"linewidth": 0.8, "markersize": 3.5, "markevery": 10}
+                ax.plot(x, y, **{**marks, **look.line(), **line}, label=str(name))
+                ax.plot(x[inside], y[inside], color=look.color, linewidth=2.4, alpha=0.6)
+        for ax, label in zip(axes[0], ("best size $N$", "tokens per parameter $D/N$"), strict=True):
+            ax.axvline(flops, color=GREY, linewidth=0.8, zorder=1)
+            ax.set(xscale="log", yscale="log", xlabel="training FLOPs $C$", ylabel=label)
+            ax.set_xlim(table["flops"].min(), table["flops"].max())
+            log_ticks(ax, "x", "y", most=5)
+        axes[0, 0].plot([], [], color=GREY, linewidth=2.4, alpha=0.6, label="inside its data")
+        letter_panels(axes)
+        outer_legend(figure, axes[0], "outside lower center", 4)
+    return figure

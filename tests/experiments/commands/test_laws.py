@@ -1,0 +1,111 @@
+"""`scaling laws`, `scaling predict` and `scaling audit` as their users meet them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.published import library
+from experiments.cli import main
+
+
+def test_the_list_names_every_law(capsys):
+    assert main(["laws"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"{name} " in printed for name in library.names())
+
+
+def test_a_law_is_told_with_its_doubts(tmp_path, capsys):
+    told = tmp_path / "law.json"
+    assert main(["laws", "show", "hoffmann2022-approach3", "--json", str(told)]) == 0
+    printed = capsys.readouterr().out
+    for part in ("406.4", "equation 10", "SentencePiece", "found later", "0.452"):
+        assert part in printed
+    assert json.loads(told.read_text())["curves"][0]["constants"]["beta"] == 0.28
+
+
+def test_laws_are_compared_at_a_compute(tmp_path, capsys):
+    stem = tmp_path / "compared"
+    files = ["--json", f"{stem}.json", "--latex", f"{stem}.tex", "--figure", str(stem)]
+    assert main(["laws", "compare", "--flops", "5.76e23", *files]) == 0
+    printed = capsys.readouterr().out
+    assert "left out: porian2024" in printed and "--far keeps it" in printed
+    best = {
+        each["law"]: each for each in json.loads((tmp_path / "compared.json").read_text())["best"]
+    }
+    assert best["hoffmann2022-unrounded"]["parameters"] == pytest.approx(4e10, rel=0.02)
+    assert best["kaplan2020"]["tokens_per_parameter"] < 1
+    drawn = pd.read_csv(f"{stem}.csv")
+    assert set(drawn["law"]) == set(best)
+    assert (tmp_path / "compared.pdf").stat().st_size > 1000
+    assert r"\toprule" in (tmp_path / "compared.tex").read_text()
+    assert main(["laws", "compare", "--flops", "5.76e23", "--far"]) == 0
+    assert "porian2024" in capsys.readouterr().out
+
+
+def test_a_published_law_predicts_a_point_and_a_table(tmp_path, capsys):
+    at = ["--law", "hoffmann2022-approach3", "--at", "N=7e10,D=1.4e12"]
+    assert main(["predict", *at, "--json", str(tmp_path / "point.json")]) == 0
+    assert "4.38 x" in capsys.readouterr().out
+    loss = 1.69 + 406.4 * 7e10**-0.34 + 410.7 * 1.4e12**-0.28
+    point = json.loads((tmp_path / "point.json").read_text())["points"][0]
+    assert point["loss"] == pytest.approx(loss)
+    points = tmp_path / "points.csv"
+    pd.DataFrame({"params": [1e8, 1e9], "tokens": [1e10, 1e10]}).to_csv(points, index=False)
+    to = tmp_path / "out.csv"
+    table = ["--points", str(points), "--to", str(to)]
+    assert main(["predict", "--law", "besiroglu2024", *table]) == 0
+    assert np.all(np.diff(pd.read_csv(to)["loss"]) < 0)
+
+
+def test_a_fit_predicts_with_both_intervals(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    n, d = np.exp(rng.uniform(np.log([1e7, 1e9]), np.log([1e9, 1e11]), (60, 2))).T
+    loss = (1.7 + 400 * n**-0.34 + 400 * d**-0.3) * np.exp(0.005 * rng.standard_normal(60))
+    table, fitted, to = (str(tmp_path / name) for name in ("t.csv", "fit.json", "to.csv"))
+    pd.DataFrame({"N": n, "D": d, "loss": loss}).to_csv(table, index=False)
+    assert main(["fit", table, "--law", "chinchilla", "--json", fitted]) == 0
+    assert main(["predict", "--fit", fitted, "--at", "N=1e10,D=1e11", "--to", to]) == 0
+    assert "outside the data, by up to" in capsys.readouterr().out
+    row = pd.read_csv(to).iloc[0]
+    assert row["new_run_low"] < row["loss_low"] < row["loss"] < row["loss_high"]
+    assert row["beyond"] == pytest.approx(10, rel=0.2)
+
+
+def test_an_audit_finds_planted_constants_and_refuses_others(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    n, d = np.exp(rng.uniform(np.log([1e7, 1e9]), np.log([1e9, 1e11]), (80, 2))).T
+    law = library.find("besiroglu2024").curves[0]
+    loss = law.predict({"N": n, "D": d}) * np.exp(0.01 * rng.standard_normal(80))
+    table, found = str(tmp_path / "t.csv"), tmp_path / "audit.json"
+    pd.DataFrame({"N": n, "D": d, "loss": loss}).to_csv(table, index=False)
+    assert main(["audit", table, "--law", "besiroglu2024", "--json", str(found)]) == 0
+    planted = json.loads(found.read_text())
+    assert planted["ratio"] < 1.2
+    assert main(["audit", table, "--law", "hoffmann2022-approach3", "--json", str(found)]) == 0
+    other = json.loads(found.read_text())
+    assert other["ratio"] > 2 * planted["ratio"] and "beta" in other["outside"]
+    assert "are not the optimum" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["laws", "show"], "give its name"),
+        (["laws", "show", "kaplan"], "did you mean 'kaplan2020'"),
+        (["laws", "compare"], "give --flops"),
+        (["laws", "compare", "--flops", "-1"], "must be positive"),
+        (["predict", "--at", "N=1"], "give one of --fit"),
+        (["predict", "--law", "kaplan2020"], "predict where?"),
+        (["predict", "--law", "besiroglu2024", "--at", "N=1e9"], "D is not given"),
+        (["predict", "--law", "besiroglu2024", "--at", "N=1e9,D=1e9,X=2"], "not of X"),
+        (["predict", "--law", "kaplan2020", "--curve", "L(X)", "--at", "N=1"], "no curve 'L(X)'"),
+        (["predict", "--law", "kaplan2020", "--at", "N=1", "--then", "f.json"], "--then takes"),
+        (["predict", "--fit", "nothing.json", "--at", "N=1"], "no such file"),
+        (["audit", "t.csv", "--law", "li2025"], "which no table holds"),
+    ],
+)
+def test_mistakes_are_told_with_a_remedy(arguments, said, capsys):
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
