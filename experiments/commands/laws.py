@@ -150,7 +150,7 @@ def _compare(options: LawsOptions) -> int:
     headings = ("law", "N", "D", "D/N", "loss", "unit of loss", "beyond its data")
     rows = [_row(entry, best) for entry, best in found]
     console.print(f"the best model for {flops:.4g} FLOPs")
-    print_table(headings, rows, ("left", *["right"] * 4, "left", "left"))
+    print_table(headings, rows, ("left", "right", "right", "right", "right", "left", "left"))
     console.print(
         "\nLosses of different tokenizers and texts do not compare. N is counted as each paper "
         "does (`scaling laws show NAME`).",
