@@ -119,7 +119,9 @@ def fit(
     noise = _noise(problem, replicates, theta)
     residuals = np.empty_like(in_order)
     residuals[rows.order] = in_order
-    verdict, reason = judge(problem.law, optimum, replicates, level)
+    verdict, reason = judge(
+        problem.law, optimum, replicates, level, n_points=len(in_order), held=tuple(fixed)
+    )
     return judged(
         FitResult(
             law=law,
@@ -141,9 +143,9 @@ def fit(
             n_starts=optimum.n_starts,
             n_starts_agreeing=optimum.n_starts_agreeing,
             n_optima=optimum.n_optima,
-            gradient_norm=optimum.gradient_norm,
-            bounds_hit=optimum.bounds_hit,
-            condition_number=optimum.condition_number,
+            gradient_norm=optimum.ending.gradient_norm,
+            bounds_hit=optimum.ending.bounds_hit,
+            condition_number=optimum.ending.condition_number,
             noise=noise,
             noise_factors=read_only(_noise_factors(replicates, len(in_order) - len(theta))),
             noise_trend=trend,

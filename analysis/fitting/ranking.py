@@ -308,9 +308,7 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
         for number, row in enumerate(judged)
     ]
     # The sort is stable: laws alike in both, and those not ranked, stay in the caller's order.
-    rows.sort(
-        key=lambda row: (1, 0.0, 0) if row.error is None else (0, row.error, len(row.law.params))
-    )
+    rows.sort(key=_place)
     horizon = None if reference.extrapolation is None else reference.extrapolation.horizon
     return Ranking(
         tuple(rows),
@@ -320,6 +318,13 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
         _combined(rows),
         horizon,
     )
+
+
+def _place(row: RankedLaw) -> tuple[bool, float, int]:
+    """What laws are sorted by: the error as it is printed, then the number of parameters."""
+    if row.error is None:
+        return True, math.inf, 0
+    return False, float(f"{row.error:.4g}"), len(row.law.params)
 
 
 def _comparable(judged: list[RankedLaw], n_windows: int, freedom: int) -> dict[int, set[int]]:

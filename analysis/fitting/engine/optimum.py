@@ -13,18 +13,22 @@ from scipy.optimize import least_squares
 from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.engine.distinct_optima import Optima, count_optima
-from analysis.fitting.engine.least_squares import Points, Project, Solutions, solve
-from analysis.fitting.engine.loss import Loss
+from analysis.fitting.engine.ending import (
+    EXACT_RESIDUAL,
+    MAX_CONDITION_NUMBER,
+    Ending,
+    Task,
+    condition_number,
+    ending_at,
+)
+from analysis.fitting.engine.least_squares import Solutions, solve
 from analysis.fitting.engine.problem import Problem
-from analysis.laws.law import Law
-
-MAX_CONDITION_NUMBER = 1e6
-"""Above it the parameters are not identifiable from the rows."""
 
 _AGREEMENT = 1e-6  # of the objective
 _BARRIER = 1e3  # times that tolerance: midway between two optima the objective lies higher
+_MOST_ROUNDS = 8  # each as long as a search
+_UNSEEN = 1e-3  # of the residuals: a change of the curve that no interval shows
 _PRECISION = 1e-15  # SciPy's tolerances, a little above the epsilon of float64
-_EXACT_RESIDUAL = 1e-10  # log residuals below it are those of a noise-free curve
 _NEAR = 100.0  # times the least squared error: ten times its root
 _MANY, _SAMPLE = 20_000, 2_000  # points
 _SAME_ON_SAMPLE = 1e-3  # less than what the rows left out move an end by
@@ -37,67 +41,32 @@ class Optimum(NamedTuple):
     Attributes:
         theta: Coordinates, shape `(n_params,)`.
         objective: Weighted sum of losses at the points.
-        condition_number: At most 1 / epsilon.
+        ending: What the curve and the objective are like there.
         n_curves: Different curves among the `n_optima` places.
     """
 
     theta: Floats
     objective: float
-    gradient_norm: float
-    condition_number: float
-    bounds_hit: tuple[str, ...]
+    ending: Ending
     n_starts: int
     n_starts_agreeing: int
     n_optima: int
     n_curves: int
 
 
-class _Task(NamedTuple):
-    """A problem as the searches see it: the values to fit at the points."""
-
-    law: Law
-    points: Points
-    log_y: Floats
-    loss: Loss
-    project: Project | None
-
-    def residuals(self, theta: Floats) -> Floats:
-        return self.log_y - self.law.log_predict(theta, self.points.log_x)
-
-    def objective(self, theta: Floats) -> Floats:
-        """Sum of weighted losses, infinite where it is not a number: `(..., n_params) -> (...)`."""
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            total = self.loss.value(self.residuals(theta)) @ self.points.weights
-            return np.nan_to_num(total, nan=np.inf)
-
-    def unit_columns(self, theta: Floats) -> Floats:
-        """The weighted Jacobian with columns of length 1, or 0 for one without effect."""
-        columns = self.law.jacobian(theta, self.points.log_x)
-        columns = columns * np.sqrt(self.points.weights)[:, None]
-        lengths = np.linalg.norm(columns, axis=0)
-        return columns / np.where(lengths > 0, lengths, 1.0)
-
-    def sample(self) -> "_Task":
-        """Every k-th point where there are very many, else all."""
-        step = max(1, len(self.log_y) // _SAMPLE) if len(self.log_y) > _MANY else None
-        some = slice(None, None, step)
-        points = Points(self.points.log_x[some], self.points.weights[some])
-        return self._replace(points=points, log_y=self.log_y[some])
-
-
 def find_optimum(problem: Problem) -> Optimum:
     """Minimises the sum of losses from every start.
 
     Raises:
-        FitError: No start reached a stationary point.
+        FitError: No start gives a finite prediction at every row.
     """
     law = problem.law
-    task = _Task(
+    task = Task(
         law, problem.points, problem.targets(problem.rows.log_y), problem.loss, problem.project
     )
     # 1. Search from all starts. Of very many points an evenly spread sample finds the basins: the
     # starts end there first, and go on from where they ended.
-    sample = task.sample()
+    sample = task.sample(_SAMPLE) if len(task.log_y) > _MANY else task
     starts = problem.starts
     if starts is None:
         starts = law.starts(sample.points.log_x, sample.log_y)
@@ -105,34 +74,26 @@ def find_optimum(problem: Problem) -> Optimum:
     if len(task.log_y) > _MANY:
         near = found.objective <= _NEAR * found.objective.min()
         found = _solve_all(task, found.theta[near], _SAME_ON_SAMPLE)
-    theta = _polish(task, found.theta[int(np.argmin(found.objective))])
-
-    # 2. Refuse an end that is no minimum.
-    residuals = task.residuals(theta)
-    objective = float(task.objective(theta))
-    columns = task.unit_columns(theta)
-    slopes = np.sqrt(task.points.weights) * task.loss.influence(residuals) * residuals
-    gradient = -(columns.T @ slopes)
-    at_lower, at_upper = theta <= law.lower, theta >= law.upper
-    free = ~((at_lower & (gradient >= 0)) | (at_upper & (gradient <= 0)))
-    gradient_norm = float(np.max(np.abs(gradient), where=free, initial=0.0))
-    if not gradient_norm <= 1e-6 * np.linalg.norm(slopes) + _EXACT_RESIDUAL:
+    best = int(np.argmin(found.objective))
+    if not np.isfinite(found.objective[best]):
         raise FitError(
-            f"{law.name}: none of {len(starts)} starts reached a minimum; the best stopped with a "
-            f"projected gradient of {gradient_norm:.2e} (log units). Check the rows for outliers, "
-            "or fit a law with fewer parameters."
+            f"{law.name}: none of {len(starts)} starting points gives a finite prediction at every "
+            "row. Hold no parameter far from the rows' values, or give starts near them "
+            "(law.starting_at in Python)."
         )
 
+    # 2. Go on where the slope is not that of a minimum, until objective and curve have settled.
+    theta, ending = _settled(task, _polish(task, found.theta[best]))
+    objective = float(task.objective(theta))
+
     # 3. Count the starts that agree with it, and the places where those ended.
-    tolerance = _AGREEMENT * objective + task.points.weights.sum() * _EXACT_RESIDUAL**2
+    tolerance = _AGREEMENT * objective + task.points.weights.sum() * EXACT_RESIDUAL**2
     agreeing = found.objective <= objective + tolerance
     places = _places(task, theta, found.theta[agreeing], objective + _BARRIER * tolerance)
     return Optimum(
         theta=theta,
         objective=objective,
-        gradient_norm=gradient_norm,
-        condition_number=_condition_number(columns),
-        bounds_hit=tuple(np.array(law.params)[at_lower | at_upper].tolist()),
+        ending=ending,
         n_starts=len(starts),
         n_starts_agreeing=int(np.sum(agreeing)),
         n_optima=places.n_places,
@@ -140,31 +101,50 @@ def find_optimum(problem: Problem) -> Optimum:
     )
 
 
-def _places(task: _Task, theta: Floats, ends: Floats, barrier: float) -> Optima:
+def _places(task: Task, theta: Floats, ends: Floats, barrier: float) -> Optima:
     """The separate places among the ends that are as low as the best one, `theta`."""
     return count_optima(
         theta,
         ends,
         task.objective,
-        lambda theta: task.law.log_predict(theta, task.points.log_x),
-        lambda theta: _condition_number(task.unit_columns(theta)) <= MAX_CONDITION_NUMBER,
+        task.predict,
+        lambda theta: condition_number(task.unit_columns(theta)) <= MAX_CONDITION_NUMBER,
         barrier=barrier,
-        noise=float(np.sqrt(np.mean(task.residuals(theta) ** 2))) + _EXACT_RESIDUAL,
+        noise=float(np.sqrt(np.mean(task.residuals(theta) ** 2))) + EXACT_RESIDUAL,
     )
 
 
-def _condition_number(columns: Floats) -> float:
-    singular = np.linalg.svd(columns, compute_uv=False)
-    return float(singular[0] / max(singular[-1], singular[0] * np.finfo(float).eps))
+def _settled(task: Task, theta: Floats) -> tuple[Floats, Ending]:
+    """Where the objective and the curve no longer change, from the end of a search.
+
+    At a minimum that is where it is. Along a flat valley parameters may go on without end, and the
+    search stops once nothing that anybody could measure follows.
+    """
+    ending = ending_at(task, theta)
+    for _ in range(_MOST_ROUNDS):
+        if ending.is_stationary:
+            break
+        before, curve = float(task.objective(theta)), task.predict(theta)
+        noise = float(np.sqrt(np.mean(task.residuals(theta) ** 2)))
+        found = _solve_all(task, theta[None])
+        theta = found.theta[0]
+        fall = 1 - float(found.objective[0]) / before
+        moved = float(np.sqrt(np.mean((task.predict(theta) - curve) ** 2)))
+        settled = fall <= _AGREEMENT and moved <= _UNSEEN * noise
+        ending = ending_at(task, theta)
+        if settled or ending.is_stationary:
+            break
+        ending = ending._replace(is_settled=False, fall=fall)
+    return theta, ending
 
 
-def _search(task: _Task, starts: Floats) -> Solutions:
+def _search(task: Task, starts: Floats) -> Solutions:
     """Where every start comes to rest."""
     found = _solve_all(task._replace(loss=task.loss.squared()), starts)
     return found if task.loss.delta is None else _under_huber(task, starts, found)
 
 
-def _under_huber(task: _Task, starts: Floats, squared: Solutions) -> Solutions:
+def _under_huber(task: Task, starts: Floats, squared: Solutions) -> Solutions:
     """Minima of Huber's loss: from where squared error came to rest, and from starts near the data.
 
     Far from the data Huber's loss has little slope to follow, and every start goes by way of
@@ -180,7 +160,7 @@ def _under_huber(task: _Task, starts: Floats, squared: Solutions) -> Solutions:
     return found
 
 
-def _solve_all(task: _Task, starts: Floats, same_place: float = _SAME_PLACE) -> Solutions:
+def _solve_all(task: Task, starts: Floats, same_place: float = _SAME_PLACE) -> Solutions:
     """`solve` from every start, once for starts that coincide."""
     _, first, place = np.unique(
         np.round(starts / same_place), axis=0, return_index=True, return_inverse=True
@@ -193,7 +173,7 @@ def _solve_all(task: _Task, starts: Floats, same_place: float = _SAME_PLACE) -> 
     return Solutions(found.theta[every], found.objective[every], found.converged[every])
 
 
-def _polish(task: _Task, theta: Floats) -> Floats:
+def _polish(task: Task, theta: Floats) -> Floats:
     """The minimum that SciPy's dogbox finds from the best end of the batch."""
     law, (log_x, weights), log_y, loss, _ = task
     # SciPy's losses see squares. Where the sign of a residual counts, each row is two: one for

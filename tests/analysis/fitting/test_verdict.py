@@ -6,6 +6,7 @@ import pytest
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.bootstrap.replicates import BootstrapRecord, Replicates
 from analysis.fitting.engine.distinct_optima import Optima, count_optima
+from analysis.fitting.engine.ending import Ending
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.optimum import Optimum
 from analysis.fitting.fit import fit
@@ -170,9 +171,7 @@ def sound() -> tuple[Optimum, Replicates]:
     optimum = Optimum(
         theta=np.array([0.0, 0.3]),
         objective=0.1,
-        gradient_norm=0.0,
-        condition_number=1.0,
-        bounds_hit=(),
+        ending=Ending(),
         n_starts=8,
         n_starts_agreeing=8,
         n_optima=1,
@@ -190,7 +189,7 @@ def sound() -> tuple[Optimum, Replicates]:
 
 
 def test_nothing_doubtful_is_converged():
-    verdict, reason = judge(POWER_LAW, *sound(), 0.95)
+    verdict, reason = judge(POWER_LAW, *sound(), 0.95, n_points=5)
     assert verdict is Verdict.CONVERGED
     assert "8 of 8 starts" in reason
 
@@ -211,14 +210,37 @@ def test_nothing_doubtful_is_converged():
             Verdict.SEVERAL_OPTIMA,
             "2 separate sets of parameters have the same",
         ),
-        ({"condition_number": 1e9}, {}, Verdict.ILL_CONDITIONED, "1.0e+09"),
+        ({"ending": Ending(condition_number=1e9)}, {}, Verdict.ILL_CONDITIONED, "1.0e+09"),
+        (
+            {"ending": Ending(is_stationary=False, valley=("A", "alpha"))},
+            {},
+            Verdict.ILL_CONDITIONED,
+            "have settled, the parameters have not. A and alpha may change together and leave",
+        ),
+        (
+            {"ending": Ending(is_stationary=False, is_settled=False, fall=2e-5)},
+            {"n_unconverged": 50},
+            Verdict.ILL_CONDITIONED,
+            "still fell, by 2.0e-05 of it",
+        ),
+        (
+            {"ending": Ending(condition_number=1e9, without_effect=("A",), bounds_hit=("E",))},
+            {},
+            Verdict.BOUND_HIT,
+            "A has no effect on the curve: fit a law without it, or hold it",
+        ),
         ({}, {"n_unconverged": 50}, Verdict.ILL_CONDITIONED, "50 of 1000 replicates"),
-        ({"bounds_hit": ("A",), "n_starts_agreeing": 1}, {}, Verdict.BOUND_HIT, "Only 1 of 8"),
+        (
+            {"ending": Ending(bounds_hit=("A",)), "n_starts_agreeing": 1},
+            {},
+            Verdict.BOUND_HIT,
+            "Only 1 of 8",
+        ),
     ],
 )
 def test_each_doubt_has_its_verdict_and_none_is_left_out(optimum, how, expected, sentence):
     good, replicates = sound()
     worse = replicates._replace(how=BootstrapRecord(**(vars(replicates.how) | how)))
-    verdict, reason = judge(POWER_LAW, good._replace(**optimum), worse, 0.95)
+    verdict, reason = judge(POWER_LAW, good._replace(**optimum), worse, 0.95, n_points=5)
     assert verdict is expected
     assert sentence in reason
