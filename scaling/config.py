@@ -20,12 +20,20 @@ from scaling.fields import Checked, Range, from_dict, to_dict, without_arguments
 from scaling.models.family import Family, check_offers
 from scaling.pretraining import Pretraining
 from scaling.schedules import Schedule, steps_of_trunk
-from scaling.training import DataConfig, Gradient, ModelConfig, OptimalRidge, Ridge, Ridgeless
+from scaling.training import (
+    DataConfig,
+    Gradient,
+    GradientFlow,
+    ModelConfig,
+    OptimalRidge,
+    Ridge,
+    Ridgeless,
+)
 
 Resolved = dict[str, Any]
 """A resolved configuration as plain JSON values."""
 
-TrainConfig = Ridgeless | Ridge | OptimalRidge | Gradient | Pretraining
+TrainConfig = Ridgeless | Ridge | OptimalRidge | GradientFlow | Gradient | Pretraining
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from scaling.data.token_dataset import TokenDataset
 from scaling.devices import runtime
 from scaling.devices.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.record import Curve, RunRecord, finite
-from scaling.training import Gradient
+from scaling.training import Gradient, GradientFlow
 from scaling.workspace import Workspace
 
 
@@ -34,7 +34,8 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
             run has trained its trunk.
 
     Returns:
-        The record, `done` or `diverged`, and the learning curve (empty for closed-form runs).
+        The record, `done` or `diverged`, and the learning curve (empty for regressions that are
+        solved at once).
     """
     start = time.perf_counter()
     plain, dataset = resolved(config), config.data.load(config.seed)
@@ -92,6 +93,11 @@ def _trained(
         from scaling.trainers.gradient import train_on_examples
 
         return *train_on_examples(config, dataset), "float32"
+    if isinstance(config.train, GradientFlow):
+        from scaling.trainers.flow import follow
+
+        columns, curve = follow(config, dataset)
+        return {"status": "done", **columns}, curve, "float64"
     from scaling.trainers.solve import solve
 
     return {"status": "done", **solve(config, dataset)}, (), "float64"

@@ -107,6 +107,40 @@ class OptimalRidge(Checked):
         return Ridge(ridge=noise * model.n_features / (data.n_train * observed * power))
 
 
+@dataclass(frozen=True, kw_only=True)
+class GradientFlow(Checked):
+    """Gradient flow on squared error from zero coefficients, followed exactly in float64.
+
+    Step k is the time k * time_per_step of the flow of |y - Phi b|^2 / (2 n): what gradient descent
+    of small steps would reach. It is evaluated at steps spread evenly over the logarithm, from 1 to
+    `steps`.
+    """
+
+    kind: ClassVar[str] = "gradient_flow"
+    time_per_step: Annotated[Positive, Argument(1.0)]
+    steps: Annotated[Count, Argument(1)]
+    evaluations: Annotated[Count, Argument(1)] = 60
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses a model that is not linear in what is trained, and data without a test error."""
+        _require_features(self.kind, model)
+        if data.n_eval == 0 and not (isinstance(data, GaussianTeacher) and model.kind == "linear"):
+            raise ValueError(
+                "the curve of a gradient flow needs held-out examples: give data.n_eval >= 1"
+            )
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
+        """The configuration itself: no field is left open."""
+        return self
+
+    def evaluated_at(self) -> list[int]:
+        """Steps at which the flow is measured, ascending, the last one included."""
+        span = math.log(self.steps)
+        last = max(self.evaluations - 1, 1)
+        steps = {round(math.exp(span * i / last)) for i in range(self.evaluations)}
+        return sorted({*steps, self.steps})
+
+
 LearningRate = Annotated[Positive, Argument(1.0)]
 
 

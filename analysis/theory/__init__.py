@@ -1,5 +1,6 @@
 """Closed-form risk curves to lay over measurements; each function says which risk it returns."""
 
+from analysis.theory.anisotropic_flow import gradient_flow_test_risk
 from analysis.theory.compute_optimal_features import (
     ComputeOptimal,
     compute_optimal_exponents,
@@ -64,6 +65,7 @@ __all__ = [
     "foretold_test_risk",
     "gradient_descent_excess_risk",
     "gradient_flow_excess_risk",
+    "gradient_flow_test_risk",
     "kernel_ridge_risk",
     "latent_space_problem",
     "learnability",

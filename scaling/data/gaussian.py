@@ -62,6 +62,34 @@ class PowerLaw(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TwoScales(Checked):
+    """Two groups of coordinates, fast and slow, with the same power of the target on each.
+
+    The first `n_fast` coordinates have variance 1, the others 1 / condition_number^2: the flow
+    learns them later by that factor. Target power is signal_power / dimension on every coordinate,
+    the signs of the coefficients random (Pezeshki et al., arXiv 2112.03215, section 2, whose
+    modulation matrix has this condition number).
+    """
+
+    kind: ClassVar[str] = "two_scales"
+    n_fast: Count
+    condition_number: Positive
+    signal_power: Positive = 1.0
+
+    def eigenvalues(self, dimension: int) -> Float[np.ndarray, " dimension"]:
+        """Variances of the input's coordinates."""
+        fast = np.arange(dimension) < self.n_fast
+        return np.where(fast, 1.0, self.condition_number**-2.0)
+
+    def coefficients(
+        self, dimension: int, rng: np.random.Generator
+    ) -> Float[np.ndarray, " dimension"]:
+        """The teacher's weights."""
+        signs = np.where(rng.random(dimension) < 0.5, -1.0, 1.0)
+        return signs * np.sqrt(self.signal_power / dimension / self.eigenvalues(dimension))
+
+
+@dataclass(frozen=True, kw_only=True)
 class GaussianTeacher(Checked):
     """Linear regression: y = x'beta + N(0, noise_variance), x ~ N(0, diag(eigenvalues)).
 
@@ -74,7 +102,7 @@ class GaussianTeacher(Checked):
     n_train: Count
     dimension: Count
     noise_variance: NonNegative = 0.0
-    spectrum: Isotropic | PowerLaw = field(default_factory=Isotropic)
+    spectrum: Isotropic | PowerLaw | TwoScales = field(default_factory=Isotropic)
     n_eval: Annotated[int, Range(low=0)] = 0
 
     n_outputs: ClassVar[int] = 1
