@@ -19,6 +19,7 @@ from experiments.commands.options import (
     FitOptions,
     IsoflopOptions,
     LawsOptions,
+    ModelsOptions,
     PlanOptions,
     PredictOptions,
     RankOptions,
@@ -142,6 +143,14 @@ def laws(options: Flags[LawsOptions]) -> int:
     from experiments.commands import laws
 
     return laws.run(options)
+
+
+@app.command
+def models(options: Flags[ModelsOptions]) -> int:
+    """Tell what named models took: size, tokens, compute, cost, and how far from the optimum."""
+    from experiments.commands import models
+
+    return models.run(options)
 
 
 @app.command

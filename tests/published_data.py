@@ -41,6 +41,6 @@ def summary(reasons: list[str]) -> str | None:
         return None
     return (
         f"{absent} tests were skipped because published data are missing. To run them, set "
-        f"{data.FOLDER} to a folder with laws/ and text/ (files and addresses: "
+        f"{data.FOLDER} to a folder with laws/, models/ and text/ (files and addresses: "
         "experiments/reproductions/data.py)."
     )

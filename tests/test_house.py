@@ -37,7 +37,7 @@ ORDER = {
     "analysis": """
         errors estimate guards writing laws tables checks
         fitting.engine fitting.bootstrap fitting
-        planning published compute_optimal double_descent theory plots
+        planning published named_models compute_optimal double_descent theory plots
     """.split(),
     "experiments": [
         "experiment",

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from analysis.plots.style import (
     DOUBLE_COLUMN,
     GREY,
+    INK,
     SERIES,
     letter_panels,
     new_figure,
@@ -16,7 +17,7 @@ from analysis.plots.style import (
 from analysis.plots.ticks import log_ticks
 
 
-def published_figure(table: pd.DataFrame, flops: float) -> Figure:
+def published_figure(table: pd.DataFrame, flops: float, models: pd.DataFrame) -> Figure:
     """Draws the best size and its tokens a parameter against compute, a line a law.
 
     Where a law is taken beyond its data the line is thin, and thick inside.
@@ -25,6 +26,7 @@ def published_figure(table: pd.DataFrame, flops: float) -> Figure:
         table: Columns law, flops, parameters, tokens_per_parameter and beyond: 1 inside the data of
             the law, more outside, NaN where the range is not known.
         flops: The compute that was asked for, marked.
+        models: Named models as points: columns flops, parameters and tokens_per_parameter.
 
     Returns:
         A figure two columns wide.
@@ -41,6 +43,9 @@ def published_figure(table: pd.DataFrame, flops: float) -> Figure:
                 line = {"linewidth": 0.8, "markersize": 3.5, "markevery": 10}
                 ax.plot(x, y, **{**marks, **look.line(), **line}, label=str(name))
                 ax.plot(x[inside], y[inside], color=look.color, linewidth=2.4, alpha=0.6)
+        for ax, column in zip(axes[0], ("parameters", "tokens_per_parameter"), strict=True):
+            ax.plot(models["flops"], models[column], color=INK, marker="*", markersize=5,
+                    linestyle="none", label="named models", zorder=4)  # fmt: skip
         for ax, label in zip(axes[0], ("best size $N$", "tokens per parameter $D/N$"), strict=True):
             ax.axvline(flops, color=GREY, linewidth=0.8, zorder=1)
             ax.set(xscale="log", yscale="log", xlabel="training FLOPs $C$", ylabel=label)

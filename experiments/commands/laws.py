@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.errors import FitError
 from analysis.guards import positive
+from analysis.named_models.registry import models
 from analysis.published import library
 from analysis.published.entry import Curve, Entry
 from analysis.published.optimum import Best, best_model, given
@@ -259,7 +260,24 @@ def _draw(table: pd.DataFrame, flops: float, stem: Path) -> None:
     from analysis.plots import style
     from analysis.plots.published import published_figure
 
+    known = _named_models(table["flops"].min(), table["flops"].max())
     with storing(stem):
-        written = style.save(published_figure(table, flops), stem)
+        written = style.save(published_figure(table, flops, known), stem)
         results.write(table, stem.with_suffix(".csv"))
     console.print(f"{', '.join(map(str, (*written, stem.with_suffix('.csv'))))}: written")
+
+
+def _named_models(low: float, high: float) -> pd.DataFrame:
+    """Named models whose compute, parameters and tokens are known, within a range of compute."""
+    rows = [
+        {
+            "model": model.name,
+            "flops": model.flops,
+            "parameters": model.active,
+            "tokens_per_parameter": model.tokens / model.active,
+        }
+        for model in models()
+        if model.flops and model.active and model.tokens and low <= model.flops <= high
+    ]
+    columns = ["model", "flops", "parameters", "tokens_per_parameter"]
+    return pd.DataFrame(rows, columns=columns)

@@ -300,3 +300,31 @@ class AuditOptions(RowOptions):
     flagged: Flagged = None
     json: File = None
     """Write the findings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsOptions:
+    """Options of `scaling models`."""
+
+    action: Annotated[
+        Positional[Literal["list", "show", "compare", "train-cost"]],
+        arg(
+            metavar="{list,show,compare,train-cost}",
+            help="List named models, tell one, hold all against a law, or price a training.",
+        ),
+    ] = "list"
+    name: Annotated[
+        Positional[str | None], arg(metavar="MODEL", help="Of `show` and `train-cost`: a model.")
+    ] = None
+    law: Annotated[str, arg(metavar="NAME|FILE.toml")] = "besiroglu2024"
+    """Of `compare`: the published law that tells the best model of a budget."""
+    gpu: str = "a100"
+    """Of `train-cost`: the accelerator, e.g. h100, tpu-v4."""
+    mfu: float = 0.4
+    """Of `train-cost`: model FLOPs utilisation."""
+    dollars_per_hour: float = 2.0
+    """Of `train-cost`: price of a device-hour."""
+    json: File = None
+    """Write what is told."""
+    figure: Stem = None
+    """Of `compare`: draw STEM.pdf and .png, with a CSV."""

@@ -1,6 +1,7 @@
 """Data that others published, by address and SHA-256 or from a folder.
 
-With `SCALING_DATA_DIR` set, every file comes from that folder, which holds `laws/` and `text/`.
+With `SCALING_DATA_DIR` set, every file comes from that folder, which holds `laws/`, `models/` and
+`text/`.
 Without it, files are fetched once from where their authors keep them, into the user's cache. Either
 way a file is used only if its SHA-256 is the one written here. Commands and tests ask the same
 function, `published_file`.
@@ -23,7 +24,7 @@ from analysis.writing import replace_file
 from scaling.extras import needed
 
 FOLDER = "SCALING_DATA_DIR"
-"""Environment variable that names the folder with `laws/` and `text/`."""
+"""Environment variable that names the folder with `laws/`, `models/`, `text/`."""
 
 _CACHE = "scaling-descent"
 _GITHUB = "https://raw.githubusercontent.com"
@@ -238,6 +239,17 @@ TINY_SHAKESPEARE = Dataset(
 )
 """40,000 lines of Shakespeare's plays."""
 
+EPOCH_MODELS = Dataset(
+    file="epoch_notable_models.csv",
+    folder="models",
+    sha256="0ddf6abf2b19f757ac0bd3a28e0f3c7742cf616da373864c03282d2869f04cab",
+    source="notable AI models of Epoch AI, snapshot of 24 February 2025",
+    licence="CC-BY 4.0",
+    address=None,
+    made="cut to 15 columns of that day's table; the table that Epoch serves changes daily",
+)
+"""895 models: date, parameters, training compute, data, hardware, cost."""
+
 DATASETS = {
     dataset.file: dataset
     for dataset in (
@@ -247,6 +259,7 @@ DATASETS = {
         DATA_CONSTRAINED_C4,
         LEARNING_CURVES,
         TINY_SHAKESPEARE,
+        EPOCH_MODELS,
     )
 }
 """Every published file that commands and tests use, by its name."""

@@ -1,0 +1,114 @@
+"""The facts on named models, read from a file and checked.
+
+| symbol | meaning | unit |
+|---|---|---|
+| N | parameters: in all, and those that one token uses | 1 |
+| D | tokens seen in training, epochs counted | 1 |
+| C | training compute, as its source counts it | FLOPs |
+"""
+
+import difflib
+import tomllib
+from dataclasses import dataclass, fields
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Confidence = Literal["stated", "derived", "estimated", "speculative"]
+"""How a model's facts are known: told by its makers, following from what they told, estimated by
+others, or guessed; speculative ones stay out of fits and comparisons."""
+
+_FILE = Path(__file__).with_name("models.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A named model; None where a fact is not known.
+
+    Attributes:
+        name: Its name.
+        date: When it was published.
+        kind: What it does, such as "language".
+        parameters: N in all.
+        active: N that one token uses; that in all where every token uses all.
+        tokens: D, epochs counted.
+        unique_tokens: Tokens of the data set; None where not known.
+        flops: C.
+        chips: Number of accelerators.
+        chip: Their name, one of `analysis.named_models.identities.PEAKS`.
+        hours: Hours of training on all of them.
+        utilisation: Share of the peak that the model's FLOPs took.
+        megawatt_hours: Energy of the training.
+        dollars_2023: Cost of the training at rented prices, in dollars of 2023.
+        confidence: How size and compute are known.
+        sources: Where the facts come from.
+        note: What else to know; may be empty.
+    """
+
+    name: str
+    date: date
+    kind: str
+    parameters: float | None
+    active: float | None
+    tokens: float | None
+    unique_tokens: float | None
+    flops: float | None
+    chips: int | None
+    chip: str
+    hours: float | None
+    utilisation: float | None
+    megawatt_hours: float | None
+    dollars_2023: float | None
+    confidence: Confidence
+    sources: tuple[str, ...]
+    note: str
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether a token uses some of the parameters alone."""
+        return self.active is not None and self.active != self.parameters
+
+    @property
+    def year(self) -> float:
+        """The date as a number of years."""
+        start = date(self.date.year, 1, 1)
+        return self.date.year + (self.date - start).days / 365.25
+
+
+@cache
+def models() -> tuple[Model, ...]:
+    """Returns all models, oldest first."""
+    rows = tomllib.loads(_FILE.read_text(encoding="utf-8"))["models"]
+    return tuple(sorted(map(_model, rows), key=lambda model: model.date))
+
+
+def find(name: str) -> Model:
+    """Returns a model by its name; case and marks do not matter.
+
+    Raises:
+        ValueError: An unknown name; the nearest is given.
+    """
+    by_name = {_bare(model.name): model for model in models()}
+    if _bare(name) not in by_name:
+        close = difflib.get_close_matches(_bare(name), by_name, n=1, cutoff=0.5)
+        nearest = f"did you mean {by_name[close[0]].name!r}? " if close else ""
+        raise ValueError(f"no model {name!r}: {nearest}`scaling models list` tells all names")
+    return by_name[_bare(name)]
+
+
+def _bare(name: str) -> str:
+    return "".join(each for each in name.lower() if each.isalnum())
+
+
+def _model(row: dict[str, Any]) -> Model:
+    known = {each.name for each in fields(Model)}
+    if wrong := set(row) - known:
+        raise ValueError(f"{_FILE.name}: {row.get('name')} has {', '.join(sorted(wrong))}")
+    if row["confidence"] not in get_args(Confidence) or not row["sources"]:
+        raise ValueError(f"{_FILE.name}: {row['name']} has no source, or no known confidence")
+    defaults: dict[str, Any] = {name: None for name in known} | {"chip": "", "note": ""}
+    given = defaults | row | {"sources": tuple(row["sources"])}
+    if given["active"] is None:
+        given["active"] = given["parameters"]
+    return Model(**given)
