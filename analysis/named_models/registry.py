@@ -107,8 +107,8 @@ def _model(row: dict[str, Any]) -> Model:
         raise ValueError(f"{_FILE.name}: {row.get('name')} has {', '.join(sorted(wrong))}")
     if row["confidence"] not in get_args(Confidence) or not row["sources"]:
         raise ValueError(f"{_FILE.name}: {row['name']} has no source, or no known confidence")
-    defaults: dict[str, Any] = {name: None for name in known} | {"chip": "", "note": ""}
-    given = defaults | row | {"sources": tuple(row["sources"])}
+    given: dict[str, Any] = {name: None for name in known} | {"chip": "", "note": ""} | row
+    given["sources"] = tuple(row["sources"])
     if given["active"] is None:
         given["active"] = given["parameters"]
     return Model(**given)

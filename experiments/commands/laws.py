@@ -260,7 +260,7 @@ def _draw(table: pd.DataFrame, flops: float, stem: Path) -> None:
     from analysis.plots import style
     from analysis.plots.published import published_figure
 
-    known = _named_models(table["flops"].min(), table["flops"].max())
+    known = _named_models(flops * _DRAWN[0], flops * _DRAWN[1])
     with storing(stem):
         written = style.save(published_figure(table, flops, known), stem)
         results.write(table, stem.with_suffix(".csv"))
