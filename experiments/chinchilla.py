@@ -44,9 +44,9 @@ from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.compute_optimal.points import SeedNoise
 from analysis.errors import FitError
 from analysis.fitting.result import FitResult
-from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.allocate import FAR, allocate
 from analysis.planning.allocation import Allocation
+from analysis.planning.training_cost import paid_cost
 from analysis.plots.isoflop import draw_valleys, frame_valleys
 from analysis.plots.style import legend_above
 from analysis.tables import results
@@ -178,8 +178,10 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     valleys = minima if isinstance(minima, IsoflopResult) else None
     if not isinstance(fitted, FitResult):
         raise FitError(f"no law of N and D: {parametric.reason}")
-    largest = FLOPS_PER_PARAMETER_AND_TOKEN * float(np.max(ends["N"] * ends["D"]))
-    allocation = allocate(fitted, FAR * largest, largest_flops=largest)
+    cost = paid_cost(ends)
+    spent = cost.ratio(np.log(ends["N"].to_numpy())) * ends["N"] * ends["D"]
+    largest = float(np.max(spent))
+    allocation = allocate(fitted, FAR * largest, largest_flops=largest, cost=cost)
     a, b = lm.exponent(parabola), lm.exponent(parabola, "tokens")
     n_minima = sum(valley.refusal is None for valley in valleys.valleys) if valleys else 0
     return Findings(
@@ -207,7 +209,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
 
 def _allocated(allocation: Allocation) -> str:
     return (
-        f"The parametric fit puts {allocation.flops:.3g} FLOPs (6 N D) into "
+        f"The parametric fit puts {allocation.flops:.3g} FLOPs ({allocation.cost}) into "
         f"{allocation.parameters.value:.3g} parameters and {allocation.tokens.value:.3g} tokens: "
         f"loss {allocation.loss} nats."
     )

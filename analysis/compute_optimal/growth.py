@@ -20,10 +20,8 @@ from analysis.fitting.result import FitResult
 from analysis.guards import positive_column
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import growth as compute_optimal_growth
+from analysis.planning.paid_growth import optima
 from analysis.planning.training_cost import TrainingCost
-
-_REACH = 12.0  # of log N about the optimum under k N D, where that under another cost is sought
-_HALVINGS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +227,7 @@ def fitted_growth(result: FitResult, *, cost: TrainingCost, flops_ref: float) ->
     with np.errstate(over="ignore", under="ignore"):
         replicates = CHINCHILLA.to_params(result.replicates)
     params = np.vstack([[result.params[name] for name in CHINCHILLA.params], replicates])
-    log_n, log_d, a, b = _optima(params, cost, flops_ref)
+    log_n, log_d, a, b = optima(compute_optimal_growth(params), params[:, 3:], cost, flops_ref)
     # (law, replicate, height and slope); the estimate comes first.
     lines = np.stack([[log_n, log_d, log_d - log_n], [a, b, b - a]], axis=-1)
     defined = np.all(np.isfinite(lines), axis=(0, 2))
@@ -245,28 +243,3 @@ def fitted_growth(result: FitResult, *, cost: TrainingCost, flops_ref: float) ->
             for line in lines
         )
     )
-
-
-def _optima(params: Floats, cost: TrainingCost, flops: float) -> tuple[Floats, ...]:
-    """Returns log N*, log D* and their slopes in log C for laws of shape `(n, 5)`."""
-    optimal = compute_optimal_growth(params)
-    log_product = np.log(flops / cost.per_product)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        log_n = np.log(optimal["G"]) + optimal["a"] * log_product
-    a, b = optimal["a"], optimal["b"]
-    if cost.extra == 0:
-        return log_n, log_product - log_n, a, b
-    # Along D = C / c(N) the loss is least where alpha A N^-alpha = beta B D^-beta dlog c / dlog N.
-    # With the closed form N_k for k N D that is a sum of three terms which rises with log N.
-    alpha, beta = params[:, 3], params[:, 4]
-    low, high = log_n - _REACH, log_n + _REACH
-    with np.errstate(invalid="ignore", over="ignore"):
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            dearer = beta * np.log(cost.ratio(middle) / cost.per_product)
-            excess = (alpha + beta) * (middle - log_n) + dearer + np.log(cost.slope(middle))
-            low, high = np.where(excess < 0, middle, low), np.where(excess < 0, high, middle)
-        log_n = (low + high) / 2
-        slope = cost.slope(log_n)
-        a = beta / (alpha + beta * slope + cost.log_slope_change(log_n))
-    return log_n, np.log(flops / cost.ratio(log_n)) - log_n, a, 1 - slope * a

@@ -22,6 +22,7 @@ corners and test nothing in between: bound sizes and tokens by where you trust t
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,7 +31,6 @@ from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.guards import positive
-from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.best_models import log_inputs, require_allocatable
 from analysis.planning.design_result import Cell, Design
 from analysis.planning.design_search import (
@@ -40,8 +40,9 @@ from analysis.planning.design_search import (
     variance_after,
 )
 from analysis.planning.quantities import covariance_of, quantity_of
+from analysis.planning.training_cost import SIX_N_D, TrainingCost
 
-__all__ = ["REACH", "Cell", "Design", "next_cells"]
+__all__ = ["REACH", "Candidates", "Cell", "Design", "next_cells"]
 
 _MOST = 1e100  # of N and of D: their product stays within float64
 REACH = 3.0
@@ -54,29 +55,42 @@ _PER_DECADE = 6  # candidates
 _CORE = 1 / 3  # share of the residuals whose density at 0 is taken for that of all
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """The runs among which a design chooses, and what they cost.
+
+    Attributes:
+        sizes: Least and largest N of a run; `REACH` beyond the fitted ones unless given.
+        tokens: Least and largest D of a run; `REACH` beyond the fitted ones unless given.
+        fitted: Least and largest N and D of the rows fitted, which a fit does not hold; needed
+            where `sizes` or `tokens` are not given.
+        cost: FLOPs a token as a function of N.
+    """
+
+    sizes: Range | None = None
+    tokens: Range | None = None
+    fitted: Mapping[str, Range] | None = None
+    cost: TrainingCost = SIX_N_D
+
+
 def next_cells(
     result: FitResult,
     flops: float,
     *,
     quantity: str,
     at: Mapping[str, float] | None = None,
-    sizes: Range | None = None,
-    tokens: Range | None = None,
-    fitted: Mapping[str, Range] | None = None,
+    candidates: Candidates = Candidates(),
     n_cells: int = 8,
 ) -> Design:
     """Finds the runs within a budget that leave a number of a fit the least variance.
 
     Args:
         result: A fit of a law whose loss follows from N and D, counted one by one.
-        flops: Budget, as the sum of 6 N D over the runs.
+        flops: Budget, as the sum of the runs' FLOPs.
         quantity: A parameter, a derived number such as "a", or "loss".
         at: Target of the quantity "loss": {"N": ..., "D": ...}, or {"C": ...} for the best model of
             a compute.
-        sizes: Least and largest N of a run; `REACH` beyond the fitted ones unless given.
-        tokens: Least and largest D of a run; `REACH` beyond the fitted ones unless given.
-        fitted: Least and largest N and D of the rows fitted, which a fit does not hold; needed
-            where `sizes` or `tokens` are not given.
+        candidates: The runs to choose from.
         n_cells: Largest number of runs, counting repeats; without a limit the cheapest runs would
             be repeated without end.
 
@@ -91,13 +105,14 @@ def next_cells(
         raise ValueError(f"n_cells = {n_cells}: give at least 1.")
 
     # 1. The candidates, on a grid, and their prices.
-    wanted = quantity_of(result, quantity, at)
+    cost = candidates.cost
+    wanted = quantity_of(result, quantity, at, cost)
     bounds = [
-        _range("sizes", sizes, fitted, "N"),
-        _range("tokens", tokens, fitted, "D"),
+        _range("sizes", candidates.sizes, candidates.fitted, "N"),
+        _range("tokens", candidates.tokens, candidates.fitted, "D"),
     ]
     log_n, log_d = (grid.ravel() for grid in np.meshgrid(*(_grid(each) for each in bounds)))
-    prices = FLOPS_PER_PARAMETER_AND_TOKEN * np.exp(log_n + log_d)
+    prices = np.exp(cost.log_budget(log_n, log_d))
     if prices.min() > flops:
         least = int(np.argmin(prices))
         raise ValueError(
@@ -126,18 +141,21 @@ def next_cells(
             f"No run within the budget reduces the uncertainty of {wanted.name}. Allow other sizes "
             "or tokens, or choose another quantity."
         )
-    spent = float(prices[chosen].sum())
+    even = _even(cost, bounds, float(prices[chosen].sum()) / len(chosen), len(chosen))
+    naive = None if even is None else variance_after(_rows(result, *even, root, noise), target)
+    shares = gains_in_order(rows[chosen], target) / before**2
     return Design(
         law=result.law.name,
         quantity=wanted.name,
         value=wanted.value,
         flops=float(flops),
         residual_sd=noise,
-        cells=_cells(chosen, log_n, log_d, gains_in_order(rows[chosen], target) / before**2),
+        cells=_cells(chosen, np.stack([log_n, log_d, prices]), shares),
         before=before,
         after=math.sqrt(variance_after(rows[chosen], target)),
-        naive=_naive(result, spent, len(chosen), bounds, root, noise, target),
+        naive=None if naive is None else math.sqrt(naive),
         notes=tuple(_notes(result)),
+        cost=cost,
     )
 
 
@@ -205,34 +223,28 @@ def _rows(result: FitResult, log_n: Floats, log_d: Floats, root: Floats, noise: 
     return slopes @ root / noise
 
 
-def _cells(chosen: np.ndarray, log_n: Floats, log_d: Floats, shares: Floats) -> tuple[Cell, ...]:
+def _cells(chosen: np.ndarray, candidates: Floats, shares: Floats) -> tuple[Cell, ...]:
+    """The chosen runs by candidate, of which there are log N, log D and the price of one run."""
     cells = []
     for candidate in dict.fromkeys(chosen.tolist()):
-        n, d = math.exp(log_n[candidate]), math.exp(log_d[candidate])
+        log_n, log_d, price = candidates[:, candidate].tolist()
         runs = chosen == candidate
-        price = FLOPS_PER_PARAMETER_AND_TOKEN * n * d * int(runs.sum())
-        cells.append(Cell(n, d, price, int(runs.sum()), float(shares[runs].sum())))
+        n_runs, share = int(runs.sum()), float(shares[runs].sum())
+        cells.append(Cell(math.exp(log_n), math.exp(log_d), price * n_runs, n_runs, share))
     return tuple(cells)
 
 
-def _naive(
-    result: FitResult,
-    flops: float,
-    n_runs: int,
-    bounds: list[Range],
-    root: Floats,
-    noise: float,
-    target: Floats,
-) -> float | None:
-    """Returns the standard error after one iso-FLOP curve of as many runs and FLOPs."""
-    (least_n, most_n), (least_d, most_d) = bounds
-    product = flops / n_runs / FLOPS_PER_PARAMETER_AND_TOKEN
-    low, high = max(least_n, product / most_d), min(most_n, product / least_d)
-    if low > high:
+def _even(
+    cost: TrainingCost, bounds: list[Range], flops: float, n_runs: int
+) -> tuple[Floats, Floats] | None:
+    """Returns log N and log D of runs of one compute each, evenly over the sizes it allows."""
+    (least_n, most_n), (least_d, most_d) = np.log(bounds).tolist()
+    ends = cost.log_size(np.array([most_d, least_d]), math.log(flops))
+    low, high = max(least_n, float(ends[0])), min(most_n, float(ends[1]))
+    if not low <= high:
         return None
-    log_n = np.linspace(math.log(low), math.log(high), n_runs)
-    rows = _rows(result, log_n, math.log(product) - log_n, root, noise)
-    return math.sqrt(variance_after(rows, target))
+    log_n = np.linspace(low, high, n_runs)
+    return log_n, math.log(flops) - log_n - np.log(cost.ratio(log_n))
 
 
 def _notes(result: FitResult) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.planning.training_cost import SIX_N_D, TrainingCost
 from analysis.writing import JsonResult
 
 
@@ -15,7 +16,7 @@ class Cell:
     Attributes:
         parameters: N.
         tokens: D.
-        flops: Compute of all its runs, 6 N D each.
+        flops: Compute of all its runs.
         runs: Number of its runs, each with a seed of its own.
         share: Share of the initial variance of the quantity that this cell removes, after the cells
             before it.
@@ -36,7 +37,7 @@ class Design(JsonResult):
         law: Name of the fitted law.
         quantity: The number whose uncertainty is to shrink.
         value: Its estimate.
-        flops: Budget, as the sum of 6 N D over runs.
+        flops: Budget, as the sum of the runs' FLOPs.
         residual_sd: Noise of one run: of log loss, or of the loss for a fit on the linear scale.
         cells: The cells, the one that removes most variance first.
         before: Standard error of the quantity now.
@@ -44,6 +45,7 @@ class Design(JsonResult):
         naive: Expected standard error after as many runs of the same total compute on one iso-FLOP
             curve, spread evenly in log N over the candidates; None where they allow none.
         notes: Sentences on what to distrust; may be empty.
+        cost: How FLOPs are counted.
     """
 
     law: str
@@ -56,6 +58,7 @@ class Design(JsonResult):
     after: float
     naive: float | None
     notes: tuple[str, ...]
+    cost: TrainingCost = SIX_N_D
 
     def table(self) -> pd.DataFrame:
         """Returns a row for each cell: N, D, flops (of one run), runs, share."""
@@ -65,13 +68,16 @@ class Design(JsonResult):
         ]
         return pd.DataFrame(rows, columns=["N", "D", "flops", "runs", "share"])
 
+    def _counted(self) -> str:
+        return "" if self.cost == SIX_N_D else f" by the table's own count, {self.cost}"
+
     def summary(self) -> str:
         """Returns the design as a plain-text table."""
         spent = math.fsum(cell.flops for cell in self.cells)
         naive = "none within the candidates" if self.naive is None else f"{self.naive:.3g}"
         lines = [
             f"next runs for {self.quantity} of {self.law}",
-            f"budget {self.flops:.4g} FLOPs, {spent:.4g} used",
+            f"budget {self.flops:.4g} FLOPs{self._counted()}, {spent:.4g} used",
             "",
             f"{'parameters':>11} {'tokens':>11} {'runs':>5} {'FLOPs':>11} {'of FLOPs':>9} "
             f"{'of variance':>12}",

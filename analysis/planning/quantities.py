@@ -11,6 +11,7 @@ from analysis.fitting.result import FitResult
 from analysis.guards import positive
 from analysis.laws.law import Law
 from analysis.planning.best_models import Family, best_models, log_inputs
+from analysis.planning.training_cost import SIX_N_D, TrainingCost
 
 _STEP = 1e-3  # of a coordinate's standard error, in central differences
 
@@ -29,7 +30,12 @@ class Quantity(NamedTuple):
     gradient: Floats
 
 
-def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = None) -> Quantity:
+def quantity_of(
+    result: FitResult,
+    name: str,
+    at: Mapping[str, float] | None = None,
+    cost: TrainingCost = SIX_N_D,
+) -> Quantity:
     """Returns a parameter, a derived number, or the loss at a target.
 
     Args:
@@ -37,6 +43,7 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
         name: A parameter, a name of `result.derived()`, or "loss".
         at: Target of the quantity "loss": {"N": ..., "D": ...}, or {"C": ...} for the best model of
             a compute.
+        cost: FLOPs a token as a function of N, by which a compute is spent.
 
     Raises:
         ValueError: No such quantity (the nearest is named), a parameter that was held, or an
@@ -46,7 +53,7 @@ def quantity_of(result: FitResult, name: str, at: Mapping[str, float] | None = N
     law = result.law
     theta = law.to_theta(np.array([result.params[each] for each in law.params]))
     if name == "loss":
-        return _loss(law, theta, at)
+        return _loss(law, theta, at, cost)
     if at is not None:
         raise ValueError(f"at = {dict(at)} is a target of quantity 'loss': leave it out of {name}.")
     if name in result.params:
@@ -82,7 +89,7 @@ def covariance_of(result: FitResult) -> Floats:
     return to_theta[:, None] * result.covariance * to_theta
 
 
-def _loss(law: Law, theta: Floats, at: Mapping[str, float] | None) -> Quantity:
+def _loss(law: Law, theta: Floats, at: Mapping[str, float] | None, cost: TrainingCost) -> Quantity:
     if at is None or set(at) not in ({"N", "D"}, {"C"}):
         raise ValueError(
             f"at = {None if at is None else dict(at)}, but the loss is known at N and D, or at C "
@@ -91,7 +98,7 @@ def _loss(law: Law, theta: Floats, at: Mapping[str, float] | None) -> Quantity:
     for name, value in at.items():
         positive(name, value, "give e.g. 1e9")
     if "C" in at:
-        best = best_models(Family(law, theta[None]), at["C"])
+        best = best_models(Family(law, theta[None], cost=cost), at["C"])
         if np.isnan(best.log_loss[0]):
             raise FitError(
                 f"No compute-optimal model at {at['C']:.4g} FLOPs: the loss of {law.name} is "

@@ -15,7 +15,7 @@ An experiment's file runs the cells that were written:
 
 from pathlib import Path
 
-from analysis.planning.design import next_cells
+from analysis.planning.design import Candidates, next_cells
 from analysis.tables import results
 from experiments.commands import fit_files
 from experiments.commands.console import console
@@ -35,9 +35,7 @@ def run(options: DesignOptions) -> int:
         options.flops,
         quantity=options.quantity,
         at=None if options.at is None else AT.parse_numbers(options.at),
-        sizes=options.sizes,
-        tokens=options.tokens,
-        fitted=fitted.ranges,
+        candidates=Candidates(options.sizes, options.tokens, fitted.ranges, fitted.cost),
         n_cells=options.cells,
     )
     console.print(design.summary())

@@ -20,6 +20,7 @@ from analysis.fitting.known_errors import goodness_of_fit, weights_of
 from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
 from analysis.laws import LAWS, Law
+from analysis.planning.paid_growth import counting_paid
 from analysis.planning.training_cost import SIX_N_D, paid_cost
 from analysis.tables import read
 from analysis.tables.origins import Column
@@ -84,7 +85,8 @@ def run(options: FitOptions) -> int:
     except FitError:
         print_flags(found, options.flagged)  # perhaps why there is no fit
         raise
-    console.print(f"\n{result.summary()}\n")
+    counted = _counted(result, source.table)
+    console.print(f"\n{counted.summary()}\n")
     if choices.errors is not None:
         console.print(f"{goodness_of_fit(result)}\n")
     if (n_runs := result.bootstrap.n_clusters) is not None:
@@ -100,7 +102,7 @@ def run(options: FitOptions) -> int:
     others = list(_alternatives(law, source, flags, choices))
     fit_output.print_alternatives(result, others)
     print_flags(found, options.flagged)
-    _print_cost(source.table)
+    _print_cost(counted, source.table)
     about_rows = doubts.about(source.table, law.inputs)
     doubts.print_about(about_rows)
 
@@ -108,9 +110,9 @@ def run(options: FitOptions) -> int:
         provenance = _provenance(law, source, options)
         provenance["holdout"] = None if score is None else score.to_dict()
         known = {"doubts": about_rows, "source": provenance}
-        write_text(options.json, fit_output.as_json(result, profiles, others, flags, known))
+        write_text(options.json, fit_output.as_json(counted, profiles, others, flags, known))
     if options.latex is not None:
-        write_text(options.latex, result.to_latex())
+        write_text(options.latex, counted.to_latex())
     if options.figures is not None:
         from experiments.commands import fit_figures
 
@@ -118,13 +120,29 @@ def run(options: FitOptions) -> int:
     return 0
 
 
-def _print_cost(table: pd.DataFrame) -> None:
-    """Says by which compute a fit is allocated, where that is not 6 N D."""
-    cost = paid_cost(table)
-    if cost != SIX_N_D:
+def _counted(result: FitResult, table: pd.DataFrame) -> FitResult:
+    """The fit with growth under the cost that the table paid, at its middle compute."""
+    middle = _middle_flops(table)
+    if middle is None:
+        return result
+    return replace(result, law=counting_paid(result.law, paid_cost(table), middle))
+
+
+def _middle_flops(table: pd.DataFrame) -> float | None:
+    """The geometric mean of C; None where the table counts 6 N D."""
+    if paid_cost(table) == SIX_N_D:
+        return None
+    return float(np.exp(np.mean(np.log(table["C"].to_numpy(np.float64)))))
+
+
+def _print_cost(counted: FitResult, table: pd.DataFrame) -> None:
+    """Says by which compute a fit is counted, where that is not 6 N D."""
+    cost, middle = paid_cost(table), _middle_flops(table)
+    if middle is not None:
+        grows = {"a", "b", "G"} <= set(counted.derived())
+        local = f"; a, b and G are local, at {middle:.3g} FLOPs" if grows else ""
         console.print(
-            f"compute by the table's own FLOPs: {cost}, beyond these sizes its trend; scaling "
-            "allocate counts so (a, b and G above are those of 6 N D)\n"
+            f"compute by the table's own FLOPs: {cost}, beyond these sizes its trend{local}\n"
         )
 
 
@@ -276,5 +294,6 @@ def _provenance(law: Law, source: read.Source, options: FitOptions) -> dict[str,
         "flagged": options.flagged,
         "largest_flops": largest,
         "cost": None if cost == SIX_N_D else cost._asdict(),
+        "middle_flops": _middle_flops(table),
         "range": {name: [float(low), float(high)] for name, low, high in ranges},
     }

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from analysis.fitting.result import FitResult
+from analysis.planning.paid_growth import counting_paid
 from analysis.planning.training_cost import SIX_N_D, TrainingCost
 
 
@@ -21,7 +22,7 @@ class FitFile:
     Attributes:
         path: The file.
         sha256: Digest of its content.
-        result: The fit.
+        result: The fit; its derived growth counts compute as `cost` does.
         largest_flops: Largest compute of the rows, counted as `cost` does; None where unknown.
         ranges: Least and largest value of each input; empty where unknown.
         cost: What training a size cost the rows; 6 N D where the file does not say.
@@ -58,6 +59,8 @@ def read(path: str) -> FitFile:
             for name, (low, high) in _mapping(source, "range").items()
         }
         cost = _cost(source)
+        if (middle := source.get("middle_flops")) is not None:
+            result = replace(result, law=counting_paid(result.law, cost, float(middle)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"{path} holds no fit that this version reads ({str(error).rstrip('.')}). Give a file "

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
-from analysis.planning.design import next_cells
+from analysis.planning.design import Candidates, next_cells
 from scaling.accounting import account
 from scaling.config import RunConfig, run_id
 from scaling.data.digits import Digits
@@ -121,7 +121,9 @@ def test_a_fit_is_followed_by_the_runs_that_it_asks_for(
     fitted = fit(
         CHINCHILLA, x, loss * np.exp(0.01 * rng.standard_normal(40)), bootstrap=Bootstrap(n=200)
     )
-    design = next_cells(fitted, 1e10, quantity="a", sizes=sizes, tokens=examples, n_cells=3)
+    design = next_cells(
+        fitted, 1e10, quantity="a", candidates=Candidates(sizes, examples), n_cells=3
+    )
     table = design.table()
     each = table.loc[table.index.repeat(table["runs"])]
     runs = at_sizes(base, zip(each["N"], each["D"], strict=True), size=size)

@@ -21,19 +21,23 @@ from analysis.fitting.fit import FitResult, fit
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, POWER_LAW
 from analysis.planning.best_models import Family, best_models
-from analysis.planning.design import Design, next_cells, residual_sd
+from analysis.planning.design import Candidates, Design, next_cells, residual_sd
 from analysis.planning.design_search import (
     cheapest_to_know,
     gains_in_order,
     root_of,
     variance_after,
 )
+from analysis.planning.paid_growth import counting_paid
 from analysis.planning.quantities import covariance_of, quantity_of
+from analysis.planning.training_cost import TrainingCost
 
 TRUTH = np.array(CHINCHILLA_TRUTH)
 NOISE = 0.003
 FITTED = {"N": SIZES, "D": TOKENS}
 FLOPS = 1e21
+
+NEAR = Candidates(fitted=FITTED)
 
 
 def rows(n_rows: int, seed: int = 0) -> Floats:
@@ -56,7 +60,7 @@ def result() -> FitResult:
 
 @pytest.fixture(scope="module")
 def design(result: FitResult) -> Design:
-    return next_cells(result, FLOPS, quantity="a", fitted=FITTED)
+    return next_cells(result, FLOPS, quantity="a", candidates=NEAR)
 
 
 @settings(deadline=None, max_examples=25)
@@ -109,12 +113,12 @@ def test_a_dear_run_that_tells_nothing_is_not_bought():
 
 def test_errors_before_are_those_of_the_fit(result: FitResult):
     for name, error in result.standard_errors.items():
-        found = next_cells(result, FLOPS, quantity=name, fitted=FITTED)
+        found = next_cells(result, FLOPS, quantity=name, candidates=NEAR)
         assert found.before == pytest.approx(error, rel=1e-6)
         assert found.after < found.before
-    growth = next_cells(result, FLOPS, quantity="a", fitted=FITTED)
+    growth = next_cells(result, FLOPS, quantity="a", candidates=NEAR)
     assert growth.before == pytest.approx(result.derived()["a"].standard_error, rel=0.1)
-    loss = next_cells(result, FLOPS, quantity="loss", at={"N": 1e9, "D": 2e10}, fitted=FITTED)
+    loss = next_cells(result, FLOPS, quantity="loss", at={"N": 1e9, "D": 2e10}, candidates=NEAR)
     curves = np.exp(CHINCHILLA.log_predict(result.replicates, np.log([[1e9, 2e10]])))
     assert loss.value == pytest.approx(float(result.predict([[1e9, 2e10]])[0]))
     assert loss.before == pytest.approx(np.std(curves), rel=0.1)
@@ -140,7 +144,7 @@ def test_a_design_keeps_to_what_it_was_allowed(result: FitResult, design: Design
         assert TOKENS[0] / 3 * 0.999 <= cell.tokens <= 3 * TOKENS[1] * 1.001
         assert cell.flops == pytest.approx(6 * cell.parameters * cell.tokens * cell.runs)
     confined = next_cells(
-        result, FLOPS, quantity="a", sizes=(1e8, 1e9), tokens=(1e10, 1e10), n_cells=3
+        result, FLOPS, quantity="a", candidates=Candidates((1e8, 1e9), (1e10, 1e10)), n_cells=3
     )
     assert sum(cell.runs for cell in confined.cells) <= 3
     assert [cell.tokens for cell in confined.cells] == pytest.approx([1e10] * len(confined.cells))
@@ -154,9 +158,39 @@ def test_shares_add_up_and_the_naive_plan_of_equal_cost_is_beaten(design: Design
     assert design.after < 0.9 * design.naive < design.before
 
 
+def test_runs_are_priced_by_the_compute_that_was_paid(result: FitResult):
+    cost = TrainingCost(6.0, 900.0, 0.3, sizes=SIZES)
+    bent = replace(result, law=counting_paid(result.law, cost, FLOPS))
+    found = next_cells(bent, FLOPS, quantity="a", candidates=replace(NEAR, cost=cost))
+    for cell in found.cells:
+        a_token = cell.parameters * (6 + 900 * cell.parameters**-0.3)
+        assert cell.flops == pytest.approx(cell.tokens * a_token * cell.runs)
+    assert sum(cell.flops for cell in found.cells) <= FLOPS * (1 + 1e-9)
+    assert found.value == pytest.approx(float(bent.derived()["a"].value))
+    assert "by the table's own count" in found.summary()
+    assert found.naive is not None and found.after < found.naive
+    # Where the extra cost vanishes, so does the difference.
+    same = next_cells(
+        result, FLOPS, quantity="a", candidates=replace(NEAR, cost=TrainingCost(6.0, 1e-9, 0.3))
+    )
+    usual = next_cells(result, FLOPS, quantity="a", candidates=NEAR)
+    assert [cell.flops for cell in same.cells] == pytest.approx([c.flops for c in usual.cells])
+    assert same.naive == pytest.approx(usual.naive)
+
+
+def test_the_loss_at_a_compute_is_that_of_the_best_model_it_pays(result: FitResult):
+    dear = TrainingCost(60.0)
+    found, usual = (
+        next_cells(result, FLOPS, quantity="loss", at={"C": at}, candidates=near)
+        for at, near in ((1e22, replace(NEAR, cost=dear)), (1e21, NEAR))
+    )
+    assert found.value == pytest.approx(usual.value)
+
+
 def test_more_compute_never_expects_less(result: FitResult):
     after = [
-        next_cells(result, flops, quantity="E", fitted=FITTED).after for flops in (1e19, 1e20, 1e22)
+        next_cells(result, flops, quantity="E", candidates=NEAR).after
+        for flops in (1e19, 1e20, 1e22)
     ]
     # Up to what a plan may give up to be cheaper.
     assert after[1] < after[0] * 1.01 and after[2] < after[1] * 1.01
@@ -184,22 +218,22 @@ def test_a_robust_fit_and_one_with_held_parameters_are_planned_for():
     x, y = np.exp(log_x), np.exp(planted(log_x) + noise)
     robust = fit(CHINCHILLA, x, y, loss=Loss(1e-3), bootstrap=Bootstrap(n=400))
     assert (
-        next_cells(robust, FLOPS, quantity="a", fitted=FITTED).after
+        next_cells(robust, FLOPS, quantity="a", candidates=NEAR).after
         < (
             next_cells(
                 fit(CHINCHILLA, x, y, bootstrap=Bootstrap(n=400)),
                 FLOPS,
                 quantity="a",
-                fitted=FITTED,
+                candidates=NEAR,
             )
         ).after
     )
     held = fit(CHINCHILLA, x, y, fixed={"E": 1.8}, bootstrap=Bootstrap(n=400))
     assert np.linalg.matrix_rank(covariance_of(held)) < 5
-    known = next_cells(held, FLOPS, quantity="alpha", fitted=FITTED)
+    known = next_cells(held, FLOPS, quantity="alpha", candidates=NEAR)
     assert 0 < known.after < known.before
     with pytest.raises(ValueError, match="E was held"):
-        next_cells(held, FLOPS, quantity="E", fitted=FITTED)
+        next_cells(held, FLOPS, quantity="E", candidates=NEAR)
 
 
 def test_summary_json_and_table_show_the_design(design: Design):
@@ -217,7 +251,7 @@ def test_summary_json_and_table_show_the_design(design: Design):
 def test_notes_tell_what_to_distrust(result: FitResult, design: Design):
     assert design.notes == ()
     doubtful = replace(result, verdict=Verdict.BOUND_HIT, reason="E is on its bound.")
-    (note,) = next_cells(doubtful, FLOPS, quantity="a", fitted=FITTED).notes
+    (note,) = next_cells(doubtful, FLOPS, quantity="a", candidates=NEAR).notes
     assert note == "The fit is doubtful (bound_hit): E is on its bound."
 
 
@@ -232,22 +266,25 @@ def test_notes_tell_what_to_distrust(result: FitResult, design: Design):
         ({"quantity": "loss", "at": {"N": 1e9}}, r"at = .*N=1e9,D=2e10"),
         ({"quantity": "loss", "at": {"C": -1.0}}, r"C = -1.0"),
         ({"at": {"C": 1e21}}, r"a target of quantity 'loss'"),
-        ({"fitted": None}, r"sizes of the candidates are not given"),
-        ({"fitted": {"N": SIZES}}, r"tokens of the candidates are not given"),
-        ({"sizes": (1e9, 1e8)}, r"sizes = 1e\+09 to 1e\+08"),
+        ({"candidates": Candidates()}, r"sizes of the candidates are not given"),
+        (
+            {"candidates": Candidates(fitted={"N": SIZES})},
+            r"tokens of the candidates are not given",
+        ),
+        ({"candidates": Candidates(sizes=(1e9, 1e8))}, r"sizes = 1e\+09 to 1e\+08"),
     ],
 )
 def test_arguments_at_fault_are_named(result: FitResult, change: dict, message: str):
     with pytest.raises(ValueError, match=message):
-        next_cells(result, **{"flops": FLOPS, "quantity": "a", "fitted": FITTED, **change})
+        next_cells(result, **{"flops": FLOPS, "quantity": "a", "candidates": NEAR, **change})
 
 
 def test_other_laws_and_fits_without_error_are_refused(result: FitResult):
     with pytest.raises(ValueError, match="power_law is a law of x"):
-        next_cells(replace(result, law=POWER_LAW), FLOPS, quantity="a", fitted=FITTED)
+        next_cells(replace(result, law=POWER_LAW), FLOPS, quantity="a", candidates=NEAR)
     certain = replace(result, objective=0.0, residuals=np.zeros(60))
     with pytest.raises(FitError, match="has almost no uncertainty left to reduce"):
-        next_cells(certain, FLOPS, quantity="a", fitted=FITTED)
+        next_cells(certain, FLOPS, quantity="a", candidates=NEAR)
 
 
 def test_a_number_that_no_run_of_new_tokens_shows_is_refused(result: FitResult):
@@ -263,7 +300,7 @@ def test_a_number_that_no_run_of_new_tokens_shows_is_refused(result: FitResult):
         replicates=replicates,
         covariance=np.cov(replicates * scale, rowvar=False),
     )
-    assert next_cells(repeated, FLOPS, quantity="a", fitted=FITTED).notes == (
+    assert next_cells(repeated, FLOPS, quantity="a", candidates=NEAR).notes == (
         "Every token of these runs counts as new.",
     )
     with pytest.raises(FitError, match=r"No run within the budget.*R_D"):
@@ -271,7 +308,7 @@ def test_a_number_that_no_run_of_new_tokens_shows_is_refused(result: FitResult):
             replace(repeated, covariance=np.diag(np.diagonal(repeated.covariance))),
             FLOPS,
             quantity="R_D",
-            fitted=FITTED,
+            candidates=NEAR,
         )
 
 
@@ -324,7 +361,7 @@ def test_refits_spread_as_expected_and_less_than_those_of_the_naive_plan(quantit
         CHINCHILLA, np.exp(log_x), np.exp(planted(log_x) + noise), bootstrap=Bootstrap(n=4000)
     )
     at = {"N": 1e11, "D": 2e12} if quantity == "loss" else None
-    design = next_cells(first, FLOPS, quantity=quantity, at=at, fitted=FITTED, n_cells=12)
+    design = next_cells(first, FLOPS, quantity=quantity, at=at, candidates=NEAR, n_cells=12)
     assert design.naive is not None
 
     def spread(added: Floats) -> float:

@@ -212,6 +212,22 @@ def test_a_table_is_allocated_by_the_compute_that_it_paid(planted_cost, tmp_path
     assert off["loss"]["value"] == pytest.approx(there, rel=1e-6)
 
 
+def test_growth_counts_the_compute_that_was_paid(planted_cost):
+    of_c, path = planted_cost
+    written = json.loads(path.read_text())
+    middle, a = written["source"]["middle_flops"], written["derived"]["a"]["value"]
+    if not of_c:
+        assert middle is None and a == pytest.approx(0.37 / 0.72, abs=1e-6)
+        return
+    n = np.exp(np.linspace(np.log(1e6), np.log(1e12), 400_001))
+
+    def best(budget: float) -> float:
+        return float(n[np.argmin(480 * n**-0.35 + 2100 * (budget / paid(n, of_c)) ** -0.37)])
+
+    assert a == pytest.approx(np.log(best(4 * middle) / best(middle / 4)) / np.log(16), abs=1e-3)
+    assert fit_files.read(str(path)).result.derived()["a"].value == pytest.approx(a, rel=1e-12)
+
+
 def test_files_of_before_costs_count_6_n_d(file, planted_cost):
     of_c, path = planted_cost
     assert fit_files.read(str(file)).cost == TrainingCost()

@@ -9,7 +9,7 @@ import pytest
 from analysis.estimate import Bootstrap
 from analysis.fitting.fit import FitResult, fit
 from analysis.laws import CHINCHILLA
-from analysis.planning.design import next_cells
+from analysis.planning.design import Candidates, next_cells
 from analysis.tables import read
 from experiments.commands import design
 from experiments.commands.options import DesignOptions
@@ -53,7 +53,7 @@ def file(result: FitResult, tmp_path: Path) -> Path:
 def test_cells_are_told_and_come_back_as_a_sweep(result, file, tmp_path, capsys):
     to = tmp_path / "cells.csv"
     assert designed(file, to=str(to)) == 0
-    expected = next_cells(result, 1e12, quantity="a", fitted=FITTED)
+    expected = next_cells(result, 1e12, quantity="a", candidates=Candidates(fitted=FITTED))
     out = capsys.readouterr().out
     assert f"{expected.after:.3g}" in out and f"{to}: written" in " ".join(out.split())
 
@@ -66,6 +66,19 @@ def test_cells_are_told_and_come_back_as_a_sweep(result, file, tmp_path, capsys)
     assert len(configs) == sum(cell.runs for cell in expected.cells)
     spent = sum(account(config).flops_train_6n_total_d or 0.0 for config in configs)
     assert spent == pytest.approx(sum(cell.flops for cell in expected.cells), rel=0.2)
+
+
+def test_runs_are_priced_by_the_compute_that_the_table_paid(file, tmp_path, capsys):
+    written = json.loads(file.read_text())
+    cost = {"per_product": 6.0, "extra": 90.0, "power": 0.3, "misfit": 0.0, "sizes": FITTED["N"]}
+    written["source"] |= {"cost": cost, "middle_flops": 1e11}
+    file.write_text(json.dumps(written))
+    to = tmp_path / "cells.csv"
+    assert designed(file, to=str(to)) == 0
+    assert "by the table's own count" in " ".join(capsys.readouterr().out.split())
+    cells = read.read(to, needs=("N", "D", "C")).table
+    a_token = cells["N"] * (6 + 90 * cells["N"] ** -0.3)
+    np.testing.assert_allclose(cells["C"], a_token * cells["D"])
 
 
 def test_targets_and_candidates_are_those_asked_for(file, capsys):
