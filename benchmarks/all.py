@@ -74,6 +74,7 @@ BENCHMARKS = (
     Benchmark("train_step", "training steps a second", ("train_step.py",)),
     Benchmark("idle", "device idle between steps", ("idle.py",)),
     Benchmark("sweep", "a sweep of 24 runs", ("sweep.py",)),
+    Benchmark("packs", "seeds of a small network as one program", ("packs.py",)),
     Benchmark("accelerator", "a 124M model", ("accelerator.py",), refusal=no_accelerator),
     Benchmark("corpus", "memory of training on a corpus of 16 GB", ("corpus.py",)),
 )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,17 @@ from scaling.data.token_dataset import TokenDataset
 from scaling.devices import runtime
 from scaling.devices.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.record import Curve, RunRecord, finite
+from scaling.sealed import digest
 from scaling.training import Gradient, GradientFlow
 from scaling.workspace import Workspace
+
+
+class Trained(NamedTuple):
+    """What training leaves of one run: columns of a RunRecord, the curve, and the precision."""
+
+    columns: dict[str, Any]
+    curve: Curve
+    precision: str
 
 
 def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecord, Curve]:
@@ -39,7 +49,46 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
     """
     start = time.perf_counter()
     plain, dataset = resolved(config), config.data.load(config.seed)
-    columns, curve, precision = _trained(config, plain, dataset, workspace)
+    trained = _trained(config, plain, dataset, workspace)
+    seconds = trained.columns.pop("earlier_seconds", 0.0) + time.perf_counter() - start
+    return _record(config, plain, dataset, trained, seconds, {}), trained.curve
+
+
+def run_pack(configs: Sequence[RunConfig]) -> list[tuple[RunRecord, Curve]]:
+    """Does several runs together, as `run` does each alone.
+
+    Results agree with those of `run` to rounding: last bits may depend on the pack, which each
+    record names by its size and the digest of its runs. A run that diverges leaves the others as
+    they are. Seconds are those of the pack, divided equally.
+
+    Args:
+        configs: Runs that `scaling.packs.pack_of` gives one key.
+
+    Returns:
+        Record and curve of each run, in their order.
+    """
+    start = time.perf_counter()
+    plains = [resolved(config) for config in configs]
+    datasets = [config.data.load(config.seed) for config in configs]
+    trained = _trained_together(configs, datasets)
+    seconds = (time.perf_counter() - start) / len(configs)
+    pack = {"size": len(configs), "sha256": digest(sorted(map(run_id, plains)))}
+    return [
+        (_record(*each, seconds, {"pack": pack}), each[-1].curve)
+        for each in zip(configs, plains, datasets, trained, strict=True)
+    ]
+
+
+def _record(
+    config: RunConfig,
+    plain: Resolved,
+    dataset: Dataset | TokenDataset,
+    trained: Trained,
+    seconds: float,
+    place: dict[str, Any],
+) -> RunRecord:
+    """The record of a run; `place` is what its environment says beyond machine and precision."""
+    columns = trained.columns
     columns |= {k: finite(v) for k, v in columns.items() if isinstance(v, float)}
     if isinstance(dataset, Dataset) and config.data.n_classes is not None:
         changed = dataset.train_targets != dataset.train_targets_clean
@@ -48,12 +97,12 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
     environment: dict[str, Any] = {
         **runtime.environment(),
         "device": runtime.device_name(),
-        "precision": precision,
+        "precision": trained.precision,
+        **place,
     }
     for name in ("resumed_at_steps", "from_trunk_at_step"):
         if value := columns.pop(name, None):
             environment[name] = value
-    seconds = columns.pop("earlier_seconds", 0.0) + time.perf_counter() - start
     timed_steps = columns.pop("timed_steps", 0)
     counts: dict[str, Any] = asdict(account(config, columns.pop("steps", None)))
     if timed_steps:
@@ -61,7 +110,7 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
         done = share * counts["n_tokens_seen"], share * counts["flops_train"]
         columns |= throughput(*done, columns["train_seconds"], peak)._asdict()
         environment["device_peak_flops_per_second"] = peak_flops_per_second()
-    record = RunRecord(
+    return RunRecord(
         run_id=run_id(plain),
         config=plain,
         **counts,
@@ -74,7 +123,6 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
         environment=environment,
         **columns,
     )
-    return record, curve
 
 
 def _trained(
@@ -82,22 +130,27 @@ def _trained(
     plain: Resolved,
     dataset: Dataset | TokenDataset,
     workspace: Workspace | None,
-) -> tuple[dict[str, Any], Curve, str]:
-    """Columns of a RunRecord, the learning curve, and the precision of the computation."""
+) -> Trained:
     if isinstance(dataset, TokenDataset):
         from scaling.trainers.tokens import train_on_tokens
 
         precision = getattr(config.model, "compute_dtype", "float32")
-        return *train_on_tokens(config, dataset, workspace, plain), precision
+        return Trained(*train_on_tokens(config, dataset, workspace, plain), precision)
     if isinstance(config.train, Gradient):
         from scaling.trainers.gradient import train_on_examples
 
-        return *train_on_examples(config, dataset), "float32"
+        return Trained(*train_on_examples(config, dataset), "float32")
     if isinstance(config.train, GradientFlow):
         from scaling.trainers.flow import follow
 
         columns, curve = follow(config, dataset)
-        return {"status": "done", **columns}, curve, "float64"
+        return Trained({"status": "done", **columns}, curve, "float64")
     from scaling.trainers.solve import solve
 
-    return {"status": "done", **solve(config, dataset)}, (), "float64"
+    return Trained({"status": "done", **solve(config, dataset)}, (), "float64")
+
+
+def _trained_together(configs: Sequence[RunConfig], datasets: Sequence[Any]) -> list[Trained]:
+    from scaling.trainers.gradient import train_together
+
+    return [Trained(*each, "float32") for each in train_together(configs, datasets)]

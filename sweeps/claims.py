@@ -132,14 +132,14 @@ class Watch:
 
 
 class Heartbeat:
-    """Shows, from a daemon thread, that this process still works on an attempt.
+    """Shows, from a daemon thread, that this process still works on its attempts.
 
     One thread serves all runs of a worker. Nothing is written for attempts shorter than the
     interval, a tenth of the lease.
     """
 
     def __init__(self, lease: float) -> None:
-        self._attempt: Attempt | None = None
+        self._attempts: tuple[Attempt, ...] = ()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, args=(lease / 10,), daemon=True)
 
@@ -151,17 +151,18 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
-    def on(self, attempt: Attempt | None) -> None:
-        """Sets the attempt that is being worked on."""
-        self._attempt = attempt
+    def on(self, *attempts: Attempt) -> None:
+        """Sets the attempts that are being worked on."""
+        self._attempts = attempts
 
     def _beat(self, interval: float) -> None:
-        last, count = None, 0
+        last, count = (), 0
         while not self._stop.wait(interval):
-            attempt = self._attempt
-            if attempt is not None and attempt is last:
+            attempts = self._attempts
+            if attempts is last:
                 count += 1
-                # A heartbeat that cannot be written costs at most one run done twice.
-                with contextlib.suppress(OSError):
-                    files.overwrite(attempt.folder / "heartbeat", f"{count:08d}\n".encode())
-            last = attempt
+                for attempt in attempts:
+                    # A heartbeat that cannot be written costs at most one run done twice.
+                    with contextlib.suppress(OSError):
+                        files.overwrite(attempt.folder / "heartbeat", f"{count:08d}\n".encode())
+            last = attempts

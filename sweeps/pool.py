@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -117,7 +117,8 @@ class Job:
 class _Slot:
     """One place in the pool, and the worker in it."""
 
-    started: tuple[Job, str, int] | None = None  # job, run and number of the attempt under way
+    started: dict[tuple[int, str], int] = field(default_factory=dict)
+    """Number of each attempt under way, by its job and run: several where runs are packed."""
     losses: int = 0  # workers lost in a row without a run settled
     finished: bool = False  # whether the worker found nothing more to do
 
@@ -209,7 +210,10 @@ class Pool:
         """Passes an event on to whoever shows progress, and settles the run if it is final."""
         job, run_id = self._jobs[report["job"]], report["run_id"]
         message = report.get("message") or ""
-        slot.started = (job, run_id, report["attempt"]) if kind == "started" else None
+        if kind == "started":
+            slot.started[job.index, run_id] = report["attempt"]
+        elif kind == "tried" or kind in get_args(Settled):
+            slot.started.pop((job.index, run_id), None)
         if kind == "stopped":
             self._notice(
                 f"worker {worker} stopped after failures of {report['failures']} different runs "
@@ -231,9 +235,9 @@ class Pool:
         """Takes note of a worker's end; returns whether another is to take its place."""
         slot = self._slots[worker]
         why = why or "it reported nothing"
-        held, slot.started = slot.started, None
-        if held is not None:
-            self._end_for(*held, why)
+        held, slot.started = slot.started, {}
+        for (job, run_id), number in held.items():
+            self._end_for(self._jobs[job], run_id, number, why)
         if slot.finished or self._stopping_since is not None:
             return False
         slot.losses += 1

@@ -11,7 +11,7 @@ checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from sweeps.pool import Pool
 from sweeps.visiting import visiting_order
 from sweeps.worker import Stopped, handling_signals, load_code, load_tasks, stop, work
 
-_CODE = ("run", "families")
+_CODE = ("run", "run_pack", "families")
 
 
 def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
@@ -38,11 +38,12 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
     compute = load_code(broadcast_from_first(lambda: {name: settings[name] for name in _CODE}))
 
     def compute_with_others(
-        config: Mapping[str, Any], workspace: Workspace
-    ) -> tuple[RunRecord, Curve]:
+        configs: Sequence[Mapping[str, Any]], workspaces: Sequence[Workspace]
+    ) -> Sequence[tuple[RunRecord, Curve]]:
+        (config,), (workspace,) = configs, workspaces  # runs that processes share are not packed
         folders = [folder and str(folder) for folder in workspace]
         broadcast_from_first(lambda: {"config": config, "workspace": folders})
-        return compute(config, workspace)
+        return compute(configs, workspaces)
 
     def emit(kind: str, **more: Any) -> None:
         nonlocal failed
@@ -66,7 +67,7 @@ def follow() -> None:
     compute = load_code(_received())
     while (task := _received()) is not None:
         workspace = Workspace(*[folder and Path(folder) for folder in task["workspace"]])
-        compute(task["config"], workspace)
+        compute([task["config"]], [workspace])
     leave()
 
 

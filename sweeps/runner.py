@@ -24,6 +24,8 @@ from sweeps.pool import Event, Job, JobSummary, Pool
 from sweeps.store import Store
 from sweeps.worker import handling_signals
 
+_RUN, _RUN_PACK = "scaling.run:run", "scaling.run:run_pack"
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -45,7 +47,8 @@ def run_sweeps(
     *,
     workers: int | None = None,
     progress: Callable[[Event], None] | None = None,
-    run: str | Callable[..., Any] = "scaling.run:run",
+    run: str | Callable[..., Any] | None = None,
+    run_pack: str | Callable[..., Any] | None = None,
     lease: float = LEASE_SECONDS,
     together: bool = False,
 ) -> Summary:
@@ -57,7 +60,10 @@ def run_sweeps(
             accelerators, for as many as have some to themselves.
         progress: Called with every event.
         run: Function that does one run, `RunConfig -> (RunRecord, Curve)`: "module:function", or a
-            function that can be imported under its own name.
+            function that can be imported under its own name. None for `scaling.run.run`, with
+            `scaling.run.run_pack` for runs that are faster together (`scaling.packs`).
+        run_pack: Function that does several runs together,
+            `Sequence[RunConfig] -> Sequence[(RunRecord, Curve)]`; None to do each alone.
         lease: Seconds after which a claim without a heartbeat is over.
         together: Whether this is the first of several processes that compute all runs together
             (`sweeps.processes`), instead of workers that compute one each.
@@ -71,7 +77,11 @@ def run_sweeps(
         StoreError: a results folder cannot be written or has another schema version.
     """
     began = time.monotonic()
-    name = _importable(run)
+    if run is None:
+        run, run_pack = _RUN, _RUN_PACK
+    code = {"run": _importable("run", run), "run_pack": None}
+    if run_pack is not None:
+        code["run_pack"] = _importable("run_pack", run_pack)
     if workers is not None and workers < 1:
         raise ValueError(
             f"workers = {workers}: give at least 1, or None for one a core or accelerator"
@@ -88,7 +98,7 @@ def run_sweeps(
         publishing.declare(job.store, job.plan)
         publishing.make_folders(job.store, job.pending)
     settings = {
-        "run": name,
+        **code,
         "lease": lease,
         "families": [dataclasses.asdict(origin) for origin in origins],
         "jobs": [job.settings() for job in opened],
@@ -119,12 +129,12 @@ def run_sweeps(
     )
 
 
-def _importable(run: str | Callable[..., Any]) -> str:
-    if isinstance(run, str):
-        return run
-    name = f"{run.__module__}:{run.__qualname__}"
-    if run.__module__ == "__main__" or "<" in name:
+def _importable(argument: str, function: str | Callable[..., Any]) -> str:
+    if isinstance(function, str):
+        return function
+    name = f"{function.__module__}:{function.__qualname__}"
+    if function.__module__ == "__main__" or "<" in name:
         raise ValueError(
-            f"run = {name} cannot be imported by workers: define it at the top of a module"
+            f"{argument} = {name} cannot be imported by workers: define it at the top of a module"
         )
     return name

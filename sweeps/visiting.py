@@ -1,4 +1,4 @@
-"""The order in which the workers of one pool visit the runs.
+"""The order in which the workers of one pool visit the runs, and the runs they do together.
 
 Workers agree on nothing while they work: each computes the same division of the runs, begins with
 its own share, and then helps the others. Claims decide who does a run.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import NamedTuple
 
+from scaling.packs import Pack, pack_of
 from sweeps.plan import PlannedRun
 from sweeps.store import Store
 
@@ -23,10 +25,12 @@ class Task:
     store: Store
     run: PlannedRun
     attempts_before: int  # by earlier invocations
+    pack: str | None = None  # name of the runs that are done together with it, if any
 
 
 Chain = Sequence[Task]
-"""Runs that one worker does one after another: those of a trunk, the shortest first, or one run."""
+"""Runs that one worker does in a row: those of a trunk, the shortest first, those of a pack, or
+one run."""
 
 
 class Part(NamedTuple):
@@ -41,12 +45,41 @@ MOST_OF_A_FAIR_SHARE = 1.25
 loads or compiles its shape would cost more than the first one's extra time."""
 
 
+def with_packs(tasks: Sequence[Task], platform: str) -> list[Task]:
+    """The tasks, each with the name of its pack where runs are faster together on a device.
+
+    The runs that may be done together are divided into as few packs as hold them, of equal size as
+    nearly as can be, since every size is compiled. Runs that were tried before are packed apart.
+    """
+    found: dict[tuple[Pack, bool], list[Task]] = {}
+    for task in tasks:
+        if pack := pack_of(task.run.config, task.run.group, platform):
+            found.setdefault((pack, task.attempts_before > 0), []).append(task)
+    names: dict[tuple[Store, str], str] = {}
+    for (pack, tried), members in found.items():
+        n_packs = math.ceil(len(members) / pack.most)
+        for i, task in enumerate(members):
+            name = f"{pack.key}/{tried}/{i * n_packs // len(members)}"
+            names[task.store, task.run.run_id] = name
+    return [replace(task, pack=names.get((task.store, task.run.run_id))) for task in tasks]
+
+
+def packs(tasks: Iterable[Task]) -> list[list[Task]]:
+    """Neighbours that are done together, in the order of the tasks; other runs one by one."""
+    groups = groupby(tasks, lambda task: task.pack or (task.store, task.run.run_id))
+    return [list(group) for _, group in groups]
+
+
 def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
     """All tasks, in the order in which worker `worker` of `workers` looks at them."""
     # 1. Runs that share a compiled shape are one group. A group far above a worker's fair share is
     #    cut into parts; a trunk is never cut, so that each of its runs resumes the one before.
     largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
-    groups = _together(tasks, lambda task: task.run.group)
+    shapes: dict[str | None, str] = {}  # a pack of several shapes goes with the first
+    for task in tasks:
+        if task.pack:
+            shapes.setdefault(task.pack, task.run.group)
+    groups = _together(tasks, lambda task: shapes.get(task.pack, task.run.group))
     parts = [part for group in groups for part in _parts(_chains(group), largest)]
     # 2. Parts are dealt out by cost, the most expensive first, each to the worker with the least so
     #    far. A worker begins with a shape that it is the first to compile, if it has one: meanwhile
@@ -74,8 +107,8 @@ def _seconds_of(tasks: Iterable[Task]) -> float:
 
 
 def _chains(group: Sequence[Task]) -> list[Chain]:
-    """The runs of each trunk together, the shortest first; other runs one by one."""
-    chains = _together(group, lambda task: task.run.trunk_id or task.run.run_id)
+    """The runs of each trunk together, the shortest first, and of each pack; others one by one."""
+    chains = _together(group, lambda task: task.run.trunk_id or task.pack or task.run.run_id)
     return [sorted(chain, key=lambda task: task.run.starts_at) for chain in chains]
 
 

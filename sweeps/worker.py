@@ -1,4 +1,4 @@
-"""One worker: visits runs, claims one, computes it, publishes it, and visits the next.
+"""One worker: visits runs, claims one or a pack, computes, publishes, and visits the next.
 
 `python -m sweeps.worker` reads its settings as one line of JSON from standard input and reports
 what happens as lines of JSON on standard output. When standard input ends, the parent is gone or
@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from scaling import own_code
 from scaling.config import load_config
@@ -35,14 +35,20 @@ from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.files import StoreError, storing
 from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS, back_off_seconds, exhausted, reason_of
 from sweeps.store import Store, failure_of
-from sweeps.visiting import Task, visiting_order
+from sweeps.visiting import Task, packs, visiting_order, with_packs
 
 Run = Callable[..., tuple[RunRecord, Curve]]
 """A function that does one run: takes a configuration and, if it has a parameter `workspace`, the
 folders of checkpoints to resume from."""
 
-Compute = Callable[[Mapping[str, Any], Workspace], tuple[RunRecord, Curve]]
-"""A function that does the run of a resolved configuration, as `computing` returns it."""
+RunPack = Callable[..., Sequence[tuple[RunRecord, Curve]]]
+"""A function that does the runs of a pack together: takes their configurations, and returns what a
+`Run` returns of each."""
+
+Compute = Callable[
+    [Sequence[Mapping[str, Any]], Sequence[Workspace]], Sequence[tuple[RunRecord, Curve]]
+]
+"""A function that does the runs of resolved configurations, as `computing` returns it."""
 
 Emit = Callable[..., None]
 """A function that reports an event: its kind, and `job`, `run_id` and more as keywords."""
@@ -73,10 +79,11 @@ def work(
     """
     with Heartbeat(lease) as heartbeat:
         worker = _Worker(compute, emit, patience, heartbeat, Watch(lease))
-        remaining, pause = list(tasks), _SHORTEST_PAUSE
+        remaining, pause = packs(tasks), _SHORTEST_PAUSE
         while remaining:
             attempts = worker.n_attempts
-            remaining = [task for task in remaining if not worker.settles(task)]
+            # What is left of a pack is visited run by run: it failed, or others are at it.
+            remaining = [[task] for pack in remaining for task in worker.visit(pack)]
             if worker.gives_up:
                 return
             if worker.n_attempts > attempts:
@@ -84,6 +91,28 @@ def work(
             elif remaining:
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class _Claimed(NamedTuple):
+    """A run, and this worker's attempt at it."""
+
+    task: Task
+    attempt: Attempt
+
+
+class _Result(NamedTuple):
+    """What an attempt leaves: its record, the text of the record, and the lines of its curve."""
+
+    record: RunRecord
+    text: str
+    curve: str
+
+
+class _Failed(NamedTuple):
+    """An error that ended an attempt, and where it was raised."""
+
+    error: BaseException
+    trace: str
 
 
 @dataclass
@@ -104,12 +133,35 @@ class _Worker:
         """Whether so many different runs have failed in a row that the machine is at fault."""
         return len(self.failing) >= self.patience
 
-    def settles(self, task: Task) -> bool:
-        """Does a run if it is free; returns whether nothing is left to do about it."""
-        with storing(task.store.run_folder(task.run.run_id)):
-            return not self.gives_up and self._settles(task)
+    def visit(self, pack: Sequence[Task]) -> list[Task]:
+        """Does the runs of a pack that are free, together; returns those not settled."""
+        if self.gives_up:
+            return list(pack)
+        left: list[Task] = []
+        claimed: list[_Claimed] = []
+        try:
+            for task in pack:
+                with storing(task.store.run_folder(task.run.run_id)):
+                    found = self._look_at(task, alone=len(pack) == 1)
+                if isinstance(found, Attempt):
+                    claimed.append(_Claimed(task, found))
+                    self._report(task, "started", attempt=found.number)
+                elif found == "later":
+                    left.append(task)
+            self.n_attempts += len(claimed)
+            self.heartbeat.on(*(attempt for _, attempt in claimed))
+            return left + self._do(claimed)
+        except (Stopped, StoreError):
+            for task, attempt in claimed:
+                with contextlib.suppress(StoreError):
+                    if not attempt.ended:
+                        publishing.end(task.store, attempt, "interrupted")
+            raise
+        finally:
+            self.heartbeat.on()
 
-    def _settles(self, task: Task) -> bool:
+    def _look_at(self, task: Task, *, alone: bool) -> Attempt | Literal["settled", "later"]:
+        """Claims a run if it is free and due; else says whether to look at it again."""
         store, run_id = task.store, task.run.run_id
         # 1. A published run is settled, whoever published it.
         if store.has_result(run_id):
@@ -118,25 +170,27 @@ class _Worker:
         attempts = store.attempts(run_id)
         number = attempts[-1].number if attempts else 0
         if attempts and not self._is_free(task, attempts[-1]):
-            return store.has_result(run_id) and self._settled(task, "elsewhere")
+            return self._settled(task, "elsewhere") if store.has_result(run_id) else "later"
         # 3. A run that failed too often in this invocation is given up; else it waits until it is
-        #    due again.
+        #    due again, and is then done alone: it may be to blame for its pack.
         recent = [failure_of(a, run_id) for a in attempts if a.number > task.attempts_before]
         failures = [failure for failure in recent if failure]
         reasons = [failure.reason or "" for failure in failures]
         if exhausted(reasons):
             return self._settled(task, "failed", message=failures[-1].message)
         if attempts and not self._is_due(attempts[-1], reasons):
-            return False
+            return "later"
+        if failures and not alone:
+            return "later"
         # 4. Claim the next attempt; only one of several processes gets it.
         attempt = publishing.claim(store, run_id, number + 1, task.run.config)
         if attempt is None:
-            return False
+            return "later"
         # 5. Another process may have published since step 1.
         if store.has_result(run_id):
             publishing.end(store, attempt, "superfluous")
             return self._settled(task, "elsewhere")
-        return self._attempt(task, attempt)
+        return attempt
 
     def _is_free(self, task: Task, last: Attempt) -> bool:
         """Whether nobody works on a run, judging by its last attempt; marks a lost attempt."""
@@ -158,42 +212,78 @@ class _Worker:
         now = time.monotonic()
         return now >= self.due.setdefault(last.folder, now + back_off_seconds(reasons))
 
-    def _attempt(self, task: Task, attempt: Attempt) -> bool:
-        self.n_attempts += 1
-        self._report(task, "started", attempt=attempt.number)
-        self.heartbeat.on(attempt)
-        try:
-            return self._perform(task, attempt)
-        except (Stopped, StoreError):
-            with contextlib.suppress(StoreError):
-                publishing.end(task.store, attempt, "interrupted")
-            raise
-        finally:
-            self.heartbeat.on(None)
+    def _do(self, claimed: Sequence[_Claimed]) -> list[Task]:
+        """Does claimed runs together and publishes them; returns those that failed."""
+        failed: list[Task] = []
+        message = None
+        for each, outcome in self._computed(claimed):
+            if failure := self._settle(each, outcome):
+                failed.append(each.task)
+                message = failure.message
+        if failed and self.gives_up:
+            self._report(failed[-1], "stopped", message=message, failures=len(self.failing))
+        return failed
 
-    def _perform(self, task: Task, attempt: Attempt) -> bool:
+    def _computed(self, claimed: Sequence[_Claimed]) -> list[tuple[_Claimed, _Result | _Failed]]:
+        """What became of claimed runs, computed together.
+
+        A pack that fails is computed again in halves, so that a run fails for itself alone, and a
+        pack that is too large for the memory becomes smaller.
+        """
+        if not claimed:
+            return []
         try:
-            record, text, curve = self._compute(task, attempt)
+            spaces = [
+                publishing.workspace(task.store, task.run.run_id, task.run.trunk_id)
+                for task, _ in claimed
+            ]
+            found = self.compute([task.run.config for task, _ in claimed], spaces)
+            return [(each, _checked(each, *its)) for each, its in zip(claimed, found, strict=True)]
         except (Exception, SystemExit) as error:
-            message = f"{type(error).__name__}: {error}"[:_MESSAGE_LENGTH]
-            run, reason = task.run, reason_of(error)
-            failure = publishing.failure(run.run_id, run.config, reason, message)
-            return self._failed(task, attempt, failure, traceback.format_exc())
-        if record.status == "failed":
-            return self._failed(task, attempt, record)
-        outcome = publishing.publish(task.store, attempt, record, text, curve)
-        self.failing.clear()
-        if outcome == "different":
-            self._report(task, "conflict", attempt=attempt.number)
-        return self._settled(task, record.status if outcome == "published" else "elsewhere")
+            if len(claimed) == 1:
+                return [(claimed[0], _Failed(error, traceback.format_exc()))]
+        half = len(claimed) // 2
+        return self._computed(claimed[:half]) + self._computed(claimed[half:])
 
-    def _compute(self, task: Task, attempt: Attempt) -> tuple[RunRecord, str, str]:
-        """Does a run; returns its record, the text of the record, and the lines of its curve."""
-        workspace = publishing.workspace(task.store, task.run.run_id, task.run.trunk_id)
-        record, curve = self.compute(task.run.config, workspace)
-        if record.run_id != task.run.run_id:
+    def _settle(self, claimed: _Claimed, outcome: _Result | _Failed) -> RunRecord | None:
+        """Publishes the outcome of an attempt; returns the failure of one that failed."""
+        task, attempt = claimed
+        if isinstance(outcome, _Failed):
+            message = f"{type(outcome.error).__name__}: {outcome.error}"[:_MESSAGE_LENGTH]
+            run, reason = task.run, reason_of(outcome.error)
+            failure = publishing.failure(run.run_id, run.config, reason, message)
+            return self._failed(claimed, failure, outcome.trace)
+        if outcome.record.status == "failed":
+            return self._failed(claimed, outcome.record)
+        ending = publishing.publish(task.store, attempt, *outcome)
+        self.failing.clear()
+        if ending == "different":
+            self._report(task, "conflict", attempt=attempt.number)
+        self._settled(task, outcome.record.status if ending == "published" else "elsewhere")
+        return None
+
+    def _failed(self, claimed: _Claimed, failure: RunRecord, trace: str = "") -> RunRecord:
+        task, attempt = claimed
+        publishing.fail(task.store, attempt, failure, trace)
+        self.failing.add(task.run.run_id)
+        self._report(task, "tried", message=failure.message)
+        return failure
+
+    def _settled(self, task: Task, kind: str, **more: Any) -> Literal["settled"]:
+        self._report(task, kind, **more)
+        return "settled"
+
+    def _report(self, task: Task, kind: str, **more: Any) -> None:
+        self.emit(kind, job=task.job, run_id=task.run.run_id, **more)
+
+
+def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _Failed:
+    """What a run returned, ready to be published; a failure where it is no result of that run."""
+    run_id = claimed.task.run.run_id
+    try:
+        if record.run_id != run_id:
             raise ValueError(
-                f"run {task.run.run_id} returned the record of run {record.run_id}: make the "
+                f"run {run_id} returned the record of run {record.run_id}: make the "
                 "record with run_id(config)"
             )
         if record.status not in ("done", "diverged", "failed"):
@@ -201,57 +291,63 @@ class _Worker:
                 f"the run returned a record of status {record.status!r}: return 'done', "
                 "'diverged' or 'failed'"
             )
-        record = dataclasses.replace(record, attempt=attempt.number)
-        return record, dump_record(record), "".join(map(dump_curve_line, curve))
-
-    def _failed(self, task: Task, attempt: Attempt, failure: RunRecord, trace: str = "") -> bool:
-        publishing.fail(task.store, attempt, failure, trace)
-        self.failing.add(task.run.run_id)
-        self._report(task, "tried", message=failure.message)
-        if self.gives_up:
-            self._report(task, "stopped", message=failure.message, failures=len(self.failing))
-        return False
-
-    def _settled(self, task: Task, kind: str, **more: Any) -> bool:
-        self._report(task, kind, **more)
-        return True
-
-    def _report(self, task: Task, kind: str, **more: Any) -> None:
-        self.emit(kind, job=task.job, run_id=task.run.run_id, **more)
+        record = dataclasses.replace(record, attempt=claimed.attempt.number)
+        return _Result(record, dump_record(record), "".join(map(dump_curve_line, curve)))
+    except Exception as error:
+        return _Failed(error, traceback.format_exc())
 
 
-def computing(run: Run, families: Sequence[type[Family]] = ()) -> Compute:
-    """Returns a function that does a run given its resolved configuration.
+def computing(
+    run: Run, families: Sequence[type[Family]] = (), run_pack: RunPack | None = None
+) -> Compute:
+    """Returns a function that does runs given their resolved configurations.
 
-    Runs may be of `families` of models beside those of `scaling`.
+    Runs may be of `families` of models beside those of `scaling`. Where there is no `run_pack`,
+    packs have one run.
     """
     takes_workspace = "workspace" in inspect.signature(run).parameters
 
-    def compute(plain: Mapping[str, Any], workspace: Workspace) -> tuple[RunRecord, Curve]:
-        config = load_config(dict(plain), families)
-        return run(config, workspace=workspace) if takes_workspace else run(config)
+    def compute(
+        plains: Sequence[Mapping[str, Any]], workspaces: Sequence[Workspace]
+    ) -> Sequence[tuple[RunRecord, Curve]]:
+        configs = [load_config(dict(plain), families) for plain in plains]
+        if run_pack is not None and len(configs) > 1:
+            return run_pack(configs)
+        return [
+            run(config, workspace=workspace) if takes_workspace else run(config)
+            for config, workspace in zip(configs, workspaces, strict=True)
+        ]
 
     return compute
 
 
 def load_code(settings: Mapping[str, Any]) -> Compute:
-    """Loads the function that does a run, and the families of users, that settings name.
+    """Loads the functions that do runs, and the families of users, that settings name.
 
     Raises:
         ValueError: code that cannot be loaded, and why.
     """
     wanted = settings["run"]
     try:
-        module, _, path = wanted.partition(":")
-        run: Run = operator.attrgetter(path)(importlib.import_module(module))
+        run: Run = _imported(wanted)
+        run_pack: RunPack | None = None
+        if settings["run_pack"]:
+            wanted = settings["run_pack"]
+            run_pack = _imported(wanted)
         families = []
         for where in settings["families"]:
             wanted = f"{where['name']} of {where['file'] or where['module']}"
             families.append(own_code.load(own_code.Origin(**where)))
-        return computing(run, families)
+        return computing(run, families, run_pack)
     except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"the workers cannot load {wanted}: {why}") from error
+
+
+def _imported(name: str) -> Any:
+    """The object of a name "module:path"."""
+    module, _, path = name.partition(":")
+    return operator.attrgetter(path)(importlib.import_module(module))
 
 
 def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
@@ -289,6 +385,8 @@ def main() -> int:
             return 1
         tasks = load_tasks(settings["jobs"])
         tasks = [task for task in tasks if task.run.devices == settings["devices"]]
+        if settings["run_pack"]:
+            tasks = with_packs(tasks, settings["platform"])
         tasks = visiting_order(tasks, settings["worker"], settings["workers"])
         work(tasks, compute, lease=settings["lease"], emit=emit)
     except Stopped:

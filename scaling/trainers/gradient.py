@@ -1,10 +1,14 @@
-"""Gradient runs: compiled once a shape, looped on the device between evaluations."""
+"""Gradient runs: compiled once a shape, looped on the device between evaluations.
+
+Runs that share a shape and a number of steps may be trained together: the same functions, mapped
+over the members of a pack (`jax.vmap`).
+"""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -54,11 +58,24 @@ class Evaluation(NamedTuple):
 
 
 class Trainer(NamedTuple):
-    """Functions of one shape: they start, advance and measure a run."""
+    """Functions of one shape: they start, advance and measure a run, or the runs of a pack."""
 
     init: Callable[[Array], State]
     advance: Callable[..., State]
     measure: Callable[[State, Batch, Batch], Evaluation]
+
+
+class Inputs(NamedTuple):
+    """What is given to the compiled functions; in a pack, arrays have an axis of members.
+
+    Arrays of data that all members share have none.
+    """
+
+    train_set: Batch
+    eval_set: Batch
+    rate: Float[Array, "*members"]
+    init_key: Array
+    order_key: Array
 
 
 def train_on_examples(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:
@@ -69,31 +86,68 @@ def train_on_examples(config: RunConfig, dataset: Dataset) -> tuple[dict[str, An
     Returns:
         Columns of a RunRecord, and the learning curve.
     """
-    plan = config.train
-    assert isinstance(plan, Gradient)
     began = time.perf_counter()
     trainer = _compiled(shape_of(config))
     compile_seconds = time.perf_counter() - began
     columns: dict[str, Any] = {}
     curve: list[CurvePoint] = []
-    for evaluation in _evaluations(trainer, config, plan, dataset):
-        columns = _columns(plan, evaluation)
+    for evaluation in _evaluations(trainer, config, _inputs(config, dataset)):
+        columns = _columns(config, evaluation)
         if columns["status"] == "diverged":
             break
-        curve.append(_point(config, plan, int(evaluation.step), columns))
+        curve.append(_point(config, columns))
     return {**columns, "compile_seconds": compile_seconds}, tuple(curve)
 
 
-def _evaluations(
-    trainer: Trainer, config: RunConfig, plan: Gradient, dataset: Dataset
-) -> Iterator[Evaluation]:
-    """Trains, and yields evaluations: each is fetched while the device is at the next interval."""
+def train_together(
+    configs: Sequence[RunConfig], datasets: Sequence[Dataset]
+) -> list[tuple[dict[str, Any], Curve]]:
+    """Trains runs of one shape and length as one program, as `train_on_examples` does each.
+
+    A run that diverges ends at the evaluation that finds it out, as it would alone; the others go
+    on, with the same bits as beside a run that does not.
+
+    Args:
+        configs: Runs that differ in what is an argument of compiled code alone, and have the same
+            steps and evaluations.
+        datasets: Data of each run.
+
+    Returns:
+        Columns of a RunRecord, and the learning curve, of each run.
+    """
+    began = time.perf_counter()
+    inputs, axes = _inputs_together(configs, datasets)
+    trainer = _compiled_pack(shape_of(configs[0]), len(configs), axes)
+    compile_seconds = (time.perf_counter() - began) / len(configs)
+    columns: list[dict[str, Any]] = [{} for _ in configs]
+    curves: list[list[CurvePoint]] = [[] for _ in configs]
+    for evaluation in _evaluations(trainer, configs[0], inputs):
+        for member, config in enumerate(configs):
+            if columns[member].get("status") == "diverged":
+                continue
+            columns[member] = _columns(config, _of_member(evaluation, member))
+            if columns[member]["status"] == "done":
+                curves[member].append(_point(config, columns[member]))
+        if all(each["status"] == "diverged" for each in columns):
+            break
+    return [
+        ({**each, "compile_seconds": compile_seconds}, tuple(curve))
+        for each, curve in zip(columns, curves, strict=True)
+    ]
+
+
+def _evaluations(trainer: Trainer, config: RunConfig, inputs: Inputs) -> Iterator[Evaluation]:
+    """Trains, and yields evaluations: each is fetched while the device is at the next interval.
+
+    The configuration says how long; in a pack, any member's does.
+    """
+    plan = config.train
+    assert isinstance(plan, Gradient)
     steps, _, evaluations = plan.duration(config.data.n_train)
-    train_set, eval_set = _on_device(config, dataset)
-    rate, order = jnp.float32(plan.optimizer.learning_rate), key_for(config.seed, "order")
+    train_set, eval_set, rate, init_key, order = inputs
     ends = np.rint(np.linspace(0, steps, evaluations + 1)).astype(int)
 
-    state = trainer.init(key_for(config.seed, "init"))
+    state = trainer.init(init_key)
     waiting = None
     for count in np.diff(ends, prepend=0):
         state = trainer.advance(state, jnp.int32(count), train_set, rate, jnp.int32(steps), order)
@@ -194,56 +248,160 @@ def _sem(values: Array) -> Array:
 @functools.lru_cache(maxsize=8)
 def _compiled(shape: Shape) -> Trainer:
     """The compiled functions of a shape, made once in a process."""
-    plan, n_classes = shape.train, shape.n_classes
+    return _compile(_trainer(shape), _abstract_inputs(shape))
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_pack(shape: Shape, size: int, axes: Inputs) -> Trainer:
+    """The compiled functions of a pack of runs of a shape; `axes` says which data they share."""
+
+    def of_members(leaf: Any, axis: int | None) -> Any:
+        shape = leaf.shape if axis is None else (size, *leaf.shape)
+        return jax.ShapeDtypeStruct(shape, leaf.dtype)
+
+    inputs = jax.tree.map(of_members, _abstract_inputs(shape), axes)
+    return _compile(_mapped(_trainer(shape), axes), inputs)
+
+
+def _trainer(shape: Shape) -> Trainer:
+    plan = shape.train
     assert isinstance(plan, Gradient) and shape.n_train is not None
     model = built(shape.model, shape.n_inputs, shape.n_outputs)
-    trainer = make_trainer(model, plan, shape.n_train, n_classes)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    number, count = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
-    state = jax.eval_shape(trainer.init, key)
+    return make_trainer(model, plan, shape.n_train, shape.n_classes)
+
+
+def _mapped(trainer: Trainer, axes: Inputs) -> Trainer:
+    """A trainer mapped over the members of a pack.
+
+    All members are at one step. Were it theirs, each step of a pack would shuffle the examples:
+    a condition that differs between members computes both of its branches.
+    """
+    each: Any = 0
+    common: Any = None
+    states = State(each, each, each, common, each)
+    sets = axes.train_set, axes.eval_set
+    found = Evaluation(common, each, each)
+    return Trainer(
+        init=jax.vmap(trainer.init, out_axes=states),
+        advance=jax.vmap(
+            trainer.advance,
+            in_axes=(states, None, axes.train_set, 0, None, 0),
+            out_axes=states,
+        ),
+        measure=jax.vmap(trainer.measure, in_axes=(states, *sets), out_axes=found),
+    )
+
+
+def _compile(trainer: Trainer, inputs: Inputs) -> Trainer:
+    count = jax.ShapeDtypeStruct((), jnp.int32)
+    state = jax.eval_shape(trainer.init, inputs.init_key)
+    advance = jax.jit(trainer.advance).lower(
+        state, count, inputs.train_set, inputs.rate, count, inputs.order_key
+    )
+    return Trainer(
+        init=compile_quickly(trainer.init, inputs.init_key),
+        advance=advance.compile(),
+        measure=compile_quickly(trainer.measure, state, inputs.train_set, inputs.eval_set),
+    )
+
+
+def _abstract_inputs(shape: Shape) -> Inputs:
+    """Shapes and types of what the compiled functions of a shape are given."""
+    assert shape.n_train is not None
+    kind = jnp.float32 if shape.n_classes is None else jnp.int32
 
     def batch(n: int) -> Batch:
-        kind = jnp.float32 if n_classes is None else jnp.int32
         inputs: Any = jax.ShapeDtypeStruct((n, shape.n_inputs), jnp.float32)
         targets: Any = jax.ShapeDtypeStruct((n,), kind)
         return Batch(inputs, targets, targets)
 
-    train_set, eval_set = batch(shape.n_train), batch(shape.n_eval)
-    advance = jax.jit(trainer.advance)
-    return Trainer(
-        init=compile_quickly(trainer.init, key),
-        advance=advance.lower(state, count, train_set, number, count, key).compile(),
-        measure=compile_quickly(trainer.measure, state, train_set, eval_set),
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    rate: Any = jax.ShapeDtypeStruct((), jnp.float32)
+    return Inputs(batch(shape.n_train), batch(shape.n_eval), rate, key, key)
+
+
+def _inputs(config: RunConfig, dataset: Dataset) -> Inputs:
+    """What the compiled functions are given for a run."""
+    train_set, eval_set = (jax.tree.map(_on_device, each) for each in _sets(dataset))
+    return Inputs(
+        train_set,
+        eval_set,
+        _rate(config),
+        key_for(config.seed, "init"),
+        key_for(config.seed, "order"),
     )
 
 
-def _on_device(config: RunConfig, dataset: Dataset) -> tuple[Batch, Batch]:
-    kind = jnp.float32 if config.data.n_classes is None else jnp.int32
+def _inputs_together(
+    configs: Sequence[RunConfig], datasets: Sequence[Dataset]
+) -> tuple[Inputs, Inputs]:
+    """What the compiled functions are given for a pack, and the axis of members of each array.
 
-    def batch(inputs: np.ndarray, *targets: np.ndarray) -> Batch:
-        noisy, clean = (jnp.asarray(each, kind) for each in targets)
-        return Batch(jnp.asarray(inputs, jnp.float32), noisy, clean)
+    The axis is None for data that are the same array for all members.
+    """
+    sets = [_sets(dataset) for dataset in datasets]
 
-    return (
-        batch(dataset.train_inputs, dataset.train_targets, dataset.train_targets_clean),
-        batch(dataset.eval_inputs, dataset.eval_targets, dataset.eval_targets),
+    def axis(*arrays: np.ndarray) -> int | None:
+        first, *others = (array.__array_interface__ for array in arrays)
+        return None if all(other == first for other in others) else 0
+
+    def stacked(*arrays: np.ndarray) -> Array:
+        return _on_device(arrays[0] if axis(*arrays) is None else np.stack(arrays))
+
+    (train_set, eval_set), (train_axes, eval_axes) = (
+        jax.tree.map(of_array, *sets) for of_array in (stacked, axis)
     )
+    inputs = Inputs(
+        train_set,
+        eval_set,
+        jnp.stack([_rate(config) for config in configs]),
+        jnp.stack([key_for(config.seed, "init") for config in configs]),
+        jnp.stack([key_for(config.seed, "order") for config in configs]),
+    )
+    each: Any = 0
+    return inputs, Inputs(train_axes, eval_axes, each, each, each)
 
 
-def _columns(plan: Gradient, evaluation: Evaluation) -> dict[str, Any]:
+def _sets(dataset: Dataset) -> tuple[Any, Any]:
+    """The training and held-out examples as batches, on the host."""
+    train: Any = dataset.train_inputs, dataset.train_targets, dataset.train_targets_clean
+    held_out: Any = dataset.eval_inputs, dataset.eval_targets, dataset.eval_targets
+    return Batch(*train), Batch(*held_out)
+
+
+def _on_device(array: np.ndarray) -> Array:
+    """Classes as integers, all other numbers as floats, of 32 bits."""
+    is_class = np.issubdtype(array.dtype, np.integer)
+    return jnp.asarray(array, jnp.int32 if is_class else jnp.float32)
+
+
+def _rate(config: RunConfig) -> Array:
+    assert isinstance(config.train, Gradient)
+    return jnp.float32(config.train.optimizer.learning_rate)
+
+
+def _of_member(evaluation: Evaluation, member: int) -> Evaluation:
+    watch, columns = jax.tree.map(lambda leaf: leaf[member], (evaluation.watch, evaluation.columns))
+    return Evaluation(evaluation.step, watch, columns)
+
+
+def _columns(config: RunConfig, evaluation: Evaluation) -> dict[str, Any]:
     """Columns of a RunRecord from one evaluation."""
-    steps, loss = int(evaluation.step), _LOSS_COLUMNS[plan.objective][0]
+    assert isinstance(config.train, Gradient)
+    steps, loss = int(evaluation.step), _LOSS_COLUMNS[config.train.objective][0]
     columns = {name: float(value) for name, value in evaluation.columns.items()}
     measured = [columns[f"train_{loss}"], columns[f"eval_{loss}"]]
     diverged = diverged_columns(steps, evaluation.watch, measured)
     return diverged or {"status": "done", "steps": steps, **columns}
 
 
-def _point(config: RunConfig, plan: Gradient, step: int, columns: dict[str, Any]) -> CurvePoint:
+def _point(config: RunConfig, columns: dict[str, Any]) -> CurvePoint:
+    plan = config.train
+    assert isinstance(plan, Gradient)
     loss, _ = _LOSS_COLUMNS[plan.objective]
     return CurvePoint(
-        step=step,
-        n_examples_seen=step * plan.duration(config.data.n_train).batch_size,
+        step=columns["steps"],
+        n_examples_seen=columns["steps"] * plan.duration(config.data.n_train).batch_size,
         train_loss=columns[f"train_{loss}"],
         train_error=columns.get("train_error"),
         eval_loss=columns[f"eval_{loss}"],

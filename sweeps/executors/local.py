@@ -89,10 +89,10 @@ class LocalExecutor:
             **compile_cache.environment(os.environ),
         }
         if found is None:
-            core = self._cores[worker % len(self._cores)]
+            core, platform = self._cores[worker % len(self._cores)], "cpu"
             own |= _ONE_THREAD | {"JAX_NUM_CPU_DEVICES": str(devices)}
         else:
-            core = None
+            core, platform = None, found.platform
             own |= found.environment(worker, settings["workers"], devices, os.environ)
         process = subprocess.Popen(
             [sys.executable, "-m", "sweeps.worker"],
@@ -106,7 +106,8 @@ class LocalExecutor:
         self._running[worker] = _Process(process, errors)
         os.set_blocking(process.stdout.fileno(), False)
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        line = json.dumps({**settings, "worker": worker, "core": core}).encode() + b"\n"
+        own_settings = {**settings, "worker": worker, "core": core, "platform": platform}
+        line = json.dumps(own_settings).encode() + b"\n"
         with contextlib.suppress(BrokenPipeError):  # it is dead already: `listen` reports its end
             view = memoryview(line)
             while view:

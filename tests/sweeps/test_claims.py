@@ -111,7 +111,7 @@ def test_heartbeats_are_written_for_long_attempts_only(store: Store) -> None:
         for attempt in short:
             heartbeat.on(attempt)
             time.sleep(0.001)
-            heartbeat.on(None)
+            heartbeat.on()
         heartbeat.on(long)
         deadline = time.monotonic() + 10
         while not (long.folder / "heartbeat").exists() and time.monotonic() < deadline:
