@@ -9,12 +9,13 @@ from analysis.plots.style import (
     GREY,
     INK,
     SERIES,
+    SINGLE_COLUMN,
     letter_panels,
     new_figure,
     outer_legend,
     paper_style,
 )
-from analysis.plots.ticks import log_ticks
+from analysis.plots.ticks import axis_label, log_ticks
 
 
 def published_figure(table: pd.DataFrame, flops: float, models: pd.DataFrame) -> Figure:
@@ -54,4 +55,29 @@ def published_figure(table: pd.DataFrame, flops: float, models: pd.DataFrame) ->
         axes[0, 0].plot([], [], color=GREY, linewidth=2.4, alpha=0.6, label="inside its data")
         letter_panels(axes)
         outer_legend(figure, axes[0], "outside lower center", 4)
+    return figure
+
+
+def beside_figure(table: pd.DataFrame, along: str, output: str) -> Figure:
+    """Draws the log of the rows over each law: a fit first, then published laws.
+
+    Args:
+        table: The input `along`, then a column of residuals for each law.
+        along: Name of the input to draw along.
+        output: What the laws predict.
+
+    Returns:
+        A figure one column wide.
+    """
+    with paper_style():
+        figure, axes = new_figure(width=SINGLE_COLUMN, height=2.9)
+        ax = axes[0, 0]
+        for at, name in enumerate(table.columns.drop(along)):
+            look = SERIES[at % len(SERIES)]
+            ax.plot(table[along], table[name], **look.marks(filled=at > 0), markersize=2.5,
+                    markeredgewidth=0.6, alpha=0.7, label=name)  # fmt: skip
+        ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
+        ax.set(xscale="log", xlabel=axis_label(along), ylabel=f"log {output} − log law")
+        log_ticks(ax, "x", most=5)
+        outer_legend(figure, [ax], "outside lower center", 2)
     return figure

@@ -25,7 +25,7 @@ from analysis.planning.training_cost import SIX_N_D, paid_cost
 from analysis.tables import read
 from analysis.tables.origins import Column
 from analysis.tables.values import FRACTIONS, read_values
-from experiments.commands import doubts, fit_output
+from experiments.commands import beside, doubts, fit_output
 from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative
 from experiments.commands.hold_out import held_out, score_of
@@ -78,6 +78,7 @@ def run(options: FitOptions) -> int:
     source, kept = held_out(source, options.holdout)
     source, flags, found = settled(source, law.inputs, law.output, options.flagged)
     choices = _weighed(choices, source, law.output, options)
+    laws = beside.found(options.beside, source.table, law.output)
 
     # The verdict, the numbers, the doubts, the files.
     try:
@@ -101,6 +102,7 @@ def run(options: FitOptions) -> int:
     fit_output.print_profiles(profiles)
     others = list(_alternatives(law, source, flags, choices))
     fit_output.print_alternatives(result, others)
+    beside.show(result, laws)
     print_flags(found, options.flagged)
     _print_cost(counted, source.table)
     about_rows = doubts.about(source.table, law.inputs)
@@ -110,13 +112,17 @@ def run(options: FitOptions) -> int:
         provenance = _provenance(law, source, options)
         provenance["holdout"] = None if score is None else score.to_dict()
         known = {"doubts": about_rows, "source": provenance}
+        known["beside"] = [each.to_dict() for each in laws]
         write_text(options.json, fit_output.as_json(counted, profiles, others, flags, known))
     if options.latex is not None:
         write_text(options.latex, counted.to_latex())
     if options.figures is not None:
         from experiments.commands import fit_figures
 
-        fit_figures.draw(result, profiles, source.table, flags, Path(options.figures), kept)
+        folder = Path(options.figures)
+        fit_figures.draw(result, profiles, source.table, flags, folder, kept)
+        if laws:
+            fit_figures.draw_beside(result, source.table, laws, folder)
     return 0
 
 

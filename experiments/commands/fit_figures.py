@@ -3,7 +3,7 @@
 They stand apart from `fit_output`, so that a fit without figures does not load matplotlib.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +23,11 @@ from analysis.plots.held_out import (
     held_out_figure,
     held_out_table,
 )
+from analysis.plots.published import beside_figure
 from analysis.plots.replicate_clouds import clouds_figure, clouds_table
 from analysis.plots.rows import rows_of_fit
 from analysis.tables import results
+from experiments.commands.beside import Beside
 from experiments.commands.console import console
 from sweeps.files import storing
 
@@ -60,6 +62,25 @@ def draw(
             results.write(shown, folder / f"{name}.csv")
         made.append(name)
     console.print(f"{folder}: {', '.join(made)} (.pdf .png .csv)")
+
+
+def draw_beside(
+    result: FitResult, table: pd.DataFrame, laws: Sequence[Beside], folder: Path
+) -> None:
+    """Writes the figure of a fit and published laws at its rows, with a CSV of its numbers."""
+    along = "C" if "C" in table else result.law.inputs[0]
+    shown = pd.DataFrame({along: table[along], "this fit": _log_residuals(result)})
+    for each in laws:
+        shown[each.law] = each.residuals
+    with storing(folder):
+        style.save(beside_figure(shown, along, result.law.output), folder / "beside")
+        results.write(shown, folder / "beside.csv")
+    console.print(f"{folder}: beside (.pdf .png .csv)")
+
+
+def _log_residuals(result: FitResult) -> np.ndarray:
+    rows = result.require_rows()
+    return np.log(rows.y) - np.log(result.predict(rows.x))
 
 
 def _held_out(result: FitResult, kept: pd.DataFrame) -> Drawn:

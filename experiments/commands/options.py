@@ -135,6 +135,8 @@ class FitOptions(RowOptions):
     """Weight of each row."""
     error: Annotated[str | None, arg(metavar="COLUMN")] = None
     """Known standard error of each row, in the unit of its column of y."""
+    beside: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="LAW")] = ()
+    """A published law to hold against the rows, from `scaling laws`; may be repeated."""
     bootstrap: Redrawn | None = None
     """What is redrawn: rows (cases), clusters (runs), ...; by default as the rows allow."""
     json: File = None

@@ -109,3 +109,27 @@ def test_an_audit_finds_planted_constants_and_refuses_others(tmp_path, capsys):
 def test_mistakes_are_told_with_a_remedy(arguments, said, capsys):
     assert main(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_published_laws_stand_beside_a_fit(tmp_path, capsys):
+    rng = np.random.default_rng(2)
+    n, d = np.exp(rng.uniform(np.log([1e8, 5e9]), np.log([5e9, 1e11]), (60, 2))).T
+    law = library.find("besiroglu2024").curves[0]
+    loss = law.predict({"N": n, "D": d}) * np.exp(0.004 * rng.standard_normal(60))
+    table, fitted = str(tmp_path / "t.csv"), tmp_path / "fit.json"
+    pd.DataFrame({"N": n, "D": d, "loss": loss}).to_csv(table, index=False)
+    laws = ["--beside", "besiroglu2024", "--beside", "kaplan2020"]
+    out = ["--json", str(fitted), "--figures", str(tmp_path / "figures")]
+    assert main(["fit", table, "--law", "chinchilla", *laws, *out]) == 0
+    assert "beside published laws" in capsys.readouterr().out
+    own, other = json.loads(fitted.read_text())["beside"]
+    assert own["rms"] == pytest.approx(0.004, rel=0.3) and abs(own["bias"]) < 0.002
+    assert own["beyond"] == 1 and other["curve"] == "L(N, D)" and other["rms"] > 5 * own["rms"]
+    assert set(pd.read_csv(tmp_path / "figures" / "beside.csv")) >= {"this fit", "kaplan2020"}
+    for wrong, said in (
+        ("hestness2017", "do not compare"),
+        ("li2025", "no curve of it gives loss"),
+        ("kaplan2021", "did you mean 'kaplan2020'"),
+    ):
+        assert main(["fit", table, "--law", "chinchilla", "--beside", wrong]) == 2
+        assert said in capsys.readouterr().err
