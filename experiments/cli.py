@@ -23,6 +23,7 @@ from experiments.commands.options import (
     PlanOptions,
     PredictOptions,
     RankOptions,
+    ReportOptions,
     ReproduceOptions,
     RunOptions,
     ShowOptions,
@@ -135,6 +136,14 @@ def reproduce(options: Flags[ReproduceOptions]) -> int:
     from experiments.commands import reproduce
 
     return reproduce.run(options)
+
+
+@app.command
+def report(options: Flags[ReportOptions]) -> int:
+    """Write finished reports as one self-contained page: numbers, figures, runs, environment."""
+    from experiments.commands import page
+
+    return page.write(options)
 
 
 @app.command

@@ -45,6 +45,7 @@ ORDER = {
         "shared",
         *CARDS,
         "reproductions",
+        "pages",
         "commands",
         "cli",
     ],

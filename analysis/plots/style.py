@@ -266,3 +266,18 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
             replace_file(paths[-1], image.getvalue())
             figure.set_layout_engine(None)  # a second layout could move panels by a pixel
     return paths
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Writes a figure as SVG for a page, its text as outlines; call it after `save`.
+
+    The bytes depend on the figure and the versions of matplotlib and its libraries alone.
+
+    Args:
+        figure: The figure, its layout fixed by `save`.
+        path: The file.
+    """
+    image = io.BytesIO()
+    with paper_style(), mpl.rc_context({"svg.hashsalt": "figure", "svg.fonttype": "path"}):
+        figure.savefig(image, format="svg", metadata={"Date": None, "Creator": None})
+    replace_file(path, image.getvalue())

@@ -330,3 +330,15 @@ class ModelsOptions:
     """Write what is told."""
     figure: Stem = None
     """Of `compare`: draw STEM.pdf and .png, with a CSV."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Options of `scaling report`."""
+
+    results: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="RESULTS", help="Results folders, or a folder of several."),
+    ]
+    to: Annotated[str, arg(metavar="FILE")] = "report.html"
+    """The page: one file that needs no network and no script."""

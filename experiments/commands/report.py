@@ -18,7 +18,7 @@ from analysis.writing import replace_file
 from experiments.experiment import Experiment, Gathering, Json, Measured
 from scaling.record import RunRecord
 
-FILES = ("figure.pdf", "figure.png", "figure.csv", "report.json")
+FILES = ("figure.pdf", "figure.png", "figure.svg", "figure.csv", "report.json")
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,18 @@ def load(folder: Path, source: str) -> Report | None:
     """Loads the report if it follows from that source and its figures are there; else None."""
     if not all((folder / name).exists() for name in FILES):
         return None
+    report = parse((folder / "report.json").read_text())
+    return report if report is not None and report.source == source else None
+
+
+def parse(text: str) -> Report | None:
+    """Reads what `save` wrote; None where it is something else."""
     try:
-        plain = json.loads((folder / "report.json").read_text())
+        plain = json.loads(text)
         measured = {name: Measured(**m) for name, m in plain["measured"].items()}
-        report = Report(**plain | {"measured": measured})
+        return Report(**plain | {"measured": measured})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return report if report.source == source else None
 
 
 @functools.cache

@@ -271,8 +271,9 @@ def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[Ru
 
 
 def _publish(folder: Path, figure: Figure, shown: pd.DataFrame, made: Report) -> None:
-    """Writes a figure as PDF and PNG, the numbers it shows as CSV, and last the report."""
+    """Writes a figure as PDF, PNG and SVG, its numbers as CSV, and last the report."""
     with storing(folder):
         style.save(figure, folder / "figure")
+        style.save_svg(figure, folder / "figure.svg")
         tables.write(shown, folder / "figure.csv")
         report.save(folder, made)

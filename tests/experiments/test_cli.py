@@ -109,6 +109,7 @@ def test_a_run_leaves_figures_numbers_and_a_report(done):
     assert {file.name for file in report.iterdir()} == {
         "figure.pdf",
         "figure.png",
+        "figure.svg",
         "figure.csv",
         "report.json",
     }
