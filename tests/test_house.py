@@ -103,8 +103,9 @@ def test_no_imports_run_in_a_circle():
         "import experiments.double_descent, experiments.commands.run",
     ],
 )
-def test_jax_is_loaded_only_by_what_computes(code):
-    check = f"import sys; {code}; sys.exit('jax' in sys.modules or 'flax' in sys.modules)"
+def test_jax_is_loaded_only_by_what_computes_and_pyplot_by_nothing(code):
+    unwanted = ("jax", "flax", "matplotlib.pyplot")
+    check = f"import sys; {code}; sys.exit(any(name in sys.modules for name in {unwanted}))"
     subprocess.run([sys.executable, "-c", check], check=True)
 
 

@@ -190,7 +190,7 @@ def follow_both(
     )
     path = Path(problem._replace(law=own), column, constant, least, limit)
     stride = first_stride(path, start)
-    sides = [follow(path, start, sign * stride, name) for sign in (-1.0, 1.0)]
+    sides = follow(path, start, stride, name)
 
     values = [*reversed(sides[0].values), float(start[column]), *sides[1].values]
     roots = np.array([*reversed(sides[0].roots), 0.0, *sides[1].roots])

@@ -1,6 +1,11 @@
-"""Following a profile outward from its estimate to the end of the interval."""
+"""Following a profile outward from its estimate to the ends of the interval.
 
-from typing import NamedTuple
+A side is a generator: it asks for the parameter to be held at a value and goes on with what was
+found. The sides are followed in step, so that one call of the solver answers all of them.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -37,16 +42,19 @@ class Path(NamedTuple):
     least: float
     limit: float
 
-    def at(self, value: float, *guesses: Floats) -> tuple[Floats, float]:
-        """Coordinates refitted with the parameter held, from the best guess, and the objective."""
-        problem, starts = self.problem, np.stack(guesses)
-        starts[:, self.column] = value
+    def at(self, asked: Sequence["Asked"]) -> list["Found"]:
+        """Refits with the parameter held at each value asked for, from the best of its guesses."""
+        problem, column = self.problem, self.column
+        starts = np.concatenate([each.guesses for each in asked])
+        sizes = [len(each.guesses) for each in asked]
+        held = np.repeat([each.value for each in asked], sizes)
+        starts[:, column] = held
         lower, upper = (
             np.tile(ends, (len(starts), 1)) for ends in (problem.law.lower, problem.law.upper)
         )
-        lower[:, self.column] = upper[:, self.column] = value
+        lower[:, column] = upper[:, column] = held
         targets = problem.targets(problem.rows.log_y)
-        found = solve(
+        ends = solve(
             problem.law,
             problem.points,
             np.broadcast_to(targets, (len(starts), len(targets))),
@@ -54,8 +62,12 @@ class Path(NamedTuple):
             loss=problem.loss,
             bounds=Bounds(lower, upper),
         )
-        best = int(np.argmin(found.objective))
-        return found.theta[best], float(found.objective[best]) + self.constant
+        last = np.cumsum(sizes)
+        best = [
+            end - size + int(np.argmin(ends.objective[end - size : end]))
+            for end, size in zip(last, sizes, strict=True)
+        ]
+        return [Found(ends.theta[k], float(ends.objective[k]) + self.constant) for k in best]
 
     def root(self, objective: float) -> float:
         """Square root of the deviance, over that at the end of the interval."""
@@ -76,6 +88,20 @@ def first_stride(path: Path, start: Floats) -> float:
     return float(_STRIDE * max(error, 1e-6))
 
 
+class Asked(NamedTuple):
+    """A value to hold the parameter at, and guesses of all coordinates, `(n_guesses, n_params)`."""
+
+    value: float
+    guesses: Floats
+
+
+class Found(NamedTuple):
+    """Coordinates refitted, shape `(n_params,)`, and the objective there."""
+
+    theta: Floats
+    objective: float
+
+
 class OneSide(NamedTuple):
     """A profile on one side of its estimate, going outward; `end` is None where it has none."""
 
@@ -84,18 +110,47 @@ class OneSide(NamedTuple):
     end: float | None
 
 
-def follow(path: Path, start: Floats, stride: float, name: str) -> OneSide:
+Side: TypeAlias = Generator[Asked, Found, OneSide]
+
+
+def follow(path: Path, start: Floats, stride: float, name: str) -> tuple[OneSide, OneSide]:
     """Holds the parameter farther and farther out, others refitted, until no value is likely.
 
     Args:
         path: Path of the profile.
         start: Coordinates at the estimate, shape `(n_params,)`.
-        stride: The first step; its sign says which way.
+        stride: The first step.
         name: Name of the parameter, for messages.
+
+    Returns:
+        The sides of lower and of higher values.
 
     Raises:
         FitError: A lower objective than that of the estimate.
     """
+    lower, upper = (_outward(path, start, sign * stride, name) for sign in (-1.0, 1.0))
+    return _ends(path, (lower, upper))
+
+
+def _ends(path: Path, sides: tuple[Side, Side]) -> tuple[OneSide, OneSide]:
+    """What sides return that are answered in step."""
+    done: dict[Side, OneSide] = {}
+    answers: dict[Side, Found | None] = dict.fromkeys(sides)  # None sets out
+    while answers:
+        asked: dict[Side, Asked] = {}
+        for side, answer in answers.items():
+            try:
+                asked[side] = next(side) if answer is None else side.send(answer)
+            except StopIteration as stop:
+                done[side] = stop.value
+        found = path.at([*asked.values()]) if asked else []
+        answers = dict(zip(asked, found, strict=True))
+    lower, upper = sides
+    return done[lower], done[upper]
+
+
+def _outward(path: Path, start: Floats, stride: float, name: str) -> Side:
+    """One side; the sign of the stride says which."""
     column, law = path.column, path.problem.law
     bound = law.upper[column] if stride > 0 else law.lower[column]
     reach = _LOG_RANGE if law.is_log[column] else _RANGE * abs(stride)
@@ -111,7 +166,7 @@ def follow(path: Path, start: Floats, stride: float, name: str) -> OneSide:
         # The others go on as they went, which follows a curved valley.
         moved = here[column] - before[column]
         ahead = here if moved == 0 else here + (here - before) * ((value - here[column]) / moved)
-        theta, objective = path.at(float(value), ahead, here, start)
+        theta, objective = yield Asked(float(value), np.stack([ahead, here, start]))
         _require_a_minimum(path, objective, name, float(value))
         root = path.root(objective)
         if root - roots[-1] > _JUMP and abs(stride) > least_stride:
@@ -125,20 +180,29 @@ def follow(path: Path, start: Floats, stride: float, name: str) -> OneSide:
     crossing = next((k for k, root in enumerate(roots) if root >= 1), None)
     if crossing is None:
         return OneSide(values, roots, None)
-    return OneSide(values, roots, _end(path, start, here, values, roots, crossing))
+    inner = (start[column], 0.0)
+    if crossing > 0:
+        inner = values[crossing - 1], roots[crossing - 1]
+    end = yield from _end(path, here, inner, (values[crossing], roots[crossing]))
+    return OneSide(values, roots, end)
 
 
 def _end(
-    path: Path, start: Floats, guess: Floats, values: list[float], roots: list[float], k: int
-) -> float:
-    """Where the root deviance is 1, by regula falsi: it is close to a straight line."""
-    inner = (start[path.column], 0.0) if k == 0 else (values[k - 1], roots[k - 1])
-    outer = (values[k], roots[k])
+    path: Path, guess: Floats, inner: tuple[float, float], outer: tuple[float, float]
+) -> Generator[Asked, Found, float]:
+    """Where the root deviance is 1, by regula falsi: it is close to a straight line.
+
+    Args:
+        path: Path of the profile.
+        guess: Coordinates near the end, shape `(n_params,)`.
+        inner: Value and root deviance of the last value within.
+        outer: The same of the first beyond.
+    """
     value = outer[0]
     for _ in range(_REFINEMENTS):
         share = (1 - inner[1]) / (outer[1] - inner[1])
         value = inner[0] + share * (outer[0] - inner[0])
-        guess, objective = path.at(float(value), guess)
+        guess, objective = yield Asked(float(value), guess[None])
         found = (value, path.root(objective))
         inner, outer = (inner, found) if found[1] >= 1 else (found, outer)
     return float(value)

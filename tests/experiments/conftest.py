@@ -1,11 +1,14 @@
-"""Tables of runs with planted losses, for experiments that take minutes to train."""
+"""Tables of runs with planted losses, and the results of an experiment of nine trivial runs."""
 
+import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.tables import results
+from experiments.cli import main
 from scaling.accounting import account
 from scaling.config import resolved, run_id
 from scaling.record import RunRecord, row
@@ -33,3 +36,20 @@ def table_of(configs, loss, *, noise=0.0):
 @pytest.fixture(scope="session", name="table_of")
 def _table_of():
     return table_of
+
+
+TINY = Path(__file__).with_name("tiny.py")
+
+
+@pytest.fixture(scope="session")
+def tiny_results(tmp_path_factory):
+    """What `tiny.py` leaves, run once; tests that change it take `done`."""
+    folder = tmp_path_factory.mktemp("results")
+    assert main(["run", str(TINY), "--results", str(folder), "--workers", "1"]) == 0
+    return folder / "tiny"
+
+
+@pytest.fixture
+def done(tiny_results, tmp_path):
+    """A copy of these results in `tmp_path / "results"`."""
+    return shutil.copytree(tiny_results, tmp_path / "results" / "tiny")

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments import catalogue
@@ -18,10 +19,14 @@ from sweeps.plan import make_plan
 GOLDEN = Path(__file__).with_name("run_ids.json")
 
 
-def declared(name):
-    """The number of runs, the id of the first and that of the plan, for each budget."""
+def plans(name):
+    """The plan of an experiment at each budget."""
     (experiment,) = catalogue.load(name).parts
-    plans = {budget: make_plan(name, sweep()) for budget, sweep in experiment.sweep.items()}
+    return {budget: make_plan(name, sweep()) for budget, sweep in experiment.sweep.items()}
+
+
+def ids(plans):
+    """The number of runs, the id of the first and that of the plan, for each budget."""
     return {budget: [len(p.runs), p.runs[0].run_id, p.plan_id] for budget, p in plans.items()}
 
 
@@ -35,9 +40,12 @@ def without_corpus(patch):
 
 
 @pytest.mark.parametrize("name", names())
-def test_run_ids_are_those_of_before(name, monkeypatch):
+def test_run_ids_are_those_of_before_and_every_plan_has_a_price(name, monkeypatch):
     without_corpus(monkeypatch)
-    assert declared(name) == json.loads(GOLDEN.read_text())[name]
+    found = plans(name)
+    assert ids(found) == json.loads(GOLDEN.read_text())[name]
+    for plan in found.values():
+        assert all(0 < price < np.inf for price in (plan.flops, plan.seconds, plan.disk_bytes))
 
 
 def test_every_experiment_is_in_the_golden_file():
@@ -47,6 +55,6 @@ def test_every_experiment_is_in_the_golden_file():
 if __name__ == "__main__":
     with pytest.MonkeyPatch.context() as patch:
         without_corpus(patch)
-        found = {name: declared(name) for name in names()}
+        found = {name: ids(plans(name)) for name in names()}
     GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
     sys.exit(0)

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from stored_runs import put
 
+from experiments import catalogue
 from experiments.cli import main
+from scaling.record import RunRecord
+from sweeps.plan import make_plan
+from sweeps.store import Store
 
 TINY = Path(__file__).with_name("tiny.py").read_text()
 
@@ -31,19 +36,24 @@ def test_a_file_is_checked_before_anything_is_spent(change, says, tmp_path, caps
     assert not (tmp_path / "results").exists()
 
 
-def test_a_number_expected_but_not_measured_is_named(tmp_path, capsys):
-    mine = tmp_path / "mine.py"
+@pytest.fixture
+def mine(done, tmp_path):
+    """A file for an experiment whose runs are those of `tiny.py`, and done."""
+    done.rename(done.with_name("mine"))
+    return tmp_path / "mine.py"
+
+
+def test_a_number_expected_but_not_measured_is_named(mine, tmp_path, capsys):
     mine.write_text(TINY.replace('measured={"peak"', 'measured={"peek"'))
     assert main(["run", str(mine), "--results", str(tmp_path / "results")]) == 1
     assert "analyse measured no peak, which EXPECTED names" in capsys.readouterr().out
 
 
-def test_the_screen_answers_in_order_verdict_numbers_doubts_files(tmp_path, capsys):
-    mine = tmp_path / "mine.py"
+def test_the_screen_answers_in_order_verdict_numbers_doubts_files(mine, tmp_path, capsys):
     mine.write_text(TINY.replace('verdict="peak",', 'verdict="a peak", doubts=["few seeds"],'))
     assert main(["run", str(mine), "--results", str(tmp_path / "results")]) == 0
     printed = capsys.readouterr().out
-    order = ["9 done", "a peak", "0.9 to 1.1", "doubt: few seeds", "figure.pdf"]
+    order = ["9 kept", "a peak", "0.9 to 1.1", "doubt: few seeds", "figure.pdf"]
     places = [printed.index(each) for each in order]
     assert places == sorted(places)
 
@@ -70,7 +80,10 @@ def figure(findings):
 """
 
 
-def test_gathered_experiments_are_redrawn_when_their_file_changes(tmp_path, monkeypatch, capsys):
+def test_gathered_experiments_are_redrawn_when_their_file_changes(
+    done, tmp_path, monkeypatch, capsys
+):
+    done.rename(done.with_name("one"))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "one.py").write_text(TINY)
     (tmp_path / "two.py").write_text(TINY.replace("noise_variance=0.1", "noise_variance=0.3"))
@@ -91,20 +104,16 @@ def test_gathered_experiments_are_redrawn_when_their_file_changes(tmp_path, monk
     assert capsys.readouterr().out.count("9 runs") == 2
 
 
-def test_runs_that_diverged_are_a_doubt_on_the_screen_and_in_the_report(tmp_path, capsys):
-    mine, results = tmp_path / "mine.py", tmp_path / "results"
-    diverging = (
-        "Gradient(optimizer=SGD(learning_rate=1e9), batch_size=20, steps=60, "
-        "objective='squared_error')"
-    )
-    mine.write_text(
-        TINY.replace("import Ridgeless", "import SGD, Gradient, Ridgeless").replace(
-            "return grid(base,",
-            f"return grid(base, {{'data.n_eval': [9], 'train': [{diverging}]}}) + grid(base,",
-        )
-    )
+def test_runs_that_diverged_are_a_doubt_on_the_screen_and_in_the_report(mine, tmp_path, capsys):
+    results = tmp_path / "results"
+    mine.write_text(TINY.replace('"seed": range(3)', '"seed": range(4)'))
+    runs = make_plan("mine", catalogue.load(str(mine)).sweep["cpu"]()).runs
+    store = Store.open(results / "mine")
+    for run in runs:
+        if run.run_id in store.pending([run.run_id]):
+            put(store, RunRecord(run_id=run.run_id, status="diverged", config=run.config), [])
     assert main(["run", str(mine), "--results", str(results)]) == 0
-    doubt = "1 of 10 runs are left out: 1 diverged"
+    doubt = "3 of 12 runs are left out: 3 diverged"
     assert f"doubt: {doubt}" in capsys.readouterr().out
     report = json.loads((results / "mine" / "reports" / "cpu" / "report.json").read_text())
     assert report["doubts"] == [doubt]

@@ -33,7 +33,7 @@ def test_an_archive_is_expanded_up_to_the_cap_and_no_further(tmp_path, monkeypat
     monkeypatch.setattr(files, "MOST_BYTES", 2**21)
     ending = next(end for end, name in files.CODECS.items() if name == codec)
     path = tmp_path / f"runs.csv{ending}"
-    for n_lines, fits in ((1000, True), (10**6, False)):
+    for n_lines, fits in ((1000, True), (2 * 10**5, False)):
         with pa.output_stream(path, compression=codec) as stream:
             stream.write(b"N,D,loss\n" + b"1000000,1000000,3.0\n" * n_lines)
         if fits:
@@ -46,7 +46,7 @@ def test_an_archive_is_expanded_up_to_the_cap_and_no_further(tmp_path, monkeypat
 def test_a_plain_file_and_a_parquet_file_of_one_value_have_the_same_cap(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MOST_BYTES", 2**20)
     (tmp_path / "runs.csv").write_bytes(b"N,D,loss\n" + b"1000000,1000000,3.0\n" * 10**5)
-    columns = {name: np.full(10**6, 2.0) for name in ("N", "D", "loss")}
+    columns = {name: np.full(10**5, 2.0) for name in ("N", "D", "loss")}
     pyarrow.parquet.write_table(pa.table(columns), tmp_path / "runs.parquet")
     assert (tmp_path / "runs.parquet").stat().st_size < 2**20
     for name in ("runs.csv", "runs.parquet"):
