@@ -9,13 +9,14 @@ never made here.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
-from analysis.fitting.bootstrap.noise_trend import noise_trend
+from analysis.fitting.bootstrap.noise_trend import NoiseTrend, noise_trend
 from analysis.fitting.bootstrap.replicates import (
     Replicates,
     draw_replicates,
@@ -28,13 +29,14 @@ from analysis.fitting.bootstrap.units import unit_noise
 from analysis.fitting.engine.coordinates import require_holdable
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import (
+    FittedRows,
     checked_rows,
     observe,
     read_only,
     require_enough,
     require_spread,
 )
-from analysis.fitting.engine.optimum import find_optimum
+from analysis.fitting.engine.optimum import Optimum, find_optimum
 from analysis.fitting.engine.problem import Problem, pose
 from analysis.fitting.nonsense import judged
 from analysis.fitting.result import FitResult
@@ -94,6 +96,50 @@ def fit(
     """
     # 1. Refuse what no search can answer.
     require_resolvable(bootstrap.level, bootstrap.n)
+    asked = ask(law, x, y, weights, clusters, loss, fixed)
+    problem = asked.problem
+    choose_resampling(problem, bootstrap.kind)
+    # 2. Search, and search again in redrawn rows.
+    optimum = find_optimum(problem)
+    trend = noise_trend(problem, optimum.theta, law.inputs)
+    replicates = draw_replicates(problem, optimum.theta, bootstrap, trend)
+    # 3. Return from centred coordinates to the units of x and y.
+    return result_of(asked, optimum, replicates, trend, float(bootstrap.level))
+
+
+class Asked(NamedTuple):
+    """What is to be fitted.
+
+    Attributes:
+        law: The law, with all its parameters.
+        seen: The rows, checked.
+        loss: The loss, in units of the rows.
+        fixed: Values of the parameters held, by name.
+        problem: What a search minimises over.
+    """
+
+    law: Law
+    seen: FittedRows
+    loss: Loss
+    fixed: Mapping[str, float]
+    problem: Problem
+
+
+def ask(
+    law: Law,
+    x: ArrayLike,
+    y: ArrayLike,
+    weights: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    loss: Loss = Loss(),
+    fixed: Mapping[str, float] | None = None,
+) -> Asked:
+    """Returns what is to be fitted, of arguments as `fit` takes them.
+
+    Raises:
+        ValueError: An argument is at fault.
+        FitError: Rows that are too few, or do not differ in what the law depends on.
+    """
     fixed = {} if fixed is None else dict(fixed)
     require_holdable(law, fixed)
     seen = checked_rows(law, x, y, weights, clusters)
@@ -102,13 +148,30 @@ def fit(
     require_enough(problem.law, rows)
     if not fixed:
         require_spread(law, rows)
-    choose_resampling(problem, bootstrap.kind)
-    # 2. Search, and search again in redrawn rows.
-    optimum = find_optimum(problem)
-    trend = noise_trend(problem, optimum.theta, law.inputs)
-    replicates = draw_replicates(problem, optimum.theta, bootstrap, trend)
-    # 3. Return from centred coordinates to the units of x and y.
-    level, theta = float(bootstrap.level), optimum.theta
+    return Asked(law, seen, loss, fixed, problem)
+
+
+def result_of(
+    asked: Asked,
+    optimum: Optimum,
+    replicates: Replicates,
+    trend: NoiseTrend | None,
+    level: float,
+) -> FitResult:
+    """Returns what a search found, in the units of the rows, judged.
+
+    Args:
+        asked: What was fitted.
+        optimum: The estimate, in centred units.
+        replicates: Its replicates, in centred units.
+        trend: Trend of the noise about it.
+        level: Level of the intervals.
+
+    Raises:
+        FitError: A parameter, or an end of its interval, beyond the range of float64.
+    """
+    law, seen, loss, fixed, problem = asked
+    rows, theta = problem.rows, optimum.theta
     refitted = problem.to_raw(replicates.theta)
     params = _to_params(law, problem.to_raw(theta), fixed)
     lows, highs = _to_params(law, np.stack(percentile_interval(refitted, level)), fixed).tolist()

@@ -150,6 +150,30 @@ def student_scales(
     return np.sqrt(degrees_of_freedom / rng.chisquare(degrees_of_freedom, size=n_replicates))
 
 
+Redraw: TypeAlias = Callable[[slice], tuple[Points, Floats]]
+"""A block of replicates -> where and to what each of them is fitted."""
+
+
+class Drawing(NamedTuple):
+    """What the replicates of a fit are fitted to.
+
+    Attributes:
+        redraw: Draws a block of them; blocks are drawn in ascending order.
+        scales: The factor s_b of each, shape `(n_replicates,)`.
+        kind: What is redrawn.
+        degrees_of_freedom: As in `BootstrapRecord`.
+        correlation: As in `BootstrapRecord`.
+        noise: As in `Replicates`.
+    """
+
+    redraw: Redraw
+    scales: Floats
+    kind: Redrawn
+    degrees_of_freedom: float | None
+    correlation: float | None = None
+    noise: float | None = None
+
+
 def draw_replicates(
     problem: Problem, theta: Floats, bootstrap: Bootstrap, trend: NoiseTrend | None = None
 ) -> Replicates:
@@ -162,41 +186,79 @@ def draw_replicates(
         ValueError: A kind that does not suit the rows.
         FitError: Too few repeats or clusters.
     """
-    kind = choose_resampling(problem, bootstrap.kind, trend)
-    n_replicates, seed = int(bootstrap.n), int(bootstrap.seed)
-    rng = np.random.default_rng(seed)
-    df, n_unconverged, noise, correlation = None, 0, None, None
-    kind, processes = _known_process(problem, theta, bootstrap.kind, kind)
+    n_replicates = int(bootstrap.n)
+    if choose_resampling(problem, bootstrap.kind, trend) == "sandwich":
+        rng = np.random.default_rng(int(bootstrap.seed))
+        found = sandwich.draw(problem, theta, n_replicates, rng)
+        how = _record(problem, bootstrap, "sandwich")
+        return Replicates(found, np.ones(n_replicates), how)
+    drawing = draw_rows(problem, theta, bootstrap, trend)
+    found, n_unconverged = _refits(problem, theta, n_replicates, drawing.redraw)
+    return replicates_of(problem, bootstrap, drawing, found, n_unconverged)
+
+
+def draw_rows(
+    problem: Problem, theta: Floats, bootstrap: Bootstrap, trend: NoiseTrend | None
+) -> Drawing:
+    """Returns how rows are redrawn about the estimate, by any kind but "sandwich".
+
+    Raises:
+        ValueError: A kind that does not suit the rows.
+        FitError: Too few repeats or clusters.
+    """
+    n_replicates, rng = int(bootstrap.n), np.random.default_rng(int(bootstrap.seed))
+    chosen = choose_resampling(problem, bootstrap.kind, trend)
+    kind, processes = _known_process(problem, theta, bootstrap.kind, chosen)
     if processes is not None:
-        df, correlation = processes.degrees_of_freedom, processes.correlation
         drawn = draw_processes(processes, n_replicates, rng)
         noise = float(np.median(drawn.deviation))
-        scales = drawn.deviation / noise
-        redraw = _of_curve(problem, theta, drawn, rng)
-        found, n_unconverged = _refits(problem, theta, n_replicates, redraw)
-    elif kind == "sandwich":
-        scales = np.ones(n_replicates)
-        found = sandwich.draw(problem, theta, n_replicates, rng)
-    else:
-        by_scale, df = _redraws(kind, problem, theta, rng)
-        scales = factors = student_scales(rng, df, n_replicates)
-        found, n_unconverged = _refits(
-            problem, theta, n_replicates, lambda some: by_scale(factors[some])
+        return Drawing(
+            _of_curve(problem, theta, drawn, rng),
+            drawn.deviation / noise,
+            kind,
+            processes.degrees_of_freedom,
+            processes.correlation,
+            noise,
         )
-    how = BootstrapRecord(
+    by_scale, df = _redraws(kind, problem, theta, rng)
+    scales = student_scales(rng, df, n_replicates)
+    return Drawing(lambda some: by_scale(scales[some]), scales, kind, df)
+
+
+def replicates_of(
+    problem: Problem, bootstrap: Bootstrap, drawing: Drawing, theta: Floats, n_unconverged: int
+) -> Replicates:
+    """Returns refits to what was drawn, with how they were made.
+
+    Args:
+        problem: The problem of the fit.
+        bootstrap: What was asked for.
+        drawing: What was drawn.
+        theta: Refitted coordinates, shape `(n_replicates, n_params)`.
+        n_unconverged: How many of the refits did not converge.
+    """
+    _, scales, kind, df, correlation, noise = drawing
+    how = _record(problem, bootstrap, kind, n_unconverged, df, correlation)
+    return Replicates(theta, scales, how, noise)
+
+
+def _record(
+    problem: Problem,
+    bootstrap: Bootstrap,
+    kind: Redrawn,
+    n_unconverged: int = 0,
+    degrees_of_freedom: float | None = None,
+    correlation: float | None = None,
+) -> BootstrapRecord:
+    return BootstrapRecord(
         resampling=kind,
-        n_replicates=n_replicates,
+        n_replicates=int(bootstrap.n),
         n_unconverged=n_unconverged,
         n_clusters=problem.rows.n_clusters,
-        degrees_of_freedom=df,
-        seed=seed,
+        degrees_of_freedom=degrees_of_freedom,
+        seed=int(bootstrap.seed),
         correlation=correlation,
     )
-    return Replicates(found, scales, how, noise)
-
-
-_Redraw: TypeAlias = Callable[[slice], tuple[Points, Floats]]
-"""A block of replicates -> where and to what each of them is fitted."""
 
 
 def _known_process(
@@ -221,7 +283,7 @@ def _known_process(
     return kind, None
 
 
-def _of_curve(problem: Problem, theta: Floats, drawn: Draws, rng: np.random.Generator) -> _Redraw:
+def _of_curve(problem: Problem, theta: Floats, drawn: Draws, rng: np.random.Generator) -> Redraw:
     """Refits to the curve of the estimate with the noise of a run about it."""
     fitted = problem.law.log_predict(theta, problem.rows.log_x)
     root = np.sqrt(problem.rows.weights)
@@ -254,7 +316,7 @@ def _redraws(
 
 
 def _refits(
-    problem: Problem, theta: Floats, n_replicates: int, redraw: _Redraw
+    problem: Problem, theta: Floats, n_replicates: int, redraw: Redraw
 ) -> tuple[Floats, int]:
     """Refitted coordinates, in blocks that fit the memory, and how many did not converge."""
     replicates, n_unconverged = [], 0

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import planted
 import pytest
+from many_fits import fits
 from scipy import stats
 
 from analysis.estimate import Bootstrap, Floats, Redrawn
@@ -21,7 +22,11 @@ from analysis.fitting.profile import profile_likelihood
 from analysis.fitting.profile_derived import profile_derived
 from analysis.laws import CHINCHILLA, POWER_LAW, SATURATING_POWER_LAW, Law
 
-TRUTH = {"power_law": planted.POWER, "saturating_power_law": planted.SATURATING}
+TRUTH = {
+    "power_law": planted.POWER,
+    "saturating_power_law": planted.SATURATING,
+    "chinchilla": planted.CHINCHILLA,
+}
 SIZES = np.geomspace(1e6, 1e9, 8)
 
 Rows: TypeAlias = tuple[Floats, Floats, np.ndarray | None]
@@ -65,25 +70,25 @@ def hubers_noise(n_points: int, sigma: float) -> Draw:
     return draw
 
 
+def planted_sets(law: Law, draw: Draw, n_sets: int) -> list[Rows]:
+    """x, y and clusters of data sets."""
+    theta = law.to_theta(np.array(TRUTH[law.name]))
+    sets = [draw(np.random.default_rng(data_set)) for data_set in range(n_sets)]
+    inputs = [x.reshape(len(x), -1) for x, _, _ in sets]
+    curves = [law.log_predict(theta, np.log(x)) for x in inputs]
+    return [
+        (x, np.exp(curve + noise), clusters)
+        for (x, noise, clusters), curve in zip(sets, curves, strict=True)
+    ]
+
+
 def exponents_covered(
-    law: Law,
-    draw: Draw,
-    n_sets: int,
-    n_replicates: int = 200,
-    loss: Loss = Loss(),
-    kind: Redrawn | None = None,
+    law: Law, draw: Draw, n_sets: int, loss: Loss = Loss(), kind: Redrawn | None = None
 ) -> int:
-    truth = np.array(TRUTH[law.name])
-    sought = law.starting_at([truth])  # of interest are intervals, not the search from many starts
-    covered = 0
-    for data_set in range(n_sets):
-        x, noise, clusters = draw(np.random.default_rng(data_set))
-        y = np.exp(law.log_predict(law.to_theta(truth), np.log(x)[:, None]) + noise)
-        bootstrap = Bootstrap(n=n_replicates, seed=data_set, kind=kind)
-        result = fit(sought, x, y, clusters=clusters, loss=loss, bootstrap=bootstrap)
-        low, high = result.intervals["alpha"]
-        covered += bool(low <= truth[-1] <= high)
-    return covered
+    truth = TRUTH[law.name]
+    results = fits(law, truth, planted_sets(law, draw, n_sets), loss=loss, kind=kind)
+    intervals = [result.intervals["alpha"] for result in results]
+    return sum(low <= truth[-1] <= high for low, high in intervals)
 
 
 USE_CASES = [
@@ -161,7 +166,7 @@ def test_parametric_coverage_is_between_93_and_97_percent(
     law: Law, draw: Draw, delta: float | None
 ):
     n_sets = 500
-    covered = exponents_covered(law, draw, n_sets, loss=Loss(delta), kind="parametric")
+    covered = exponents_covered(law, draw, n_sets, Loss(delta), "parametric")
     assert 0.93 <= covered / n_sets <= 0.97
 
 
@@ -197,14 +202,9 @@ def test_every_interval_of_chinchilla_covers(draw: Draw, kind: Redrawn):
     n_sets = 100
     truth = dict(zip(CHINCHILLA.params, planted.CHINCHILLA, strict=True))
     truth["a"] = truth["beta"] / (truth["alpha"] + truth["beta"])
-    theta = CHINCHILLA.to_theta(np.array(planted.CHINCHILLA))
-    sought = CHINCHILLA.starting_at([planted.CHINCHILLA])
     covered = {(how, name): 0 for how in ("bootstrap", "profile") for name in truth}
     kinds = []
-    for data_set in range(n_sets):
-        x, noise, clusters = draw(np.random.default_rng(data_set))
-        y = np.exp(CHINCHILLA.log_predict(theta, np.log(x)) + noise)
-        result = fit(sought, x, y, clusters=clusters, bootstrap=Bootstrap(n=200, seed=data_set))
+    for result in fits(CHINCHILLA, planted.CHINCHILLA, planted_sets(CHINCHILLA, draw, n_sets)):
         kinds.append(result.bootstrap.resampling)
         profiles = {**profile_likelihood(result), "a": profile_derived(result, "a")}
         intervals = {**result.intervals, "a": result.derived()["a"].interval}
@@ -231,9 +231,37 @@ def falling_noise(n_points: int, sigma: float) -> Draw:
 @pytest.mark.parametrize("delta", [None, 1e-3])
 def test_many_rows_of_unlike_noise_are_covered_and_residuals_would_not_be(delta: float | None):
     n_sets, draw = 300, falling_noise(80, 0.02)
-    covered = exponents_covered(SATURATING_POWER_LAW, draw, n_sets, loss=Loss(delta))
+    covered = exponents_covered(SATURATING_POWER_LAW, draw, n_sets, Loss(delta))
     assert 0.93 <= covered / n_sets <= 0.97
-    alike = exponents_covered(
-        SATURATING_POWER_LAW, draw, n_sets, loss=Loss(delta), kind="residuals"
-    )
+    alike = exponents_covered(SATURATING_POWER_LAW, draw, n_sets, Loss(delta), "residuals")
     assert alike / n_sets < 0.91
+
+
+@pytest.mark.parametrize(
+    ("law", "draw", "loss", "kind"),
+    [
+        (SATURATING_POWER_LAW, seeds_across_sizes(20, 0.02, 0.6), Loss(), None),
+        (SATURATING_POWER_LAW, falling_noise(80, 0.02), Loss(1e-3), None),
+        (POWER_LAW, hubers_noise(30, 0.02), Loss(0.01), "parametric"),
+        (SATURATING_POWER_LAW, single_runs(12, 0.02), Loss(scale="linear"), "residuals"),
+        (CHINCHILLA, falling_with_size, Loss(), None),
+    ],
+)
+def test_many_sets_at_once_are_fitted_as_each_by_itself(
+    law: Law, draw: Draw, loss: Loss, kind: Redrawn | None
+):
+    sought = law.starting_at([TRUTH[law.name]])
+    sets = planted_sets(law, draw, 3)
+    together = fits(law, TRUTH[law.name], sets, loss=loss, kind=kind)
+    for number, (x, y, clusters) in enumerate(sets):
+        bootstrap = Bootstrap(n=200, seed=number, kind=kind)
+        alone = fit(sought, x, y, clusters=clusters, loss=loss, bootstrap=bootstrap)
+        here = together[number]
+        assert here.bootstrap.resampling == alone.bootstrap.resampling
+        for name in law.params:
+            error = alone.standard_errors[name]
+            assert here.params[name] == pytest.approx(alone.params[name], abs=1e-3 * error)
+            assert here.intervals[name] == pytest.approx(alone.intervals[name], abs=1e-2 * error)
+        np.testing.assert_allclose(here.residuals, alone.residuals, atol=1e-3 * alone.noise)
+        assert here.noise == pytest.approx(alone.noise, rel=1e-4)
+        np.testing.assert_allclose(here.noise_factors, alone.noise_factors, rtol=1e-4)

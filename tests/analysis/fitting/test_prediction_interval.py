@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import planted
 import pytest
+from many_fits import fits
 from scipy import stats
 
 from analysis.estimate import Bootstrap, Floats, Redrawn
@@ -110,20 +111,20 @@ def held(
 ) -> tuple[float, float]:
     """Shares of new runs that the band holds: among the fitted inputs, and beyond them."""
     theta = law.to_theta(np.array(TRUTH[law.name]))
-    sought = law.starting_at([TRUTH[law.name]])  # of interest are bands, not the search
     x, new = inputs(law, n_points)
     is_log = loss.scale == "log"
+
+    def observed(at: Floats, rng: np.random.Generator) -> Floats:
+        curve, error = law.log_predict(theta, np.log(at)), noise(rng, len(at))
+        return np.exp(curve + 0.02 * error) if is_log else np.exp(curve) + 0.03 * error
+
+    streams = [np.random.default_rng(data_set) for data_set in range(n_sets)]
+    sets = [(x, observed(x, rng), None) for rng in streams]
     inside = np.zeros(len(new))
-    for data_set in range(n_sets):
-        rng = np.random.default_rng(data_set)
-
-        def observed(at: Floats, rng: np.random.Generator = rng) -> Floats:
-            curve, error = law.log_predict(theta, np.log(at)), noise(rng, len(at))
-            return np.exp(curve + 0.02 * error) if is_log else np.exp(curve) + 0.03 * error
-
-        y, runs = observed(x), observed(new)
-        bootstrap = Bootstrap(n=200, seed=data_set, kind=kind)
-        result = fit(sought, x, y, loss=loss, bootstrap=bootstrap)
+    for result, rng in zip(
+        fits(law, TRUTH[law.name], sets, loss=loss, kind=kind), streams, strict=True
+    ):
+        runs = observed(new, rng)
         low, high = result.prediction_interval(new)
         inside += (low <= runs) & (runs <= high)
     shares = inside / n_sets
