@@ -74,6 +74,9 @@ def fit(
             a row as so many copies; redrawn residuals take it to be an inverse variance.
         clusters: Labels, shape `(n_points,)`, equal for rows that share what makes them err
             together, such as the seed of runs of several sizes. None where rows are independent.
+            One label for all rows of a law of one input: they are evaluations of one run, whose
+            noise may be correlated from each to the next (`analysis.fitting.bootstrap.
+            autocorrelation`).
         loss: Squared error or Huber's loss, of logs or not. With `above` under 1 the curve settles
             towards the floor of the rows (`analysis.fitting.engine.loss` says who does so), and
             replicates redraw rows: from 20 to 60 rows their 95 % intervals hold the curve sought 88

@@ -25,6 +25,7 @@ from analysis.writing import dumps, plain
 __all__ = ["Information", "RankedLaw", "Ranking", "extrapolation", "information", "rank"]
 
 _LEAST_FREEDOM = 2  # rows of a window less parameters: with fewer a curve goes through all rows
+_SAME_CURVE = 1e-3  # of the residuals: what two curves may differ by and be one
 _ALIKE = 1.5  # times the least error: laws that the few windows of a table cannot tell apart
 
 
@@ -133,6 +134,18 @@ class RankedLaw:
         )
 
 
+class Blind(NamedTuple):
+    """Errors in windows that had no say in what is scored, RMSLE over all of them in turn.
+
+    Attributes:
+        combined: Of laws combined by their errors in the other windows.
+        best: Of the law with the least error in the other windows.
+    """
+
+    combined: float
+    best: float
+
+
 @dataclass(frozen=True)
 class Ranking:
     """Laws by their error of extrapolation.
@@ -142,7 +155,9 @@ class Ranking:
         windows: Numbers of the windows that laws are compared on: those of the reference.
         n_windows: Windows in all.
         reference: Name of the law that the others are compared with, window by window.
-        weights: Weights of the laws that are combined, by name; they sum to 1.
+        weights: Weights of the laws that are combined, by name; they sum to 1. Of the best alone
+            where windows do not show that a combination errs less.
+        blind: How the combination and the best law fare in windows that had no say.
         horizon: Factor beyond its rows up to which each window is scored; None where windows share
             out the sizes.
     """
@@ -152,6 +167,7 @@ class Ranking:
     n_windows: int
     reference: str
     weights: Mapping[str, float]
+    blind: Blind | None
     horizon: float | None
 
     @property
@@ -184,11 +200,20 @@ class Ranking:
             f"extrapolation, largest: root mean squared log error in {len(self.windows)} of "
             f"{self.n_windows} windows{self._reach()}; of the largest size left out",
             f"a law without a fit in some windows is compared with {self.reference} in the others",
-            "combined: "
-            + ", ".join(f"{weight:.2f} {name}" for name, weight in self.weights.items()),
+            self._combined(),
             *(f"{row.law.name}: not ranked. {row.reason}" for row in self.rows[len(ranked) :]),
         ]
         return "\n".join(lines)
+
+    def _combined(self) -> str:
+        names = ", ".join(f"{weight:.2f} {name}" for name, weight in self.weights.items())
+        if self.blind is None:
+            return f"combined: {names}"
+        combined, best = self.blind
+        return (
+            f"combined: {names} (each window by what the others choose: a combination errs by "
+            f"{combined:.4g}, the best law by {best:.4g})"
+        )
 
     def _reach(self) -> str:
         if self.horizon is None:
@@ -203,6 +228,7 @@ class Ranking:
                 "n_windows": self.n_windows,
                 "reference": self.reference,
                 "weights": dict(self.weights),
+                "blind": None if self.blind is None else self.blind._asdict(),
                 "horizon": self.horizon,
                 "laws": [row.to_dict() for row in self.rows],
             }
@@ -234,7 +260,9 @@ def rank(
     fewer than half of the windows is not ranked.
 
     The laws within 1.5 times the least error are combined, with weights as the inverse squares of
-    their errors: of laws that windows cannot tell apart the mean errs less than a choice.
+    their errors: of laws that windows cannot tell apart the mean often errs less than a choice. It
+    is used where windows say so: each is scored by laws combined, and by a law chosen, by the
+    others. Laws with the same curve count once.
 
     Args:
         laws: The laws, such as `analysis.laws.LAWS.values()`. Those for another number of inputs
@@ -310,12 +338,17 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
     # The sort is stable: laws alike in both, and those not ranked, stay in the caller's order.
     rows.sort(key=_place)
     horizon = None if reference.extrapolation is None else reference.extrapolation.horizon
+    different = _different(rows)
+    weights, blind = _combined(different), _blind(different, everywhere)
+    if blind is None or blind.combined > blind.best:
+        weights = {rows[0].law.name: 1.0}
     return Ranking(
         tuple(rows),
         tuple(sorted(everywhere)),
         n_windows,
         reference.law.name,
-        _combined(rows),
+        weights,
+        blind,
         horizon,
     )
 
@@ -366,9 +399,29 @@ def _pooled(row: RankedLaw, numbers: set[int]) -> float:
     return error
 
 
-def _combined(rows: list[RankedLaw]) -> dict[str, float]:
+def _different(rows: list[RankedLaw]) -> list[RankedLaw]:
+    """The ranked laws, of those with the same curve the first alone."""
+    found: list[RankedLaw] = []
+    for row in rows:
+        if row.error is None or row.fit is None:
+            continue
+        own = row.fit.residuals
+        noise = _SAME_CURVE * float(np.sqrt(np.mean(own**2)))
+        if not any(
+            other.fit is not None and np.allclose(other.fit.residuals, own, rtol=0, atol=noise)
+            for other in found
+        ):
+            found.append(row)
+    return found
+
+
+def _combined(rows: Iterable[RankedLaw]) -> dict[str, float]:
     """Weights of the laws that windows cannot tell from the best."""
-    errors = {row.law.name: row.error for row in rows if row.error is not None}
+    return _shares({row.law.name: row.error for row in rows if row.error is not None})
+
+
+def _shares(errors: Mapping[str, float]) -> dict[str, float]:
+    """Weights by inverse squared error of the laws near the least; of the least where it is 0."""
     least = min(errors.values())
     if not 0 < least < math.inf:
         return {next(name for name, error in errors.items() if error == least): 1.0}
@@ -376,6 +429,27 @@ def _combined(rows: list[RankedLaw]) -> dict[str, float]:
         name: (least / error) ** 2 for name, error in errors.items() if error <= _ALIKE * least
     }
     return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
+def _blind(rows: list[RankedLaw], everywhere: set[int]) -> Blind | None:
+    """Each window scored by what the others choose; None where fewer than two laws can be."""
+    whole = [row for row in rows if all(row.windows[n].rmsle is not None for n in everywhere)]
+    if len(whole) < 2 or len(everywhere) < 2:
+        return None
+    off = {
+        row.law.name: {number: np.array(row.windows[number].log_errors) for number in everywhere}
+        for row in whole
+    }
+    squares: dict[str, list[Floats]] = {"combined": [], "best": []}
+    for number in sorted(everywhere):
+        errors = {row.law.name: _pooled(row, everywhere - {number}) for row in whole}
+        shares, best = _shares(errors), min(errors, key=lambda name: errors[name])
+        # log y - log f is linear in log f, whose weighted mean is the combination.
+        mean = np.sum([share * off[name][number] for name, share in shares.items()], axis=0)
+        squares["combined"].append(mean**2)
+        squares["best"].append(off[best][number] ** 2)
+    combined, best = (float(np.sqrt(np.mean(np.concatenate(each)))) for each in squares.values())
+    return Blind(combined, best)
 
 
 def _why_not(row: RankedLaw, freedom: int) -> str:

@@ -23,6 +23,7 @@ from analysis.laws import LAWS, Law
 from analysis.planning.paid_growth import counting_paid
 from analysis.planning.training_cost import SIX_N_D, paid_cost
 from analysis.tables import read
+from analysis.tables.names import words
 from analysis.tables.origins import Column
 from analysis.tables.values import FRACTIONS, read_values
 from experiments.commands import beside, doubts, fit_output
@@ -36,6 +37,9 @@ from scaling.fields import nearest
 
 HUBER = 1e-3
 """The usual threshold on log loss (Hoffmann et al. 2022, arXiv 2203.15556, section 3.3)."""
+
+_ALONG_A_RUN = frozenset("step iteration iter update epoch token example sample image".split())
+"""Words of a column that grows along a run, without the s of a plural."""
 
 MOST_ROWS_PROFILED = 20_000
 """Most rows for which profiles are made: above, they agree with standard errors and take long."""
@@ -51,6 +55,7 @@ class Choices:
         kind: What the bootstrap redraws; None for the best that the rows allow.
         weights: Weight of each row, by the index of the table; None for equal ones.
         errors: Known standard error of each row, likewise, in units of y.
+        one_run: Whether the rows are evaluations of one run.
     """
 
     loss: Loss
@@ -58,6 +63,7 @@ class Choices:
     kind: Redrawn | None
     weights: pd.Series | None = None
     errors: pd.Series | None = None
+    one_run: bool = False
 
     def weights_in(self, table: pd.DataFrame, output: str) -> np.ndarray | None:
         """The weights of the rows of a table."""
@@ -78,6 +84,7 @@ def run(options: FitOptions) -> int:
     source, kept = held_out(source, options.holdout)
     source, flags, found = settled(source, law.inputs, law.output, options.flagged)
     choices = _weighed(choices, source, law.output, options)
+    choices = replace(choices, one_run=_is_one_run(source, law))
     laws = beside.found(options.beside, source.table, law.output)
 
     # The verdict, the numbers, the doubts, the files.
@@ -208,11 +215,11 @@ def _weighed(choices: Choices, source: read.Source, output: str, options: FitOpt
 
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
     by_cluster = choices.kind in (None, "clusters", "rows", "sandwich")
-    clusters = _clusters(table, law) if by_cluster else None
+    clusters = _clusters(table, law, choices) if by_cluster else None
     if choices.kind == "clusters" and clusters is None:
         raise ValueError(
-            "--bootstrap clusters redraws runs, but no run has several rows here. Name the column "
-            "of runs, as --columns run=NAME, or leave --bootstrap out"
+            "--bootstrap clusters redraws runs, but the rows are not several runs with several "
+            "rows each. Name the column of runs, as --columns run=NAME, or leave --bootstrap out"
         )
     return fit(
         law,
@@ -226,16 +233,31 @@ def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
     )
 
 
-def _clusters(table: pd.DataFrame, law: Law) -> np.ndarray | None:
+def _clusters(table: pd.DataFrame, law: Law, choices: Choices) -> np.ndarray | None:
     """The run of each row, where several rows come from one and err together.
 
-    Rows of a single run over one input are a curve, for which a fit itself looks.
+    Rows of a single run over one input have one label: a fit looks for their correlation.
     """
+    if choices.one_run:
+        return np.zeros(len(table)) if choices.kind is None else None
     if "run" not in table or not table["run"].duplicated().any():
         return None
-    if len(law.inputs) == 1 and len(table["run"].unique()) == 1:
-        return None
     return table["run"].to_numpy()
+
+
+def _is_one_run(source: read.Source, law: Law) -> bool:
+    """Whether the rows are evaluations of one run: by its label, or by an input that a run has."""
+    table = source.table
+    if len(law.inputs) > 1:
+        return False
+    if "run" in table:
+        return len(table) > 1 and len(table["run"].unique()) == 1
+    apart = [name for name in ("N", "seed") if name in table and len(table[name].unique()) > 1]
+    origin = source.origins.get(law.inputs[0])
+    if apart or not isinstance(origin, Column):
+        return False
+    found = {word.lower().removesuffix("s") for name in origin.columns for word in words(name)}
+    return bool(found & _ALONG_A_RUN)
 
 
 def _profiles(result: FitResult) -> dict[str, Profile] | str:
@@ -275,7 +297,7 @@ def _alternatives(
             source,
             loss=in_logs.loss,
             weights=in_logs.weights_in(table, law.output),
-            clusters=_clusters(table, law),
+            clusters=_clusters(table, law, choices),
         ):
             yield str(convention), refit
 

@@ -266,11 +266,11 @@ def _known_process(
 ) -> tuple[Redrawn, Processes | None]:
     """Whether rows are treated as one curve, as `kind`, and the processes of its noise if so.
 
-    Nobody has to say that they are one: where independent rows of one input would be redrawn, the
-    residuals of neighbours decide.
+    Where they are evaluations of one run, the residuals of neighbours decide.
     """
     may_be_one = (
         asked is None
+        and problem.rows.one_run
         and kind in ("residuals", "wild", "rows")
         and problem.loss.above == 1
         and why_no_curve(problem) is None

@@ -25,12 +25,14 @@ class FittedRows:
         weights: Weight of the loss at each row, shape `(n_rows,)`; positive.
         clusters: Number of the cluster of each row, shape `(n_rows,)`; None where rows are
             independent.
+        one_run: Whether they are evaluations of one run along the only input.
     """
 
     x: Floats
     y: Floats
     weights: Floats
     clusters: NDArray[np.intp] | None
+    one_run: bool = False
 
 
 class Observations(NamedTuple):
@@ -45,6 +47,7 @@ class Observations(NamedTuple):
         clusters: As in `FittedRows`, sorted.
         order: Position in the caller's arrays of each row, shape `(n_rows,)`.
         group: Number of the distinct input of each row, shape `(n_rows,)`, not decreasing.
+        one_run: As in `FittedRows`.
     """
 
     log_x: Floats
@@ -55,6 +58,7 @@ class Observations(NamedTuple):
     clusters: NDArray[np.intp] | None
     order: NDArray[np.intp]
     group: NDArray[np.intp]
+    one_run: bool = False
 
     @property
     def group_sizes(self) -> NDArray[np.intp]:
@@ -113,7 +117,8 @@ def checked_rows(
         x: Inputs, as `as_inputs` takes them.
         y: Values, shape `(n_rows,)`.
         weights: Weights of the loss at each row, shape `(n_rows,)`, positive; 1 unless given.
-        clusters: Labels that rows of the same cluster share, shape `(n_rows,)`, or None.
+        clusters: Labels that rows of the same cluster share, shape `(n_rows,)`, or None. One label
+            for all, of a law of one input, says that they are evaluations of one run.
 
     Raises:
         ValueError: Shapes that do not fit together, or values not positive and finite.
@@ -143,7 +148,15 @@ def checked_rows(
                 f"clusters are labels of one type, but here {error}. Give all of them as text, or "
                 "all as numbers, and none empty."
             ) from None
-    return FittedRows(read_only(inputs), read_only(values), read_only(shares), numbers)
+    # One label for all rows of one input: a run that is evaluated along it.
+    one_run = numbers is not None and len(law.inputs) == 1 and not np.any(numbers)
+    return FittedRows(
+        read_only(inputs),
+        read_only(values),
+        read_only(shares),
+        None if one_run else numbers,
+        one_run,
+    )
 
 
 def _numbers(name: str, values: ArrayLike) -> Floats:
@@ -183,6 +196,7 @@ def observe(law: Law, rows: FittedRows) -> Observations:
         clusters=None if rows.clusters is None else rows.clusters[order],
         order=order,
         group=np.cumsum(np.any(np.diff(inputs, axis=0, prepend=inputs[:1]) != 0, axis=1)),
+        one_run=rows.one_run,
     )
 
 

@@ -20,6 +20,7 @@ from analysis.laws import (
     CHINCHILLA_TIED,
     DELAYED_POWER_LAW,
     KAPLAN,
+    KAPLAN_D,
     LAWS,
     M4,
     POWER_LAW,
@@ -302,22 +303,59 @@ def test_windows_with_a_horizon_are_scored_as_far_as_asked():
         extrapolation(POWER_LAW, SIZES, y, to=SIZES[0])
 
 
-def test_the_combined_law_is_the_weighted_mean_of_those_alike():
-    y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), SIZES[:, None])
-    ranking = rank(M1_TO_M4, SIZES, y, to=3 * SIZES[-1], bootstrap=Bootstrap(n=200))
+@pytest.mark.parametrize("to", [None, 3 * SIZES[-1]], ids=["shared out", "horizon"])
+@pytest.mark.parametrize("seed", range(3))
+def test_laws_are_combined_where_windows_that_had_no_say_ask_for_it(to: float | None, seed: int):
+    y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), SIZES[:, None], seed)
+    laws = [SATURATING_POWER_LAW, DELAYED_POWER_LAW, POWER_LAW]
+    ranking = rank(laws, SIZES, y, to=to, bootstrap=Bootstrap(n=200))
     errors = {row.law.name: row.error for row in ranking.rows if row.error is not None}
     alike = {k: v for k, v in errors.items() if v <= 1.5 * min(errors.values())}
-    assert set(ranking.weights) == set(alike) and "power_law" not in alike
+    assert ranking.blind is not None
+    if ranking.blind.combined <= ranking.blind.best:
+        assert set(ranking.weights) == set(alike)
+    else:
+        assert ranking.weights == {ranking.best.law.name: 1.0}
     assert sum(ranking.weights.values()) == pytest.approx(1)
-    products = [ranking.weights[name] * error**2 for name, error in alike.items()]
+    products = [weight * alike[name] ** 2 for name, weight in ranking.weights.items()]
     np.testing.assert_allclose(products, products[0])
-    logs = [
-        ranking.weights[row.law.name] * np.log(row.fit.predict(SIZES))
-        for row in ranking.rows
-        if row.law.name in alike and row.fit is not None
-    ]
+    fits = {row.law.name: row.fit for row in ranking.rows if row.fit is not None}
+    logs = [w * np.log(fits[name].predict(SIZES)) for name, w in ranking.weights.items()]
     np.testing.assert_allclose(np.log(ranking.predict(SIZES)), np.sum(logs, axis=0))
     assert json.loads(ranking.to_json())["weights"] == dict(ranking.weights)
+    assert f"{ranking.blind.combined:.4g}, the best law by" in ranking.summary()
+
+
+def test_windows_are_scored_by_what_the_others_choose():
+    y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), SIZES[:, None], 1)
+    ranking = rank([SATURATING_POWER_LAW, POWER_LAW], SIZES, y, bootstrap=Bootstrap(n=200))
+    off = {
+        row.law.name: [np.array(each.log_errors) for each in row.windows] for row in ranking.rows
+    }
+    combined, best = [], []
+    for left in range(ranking.n_windows):
+        error = {
+            name: math.sqrt(np.mean(np.concatenate(each[:left] + each[left + 1 :]) ** 2))
+            for name, each in off.items()
+        }
+        least = min(error.values())
+        near = {name: 1 / value**2 for name, value in error.items() if value <= 1.5 * least}
+        combined.append(sum(w * off[name][left] for name, w in near.items()) / sum(near.values()))
+        best.append(off[min(error, key=lambda name: error[name])][left])
+    expected = [math.sqrt(np.mean(np.concatenate(each) ** 2)) for each in (combined, best)]
+    assert ranking.blind == pytest.approx(expected)
+
+
+def test_the_same_law_counts_once():
+    y = planted(POWER_LAW, (30.0, 0.1), SIZES[:, None])
+    both = rank([POWER_LAW, KAPLAN_D, DELAYED_POWER_LAW], SIZES, y, bootstrap=Bootstrap(n=200))
+    alone = rank([POWER_LAW, DELAYED_POWER_LAW], SIZES, y, bootstrap=Bootstrap(n=200))
+    assert both.weights == alone.weights
+    assert both.blind == alone.blind
+    # A law that is another one on these rows has its curve.
+    exact = 3 * SIZES**-0.1
+    twins = rank([SATURATING_POWER_LAW, POWER_LAW], SIZES, exact, bootstrap=Bootstrap(n=200))
+    assert len(twins.weights) == 1
 
 
 def test_a_law_gains_nothing_by_having_no_fit_in_the_hard_windows():

@@ -16,6 +16,7 @@ from analysis.laws import KAPLAN, M4, POWER_LAW, SATURATING_POWER_LAW, Law
 
 EVENLY = np.geomspace(1e6, 1e9, 40)
 BEYOND = np.array([1.5, 2.0, 3.0, 4.0])
+ONE_RUN = np.zeros(40)
 TRUTH = {
     POWER_LAW: planted.POWER,
     SATURATING_POWER_LAW: planted.SATURATING,
@@ -71,7 +72,7 @@ def test_likelihood_is_that_of_contrasts_that_no_fit_reaches():
 
 def test_one_curve_is_found_and_said():
     y, _ = run(SATURATING_POWER_LAW, EVENLY, 0.8, 0, by_step=False)
-    found = fit(SATURATING_POWER_LAW, EVENLY, y)
+    found = fit(SATURATING_POWER_LAW, EVENLY, y, clusters=ONE_RUN)
     assert found.bootstrap.resampling == "curve"
     assert found.bootstrap.correlation == pytest.approx(0.8, abs=0.2)
     assert "rows are treated as evaluations of one run" in found.summary()
@@ -89,6 +90,7 @@ def test_independent_rows_stay_independent():
             POWER_LAW,
             EVENLY,
             curve(POWER_LAW, EVENLY, np.random.default_rng(seed).standard_normal(40)),
+            clusters=ONE_RUN,
             bootstrap=Bootstrap(n=200),
         ).bootstrap.resampling
         for seed in range(20)
@@ -96,10 +98,22 @@ def test_independent_rows_stay_independent():
     assert kinds.count("curve") <= 6  # 10 to 20 % are expected
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.8])
+def test_rows_of_different_runs_are_independent_however_alike_they_err(rho: float):
+    kinds = set()
+    for seed in range(20):
+        y, _ = run(POWER_LAW, EVENLY, rho, seed, by_step=False)
+        for clusters in (None, np.arange(40)):
+            found = fit(POWER_LAW, EVENLY, y, clusters=clusters, bootstrap=Bootstrap(n=200))
+            kinds.add(found.bootstrap.resampling)
+    assert "curve" not in kinds
+
+
 def test_a_factor_of_weights_and_units_move_nothing():
     y, _ = run(POWER_LAW, EVENLY, 0.8, 1, by_step=False)
-    here = fit(POWER_LAW, EVENLY, y)
-    there = fit(POWER_LAW, 1e-6 * EVENLY, 5 * y, weights=np.full(40, 7.0))
+    here = fit(POWER_LAW, EVENLY, y, clusters=ONE_RUN)
+    there = fit(POWER_LAW, 1e-6 * EVENLY, 5 * y, weights=np.full(40, 7.0), clusters=["a run"] * 40)
+    assert here.bootstrap.resampling == there.bootstrap.resampling == "curve"
     bands = there.prediction_interval(1e-6 * EVENLY)
     np.testing.assert_allclose(bands, 5 * np.array(here.prediction_interval(EVENLY)), rtol=1e-6)
     assert there.noise == pytest.approx(here.noise)
@@ -143,7 +157,9 @@ def test_bands_hold_90_to_97_percent_of_what_lies_beyond(
     for number in range(n_curves):
         rho = (0.5, 0.7, 0.85, 0.95)[number % 4]
         y, beyond = run(law, x, rho, number, by_step)
-        found = fit(sought, x, y, bootstrap=Bootstrap(n=200, seed=number))
+        found = fit(
+            sought, x, y, clusters=np.zeros(len(x)), bootstrap=Bootstrap(n=200, seed=number)
+        )
         low, high = found.prediction_interval(x[-1] * BEYOND)
         inside.append((low <= beyond) & (beyond <= high))
     by_rho = np.reshape(inside, (-1, 4, 4)).mean(axis=(0, 2))
