@@ -248,7 +248,7 @@ def _clusters(table: pd.DataFrame, law: Law, choices: Choices) -> np.ndarray | N
 def _is_one_run(source: read.Source, law: Law) -> bool:
     """Whether the rows are evaluations of one run: by its label, or by an input that a run has."""
     table = source.table
-    if len(law.inputs) > 1:
+    if len(law.inputs) != 1:
         return False
     if "run" in table:
         return len(table) > 1 and len(table["run"].unique()) == 1
