@@ -61,6 +61,15 @@ class Argument:
     stand_in: Any
 
 
+@dataclass(frozen=True)
+class Newer:
+    """Marks a field that is newer than results which stand, as `Annotated[bool, Newer()]`.
+
+    At its default, under which those results were made, it is left out of plain values. The
+    identity of older runs stands so, and their files are read as before.
+    """
+
+
 Positive = Annotated[float, Range(low=0, low_excluded=True)]
 NonNegative = Annotated[float, Range(low=0)]
 Fraction = Annotated[float, Range(low=0, high=1)]
@@ -122,10 +131,25 @@ def to_dict(config: Any) -> Any:
     if dataclasses.is_dataclass(config):
         named = getattr(config, "kind", None)
         kind = {} if named is None else {"kind": named}
-        return kind | {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+        newer = _newer(type(config))
+        values = {f.name: (f, getattr(config, f.name)) for f in dataclasses.fields(config)}
+        return kind | {
+            name: to_dict(value)
+            for name, (field, value) in values.items()
+            if name not in newer or value != field.default
+        }
     if isinstance(config, tuple):
         return [to_dict(item) for item in config]
     return config
+
+
+@functools.cache
+def _newer(cls: Any) -> frozenset[str]:
+    """Names of the fields of a dataclass that are marked as newer than results which stand."""
+    marks = {name: getattr(hint, "__metadata__", ()) for name, hint in types_of(cls).items()}
+    return frozenset(
+        name for name, each in marks.items() if any(isinstance(m, Newer) for m in each)
+    )
 
 
 def from_dict(cls: type[T], data: Any, where: str = "config") -> T:

@@ -41,5 +41,6 @@ def pack_of(run: Mapping[str, Any], shape: str, platform: str) -> Pack | None:
     """
     train = run["train"]
     if train["kind"] == Gradient.kind and (most := MOST_NETWORKS.get(platform, 1)) > 1:
-        return Pack(f"{shape}/{train['steps']}/{train['evaluations']}", most)
+        evaluated = train["steps"], train["evaluations"], train.get("spacing")
+        return Pack("/".join(map(str, (shape, *evaluated))), most)
     return None

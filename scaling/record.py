@@ -125,6 +125,8 @@ class CurvePoint:
     train_error: float | None = None
     eval_loss: float
     eval_error: float | None = None
+    train_error_clean: float | None = None
+    weight_norm_l2: float | None = None
     gradient_squared_norm: float | None = None
     gradient_covariance_trace: float | None = None
     gradient_noise_scale_tokens: float | None = None

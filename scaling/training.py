@@ -16,7 +16,17 @@ from scaling.data.mnist1d import MNIST1D
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenSource
-from scaling.fields import Argument, Checked, Count, Decay, Fraction, NonNegative, Positive
+from scaling.fields import (
+    Argument,
+    Checked,
+    Count,
+    Decay,
+    Fraction,
+    Newer,
+    NonNegative,
+    Positive,
+)
+from scaling.models.cnn_1d import CNN1D
 from scaling.models.family import Family, LinearFamily
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
@@ -24,7 +34,7 @@ from scaling.models.random_features import RandomFeatures
 from scaling.models.transformer import Transformer
 from scaling.schedules import Constant, Cosine, Schedule
 
-ModelConfig = Linear | RandomFeatures | MLP | Transformer | Family
+ModelConfig = Linear | RandomFeatures | MLP | CNN1D | Transformer | Family
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
 
 DataConfig = GaussianTeacher | MNIST1D | Digits | Text | NGram
@@ -178,11 +188,13 @@ class Duration(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Gradient(Checked):
-    """Gradient training for a stated duration, evaluated at even intervals.
+    """Gradient training for a stated duration, evaluated at its start and `evaluations` times more.
 
-    The duration is given in exactly one unit; `resolve` turns it into steps. A batch size of None
-    is the whole training set. Batches are drawn without replacement, epoch by epoch; examples
-    that do not fill a last batch are left to the next shuffle.
+    Evaluations come at even intervals, or ("geometric") at steps that grow by one factor from the
+    first to the last, so that the beginning is resolved as finely as the end. The duration is given
+    in exactly one unit; `resolve` turns it into steps. A batch size of None is the whole training
+    set. Batches are drawn without replacement, epoch by epoch; examples that do not fill a last
+    batch are left to the next shuffle.
     """
 
     kind: ClassVar[str] = "gradient"
@@ -195,6 +207,7 @@ class Gradient(Checked):
     epochs: Positive | None = None
     examples: Count | None = None
     evaluations: Annotated[Count, Argument(1)] = 20
+    spacing: Annotated[Literal["even", "geometric"], Argument("even"), Newer()] = "even"
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a batch larger than the data, or an objective that the data do not have."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from scaling.fields import Checked, Count
+from scaling.fields import Checked, Count, Newer
 from scaling.models.family import Family
 
 if TYPE_CHECKING:
@@ -17,21 +17,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MLP(Checked, Family):
-    """`depth` hidden ReLU layers of `width` units, with biases; LeCun-normal weights."""
+    """`depth` hidden ReLU layers of `width` units, with biases.
+
+    Attributes:
+        width: Units of each hidden layer.
+        depth: Number of hidden layers.
+        initial: "lecun_normal" draws weights of variance 1 / fan-in and starts biases at 0; "torch"
+            draws both as PyTorch does by default.
+    """
 
     kind: ClassVar[str] = "mlp"
     width: Count
     depth: Count = 2
+    initial: Annotated[Literal["lecun_normal", "torch"], Newer()] = "lecun_normal"
 
     def build(self, n_inputs: int, n_outputs: int) -> Model:
         """The model, (batch, n_inputs) -> (batch, n_outputs)."""
         from flax import nnx
 
         from scaling.model import from_nnx
+        from scaling.models.initial import torch_default
 
         def make(rngs: nnx.Rngs) -> nnx.Module:
             *hidden, last = (
-                nnx.Linear(fan_in, fan_out, rngs=rngs)
+                nnx.Linear(
+                    fan_in,
+                    fan_out,
+                    rngs=rngs,
+                    **torch_default(fan_in) if self.initial == "torch" else {},
+                )
                 for fan_in, fan_out in self._layers(n_inputs, n_outputs)
             )
             activated = itertools.chain.from_iterable((layer, nnx.relu) for layer in hidden)

@@ -79,7 +79,7 @@ class Inputs(NamedTuple):
 
 
 def train_on_examples(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:
-    """Trains a run and measures it at even intervals.
+    """Trains a run and measures it at its start and as often as it says.
 
     A loss that is not finite ends the run as `diverged`, with the step and the last finite loss.
 
@@ -143,19 +143,26 @@ def _evaluations(trainer: Trainer, config: RunConfig, inputs: Inputs) -> Iterato
     """
     plan = config.train
     assert isinstance(plan, Gradient)
-    steps, _, evaluations = plan.duration(config.data.n_train)
+    steps = plan.duration(config.data.n_train).steps
     train_set, eval_set, rate, init_key, order = inputs
-    ends = np.rint(np.linspace(0, steps, evaluations + 1)).astype(int)
 
     state = trainer.init(init_key)
     waiting = None
-    for count in np.diff(ends, prepend=0):
+    for count in np.diff(evaluated_after(plan, config.data.n_train), prepend=0):
         state = trainer.advance(state, jnp.int32(count), train_set, rate, jnp.int32(steps), order)
         on_device = trainer.measure(state, train_set, eval_set)
         if waiting is not None:
             yield jax.device_get(waiting)
         waiting = on_device
     yield jax.device_get(waiting)
+
+
+def evaluated_after(plan: Gradient, n_train: int) -> Int[np.ndarray, " evaluations"]:
+    """Numbers of steps after which a run is evaluated, ascending from 0; geometric ones differ."""
+    steps, _, evaluations = plan.duration(n_train)
+    if plan.spacing == "even":
+        return np.rint(np.linspace(0, steps, evaluations + 1)).astype(int)
+    return np.unique(np.rint([0, *np.geomspace(1, steps, evaluations)[:-1], steps]).astype(int))
 
 
 def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | None) -> Trainer:
@@ -204,7 +211,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
     def measure(state: State, train_set: Batch, eval_set: Batch) -> Evaluation:
         loss, loss_sem = _LOSS_COLUMNS[plan.objective]
         on_train, on_eval = (
-            model.apply(state.params, data.inputs) for data in (train_set, eval_set)
+            _in_blocks(model, state.params, data.inputs) for data in (train_set, eval_set)
         )
         losses = per_example(on_eval, eval_set.targets)
         columns = {
@@ -225,6 +232,24 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
 
     return Trainer(init, advance, measure)
 
+
+def _in_blocks(
+    model: Model, params: Params, inputs: Float[Array, "n inputs"]
+) -> Float[Array, "n outputs"]:
+    """Outputs of a set, block by block: activations of a block fit in a processor's cache."""
+    n_blocks = len(inputs) // _BLOCK
+    if n_blocks < 2:
+        return model.apply(params, inputs)
+    blocks = inputs[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK, -1)
+    outputs = jax.lax.map(lambda block: model.apply(params, block), blocks)
+    outputs = outputs.reshape(n_blocks * _BLOCK, -1)
+    if len(rest := inputs[n_blocks * _BLOCK :]) == 0:
+        return outputs
+    return jnp.concatenate([outputs, model.apply(params, rest)])
+
+
+_BLOCK = 500
+"""Examples that are evaluated at once."""
 
 _LOSS_COLUMNS = {
     "cross_entropy": ("loss_nats", "loss_sem_nats"),
@@ -406,4 +431,6 @@ def _point(config: RunConfig, columns: dict[str, Any]) -> CurvePoint:
         train_error=columns.get("train_error"),
         eval_loss=columns[f"eval_{loss}"],
         eval_error=columns.get("eval_error"),
+        train_error_clean=columns.get("train_error_clean"),
+        weight_norm_l2=columns["weight_norm_l2"],
     )

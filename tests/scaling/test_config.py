@@ -171,6 +171,7 @@ def test_runs_that_differ_in_arguments_have_one_compile_key():
         "train.steps=51",
         "train.epochs=3",
         "train.evaluations=2",
+        "train.spacing=geometric",
         "train.optimizer.learning_rate=0.5",
         "data.generator_seed=3",
         "data.label_noise.fraction=0.5",
@@ -190,6 +191,17 @@ def test_optimal_ridge_is_the_ridge_it_resolves_to():
     )
     # 30 of 40 coordinates are seen: signal 3/4, noise 1/2 + 1/4, p/n = 1/2.
     assert run_id(config) == run_id(dataclasses.replace(config, train=Ridge(ridge=0.5)))
+
+
+def test_newer_fields_at_their_default_leave_older_identities_as_they_were():
+    plain = resolved(small())
+    assert "initial" not in plain["model"] and "spacing" not in plain["train"]
+    assert load_config(plain) == from_dict(RunConfig, to_dict(small())) != small(seed=1)
+    other = parse_overrides(small(), "model.initial=torch", "train.spacing=geometric")
+    assert resolved(other)["model"]["initial"] == "torch"
+    assert resolved(other)["train"]["spacing"] == "geometric"
+    assert load_config(resolved(other)) == load_config(json.loads(canonical_json(other)))
+    assert run_id(other) != run_id(small())
 
 
 def test_flatten_gives_dotted_columns():

@@ -11,6 +11,7 @@ from scaling.accounting import account, flops_least_squares
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.keys import key_for
+from scaling.models.cnn_1d import CNN1D
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
@@ -22,6 +23,8 @@ FAMILIES = [
     RandomFeatures(n_features=50, activation="relu"),
     MLP(width=16, depth=1),
     MLP(width=24, depth=3),
+    MLP(width=16, initial="torch"),
+    CNN1D(width=6),
 ]
 
 
@@ -49,7 +52,14 @@ def _xla_flops(f, *shapes) -> float:
 
 
 @pytest.mark.parametrize(
-    "config", [MLP(width=256, depth=1), MLP(width=256, depth=3), Linear(n_features=300)], ids=str
+    "config",
+    [
+        MLP(width=256, depth=1),
+        MLP(width=256, depth=3),
+        Linear(n_features=300),
+        CNN1D(width=256),
+    ],
+    ids=str,
 )
 def test_flops_are_those_of_xla_unrolled(config):
     model = config.build(300, 100)
@@ -63,6 +73,38 @@ def test_flops_are_those_of_xla_unrolled(config):
 
     both = config.flops_forward(300, 100) + config.flops_backward(300, 100)
     assert both * 128 == pytest.approx(_xla_flops(gradient, params, x), rel=0.02)
+
+
+def test_cnn_of_mnist_1d_has_the_sizes_of_its_notebook():
+    """Channels c: 5 c + c, twice 3 c^2 + c, and 10 (5 c + 1) with five places left of forty."""
+    for width in (18, 24):
+        counted = 6 * width + 2 * (3 * width**2 + width) + 10 * (5 * width + 1)
+        assert sum(CNN1D(width=width).count_params(40, 10).values()) == counted
+
+
+def test_signals_too_short_for_the_windows_are_refused():
+    with pytest.raises(ValueError, match="at least 3 points, and the data have 2: use"):
+        CNN1D(width=4).check(2)
+
+
+@pytest.mark.parametrize(
+    ("config", "fan_ins"),
+    [
+        (MLP(width=50, depth=2, initial="torch"), (40, 50, 50)),
+        (CNN1D(width=50), (5, 150, 150, 250)),
+    ],
+    ids=str,
+)
+def test_initial_weights_of_torch_are_uniform_within_one_over_root_fan_in(config, fan_ins):
+    leaves = jax.tree.leaves(config.build(40, 10).init(jax.random.key(0)))
+    by_bound = sorted(fan_in**-0.5 for fan_in in fan_ins for _ in range(2))
+    found = sorted(leaves, key=lambda leaf: float(jnp.max(jnp.abs(leaf))))
+    for leaf, bound in zip(found, by_bound, strict=True):
+        largest, n = float(jnp.max(jnp.abs(leaf))), leaf.size
+        assert bound * (1 - 12 / n) <= largest <= bound
+        assert abs(float(jnp.mean(leaf))) < 5 * bound / np.sqrt(3 * n)
+    weights = np.concatenate([np.ravel(leaf) / np.max(np.abs(leaf)) for leaf in found])
+    assert np.std(weights) == pytest.approx(3**-0.5, rel=0.03)
 
 
 def test_account_of_a_gradient_run():

@@ -159,6 +159,38 @@ def test_evaluations_do_not_disturb_training():
     assert often.eval_error == seldom.eval_error
 
 
+def test_geometric_evaluations_are_dense_at_the_start_and_end_with_the_run():
+    plan = replace_at(MLP_RUN, "train.spacing", "geometric").train
+    at = trainer.evaluated_after(dataclasses.replace(plan, steps=20_000, evaluations=48), 4000)
+    assert at[0] == 0 and at[1] == 1 and at[-1] == 20_000
+    ratios = at[10:] / at[9:-1]
+    assert np.all(np.diff(at) > 0) and ratios[-20:].std() < 0.01
+    assert list(
+        trainer.evaluated_after(dataclasses.replace(plan, steps=3, evaluations=9), 4000)
+    ) == [0, 1, 2, 3]
+    assert list(trainer.evaluated_after(dataclasses.replace(plan, steps=1), 4000)) == [0, 1]
+    evenly = run(MLP_RUN)[0]
+    geometric, curve = run(replace_at(MLP_RUN, "train.spacing", "geometric"))
+    assert geometric.train_loss_nats == evenly.train_loss_nats
+    assert [point.step for point in curve] == [0, 1, 3, 12, 40]
+
+
+def test_the_history_has_weight_norm_and_error_on_clean_labels():
+    record, curve = run(MLP_RUN)
+    assert curve[-1].weight_norm_l2 == record.weight_norm_l2
+    assert curve[-1].train_error_clean == record.train_error_clean
+    assert curve[0].weight_norm_l2 != record.weight_norm_l2
+
+
+@pytest.mark.parametrize("n", [999, 1000, 1234])
+def test_outputs_in_blocks_are_those_of_the_whole(n):
+    model = MLP(width=6).build(5, 3)
+    params = model.init(jax.random.key(0))
+    inputs = jax.random.normal(jax.random.key(1), (n, 5))
+    found = jax.jit(lambda p, x: trainer._in_blocks(model, p, x))(params, inputs)
+    np.testing.assert_allclose(found, model.apply(params, inputs), atol=1e-6)
+
+
 def test_runs_that_differ_in_arguments_share_one_compilation():
     trainer._compiled.cache_clear()
     for path, value in [
