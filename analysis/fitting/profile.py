@@ -12,6 +12,7 @@ noise has a trend, the deviance that ends an interval is that of a composite lik
 `analysis.fitting.bootstrap.units` finds the parameter's variance to be larger.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import require_level
 from analysis.fitting.bootstrap.resampling import units_of
 from analysis.fitting.bootstrap.units import unit_noise
-from analysis.fitting.engine.coordinates import in_own_units, seen_through
+from analysis.fitting.engine.coordinates import in_own_units, require_known, seen_through
 from analysis.fitting.engine.likelihood import deviance_limit
 from analysis.fitting.engine.observations import observe, read_only
 from analysis.fitting.engine.problem import Problem, pose
@@ -90,25 +91,32 @@ class Profile:
         )
 
 
-def profile_likelihood(result: FitResult, *, level: float | None = None) -> dict[str, Profile]:
-    """Returns profiles of every parameter that was fitted.
+def profile_likelihood(
+    result: FitResult, names: Collection[str] | None = None, *, level: float | None = None
+) -> dict[str, Profile]:
+    """Returns profiles of parameters that were fitted.
 
     Args:
         result: The fit, with the rows that it saw.
+        names: The parameters; all that were fitted unless given.
         level: Level of confidence, between 0 and 1; that of the fit unless given.
 
     Returns:
         Profiles by the name of the parameter.
 
     Raises:
-        ValueError: A fit without its rows; an impossible level; a fit with `above` other than 1.
+        ValueError: A name of none of them; a fit without its rows; an impossible level; a fit with
+            `above` other than 1.
         FitError: Rows without noise; a lower minimum found on the way.
     """
     level = result.level if level is None else level
     posed = posed_again(result, level)
     problem, theta = posed.problem, posed.theta
+    names = problem.law.params if names is None else names
+    require_known(problem.law, names)
     profiles = {}
-    for column, name in enumerate(problem.law.params):
+    for name in names:
+        column = problem.law.params.index(name)
         # Held as it is in the caller's units, the other coordinates centred.
         raw = result.law.params.index(name)
         view = in_own_units(problem.to_raw, [column], [raw])

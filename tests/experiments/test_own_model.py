@@ -108,7 +108,7 @@ def _kept(results: Path) -> dict[str, float]:
 def test_the_experiment_shown_is_run_by_workers_and_read_without_its_class(tmp_path, capsys):
     mine, results = tmp_path / "min_gru.py", tmp_path / "results"
     mine.write_text(shown())
-    command = ["run", str(mine), "--budget", "smoke", "--results", str(results), "--workers", "2"]
+    command = ["run", str(mine), "--budget", "smoke", "--results", str(results), "--workers", "1"]
     assert main(command) == 0
     assert "8 runs: 8 done" in capsys.readouterr().out
     trained = _kept(results / "min_gru")

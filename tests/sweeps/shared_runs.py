@@ -26,7 +26,7 @@ PLAN = make_plan(
             train=Pretraining(
                 optimizer=Adam(learning_rate=0.01),
                 batch_size=4,
-                steps=40,
+                steps=16,
                 evaluations=4,
                 mesh=Mesh(data=2, fsdp=2),
             ),

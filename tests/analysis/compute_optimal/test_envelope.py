@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis.compute_optimal import envelope_trace
 from analysis.compute_optimal.envelope import envelope
 from analysis.compute_optimal.learning_curves import learning_curves
 from analysis.compute_optimal.valley import Refusal
@@ -134,7 +135,9 @@ def test_intervals_hold_the_truth():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n_sizes", "sd"), [(12, 0.002), (20, 0.002)])
-def test_intervals_cover_93_to_97_percent_within_the_scatter_of_500_sets(n_sizes, sd):
+def test_intervals_cover_93_to_97_percent_within_the_scatter_of_500_sets(n_sizes, sd, monkeypatch):
+    # A step of 3 % of compute: a tenth of what the noise moves a hand-over by.
+    monkeypatch.setattr(envelope_trace, "N_FLOPS", 300)
     hits = covered(500, n_sizes, sd)
     assert stats.binom.ppf(0.01, 500, 0.93) <= hits <= stats.binom.ppf(0.99, 500, 0.97)
 

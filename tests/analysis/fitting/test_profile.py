@@ -37,6 +37,16 @@ def test_of_a_line_it_is_students_interval(copies: int):
         np.testing.assert_allclose(ends, [centre - reach, centre + reach], rtol=1e-6)
 
 
+def test_some_are_profiled_as_all_are_and_what_is_held_is_not():
+    result = fit(SATURATING_POWER_LAW, X, noisy() + 1, bootstrap=Bootstrap(n=200), fixed={"A": 30})
+    every = profile_likelihood(result)
+    assert every.keys() == {"E", "alpha"}
+    (some,) = profile_likelihood(result, ["alpha"]).values()
+    assert some.interval == every["alpha"].interval
+    with pytest.raises(ValueError, match="'A' is no parameter"):
+        profile_likelihood(result, ["A"])
+
+
 def test_it_is_the_minimum_over_the_others():
     x = np.geomspace(1e6, 1e9, 30)
     y = (1.7 + 300 * x**-0.35) * np.exp(0.01 * np.random.default_rng(0).standard_normal(30))
