@@ -92,13 +92,25 @@ def _largest_run(result: FitResult) -> Iterator[str]:
 
 
 def _errors(result: FitResult) -> Iterator[str]:
-    """Numbers without a finite standard error."""
-    derived = {name: each.standard_error for name, each in result.derived().items()}
-    errors = {**result.standard_errors, **derived}
+    """Numbers without a finite standard error, by the reason why they have none."""
+    errors = dict(result.standard_errors)
+    intervals = dict(result.intervals)
+    for name, each in result.derived().items():
+        errors[name], intervals[name] = each.standard_error, each.interval
     without = [name for name, error in errors.items() if not np.isfinite(error)]
-    if without:
-        has = "has" if len(without) == 1 else "have"
+    undefined = [name for name in without if not np.all(np.isfinite(intervals[name]))]
+    spread = [name for name in without if name not in undefined]
+    if undefined:
         yield (
-            f"{' and '.join(without)} {has} no standard error: a few replicates outweigh all "
-            "others, or it is not defined."
+            f"{_have(undefined)} no standard error and no interval: in too many replicates an "
+            "exponent is at or near 0, where it is not defined."
         )
+    if spread:
+        yield (
+            f"{_have(spread)} no standard error: a few replicates lie so far off that their "
+            "standard deviation exceeds the interval. Go by the interval."
+        )
+
+
+def _have(names: list[str]) -> str:
+    return f"{' and '.join(names)} {'has' if len(names) == 1 else 'have'}"

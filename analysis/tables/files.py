@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ DEEPEST = 64
 """Most levels of JSON, one inside the other."""
 
 _PIECE = 2**20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
 
@@ -94,6 +97,41 @@ def require_shallow(path: Path, data: bytes) -> None:
             f"{path}: line {line} nests more than {DEEPEST} levels; write what you need as an "
             "object of names and numbers for each run"
         )
+
+
+def loads(text: str | bytes) -> Any:
+    r"""Returns the value of a JSON text, every key of an object once.
+
+    A lone surrogate, which no file and no screen can take, becomes its escape: the text `\ud800`.
+
+    Raises:
+        ValueError: Not JSON, or a key that an object has twice, of which one would be lost.
+    """
+    written = text if isinstance(text, str) else text.decode("utf-8-sig")
+    mend = _encodable if _SURROGATE.search(written) else None
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in found if names.count(name) > 1)
+            raise ValueError(
+                f"an object has the key {twice!r} twice; rename or delete one of the two"
+            )
+        return found if mend is None else mend(found)
+
+    return json.loads(written, object_pairs_hook=once)
+
+
+def _encodable(value: Any) -> Any:
+    """The value, its lone surrogates as escapes; objects inside it are mended already."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_encodable(each) for each in value]
+    if isinstance(value, dict):
+        return {_encodable(name): _encodable(each) for name, each in value.items()}
+    return value
 
 
 def _too_deep(data: bytes) -> int | None:

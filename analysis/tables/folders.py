@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.tables.files import read_bytes, require_size
+from analysis.tables.files import loads, read_bytes, require_size
 from analysis.tables.names import is_run
 from analysis.tables.wandb import flatten_record
 
@@ -90,7 +89,7 @@ def _settings(path: Path) -> Iterator[tuple[str, object]]:
         file = folder / SETTINGS
         if file.is_file():
             try:
-                settings = json.loads(read_bytes(file, None))
+                settings = loads(read_bytes(file, None))
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{file}: not JSON ({error}); correct it or take it out") from None
             record = settings if isinstance(settings, dict) else {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -25,7 +24,14 @@ import pyarrow.json
 import pyarrow.parquet
 
 from analysis.tables import folders, json_forms, logs, results
-from analysis.tables.files import CODECS, read_bytes, require_shallow, require_size, require_utf8
+from analysis.tables.files import (
+    CODECS,
+    loads,
+    read_bytes,
+    require_shallow,
+    require_size,
+    require_utf8,
+)
 from analysis.tables.names import plain
 from analysis.tables.units import number
 from analysis.tables.wandb import expand_dictionaries, flatten_record, tagged, unpivoted
@@ -191,7 +197,7 @@ def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, object]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = loads(line)
         except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path}: line {place} is not JSON ({error}); give one object a line"
@@ -207,7 +213,7 @@ def _read_json(path: Path, data: bytes) -> pd.DataFrame:
     require_utf8(path, data)
     require_shallow(path, data)
     try:
-        document = json.loads(data.decode("utf-8-sig"))
+        document = loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error}); give a list of objects") from None
     if isinstance(document, dict):

@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +95,9 @@ def run(options: FitOptions) -> int:
         raise
     counted = _counted(result, source.table)
     console.print(f"\n{counted.summary()}\n")
-    if choices.errors is not None:
-        console.print(f"{goodness_of_fit(result)}\n")
+    goodness = None if choices.errors is None else goodness_of_fit(result)
+    if goodness is not None:
+        console.print(f"{goodness}\n")
     if (n_runs := result.bootstrap.n_clusters) is not None:
         console.print(
             f"{result.n_points:,} rows come from {n_runs:,} runs (column run): rows of one run are "
@@ -119,6 +120,7 @@ def run(options: FitOptions) -> int:
         provenance = _provenance(law, source, options)
         provenance["holdout"] = None if score is None else score.to_dict()
         known = {"doubts": about_rows, "source": provenance}
+        known["goodness_of_fit"] = None if goodness is None else asdict(goodness)
         known["beside"] = [each.to_dict() for each in laws]
         write_text(options.json, fit_output.as_json(counted, profiles, others, flags, known))
     if options.latex is not None:

@@ -1,6 +1,5 @@
 """Fits as files: what `scaling fit --json` or `FitResult.to_json` wrote, read back."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,10 @@ import numpy as np
 from analysis.fitting.result import FitResult
 from analysis.planning.paid_growth import counting_paid
 from analysis.planning.training_cost import SIX_N_D, TrainingCost
+from analysis.tables.files import loads, require_shallow
+
+MOST_BYTES = 2**26
+"""Most bytes of a fit: a hundred times those of 4,000 replicates of nine parameters."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,15 @@ def read(path: str) -> FitFile:
             f"{path}: no such file. Give a file that holds a fit; `scaling fit TABLE --law LAW "
             f"--json {path}` writes one"
         )
+    if file.stat().st_size > MOST_BYTES:
+        raise ValueError(
+            f"{path} is larger than {MOST_BYTES >> 20} MiB, which no fit is. Give a file that "
+            "`scaling fit TABLE --law LAW --json FILE` writes"
+        )
     content = file.read_bytes()
+    require_shallow(file, content)
     try:
-        values = json.loads(content)
+        values = loads(content)
         fitted = values["fit"] if isinstance(values, dict) and "fit" in values else values
         result = FitResult.from_dict(fitted)
         source = _mapping(values, "source") if fitted is not values else {}

@@ -25,6 +25,9 @@ from sweeps.files import storing
 MOST_DRAWN = 3
 """Laws of a ranking that its figure shows."""
 
+LEAST_RUN_SIZES = 6
+"""Sizes that whole runs reach from which runs, not rows, are left out."""
+
 _GENERIC = "x"
 """The input of laws that are for any single variable."""
 
@@ -39,13 +42,13 @@ def run(options: RankOptions) -> int:
     size = _size(source.table, inputs, options.along)
     x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
     y = source.table["loss"].to_numpy(np.float64)
-    sizes = source.table[size].to_numpy(np.float64)
+    sizes, of_runs = _sizes_of(source.table, size)
     to = options.predict
     if kept is not None and to is None:
         farthest = float(kept[size].to_numpy(np.float64).max())
         to = farthest if farthest > sizes.max() else None
     ranking = rank(laws, x, y, along=sizes, to=to, loss=Loss(options.huber))
-    console.print(f"\nextrapolation to larger {size}", highlight=False)
+    console.print(f"\nextrapolation to larger {size}{of_runs}", highlight=False)
     console.print(ranking.summary())
     scores = {} if kept is None else _scores(ranking, kept, inputs)
     for name, score in scores.items():
@@ -68,6 +71,23 @@ def run(options: RankOptions) -> int:
         }
         write_text(options.json, json.dumps(values, indent=1, allow_nan=False))
     return 0
+
+
+def _sizes_of(table: pd.DataFrame, size: str) -> tuple[np.ndarray, str]:
+    """The size by which each row is fitted or left out, and how that was settled, in words.
+
+    Rows of one run err together: a fit to its first rows has seen the noise of its last. Where
+    there are enough runs each is fitted or left out as a whole, by the largest size it reached.
+    """
+    sizes = table[size]
+    if "run" not in table or not table["run"].duplicated().any():
+        return sizes.to_numpy(np.float64), ""
+    reached = sizes.groupby(table["run"], dropna=False, sort=False).transform("max")
+    if len(reached.unique()) >= LEAST_RUN_SIZES:
+        return reached.to_numpy(np.float64), " of whole runs"
+    n_runs = len(table["run"].unique())
+    split = "" if n_runs == 1 else f" (rows of {n_runs} runs, too few to leave out whole)"
+    return sizes.to_numpy(np.float64), split
 
 
 def _scores(ranking: Ranking, kept: pd.DataFrame, inputs: tuple[str, ...]) -> dict[str, float]:

@@ -131,3 +131,30 @@ def test_sizes_in_names():
     assert wide.with_sizes_in_names(names)["run.size"].tolist() == [7e7, 1.4e9, 9e3]
     for other in ("big", "7b-from-70m", "v2mm"):
         assert "run.size" not in wide.with_sizes_in_names(pd.DataFrame({"run": ["1M", other]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.json", lambda rows: json.dumps(rows)),
+        ("a.json", lambda rows: json.dumps({key: [row[key] for row in rows] for key in rows[0]})),
+        ("a.json", lambda rows: json.dumps({"a": rows[0], "b": rows[1]})),
+        (
+            "a.json",
+            lambda rows: json.dumps(
+                {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}
+            ),
+        ),
+        ("a.jsonl", lambda rows: "\n".join(map(json.dumps, rows))),
+    ],
+    ids=["records", "columns", "keys", "split", "lines"],
+)
+def test_lone_surrogates_become_their_escapes(tmp_path, name, form):
+    rows = [
+        {"N": 1, "D": 3, "loss": 3.0, "no\ud800te": "x\udc00", "smile": "\U0001f600"},
+        {"N": 2, "D": 4, "loss": 2.0, "no\ud800te": "y", "smile": "z"},
+    ]
+    table = read(written(tmp_path, form(rows), name)).table
+    assert table["no\\ud800te"].tolist() == ["x\\udc00", "y"]
+    assert table["smile"].tolist() == ["\U0001f600", "z"]
+    table.to_csv(tmp_path / "again.csv")

@@ -160,6 +160,21 @@ def test_files_that_are_not_what_they_say(tmp_path):
     refused(tmp_path, "PAR1", "not a complete Parquet file", name="a.parquet")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '[{"N": 1e6, "D": 2e7, "loss": 3, "loss": 4}]'),
+        ("a.json", '{"N": [1e6], "loss": [3.5], "loss": [2.5]}'),
+        ("a.json", '{"a": {"N": 1e6, "loss": 3}, "b": {"N": 1e7, "loss": 2, "loss": 3}}'),
+        ("a.json", '[{"config": {"n_params": 1, "loss": 3, "loss": 4}}]'),
+        ("a.jsonl", '{"N": 1e6, "loss": 3}\n{"N": 1e7, "loss": 2, "loss": 3}\n'),
+        ("a.json", '{"log_history": [{"step": 1, "loss": 3, "loss": 4}]}'),
+    ],
+)
+def test_a_key_that_an_object_has_twice_is_not_lost(tmp_path, name: str, text: str):
+    refused(tmp_path, text, "the key 'loss' twice", name=name)
+
+
 def test_the_convention_is_a_positive_number(tmp_path):
     (tmp_path / "runs.csv").write_text(GOOD)
     with pytest.raises(ValueError, match="give k > 0 of C = k N D"):

@@ -228,6 +228,20 @@ def test_growth_counts_the_compute_that_was_paid(planted_cost):
     assert fit_files.read(str(path)).result.derived()["a"].value == pytest.approx(a, rel=1e-12)
 
 
+def test_a_file_that_can_be_no_fit_is_not_read(file, tmp_path, monkeypatch):
+    deep = tmp_path / "deep.json"
+    deep.write_text('{"fit": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    with pytest.raises(ValueError, match="nests more than 64 levels"):
+        fit_files.read(str(deep))
+    twice = tmp_path / "twice.json"
+    twice.write_text(file.read_text().replace('{"fit":', '{"fit": {}, "fit":', 1))
+    with pytest.raises(ValueError, match="has the key 'fit' twice"):
+        fit_files.read(str(twice))
+    monkeypatch.setattr(fit_files, "MOST_BYTES", file.stat().st_size - 1)
+    with pytest.raises(ValueError, match=r"larger than 0 MiB, which no fit is. Give a file"):
+        fit_files.read(str(file))
+
+
 def test_files_of_before_costs_count_6_n_d(file, planted_cost):
     of_c, path = planted_cost
     assert fit_files.read(str(file)).cost == TrainingCost()

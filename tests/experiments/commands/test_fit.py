@@ -231,15 +231,19 @@ def test_weights_and_errors_are_checked_row_by_row(planted, option, value, capsy
     assert "line 6, column 'sd'" in " ".join(capsys.readouterr().err.split())
 
 
-def test_errors_give_a_chi_square_and_the_scale_is_asked_for(planted, capsys):
+def test_errors_give_a_chi_square_and_the_scale_is_asked_for(planted, tmp_path, capsys):
     table = pd.read_csv(planted)
     table["sd"] = 0.01
     table["val_loss"] += 0.03 * np.random.default_rng(0).standard_normal(len(table))
     table.to_csv(planted, index=False)
     command = ["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS, "--error", "sd"]
-    assert main([*command, "--scale", "linear"]) == 0
+    to = tmp_path / "fit.json"
+    assert main([*command, "--scale", "linear", "--json", str(to)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "on 31 degrees of freedom" in out
+    written = json.loads(to.read_text())["goodness_of_fit"]
+    assert written["degrees_of_freedom"] == 31
+    assert f"chi-square {written['chi_square']:.4g} " in out
     assert "times as much as their errors say" in out
     assert main([*command, "--weights", "sd"]) == 2
     assert "give one of them" in " ".join(capsys.readouterr().err.split())
