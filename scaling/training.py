@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
+from scaling.data.graph import GraphNodes
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
@@ -37,7 +38,7 @@ from scaling.schedules import Constant, Cosine, Schedule
 ModelConfig = Linear | RandomFeatures | MLP | CNN1D | Transformer | Family
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
 
-DataConfig = GaussianTeacher | MNIST1D | Digits | Text | NGram
+DataConfig = GaussianTeacher | GraphNodes | MNIST1D | Digits | Text | NGram
 
 
 @dataclass(frozen=True, kw_only=True)

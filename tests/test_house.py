@@ -27,7 +27,7 @@ ORDER = {
     "scaling": """
         sealed keys fields extras workspace own_code record
         model devices models data schedules training pretraining config packs accounting
-        trainers run
+        trainers run measures
     """.split(),
     "sweeps": """
         guards files claims retries rules accelerators compile_cache

@@ -16,6 +16,7 @@ from analysis.theory.emergence import (
     wrong_tokens,
 )
 from analysis.theory.from_data import MeasuredModes, foretold_test_risk, measured_modes
+from analysis.theory.graph_convolution import GraphRisk, graph_convolution_risk
 from analysis.theory.kernel_regression import (
     KernelRidgeRisk,
     effective_ridge,
@@ -52,6 +53,7 @@ __all__ = [
     "Activation",
     "ComputeOptimal",
     "EffectiveRanks",
+    "GraphRisk",
     "KernelRidgeRisk",
     "LinearProblem",
     "MeasuredModes",
@@ -66,6 +68,7 @@ __all__ = [
     "gradient_descent_excess_risk",
     "gradient_flow_excess_risk",
     "gradient_flow_test_risk",
+    "graph_convolution_risk",
     "kernel_ridge_risk",
     "latent_space_problem",
     "learnability",

@@ -165,6 +165,17 @@ def evaluated_after(plan: Gradient, n_train: int) -> Int[np.ndarray, " evaluatio
     return np.unique(np.rint([0, *np.geomspace(1, steps, evaluations)[:-1], steps]).astype(int))
 
 
+def final_params(config: RunConfig, dataset: Dataset) -> Params:
+    """Trains a run without measuring it, and returns the weights at its end."""
+    plan = config.train
+    assert isinstance(plan, Gradient)
+    trainer = _compiled(shape_of(config))
+    steps = jnp.int32(plan.duration(config.data.n_train).steps)
+    train_set, _, rate, init_key, order = _inputs(config, dataset)
+    state = trainer.init(init_key)
+    return trainer.advance(state, steps, train_set, rate, steps, order).params
+
+
 def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | None) -> Trainer:
     """Pure functions that start, advance and measure a run of one shape.
 

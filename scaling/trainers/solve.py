@@ -9,19 +9,30 @@ import scipy.linalg
 
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
-from scaling.trainers.read_out import linear_problem, measured
+from scaling.trainers.read_out import Matrix, Problem, linear_problem, measured
 from scaling.training import Ridge, Ridgeless
 
 
 def solve(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
     """Fits the read-out of a run exactly and measures it.
 
+    Returns:
+        Columns of a RunRecord.
+    """
+    problem, readout, penalty = fit(config, dataset)
+    return {**penalty, **measured(problem, readout)}
+
+
+def fit(config: RunConfig, dataset: Dataset) -> tuple[Problem, Matrix, dict[str, Any]]:
+    """Fits the read-out of a run exactly.
+
     One thin singular value decomposition Phi = U diag(s) V' of the (n, p) training features gives
     both estimators: the read-out V diag(f) U'y has f = 1/s above the cut-off and 0 below it
     (ridgeless), or f = s / (s^2 + n ridge).
 
     Returns:
-        Columns of a RunRecord.
+        The linear problem, the read-out, shape (p, outputs), and the columns of a RunRecord that
+        say how it was penalised.
     """
     estimator = config.train.resolve(config.model, config.data)
     problem = linear_problem(config, dataset)
@@ -38,4 +49,4 @@ def solve(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         inverse = s / (s**2 + len(features) * estimator.ridge)
         penalty = {"ridge": estimator.ridge}
     readout = right.T @ (inverse[:, None] * (left.T @ problem.targets))
-    return {**penalty, **measured(problem, readout)}
+    return problem, readout, penalty
