@@ -157,7 +157,8 @@ class Ranking:
         reference: Name of the law that the others are compared with, window by window.
         weights: Weights of the laws that are combined, by name; they sum to 1. Of the best alone
             where windows do not show that a combination errs less.
-        blind: How the combination and the best law fare in windows that had no say.
+        blind: How the combination and the best law fare in windows that had no say; None without a
+            horizon.
         horizon: Factor beyond its rows up to which each window is scored; None where windows share
             out the sizes.
     """
@@ -259,10 +260,11 @@ def rank(
     goes nearly through all of them. A law that is left with
     fewer than half of the windows is not ranked.
 
-    The laws within 1.5 times the least error are combined, with weights as the inverse squares of
-    their errors: of laws that windows cannot tell apart the mean often errs less than a choice. It
-    is used where windows say so: each is scored by laws combined, and by a law chosen, by the
-    others. Laws with the same curve count once.
+    With a horizon, the laws within 1.5 times the least error are combined, with weights as the
+    inverse squares of their errors: of laws that windows cannot tell apart the mean often errs less
+    than a choice. It is used where windows say so: each is scored by laws combined, and by a law
+    chosen, by the others. Laws with the same curve count once. Without a horizon the best law
+    stands alone: farther out than any window reaches, one of several may go anywhere.
 
     Args:
         laws: The laws, such as `analysis.laws.LAWS.values()`. Those for another number of inputs
@@ -339,7 +341,9 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
     rows.sort(key=_place)
     horizon = None if reference.extrapolation is None else reference.extrapolation.horizon
     different = _different(rows)
-    weights, blind = _combined(different), _blind(different, everywhere)
+    weights = _combined(different)
+    # Windows that share out the sizes say nothing of how laws part farther beyond.
+    blind = None if horizon is None else _blind(different, everywhere)
     if blind is None or blind.combined > blind.best:
         weights = {rows[0].law.name: 1.0}
     return Ranking(
