@@ -1,12 +1,11 @@
 """Shape of curves over log size: crossings, bumps, rises, and the nearest curves without them.
 
-Every function takes a stack of curves of shape (n_curves, n_sizes), so a bootstrap is one call.
+A stack of curves has the shape (n_curves, n_sizes), so that a bootstrap is one call.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from analysis.double_descent.seed_noise import SizeNoise
 from analysis.double_descent.seeds import IntArray
@@ -58,7 +57,7 @@ def falling_crossing(log_size: Floats, curves: Floats, weights: Floats, target: 
     Returns:
         The crossings; open above where never reached, below where reached at the first size.
     """
-    fits = np.stack([falling_fit(curve, weights) for curve in curves])
+    fits = falling_fit(curves, weights)
     n_above = np.sum(fits > target, axis=1)
     ends = np.concatenate([[-np.inf], log_size, [np.inf]])
     low, high = ends[n_above], ends[n_above + 1]
@@ -116,9 +115,23 @@ def largest_rise(curves: Floats) -> Floats:
     return np.max(curves - np.minimum.accumulate(curves, axis=1), axis=1)
 
 
-def falling_fit(curve: Floats, weights: Floats) -> Floats:
-    """Returns the nearest non-increasing curve (weighted least squares), shape (n_sizes,)."""
-    return isotonic_regression(curve, weights=weights, increasing=False).x
+def falling_fit(curves: Floats, weights: Floats) -> Floats:
+    """Returns the nearest non-increasing curve (weighted least squares) to each of a stack.
+
+    At size i it is the least over a <= i of the largest over b >= i of the mean from a to b
+    (Robertson, Wright & Dykstra 1988, Order Restricted Statistical Inference, theorem 1.4.4).
+
+    Args:
+        curves: Shape (n_curves, n_sizes).
+        weights: Weight of each size, positive, shape (n_sizes,).
+    """
+    found = np.full(curves.shape, np.inf)
+    for first in range(curves.shape[1]):
+        means = np.cumsum((curves * weights)[:, first:], axis=1) / np.cumsum(weights[first:])
+        means[:, 0] = curves[:, first]  # not even rounding moves what falls already
+        largest = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+        found[:, first:] = np.minimum(found[:, first:], largest)
+    return found
 
 
 def valley_fit(curve: Floats, weights: Floats) -> Floats:
@@ -128,10 +141,8 @@ def valley_fit(curve: Floats, weights: Floats) -> Floats:
     """
     fits = []
     for split in range(1, len(curve) + 1):
-        fall = falling_fit(curve[:split], weights[:split])
-        rise = curve[split:]
-        if split < len(curve):
-            rise = isotonic_regression(rise, weights=weights[split:]).x
+        fall = falling_fit(curve[None, :split], weights[:split])[0]
+        rise = -falling_fit(-curve[None, split:], weights[split:])[0]
         fits.append(np.concatenate([fall, rise]))
     misfit = [np.sum(weights * (fit - curve) ** 2) for fit in fits]
     return fits[int(np.argmin(misfit))]

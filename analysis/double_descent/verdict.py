@@ -191,7 +191,7 @@ def _without_peak(
     rise = float(largest_rise(curves.full[None])[0])
     fall = float(curves.full[0] - curves.full[-1])
     null = largest_rise(
-        falling_fit(curves.full, sample.weights) + sample.bump_factor * curves.noise
+        falling_fit(curves.full[None], sample.weights)[0] + sample.bump_factor * curves.noise
     )
     chance = p_value(null, rise)
     if chance <= 1 - sample.level:

@@ -57,9 +57,9 @@ def test_intervals_hold_the_truth(case):
 @pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_intervals_cover_93_to_97_percent(case, uneven):
-    hits = held(1500, *case, uneven=uneven)
-    assert np.all(hits >= stats.binom.ppf(0.01, 1500, 0.93))
-    assert np.all(hits <= stats.binom.ppf(0.99, 1500, 0.97))
+    hits = held(1000, *case, uneven=uneven)
+    assert np.all(hits >= stats.binom.ppf(0.01, 1000, 0.93))
+    assert np.all(hits <= stats.binom.ppf(0.99, 1000, 0.97))
 
 
 def test_without_excess_half_of_the_intervals_are_those_of_the_noise_alone():
