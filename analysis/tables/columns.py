@@ -22,6 +22,7 @@ from analysis.tables import results, units
 from analysis.tables.cells import numbers
 from analysis.tables.headings import BRACKETED, Heading, known, readings, stated, unsure_unit
 from analysis.tables.names import KNOWN, bare
+from analysis.tables.near import is_spread, near
 from analysis.tables.origins import Column
 
 LABELS = ("run", "group", "seed")
@@ -121,7 +122,7 @@ def choose(frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str
     for quantity in dict.fromkeys((*needs, *_ALWAYS)):
         if quantity not in declared:
             column, about = _by_name(frame, left, quantity, quantity in needs)
-            doubts += about
+            doubts += [*about, *_nearly(frame, left, quantity, column)]
             if column:
                 chosen.append(column)
                 left = [name for name in left if name not in column.columns]
@@ -149,7 +150,7 @@ def missing(frame: pd.DataFrame, quantity: str) -> str:
         for name in filled
         for heading in readings(name, quantity)
         for word in known
-        if len(word) > 1 and bare(heading.name) not in others
+        if len(word) > 1 and bare(heading.name) not in others and not is_spread(name)
     ]
     score, nearest = max(near, default=(0.0, ""))
     if score < 0.6:
@@ -254,6 +255,35 @@ def _by_name(
         passed = ", ".join(repr(each.name) for each in others)
         doubts.append(f"{quantity} is read from {best.name!r}, not from {passed}")
     return _recognised(quantity, best), doubts
+
+
+def _nearly(
+    frame: pd.DataFrame, names: Sequence[str], quantity: str, taken: Column | None
+) -> Iterator[str]:
+    """Doubts about columns that are nearly named for a quantity and were not taken."""
+    if quantity in LABELS or results.are_records(frame):
+        return
+    own = None if taken is None else numbers(results.column(frame, taken.columns[0])).to_numpy()
+    for name in names:
+        found = near(name, quantity)
+        if found is None or _holds(results.column(frame, name), quantity) != "numbers":
+            continue
+        values = numbers(results.column(frame, name)).to_numpy()
+        if own is not None and np.allclose(own, values, rtol=_ALIKE, atol=0, equal_nan=True):
+            continue
+        if taken is not None:
+            yield f"{quantity} is read from {taken.columns[0]!r}, not from {name!r}: {found.why}"
+            continue
+        unit = "1e6" if "unit" in found.why else None
+        remedy = (
+            f"declare it, as --columns {declaration(quantity, name, unit)}"
+            if found.is_readable
+            else "add a column of the numbers themselves"
+        )
+        yield (
+            f"column {name!r} is nearly named for {quantity} and is not taken: {found.why}; "
+            f"{remedy}"
+        )
 
 
 def _candidates(frame: pd.DataFrame, names: Sequence[str], quantity: str) -> list[_Candidate]:

@@ -65,6 +65,7 @@ _OWNERS = frozenset(
     "run runs job jobs trial training task experiment exp pod secondary final sweep process wandb "
     "slurm mlflow ray info config summary trainingjob exit".split()
 )
+_EXIT_CODES = frozenset("exitcode exitstatus returncode retcode exit".split())
 _PHASES = frozenset("pending running succeeded failed unknown".split())
 _MOST_SHOWN = 5
 _SHORTEST = 4
@@ -154,6 +155,9 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
     """Doubts about columns that seem to say how runs ended, but not in a way that is understood."""
     for name in map(str, frame.columns):
         column = results.column(frame, name)
+        if plain(name).removeprefix("config").removeprefix("summary") in _EXIT_CODES:
+            yield from _exits(name, column)
+            continue
         ends = (words(name.lower()) or [""])[-1] in _NAMES
         if pd.api.types.is_bool_dtype(column):
             word = finished(name)
@@ -176,6 +180,19 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
                     f"column {name!r} holds {', '.join(map(str, odd[:_MOST_SHOWN]))}: these rows "
                     f"are kept; if that is a run's state, take the others by --where {name}=VALUE"
                 )
+
+
+def _exits(name: str, column: pd.Series) -> Iterator[str]:
+    """A doubt about runs whose process did not end with 0; Slurm writes `137:0` and `0:0`."""
+    codes = column.dropna().astype(str).str.strip().str.removesuffix(".0")
+    failed = codes[~codes.isin(("0", "0:0", ""))]
+    if len(failed):
+        shown = ", ".join(failed.unique()[:_MOST_SHOWN])
+        good = next(iter(codes[codes.isin(("0", "0:0"))]), "0")
+        yield (
+            f"column {name!r} holds exit codes of processes that failed ({shown}) in {len(failed)} "
+            f"rows, which are kept; --where {equals(name, good) or f'{name}=0'} leaves them out"
+        )
 
 
 def _unknown(column: pd.Series, unknown: pd.Series) -> str:
