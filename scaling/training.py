@@ -14,7 +14,9 @@ from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.graph import GraphNodes
 from scaling.data.mnist1d import MNIST1D
+from scaling.data.modular import ModularArithmetic
 from scaling.data.ngram import NGram
+from scaling.data.parity import SparseParity
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import (
@@ -32,13 +34,23 @@ from scaling.models.family import Family, LinearFamily
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
+from scaling.models.summed_embeddings import SummedEmbeddings
 from scaling.models.transformer import Transformer
 from scaling.schedules import Constant, Cosine, Schedule
 
-ModelConfig = Linear | RandomFeatures | MLP | CNN1D | Transformer | Family
+ModelConfig = Linear | RandomFeatures | MLP | CNN1D | SummedEmbeddings | Transformer | Family
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
 
-DataConfig = GaussianTeacher | GraphNodes | MNIST1D | Digits | Text | NGram
+DataConfig = (
+    GaussianTeacher
+    | GraphNodes
+    | MNIST1D
+    | Digits
+    | ModularArithmetic
+    | SparseParity
+    | Text
+    | NGram
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from scaling.models.cnn_1d import CNN1D
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
+from scaling.models.summed_embeddings import SummedEmbeddings
 from scaling.training import SGD, Gradient
 
 FAMILIES = [
@@ -25,6 +26,8 @@ FAMILIES = [
     MLP(width=24, depth=3),
     MLP(width=16, initial="torch"),
     CNN1D(width=6),
+    SummedEmbeddings(width=16, activation="square"),
+    SummedEmbeddings(width=16, activation="relu"),
 ]
 
 
@@ -58,6 +61,7 @@ def _xla_flops(f, *shapes) -> float:
         MLP(width=256, depth=3),
         Linear(n_features=300),
         CNN1D(width=256),
+        SummedEmbeddings(width=256),
     ],
     ids=str,
 )
@@ -105,6 +109,17 @@ def test_initial_weights_of_torch_are_uniform_within_one_over_root_fan_in(config
         assert abs(float(jnp.mean(leaf))) < 5 * bound / np.sqrt(3 * n)
     weights = np.concatenate([np.ravel(leaf) / np.max(np.abs(leaf)) for leaf in found])
     assert np.std(weights) == pytest.approx(3**-0.5, rel=0.03)
+
+
+def test_summed_embeddings_are_a_sum_over_symbols():
+    """With one-hot inputs, rows of E are added, squared and read out; z begins with variance 1."""
+    family = SummedEmbeddings(width=4000)
+    model = family.build(10, 3)
+    params = model.init(jax.random.key(0))
+    x = np.concatenate([np.eye(5)[[2, 4]], np.eye(5)[[0, 4]]], axis=1)
+    z = params["embedding"][np.array([2, 4])] + params["embedding"][np.array([5, 9])]
+    np.testing.assert_allclose(model.apply(params, x), z**2 @ params["readout"], rtol=1e-4)
+    assert np.var(z, axis=1) == pytest.approx([1, 1], rel=0.1)
 
 
 def test_account_of_a_gradient_run():
