@@ -14,9 +14,9 @@ from analysis.double_descent.critical_size import (
     p_value,
     sample_seeds,
 )
-from analysis.double_descent.curve_shape import Located, falling_fit, largest_rise
+from analysis.double_descent.curve_shape import Bump, Located, falling_fit, largest_rise
 from analysis.double_descent.seeds import Statistic
-from analysis.estimate import Bootstrap, Estimate
+from analysis.estimate import Bootstrap, Estimate, Floats
 
 # Fewer cannot show fall, rise and fall, or distinguish a peak from seed noise.
 MIN_SIZES = 5
@@ -37,8 +37,19 @@ class Verdict(Enum):
     SECOND_DESCENT_BELOW = "peak and second descent below the first minimum"
     """The curve has such a maximum, and its minimum to the right is below the one to the left."""
 
+    SECOND_DESCENT_ABOVE = "peak and second descent above the first minimum"
+    """The curve has such a maximum, and its minimum to the right is above the one to the left."""
+
+    NOT_AT_THIS_HORIZON = "not resolved at this horizon"
+    """The curve rises up to its last sizes: a peak lies at the edge of the grid or beyond."""
+
     NOT_RESOLVED = "not resolved"
-    """The data are too few or too noisy, or a peak lies at the edge of the grid or beyond."""
+    """The data are too few or too noisy."""
+
+    @property
+    def has_peak(self) -> bool:
+        """Whether the curve has a significant interior maximum."""
+        return self in (Verdict.PEAK, Verdict.SECOND_DESCENT_BELOW, Verdict.SECOND_DESCENT_ABOVE)
 
 
 @dataclass(frozen=True)
@@ -50,29 +61,40 @@ class Minimum:
 
 
 @dataclass(frozen=True)
-class DoubleDescent:
-    """Threshold, peak, minima and verdict from `descent`; without a peak, its fields are None.
+class CurveShape:
+    """Peak, minima and verdict of a test curve over seeds; without a peak, its fields are None.
 
     Attributes:
-        threshold: Interpolation threshold, in units of size.
         peak: Candidate peak, significant or not; None where no interior size is a maximum.
-        ratio: Peak location over threshold.
         first_minimum: Lowest point left of the peak.
         final_minimum: Lowest point right of the peak.
         confidence_below: 1 - p-value of a final minimum this far below the first, under the null
             that no size right of the peak is below it. A value near 0 does not prove the opposite.
+        confidence_above: Likewise of a first minimum this far below the final one.
         verdict: Verdict by the rules of `descent`.
-        reason: One sentence with the numbers behind the verdict.
+        reason: The numbers behind the verdict, in sentences.
     """
 
-    threshold: Estimate
     peak: Peak | None
-    ratio: Estimate | None
     first_minimum: Minimum | None
     final_minimum: Minimum | None
     confidence_below: float | None
+    confidence_above: float | None
     verdict: Verdict
     reason: str
+
+
+@dataclass(frozen=True)
+class DoubleDescent(CurveShape):
+    """Threshold and shape of a curve over seeds, from `descent`.
+
+    Attributes:
+        threshold: Interpolation threshold, in units of size.
+        ratio: Peak location over threshold; None without a peak.
+    """
+
+    threshold: Estimate
+    ratio: Estimate | None
 
 
 def descent(
@@ -90,10 +112,11 @@ def descent(
     Rules of the verdict, with a = 1 - level:
 
     1. Fewer than 5 sizes or 3 seeds: not resolved.
-    2. Peak p-value <= a: a peak. "Second descent below the first minimum" where the final minimum
-       is lower with confidence >= bootstrap.level; if it is not, the reason gives the confidence.
+    2. Peak p-value <= a: a peak. "Second descent below (above) the first minimum" where the final
+       minimum is lower (higher) with confidence >= bootstrap.level; else a peak alone, and the
+       reason gives the confidence.
     3. Else, largest rise from one size to any larger one has p-value <= a against a non-increasing
-       curve: not resolved, because the peak is at the edge of the grid or beyond it.
+       curve: not resolved at this horizon, because the peak is at the edge of the grid or beyond.
     4. Else, a rise of 10% of the total fall would have been seen: monotone (on this grid).
     5. Else: not resolved, because noise could hide such a rise.
 
@@ -119,33 +142,50 @@ def descent(
     threshold = sample.located(crossings)
     curves = sample.curves(statistic)
     bumps = sample.bumps(curves)
-    found = sample.peak(curves, bumps, bootstrap.seed)
-    if found is None:
-        verdict, reason = _without_peak(sample, curves, None, threshold)
-        return DoubleDescent(threshold, None, None, None, None, None, verdict, reason)
+    shape = shape_of(sample, curves, bumps, bootstrap.seed)
+    ratio = None if shape.peak is None else sample.located(_ratio(bumps.where, crossings))
+    where = f"The interpolation threshold is {threshold}"
+    where += f"; the peak lies at {ratio} times it." if shape.verdict.has_peak else "."
+    facts = vars(shape) | {"reason": f"{shape.reason} {where}"}
+    return DoubleDescent(**facts, threshold=threshold, ratio=ratio)
 
+
+def shape_of(sample: SeedSample, curves: MetricCurves, bumps: Bump, seed: int) -> CurveShape:
+    """Finds peak and minima of a test curve over seeds, and judges by the rules of `descent`.
+
+    Args:
+        sample: Runs by size with their resamples.
+        curves: Centres of the test metric, of `sample.curves`.
+        bumps: Their clearest bumps, of `sample.bumps`.
+        seed: Seed of the simulated noise.
+    """
+    found = sample.peak(curves, bumps, seed)
+    if found is None:
+        return CurveShape(None, None, None, None, None, *_without_peak(sample, curves, None))
     top = int(bumps.at[0])
     first = int(np.argmin(curves.full[:top]))
     final = top + 1 + int(np.argmin(curves.full[top + 1 :]))
-    first_minimum, final_minimum = (
+    minima = [
         Minimum(float(sample.runs.sizes[at]), sample.level_at(curves, at)) for at in (first, final)
+    ]
+    below = _confidence_below(sample, curves.full, curves.noise, top)
+    above = _confidence_below(
+        sample, curves.full[::-1], curves.noise[:, ::-1], len(curves.full) - 1 - top
     )
-    ratio = sample.located(_ratio(bumps.where, crossings))
-    confidence = _confidence_below(sample, curves, first, top)
-    if _too_small(sample) or found.p_value > 1 - bootstrap.level:
-        verdict, reason = _without_peak(sample, curves, found, threshold)
+    if _too_small(sample) or found.p_value > 1 - sample.level:
+        verdict, reason = _without_peak(sample, curves, found)
     else:
-        verdict = Verdict.SECOND_DESCENT_BELOW if confidence >= bootstrap.level else Verdict.PEAK
-        below = "is" if confidence >= bootstrap.level else "is not shown to be"
+        verdict, reason = Verdict.PEAK, f"is not shown to be below (confidence {below:.3g})"
+        if below >= sample.level:
+            verdict, reason = Verdict.SECOND_DESCENT_BELOW, f"is below (confidence {below:.3g})"
+        elif above >= sample.level:
+            verdict, reason = Verdict.SECOND_DESCENT_ABOVE, f"is above (confidence {above:.3g})"
         reason = (
             f"The curve has a peak of {found.height} at size {found.location} "
-            f"(p = {found.p_value:.2g}), {ratio} times the interpolation threshold. The final "
-            f"minimum, {final_minimum.value}, {below} below the first, {first_minimum.value} "
-            f"(confidence {confidence:.3g})."
+            f"(p = {found.p_value:.2g}). The final minimum, {minima[1].value}, {reason} the first, "
+            f"{minima[0].value}."
         )
-    return DoubleDescent(
-        threshold, found, ratio, first_minimum, final_minimum, confidence, verdict, reason
-    )
+    return CurveShape(found, *minima, below, above, verdict, reason)
 
 
 def _ratio(numerator: Located, denominator: Located) -> Located:
@@ -157,7 +197,7 @@ def _ratio(numerator: Located, denominator: Located) -> Located:
     )
 
 
-def _confidence_below(sample: SeedSample, curves: MetricCurves, first: int, top: int) -> float:
+def _confidence_below(sample: SeedSample, full: Floats, noise: Floats, top: int) -> float:
     """Returns 1 - p-value of the lowest point right of the peak.
 
     The null is a curve with no point there below the first minimum.
@@ -165,15 +205,15 @@ def _confidence_below(sample: SeedSample, curves: MetricCurves, first: int, top:
     The lowest of many noisy sizes is biased low, so the null curve counts every size right of the
     peak as tied with the first minimum if it is within 2 standard errors of the lowest there.
     """
-    noise = sample.factor * curves.noise
-    right = curves.full[top + 1 :]
+    first, noise = int(np.argmin(full[:top])), sample.factor * noise
+    right = full[top + 1 :]
     excess = np.maximum(right - right.min() - 2 * noise[:, top + 1 :].std(axis=0), 0)
     depth = noise[:, first] - (excess + noise[:, top + 1 :]).min(axis=1)
-    return 1 - p_value(depth, curves.full[first] - right.min())
+    return 1 - p_value(depth, full[first] - right.min())
 
 
 def _without_peak(
-    sample: SeedSample, curves: MetricCurves, found: Peak | None, threshold: Estimate
+    sample: SeedSample, curves: MetricCurves, found: Peak | None
 ) -> tuple[Verdict, str]:
     """Returns the verdict by rules 1, 3, 4 and 5 of `descent`, and its reason."""
     if _too_small(sample):
@@ -195,7 +235,7 @@ def _without_peak(
     )
     chance = p_value(null, rise)
     if chance <= 1 - sample.level:
-        return Verdict.NOT_RESOLVED, (
+        return Verdict.NOT_AT_THIS_HORIZON, (
             f"{bump} But the curve rises (p = {chance:.2g}) and does not fall again up to the "
             f"largest size, {sample.runs.sizes[-1]:.4g}: a peak lies there or beyond. Add larger "
             "sizes."
@@ -208,8 +248,7 @@ def _without_peak(
         )
     return Verdict.MONOTONE, (
         f"{bump} Between sizes {sample.runs.sizes[0]:.4g} and {sample.runs.sizes[-1]:.4g} the data "
-        f"exclude a rise of more than {visible:.2g} of the total fall. The interpolation threshold "
-        f"is {threshold}."
+        f"exclude a rise of more than {visible:.2g} of the total fall."
     )
 
 

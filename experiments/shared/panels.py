@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from analysis.compute_optimal.approaches_result import Approach
-from analysis.double_descent.verdict import DoubleDescent, Verdict
+from analysis.double_descent.verdict import DoubleDescent
 from analysis.estimate import Estimate, Floats
 from analysis.fitting.result import FitResult
 from analysis.plots import curves, marks, style
@@ -31,7 +31,7 @@ def peak_of(descent: DoubleDescent, estimate: Estimate | None = None) -> Measure
 
     A bump that could be seed noise has a location too; reporting it would claim a peak.
     """
-    if descent.peak is None or descent.verdict not in (Verdict.PEAK, Verdict.SECOND_DESCENT_BELOW):
+    if descent.peak is None or not descent.verdict.has_peak:
         return Measured(value=None, note=descent.verdict.value)
     return measured(estimate or descent.peak.location)
 

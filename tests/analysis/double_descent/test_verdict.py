@@ -70,14 +70,15 @@ def test_planted_curve_is_recovered_with_its_verdict():
         assert f"{number:.4g}" in found.reason
 
 
-def test_second_descent_that_stays_above_the_first_minimum_is_a_peak_only():
+def test_second_descent_that_stays_above_the_first_minimum_is_said_to():
     def curve(size):
         return np.where(size < 60, peaked(size), peaked(size) + 0.5)
 
     size, train, test, seed = make_table(curve)
     found = descent(size, train, test, seed, tolerance=TOLERANCE)
-    assert found.verdict is Verdict.PEAK
+    assert found.verdict is Verdict.SECOND_DESCENT_ABOVE
     assert found.confidence_below is not None and found.confidence_below < 0.05
+    assert found.confidence_above is not None and found.confidence_above >= 0.95
 
 
 def test_prominence_is_measured_from_the_higher_minimum():
@@ -142,7 +143,7 @@ def test_ratio_to_a_censored_threshold_is_a_bound():
 def test_peak_at_the_edge_is_not_resolved():
     size, train, test, seed = make_table(peaked, ends=(4, 40))
     found = descent(size, train, test, seed, tolerance=TOLERANCE)
-    assert found.verdict is Verdict.NOT_RESOLVED
+    assert found.verdict is Verdict.NOT_AT_THIS_HORIZON
     assert "a peak lies there or beyond" in found.reason
 
 
@@ -346,7 +347,7 @@ def false_peaks(curve, n_tables, n_seeds, shared):
             curve, n_sizes=12, n_seeds=n_seeds, noise=0.1, shared=shared, seed=k
         )
         found = descent(size, train, test, seed, tolerance=TOLERANCE, bootstrap=Bootstrap(n=400))
-        count += found.verdict in (Verdict.PEAK, Verdict.SECOND_DESCENT_BELOW)
+        count += found.verdict.has_peak
     return count
 
 
