@@ -15,6 +15,7 @@ from tyro.extras import SubcommandApp
 from experiments.commands.options import (
     AllocateOptions,
     AuditOptions,
+    DescentOptions,
     DesignOptions,
     FitOptions,
     IsoflopOptions,
@@ -112,6 +113,14 @@ def isoflop(options: Flags[IsoflopOptions]) -> int:
     from experiments.commands import isoflop
 
     return isoflop.run(options)
+
+
+@app.command
+def descent(options: Flags[DescentOptions]) -> int:
+    """Find threshold, peak and second descent of a curve, and judge them in a sentence."""
+    from experiments.commands import descent
+
+    return descent.run(options)
 
 
 @app.command

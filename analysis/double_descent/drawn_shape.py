@@ -22,7 +22,7 @@ class DrawnShape(NamedTuple):
         first: Metric there.
         final_at: Log size of the lowest point right of it.
         final: Metric there.
-        end_slope: Change of the metric over the last hundredth of the grid or more.
+        end_slope: Change of the metric over the last tenth of the grid.
     """
 
     location: Floats
@@ -60,7 +60,7 @@ def drawn_shape(along: Floats, curves: Floats, is_log: bool) -> DrawnShape:
     height = metric[rows, top]
     base = np.maximum(metric[rows, first], metric[rows, final])
     left, right = _half(along, metric, top, (height + base) / 2)
-    step = max(len(along) // 100, 1)
+    step = max(len(along) // 10, 1)
     values = (
         along[top], height, right - left, along[first], metric[rows, first],
         along[final], metric[rows, final],

@@ -22,7 +22,6 @@ from analysis.double_descent.curve_shape import falling_crossing, falling_fit
 from analysis.double_descent.drawn_shape import DrawnShape, drawn_shape, interval
 from analysis.double_descent.lone_point import likeliest, simulated, standing
 from analysis.double_descent.rows import Curve
-from analysis.double_descent.seed_noise import size_noise
 from analysis.double_descent.seeds import Statistic, centre, resampled_centre, stretch
 from analysis.double_descent.smooth_curve import one_curve_noise, seeds_noise, smoother
 from analysis.double_descent.verdict import NEGLIGIBLE_RISE, Verdict, shape_of
@@ -33,6 +32,8 @@ MIN_POINTS = 8
 _PER_STEP = 6
 _MOST_ALONG = 240
 _SIMULATED = 999
+_RESOLVED = 1.3
+"""Steps of the grid that a peak is wide where more than its highest size shows it."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,7 @@ def _by_seeds(
         threshold = sample.located(sample.crossings(tolerance))
     along = fine_grid(sample.log_size)
     noise = seeds_noise(
-        size_noise(curves.of_runs).error[0],
-        curves.of_runs.correlation,
-        float(np.sum(sample.runs.counts - 1)),
+        _errors(sample, curves), curves.of_runs.correlation, float(np.sum(sample.runs.counts - 1))
     )
     smooth = smoother(sample.log_size, noise, along)
     draws = smooth.draws(curves.full, bootstrap.n, bootstrap.seed)
@@ -214,7 +213,8 @@ def _by_seeds(
         still_falls=_still_falls(drawn, bootstrap.level),
     )
     early = None if curve.best is None else _early(sample, curves, ends[1])
-    return replace(judged, early=early)
+    reason = _about_peak(judged) if shape.verdict.has_peak else shape.reason
+    return replace(judged, early=early, reason=reason)
 
 
 def _by_smoothness(curve: Curve, tolerance: float | None, bootstrap: Bootstrap) -> Judgement:
@@ -257,6 +257,20 @@ def _by_smoothness(curve: Curve, tolerance: float | None, bootstrap: Bootstrap) 
     return replace(judged, verdict=verdict, reason=reason)
 
 
+def _errors(sample: SeedSample, curves: MetricCurves) -> Floats:
+    """Standard errors of the centres, their variance averaged with those of the neighbours.
+
+    `seed_noise` takes the larger of the two, which a test may; an interval would be too wide.
+    """
+    values = sample.runs.values["test"]
+    values = tuple(np.log(each) for each in values) if curves.is_log else values
+    raw = np.array([each.var(ddof=1) for each in values])
+    padded = np.pad(raw, 1, mode="edge")
+    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    floor = (1e-9 * max(float(np.abs(curves.full).max()), 1e-300)) ** 2
+    return np.sqrt(np.maximum(smooth, floor) / sample.runs.counts)
+
+
 def _with_peak(
     judged: Judgement, drawn: DrawnShape, sizes: Floats, chance: float, level: float
 ) -> Judgement:
@@ -279,20 +293,15 @@ def _verdict_of_one(
     judged: Judgement, draws: Floats, p_rise: float, level: float
 ) -> tuple[Verdict, str]:
     """Returns the verdict on one curve, by the rules of `verdict.descent`, and its reason."""
-    hill, first, final = judged.peak, judged.first, judged.final
-    if hill is not None and first is not None and final is not None:
+    hill, below, above = judged.peak, judged.confidence_below or 0.0, judged.confidence_above or 0.0
+    if hill is not None:
         if hill.p_value <= 1 - level:
-            below, above = judged.confidence_below or 0.0, judged.confidence_above or 0.0
-            verdict, says = Verdict.PEAK, f"is not shown to be below (confidence {below:.3g})"
+            verdict = Verdict.PEAK
             if below >= level:
-                verdict, says = Verdict.SECOND_DESCENT_BELOW, f"is below (confidence {below:.3g})"
+                verdict = Verdict.SECOND_DESCENT_BELOW
             elif above >= level:
-                verdict, says = Verdict.SECOND_DESCENT_ABOVE, f"is above (confidence {above:.3g})"
-            return verdict, (
-                f"The curve has a peak of {hill.height} at size {hill.location} (p = "
-                f"{hill.p_value:.2g}). The final minimum, {final.value}, {says} the first, "
-                f"{first.value}."
-            )
+                verdict = Verdict.SECOND_DESCENT_ABOVE
+            return verdict, _about_peak(replace(judged, verdict=verdict))
         bump = (
             f"The maximum at size {hill.location.value:.4g} is within the scatter of the points, "
             f"or rests on one of them alone (p = {hill.p_value:.2g})."
@@ -317,6 +326,27 @@ def _verdict_of_one(
     )
 
 
+def _about_peak(judged: Judgement) -> str:
+    """Says where and how high a significant peak is, and how the second descent ends."""
+    hill, first, final = judged.peak, judged.first, judged.final
+    assert hill is not None and first is not None and final is not None
+    below, above = judged.confidence_below, judged.confidence_above
+    says = {
+        Verdict.SECOND_DESCENT_BELOW: f"is below the first (confidence {below:.3g})",
+        Verdict.SECOND_DESCENT_ABOVE: f"is above the first (confidence {above:.3g})",
+    }.get(judged.verdict, f"is not shown to be below the first (confidence {below:.3g})")
+    horizon = ""
+    if judged.still_falls and judged.verdict is not Verdict.SECOND_DESCENT_BELOW:
+        horizon = (
+            " The curve still falls at its largest size: where the second descent ends is not "
+            "resolved at this horizon."
+        )
+    return (
+        f"The peak is {hill.height} at size {hill.location} (p = {hill.p_value:.2g}). The final "
+        f"minimum, {final.value}, {says}, {first.value}.{horizon}"
+    )
+
+
 def fine_grid(log_size: Floats) -> Floats:
     """Returns a grid of log sizes that holds those given, several to a step, shape (m,)."""
     per_step = int(np.clip(_MOST_ALONG // (len(log_size) - 1), 1, _PER_STEP))
@@ -331,8 +361,8 @@ def _hill(
     location = interval(_exponential(drawn.location), level)
     at = location.value if measured is None else measured
     top = int(np.clip(np.argmin(np.abs(np.log(sizes / at))), 1, len(sizes) - 2))
-    around = float(np.log(sizes[top + 1] / sizes[top - 1]))
-    resolved = bool(drawn.width[0] >= around)
+    step = float(np.log(sizes[top + 1] / sizes[top - 1])) / 2
+    resolved = bool(drawn.width[0] >= _RESOLVED * step)
     if not resolved:
         low, high = min(location.low, sizes[top - 1]), max(location.high, sizes[top + 1])
         location = Estimate(float(sizes[top]), float(low), float(high), level)

@@ -140,7 +140,8 @@ def smoother(log_size: Floats, noise: Noise, along: Floats) -> Smoother:
             to_curve = lines_along @ to_line + ratio * across @ projection
             root = vectors * np.sqrt(np.maximum(values, 0))
             members.append((projection, constant, v, to_curve, root))
-    return Smoother(*map(np.stack, zip(*members, strict=True)), noise.df)
+    projections, constants, shapes, to_curves, roots = map(np.stack, zip(*members, strict=True))
+    return Smoother(projections, constants, shapes, to_curves, roots, noise.df)
 
 
 def _on_unit(log_size: Floats, of: Floats) -> Floats:

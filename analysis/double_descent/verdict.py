@@ -1,6 +1,6 @@
 """Verdict on a double-descent curve, from its threshold, its peak and its minima on both sides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -146,7 +146,7 @@ def descent(
     ratio = None if shape.peak is None else sample.located(_ratio(bumps.where, crossings))
     where = f"The interpolation threshold is {threshold}"
     where += f"; the peak lies at {ratio} times it." if shape.verdict.has_peak else "."
-    facts = vars(shape) | {"reason": f"{shape.reason} {where}"}
+    facts = vars(replace(shape, reason=f"{shape.reason} {where}"))
     return DoubleDescent(**facts, threshold=threshold, ratio=ratio)
 
 
@@ -161,13 +161,14 @@ def shape_of(sample: SeedSample, curves: MetricCurves, bumps: Bump, seed: int) -
     """
     found = sample.peak(curves, bumps, seed)
     if found is None:
-        return CurveShape(None, None, None, None, None, *_without_peak(sample, curves, None))
+        verdict, reason = _without_peak(sample, curves, None)
+        return CurveShape(None, None, None, None, None, verdict, reason)
     top = int(bumps.at[0])
     first = int(np.argmin(curves.full[:top]))
     final = top + 1 + int(np.argmin(curves.full[top + 1 :]))
-    minima = [
+    first_minimum, final_minimum = (
         Minimum(float(sample.runs.sizes[at]), sample.level_at(curves, at)) for at in (first, final)
-    ]
+    )
     below = _confidence_below(sample, curves.full, curves.noise, top)
     above = _confidence_below(
         sample, curves.full[::-1], curves.noise[:, ::-1], len(curves.full) - 1 - top
@@ -182,10 +183,10 @@ def shape_of(sample: SeedSample, curves: MetricCurves, bumps: Bump, seed: int) -
             verdict, reason = Verdict.SECOND_DESCENT_ABOVE, f"is above (confidence {above:.3g})"
         reason = (
             f"The curve has a peak of {found.height} at size {found.location} "
-            f"(p = {found.p_value:.2g}). The final minimum, {minima[1].value}, {reason} the first, "
-            f"{minima[0].value}."
+            f"(p = {found.p_value:.2g}). The final minimum, {final_minimum.value}, {reason} the "
+            f"first, {first_minimum.value}."
         )
-    return CurveShape(found, *minima, below, above, verdict, reason)
+    return CurveShape(found, first_minimum, final_minimum, below, above, verdict, reason)
 
 
 def _ratio(numerator: Located, denominator: Located) -> Located:

@@ -101,13 +101,19 @@ class _Candidate(NamedTuple):
     holds: str
 
 
-def choose(frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str] = ()) -> Choice:
+def choose(
+    frame: pd.DataFrame,
+    declared: Mapping[str, str],
+    needs: Sequence[str] = (),
+    seek: Sequence[str] = _ALWAYS,
+) -> Choice:
     """Chooses a column for each quantity: as declared, and for the others by well-known names.
 
     Args:
         frame: The raw table.
         declared: Columns by quantity, as `parse_columns` returns them.
-        needs: Quantities to look for besides those that are looked for in every table.
+        needs: Quantities to look for besides `seek`.
+        seek: Quantities that are taken where a column is named for them.
 
     Raises:
         ValueError: A declared column that is missing, an unknown unit, several columns with other
@@ -119,7 +125,7 @@ def choose(frame: pd.DataFrame, declared: Mapping[str, str], needs: Sequence[str
     doubts = [doubt for column in chosen for doubt in _unsure_unit(column)]
     used = {name for column in chosen for name in column.columns}
     left = [name for name in names if name not in used]
-    for quantity in dict.fromkeys((*needs, *_ALWAYS)):
+    for quantity in dict.fromkeys((*needs, *seek)):
         if quantity not in declared:
             column, about = _by_name(frame, left, quantity, quantity in needs)
             doubts += [*about, *_nearly(frame, left, quantity, column)]
@@ -199,7 +205,28 @@ def _declared(names: Sequence[str], quantity: str, text: str) -> Column:
     parts = [part.strip() for part in column.split("+")]
     if quantity in LABELS and all(part in names for part in parts):
         return Column(quantity, tuple(parts))
+    if (other := _by_other_name(names, column)) is not None:
+        return _column(quantity, other, unit)
     raise ValueError(f"no column {column!r} for {quantity}; {nearest_name(column, names)}")
+
+
+def _by_other_name(names: Sequence[str], name: str) -> str | None:
+    """The one column that a name means, where none is called so; None where none or several are.
+
+    `width` is `model.width` of a results folder or `config.width` of W&B, `test_error` is the
+    `eval_error` of records, and `N` whichever column is named for it.
+    """
+    for tried in (name, re.sub("^test_", "eval_", name)):
+        meant = [each for each in names if each in (tried, f"{tried}_nats")]
+        meant = meant or [each for each in names if each.rpartition(".")[2] == tried]
+        if len(meant) == 1:
+            return meant[0]
+    if results.RECORD_COLUMNS <= set(names):
+        own = [each for each in _OF_RESULTS.get(name, ()) if each in names]
+        return own[0] if own else None
+    ranked = [(found[1], each) for each in names if (found := known(each, name))]
+    best = [each for place, each in ranked if place == min(ranked)[0]]
+    return best[0] if len(best) == 1 else None
 
 
 def _column(quantity: str, name: str, unit: units.Unit | None = None) -> Column:

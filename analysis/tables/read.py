@@ -106,6 +106,8 @@ def read(
     needs: Sequence[str] = ("loss",),
     where: str | None = None,
     melt: str | None = None,
+    seek: Sequence[str] | None = None,
+    evaluations: bool = False,
     flops_per_parameter_and_token: float = FLOPS_PER_PARAMETER_AND_TOKEN,
 ) -> Source:
     """Reads a table of runs and checks every number that a fit uses.
@@ -122,6 +124,10 @@ def read(
             out are not judged.
         melt: Quantity whose values are the names of columns, such as `64`, `128`, `1.3B`, over
             losses; see `analysis.tables.wide.melted`.
+        seek: Quantities that are recognised by their names besides those needed; N, D, C, U, loss
+            and labels unless given.
+        evaluations: Whether a results folder gives a row for each evaluation of each run, rather
+            than one for each run.
         flops_per_parameter_and_token: k of C = k N D, by which the third of N, D and C follows.
 
     Returns:
@@ -139,7 +145,7 @@ def read(
         )
     declared = naming.parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
     conditions = selection.parse(where) if where else ()
-    raw = _raw(path, melt)
+    raw = _raw(path, melt, evaluations)
     product = Product("C", float(flops_per_parameter_and_token))
     try:
         # Rows are chosen first, then the columns, then every value of these is judged.
@@ -149,7 +155,8 @@ def read(
             raise ValueError(
                 f"no run has finished ({_reasons(excluded)}); give a table of finished runs"
             )
-        read_from, passed_over = naming.choose(ended, declared, needs)
+        sought = {} if seek is None else {"seek": seek}
+        read_from, passed_over = naming.choose(ended, declared, needs, **sought)
         chosen = _chosen(ended, conditions, read_from, product)
         not_asked = len(raw.frame) - len(asked) + len(ended) - len(chosen)
         ended, excluded = _filled(chosen, excluded, read_from)
@@ -208,9 +215,18 @@ def _chosen(
     return selection.by_quantities(frame, conditions, quantities, declared)
 
 
-def _raw(path: Path, melt: str | None) -> RawTable:
-    """The file as it is, or in long form."""
+def _raw(path: Path, melt: str | None, evaluations: bool) -> RawTable:
+    """The file as it is, or in long form, or the histories of a results folder."""
     raw = read_raw(path)
+    if evaluations:
+        if not results.are_records(raw.frame) or not path.is_dir():
+            raise ValueError(f"{path}: only a results folder has histories; give one")
+        histories = results.evaluations(path)
+        histories.index = pd.Index(
+            histories["run_id"].str.cat(histories["step"].astype(str), sep=" at step "),
+            name="evaluation",
+        )
+        return raw._replace(frame=histories, format="histories of a results folder")
     if melt is None:
         return raw
     try:

@@ -64,9 +64,57 @@ def frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     return with_units(table)
 
 
+RECORD_COLUMNS = frozenset({"run_id", "schema_version", "status"})
+"""Columns by which a table is known to hold records of this project's runs."""
+
+
 def are_records(table: pd.DataFrame) -> bool:
     """Returns whether rows are records of this project's runs, whose units are known."""
-    return {"run_id", "schema_version", "status"} <= set(table.columns)
+    return RECORD_COLUMNS <= set(table.columns)
+
+
+def evaluations(path: Path) -> pd.DataFrame:
+    """Reads the histories of a results folder: a row for each evaluation after the first step.
+
+    Columns are those of the record, with `step`, `epochs`, `n_examples_seen`, `train_loss_nats`,
+    `train_error`, `eval_loss_nats` and `eval_error` of the evaluation in the place of the run's,
+    and `best_loss_nats` and `best_error`: the least of the run's history.
+
+    Raises:
+        ValueError: A folder without results, or without any history.
+    """
+    rows = []
+    for file in record.published_files(path):
+        run = record.load_record(read_bytes(file, None))
+        curve = file.parent / "attempts" / f"{run.attempt or 0:04d}" / "curve.jsonl"
+        if run.status != "done" or not curve.exists():
+            continue
+        flat = record.row(run)
+        for point in record.load_curve(read_bytes(curve, None).decode("utf-8", "replace")):
+            if point.step > 0:
+                rows.append(flat | _evaluation(point, run.n_train_examples))
+    if not rows:
+        raise ValueError(
+            f"{path}: no run has a history; give the results folder of a sweep of trained networks"
+        )
+    table = frame(rows)
+    for kind in ("error", "loss_nats"):
+        least = table.groupby("run_id")[f"eval_{kind}"].transform("min")
+        table[f"best_{kind}"] = least
+    return with_units(table)
+
+
+def _evaluation(point: record.CurvePoint, n_train: int | None) -> dict[str, object]:
+    return {
+        "step": point.step,
+        "steps": point.step,
+        "n_examples_seen": point.n_examples_seen,
+        "epochs": point.n_examples_seen / n_train if n_train else None,
+        "train_loss_nats": point.train_loss,
+        "train_error": point.train_error,
+        "eval_loss_nats": point.eval_loss,
+        "eval_error": point.eval_error,
+    }
 
 
 def with_units(table: pd.DataFrame) -> pd.DataFrame:

@@ -183,6 +183,34 @@ class IsoflopOptions(RowOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DescentOptions(RowOptions):
+    """Options of `scaling descent`."""
+
+    x: str
+    """Size of each row: a column or a quantity, e.g. width, epochs, N."""
+    test: str
+    """Test metric, e.g. test_error."""
+    train: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Train metric, which gives the interpolation threshold."""
+    seed: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Column that tells repeats apart; by default the one named seed."""
+    group: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """A curve for each value, e.g. noise."""
+    best: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Test metric of each run when stopped early."""
+    tolerance: float | None = None
+    """Train metric that counts as interpolation; by default 1 % of the samples."""
+    statistic: Literal["mean", "median"] | None = None
+    """Centre over seeds; by default the mean of an error, the median of a loss."""
+    parameters: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Parameters of each size, to say which sizes a grid lacks."""
+    constraints: float | None = None
+    """Training samples times outputs, likewise."""
+    out: OutFolder = None
+    """Write figure.pdf .png .csv, report.json and table.tex."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AllocateOptions:
     """Options of `scaling allocate`."""
 

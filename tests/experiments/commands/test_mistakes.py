@@ -146,6 +146,14 @@ MISTAKES = {
         "isoflop runs.csv --curves", "no column for run", "there are 'params', 'tokens'",
         "declare it, as --columns run=NAME",
     ),
+    "curve of a column that is not there": Mistake(
+        "descent runs.csv --x width --test val_loss", "no column 'width' for x",
+        "valid: params, tokens", "valid: params, tokens, val_loss",
+    ),
+    "curve whose sizes repeat": Mistake(
+        "descent runs.csv --x params --test val_loss", "size 1e\\+07 occurs 5 times",
+        "there are 'tokens'", "as --seed NAME or --group NAME",
+    ),
     "allocation without a budget": Mistake(
         ALLOCATE, "given: none", "in one way: --flops; or --hours", "give the budget",
     ),

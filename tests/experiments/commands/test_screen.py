@@ -34,6 +34,7 @@ COMMANDS = (
     "fit T --law chinchilla --flagged keep --json fit.json",
     "rank T --flagged keep --json rank.json",
     "isoflop T --out isoflop",
+    "descent T --x params --test eval_loss",
     "allocate --fit fit.json --flops 1e21 --far --json allocate.json",
     "design --fit fit.json --flops 1e20 --quantity a --cells 1",
 )

@@ -56,6 +56,7 @@ def test_every_command_takes_every_source(given, quick, tmp_path: Path, capsys):
     assert found["alpha"] == pytest.approx(0.34, abs=0.05)
     assert main(["rank", *table]) == 0
     assert main(["isoflop", *table]) == 0
+    assert main(["descent", *table, "--x", "D", "--test", "loss"]) == 0
     assert main(["allocate", "--fit", to, "--flops", "1e20"]) == 0
     assert main(["design", "--fit", to, "--flops", "1e19", "--quantity", "a", "--cells", "2"]) == 0
     assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,332 @@
+"""`scaling descent`: anybody's curve -> threshold, peak, minima, second descent, and a verdict."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.checks.mixed_shares import first_of_other_unit
+from analysis.double_descent.judgement import Judgement, judge
+from analysis.double_descent.judgement_table import (
+    HEADINGS,
+    cells,
+    early_sentence,
+    latex,
+    limits,
+    to_dict,
+)
+from analysis.double_descent.missing_sizes import missing_sizes, sizes_beyond
+from analysis.double_descent.rows import Curve, curve_rows
+from analysis.double_descent.seeds import Statistic
+from analysis.estimate import Floats
+from analysis.tables import columns as naming
+from analysis.tables import read, results
+from analysis.tables.names import words
+from analysis.writing import dumps, replace_file
+from experiments.commands import doubts
+from experiments.commands.console import console, print_table
+from experiments.commands.options import DescentOptions
+from sweeps.files import storing
+
+HISTORIES = ("epochs", "epoch", "steps", "step", "examples")
+"""Axes that a results folder has in the histories of its runs."""
+MOST_CURVES = 7
+"""Curves of one figure: as many as there are colours."""
+_SHARES = frozenset("error err errors accuracy acc".split())
+_TIMES = frozenset("epoch epochs step steps iteration iterations".split())
+
+
+class Named(NamedTuple):
+    """A curve of the table: its name (empty for one alone), rows, and parameters against them."""
+
+    name: str
+    curve: Curve
+    rows: pd.DataFrame
+
+
+def run(options: DescentOptions) -> int:
+    """Reads a table, judges each of its curves, prints, draws and writes what was found.
+
+    Raises:
+        ValueError: An option, a column or a cell is at fault.
+    """
+    source = _source(options)
+    tolerance, says = _tolerance(options, source.table)
+    curves = list(_curves(options, source))
+    statistic = options.statistic or ("mean" if _is_share(options.test) else "median")
+    judged = {
+        each.name: judge(
+            each.curve, tolerance=tolerance if options.train else None, statistic=statistic
+        )
+        for each in curves
+    }
+    # The verdict of each curve, the numbers behind it, the doubts, the files.
+    console.print()
+    for each in curves:
+        _print_verdict(each, judged[each.name], options)
+    name = ("curve",) if len(curves) > 1 else ()
+    rows = [(*([key] if name else []), *cells(found)) for key, found in judged.items()]
+    print_table((*name, *HEADINGS), rows)
+    console.print(f"\n{_legend(options, curves, statistic, says)}", soft_wrap=True)
+    about_rows = doubts.about(source.table, ("x",))
+    doubts.print_about([*_unlike_units(source.table), *about_rows])
+    if options.out is not None:
+        _write(options, source, curves, judged, about_rows)
+    return 0
+
+
+def _source(options: DescentOptions) -> read.Source:
+    """The rows, with the columns that were asked for under the names of their roles."""
+    given = naming.parse_columns(options.columns) if options.columns else {}
+    asked = {
+        "x": options.x,
+        "test": options.test,
+        "train": options.train,
+        "best": options.best,
+        "seed": options.seed,
+        "group": options.group,
+        "parameters": options.parameters,
+    }
+    roles = {
+        role: given[name] if name in given else name
+        for role, name in asked.items()
+        if name is not None
+    }
+    others = {name: text for name, text in given.items() if name not in asked.values()}
+    declared: dict[str, str] = {**others, **roles}
+    histories = Path(options.table).is_dir() and options.x in HISTORIES
+    source = read.read(
+        options.table,
+        declared,
+        needs=("x",),
+        where=options.where,
+        melt=options.melt,
+        seek=("seed",),
+        evaluations=histories and _has_records(options.table),
+    )
+    console.print(source.describe())
+    for role in ("test", "train", "best"):
+        if role in source.table and _is_share(asked[role] or ""):
+            _require_one_unit(source.table, role, asked[role] or "")
+    return source
+
+
+def _has_records(table: str) -> bool:
+    return next(results.record.published_files(Path(table)), None) is not None
+
+
+def _is_share(name: str) -> bool:
+    return bool(_SHARES & {word.lower() for word in words(name)})
+
+
+def _require_one_unit(table: pd.DataFrame, role: str, name: str) -> None:
+    """Refuses a column of errors of which some are in per cent and others fractions."""
+    values = table[role].to_numpy(np.float64)
+    at = first_of_other_unit(values)
+    if at is None:
+        return
+    other = values[values > 1][0] if values[at] <= 1 else values[values <= 1][0]
+    raise ValueError(
+        f"{table.index.name} {table.index[at]}, column {name!r}: {values[at]:g} stands among "
+        f"values such as {other:g}: per cent and fractions are mixed. Give every value in one "
+        "unit, fractions or per cent"
+    )
+
+
+def _unlike_units(table: pd.DataFrame) -> list[str]:
+    """A doubt where the test metric seems to be in per cent and the train metric is not."""
+    if "train" not in table:
+        return []
+    test, train = (table[name].to_numpy(np.float64) for name in ("test", "train"))
+    if first_of_other_unit(np.concatenate([test, train[train > 0]])) is None:
+        return []
+    return [
+        f"test is {test.min():.3g} to {test.max():.3g} and train {train.min():.3g} to "
+        f"{train.max():.3g}: one may be in per cent and the other a fraction; the threshold takes "
+        "train as it stands"
+    ]
+
+
+def _tolerance(options: DescentOptions, table: pd.DataFrame) -> tuple[float, str]:
+    """The train metric that counts as interpolation, and where it comes from."""
+    if options.tolerance is not None:
+        if not 0 <= options.tolerance < np.inf:
+            raise ValueError(
+                f"--tolerance {options.tolerance:g}: a train metric is finite and at least 0; "
+                "give e.g. 0.01"
+            )
+        return options.tolerance, "--tolerance"
+    if "train" not in table:
+        return 0.0, ""
+    train = table["train"].to_numpy(np.float64)
+    if _is_share(options.train or ""):
+        return (1.0, "1 per cent") if train.max() > 1 else (0.01, "1 per cent of the samples")
+    return 0.01 * float(train.max()), "a hundredth of the largest train metric"
+
+
+def _curves(options: DescentOptions, source: read.Source) -> Iterator[Named]:
+    """The curve of each group; one alone is nameless."""
+    table = source.table
+    if options.group is None:
+        groups = [("", table)]
+    else:
+        kinds = np.unique(table["group"].to_numpy())
+        groups = [(f"{options.group} {kind}", table.loc[table["group"] == kind]) for kind in kinds]
+    if len(groups) > MOST_CURVES:
+        raise ValueError(
+            f"--group {options.group}: {len(groups)} curves are more than {MOST_CURVES} in one "
+            "figure; take some of them by --where"
+        )
+    for name, rows in groups:
+        try:
+            curve = curve_rows(
+                rows["x"],
+                rows["test"],
+                rows.get("seed"),
+                train=rows.get("train"),
+                best=rows.get("best"),
+            )
+        except ValueError as error:
+            raise ValueError(f"{source.path}: {_with_remedy(name, str(error), rows)}") from None
+        yield Named(name, curve, rows)
+
+
+def _with_remedy(name: str, message: str, rows: pd.DataFrame) -> str:
+    """The message of a curve with its name, and what to type where runs cannot be told apart."""
+    where = f"{name}: " if name else ""
+    if "no column tells runs apart" in message:
+        free = [str(each) for each in rows if each not in ("x", "test", "train", "best")]
+        near = next((each for each in free if "seed" in each.lower()), None)
+        message = (
+            f"{message}, as --seed {near or 'NAME'} or --group NAME (there are "
+            f"{', '.join(map(repr, free)) or 'no other columns'})"
+        )
+    return where + message
+
+
+def _print_verdict(each: Named, found: Judgement, options: DescentOptions) -> None:
+    """The verdict in sentences: of the curve, of early stopping, of the grid, of its limits."""
+    where = f"{each.name}: " if each.name else ""
+    said = [found.reason]
+    if found.threshold is not None:
+        said.append(f"The interpolation threshold is {found.threshold}.")
+    if _is_time(options) and found.verdict.has_peak and found.early is None:
+        said.append(_of_time(found))
+    said += [early_sentence(found), _of_grid(each, found, options)]
+    said += limits(found, has_train=options.train is not None, is_time=_is_time(options))
+    console.print(f"{where}{found.verdict.value}", soft_wrap=True)
+    console.print("  " + "\n  ".join(filter(None, said)) + "\n", soft_wrap=True)
+
+
+def _is_time(options: DescentOptions) -> bool:
+    return bool(_TIMES & {word.lower() for word in words(options.x)})
+
+
+def _of_time(found: Judgement) -> str:
+    """Along training the first minimum is where early stopping stops."""
+    wins = {
+        "peak and second descent below the first minimum": "beats",
+        "peak and second descent above the first minimum": "does not beat",
+    }.get(found.verdict.value, "is not shown to beat")
+    return f"The second descent {wins} early stopping, which ends at the first minimum."
+
+
+def _of_grid(each: Named, found: Judgement, options: DescentOptions) -> str:
+    """Says that the grid misses the threshold, and which sizes to add."""
+    threshold = found.threshold
+    if threshold is None or threshold.censored is None:
+        return ""
+    above = threshold.censored == "above"
+    size, counts, constraints = _parameters(each.rows, options)
+    add, why = sizes_beyond(each.curve.size, above=above), ""
+    if counts is not None and constraints is not None:
+        expected = missing_sizes(size, counts, constraints)
+        if not expected.inside and expected.add:
+            add = expected.add
+            why = (
+                f" The parameters equal samples times outputs, {constraints:.4g}, at "
+                f"{expected.expected:.4g}."
+            )
+    side = "beyond the largest" if above else "below the smallest"
+    shown = ", ".join(f"{value:g}" for value in add)
+    return (
+        f"The grid misses the interpolation threshold, which lies {side} {options.x}.{why} Add "
+        f"{options.x} {shown}."
+    )
+
+
+def _parameters(
+    rows: pd.DataFrame, options: DescentOptions
+) -> tuple[Floats, Floats | None, float | None]:
+    """Sizes with the parameters of each, and samples times outputs; None where unknown."""
+    size, constraints = rows["x"].to_numpy(np.float64), options.constraints
+    name = "parameters" if options.parameters else "n_params_total"
+    if constraints is None and {"n_train_examples", "n_outputs"} <= set(rows):
+        known = np.unique((rows["n_train_examples"] * rows["n_outputs"]).dropna().to_numpy())
+        constraints = float(known[0]) if len(known) == 1 else None
+    if name not in rows or bool(rows[name].isna().any()):
+        return size, None, constraints
+    counts = rows[name].to_numpy(np.float64)
+    at, first = np.unique(size, return_index=True)
+    grows = len(at) > 1 and bool(np.all(np.diff(counts[first]) > 0))
+    same = bool(np.all(counts == counts[first][np.searchsorted(at, size)]))
+    return (at, counts[first], constraints) if grows and same else (at, None, constraints)
+
+
+def _legend(
+    options: DescentOptions, curves: list[Named], statistic: Statistic, tolerance: str
+) -> str:
+    """What the numbers are."""
+    said = [
+        f"{options.x} and {options.test} with 95 % intervals; the peak's width is the ratio of the "
+        "sizes between which it stands above half its prominence."
+    ]
+    if any(each.curve.n_seeds > 1 for each in curves):
+        said.append(f"Intervals are over seeds (their {statistic}).")
+    if any(each.curve.n_seeds == 1 for each in curves):
+        said.append(
+            "Intervals of one curve come from the scatter of its points about a smooth one."
+        )
+    if options.train is not None:
+        said.append(f"Interpolation: {options.train} at most {tolerance}.")
+    averaged = [each.curve for each in curves if each.curve.n_averaged > len(set(each.curve.size))]
+    if averaged:
+        n, m = averaged[0].n_averaged, len(set(averaged[0].size))
+        said.append(f"{n:,} sizes were averaged to {m}, even in their logarithm.")
+    return " ".join(said)
+
+
+def _write(
+    options: DescentOptions,
+    source: read.Source,
+    curves: list[Named],
+    judged: dict[str, Judgement],
+    about_rows: list[str],
+) -> None:
+    """Writes figure.pdf .png .csv, report.json and table.tex."""
+    from analysis.plots import style
+    from analysis.plots.descent_axes import own_axis
+    from analysis.plots.descent_figure import Judged, descent_figure, descent_table
+
+    assert options.out is not None
+    folder = Path(options.out)
+    drawn = [Judged(each.name, each.curve, judged[each.name]) for each in curves]
+    figure = descent_figure(drawn, own_axis(options.x), test=options.test, train=options.train)
+    report = {
+        "source": source.provenance(),
+        "x": options.x,
+        "test": options.test,
+        "train": options.train,
+        "where": options.where,
+        "about_rows": about_rows,
+        "curves": {name: to_dict(found) for name, found in judged.items()},
+    }
+    caption = f"Double descent of {options.test} over {options.x}; 95 % intervals."
+    with storing(folder):
+        style.save(figure, folder / "figure")
+        results.write(descent_table(drawn), folder / "figure.csv")
+        replace_file(folder / "report.json", (dumps(report) + "\n").encode())
+        replace_file(folder / "table.tex", latex(judged, caption).encode())
+    console.print(f"{folder}: figure.pdf .png .csv report.json table.tex")
