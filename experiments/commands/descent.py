@@ -1,6 +1,7 @@
 """`scaling descent`: anybody's curve -> threshold, peak, minima, second descent, and a verdict."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from analysis.double_descent.rows import Curve, curve_rows
 from analysis.double_descent.seeds import Statistic
 from analysis.estimate import Floats
 from analysis.tables import columns as naming
-from analysis.tables import read, results
+from analysis.tables import read, results, selection
 from analysis.tables.names import words
 from analysis.writing import dumps, replace_file
 from experiments.commands import doubts
@@ -34,6 +35,8 @@ HISTORIES = ("epochs", "epoch", "steps", "step", "examples")
 """Axes that a results folder has in the histories of its runs."""
 MOST_CURVES = 7
 """Curves of one figure: as many as there are colours."""
+_QUANTITIES = ("N", "D", "C", "U", "loss")
+"""Names that mean quantities in the units of this project, whatever their columns are called."""
 _SHARES = frozenset("error err errors accuracy acc".split())
 _TIMES = frozenset("epoch epochs step steps iteration iterations".split())
 
@@ -89,28 +92,32 @@ def _source(options: DescentOptions) -> read.Source:
         "group": options.group,
         "parameters": options.parameters,
     }
-    roles = {
-        role: given[name] if name in given else name
-        for role, name in asked.items()
-        if name is not None
-    }
-    others = {name: text for name, text in given.items() if name not in asked.values()}
-    declared: dict[str, str] = {**others, **roles}
+    named = {role: name for role, name in asked.items() if name is not None}
+    quantities = {role: name for role, name in named.items() if name in (*_QUANTITIES, *given)}
+    roles = {role: name for role, name in named.items() if role not in quantities}
     histories = Path(options.table).is_dir() and options.x in HISTORIES
     source = read.read(
         options.table,
-        declared,
-        needs=("x",),
+        {**given, **roles},
+        needs=(quantities.get("x", "x"), *sorted(set(quantities.values()) & set(_QUANTITIES))),
         where=options.where,
         melt=options.melt,
-        seek=("seed",),
+        seek=("seed", *_chosen_by(options.where)),
         evaluations=histories and _has_records(options.table),
     )
     console.print(source.describe())
+    table = source.table.assign(**{role: source.table[name] for role, name in quantities.items()})
+    source = replace(source, table=table)
     for role in ("test", "train", "best"):
         if role in source.table and _is_share(asked[role] or ""):
             _require_one_unit(source.table, role, asked[role] or "")
     return source
+
+
+def _chosen_by(where: str | None) -> list[str]:
+    """Quantities that rows are chosen by."""
+    conditions = selection.parse(where) if where else ()
+    return [each.name for each in conditions if each.name in _QUANTITIES]
 
 
 def _has_records(table: str) -> bool:
