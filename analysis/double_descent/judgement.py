@@ -395,7 +395,7 @@ def _one_crossing(log_size: Floats, train: Floats, tolerance: float, level: floa
     at which the fit lies within its scatter of the tolerance.
     """
     weights = np.ones(len(train))
-    fit = falling_fit(train, weights)
+    fit = falling_fit(train[np.newaxis], weights)[0]
     scatter = 2 * float(np.sqrt(np.mean((train - fit) ** 2)))
     targets = np.array([tolerance, tolerance + scatter, max(tolerance - scatter, 0.0)])
     crossings = [falling_crossing(log_size, train[np.newaxis], weights, each) for each in targets]

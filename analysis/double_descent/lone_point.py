@@ -92,7 +92,11 @@ def simulated(best: Best, n_curves: int, seed: int, *, bump: bool) -> Floats:
         Points, shape (n_curves, n).
     """
     variance = np.diag(best.covariance)
-    nearest = (valley_fit if bump else falling_fit)(best.fitted, 1 / variance)
+    weights = 1 / variance
+    if bump:
+        nearest = valley_fit(best.fitted, weights)
+    else:
+        nearest = falling_fit(best.fitted[np.newaxis], weights)[0]
     noise = np.random.default_rng([seed, 3]).standard_normal((n_curves, len(nearest)))
     return nearest + np.sqrt(variance) * noise
 
