@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 
 import numpy as np
 import pandas as pd
@@ -28,8 +30,23 @@ def numbers(column: pd.Series) -> pd.Series:
     """Returns a column as float64, NaN where a cell holds no number; truth and dates are none."""
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series(np.nan, index=column.index)
-    found = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
-    return found.astype("float64")
+    return parsed(column).astype("float64")
+
+
+def parsed(column: pd.Series) -> pd.Series:
+    """Returns a column of numbers, NaN where a cell is none, infinite beyond float64."""
+    try:
+        found = pd.to_numeric(column, errors="coerce")
+    except OverflowError:  # an integer of JSON
+        found = pd.to_numeric(column.map(_within_float64), errors="coerce")
+    return pd.Series(found, index=column.index)
+
+
+def _within_float64(cell: object) -> object:
+    """A cell, infinite where it is an integer beyond the range of float64."""
+    if isinstance(cell, int) and abs(cell) > sys.float_info.max:
+        return math.inf if cell > 0 else -math.inf
+    return cell
 
 
 def _is_nested(cell: object) -> bool:

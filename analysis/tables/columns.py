@@ -41,6 +41,7 @@ _OF_RESULTS = {
     "run": ("run_id",),
     "seed": ("seed",),
 }
+_NUMBERED = re.compile(r"[^a-z0-9]*(?:seed|run|fold|rep)?[^a-z0-9]*\d+(?:\.\d+)?[kmbt]?$")
 _DECLARATION = re.compile(
     r"""\s*(?P<quantity>\w+)\s*=\s*
         (?P<column>"[^"]*"|'[^']*'|[^,=\[\]]*(?:\[[^\]]*\])?)\s*
@@ -164,9 +165,23 @@ def missing(frame: pd.DataFrame, quantity: str) -> str:
             f"no column for {quantity}; declare it, as --columns {quantity}=NAME "
             f"(there are {shown})"
         )
+    alike = [name for name in filled if _stem(name) == _stem(nearest)]
+    if len(alike) > 1:
+        several = ", ".join(map(repr, alike[:3])) + (", ..." if len(alike) > 3 else "")
+        return (
+            f"no column for {quantity}, but {len(alike)} that differ in a number ({several}); give "
+            f"each its own rows, with the number in a column (there are {shown})"
+        )
     return (
         f"no column for {quantity}; is it {nearest!r}? declare it, as --columns "
         f"{declaration(quantity, nearest)} (there are {shown})"
+    )
+
+
+def _stem(name: str) -> str:
+    """A name without the number at its end, or with what counts it: `loss_1B`, `loss_seed0`."""
+    return re.sub(
+        r"[^a-z0-9]*(?:seed|run|fold|rep)?[^a-z0-9]*\d+(?:\.\d+)?[kmbt]?$", "", name.lower()
     )
 
 
@@ -265,6 +280,11 @@ def _by_name(
     rivals = [each for each in others if each.rank == best.rank and _differ(frame, best, each)]
     if rivals:
         found = [best, *rivals]
+        if _never_together(frame, [each.name for each in found]):
+            raise ValueError(
+                f"columns {' and '.join(repr(each.name) for each in found)} are named for "
+                f"{quantity} and filled in different rows; give them one name"
+            )
         shown = " or ".join(declaration(quantity, each.name) for each in found)
         raise ValueError(
             f"{len(found)} columns may hold {quantity}: "
@@ -358,6 +378,12 @@ def _differ(frame: pd.DataFrame, one: _Candidate, other: _Candidate) -> bool:
         given = numbers(results.column(frame, each.name)).to_numpy()
         values.append(each.heading.unit.convert(given) if each.heading.unit else given)
     return not np.allclose(*values, rtol=_ALIKE, atol=0, equal_nan=True)
+
+
+def _never_together(frame: pd.DataFrame, names: Sequence[str]) -> bool:
+    """Whether no row fills two of the columns, as where records spell a key in two ways."""
+    filled = [numbers(results.column(frame, name)).notna() for name in names]
+    return bool((np.sum(filled, axis=0) == 1).all())
 
 
 def _unread(found: _Candidate, quantity: str) -> str:

@@ -20,6 +20,15 @@ DEEPEST = 64
 """Most levels of JSON, one inside the other."""
 
 _PIECE = 2**20
+_MAGIC = {
+    b"\x1f\x8b": "compressed by gzip, as its ending does not say; add .gz to its name",
+    b"BZh": "compressed by bzip2, as its ending does not say; add .bz2 to its name",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd, as its ending does not say; add .zst to its name",
+    b"PK\x03\x04": "a zip archive or a workbook; unpack it, or export the sheet as CSV",
+    b"PAR1": "a Parquet file, as its ending does not say; rename it to .parquet",
+    b"\xff\xfe": "line 1 is not UTF-8 but UTF-16; save the file as UTF-8",
+    b"\xfe\xff": "line 1 is not UTF-8 but UTF-16; save the file as UTF-8",
+}
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
@@ -74,6 +83,9 @@ def require_utf8(path: Path, data: bytes) -> None:
     Raises:
         ValueError: They are not.
     """
+    for magic, what in _MAGIC.items():
+        if data.startswith(magic):
+            raise ValueError(f"{path}: {what}")
     try:
         data.decode()
     except UnicodeDecodeError as error:

@@ -118,6 +118,8 @@ def _read_file(path: Path) -> tuple[pd.DataFrame, str]:
 
 def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
     require_utf8(path, data)
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")  # lines end as those of old Macs do
     header_line, header = _first_line(data)
     if delimiter not in header:
         delimiter = next((other for other in "\t;" if other in header), delimiter)
@@ -215,7 +217,11 @@ def _read_json(path: Path, data: bytes) -> pd.DataFrame:
     try:
         document = loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error}); give a list of objects") from None
+        lines = "Extra data" in str(error) and data.count(b"\n") > 0
+        remedy = (
+            "rename it to .jsonl if it has an object a line" if lines else "give a list of objects"
+        )
+        raise ValueError(f"{path}: not JSON ({error}); {remedy}") from None
     if isinstance(document, dict):
         document = logs.records(document) or json_forms.records(document)
     if not isinstance(document, list) or not all(isinstance(each, dict) for each in document):
@@ -277,11 +283,14 @@ def _line_numbers(data: bytes, n_rows: int, header_lines: int, exactly: Iterator
 
 def _csv_records(data: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """First line and values of every record, the header included; blank lines have none."""
-    reader = csv.reader(
-        io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline=""), delimiter=delimiter
-    )
-    end = 0
-    for values in reader:
-        if values:
-            yield end + 1, values
-        end = reader.line_num
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    reader, end = csv.reader(text, delimiter=delimiter), 0
+    try:
+        for values in reader:
+            if values:
+                yield end + 1, values
+            end = reader.line_num
+    except csv.Error as error:
+        raise ValueError(
+            f"line {end + 1} is no record ({error}); save the file anew, every run on a line"
+        ) from None

@@ -30,6 +30,7 @@ import pandas as pd
 
 from analysis.errors import nearest_name, typed
 from analysis.tables import results
+from analysis.tables.cells import parsed
 from analysis.tables.columns import LABELS
 from analysis.tables.units import number
 
@@ -119,6 +120,15 @@ def equals(name: str, value: object) -> str | None:
         text = '"' + text.replace('"', '""') + '"'
     try:
         return typed(text) if parse(text) == (wanted,) else None
+    except ValueError:
+        return None
+
+
+def filled(name: str) -> str | None:
+    """Returns the condition that a column holds a number above 0, as `equals` types it."""
+    wanted = Condition(name, ">", "0")
+    try:
+        return typed(str(wanted)) if parse(str(wanted)) == (wanted,) else None
     except ValueError:
         return None
 
@@ -255,7 +265,7 @@ def _numbers(column: pd.Series, condition: Condition) -> pd.Series:
 
 
 def _coerced(column: pd.Series) -> pd.Series:
-    return pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index).astype("float64")
+    return parsed(column).astype("float64")
 
 
 def _one_of_each_run(

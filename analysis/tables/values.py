@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from analysis.estimate import Floats
 from analysis.tables import results
+from analysis.tables.cells import parsed
 from analysis.tables.columns import LABELS, declaration
 from analysis.tables.numerals import NO_VALUE, readings, written
 from analysis.tables.origins import Column
+from analysis.tables.selection import filled
 from analysis.tables.units import number
 
 POSITIVE = ("N", "D", "C", "U", "loss")
@@ -81,7 +83,7 @@ def lenient_values(frame: pd.DataFrame, origin: Column) -> pd.Series:
     if origin.quantity in LABELS:
         return read_values(frame, origin)
     column = results.column(frame, origin.columns[0])
-    numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
+    numbers = parsed(column)
     given = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     return pd.Series(origin.unit.convert(given) if origin.unit else given, index=frame.index)
 
@@ -90,7 +92,7 @@ def _numbers(column: pd.Series, origin: Column) -> Floats:
     """A column as numbers; refuses text, dates and truth values."""
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         raise ValueError(_not_numbers(column, np.ones(len(column), dtype=bool), origin))
-    numbers = pd.Series(pd.to_numeric(column, errors="coerce"), index=column.index)
+    numbers = parsed(column)
     text = (numbers.isna() & column.notna()).to_numpy(dtype=bool)
     if text.any():
         raise ValueError(_not_numbers(column, text, origin))
@@ -153,10 +155,12 @@ def _at_fault(
 ) -> str:
     """The message on numbers that a quantity cannot take."""
     value = given[wrong][0]
-    quantity = origin.quantity
+    quantity, others = origin.quantity, ""
     name = _NAMES.get(quantity, f"the {quantity}")
     if np.isnan(value):
         says = f"holds no number (empty or NaN), but {name} ({quantity}) is needed for every run"
+        where = filled(origin.columns[0])
+        others = f", as by --where {where}" if where and np.any(given > 0) else ""
     elif quantity in FRACTIONS and value > 1:
         says = (
             f"{value:g} cannot be {name} ({quantity}), which is a fraction of at most 1; declare "
@@ -172,7 +176,7 @@ def _at_fault(
         says = f"{value:g} cannot be {name}, which is a finite number"
     return (
         f"{_place(column, wrong)}: {says}; correct the value or take the "
-        f"{column.index.name} out{_more(column, wrong)}"
+        f"{column.index.name} out{others}{_more(column, wrong)}"
     )
 
 

@@ -17,11 +17,14 @@ SIZE = "run.size"
 
 _COUNTS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _COUNTED = re.compile(r"(\d+(?:\.\d+)?)([kmbt])", re.IGNORECASE)
+_LOSS_AT = re.compile(r".*loss[^a-z0-9]+(\d+(?:\.\d+)?[kmbt])", re.IGNORECASE)
 _SIZE_IN_NAME = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([kmb])(?![a-z0-9])", re.IGNORECASE)
 
 
 def size(name: str) -> float | None:
-    """Returns the size that a text is, such as 64, 1e6 or 1.3B; None for any other text."""
+    """Returns the size that a text is, such as 64, 1e6, 1.3B or loss_1.3B; None for any other."""
+    if found := _LOSS_AT.fullmatch(name.strip()):
+        name = found[1]
     if found := _COUNTED.fullmatch(name.strip()):
         return float(found[1]) * _COUNTS[found[2].lower()]
     return number(name)

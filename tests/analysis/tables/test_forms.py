@@ -158,3 +158,11 @@ def test_lone_surrogates_become_their_escapes(tmp_path, name, form):
     assert table["no\\ud800te"].tolist() == ["x\\udc00", "y"]
     assert table["smile"].tolist() == ["\U0001f600", "z"]
     table.to_csv(tmp_path / "again.csv")
+
+
+def test_losses_at_sizes_melt_by_the_size_in_their_names(tmp_path):
+    text = "params,loss_1B,val_loss@2.5B\n1e6,3.5,3.25\n1e7,3.0,2.75\n"
+    table = read(written(tmp_path, text, "runs.csv"), melt="D").table
+    assert sorted(zip(table["N"], table["D"], table["loss"], strict=True)) == [
+        (1e6, 1e9, 3.5), (1e6, 2.5e9, 3.25), (1e7, 1e9, 3.0), (1e7, 2.5e9, 2.75)
+    ]  # fmt: skip

@@ -175,6 +175,54 @@ def test_a_key_that_an_object_has_twice_is_not_lost(tmp_path, name: str, text: s
     refused(tmp_path, text, "the key 'loss' twice", name=name)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x1f\x8b\x08\x00", "compressed by gzip, as its ending does not say; add .gz"),
+        (b"BZh9", "add .bz2"),
+        (b"\x28\xb5\x2f\xfd", "add .zst"),
+        (b"PK\x03\x04", "a zip archive or a workbook"),
+        (b"PAR1", "rename it to .parquet"),
+        ("N,D\n".encode("utf-16"), "but UTF-16; save the file as UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "a.jsonl"])
+def test_a_file_of_another_kind_is_named(tmp_path, content: bytes, said: str, name: str):
+    refused(tmp_path, content, said, name=name)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_integers_beyond_float64_are_refused(tmp_path, name: str):
+    rows = [f'{{"N": {10**400}, "D": 1, "loss": 3}}', '{"N": 1e7, "D": 1, "loss": 2}']
+    text = "\n".join(rows) if name == "a.jsonl" else f"[{','.join(rows)}]"
+    refused(tmp_path, text, "column 'N': inf cannot be", name=name)
+
+
+def test_lines_of_old_macs_are_lines(tmp_path):
+    (tmp_path / "a.csv").write_bytes(GOOD.replace("\n", "\r").encode())
+    (tmp_path / "b.csv").write_text(GOOD)
+    one, other = (read.read(tmp_path / name).table for name in ("a.csv", "b.csv"))
+    assert one.equals(other) and list(one.index) == list(other.index)
+
+
+def test_two_spellings_of_a_key_are_no_choice(tmp_path):
+    text = '[{"N": 1e6, "D": 1, "loss": 3}, {"N": 1e7, "D": 1, "Loss": 2}]'
+    refused(tmp_path, text, "'loss' and 'Loss'", "give them one name", name="a.json")
+
+
+def test_columns_that_differ_in_a_number_are_no_choice(tmp_path):
+    for names in ("loss_1B,loss_4B", "loss_seed0,loss_seed1", "val_loss.1,val_loss.2"):
+        text = f"N,D,{names}\n1e6,2e7,3.5,3.4\n1e7,2e7,3.0,2.9\n"
+        refused(tmp_path, text, "2 that differ in a number", needs=("loss",))
+
+
+def test_a_gap_in_the_loss_has_a_remedy_that_works(tmp_path):
+    rows = [{"step": 10, "train_loss": 3.2}, {"step": 20, "train_loss": 3.0, "eval_loss": 2.9}]
+    text = json.dumps([{"N": 1e6, "D": 1e9, **row} for row in rows * 2])
+    refused(tmp_path, text, "--where 'eval_loss>0'", name="a.json")
+    assert len(read.read(tmp_path / "a.json", where="eval_loss>0").table) == 2
+
+
 def test_the_convention_is_a_positive_number(tmp_path):
     (tmp_path / "runs.csv").write_text(GOOD)
     with pytest.raises(ValueError, match="give k > 0 of C = k N D"):
