@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from scaling.data.token_dataset import TokenSource
 from scaling.pretraining import Pretraining
-from scaling.training import Gradient
+from scaling.training import Gradient, OnePassSGD
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
@@ -77,7 +77,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         matmul = model.count_matmul(*shape)
         counted = tokens = seen * data.context
         unique = min(seen, n_train) * data.context
-    elif isinstance(train, Gradient):
+    elif isinstance(train, Gradient | OnePassSGD):
         planned, batch_size, _ = train.duration(data.n_train)
         steps = planned if steps is None else steps
         counted = seen = steps * batch_size

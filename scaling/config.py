@@ -25,6 +25,7 @@ from scaling.training import (
     Gradient,
     GradientFlow,
     ModelConfig,
+    OnePassSGD,
     OptimalRidge,
     Ridge,
     Ridgeless,
@@ -33,7 +34,7 @@ from scaling.training import (
 Resolved = dict[str, Any]
 """A resolved configuration as plain JSON values."""
 
-TrainConfig = Ridgeless | Ridge | OptimalRidge | GradientFlow | Gradient | Pretraining
+TrainConfig = Ridgeless | Ridge | OptimalRidge | GradientFlow | OnePassSGD | Gradient | Pretraining
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from scaling.devices import runtime
 from scaling.devices.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.record import Curve, RunRecord, finite
 from scaling.sealed import digest
-from scaling.training import Gradient, GradientFlow
+from scaling.training import Gradient, GradientFlow, OnePassSGD
 from scaling.workspace import Workspace
 
 
@@ -145,6 +145,10 @@ def _trained(
 
         columns, curve = follow(config, dataset)
         return Trained({"status": "done", **columns}, curve, "float64")
+    if isinstance(config.train, OnePassSGD):
+        from scaling.trainers.one_pass import pass_once
+
+        return Trained(*pass_once(config, dataset), "float64")
     from scaling.trainers.solve import solve
 
     return Trained({"status": "done", **solve(config, dataset)}, (), "float64")

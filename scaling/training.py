@@ -17,6 +17,7 @@ from scaling.data.mnist1d import MNIST1D
 from scaling.data.modular import ModularArithmetic
 from scaling.data.ngram import NGram
 from scaling.data.parity import SparseParity
+from scaling.data.power_law_features import PowerLawFeatures
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import (
@@ -43,6 +44,7 @@ ModelConfig = Linear | RandomFeatures | MLP | CNN1D | SummedEmbeddings | Transfo
 
 DataConfig = (
     GaussianTeacher
+    | PowerLawFeatures
     | GraphNodes
     | MNIST1D
     | Digits
@@ -147,10 +149,7 @@ class GradientFlow(Checked):
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a model that is not linear in what is trained, and data without a test error."""
         _require_features(self.kind, model)
-        if data.n_eval == 0 and not (isinstance(data, GaussianTeacher) and model.kind == "linear"):
-            raise ValueError(
-                "the curve of a gradient flow needs held-out examples: give data.n_eval >= 1"
-            )
+        _require_test_error(self.kind, model, data)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The configuration itself: no field is left open."""
@@ -158,10 +157,34 @@ class GradientFlow(Checked):
 
     def evaluated_at(self) -> list[int]:
         """Steps at which the flow is measured, ascending, the last one included."""
-        span = math.log(self.steps)
-        last = max(self.evaluations - 1, 1)
-        steps = {round(math.exp(span * i / last)) for i in range(self.evaluations)}
-        return sorted({*steps, self.steps})
+        return spread_steps(self.steps, self.evaluations)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnePassSGD(Checked):
+    """Stochastic gradient descent over the training set once, one example a step, in float64.
+
+    From zero coefficients, each example x, y moves them by -step_size (x'b - y) x. No example is
+    seen twice, so that the risk is that of fresh examples. It is evaluated after 0 steps and at
+    steps spread evenly over the logarithm.
+    """
+
+    kind: ClassVar[str] = "one_pass_sgd"
+    step_size: Annotated[Positive, Argument(1.0)]
+    evaluations: Annotated[Count, Argument(1)] = 40
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses a model that is not linear in what is trained, and data without a test error."""
+        _require_features(self.kind, model)
+        _require_test_error(self.kind, model, data)
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
+        """The configuration itself: no field is left open."""
+        return self
+
+    def duration(self, n_train: int) -> Duration:
+        """Steps, one an example, and evaluations."""
+        return Duration(n_train, 1, min(self.evaluations, n_train))
 
 
 LearningRate = Annotated[Positive, Argument(1.0)]
@@ -263,6 +286,20 @@ class Gradient(Checked):
         """The configuration with the duration in steps and the batch size filled in."""
         filled = self.duration(data.n_train)._asdict()
         return replace(self, epochs=None, examples=None, **filled)
+
+
+def spread_steps(last: int, n: int) -> list[int]:
+    """About n steps from 1 to the last, even on the logarithm; the last one is among them."""
+    span = math.log(last) / max(n - 1, 1)
+    return sorted({*(round(math.exp(span * i)) for i in range(n)), last})
+
+
+def _require_test_error(kind: str, model: ModelConfig, data: DataConfig) -> None:
+    exact = isinstance(data, GaussianTeacher | PowerLawFeatures) and isinstance(model, Linear)
+    if data.n_eval == 0 and not exact:
+        raise ValueError(
+            f"the curve of train.kind = {kind!r} needs held-out examples: give data.n_eval >= 1"
+        )
 
 
 def _require_features(kind: str, model: ModelConfig) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from analysis.guards import positive
+from analysis.guards import non_negative, positive
 from analysis.theory.kernel_regression import effective_ridge
 
 Phase = Literal["Ia", "Ib", "Ic", "II", "III", "IVa", "IVb"]
@@ -138,29 +138,32 @@ def power_law_problem(
 
 def one_pass_sgd_risk(
     features: Float[np.ndarray, "modes d"],
-    n_steps: int,
+    steps: ArrayLike,
     *,
     data_exponent: float,
     target_exponent: float,
     step_size: float,
-) -> Float[np.ndarray, " steps"]:
+) -> Float[np.ndarray, "..."]:
     """Exact mean risk of one-pass SGD of batch size 1 on Gaussian data, given the features.
 
     With D = diag(j^-2a), l_i the eigenvalues of W'DW and rho_i the distance to the best
-    coefficients along eigenvector i,
+    coefficients along eigenvector i, one step gives
 
         E rho_i^2 <- (1 - 2 s l_i + 2 s^2 l_i^2) E rho_i^2 + s^2 l_i P
         P          = sum_i l_i E rho_i^2 + floor
 
+    The matrix of this map, a diagonal plus s^2 l l', is symmetric: its eigenvalues give the risk
+    after any number of steps at once.
+
     Args:
         features: W, shape (v, d).
-        n_steps: Steps, one example each.
+        steps: Steps, one example each, at least 0, of any shape; they need not be whole.
         data_exponent: a, above 0.
         target_exponent: b.
         step_size: s. Training is stable where `s sum_i l_i` stays below 1, or about so.
 
     Returns:
-        The risk before each step and after the last, shape (n_steps + 1,), in squared label units.
+        The risk after so many steps, in squared label units, of the shape of `steps`.
 
     Raises:
         ValueError: An argument out of range, or training diverges.
@@ -168,24 +171,23 @@ def one_pass_sgd_risk(
     Reference: Paquette et al., arXiv:2405.15074, the Volterra equation, here in its Markov form.
     """
     eigenvalues, power = power_law_problem(len(features), data_exponent, target_exponent)
-    s = float(positive("step_size", step_size))
+    s, t = float(positive("step_size", step_size)), non_negative("steps", steps)
     # 1. The floor, and the start: zero coefficients, at distance rho from the best ones.
     seen = np.sqrt(eigenvalues)[:, None] * features
     left, singular, _ = np.linalg.svd(seen, full_matrices=False)
     along = left.T @ np.sqrt(power)
     values, distance2 = singular**2, (along / singular) ** 2
     floor = max(float(power.sum() - along @ along), 0.0)
-    # 2. The recursion, whose two factors do not change.
-    kept, noise = 1 - 2 * s * values + 2 * (s * values) ** 2, s**2 * values
-    risks = np.empty(n_steps + 1)
-    with np.errstate(over="ignore", invalid="ignore"):  # of training that diverges
-        for step in range(n_steps):
-            risks[step] = values @ distance2 + floor
-            distance2 = kept * distance2 + noise * risks[step]
-        risks[n_steps] = values @ distance2 + floor
-    if not risks[n_steps] <= 2 * risks[0]:
+    # 2. The map of one step in its own axes: each part of the risk decays to where it settles.
+    kept = 1 - 2 * s * values + 2 * (s * values) ** 2
+    factors, axes = np.linalg.eigh(np.diag(kept) + s**2 * np.outer(values, values))
+    if factors[-1] >= 1:
         raise ValueError(
             f"step_size = {s:g} makes training diverge: s times the sum of the eigenvalues is "
             f"{s * values.sum():.3g}. Give a step_size of {0.5 / values.sum():.3g} or less."
         )
-    return risks
+    share = axes.T @ values
+    settled = s**2 * floor * share / (1 - factors)
+    decaying = share * (axes.T @ distance2 - settled)
+    decay = np.exp(np.multiply.outer(t, np.log(np.maximum(factors, np.finfo(float).tiny))))
+    return floor + float(share @ settled) + decay @ decaying

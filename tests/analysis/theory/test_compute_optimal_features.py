@@ -73,7 +73,9 @@ def test_exact_dynamics_are_the_mean_of_runs_and_end_at_their_floor():
     rng, (n_modes, d), step = np.random.default_rng(0), (200, 20), 0.1
     a, b, n_steps, n_runs = 0.8, 0.4, 300, 400
     features = rng.normal(size=(n_modes, d)) / np.sqrt(d)
-    exact = one_pass_sgd_risk(features, n_steps, data_exponent=a, target_exponent=b, step_size=step)
+    exact = one_pass_sgd_risk(
+        features, [0, n_steps], data_exponent=a, target_exponent=b, step_size=step
+    )
     eigs, power = power_law_problem(n_modes, a, b)
     target, weights = np.sqrt(power / eigs), np.zeros((n_runs, d))
     for _ in range(n_steps):
@@ -85,6 +87,25 @@ def test_exact_dynamics_are_the_mean_of_runs_and_end_at_their_floor():
     risks = missed**2 @ eigs
     assert exact[0] == pytest.approx(power.sum())
     assert exact[-1] == pytest.approx(risks.mean(), abs=4 * risks.std() / np.sqrt(n_runs))
+
+
+def test_any_number_of_steps_at_once_is_the_recursion_step_by_step():
+    rng, (a, b, s) = np.random.default_rng(4), (0.8, 0.9, 0.2)
+    features = rng.normal(size=(80, 12)) / np.sqrt(12)
+    eigs, power = power_law_problem(80, a, b)
+    left, singular, _ = np.linalg.svd(np.sqrt(eigs)[:, None] * features, full_matrices=False)
+    along = left.T @ np.sqrt(power)
+    values, distance2 = singular**2, (along / singular) ** 2
+    floor = power.sum() - along @ along
+    risks = []
+    for _ in range(200):
+        risks.append(values @ distance2 + floor)
+        distance2 = (1 - 2 * s * values + 2 * (s * values) ** 2) * distance2
+        distance2 = distance2 + s**2 * values * risks[-1]
+    found = one_pass_sgd_risk(
+        features, np.arange(200), data_exponent=a, target_exponent=b, step_size=s
+    )
+    np.testing.assert_allclose(found, risks, rtol=1e-9)
 
 
 def test_the_floor_is_that_of_the_best_coefficients():
@@ -106,7 +127,9 @@ def test_what_cannot_be_is_refused_with_a_remedy():
         compute_optimal_exponents(0.3, 0.1)
     features = np.random.default_rng(0).normal(size=(50, 10))
     with pytest.raises(ValueError, match=r"makes training diverge.*Give a step_size of") as caught:
-        one_pass_sgd_risk(features, 200, data_exponent=1, target_exponent=1, step_size=5)
+        one_pass_sgd_risk(features, [0, 200], data_exponent=1, target_exponent=1, step_size=5)
     remedy = float(str(caught.value).rsplit("of ", 1)[1].split(" or")[0])
-    risk = one_pass_sgd_risk(features, 200, data_exponent=1, target_exponent=1, step_size=remedy)
+    risk = one_pass_sgd_risk(
+        features, [0, 200], data_exponent=1, target_exponent=1, step_size=remedy
+    )
     assert risk[-1] < risk[0]
