@@ -44,6 +44,12 @@ def pytest_configure(config):
     os.environ.update(environment(os.environ))
 
 
+def pytest_collection_modifyitems(items):
+    # Tests that wait for processes are the longest. They come first: last, one worker would wait
+    # for the other.
+    items.sort(key=lambda item: "sweeps" not in item.path.parts)
+
+
 def pytest_collection_finish():
     # What was imported stays: looking for garbage in it takes a few hundredths of all time.
     gc.collect()
