@@ -236,10 +236,15 @@ def _log_predict_from(law: Law, x: Floats, y: Floats, log_x_new: Floats, loss: L
     The optimum alone, in centred coordinates: a prediction needs no interval, nor parameters that
     float64 can hold in the caller's units.
     """
-    rows = observe(law, checked_rows(law, x, y))
+    seen = checked_rows(law, x, y)
+    rows = observe(law, seen)
     require_enough(law, rows)
     require_spread(law, rows)
-    theta = find_optimum(pose(law, rows, loss)).theta
+    settled = law.settle(seen.x, seen.y)
+    problem = pose(law, rows, loss, settled)
+    theta = find_optimum(problem).theta
     # A law may leave float64 far from its rows.
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        if settled:
+            return law.log_predict(problem.to_raw(theta), log_x_new)
         return law.log_predict(theta, log_x_new - rows.log_x_scale) + rows.log_y_scale

@@ -144,8 +144,9 @@ def ask(
         FitError: Rows that are too few, or do not differ in what the law depends on.
     """
     fixed = {} if fixed is None else dict(fixed)
-    require_holdable(law, fixed)
     seen = checked_rows(law, x, y, weights, clusters)
+    fixed = {**law.settle(seen.x, seen.y), **fixed}
+    require_holdable(law, fixed)
     rows = observe(law, seen)
     problem = pose(law, rows, loss, fixed)
     require_enough(problem.law, rows)

@@ -12,6 +12,11 @@ ArrayLike: TypeAlias = Any
 """An array of NumPy, JAX or any other library that follows the Python array API standard."""
 
 
+def nothing_settled(x: Floats, y: Floats) -> dict[str, float]:
+    """Returns no values: every parameter is left to the fit."""
+    return {}
+
+
 def nothing_derived(params: Floats) -> dict[str, Floats]:
     """Returns no numbers: the law derives none from its parameters."""
     return {}
@@ -53,6 +58,8 @@ class Law(NamedTuple):
             "accuracy" for the laws that take a loss (`analysis.laws.task_metric`).
         starts_at: Parameters, in the units of x and y, that fits start from in place of `starts`;
             empty where nobody gave any (`starting_at`).
+        settle: `(x, y) -> name -> value`: parameters that rows settle before the fit, which holds
+            them (`analysis.fitting.highest_floor`); from shapes `(n_rows, n_inputs)`, `(n_rows,)`.
     """
 
     name: str
@@ -71,6 +78,7 @@ class Law(NamedTuple):
     derived: Callable[[Floats], dict[str, Floats]] = nothing_derived
     output: str = "loss"
     starts_at: tuple[tuple[float, ...], ...] = ()
+    settle: Callable[[Floats, Floats], dict[str, float]] = nothing_settled
 
     def starting_at(self, params: ArrayLike) -> "Law":
         """The same law with other starts for its fits.

@@ -16,6 +16,7 @@ from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.alternatives import refit_under
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
+from analysis.fitting.highest_floor import WITH_FLOOR, at_highest_floor
 from analysis.fitting.known_errors import goodness_of_fit, weights_of
 from analysis.fitting.profile import Profile, profile_likelihood
 from analysis.fitting.result import FitResult
@@ -75,7 +76,7 @@ class Choices:
 
 def run(options: FitOptions) -> int:
     """Reads, checks and fits a table, and prints the fit beside its alternatives."""
-    law = load_law(options.law)
+    law = _settled_as_asked(load_law(options.law), options.floor)
     # The error of a score between 0 and 1 is a difference, not a percentage.
     scale = options.scale or ("linear" if law.output in FRACTIONS else "log")
     fixed = FIX.parse_numbers(options.fix) if options.fix else {}
@@ -189,6 +190,18 @@ def load_law(name: str) -> Law:
             "such as law_of in analysis.laws.own makes of a function"
         )
     return law
+
+
+def _settled_as_asked(law: Law, floor: str | None) -> Law:
+    """The law, its floor settled at the highest minimum where that is asked for."""
+    if floor is None:
+        return law
+    if law.name not in WITH_FLOOR:
+        raise ValueError(
+            f"--floor {floor}: {law.name} has no floor that rows settle so; give --law "
+            f"{' or --law '.join(WITH_FLOOR)}, or leave --floor out"
+        )
+    return at_highest_floor(law)
 
 
 def _weighed(choices: Choices, source: read.Source, output: str, options: FitOptions) -> Choices:

@@ -51,6 +51,10 @@ Huber = Annotated[
     float | None,
     arg(metavar="DELTA", help="Huber's threshold on log loss; by default squared error."),
 ]
+SettledFloor = Annotated[
+    Literal["highest"] | None,
+    arg(help="Hold E of M2 and M4 at its highest minimum; by default of least error."),
+]
 FitFile = Annotated[str, arg(metavar="FILE", help="A file that `scaling fit --json` wrote.")]
 File = Annotated[str | None, arg(metavar="FILE")]
 Stem = Annotated[str | None, arg(metavar="STEM")]
@@ -128,6 +132,7 @@ class FitOptions(RowOptions):
     """Factor of the loss of rows above the curve; 0.1 fits the floor."""
     fix: Annotated[str | None, arg(metavar="NAME=NUMBER,...")] = None
     """Hold these parameters and fit the others."""
+    floor: SettledFloor = None
     holdout: HoldOut = None
     scale: Literal["linear", "log"] | None = None
     """Residuals of y or of log y; by default of logs, and of y where it is a fraction."""
@@ -156,6 +161,7 @@ class RankOptions(RowOptions):
     """Extrapolate over N, D or C; by default over compute."""
     predict: float | None = None
     """A size to predict: windows are scored as far beyond their rows."""
+    floor: SettledFloor = None
     holdout: HoldOut = None
     huber: Huber = None
     json: File = None

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.checks.flags import is_flagged
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
+from analysis.fitting.highest_floor import at_highest_floor
 from analysis.fitting.ranking import Ranking, rank
 from analysis.laws import LAWS, Law
 from analysis.plots import style
@@ -39,6 +40,8 @@ def run(options: RankOptions) -> int:
     source, kept = held_out(source, options.holdout)
     source, _, found = settled(source, inputs, "loss", options.flagged)
     laws = applicable(inputs)
+    if options.floor is not None:
+        laws = [at_highest_floor(law) for law in laws]
     size = _size(source.table, inputs, options.along)
     x = source.table.loc[:, list(inputs)].to_numpy(np.float64)
     y = source.table["loss"].to_numpy(np.float64)
@@ -66,6 +69,7 @@ def run(options: RankOptions) -> int:
             "holdout": options.holdout,
             "holdout_rmsle": scores,
             "huber": options.huber,
+            "floor": options.floor,
             "doubts": about_rows,
             "source": {**source.provenance(), "where": options.where, "flagged": options.flagged},
         }

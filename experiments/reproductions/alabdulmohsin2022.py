@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import elementwise, nnls
+from scipy.optimize import elementwise
 
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.fit import fit
+from analysis.fitting.highest_floor import highest_floor
 from analysis.fitting.ranking import RankedLaw, rank
 from analysis.laws import DELAYED_POWER_LAW, LAWS, POWER_LAW
 from analysis.plots import style, ticks
@@ -47,7 +48,6 @@ _CHOSEN = "ours, chosen blind"
 _SOURCE = "the authors' code on their data"
 _FLOOR_BELOW = 1e-3  # the highest floor lies this far below the least loss fitted
 _CEILING = 1.0  # of M4
-_N_FLOORS = 2001
 
 
 def _published(curve: str) -> Sequence[Published]:
@@ -147,24 +147,12 @@ def _chosen(curve: _Curve) -> RankedLaw:
 def _with_floor(curve: _Curve, ceiling: float | None) -> _Predict:
     """Fits M2 (M4 with a ceiling) at the highest minimum in e of the squared error of log(y - e).
 
-    Given e, log(y - e) is linear in the logs of b, x^c and (ceiling - y)^a, all of one sign.
+    `analysis.fitting.highest_floor` says how.
     """
-    columns = [np.ones_like(curve.x), -np.log(curve.x)]
-    columns += [] if ceiling is None else [np.log(ceiling - curve.y)]
-    design = np.stack(columns, axis=1)
-    floors = np.linspace(0, curve.y.min() - _FLOOR_BELOW, _N_FLOORS)
-
-    def error(floor: float) -> float:
-        return float(nnls(design, np.log(curve.y - floor))[1] ** 2)
-
-    errors = np.array([error(floor) for floor in floors])
-    inner = (errors[1:-1] < errors[:-2]) & (errors[1:-1] <= errors[2:])
-    highest = int(np.flatnonzero(inner)[-1]) + 1
-    bracket = tuple(floors[highest - 1 : highest + 2])
-    found = elementwise.find_minimum(np.vectorize(error), bracket)
-    floor = float(found.x)
-    log_b, exponent, *bend = nnls(design, np.log(curve.y - floor))[0]
-    return lambda x: _above_floor(x, floor, log_b, exponent, ceiling, bend[0] if bend else 0.0)
+    found = highest_floor(curve.x, curve.y, ceiling=ceiling, below=_FLOOR_BELOW)
+    assert found is not None
+    floor, log_b, exponent, bend = found
+    return lambda x: _above_floor(x, floor, log_b, exponent, ceiling, bend)
 
 
 def _above_floor(

@@ -219,6 +219,21 @@ def test_rows_of_one_run_are_clusters_where_whole_rows_are_redrawn(planted, tmp_
         assert json.loads(to.read_text())["fit"]["bootstrap"]["n_clusters"] == len(table) // 2
 
 
+def test_the_highest_floor_is_held(tmp_path, capsys):
+    x = np.geomspace(1e3, 1e7, 20)
+    path, to = tmp_path / "curve.csv", tmp_path / "fit.json"
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(20))
+    pd.DataFrame({"size": x, "loss": (0.5 + 30 * x**-0.4) * noise}).to_csv(path, index=False)
+    asked = ["fit", str(path), "--columns", "x=size,loss=loss", "--floor", "highest"]
+    assert main([*asked, "--law", "saturating_power_law", "--json", str(to)]) == 0
+    assert json.loads(to.read_text())["fit"]["fixed"] == ["E"]
+    assert re.search(r"E\s+0\.\d+\s+held", capsys.readouterr().out)
+    assert main([*asked, "--law", "power_law"]) == 2
+    assert "give --law saturating_power_law or --law m4" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "", "inf"])
 @pytest.mark.parametrize("option", ["--weights", "--error"])
 def test_weights_and_errors_are_checked_row_by_row(planted, option, value, capsys):
