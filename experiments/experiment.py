@@ -51,7 +51,8 @@ Details = TypeVar("Details")
 class Expected:
     """A prediction. It passes if the measured value lies in [low, high].
 
-    Where `target` is given instead, it passes if the measured interval contains the target.
+    Where `target` is given instead, it passes if the measured interval contains the target. It is
+    made for the declared sizes that `budgets` names.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Expected:
     low: float | None = None
     high: float | None = None
     target: float | None = None
+    budgets: tuple[Budget, ...] = ("smoke", "cpu", "gpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +133,10 @@ class Experiment(Declared):
     def parts(self) -> tuple[Experiment, ...]:
         """The experiment alone: its own only part."""
         return (self,)
+
+    def expected_at(self, budget: str) -> list[Expected]:
+        """Its predictions for one of its declared sizes."""
+        return [each for each in self.expected if budget in each.budgets]
 
 
 @dataclass(frozen=True, kw_only=True)

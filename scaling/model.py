@@ -20,23 +20,51 @@ class Model(NamedTuple):
     asks for it: `segments` (batch, context), the document of each token, outside which it sees
     nothing; and `dropout_key`, without which nothing is dropped.
 
+    A model with running statistics keeps them in `params` under the key `RUNNING`. `apply` uses
+    them; `train(params, inputs) -> (outputs, statistics)` uses those of the batch, and returns the
+    running ones after it. They are no parameters: no gradient reaches them and no count has them.
+
     The interface follows optax's `GradientTransformation`: a NamedTuple of functions, so that
     `jax.jit`, `grad`, `vmap` and `eval_shape` apply to it without ceremony.
     """
 
     init: Callable[[Array], Params]
     apply: Callable[..., Array]
+    train: Callable[[Params, Array], tuple[Array, Params]] | None = None
+
+
+RUNNING = "running_statistics"
+"""Key of running statistics among the parameters of a model that has them."""
+
+
+def parameters_of(params: Params) -> Params:
+    """The parameters that are trained, without running statistics."""
+    if isinstance(params, dict) and RUNNING in params:
+        return {name: value for name, value in params.items() if name != RUNNING}
+    return params
+
+
+def with_statistics(params: Params, statistics: Params | None) -> Params:
+    """Parameters with other running statistics; None leaves a model that has none as it is."""
+    return params if statistics is None else {**params, RUNNING: statistics}
 
 
 def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:
-    """Splits a flax.nnx module, at once, into pure functions over its `nnx.Param` state.
+    """Splits a flax.nnx module, at once, into pure functions over its state.
+
+    The state is its `nnx.Param`s, and for a module with batch norms their statistics.
 
     Args:
         make: builds the module from its random streams; called once for each `init`.
     """
+    import jax
     from flax import nnx
 
-    graphdef = nnx.graphdef(nnx.eval_shape(lambda: make(nnx.Rngs(params=0))))
+    abstract = nnx.eval_shape(lambda: make(nnx.Rngs(params=0)))
+    graphdef, _, statistics = nnx.split(abstract, nnx.Param, nnx.BatchStat)
+    if jax.tree.leaves(statistics):
+        return _with_statistics(make, graphdef)
+    graphdef = nnx.graphdef(abstract)
 
     def init(key: Array) -> Params:
         return nnx.to_pure_dict(nnx.state(make(nnx.Rngs(params=key)), nnx.Param))
@@ -45,3 +73,27 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:
         return nnx.merge(graphdef, params)(inputs)
 
     return Model(init, apply)
+
+
+def _with_statistics(make: Callable[[nnx.Rngs], nnx.Module], graphdef: Any) -> Model:
+    """The functions of a module with batch norms."""
+    from flax import nnx
+
+    def init(key: Array) -> Params:
+        _, params, statistics = nnx.split(make(nnx.Rngs(params=key)), nnx.Param, nnx.BatchStat)
+        return nnx.to_pure_dict(params) | {RUNNING: nnx.to_pure_dict(statistics)}
+
+    def module_of(params: Params, training: bool) -> Any:
+        module = nnx.merge(graphdef, parameters_of(params), params[RUNNING])
+        module.train() if training else module.eval()
+        return module
+
+    def apply(params: Params, inputs: Array) -> Array:
+        return module_of(params, training=False)(inputs)
+
+    def train(params: Params, inputs: Array) -> tuple[Array, Params]:
+        module = module_of(params, training=True)
+        outputs = module(inputs)
+        return outputs, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+
+    return Model(init, apply, train)

@@ -60,7 +60,19 @@ class StableDecay(Checked):
     decay: Annotated[float, Range(low=0, high=1, low_excluded=True), Argument(0.2)] = 0.2
 
 
-Schedule = Constant | Cosine | Linear | StableDecay
+@dataclass(frozen=True, kw_only=True)
+class InverseSqrt(Checked):
+    """The peak over sqrt(1 + floor(step / stride)): constant for `stride` steps at a time.
+
+    Nakkiran et al. 2019 (arXiv 1912.02292, appendix B.1) train CNNs so, with a stride of 512 and a
+    peak of 0.1. It does not depend on the length of a run.
+    """
+
+    kind: ClassVar[str] = "inverse_sqrt"
+    stride: Count = 512
+
+
+Schedule = Constant | Cosine | Linear | StableDecay | InverseSqrt
 
 
 def steps_of_trunk(schedule: Schedule, steps: int) -> int:
@@ -103,6 +115,8 @@ def share_of_peak(
             falling = floor + (1 - floor) * 0.5 * (1 + jnp.cos(angle))
         case Linear(floor=floor):
             falling = 1 - (1 - floor) * done
+        case InverseSqrt(stride=stride):
+            falling = 1 / jnp.sqrt(1.0 + (step - before) // stride)
         case StableDecay():
             falling = jnp.where(step < trunk, 1.0, (steps - step) / (steps - trunk))
     return jnp.minimum(rising, falling)

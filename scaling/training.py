@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.graph import GraphNodes
+from scaling.data.images import Images
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.modular import ModularArithmetic
 from scaling.data.ngram import NGram
@@ -32,14 +33,26 @@ from scaling.fields import (
 )
 from scaling.models.cnn_1d import CNN1D
 from scaling.models.family import Family, LinearFamily
+from scaling.models.image_cnn import ImageCNN
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
+from scaling.models.preact_resnet18 import PreActResNet18
 from scaling.models.random_features import RandomFeatures
 from scaling.models.summed_embeddings import SummedEmbeddings
 from scaling.models.transformer import Transformer
-from scaling.schedules import Constant, Cosine, Schedule
+from scaling.schedules import Constant, Cosine, InverseSqrt, Schedule
 
-ModelConfig = Linear | RandomFeatures | MLP | CNN1D | SummedEmbeddings | Transformer | Family
+ModelConfig = (
+    Linear
+    | RandomFeatures
+    | MLP
+    | CNN1D
+    | ImageCNN
+    | PreActResNet18
+    | SummedEmbeddings
+    | Transformer
+    | Family
+)
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
 
 DataConfig = (
@@ -48,6 +61,7 @@ DataConfig = (
     | GraphNodes
     | MNIST1D
     | Digits
+    | Images
     | ModularArithmetic
     | SparseParity
     | Text
@@ -230,13 +244,14 @@ class Gradient(Checked):
     first to the last, so that the beginning is resolved as finely as the end. The duration is given
     in exactly one unit; `resolve` turns it into steps. A batch size of None is the whole training
     set. Batches are drawn without replacement, epoch by epoch; examples that do not fill a last
-    batch are left to the next shuffle.
+    batch are left to the next shuffle. With `augmentation`, images of each batch are cropped out of
+    four pixels of zeros around them and mirrored, at random.
     """
 
     kind: ClassVar[str] = "gradient"
     exclusive: ClassVar[tuple[str, ...]] = ("steps", "epochs", "examples")
     optimizer: SGD | Adam
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "inverse_sqrt"] = "constant"
     objective: Literal["cross_entropy", "squared_error"] = "cross_entropy"
     batch_size: Count | None = None
     steps: Annotated[Count | None, Argument(1)] = None
@@ -244,6 +259,7 @@ class Gradient(Checked):
     examples: Count | None = None
     evaluations: Annotated[Count, Argument(1)] = 20
     spacing: Annotated[Literal["even", "geometric"], Argument("even"), Newer()] = "even"
+    augmentation: Annotated[Literal["none", "crop_flip"], Newer()] = "none"
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a batch larger than the data, or an objective that the data do not have."""
@@ -261,6 +277,11 @@ class Gradient(Checked):
             raise ValueError(
                 f"train.objective = 'cross_entropy' needs classes, which data.kind = {data.kind!r} "
                 "does not have: use 'squared_error'"
+            )
+        if self.augmentation != "none" and not isinstance(data, Images | Digits):
+            raise ValueError(
+                f"train.augmentation = {self.augmentation!r} is for images, and data.kind = "
+                f"{data.kind!r} has none: leave it out, or use data.kind = 'images'"
             )
         if (steps := self.duration(data.n_train).steps) > MAX_STEPS:
             raise ValueError(f"{steps:,} steps are above {MAX_STEPS:,}: give a shorter run")
@@ -280,7 +301,11 @@ class Gradient(Checked):
     @property
     def shares(self) -> Schedule:
         """The schedule by its name; the cosine falls to 0 at the end of the run."""
-        return Constant() if self.schedule == "constant" else Cosine(floor=0.0)
+        return {
+            "constant": Constant(),
+            "cosine": Cosine(floor=0.0),
+            "inverse_sqrt": InverseSqrt(),
+        }[self.schedule]
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The configuration with the duration in steps and the batch size filled in."""

@@ -27,7 +27,7 @@ def expectations_hold(name: str, results: Path) -> None:
     """Runs an experiment at smoke size as the command does; what it reports must be as expected."""
     assert main(["run", name, "--budget", "smoke", "--results", str(results)]) == 0
     report = json.loads((results / name / "reports" / "smoke" / "report.json").read_text())
-    for expected in PARTS[name].expected:
+    for expected in PARTS[name].expected_at("smoke"):
         measured = report["measured"][expected.name]
         low, value, high = (measured[key] for key in ("low", "value", "high"))
         assert value is not None

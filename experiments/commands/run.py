@@ -228,7 +228,7 @@ def _analyse(
         if "done" not in set(table["status"]):
             raise ValueError("no run is done. The same command tries again.")
         findings = job.experiment.analyse(table, lambda: _curves(job, records))
-        expected = [each.name for each in job.experiment.expected]
+        expected = [each.name for each in job.experiment.expected_at(job.budget)]
         if missing := [name for name in expected if name not in findings.measured]:
             raise ValueError(
                 f"analyse measured no {', '.join(missing)}, which EXPECTED names. Add it to "

@@ -49,7 +49,9 @@ def print_card(name: str) -> int:
         sizes = ", ".join(f"{budget} {len(sweep())}" for budget, sweep in part.sweep.items())
         console.print(f"\n{part.name}: runs at each budget: {sizes}")
         for expected in part.expected:
-            line = f"  {expected.says}: {_range(expected)}  ({expected.source})"
+            sizes = ", ".join(budget for budget in expected.budgets if budget in part.sweep)
+            at = "" if set(part.sweep) <= set(expected.budgets) else f", at {sizes}"
+            line = f"  {expected.says}{at}: {_range(expected)}  ({expected.source})"
             console.print(line)
     return 0
 
@@ -123,7 +125,7 @@ def counted(counts: Mapping[str, int]) -> str:
 def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[Judgement]:
     """Prints the verdict, expected beside measured, the doubts, and where the files lie."""
     rows, judged = [], []
-    for expected in experiment.expected:
+    for expected in experiment.expected_at(made.budget):
         measured = made.measured[expected.name]
         judgement: Judgement = "pass" if passes(expected, measured) else "fail"
         cells = expected.says, _range(expected), number(measured)

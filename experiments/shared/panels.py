@@ -82,8 +82,8 @@ def size_cells(size: Estimate) -> dict[str, float | None]:
 
 
 def plain(estimate: Estimate) -> dict[str, float | None]:
-    """An estimate as JSON values; an open end is null."""
-    return {"value": estimate.value, "low": finite(estimate.low), "high": finite(estimate.high)}
+    """An estimate as JSON values; an open end is null, and so is a value beyond the grid."""
+    return {name: finite(getattr(estimate, name)) for name in ("value", "low", "high")}
 
 
 def one_panel(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int
 
-from scaling.fields import Checked, Fraction
+from scaling.fields import Checked, Decay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class LabelNoise(Checked):
       `fraction * (1 - 1 / n_classes)` ends up wrong (the MNIST-1D double descent notebook).
     """
 
-    fraction: Fraction = 0.0
+    fraction: Decay = 0.0
     convention: Literal["wrong_class", "any_class"] = "wrong_class"
 
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from scaling.model import Model
+from scaling.model import Model, parameters_of
 from scaling.models.family import Family
+
+
+def _size(params: Any) -> int:
+    import jax
+
+    return sum(leaf.size for leaf in jax.tree.leaves(parameters_of(params)))
 
 
 def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
@@ -23,7 +29,7 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
     model = family.build(n_inputs, n_outputs)
     params = jax.eval_shape(model.init, jax.random.key(0))
     counted = sum(family.count_params(n_inputs, n_outputs).values())
-    if counted != (found := sum(leaf.size for leaf in jax.tree.leaves(params))):
+    if counted != (found := _size(params)):
         raise ValueError(
             f"model.kind = {family.kind!r} counts {counted:,} parameters for {n_inputs} inputs and "
             f"{n_outputs} outputs, and its model has {found:,}: correct count_params or build"

@@ -21,11 +21,12 @@ from scaling.config import RunConfig, Shape, shape_of
 from scaling.data.dataset import Dataset
 from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
-from scaling.model import Model, Params
+from scaling.model import Model, Params, parameters_of, with_statistics
 from scaling.models.built import built
 from scaling.record import Curve, CurvePoint
 from scaling.schedules import share_of_peak
 from scaling.trainers import objectives
+from scaling.trainers.augmentation import crop_and_flip
 from scaling.trainers.divergence import Watch, diverged_columns, unharmed
 from scaling.trainers.optimizers import transformation
 from scaling.training import Gradient
@@ -186,8 +187,9 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
     batch_size = plan.duration(n_train).batch_size
     per_epoch = n_train // batch_size
 
-    def loss(params: Params, inputs: Array, targets: Array) -> Array:
-        return jnp.mean(per_example(model.apply(params, inputs), targets))
+    def loss(params: Params, inputs: Array, targets: Array) -> tuple[Array, Params]:
+        outputs, statistics = _in_training(model, params, inputs)
+        return jnp.mean(per_example(outputs, targets)), statistics
 
     def init(key: Array) -> State:
         params = model.init(key)
@@ -204,11 +206,17 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
             )
             chosen = jax.lax.dynamic_slice_in_dim(order, position * batch_size, batch_size)
             inputs, targets = inputs[chosen], targets[chosen]
-        value, gradient = jax.value_and_grad(loss)(state.params, inputs, targets)
+        if plan.augmentation == "crop_flip":
+            # A stream beside that of the order, whose numbers are epochs.
+            stream = jax.random.fold_in(order_key, _AUGMENTATION)
+            inputs = crop_and_flip(jax.random.fold_in(stream, state.step), inputs)
+        of_loss = jax.value_and_grad(loss, has_aux=True)
+        (value, statistics), gradient = of_loss(state.params, inputs, targets)
         direction, memory = optimizer.update(gradient, state.optimizer, state.params)
         share = share_of_peak(schedule, state.step, steps)
         params = optax.apply_updates(state.params, optax.tree.scale(-rate * share, direction))
         watch = state.watch.after(state.step, value)
+        params = with_statistics(params, statistics)
         return State(params, memory, order, state.step + 1, watch)
 
     def advance(
@@ -229,7 +237,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
             f"train_{loss}": jnp.mean(per_example(on_train, train_set.targets)),
             f"eval_{loss}": jnp.mean(losses),
             f"eval_{loss_sem}": _sem(losses),
-            "weight_norm_l2": jnp.asarray(optax.tree.norm(state.params)),
+            "weight_norm_l2": jnp.asarray(optax.tree.norm(parameters_of(state.params))),
         }
         if n_classes is not None:
             wrong = objectives.error(on_eval, eval_set.targets)
@@ -242,6 +250,13 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
         return Evaluation(state.step, state.watch, columns)
 
     return Trainer(init, advance, measure)
+
+
+def _in_training(model: Model, params: Params, inputs: Array) -> tuple[Array, Params | None]:
+    """Outputs of a batch that is trained on, and the running statistics after it, if any."""
+    if model.train is None:
+        return model.apply(params, inputs), None
+    return model.train(params, inputs)
 
 
 def _in_blocks(
@@ -258,6 +273,9 @@ def _in_blocks(
         return outputs
     return jnp.concatenate([outputs, model.apply(params, rest)])
 
+
+_AUGMENTATION = 2**32 - 1
+"""Number of the stream of augmentations among those folded into the key of the order."""
 
 _BLOCK = 500
 """Examples that are evaluated at once."""

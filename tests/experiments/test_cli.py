@@ -265,7 +265,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path, capsys):
         (["run", TINY, "--set", "model.n_features=61"], "exceeds the 60 inputs"),
         (["run", TINY, "--set", "data.noise_variance=nan"], "finite"),
         (["run", TINY, "--workers", "0"], "at least 1"),
-        (["run", "double_descent_mlp", "--set", "data.label_noise.fraction=1.5"], "at most 1"),
+        (["run", "double_descent_mlp", "--set", "data.label_noise.fraction=1.5"], "less than 1"),
         (["run", "double_descent_mlp", "--set", "data.n_train=5000"], "5,?000"),
         (["status", "nowhere"], "no results folder"),
         (["table", "nowhere", "--to", "x.csv"], "no results folder"),
