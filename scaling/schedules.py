@@ -116,7 +116,7 @@ def share_of_peak(
         case Linear(floor=floor):
             falling = 1 - (1 - floor) * done
         case InverseSqrt(stride=stride):
-            falling = 1 / jnp.sqrt(1.0 + (step - before) // stride)
+            falling = 1 / jnp.sqrt(1.0 + jnp.maximum(step - before, 0) // stride)
         case StableDecay():
             falling = jnp.where(step < trunk, 1.0, (steps - step) / (steps - trunk))
     return jnp.minimum(rising, falling)

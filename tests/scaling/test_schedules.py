@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scaling.schedules import (
     Constant,
     Cosine,
+    InverseSqrt,
     Linear,
     Schedule,
     StableDecay,
@@ -21,7 +22,15 @@ from scaling.schedules import (
     steps_of_trunk,
 )
 
-EVERY = [Constant(), Cosine(), Cosine(floor=0.0), Linear(), Linear(floor=0.25), StableDecay()]
+EVERY = [
+    Constant(),
+    Cosine(),
+    Cosine(floor=0.0),
+    Linear(),
+    Linear(floor=0.25),
+    StableDecay(),
+    InverseSqrt(),
+]
 
 
 LONGEST = 300
@@ -75,6 +84,14 @@ def test_closed_forms_after_a_warm_up():
     assert np.allclose(stable[10:81], 1) and np.allclose(stable[80:], np.arange(20, 0, -1) / 20)
 
 
+@pytest.mark.parametrize("warmup", [0, 7, 40])
+def test_an_inverse_root_falls_by_steps_after_the_warm_up(warmup):
+    """Nakkiran et al. 2019, appendix B.1: 1 / sqrt(1 + floor(t / stride))."""
+    after = np.arange(LONGEST - warmup)
+    found = shares(InverseSqrt(stride=8), LONGEST, warmup)[warmup:]
+    np.testing.assert_allclose(found, 1 / np.sqrt(1 + after // 8), rtol=1e-6)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     schedule=st.sampled_from(EVERY),
@@ -113,7 +130,7 @@ def test_shares_on_a_trunk_are_the_same_bits_for_every_length_and_decay(decays, 
 
 
 def test_only_a_stable_decay_has_a_trunk():
-    assert [steps_of_trunk(schedule, 100) for schedule in EVERY] == [0, 0, 0, 0, 0, 80]
+    assert [steps_of_trunk(schedule, 100) for schedule in EVERY] == [0, 0, 0, 0, 0, 80, 0]
     assert [steps_of_trunk(StableDecay(decay=0.2), steps) for steps in (1, 2, 5, 7)] == [0, 1, 4, 6]
     assert steps_of_trunk(StableDecay(decay=1.0), 9) == 0
 
