@@ -85,6 +85,9 @@ class Selection(NamedTuple):
         return f"{self.where}: {self.taken:,} of {self.of:,} rows"
 
 
+_MIRRORED = str.maketrans("<>", "><")
+
+
 def parse(text: str) -> tuple[Condition, ...]:
     """Returns the conditions of a text.
 
@@ -100,9 +103,12 @@ def parse(text: str) -> tuple[Condition, ...]:
         sign = found["sign"].replace("==", "=")
         limit = number(value)
         if sign in _ORDERS and (limit is None or np.isnan(limit)):
+            name, mirrored = found["name"], sign.translate(_MIRRORED)
+            turned = number(name) is not None
+            such_as = f"{value}{mirrored}{name}" if turned else f"{name}{sign}1e7"
             raise ValueError(
-                f"--where {text}: {value!r} is no number to compare with; write one, such as "
-                f"'{found['name']}{sign}1e7'"
+                f"--where {text}: {value!r} is no number to compare with; write "
+                f"{'the column first' if turned else 'one'}, such as '{such_as}'"
             )
         conditions.append(Condition(found["name"], sign, value))
     return tuple(conditions)

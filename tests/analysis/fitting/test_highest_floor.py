@@ -45,7 +45,11 @@ def test_a_fit_holds_the_floor_and_is_read_back():
     assert at_highest_floor(POWER_LAW) is POWER_LAW
 
 
-@pytest.mark.parametrize("law", [SATURATING_POWER_LAW, M4], ids=lambda law: law.name)
+@pytest.mark.parametrize(
+    "law",
+    [SATURATING_POWER_LAW, pytest.param(M4, marks=pytest.mark.slow)],
+    ids=lambda law: law.name,
+)
 def test_the_floor_is_above_that_of_least_error_where_noise_hides_it(law):
     y = CURVE * np.exp(0.01 * np.random.default_rng(1).standard_normal(25))
     least, highest = (fit(each, X, y, bootstrap=FEW) for each in (law, at_highest_floor(law)))
@@ -63,6 +67,7 @@ def test_windows_are_predicted_as_the_fit_predicts():
     np.testing.assert_allclose(window.log_errors, np.log(y[scored] / expected), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_rows_that_show_no_ceiling_still_have_an_answer():
     try:
         found = fit(at_highest_floor(M4), X[:7], CURVE[:7], bootstrap=FEW)

@@ -157,3 +157,12 @@ def test_the_remedy_for_the_shell_works(path):
     with pytest.raises(ValueError, match="single quotes"):
         chosen(path, shlex.split("N")[0])  # what is left of --where N>1e7 beside a redirection
     assert len(chosen(path, shlex.split("'N>1e8'")[0]).table) == 40
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("1e7<N", "N>1e7"), ("2>=loss", "loss<=2"), ("5 > N", "N<5")]
+)
+def test_a_condition_the_wrong_way_round_is_turned(typed: str, meant: str):
+    with pytest.raises(ValueError, match=f"write the column first, such as '{meant}'"):
+        parse(typed)
+    parse(meant)
