@@ -31,9 +31,10 @@ MIN_POINTS = 8
 """Fewest sizes of one curve: fewer leave too little scatter to judge by."""
 _PER_STEP = 6
 _MOST_ALONG = 240
-_SIMULATED = 999
-_RESOLVED = 1.3
-"""Steps of the grid that a peak is wide where more than its highest size shows it."""
+_MEDIAN = float(np.sqrt(np.pi / 2))
+"""Standard error of a median over that of a mean, of normal noise."""
+_KEPT = 0.25
+"""Share of a peak that a neighbour of its highest size keeps, where the grid resolves it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Hill:
         width: Ratio of the sizes between which the metric is above half the prominence.
         prominence: Height above the higher of the two minima.
         p_value: Chance of as clear a bump on a curve without one.
-        resolved: Whether the peak is wider than the grid about it.
+        resolved: Whether a neighbour of the highest size keeps a quarter of the peak.
     """
 
     location: Estimate
@@ -195,7 +196,8 @@ def _by_seeds(
     found, low, high = shape.peak, shape.first_minimum, shape.final_minimum
     if found is None or low is None or high is None:
         return judged
-    hill = _hill(drawn, sample.runs.sizes, bootstrap.level, found.p_value, found.location.value)
+    metric = _metric(curves)
+    hill = _hill(drawn, sample.runs.sizes, metric[0], bootstrap.level, found.p_value)
     sizes = _exponential(drawn.first_at), _exponential(drawn.final_at)
     first, final = (
         LowPoint(interval(at, bootstrap.level, value=each.size), each.value)
@@ -207,7 +209,7 @@ def _by_seeds(
         peak=replace(hill, height=found.height, prominence=found.prominence),
         first=first,
         final=final,
-        second=_difference(sample, _metric(curves), ends),
+        second=_difference(sample, metric, ends),
         confidence_below=shape.confidence_below,
         confidence_above=shape.confidence_above,
         still_falls=_still_falls(drawn, bootstrap.level),
@@ -228,12 +230,13 @@ def _by_smoothness(curve: Curve, tolerance: float | None, bootstrap: Bootstrap) 
     drawn = drawn_shape(along, draws, is_log)
     best = likeliest(smooth, points)
     stands = standing(smooth, points[np.newaxis])
+    n_simulated = max(bootstrap.n // 2 - 1, 199)
     p_bump = p_rise = 1.0
     if stands.bump[0] > 0:
-        null = standing(smooth, simulated(best, _SIMULATED, bootstrap.seed, bump=True))
+        null = standing(smooth, simulated(best, n_simulated, bootstrap.seed, bump=True))
         p_bump = p_value(null.bump, stands.bump[0])
     if stands.rise[0] > 0 and p_bump > 1 - bootstrap.level:
-        null = standing(smooth, simulated(best, _SIMULATED, bootstrap.seed, bump=False))
+        null = standing(smooth, simulated(best, n_simulated, bootstrap.seed, bump=False))
         p_rise = p_value(null.rise, stands.rise[0])
     threshold = None
     if curve.train is not None and tolerance is not None:
@@ -248,7 +251,8 @@ def _by_smoothness(curve: Curve, tolerance: float | None, bootstrap: Bootstrap) 
         smooth=_line(along, draws, is_log, bootstrap.level),
     )
     if not np.isnan(drawn.location[0]):
-        judged = _with_peak(judged, drawn, np.exp(log_size), p_bump, bootstrap.level)
+        hill = _hill(drawn, np.exp(log_size), test, bootstrap.level, p_bump)
+        judged = _with_peak(judged, drawn, hill, bootstrap.level)
         if curve.best is not None:
             spread = float(np.sqrt(np.mean(np.diag(best.covariance))))
             early = _early_of_one(judged, curve.best, spread, is_log, bootstrap.level)
@@ -268,18 +272,17 @@ def _errors(sample: SeedSample, curves: MetricCurves) -> Floats:
     padded = np.pad(raw, 1, mode="edge")
     smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
     floor = (1e-9 * max(float(np.abs(curves.full).max()), 1e-300)) ** 2
-    return np.sqrt(np.maximum(smooth, floor) / sample.runs.counts)
+    errors = np.sqrt(np.maximum(smooth, floor) / sample.runs.counts)
+    return errors * (_MEDIAN if curves.statistic == "median" else 1.0)
 
 
-def _with_peak(
-    judged: Judgement, drawn: DrawnShape, sizes: Floats, chance: float, level: float
-) -> Judgement:
+def _with_peak(judged: Judgement, drawn: DrawnShape, hill: Hill, level: float) -> Judgement:
     """Adds peak, minima and their difference, all from the draws."""
     change = drawn.final - drawn.first
     known = change[1:][np.isfinite(change[1:])]
     return replace(
         judged,
-        peak=_hill(drawn, sizes, level, chance),
+        peak=hill,
         first=LowPoint(interval(_exponential(drawn.first_at), level), interval(drawn.first, level)),
         final=LowPoint(interval(_exponential(drawn.final_at), level), interval(drawn.final, level)),
         second=interval(change, level),
@@ -354,24 +357,22 @@ def fine_grid(log_size: Floats) -> Floats:
     return np.interp(at, np.arange(len(log_size)), log_size)
 
 
-def _hill(
-    drawn: DrawnShape, sizes: Floats, level: float, chance: float, measured: float | None = None
-) -> Hill:
-    """Returns the peak of draws; `measured` is the size that is highest, where known."""
+def _hill(drawn: DrawnShape, sizes: Floats, metric: Floats, level: float, chance: float) -> Hill:
+    """Returns the peak of draws; `metric` holds the points at the sizes, in its own units."""
     location = interval(_exponential(drawn.location), level)
-    at = location.value if measured is None else measured
-    top = int(np.clip(np.argmin(np.abs(np.log(sizes / at))), 1, len(sizes) - 2))
-    step = float(np.log(sizes[top + 1] / sizes[top - 1])) / 2
-    resolved = bool(drawn.width[0] >= _RESOLVED * step)
+    near = int(np.clip(np.argmin(np.abs(np.log(sizes / location.value))), 1, len(sizes) - 2))
+    top = int(np.clip(near - 1 + np.argmax(metric[near - 1 : near + 2]), 1, len(sizes) - 2))
+    base = max(float(metric[:top].min()), float(metric[top + 1 :].min()))
+    kept = max(metric[top - 1], metric[top + 1]) - base
+    resolved = bool(kept >= _KEPT * (metric[top] - base))
     if not resolved:
         low, high = min(location.low, sizes[top - 1]), max(location.high, sizes[top + 1])
         location = Estimate(float(sizes[top]), float(low), float(high), level)
-    base = max(drawn.first[0], drawn.final[0])
     return Hill(
         location=location,
         height=interval(drawn.height, level),
         width=interval(_exponential(drawn.width), level),
-        prominence=float(drawn.height[0] - base),
+        prominence=float(drawn.height[0] - max(drawn.first[0], drawn.final[0])),
         p_value=chance,
         resolved=resolved,
     )

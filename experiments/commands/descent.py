@@ -38,6 +38,7 @@ MOST_CURVES = 7
 _QUANTITIES = ("N", "D", "C", "U", "loss")
 """Names that mean quantities in the units of this project, whatever their columns are called."""
 _SHARES = frozenset("error err errors accuracy acc".split())
+_SQUARES = frozenset("squared square mse rmse absolute".split())
 _TIMES = frozenset("epoch epochs step steps iteration iterations".split())
 
 
@@ -73,7 +74,7 @@ def run(options: DescentOptions) -> int:
     rows = [(*([key] if name else []), *cells(found)) for key, found in judged.items()]
     print_table((*name, *HEADINGS), rows)
     console.print(f"\n{_legend(options, curves, statistic, says)}", soft_wrap=True)
-    about_rows = doubts.about(source.table, ("x",))
+    about_rows = doubts.about(source.table.drop(columns="group", errors="ignore"), ("x",))
     doubts.print_about([*_unlike_units(source.table), *about_rows])
     if options.out is not None:
         _write(options, source, curves, judged, about_rows)
@@ -125,7 +126,8 @@ def _has_records(table: str) -> bool:
 
 
 def _is_share(name: str) -> bool:
-    return bool(_SHARES & {word.lower() for word in words(name)})
+    said = {word.lower() for word in words(name)}
+    return bool(_SHARES & said) and not _SQUARES & said
 
 
 def _require_one_unit(table: pd.DataFrame, role: str, name: str) -> None:
@@ -250,7 +252,13 @@ def _of_grid(each: Named, found: Judgement, options: DescentOptions) -> str:
     add, why = sizes_beyond(each.curve.size, above=above), ""
     if counts is not None and constraints is not None:
         expected = missing_sizes(size, counts, constraints)
-        if not expected.inside and expected.add:
+        if expected.inside:
+            return (
+                "The grid does not reach the interpolation threshold, although its parameters equal "
+                f"samples times outputs, {constraints:.4g}, at {expected.expected:.4g}: train longer, "
+                "regularise less, or raise --tolerance."
+            )
+        if expected.add:
             add = expected.add
             why = (
                 f" The parameters equal samples times outputs, {constraints:.4g}, at "

@@ -101,6 +101,14 @@ def test_a_grid_that_misses_the_threshold_names_the_widths_to_add(runs, capsys):
     assert "samples times outputs, 6000, at 100. Add width 50, 70, 100, 140, 200" in printed
 
 
+def test_a_grid_with_enough_parameters_that_does_not_interpolate_gets_another_remedy(runs, capsys):
+    table = pd.read_csv(runs).query("noise > 0.1").assign(params=lambda t: 60 * t.width)
+    table.assign(train_error=table["train_error"] + 0.1).to_csv(runs, index=False)
+    command = ["descent", str(runs), *AXES, "--train", "train_error"]
+    assert main([*command, "--parameters", "params", "--constraints", "6000"]) == 0
+    assert "6000, at 100: train longer, regularise less, or raise --tolerance" in said(capsys)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
