@@ -254,9 +254,9 @@ def _of_grid(each: Named, found: Judgement, options: DescentOptions) -> str:
         expected = missing_sizes(size, counts, constraints)
         if expected.inside:
             return (
-                "The grid does not reach the interpolation threshold, although its parameters equal "
-                f"samples times outputs, {constraints:.4g}, at {expected.expected:.4g}: train longer, "
-                "regularise less, or raise --tolerance."
+                "The grid does not reach the interpolation threshold, although its parameters "
+                f"equal samples times outputs, {constraints:.4g}, at {expected.expected:.4g}: "
+                "train longer, regularise less, or raise --tolerance."
             )
         if expected.add:
             add = expected.add
