@@ -87,6 +87,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         readout = 2.0 * trainable
         flops = (model.flops_forward(*shape) - readout) * seen
         flops += flops_least_squares(seen, trainable // data.n_outputs, data.n_outputs)
+        flops *= getattr(train, "members", 1)  # parameters are those of one member
     else:
         flops = float(model.flops_forward(*shape) + model.flops_backward(*shape)) * seen
 

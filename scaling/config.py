@@ -29,12 +29,22 @@ from scaling.training import (
     OptimalRidge,
     Ridge,
     Ridgeless,
+    RidgelessEnsemble,
 )
 
 Resolved = dict[str, Any]
 """A resolved configuration as plain JSON values."""
 
-TrainConfig = Ridgeless | Ridge | OptimalRidge | GradientFlow | OnePassSGD | Gradient | Pretraining
+TrainConfig = (
+    Ridgeless
+    | RidgelessEnsemble
+    | Ridge
+    | OptimalRidge
+    | GradientFlow
+    | OnePassSGD
+    | Gradient
+    | Pretraining
+)
 
 
 @dataclass(frozen=True, kw_only=True)

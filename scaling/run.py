@@ -19,7 +19,7 @@ from scaling.devices import runtime
 from scaling.devices.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.record import Curve, RunRecord, finite
 from scaling.sealed import digest
-from scaling.training import Gradient, GradientFlow, OnePassSGD
+from scaling.training import Gradient, GradientFlow, OnePassSGD, RidgelessEnsemble
 from scaling.workspace import Workspace
 
 
@@ -149,6 +149,10 @@ def _trained(
         from scaling.trainers.one_pass import pass_once
 
         return Trained(*pass_once(config, dataset), "float64")
+    if isinstance(config.train, RidgelessEnsemble):
+        from scaling.trainers.ensemble import solve_and_average
+
+        return Trained({"status": "done", **solve_and_average(config, dataset)}, (), "float64")
     from scaling.trainers.solve import solve
 
     return Trained({"status": "done", **solve(config, dataset)}, (), "float64")

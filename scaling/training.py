@@ -94,6 +94,17 @@ class Ridgeless(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RidgelessEnsemble(Ridgeless):
+    """The mean output of several minimum-norm fits of one training set, each on its own features.
+
+    The features of the first are those that the run's seed draws for a single fit.
+    """
+
+    kind: ClassVar[str] = "ridgeless_ensemble"
+    members: Count
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ridge(Checked):
     """Ridge regression (X'X/n + ridge)^-1 X'y/n on a model's features, solved in float64."""
 
