@@ -2,8 +2,8 @@
 
 Claim: near the interpolation threshold test error is dominated by the draw of the random features.
 The mean of K models with features of their own has the same bias and 1/K of that variance, so that
-the rise towards the peak goes as K grows. At N = n itself the variance is infinite, and averaging
-takes nothing from it.
+the rise towards the peak goes as K grows. At N = n itself the variance is infinite, and no finite
+number of members removes the peak.
 Paper: d'Ascoli, Refinetti, Biroli, Krzakala 2020 (arXiv 2003.01054), section 4 and figure 5;
 Belkin et al. 2019 (arXiv 1812.11118) for the peak. Data: Greydanus & Kobak 2024 (MNIST-1D).
 Command: scaling run ensembling
@@ -100,6 +100,7 @@ class Details(NamedTuple):
     runs: pd.DataFrame
     excluded: pd.DataFrame
     sizes: Floats  # N/n, without N = n
+    errors: Floats  # mean error there for each number of members, shape (n_sizes, 4)
     limit: Floats  # mean error of many members there, shape (n_sizes,)
 
 
@@ -144,7 +145,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             f"where a single member has its first minimum."
         ),
         shown=with_notes(shown, excluded, "model.n_features"),
-        details=Details(runs, excluded, sizes, limit),
+        details=Details(runs, excluded, sizes, errors, limit),
     )
 
 
@@ -167,7 +168,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the test squared error against N/n: medians with 68 % of the seeds, and the limit."""
-    runs, _, sizes, limit = findings.details
+    runs, _, sizes, _, limit = findings.details
     axis = own_axis("features / examples, $N/n$")
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ticks.log_scale(ax, "y", ticks=(1,))
@@ -189,14 +190,11 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
 
 def _draw_members(ax: Axes, details: Details) -> None:
     """Draws the mean error against 1 / K at some sizes, where straight lines are expected."""
-    runs = details.runs
-    sizes = [size for size in details.sizes if 0.6 <= size <= 2.5][: len(style.SERIES)]
-    inverse = np.array([1 / members for members in MEMBERS])
-    for size, look in zip(sizes, style.SERIES, strict=False):
-        rows = runs[runs["ratio"] == size]
-        mean = rows.groupby("members")["eval_squared_error"].mean().to_numpy(np.float64)
-        limit = float(details.limit[details.sizes == size][0])
-        ax.plot(inverse, mean, **look.marks(), label=f"N/n = {size:g}")
+    inverse = [1 / members for members in MEMBERS]
+    drawn = np.flatnonzero((details.sizes >= 0.6) & (details.sizes <= 2.5))
+    for at, look in zip(drawn, style.SERIES, strict=False):
+        mean, limit = details.errors[at], details.limit[at]
+        ax.plot(inverse, mean, **look.marks(), label=f"N/n = {details.sizes[at]:g}")
         ax.plot([0, 1], [limit, mean[0]], color=look.color, linewidth=0.9, linestyle="--")
     ax.set_ylim(bottom=0)
     ax.set(xlabel="1 / members, 1/K", ylabel="mean test squared error")

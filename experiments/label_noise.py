@@ -136,7 +136,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Finds threshold and peak of the test loss for every kind of noise."""
     runs, excluded = results.usable(table, ["train_error", "eval_error", "eval_loss_nats"])
     by = ["data.label_noise.convention", "data.label_noise.fraction"]
-    kinds = sorted((_kind(*key, group) for key, group in runs.groupby(by)), key=lambda k: k.changed)
+    kinds = sorted((_kind(group) for _, group in runs.groupby(by)), key=lambda kind: kind.changed)
     wrong = [kind for kind in kinds if kind.convention == "wrong_class"]
     thresholds = np.array([kind.found.threshold.value for kind in wrong])
     ratios = [kind.found.ratio.value for kind in kinds if kind.found.ratio is not None]
@@ -188,7 +188,9 @@ PANELS = {
 }
 
 
-def _kind(convention: str, fraction: float, runs: pd.DataFrame) -> Kind:
+def _kind(runs: pd.DataFrame) -> Kind:
+    convention = str(runs["data.label_noise.convention"].iloc[0])
+    fraction = float(runs["data.label_noise.fraction"].iloc[0])
     found = verdict.descent(
         runs["model.width"],
         runs["train_error"],
