@@ -243,17 +243,17 @@ def covered(make, noise, n_draws):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("make", "noise"), [(seeds_of, 0.02), (single, 0.004)])
-def test_intervals_of_the_peak_cover(make, noise):
-    # 500 draws are in benchmarks/descent.py; of 60, fewer than this have a chance of 1e-3 at 95 %.
-    assert covered(make, noise, 60) >= stats.binom.ppf(1e-3, 60, 0.95)
+@pytest.mark.parametrize(("make", "noise", "n_draws"), [(seeds_of, 0.02, 60), (single, 0.004, 30)])
+def test_intervals_of_the_peak_cover(make, noise, n_draws):
+    # 500 draws are in benchmarks/descent.py; fewer hits than this have a chance of 1e-3 at 95 %.
+    assert covered(make, noise, n_draws) >= stats.binom.ppf(1e-3, n_draws, 0.95)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("curve", WITHOUT_PEAK.values(), ids=WITHOUT_PEAK)
-def test_one_curve_without_a_peak_seldom_gets_one(curve):
+@pytest.mark.parametrize("name", ["level", "levelling"])
+def test_one_curve_without_a_peak_seldom_gets_one(name):
     count = sum(
-        judge(single(curve, np.random.default_rng(k)), bootstrap=FEW).verdict.has_peak
-        for k in range(60)
+        judge(single(WITHOUT_PEAK[name], np.random.default_rng(k)), bootstrap=FEW).verdict.has_peak
+        for k in range(25)
     )
-    assert count <= stats.binom.ppf(1 - 1e-3, 60, 0.05)
+    assert count <= stats.binom.ppf(1 - 1e-3, 25, 0.05)
