@@ -24,15 +24,15 @@ def test_commands_do_what_they_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     commands = [shlex.split(line, comments=True)[1:] for line in USE.strip().splitlines()]
     assert {command[0] for command in commands} == {
-        "list", "show", "plan", "run", "status", "table",
+        "list", "show", "plan", "run", "status", "table", "report",
     }  # fmt: skip
     for command in commands:
-        running = command[0] == "run"
-        if running:
+        if command[0] == "run":
             command[-1] = "train.steps=50"
             command += ["--budget", "smoke", "--set", "model.width=8", "--workers", "1"]
-        # One width has no peak: exit status 1.
-        assert main(command) == (1 if running else 0), capsys.readouterr()
+        # One width has no peak: exit status 1, and then no report: 2.
+        expected = {"run": 1, "report": 2}.get(command[0], 0)
+        assert main(command) == expected, capsys.readouterr()
     assert (tmp_path / "runs.parquet").exists()
 
 

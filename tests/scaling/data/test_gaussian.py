@@ -183,7 +183,7 @@ def test_round_trip_through_plain_values(spectrum):
         ({"n_eval": -1}, "gaussian.n_eval = -1 is impossible"),
         ({"noise_variance": -0.1}, "gaussian.noise_variance = -0.1 is impossible"),
         ({"noise_variance": math.nan}, "noise_variance = nan is not a finite number"),
-        ({"spectrum": "isotropic"}, "give one of isotropic, power_law with fields"),
+        ({"spectrum": "isotropic"}, "give one of isotropic, power_law, two_scales with fields"),
         ({"spectrum": {"kind": "powerlaw"}}, "did you mean 'power_law'"),
         ({"spectrum": {"kind": "power_law"}}, "missing eigenvalue_exponent, target_exponent"),
         (
