@@ -1,14 +1,20 @@
-"""The fit engine against a loop of SciPy calls on the same work, and the wall time of a process.
+"""The fit engine against loops of SciPy calls on the same work, in CPU seconds of whole processes.
 
-    python benchmarks/fit.py [--loop-starts 60] [--loop-replicates 40]
+    python benchmarks/fit.py [--loop-starts 60] [--loop-replicates 40] [--only engine,curve]
 
-The work is that of Besiroglu et al. 2024 (arXiv 2404.10102): the Chinchilla law on 240 points,
-Huber 1e-3 on log loss, from a grid of 4,500 starts, 4,000 bootstraps of cases, and on top the
-profile likelihood of every parameter. The engine does all of it in a separate process: the wall
-time counts imports and the reading of the file. The loop calls `scipy.optimize.minimize` once for
-each start (L-BFGS-B) and each replicate (BFGS, from the estimate); it runs on an evenly spaced
+The first case, `engine`, is the work of Besiroglu et al. 2024 (arXiv 2404.10102): the Chinchilla
+law on 240 points, Huber 1e-3 on log loss, from a grid of 4,500 starts, 4,000 bootstraps of cases,
+and on top the profile likelihood of every parameter. The loop calls `scipy.optimize.minimize` once
+for each start (L-BFGS-B) and each replicate (BFGS, from the estimate); it runs on an evenly spaced
 subsample, and its time is scaled up. It is timed twice: with gradients by finite differences,
 SciPy's default, and with exact ones. It does no profiles.
+
+The others are commands as a user types them (`fit_cases.py`): table read and checked, law fitted,
+1,000 replicates, profiles, and the same fit under other losses. Beside each stands SciPy's
+`least_squares` for the first of these fits alone.
+
+CPU seconds, user and system, are the median of five processes, imports included: a machine that is
+shared stretches them less than it stretches the clock.
 
 Points are those of `$SCALING_DATA_DIR/laws/chinchilla_digitised.csv`, or of `../shared/data`, or,
 where neither is, planted with the published constants and noise.
@@ -19,14 +25,17 @@ from __future__ import annotations
 import csv
 import itertools
 import os
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from figures import Figure, machine, options, report
+from fit_cases import CASES, Case, scipy_seconds
 from scipy.optimize import minimize
 from scipy.special import huber, logsumexp
 
@@ -38,6 +47,7 @@ from analysis.laws import CHINCHILLA
 
 DELTA = 1e-3
 N_REPLICATES = 4000
+COMMAND = "python benchmarks/fit.py"
 GRID = (
     np.arange(0, 2.5, 0.5),  # alpha
     np.arange(0, 2.5, 0.5),  # beta
@@ -123,82 +133,124 @@ def objective_and_gradient(
 
 
 def loop_seconds(n_starts: int, n_replicates: int, exact: bool) -> tuple[float, np.ndarray]:
-    """Time of all of the loop, scaled up from a subsample, and the objectives of its starts."""
+    """CPU seconds of all of the loop, scaled up from a part, and the objectives of its starts."""
     _, x, y = read_points()
     rows = np.log(np.column_stack([x, y]))
     function = objective_and_gradient if exact else objective
     all_starts = starts()
     chosen = all_starts[np.linspace(0, len(all_starts) - 1, n_starts).astype(int)]
-    began = time.perf_counter()
+    began = time.thread_time()
     found = [
         minimize(function, start, args=tuple(rows.T), jac=exact, method="L-BFGS-B")
         for start in chosen
     ]
     best = min(found, key=lambda each: each.fun)
-    of_starts = time.perf_counter() - began
-    rng, began = np.random.default_rng(0), time.perf_counter()
+    of_starts = time.thread_time() - began
+    rng, began = np.random.default_rng(0), time.thread_time()
     for _ in range(n_replicates):
         drawn = rows[rng.integers(0, len(rows), len(rows))]
         minimize(function, best.x, args=tuple(drawn.T), jac=exact, method="BFGS")
-    of_replicates = time.perf_counter() - began
+    of_replicates = time.thread_time() - began
     seconds = of_starts * len(all_starts) / n_starts + of_replicates * N_REPLICATES / n_replicates
     return seconds, np.array([each.fun for each in found])
 
 
-def process_seconds() -> float:
-    """Wall time of a process that does the engine's work."""
-    began = time.perf_counter()
-    subprocess.run([sys.executable, __file__, "--engine"], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+def process_seconds(*words: str) -> float:
+    """CPU seconds of a Python process, the median of five."""
+    root = str(Path(__file__).parents[1])
+    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+
+    def once() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, *words],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    return statistics.median(once() for _ in range(5))
+
+
+def of_engine(n_starts: int, n_replicates: int) -> list[Figure]:
+    """The engine on 4,500 starts and 4,000 replicates, and the loop both ways."""
+    source, _, _ = read_points()
+    print(f"points: {source}")
+    process = process_seconds(__file__, "--engine")
+    result = engine()
+    print(f"engine, whole process                 {process:8.2f} s   {result.objective:.10f}")
+    agreeing = result.n_starts_agreeing / result.n_starts
+    print(f"  starts that end at the optimum, to a part in a million: {agreeing:.0%}")
+    ratios = []
+    for exact, how in ((False, "finite differences"), (True, "exact gradients")):
+        seconds, ends = loop_seconds(n_starts, n_replicates, exact)
+        print(f"SciPy loop, {how:<18} (scaled) {seconds:8.0f} s   {ends.min():.10f}")
+        reached = np.mean(ends <= result.objective * (1 + 1e-6))
+        print(f"  starts that end at the optimum, to a part in a million: {reached:.0%}")
+        ratios.append(seconds / process)
+        print(f"  ratio to the whole process {ratios[-1]:8.0f}")
+    print(
+        f"The loop ran {n_starts} of 4500 starts and {n_replicates} of {N_REPLICATES} replicates; "
+        "its time is scaled up, and holds no profiles."
+    )
+    note = "planted points" if source == "planted" else ""
+    what = "a Chinchilla fit: 4,500 starts, 4,000 bootstrap replicates, 5 profiles"
+    return [
+        Figure(
+            what=f"{what}, over a loop of SciPy's",
+            asked=150, at_least=True, measured=(ratios[0],), unit="times", command=COMMAND,
+            note=note,
+        ),
+        Figure(
+            what="the same over one that is given exact gradients",
+            asked=20, at_least=True, measured=(ratios[1],), unit="times", command=COMMAND,
+        ),
+        Figure(
+            what="the same, whole process",
+            asked=3, measured=(process,), unit="s of CPU", command=COMMAND,
+        ),
+    ]  # fmt: skip
+
+
+def of_case(case: Case, n_starts: int, n_replicates: int) -> Figure:
+    """A command, and SciPy on the first of its fits both ways."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = process_seconds("-m", "experiments.cli", *case.write(Path(folder)))
+    note = ""
+    if case.law is not None:
+        loops = [scipy_seconds(case, n_starts, n_replicates, exact) for exact in (False, True)]
+        numeric, exact = (seconds / process for seconds in loops)
+        note = f"SciPy on the first fit alone {numeric:.2g} times that, {exact:.2g} by exact slopes"
+    figure = Figure(
+        what=case.what, asked=case.asked, measured=(process,), unit="s of CPU", command=COMMAND,
+        note=note,
+    )  # fmt: skip
+    print(figure.row(), flush=True)
+    return figure
 
 
 def main() -> None:
-    """Times the engine, then the loop both ways."""
+    """Times the engine and the commands, then SciPy on the same."""
     parser = options(__doc__)
-    parser.add_argument("--loop-starts", type=int, default=60, help="of 4,500, timed")
-    parser.add_argument("--loop-replicates", type=int, default=40, help="of 4,000, timed")
+    parser.add_argument("--loop-starts", type=int, default=60, help="of all starts, timed")
+    parser.add_argument("--loop-replicates", type=int, default=40, help="of all, timed")
+    parser.add_argument("--only", metavar="NAME,...", help="these cases; `engine` is the first")
     parser.add_argument("--engine", action="store_true", help="do the engine's work and no more")
     arguments = parser.parse_args()
     if arguments.engine:
         print(engine().summary())
         return
-    source, _, _ = read_points()
-    print(f"{machine()}; points: {source}")
-    process = statistics.median(process_seconds() for _ in range(3))
-    inside, result = np.inf, None
-    for _ in range(3):
-        began = time.perf_counter()
-        result = engine()
-        inside = min(inside, time.perf_counter() - began)
-    assert result is not None
-    print(f"engine, whole process, median of 3    {process:8.2f} s")
-    print(f"engine, within a process, best of 3   {inside:8.2f} s   {result.objective:.10f}")
-    agreeing = result.n_starts_agreeing / result.n_starts
-    print(f"  starts that end at the optimum, to a part in a million: {agreeing:.0%}")
-    ratios = []
-    for exact, how in ((False, "finite differences"), (True, "exact gradients")):
-        seconds, ends = loop_seconds(arguments.loop_starts, arguments.loop_replicates, exact)
-        print(f"SciPy loop, {how:<18} (scaled) {seconds:8.0f} s   {ends.min():.10f}")
-        reached = np.mean(ends <= result.objective * (1 + 1e-6))
-        print(f"  starts that end at the optimum, to a part in a million: {reached:.0%}")
-        ratios.append(seconds / process)
-        print(f"  ratio to the whole process {ratios[-1]:8.0f}, within {seconds / inside:.0f}")
-    print(
-        f"The loop ran {arguments.loop_starts} of 4500 starts and {arguments.loop_replicates} of "
-        f"{N_REPLICATES} replicates; its time is scaled up, and holds no profiles."
-    )
-    what, command = "a Chinchilla fit: 4,500 starts, 4,000 bootstrap", "python benchmarks/fit.py"
-    figures = [
-        Figure(
-            what=f"{what} replicates, 5 profiles, whole process",
-            asked=10, measured=(process,), unit="s", command=command,
-            note="planted points" if source == "planted" else "",
-        ),
-        Figure(
-            what="the same over a loop of SciPy's, over one that is given exact gradients",
-            measured=tuple(ratios), unit="times", command=command,
-        ),
-    ]  # fmt: skip
+    print(machine())
+    names = ["engine", *(case.name for case in CASES)]
+    wanted = arguments.only.split(",") if arguments.only else names
+    for name in wanted:
+        if name not in names:
+            parser.error(f"--only {name}: no such case; choose from {', '.join(names)}")
+    loop = arguments.loop_starts, arguments.loop_replicates
+    figures = of_engine(*loop) if "engine" in wanted else []
+    figures += [of_case(case, *loop) for case in CASES if case.name in wanted]
     report(figures, arguments.json)
 
 

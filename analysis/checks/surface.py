@@ -11,6 +11,7 @@ surface is uncertain, and the distance counts less.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from analysis.estimate import Floats
@@ -24,6 +25,7 @@ _TRIMMED = 0.75
 _N_STARTS = 200
 _N_ROUNDS = 4
 _SPAN_WEIGHT = 2.0
+_BLOCK = 50  # points fitted at once
 
 
 class Deviations(NamedTuple):
@@ -70,13 +72,14 @@ def deviations(x: Floats, y: Floats) -> Deviations | None:
         min(n - 1, max(least, int(span * n)))
         for span, least in zip(SPANS, (3 * p, 2 * p), strict=True)
     )
-    surface = _fit_without_self(reference, values, weight, wide)
+    around = _nearest(reference, wide)
+    surface = _fit_without_self(reference, values, weight, around)
     for _ in range(_N_ROUNDS):
         scaled = (values - surface.value[:, 0]) / np.sqrt(1 + surface.variance)
         weight = _bisquare(scaled / _scale(scaled))
-        surface = _fit_without_self(reference, values, weight, wide)
+        surface = _fit_without_self(reference, values, weight, around)
     # 3. A second span shows how well the surface is known.
-    check = _fit_without_self(reference, values, weight, narrow)
+    check = _fit_without_self(reference, values, weight, around.first(narrow))
     scale = _scale((values - surface.value[:, 0]) / np.sqrt(1 + surface.variance))
     # 4. Every point against the surface about the nearest point that carries it.
     near = np.array(KDTree(reference).query(z)[1])
@@ -86,6 +89,17 @@ def deviations(x: Floats, y: Floats) -> Deviations | None:
     gap = (surface.value[:, 0] - check.value[:, 0])[near]
     spread = np.sqrt(scale**2 * (1 + surface.variance[near]) + _SPAN_WEIGHT * gap**2)
     return Deviations(residual, residual / spread, scale)
+
+
+class _Neighbours(NamedTuple):
+    """The nearest points of every point, itself included, nearest first."""
+
+    distance: Floats  # (n, n_nearest)
+    number: NDArray[np.intp]  # the same shape
+
+    def first(self, count: int) -> "_Neighbours":
+        """The `count` nearest besides itself."""
+        return _Neighbours(self.distance[:, : count + 1], self.number[:, : count + 1])
 
 
 class _Fits(NamedTuple):
@@ -125,9 +139,9 @@ def _first_weights(z: Floats, y: Floats) -> Floats:
     squares = np.zeros((_N_STARTS, n))
     for _ in range(10):
         rows = design[subset]
-        normal = np.einsum("skp,skq->spq", rows, rows) + 1e-9 * np.eye(p)
-        right = np.einsum("skp,sk->sp", rows, y[subset])
-        theta = np.linalg.solve(normal, right[..., None])[..., 0]
+        across = np.swapaxes(rows, 1, 2)
+        normal = across @ rows + 1e-9 * np.eye(p)
+        theta = np.linalg.solve(normal, across @ y[subset][..., None])[..., 0]
         squares = (y - theta @ design.T) ** 2
         subset = np.argpartition(squares, kept - 1, axis=1)[:, :kept]
     best = np.take_along_axis(squares, subset, axis=1).sum(axis=1).argmin()
@@ -135,27 +149,33 @@ def _first_weights(z: Floats, y: Floats) -> Floats:
     return _bisquare(residual / _scale(residual))
 
 
-def _fit_without_self(z: Floats, y: Floats, weight: Floats, count: int) -> _Fits:
-    """A quadratic about every point, fitted to its `count` nearest neighbours without itself."""
-    tree = KDTree(z)
+def _nearest(z: Floats, count: int) -> _Neighbours:
+    """The `count` nearest points of every point besides itself."""
+    distance, number = KDTree(z).query(z, count + 1)
+    return _Neighbours(np.asarray(distance), np.asarray(number))
+
+
+def _fit_without_self(z: Floats, y: Floats, weight: Floats, around: _Neighbours) -> _Fits:
+    """A quadratic about every point, fitted to its neighbours without itself."""
     n, p = len(z), n_needed(z.shape[1]) // 3
     value, variance = np.empty((n, p)), np.empty(n)
-    for start in range(0, n, 200):
-        here = np.arange(start, min(n, start + 200))
-        distance, near = tree.query(z[here], count + 1)
+    for start in range(0, n, _BLOCK):
+        here = np.arange(start, min(n, start + _BLOCK))
+        distance, near = around.distance[here], around.number[here]
         reach = distance[:, -1:] * 1.0001 + 1e-12
         w = (1 - (distance / reach) ** 3) ** 3 * weight[near]
         w[near == here[:, None]] = 0.0
         offset = (z[near] - z[here, None]) / reach[..., None]
         rows = _quadratic(offset)
-        normal = np.einsum("nkp,nk,nkq->npq", rows, w, rows, optimize=True)
+        weighted = np.swapaxes(rows * w[..., None], 1, 2)
+        normal = weighted @ rows
         ridge = 1e-6 * np.trace(normal, axis1=1, axis2=2) / p + 1e-12
         inverse = np.linalg.inv(normal + ridge[:, None, None] * np.eye(p))
-        smoother = np.einsum("npq,nkq->npk", inverse, rows) * w[:, None]
-        value[here] = np.einsum("npk,nk->np", smoother, y[near]) / _quadratic(
-            np.broadcast_to(reach, offset[:, 0].shape)
-        )
-        variance[here] = (smoother[:, 0] ** 2).sum(axis=-1)
+        fitted = (inverse @ (weighted @ y[near][..., None]))[..., 0]
+        value[here] = fitted / _quadratic(np.broadcast_to(reach, offset[:, 0].shape))
+        # The value at the point is the sum of these shares of the neighbours' y.
+        shares = (inverse[:, :1] @ weighted)[:, 0]
+        variance[here] = np.vecdot(shares, shares)
     return _Fits(value, variance)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.engine.least_squares import Bounds, solve
+from analysis.fitting.engine.least_squares import solve
 from analysis.fitting.engine.likelihood import deviance
 from analysis.fitting.engine.problem import Problem
+from analysis.fitting.engine.steps import Bounds
 
 _STRIDE = 0.25  # of the root deviance at the end, from one value to the next
 _MARGIN = 1.15  # of the root deviance at the end: how far a profile is followed

@@ -40,15 +40,13 @@ def _height(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike]:
     delta = xp.exp(log_delta)
     target = log_a - alpha * log_x[:, 0] - log_r
     # From the side on which the tangent lies outside the curve, its asymptotes give the start.
-    u = xp.where(target < 0, target, target / delta)
+    u, nothing = xp.where(target < 0, target, target / delta), xp.zeros_like(target)
     for _ in range(_NEWTON_STEPS):
         # log p = u - log(1 + e^u): one exponential and one logarithm a step, which are its cost.
-        tail = xp.exp(-xp.abs(u))
-        softplus = xp.maximum(u, xp.zeros_like(u)) + xp.log1p(tail)
-        p = xp.where(u < 0, tail, xp.ones_like(u)) / (1 + tail)
-        slope = 1 - p + delta * p
-        u = u - (u - softplus + delta * softplus - target) / slope
-    p = xp.exp(-_softplus(-u))
+        softplus = xp.logaddexp(u, nothing)
+        slope = 1 + (delta - 1) * xp.exp(u - softplus)
+        u = u - (u + (delta - 1) * softplus - target) / slope
+    p = xp.exp(u - xp.logaddexp(u, nothing))
     return u, 1 - p + delta * p
 
 

@@ -11,10 +11,13 @@ import numpy as np
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
+from analysis.fitting.engine.ending import EXACT_RESIDUAL
 from analysis.fitting.engine.problem import Problem
 
 FROM = 20_000
 """Number of rows above which the limit replaces refits."""
+
+_STATIONARY = 1e-6  # cosine between the residuals and a coordinate that nothing pushes
 
 
 def draw(problem: Problem, theta: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
@@ -22,7 +25,7 @@ def draw(problem: Problem, theta: Floats, n_draws: int, rng: np.random.Generator
 
     Args:
         problem: The problem.
-        theta: The estimate, shape `(n_params,)`. A coordinate on a bound stays there.
+        theta: The estimate, shape `(n_params,)`. A coordinate pushed against a bound stays there.
         n_draws: Replicates.
         rng: Generator.
 
@@ -34,15 +37,18 @@ def draw(problem: Problem, theta: Floats, n_draws: int, rng: np.random.Generator
     """
     law, rows, loss = problem.law, problem.rows, problem.loss
     lower, upper = np.array(law.lower), np.array(law.upper)
-    free = (theta > lower) & (theta < upper)
     residuals = problem.residuals(theta)
     influence = loss.influence(residuals)
     bent = influence if loss.delta is None else influence * (np.abs(residuals) <= loss.delta)
-    jacobian = law.jacobian(theta, rows.log_x)[:, free]
+    jacobian, slopes = law.jacobian(theta, rows.log_x), rows.weights * influence * residuals
     lengths = np.linalg.norm(jacobian, axis=0)
     lengths = np.where(lengths > 0, lengths, 1.0)
-    jacobian = jacobian / lengths
-    gradients = jacobian * (rows.weights * influence * residuals)[:, None]
+    is_pushed = np.abs(slopes @ jacobian) / lengths > (
+        _STATIONARY * np.linalg.norm(slopes) + EXACT_RESIDUAL
+    )
+    free = ((theta > lower) & (theta < upper)) | ~is_pushed
+    jacobian, lengths = (jacobian / lengths)[:, free], lengths[free]
+    gradients = jacobian * slopes[:, None]
     if rows.clusters is not None:
         gradients = np.stack([np.bincount(rows.clusters, column) for column in gradients.T], axis=1)
     hessian = (jacobian * (rows.weights * bent)[:, None]).T @ jacobian

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.fitting.engine.least_squares import Points, Project
+from analysis.fitting.engine.least_squares import Points
 from analysis.fitting.engine.loss import Loss
+from analysis.fitting.engine.steps import Project
 from analysis.laws.law import Law
 
 MAX_CONDITION_NUMBER = 1e6

@@ -5,32 +5,45 @@ linear parameters: variable projection.
 """
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimate import Floats
 from analysis.fitting.engine.loss import Loss
+from analysis.fitting.engine.steps import (
+    LEAST_DAMPING,
+    NO_EFFECT,
+    Bounds,
+    Problems,
+    Project,
+    Secant,
+    Tangent,
+    acceleration,
+    damped_step,
+    tangent,
+)
 from analysis.laws.law import Law
 from analysis.laws.power_terms import coefficients
 from analysis.laws.scales import linear_basis
 
+FARTHEST = 200.0
+"""Coordinates, centred and so of order 1, go no farther: e^200 times the rows' own scale.
+
+Some could go on without end: one that leaves the curve, or two that make up for one another.
+"""
+
 _MAX_ITERATIONS = 300
 _RELATIVE_DECREMENT = 1e-12  # of the objective: coordinates within ~1e-6 standard errors
 _ROUNDING = 2e-15  # of a log residual
-_NO_EFFECT = 1e-100  # curvature of a coordinate that has left the curve, e.g. log A far down
 _EASE, _CAUTION = 1 / 3, 4.0  # what a step that was accepted, or refused, makes of the damping
-_LEAST_DAMPING = 1e-12  # keeps the normal equations of a degenerate problem solvable
-# Centred coordinates are of order 1. A longer step has left the region that the tangent describes:
-# most often it throws a term off the curve, from where no gradient leads back.
-_LONGEST_STEP = 2.0
+_WELL, _EASE_WELL = 0.75, 0.1  # the same of a step that gains so much of what was promised
+_FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e8
+_SLOW = 0.3  # share that a slow step leaves of the decrease promised
+_PATIENCE = 10  # slow steps on end from which corrections serve
 _VALUES_IN_STEP = 30_000  # of y: what a step makes of them stays in the cache
-
-Project: TypeAlias = Callable[[Floats, Floats, Floats, Floats], Floats]
-"""`(theta, log_x, log_y, weights) -> theta`, some coordinates at their best given the others."""
 
 
 class Points(NamedTuple):
@@ -44,18 +57,6 @@ class Points(NamedTuple):
 
     log_x: Floats
     weights: Floats
-
-
-class Bounds(NamedTuple):
-    """Bounds of coordinates; where both are equal, a coordinate is held.
-
-    Attributes:
-        lower: Lower bounds, shape `(n_problems, n_params)`.
-        upper: Upper bounds, the same shape.
-    """
-
-    lower: Floats
-    upper: Floats
 
 
 class Solutions(NamedTuple):
@@ -84,10 +85,10 @@ def solve(
 ) -> Solutions:
     """Minimises `sum_i w_i loss(log y_i - log f(x_i; theta))` for each problem of a batch.
 
-    Levenberg-Marquardt with Marquardt's scaling, many problems in step, on all cores. A
-    coordinate on a bound whose gradient points outward is held there; steps are clipped to the
-    bounds. A problem has converged when the decrease that its undamped step promises is
-    negligible.
+    Levenberg-Marquardt with Marquardt's scaling, bent along curved valleys (`engine.steps`), many
+    problems in step, on all cores. A coordinate on a bound whose gradient points outward is held
+    there; steps are clipped to the bounds. A problem has converged when the decrease that its
+    undamped step promises is negligible.
 
     With `project` this is variable projection: the linear coordinates take their best values after
     every step. As the damping vanishes, a step in all coordinates followed by that projection is
@@ -113,8 +114,8 @@ def solve(
     weights = np.broadcast_to(points.weights, log_y.shape)
 
     def solve_share(share: slice) -> Solutions:
-        problems = _Problems(law, points.log_x, weights[share], log_y[share], loss, project)
-        return _solve_share(problems, theta[share], Bounds(*(ends[share] for ends in bounds)))
+        problems = Problems(law, points.log_x, weights[share], log_y[share], loss, project)
+        return _Batch(problems, theta[share], bounds.take(share)).solved()
 
     n_threads = _n_cores()
     if n_problems <= _in_step(log_y) or n_threads == 1:
@@ -142,93 +143,90 @@ def _in_step(log_y: Floats) -> int:
     return max(1, _VALUES_IN_STEP // max(1, log_y.shape[-1]))
 
 
-class _Problems(NamedTuple):
-    """Problems in step; arrays have one row for each."""
+class _Batch:
+    """The problems of one core, and how far each of them has come."""
 
-    law: Law
-    log_x: Floats
-    weights: Floats
-    log_y: Floats
-    loss: Loss
-    project: Project | None
+    def __init__(self, problems: Problems, theta: Floats, bounds: Bounds):
+        self.problems = problems
+        self.bounds = bounds = Bounds(
+            np.maximum(bounds.lower, -FARTHEST), np.minimum(bounds.upper, FARTHEST)
+        )
+        self.theta = np.clip(theta, bounds.lower, bounds.upper)
+        self.residuals, self.objective = problems.objective(self.theta)
+        n_problems = len(theta)
+        self.rounding = problems.weights.sum(axis=1) * _ROUNDING**2
+        self.converged = np.zeros(n_problems, dtype=bool)
+        self.n_steps, self.n_slow = np.zeros((2, n_problems), dtype=int)
+        self.damping = np.full((n_problems, 2), _FIRST_DAMPING)  # without and with own curvature
+        self.promised = np.full(n_problems, np.inf)
+        self.seen, self.gone = np.zeros((2, *self.theta.shape), dtype=bool)
+        self.secant = Secant(*self.theta.shape)
 
-    def take(self, rows: NDArray[np.intp]) -> "_Problems":
-        return self._replace(weights=self.weights[rows], log_y=self.log_y[rows])
+    def solved(self) -> Solutions:
+        """Solves them: as many in step as fit the cache, then the next ones."""
+        size = _in_step(self.residuals)
+        waiting = np.flatnonzero(np.isfinite(self.objective))
+        todo, waiting = waiting[:size], waiting[size:]
+        while todo.size:
+            self._step(todo)
+            todo = todo[~self.converged[todo] & (self.n_steps[todo] < _MAX_ITERATIONS)]
+            n_free = size - len(todo)
+            todo, waiting = np.concatenate([todo, waiting[:n_free]]), waiting[n_free:]
+        return Solutions(self.theta, self.objective, self.converged)
 
-
-def _solve_share(problems: _Problems, theta: Floats, bounds: Bounds) -> Solutions:
-    """Solves the problems of one core: as many in step as fit the cache, then the next ones."""
-    lower, upper = bounds
-    theta = np.clip(theta, lower, upper)
-    residuals, objective = _objective(problems, theta)
-    n_problems, size = len(theta), _in_step(residuals)
-    converged, iterations = np.zeros(n_problems, dtype=bool), np.zeros(n_problems, dtype=int)
-    damping = np.full(n_problems, 1e-3)
-    rounding = problems.weights.sum(axis=1) * _ROUNDING**2
-    waiting = np.flatnonzero(np.isfinite(objective))
-    todo, waiting = waiting[:size], waiting[size:]
-    while todo.size:
-        these, start, before = problems.take(todo), theta[todo], objective[todo]
-        low, high, slightest = lower[todo], upper[todo], rounding[todo]
-        gradient, hessian = _normal_equations(these, start, residuals[todo])
-        held = ((start <= low) & (gradient > 0)) | ((start >= high) & (gradient < 0))
-        step, decrement = _step(gradient, hessian, held | (low == high), damping[todo])
-        trial = np.clip(start + step, low, high)
+    def _step(self, todo: NDArray[np.intp]) -> None:
+        """A step of some of the problems, taken where it does not raise the objective."""
+        these, bounds = self.problems.take(todo), self.bounds.take(todo)
+        before, slightest = self.objective[todo], self.rounding[todo]
+        # 1. A step by the tangent, bent and with the law's own curvature where steps gain little.
+        at = self._tangent(these, todo, bounds)
+        promised = self.promised[todo]
+        curved = self.secant.serves[todo] & (self.n_slow[todo] >= _PATIENCE)
+        model, damping = at, self.damping[todo, curved.astype(int)]
+        if curved.any():
+            which = np.flatnonzero(curved)
+            model = at.with_curvature(which, self.secant.own[todo[which]])
+            promised = np.where(curved, model.promised(), promised)
+        step = damped_step(model, damping)
+        slow = np.flatnonzero(self.n_slow[todo] >= _PATIENCE)
+        if slow.size:
+            step[slow] += acceleration(
+                these.take(slow), model.take(slow), step[slow], damping[slow]
+            )
+        trial = np.clip(at.theta + step, bounds.lower, bounds.upper)
         if these.project is not None:
             trial = these.project(trial, these.log_x, these.log_y, these.weights)
-        trial_residuals, after = _objective(these, trial)
-        # The slack, rounding's effect on the objective, lets the last small gains through.
-        slack = np.sqrt(2 * before * slightest) + slightest
-        accepted = after <= before + slack
+        # 2. Taken if no higher; the slack, rounding's effect, lets the last small gains through.
+        residuals, after = these.objective(trial)
+        accepted = after <= before + np.sqrt(2 * before * slightest) + slightest
+        slow = slow[accepted[slow]]
+        if slow.size:
+            moves, changes = (trial - at.theta)[slow], (after - before)[slow]
+            self.secant.remember(todo[slow], at.take(slow), moves, changes)
         moved = todo[accepted]
-        theta[moved], objective[moved] = trial[accepted], after[accepted]
-        residuals[moved] = trial_residuals[accepted]
-        damping[todo] = np.maximum(
-            damping[todo] * np.where(accepted, _EASE, _CAUTION), _LEAST_DAMPING
-        )
-        converged[todo] = decrement <= _RELATIVE_DECREMENT * before + slightest
-        iterations[todo] += 1
-        todo = todo[~converged[todo] & (iterations[todo] < _MAX_ITERATIONS)]
-        n_free = size - len(todo)
-        todo, waiting = np.concatenate([todo, waiting[:n_free]]), waiting[n_free:]
-    return Solutions(theta, objective, converged)
+        self.theta[moved], self.objective[moved] = trial[accepted], after[accepted]
+        self.residuals[moved] = residuals[accepted]
+        # 3. One that no step however short takes lower lies in a kink, or rounding ends its way.
+        ease = np.where(before - after > _WELL * promised, _EASE_WELL, _EASE)
+        damping = np.maximum(damping * np.where(accepted, ease, _CAUTION), LEAST_DAMPING)
+        self.damping[todo, curved.astype(int)] = damping
+        self.n_steps[todo] += 1
+        settled = promised <= _RELATIVE_DECREMENT * before + slightest
+        self.converged[todo] = settled | (damping > _MOST_DAMPING)
 
-
-def _objective(problems: _Problems, theta: Floats) -> tuple[Floats, Floats]:
-    """Residuals, and their weighted loss: infinite where it is not a number."""
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        residuals = problems.log_y - problems.law.log_predict(theta, problems.log_x)
-        value = np.einsum("pi,pi->p", problems.loss.value(residuals), problems.weights)
-    return residuals, np.where(np.isnan(value), np.inf, value)
-
-
-def _normal_equations(
-    problems: _Problems, theta: Floats, residuals: Floats
-) -> tuple[Floats, Floats]:
-    jacobian = problems.law.jacobian(theta, problems.log_x)
-    slopes = problems.weights * residuals * problems.loss.influence(residuals)
-    bends = problems.weights * problems.loss.curvature(residuals)
-    gradient = -(slopes[:, None, :] @ jacobian)[:, 0, :]
-    return gradient, np.swapaxes(jacobian * bends[..., None], -1, -2) @ jacobian
-
-
-def _step(
-    gradient: Floats, hessian: Floats, held: NDArray[np.bool_], damping: Floats
-) -> tuple[Floats, Floats]:
-    """The damped step over free coordinates, and the decrease that the undamped one promises."""
-    identity = np.eye(gradient.shape[-1])
-    # In units where the Hessian has a unit diagonal; a coordinate without effect gets no step.
-    diagonal = np.diagonal(hessian, axis1=-2, axis2=-1)
-    scale = np.where(held, 0.0, 1.0 / np.sqrt(np.maximum(diagonal, _NO_EFFECT)))
-    correlation = hessian * (scale[:, :, None] * scale[:, None, :])
-    correlation = np.where(identity > 0, 1.0, correlation)
-    downhill = -(gradient * scale)[..., None]
-    damped = np.linalg.solve(correlation + damping[:, None, None] * identity, downhill)
-    promised = np.linalg.solve(correlation + _LEAST_DAMPING * identity, downhill)
-    step = damped[..., 0] * scale
-    longest = np.max(np.abs(step), axis=-1, keepdims=True)
-    step = step * (_LONGEST_STEP / np.maximum(longest, _LONGEST_STEP))
-    return step, 0.5 * (downhill * promised).sum(axis=(-2, -1))
+    def _tangent(self, these: Problems, todo: NDArray[np.intp], bounds: Bounds) -> Tangent:
+        """Where some of the problems stand, and whether the last steps have gained little."""
+        at = tangent(these, self.theta[todo], self.residuals[todo], bounds, self.gone[todo])
+        # A coordinate that moves on and on out of the curve would take all steps with it.
+        out = at.effect < NO_EFFECT
+        self.gone[todo] = out & self.seen[todo]
+        self.seen[todo] |= ~out
+        self.secant.learn(todo, at)
+        promised = at.promised()
+        is_slow = promised > _SLOW * self.promised[todo]
+        self.promised[todo] = promised
+        self.n_slow[todo] = np.where(is_slow, self.n_slow[todo] + 1, 0)
+        return at
 
 
 def projection(law: Law) -> Project:

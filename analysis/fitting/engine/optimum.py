@@ -21,7 +21,7 @@ from analysis.fitting.engine.ending import (
     condition_number,
     ending_at,
 )
-from analysis.fitting.engine.least_squares import Solutions, solve
+from analysis.fitting.engine.least_squares import FARTHEST, Solutions, solve
 from analysis.fitting.engine.problem import Problem
 
 _AGREEMENT = 1e-6  # of the objective
@@ -214,7 +214,7 @@ def _polish(task: Task, theta: Floats) -> Floats:
         lambda theta: root * parts(theta),
         theta,
         jac=slopes,  # pyright: ignore[reportArgumentType]
-        bounds=(law.lower, law.upper),
+        bounds=(np.maximum(law.lower, -FARTHEST), np.minimum(law.upper, FARTHEST)),
         method="dogbox",
         x_scale="jac",
         loss="linear" if loss.delta is None else huber,  # pyright: ignore[reportArgumentType]

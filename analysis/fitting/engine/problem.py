@@ -7,9 +7,10 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.fitting.engine.coordinates import Affine, hold, to_callers_units
-from analysis.fitting.engine.least_squares import Points, Project, projection
+from analysis.fitting.engine.least_squares import Points, projection
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import Observations
+from analysis.fitting.engine.steps import Project
 from analysis.laws.law import Law
 from analysis.laws.scales import on_linear_scale
 
