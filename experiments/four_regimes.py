@@ -45,7 +45,7 @@ FEW_MODES = 512
 PLENTY = 16
 """Examples a feature where parameters limit the resolution."""
 TOLERANCE = 0.12
-N_RESAMPLES = 400
+N_RESAMPLES = 200
 
 RESOLUTION_D, RESOLUTION_P = "resolution, D", "resolution, P"
 VARIANCE_D, VARIANCE_P = "variance, D", "variance, P"
@@ -104,7 +104,7 @@ SWEEP: Sweep = {
     ),
     "gpu": partial(
         _sweep, (16, 32, 64, 128, 256, 512), ((128, 512, 2048, 8192), (48, 64, 91, 128, 256)),
-        n_modes=16_384, n_seeds=30, n_seeds_of_limit=400,
+        n_modes=16_384, n_seeds=12, n_seeds_of_limit=100,
     ),
 }  # fmt: skip
 
@@ -249,21 +249,22 @@ def _line(runs: pd.DataFrame, regime: str) -> Line:
     return Line(sizes, beyond, risk(HELD, sizes).test_risk - limit)
 
 
+def _slope(line: Line, means: Floats) -> float:
+    """Exponent of a decay: the weighted slope of the logarithms, with its sign turned."""
+    kept = means > 0
+    weights = (means / line.errors)[kept]
+    return -float(np.polyfit(np.log(line.sizes[kept]), np.log(means[kept]), 1, w=weights)[0])
+
+
 def _exponent(line: Line) -> Measured:
-    """Slope of the logarithms of the means, with its interval over resampled seeds."""
-
-    def slope(means: Floats) -> float:
-        kept = means > 0
-        weights = (means / line.errors)[kept]
-        return -float(np.polyfit(np.log(line.sizes[kept]), np.log(means[kept]), 1, w=weights)[0])
-
+    """Exponent of a curve, with its interval over resampled seeds."""
     rng, found = np.random.default_rng(0), []
     for _ in range(N_RESAMPLES):
         means = np.array([rng.choice(each, len(each)).mean() for each in line.losses])
         if np.sum(means > 0) > 2:
-            found.append(slope(means))
+            found.append(_slope(line, means))
     low, high = np.percentile(found, [2.5, 97.5])
-    value = slope(line.means)
+    value = _slope(line, line.means)
     by_theory = -np.polyfit(np.log(line.sizes), np.log(line.theory), 1)[0]
     return Measured(
         value=value,
@@ -342,7 +343,7 @@ def _draw(ax: Axes, findings: Findings[Details], regimes: tuple[str, ...]) -> No
     for (key, look), first in zip(_looks(findings, regimes), [True] + [False] * 9, strict=False):
         line, (regime, d) = findings.details[key], key
         name = f"$d$ = {d}" if len(regimes) == 1 else f"in {regime[-1]}"
-        value = _exponent(line).value
+        value = _slope(line, line.means)
         ax.errorbar(
             line.sizes, line.means, line.errors, **look.marks(filled=False),
             elinewidth=0.8, label=f"{name}: {value:.2f}",

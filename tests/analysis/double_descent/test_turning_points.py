@@ -27,6 +27,7 @@ def test_planted_turns_are_found_between_the_points_of_the_grid():
     assert spread.bump.at.low <= spread.bump.at.value <= spread.bump.at.high
 
 
+@pytest.mark.slow
 def test_intervals_over_seeds_cover():
     rng, held = np.random.default_rng(1), 0
     truth = turning_points(
