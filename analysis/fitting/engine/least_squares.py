@@ -42,7 +42,7 @@ _EASE, _CAUTION = 1 / 3, 4.0  # what a step that was accepted, or refused, makes
 _WELL, _EASE_WELL = 0.75, 0.1  # the same of a step that gains so much of what was promised
 _FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e8
 _SLOW = 0.3  # share that a slow step leaves of the decrease promised
-_PATIENCE = 10  # slow steps on end from which corrections serve
+_PATIENCE = 6  # slow steps on end from which corrections serve
 _VALUES_IN_STEP = 30_000  # of y: what a step makes of them stays in the cache
 
 
