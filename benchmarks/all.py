@@ -73,6 +73,7 @@ BENCHMARKS = (
     Benchmark("kills", "the same, killed five times", ("kills.py", *CHINCHILLA)),
     Benchmark("train_step", "training steps a second", ("train_step.py",)),
     Benchmark("convolution", "convolution on a CPU", ("convolution.py",)),
+    Benchmark("closed_form", "closed-form runs over a loop", ("closed_form.py",)),
     Benchmark("idle", "device idle between steps", ("idle.py",)),
     Benchmark("sweep", "a sweep of 24 runs", ("sweep.py",)),
     Benchmark("packs", "seeds of a small network as one program", ("packs.py",)),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaling.data.token_dataset import TokenSource
+from scaling.models.family import KernelFamily
 from scaling.pretraining import Pretraining
 from scaling.training import Gradient, OnePassSGD
 
@@ -83,7 +84,9 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         counted = seen = steps * batch_size
     else:
         steps, counted, seen = None, None, n_train
-    if counted is None:
+    if isinstance(model, KernelFamily):
+        flops = flops_kernel(n_train, *shape)
+    elif counted is None:
         readout = 2.0 * trainable
         flops = (model.flops_forward(*shape) - readout) * seen
         flops += flops_least_squares(seen, trainable // data.n_outputs, data.n_outputs)
@@ -110,6 +113,15 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         flops_train_6n_matmul_d=rule_of_thumb(matmul),
         flops_train_6n_total_d=rule_of_thumb(total),
     )
+
+
+def flops_kernel(n: int, n_inputs: int, n_outputs: int) -> float:
+    """FLOPs of kernel regression by eigenvalues and the products that use it.
+
+    Inner products of all inputs, 2 n^2 each, 9 n^3 for eigenvalues and -vectors (Golub & Van Loan,
+    Matrix Computations, 4th ed., section 8.3), and 4 n^2 for each output.
+    """
+    return 2.0 * n**2 * n_inputs + 9.0 * n**3 + 4.0 * n**2 * n_outputs
 
 
 def flops_least_squares(n: int, p: int, n_outputs: int) -> float:

@@ -9,13 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from scaling.training import Gradient
+from scaling.models.linear import Linear
+from scaling.models.random_features import RandomFeatures
+from scaling.sealed import digest
+from scaling.training import Gradient, Ridge, Ridgeless
 
 MOST_NETWORKS = {"cpu": 1, "gpu": 64, "tpu": 64}
 """Most networks of one shape that are trained as one program, by the platform of the device.
 
 A core is as fast with one network as with many (`benchmarks/packs.py`). An accelerator waits for
 its host at every step of a small network, and takes many at the price of one.
+"""
+
+MOST_SOLUTIONS = 256
+"""Most closed-form runs on the same inputs that share factorisations, on any device.
+
+Solutions of one size are computed at once, and their outputs take memory.
 """
 
 
@@ -43,4 +52,20 @@ def pack_of(run: Mapping[str, Any], shape: str, platform: str) -> Pack | None:
     if train["kind"] == Gradient.kind and (most := MOST_NETWORKS.get(platform, 1)) > 1:
         evaluated = train["steps"], train["evaluations"], train.get("spacing")
         return Pack("/".join(map(str, (shape, *evaluated))), most)
+    if train["kind"] in (Ridge.kind, Ridgeless.kind):
+        return Pack(_inputs_of(run), MOST_SOLUTIONS)
     return None
+
+
+def _inputs_of(run: Mapping[str, Any]) -> str:
+    """Digest of what closed-form runs share whose solutions share work (`scaling.trainers.solve`).
+
+    That is all but the estimator, label noise and, in a nested family, the number of features.
+    """
+    model, data = dict(run["model"]), dict(run["data"])
+    if model["kind"] == Linear.kind or (
+        model["kind"] == RandomFeatures.kind and model.get("nested", False)
+    ):
+        del model["n_features"]
+    data.pop("label_noise", None)
+    return digest({"model": model, "data": data, "seed": run["seed"]})

@@ -44,6 +44,9 @@ class RunRecord:
     averaged over examples. `gradient_*`, of batches trained on in several parts, are means over the
     steps since the evaluation before (`scaling.trainers.gradient_noise`). Steps, examples and FLOPs
     are those really spent: of a run that diverged, up to the evaluation that found it out.
+    `effective_params_*` are n times the mean squared norm of the rows of the smoother on training
+    or held-out examples (`scaling.trainers.solve`). Where the solver's cut-off matters, the error
+    with `other_rcond` stands beside that with `rcond`.
     `train_seconds` are those that the last attempt at a run on tokens spent on steps and
     evaluations, and the rates are of its steps.
     """
@@ -95,6 +98,10 @@ class RunRecord:
     ridge: float | None = None
     rcond: float | None = None
     rank: int | None = None
+    other_rcond: float | None = None
+    eval_squared_error_at_other_rcond: float | None = None
+    effective_params_train: float | None = None
+    effective_params_eval: float | None = None
     label_noise_fraction: float | None = None
     label_noise_mask_sha256: str | None = None
     diverged_at_step: int | None = None

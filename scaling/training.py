@@ -19,6 +19,8 @@ from scaling.data.modular import ModularArithmetic
 from scaling.data.ngram import NGram
 from scaling.data.parity import SparseParity
 from scaling.data.power_law_features import PowerLawFeatures
+from scaling.data.small_table import SmallTable
+from scaling.data.sphere import SphereTeacher
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import (
@@ -32,8 +34,9 @@ from scaling.fields import (
     Positive,
 )
 from scaling.models.cnn_1d import CNN1D
-from scaling.models.family import Family, LinearFamily
+from scaling.models.family import Family, KernelFamily, LinearFamily
 from scaling.models.image_cnn import ImageCNN
+from scaling.models.kernel import Kernel
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.preact_resnet18 import PreActResNet18
@@ -45,6 +48,7 @@ from scaling.schedules import Constant, Cosine, InverseSqrt, Schedule
 ModelConfig = (
     Linear
     | RandomFeatures
+    | Kernel
     | MLP
     | CNN1D
     | ImageCNN
@@ -57,6 +61,8 @@ ModelConfig = (
 
 DataConfig = (
     GaussianTeacher
+    | SphereTeacher
+    | SmallTable
     | PowerLawFeatures
     | GraphNodes
     | MNIST1D
@@ -71,11 +77,12 @@ DataConfig = (
 
 @dataclass(frozen=True, kw_only=True)
 class Ridgeless(Checked):
-    """Minimum-norm least squares on a model's features, solved in float64.
+    """Minimum-norm least squares on a model's features or kernel, solved in float64.
 
-    Singular values below `rcond` times the largest count as zero. The height of the peak at the
-    interpolation threshold depends on it, so it is part of the run's identity; None means
-    float64 epsilon times the larger side of the feature matrix, NumPy's choice.
+    Singular values (of a kernel, eigenvalues) below `rcond` times the largest count as zero. The
+    height of the peak at the interpolation threshold depends on it, so it is part of the run's
+    identity; None means float64 epsilon times the larger side of the feature matrix, NumPy's
+    choice.
     """
 
     kind: ClassVar[str] = "ridgeless"
@@ -83,13 +90,13 @@ class Ridgeless(Checked):
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a model that is not linear in what is trained."""
-        _require_features(self.kind, model)
+        _require_closed_form(self.kind, model)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The configuration with the cut-off filled in."""
         if self.rcond is not None:
             return self
-        larger = max(data.n_train, _require_features(self.kind, model))
+        larger = max(data.n_train, getattr(model, "n_features", 0))
         return replace(self, rcond=larger * sys.float_info.epsilon)
 
 
@@ -106,14 +113,17 @@ class RidgelessEnsemble(Ridgeless):
 
 @dataclass(frozen=True, kw_only=True)
 class Ridge(Checked):
-    """Ridge regression (X'X/n + ridge)^-1 X'y/n on a model's features, solved in float64."""
+    """Ridge regression (X'X/n + ridge)^-1 X'y/n on a model's features, solved in float64.
+
+    On a kernel K its outputs are those of (K + n ridge)^-1 y.
+    """
 
     kind: ClassVar[str] = "ridge"
     ridge: Annotated[Positive, Argument(1.0)]
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a model that is not linear in what is trained."""
-        _require_features(self.kind, model)
+        _require_closed_form(self.kind, model)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The configuration itself: no field is left open."""
@@ -279,6 +289,11 @@ class Gradient(Checked):
                 f"train.kind = 'gradient' takes no tokens, and model.kind = {model.kind!r} with "
                 f"data.kind = {data.kind!r} does: use train.kind = 'pretraining'"
             )
+        if isinstance(model, KernelFamily):
+            raise ValueError(
+                f"model.kind = {model.kind!r} has no parameters that gradients could train: use "
+                "train.kind = 'ridge' or 'ridgeless'"
+            )
         if self.batch_size is not None and self.batch_size > data.n_train:
             raise ValueError(
                 f"train.batch_size = {self.batch_size} exceeds data.n_train = {data.n_train}: "
@@ -336,6 +351,11 @@ def _require_test_error(kind: str, model: ModelConfig, data: DataConfig) -> None
         raise ValueError(
             f"the curve of train.kind = {kind!r} needs held-out examples: give data.n_eval >= 1"
         )
+
+
+def _require_closed_form(kind: str, model: ModelConfig) -> None:
+    if not isinstance(model, KernelFamily):
+        _require_features(kind, model)
 
 
 def _require_features(kind: str, model: ModelConfig) -> int:

@@ -24,7 +24,8 @@ class MeasuredModes:
 
     Attributes:
         eigenvalues: Eigenvalues of K / n, in kernel units, shape (n,), largest first.
-        target_power: `(u_i' y)^2 / n`, power of the labels on each mode, in squared label units.
+        target_power: `(u_i' y)^2 / n`, power of the labels on each mode, in squared label units,
+            summed over outputs.
             Label noise is in it, spread evenly: s2 / n a mode.
     """
 
@@ -40,7 +41,7 @@ def measured_modes(kernel: ArrayLike, labels: ArrayLike) -> MeasuredModes:
 
     Args:
         kernel: K, shape (n, n), symmetric, with no negative eigenvalue but for rounding.
-        labels: y, shape (n,).
+        labels: y, shape (n,), or (n, outputs) for several outputs that share the kernel.
 
     Returns:
         The modes.
@@ -49,7 +50,10 @@ def measured_modes(kernel: ArrayLike, labels: ArrayLike) -> MeasuredModes:
         ValueError: Shapes that do not fit, a value that is not finite, a matrix that is not
             symmetric or has negative eigenvalues.
     """
-    k, y = _checked(kernel, labels)
+    columns = np.asarray(labels, np.float64)
+    first = columns[:, 0] if columns.ndim == 2 and columns.shape[1] else columns
+    k, _ = _checked(kernel, first)
+    y = finite("labels", columns.reshape(len(first), -1))
     values, vectors = np.linalg.eigh(k)
     if values[0] < -1e-8 * max(values[-1], 0.0):
         raise ValueError(
@@ -57,7 +61,7 @@ def measured_modes(kernel: ArrayLike, labels: ArrayLike) -> MeasuredModes:
             "kernel is never below 0: give its values between the same examples, both ways."
         )
     falling = slice(None, None, -1)
-    power = (vectors.T @ y) ** 2 / len(y)
+    power = np.sum((vectors.T @ y) ** 2, axis=1) / len(y)
     return MeasuredModes(np.maximum(values, 0.0)[falling] / len(y), power[falling])
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import Field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float
+
 if TYPE_CHECKING:
     from jax import Array
 
@@ -98,6 +101,32 @@ class LinearFamily(Family, Protocol):
 
     def feature_map(self, n_inputs: int) -> Model:
         """The map, (batch, n_inputs) -> (batch, n_features)."""
+        ...
+
+
+@runtime_checkable
+class NestedFamily(LinearFamily, Protocol):
+    """A family whose smaller maps may be, at one seed, the beginning of its larger ones."""
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether they are, but for `feature_scale`."""
+        ...
+
+    @property
+    def feature_scale(self) -> float:
+        """Factor that all features have in common, which may depend on their number."""
+        ...
+
+
+@runtime_checkable
+class KernelFamily(Family, Protocol):
+    """A family given by a kernel, with a coefficient for each training example."""
+
+    def gram(
+        self, left: Float[np.ndarray, "_ dimension"], right: Float[np.ndarray, "_ dimension"]
+    ) -> Float[np.ndarray, "_ _"]:
+        """The kernel between two sets of inputs, (m, dimension) and (n, dimension): (m, n)."""
         ...
 
 

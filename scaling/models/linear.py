@@ -20,6 +20,16 @@ class LinearReadOut(Checked, Family):
 
     n_features: int
 
+    @property
+    @abstractmethod
+    def is_nested(self) -> bool:
+        """Whether, at one seed, features of a smaller model are the first of a larger one's."""
+
+    @property
+    def feature_scale(self) -> float:
+        """Factor that all features have in common, in which nested models may differ."""
+        return 1.0
+
     @abstractmethod
     def feature_map(self, n_inputs: int) -> Model:
         """The map whose outputs, (batch, n_features), are read out."""
@@ -62,6 +72,11 @@ class Linear(LinearReadOut):
 
     kind: ClassVar[str] = "linear"
     n_features: Count
+
+    @property
+    def is_nested(self) -> bool:
+        """Always: features are the first coordinates."""
+        return True
 
     def check(self, n_inputs: int) -> None:
         """Refuses more features than the input has coordinates."""

@@ -16,7 +16,7 @@ from scaling.keys import key_for
 from scaling.models.family import LinearFamily
 from scaling.models.linear import Linear
 
-Matrix = Float[np.ndarray, "rows columns"]
+Matrix = Float[np.ndarray, "_ _"]
 
 
 class Problem(NamedTuple):
@@ -39,7 +39,8 @@ class Problem(NamedTuple):
 
 def linear_problem(config: RunConfig, dataset: Dataset) -> Problem:
     """Computes the features of a run, in float64, and codes its targets."""
-    features, held_out = _features(config, dataset)
+    inputs = np.concatenate([dataset.train_inputs, dataset.eval_inputs])
+    features, held_out = np.split(features_of(config, inputs), [config.data.n_train])
     return Problem(config, dataset, features, held_out, coded(config, dataset.train_targets))
 
 
@@ -57,46 +58,59 @@ def coded(config: RunConfig, targets: np.ndarray) -> Matrix:
 
 def measured(problem: Problem, readout: Matrix) -> dict[str, float]:
     """Columns of a RunRecord that measure a read-out, shape (p, outputs)."""
-    config, dataset, features, held_out, targets = problem
-    fitted = features @ readout
-    columns = {
-        "weight_norm_l2": float(np.linalg.norm(readout)),
-        "train_squared_error": float(np.mean(_squared(fitted, targets))),
-    }
-    if dataset.teacher is not None and isinstance(config.model, Linear):
+    config, dataset, features, held_out, _ = problem
+    outputs = Outputs(features @ readout, held_out @ readout, readout)
+    return {"weight_norm_l2": float(np.linalg.norm(readout)), **errors(config, dataset, outputs)}
+
+
+class Outputs(NamedTuple):
+    """What a solution predicts.
+
+    Attributes:
+        fitted: Outputs for the training examples, shape (n_train, outputs).
+        predicted: Outputs for the held-out examples, shape (n_eval, outputs).
+        readout: The read-out, shape (p, outputs); None for a kernel.
+    """
+
+    fitted: Matrix
+    predicted: Matrix
+    readout: Matrix | None
+
+
+def errors(config: RunConfig, dataset: Dataset, outputs: Outputs) -> dict[str, float]:
+    """Columns of a RunRecord that measure outputs."""
+    fitted, predicted, readout = outputs
+    targets = coded(config, dataset.train_targets)
+    columns = {"train_squared_error": float(np.mean(_squared(fitted, targets)))}
+    if dataset.teacher is not None and isinstance(config.model, Linear) and readout is not None:
         excess = _excess_risk(readout[:, 0], dataset)
         columns["eval_excess_risk"] = excess
         columns["eval_squared_error"] = excess + dataset.teacher.noise_variance
         return columns
-    if len(held_out):
-        losses = _squared(held_out @ readout, coded(config, dataset.eval_targets))
+    if len(predicted):
+        losses = _squared(predicted, coded(config, dataset.eval_targets))
         columns |= _mean_and_sem("eval_squared_error", losses)
     if config.data.n_classes is not None:
         guess = _classes(fitted)
         columns["train_error"] = float(np.mean(guess != dataset.train_targets))
         columns["train_error_clean"] = float(np.mean(guess != dataset.train_targets_clean))
-        wrong = _classes(held_out @ readout) != dataset.eval_targets
+        wrong = _classes(predicted) != dataset.eval_targets
         columns |= _mean_and_sem("eval_error", wrong.astype(np.float64))
     return columns
 
 
-def _features(
-    config: RunConfig, dataset: Dataset
-) -> tuple[Float[np.ndarray, "n_train columns"], Float[np.ndarray, "n_eval columns"]]:
-    """Feature matrices of the training and held-out inputs, in float64."""
+def features_of(config: RunConfig, inputs: Matrix) -> Matrix:
+    """Features of inputs, in float64, shape (examples, p)."""
     if isinstance(config.model, Linear):  # no device needed to take the first columns
-        p = config.model.n_features
-        return dataset.train_inputs[:, :p], dataset.eval_inputs[:, :p]
+        return inputs[:, : config.model.n_features]
 
     import jax
 
     assert isinstance(config.model, LinearFamily)
-    inputs = np.concatenate([dataset.train_inputs, dataset.eval_inputs])
     init, apply = _compiled_features(config.model, *inputs.shape)
     params = init(key_for(config.seed, "init"))
     with jax.enable_x64(True):
-        features = np.asarray(apply(params, inputs))
-    return features[: config.data.n_train], features[config.data.n_train :]
+        return np.asarray(apply(params, inputs))
 
 
 @functools.lru_cache(maxsize=8)
