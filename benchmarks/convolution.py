@@ -99,7 +99,7 @@ def main() -> None:
     ratios = [compare(width, arguments.rounds) for width in arguments.widths]
     widths = ", ".join(map(str, arguments.widths))
     figure = Figure(
-        what=f"a CNN's step with patches over one with XLA's convolution, {widths} channels",
+        what=f"a CNN's step by XLA's convolution over one by patches, {widths} channels",
         asked=ASKED, at_least=True, measured=tuple(ratios), unit="times",
         command="python benchmarks/convolution.py",
     )  # fmt: skip

@@ -52,8 +52,8 @@ RUNS_OF = "deep_double_descent"
 CURVES = True
 SWEEP = deep_double_descent.SWEEP
 
-DRAWN_FROM = 3.0
-"""Epoch from which the figure shows the histories: before it nothing has been learned."""
+DRAWN_FROM = 10.0
+"""Epoch from which the figure shows the histories: before it, they only fall."""
 
 PLACES = ("narrowest", "at the threshold", "widest")
 """Which widths are shown and judged."""

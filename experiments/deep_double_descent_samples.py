@@ -11,8 +11,8 @@ Expected: the number of samples of highest test loss is the EMC, within a step o
 samples raise the loss somewhere by 0.2 nats or more.
 
 Every run takes the same number of steps, so that fewer samples are seen more often; at one seed
-they are the beginning of more. Samples are judged as sizes are, by 1 / n: threshold over n is the
-EMC / n at which the training error, against the noisy labels, falls to 1 %.
+they are the beginning of more. Samples are judged as sizes are. EMC is the most samples at which
+the training error, against the noisy labels, is at most 1 %: the threshold along 1 / n.
 """
 
 import itertools
@@ -25,6 +25,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.double_descent.critical_size import interpolation_threshold
 from analysis.double_descent.verdict import DoubleDescent
 from analysis.estimate import Estimate
 from analysis.plots import descent, descent_maps, style
@@ -38,7 +39,7 @@ from experiments.shared.deep_descent import (
     NETWORKS,
     STATISTICS,
     Slice,
-    judged,
+    judged_along,
     of_network,
     rise_between,
     slices,
@@ -82,7 +83,7 @@ EXPECTED = (
 
 
 class Details(NamedTuple):
-    """What the figure draws: noisy runs at several numbers of samples, and what was found."""
+    """What the figure draws: noisy runs at several numbers of samples, and their slices."""
 
     runs: pd.DataFrame
     found: Mapping[Slice, Mapping[str, DoubleDescent]]
@@ -93,12 +94,13 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     runs, excluded = usable(table)
     runs = on_several_sets(runs.loc[runs["noise"] > 0])
     groups = dict(slices(runs, by_width=True))
-    found = {each: judged(1 / rows["n"], rows) for each, rows in groups.items()}
+    found, doubts = judged_along(groups, lambda rows: rows["n"])
+    emcs = {each: complexity(groups[each]) for each in found}
     numbers: dict[str, Measured] = {}
     for network in sorted(set(runs["network"])):
         mine = {each: one for each, one in found.items() if each.network == network}
         name = NETWORKS[network].key
-        numbers[f"{name}_peak_over_emc"] = _peak_over_emc(mine)
+        numbers[f"{name}_peak_over_emc"] = _peak_over_emc(mine, emcs)
         harms = [_harm(groups[each], each) for each in mine]
         numbers[f"{name}_harm"] = max(harms, key=lambda each: each.value or 0.0)
     keys = ["network", "width", "n"]
@@ -106,13 +108,14 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     left_out = excluded.assign(run_ids=excluded["run_id"])
     return Findings(
         measured=numbers,
-        verdict="\n".join(_sentence(each, one) for each, one in found.items()),
+        verdict="\n".join(_sentence(each, one, emcs[each]) for each, one in found.items()),
         shown=stacked(*shown, left_out.loc[:, [*keys, "why", "run_ids"]]),
         details=Details(runs, found),
+        doubts=doubts,
         report={
             f"{each}, {metric}": {
-                "emc": plain(samples_of(one.threshold)),
-                "peak": None if one.peak is None else plain(samples_of(one.peak.location)),
+                "emc": plain(emcs[each]),
+                "peak": None if one.peak is None else plain(one.peak.location),
                 "p": None if one.peak is None else one.peak.p_value,
                 "verdict": one.verdict.value,
             }
@@ -122,8 +125,11 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     )
 
 
-def samples_of(found: Estimate) -> Estimate:
-    """The number of samples n at a location on the axis 1 / n."""
+def complexity(rows: pd.DataFrame) -> Estimate:
+    """The effective model complexity (EMC) of a width: the most samples that it interpolates."""
+    found = interpolation_threshold(
+        1 / rows["n"], rows["train_error"], rows["seed"], tolerance=INTERPOLATED
+    )
     with np.errstate(divide="ignore"):
         value, low, high = (float(np.float64(1) / x) for x in (found.value, found.high, found.low))
     beyond = {"above": "below", "below": "above", None: None}[found.censored]
@@ -137,17 +143,25 @@ def on_several_sets(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.merge(several, on=["network", "width"])
 
 
-def _peak_over_emc(found: Mapping[Slice, Mapping[str, DoubleDescent]]) -> Measured:
+def _peak_over_emc(
+    found: Mapping[Slice, Mapping[str, DoubleDescent]], emcs: Mapping[Slice, Estimate]
+) -> Measured:
     """Samples at the clearest peak of test loss over the EMC of its width."""
     peaks = [
-        (one.peak.clearness, each.width, samples_of(one.ratio))
+        (one.peak.clearness, each, one.peak.location)
         for each, one in ((each, by_metric["eval_loss_nats"]) for each, by_metric in found.items())
-        if one.peak and one.ratio and not one.ratio.censored and peak_of(one).value is not None
+        if one.peak and peak_of(one).value is not None and not emcs[each].censored
     ]
     if not peaks:
         return Measured(value=None, note="no peak over samples at any width")
-    _, width, ratio = max(peaks, key=lambda each: each[0])
-    return Measured(value=ratio.value, low=ratio.low, high=ratio.high, note=f"width {width}")
+    _, each, peak = max(peaks, key=lambda found: found[0])
+    emc = emcs[each]
+    return Measured(
+        value=peak.value / emc.value,
+        low=peak.low / emc.high,
+        high=peak.high / emc.low,
+        note=f"width {each.width}",
+    )
 
 
 def _harm(rows: pd.DataFrame, each: Slice) -> Measured:
@@ -160,13 +174,12 @@ def _harm(rows: pd.DataFrame, each: Slice) -> Measured:
     return rise_between(rows, "n", (few, many), "eval_loss_nats", note)
 
 
-def _sentence(each: Slice, found: Mapping[str, DoubleDescent]) -> str:
-    emc = samples_of(found["eval_loss_nats"].threshold)
+def _sentence(each: Slice, found: Mapping[str, DoubleDescent], emc: Estimate) -> str:
     verdicts = []
     for metric, one in found.items():
         what = one.verdict.value
         if one.peak is not None and peak_of(one).value is not None:
-            what = f"peak at n = {samples_of(one.peak.location)} (p = {one.peak.p_value:.2g})"
+            what = f"peak at n = {one.peak.location} (p = {one.peak.p_value:.2g})"
         verdicts.append(f"{LABELS[metric].partition(' (')[0]} {what}")
     return f"{each}: EMC {emc} samples; {'; '.join(verdicts)}"
 

@@ -4,7 +4,7 @@ The three cards of that sweep cut it along its width, its epochs and its samples
 threshold, the peak and the minima of test error and test loss.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,9 @@ STATISTICS: Mapping[str, Statistic] = {"eval_error": "mean", "eval_loss_nats": "
 
 INTERPOLATED = 0.01
 """Train error, against the noisy labels, below which a network interpolates."""
+
+FEWEST = 3
+"""Fewest sizes of a curve."""
 
 LEVEL = 0.95
 
@@ -127,6 +130,24 @@ def judged(size: ArrayLike, rows: pd.DataFrame) -> dict[str, DoubleDescent]:
         )
         for metric, statistic in STATISTICS.items()
     }
+
+
+def judged_along(
+    groups: Mapping[Slice, pd.DataFrame], size_of: Callable[[pd.DataFrame], ArrayLike]
+) -> tuple[dict[Slice, dict[str, DoubleDescent]], list[str]]:
+    """The verdicts on slices over a size, and what is said of those with too few sizes done.
+
+    Args:
+        groups: Runs of each slice.
+        size_of: The size of each run of a slice.
+    """
+    sizes = {each: np.asarray(size_of(rows), np.float64) for each, rows in groups.items()}
+    few = {each: len(set(size.tolist())) for each, size in sizes.items()}
+    doubts = [
+        f"{each}: {n} sizes are done, too few for a curve" for each, n in few.items() if n < FEWEST
+    ]
+    found = {each: judged(sizes[each], groups[each]) for each, n in few.items() if n >= FEWEST}
+    return found, doubts
 
 
 def mean_of(values: ArrayLike, note: str = "") -> Measured:

@@ -23,7 +23,7 @@ def convolution(
 ) -> Float[Array, "batch *out_space features"]:
     """`jax.lax.conv_general_dilated` of images whose channels come last, as `nnx.Conv` calls it.
 
-    On a CPU, XLA's convolution takes 5 to 30 times as long as one matrix product of all patches
+    On a CPU, XLA's convolution takes 4 to 20 times as long as one matrix product of all patches
     (`benchmarks/convolution.py`); on an accelerator the library's is right. The choice is made by
     the device for which the program is compiled. Convolutions that are dilated or grouped are the
     library's everywhere.
