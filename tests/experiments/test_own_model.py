@@ -73,7 +73,8 @@ def test_flops_shown_are_those_of_xla(min_gru):
 
 def test_the_model_shown_is_the_recurrence_that_it_says_and_sees_no_later_token(min_gru):
     context, vocab = 9, 5
-    init, apply = min_gru(width=4, depth=2).build(context, vocab)
+    model = min_gru(width=4, depth=2).build(context, vocab)
+    init, apply = model.init, model.apply
     params = init(jax.random.key(1))
     tokens = jax.random.randint(jax.random.key(2), (1, context), 0, vocab)
     embedding, readout, *layers = (np.asarray(leaf, np.float64) for leaf in params)

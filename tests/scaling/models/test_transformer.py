@@ -37,7 +37,8 @@ TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT)))
 @functools.cache
 def start(config):
     """The model, compiled, and random parameters."""
-    init, apply = config.build(CONTEXT, VOCAB)
+    model = config.build(CONTEXT, VOCAB)
+    init, apply = model.init, model.apply
     random = np.random.default_rng(0)
     params = jax.tree.map(
         lambda leaf: random.normal(0.1, 0.3, leaf.shape).astype(np.float32),
