@@ -135,18 +135,24 @@ def judged(size: ArrayLike, rows: pd.DataFrame) -> dict[str, DoubleDescent]:
 def judged_along(
     groups: Mapping[Slice, pd.DataFrame], size_of: Callable[[pd.DataFrame], ArrayLike]
 ) -> tuple[dict[Slice, dict[str, DoubleDescent]], list[str]]:
-    """The verdicts on slices over a size, and what is said of those with too few sizes done.
+    """The verdicts on slices over a size, and what is said of sizes and seeds that are missing.
 
     Args:
         groups: Runs of each slice.
         size_of: The size of each run of a slice.
     """
-    sizes = {each: np.asarray(size_of(rows), np.float64) for each, rows in groups.items()}
-    few = {each: len(set(size.tolist())) for each, size in sizes.items()}
-    doubts = [
-        f"{each}: {n} sizes are done, too few for a curve" for each, n in few.items() if n < FEWEST
-    ]
-    found = {each: judged(sizes[each], groups[each]) for each, n in few.items() if n >= FEWEST}
+    found: dict[Slice, dict[str, DoubleDescent]] = {}
+    doubts: list[str] = []
+    for each, rows in groups.items():
+        size = np.asarray(size_of(rows), np.float64)
+        _, place, n_seeds = np.unique(size, return_inverse=True, return_counts=True)
+        several = n_seeds[place] > 1
+        if not np.all(several):
+            doubts.append(f"{each}: {sum(n_seeds == 1)} sizes have one seed done and are left out")
+        if (n := int(sum(n_seeds > 1))) < FEWEST:
+            doubts.append(f"{each}: {n} sizes are done, too few for a curve")
+        else:
+            found[each] = judged(size[several], rows.loc[several])
     return found, doubts
 
 

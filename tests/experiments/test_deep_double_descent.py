@@ -105,3 +105,13 @@ def test_a_history_cut_at_an_epoch_is_the_run_trained_to_that_epoch():
         assert cut["epochs"] == shorter.epochs
         assert cut["weight_norm_l2"] == shorter.weight_norm_l2
     assert deep_double_descent_epochs.SWEEP is deep_double_descent_samples.SWEEP
+
+
+def test_runs_that_are_missing_leave_the_others_judged(table):
+    """A sweep under way: sizes with one seed, and slices with two sizes, are named as left out."""
+    lost = (table["model.width"] == 61) & (table["seed"] > 0) & (table["data.n_train"] == 4000)
+    clean = (table["data.label_noise.fraction"] == 0) & (table["model.width"] > 21)
+    found = deep_double_descent.analyse(table.loc[~(lost | clean)])
+    assert found.measured["mlp_loss_ratio"].value == pytest.approx(1, abs=0.3)
+    assert [doubt for doubt in found.doubts if "15% noise: 1 sizes have one seed" in doubt]
+    assert [doubt for doubt in found.doubts if "0% noise: 2 sizes are done" in doubt]
