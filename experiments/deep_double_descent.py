@@ -279,14 +279,14 @@ def _measured(
         end = rise_between(rows, "width", ends, "eval_error", note)
     of_widest = rows.loc[rows["width"] == widest]
     last_loss = float(np.median(of_widest["eval_loss_nats"]))
+    highest_loss = peak_of(loss, loss.peak and loss.peak.height)
+    falls = None if highest_loss.value is None else highest_loss.value / last_loss
     return {
         f"{name}_threshold": measured(error.threshold),
         f"{name}_error_at_peak": peak_of(error, error.peak and error.peak.height),
         f"{name}_error_ratio": peak_of(error, error.ratio),
         f"{name}_loss_ratio": peak_of(loss, loss.ratio),
-        f"{name}_loss_falls": Measured(
-            value=None if loss.peak is None else loss.peak.height.value / last_loss
-        ),
+        f"{name}_loss_falls": Measured(value=falls, note=highest_loss.note),
         f"{name}_end": end,
         f"{name}_widest_error": mean_of(of_widest["eval_error"]),
     }
@@ -323,6 +323,7 @@ def _draw(ax: Axes, details: Details, network: str, quantity: str) -> None:
         )
     by_metric = details.found[mine[0]]
     of_metric = by_metric.get(quantity, by_metric["eval_error"])
-    peak = of_metric.peak.location if quantity in by_metric and of_metric.peak else None
+    has_peak = quantity in by_metric and of_metric.verdict.has_peak
+    peak = of_metric.peak.location if of_metric.peak and has_peak else None
     descent.mark_descent(ax, axis, threshold=of_metric.threshold, peak=peak)
     ax.set_ylabel(LABELS[quantity])

@@ -155,10 +155,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             "memorised": _summary(runs["memorised"].to_numpy(np.float64), np.max),
             "delay_1": _summary(until[decay == 1], np.mean),
             "delay_0.3": _summary(until[decay == 0.3], np.mean),
-            "without_decay": Measured(
-                value=float(np.isfinite(until[free]).mean()),
-                note=f"censored at step {runs['after'].to_numpy()[free].max():,.0f}",
-            ),
+            "without_decay": _share(runs.loc[free]),
             "exponent": Measured(value=None, note=why) if law is None else measured(law.exponent),
         },
         verdict=_verdict(runs, law, why),
@@ -203,6 +200,14 @@ def _summary(values: Floats, summary: Callable[[Floats], Any]) -> Measured:
         return Measured(value=None, note=f"{np.isinf(values).sum()} of {len(values)} never")
     steps = ", ".join(f"{value:,.0f}" for value in values)
     return Measured(value=float(summary(values)), note=f"steps {steps}")
+
+
+def _share(runs: pd.DataFrame) -> Measured:
+    """The share of runs that generalise; no number where there is no run."""
+    if runs.empty:
+        return Measured(value=None, note="no run without weight decay is done")
+    seen = np.isfinite(runs["until"].to_numpy(np.float64))
+    return Measured(value=float(seen.mean()), note=f"judged until step {max(runs['after']):,.0f}")
 
 
 def _verdict(runs: pd.DataFrame, law: DelayLaw | None, why: str) -> str:
@@ -264,7 +269,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     runs, _, law = findings.details
     decay, after, until = (runs[n].to_numpy(np.float64) for n in ("decay", "after", "until"))
     seen = np.isfinite(until)
-    decays = np.unique(decay[decay > 0])
+    decays = np.unique(np.where(decay > 0, decay, decay.max() or 1.0))
     never = 3 / decays.min()  # where runs without weight decay are drawn
     places = {value: 1 / value if value else never for value in np.unique(decay)}
     for value, look in _looks(runs).items():

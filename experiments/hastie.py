@@ -75,7 +75,7 @@ SWEEP: Sweep = {
 _PAPER = "Hastie et al. 2019, theorem 1"
 
 EXPECTED = (
-    *agreement_expected(f"{_PAPER}; exact at finite n", within=0.05),
+    *agreement_expected(f"{_PAPER}; exact at finite n", within=0.03),
     *(
         Expected(
             name=name,

@@ -26,7 +26,7 @@ from analysis.plots import descent, style, ticks
 from analysis.plots.descent_axes import own_axis
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import plain, with_notes
+from experiments.shared.panels import peak_of, plain, with_notes
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
@@ -93,14 +93,14 @@ EXPECTED = (
     ),
     Expected(
         name="nearest_peak",
-        says="peak of test loss / threshold, smallest over all noise",
+        says="peak of test loss / threshold, smallest of those resolved",
         low=0.7,
         high=1.4,
         source="MNIST-1D notebook: 61 / 61 = 1.0",
     ),
     Expected(
         name="farthest_peak",
-        says="peak of test loss / threshold, largest over all noise",
+        says="peak of test loss / threshold, largest of those resolved",
         low=0.7,
         high=1.4,
         source="MNIST-1D notebook: 61 / 61 = 1.0",
@@ -139,7 +139,9 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     kinds = sorted((_kind(group) for _, group in runs.groupby(by)), key=lambda kind: kind.changed)
     wrong = [kind for kind in kinds if kind.convention == "wrong_class"]
     thresholds = np.array([kind.found.threshold.value for kind in wrong])
-    ratios = [kind.found.ratio.value for kind in kinds if kind.found.ratio is not None]
+    ratios = [peak_of(kind.found, kind.found.ratio).value for kind in kinds]
+    resolved = [ratio for ratio in ratios if ratio is not None]
+    note = f"of {len(resolved)} kinds of noise; {len(kinds) - len(resolved)} have no resolved peak"
     drawn = [kind.changed / kind.fraction for kind in kinds if kind.convention == "any_class"]
     first, last = wrong[0].found.threshold, wrong[-1].found.threshold
     shown = pd.concat(
@@ -163,8 +165,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
                 value=float(np.all(np.diff(thresholds) >= 0)),
                 note=", ".join(f"{kind.name}: {kind.found.threshold}" for kind in wrong),
             ),
-            "nearest_peak": Measured(value=min(ratios)),
-            "farthest_peak": Measured(value=max(ratios)),
+            "nearest_peak": Measured(value=min(resolved, default=None), note=note),
+            "farthest_peak": Measured(value=max(resolved, default=None), note=note),
             "any_class_share": Measured(value=float(np.mean(drawn))),
         },
         verdict="\n".join(
@@ -231,9 +233,14 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     changed = np.array([kind.changed for kind in kinds])
     thresholds = [kind.found.threshold for kind in kinds]
     _draw_places(ax, changed, thresholds, style.SERIES[0], "threshold, 95 %")
-    peaks = [(k.changed, k.found.peak.location) for k in kinds if k.found.peak is not None]
+    peaks = [
+        (kind.changed, kind.found.peak.location)
+        for kind in kinds
+        if kind.found.peak is not None and kind.found.verdict.has_peak
+    ]
     moved = np.array([at + 0.006 for at, _ in peaks])  # beside the threshold, not on it
-    _draw_places(ax, moved, [where for _, where in peaks], style.SERIES[1], "peak of test loss")
+    if peaks:
+        _draw_places(ax, moved, [where for _, where in peaks], style.SERIES[1], "peak of test loss")
     ax.set_ylim(0, 2.2 * max(each.value for each in thresholds))
     ax.set(xlabel="labels changed (fraction)", ylabel="width")
     style.legend_above(ax, 1)

@@ -69,7 +69,7 @@ SWEEP: Sweep = {
 _PAPER = "Mallinar et al. 2022, thm 3.1"
 
 EXPECTED = (
-    *agreement_expected("Simon et al. 2021, E0 of the cut spectrum", share=0.9, within=0.05),
+    *agreement_expected("Simon et al. 2021, E0 of the cut spectrum", within=0.04),
     *(
         Expected(
             name=f"limit_{alpha:g}",

@@ -77,13 +77,13 @@ def agreement(found: Compared) -> dict[str, Measured]:
     }
 
 
-def agreement_expected(source: str, *, share: float = 0.95, within: float) -> tuple[Expected, ...]:
+def agreement_expected(source: str, *, within: float) -> tuple[Expected, ...]:
     """Expects most points within 3 standard errors of theory, and half within a share of it."""
     return (
         Expected(
             name="within_3_standard_errors",
             says="share of points within 3 s.e. of theory, where it is finite",
-            low=share,
+            low=0.95,
             source=source,
         ),
         Expected(
