@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.engine.ending import EXACT_RESIDUAL
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.extrapolation import Extrapolation, Window, extrapolation, pooled_rmsle
 from analysis.fitting.fit import fit
@@ -410,7 +411,8 @@ def _different(rows: list[RankedLaw]) -> list[RankedLaw]:
         if row.error is None or row.fit is None:
             continue
         own = row.fit.residuals
-        noise = _SAME_CURVE * float(np.sqrt(np.mean(own**2)))
+        # Residuals of a noise-free curve are rounding, and differ between laws as rounding does.
+        noise = _SAME_CURVE * float(np.sqrt(np.mean(own**2))) + EXACT_RESIDUAL
         if not any(
             other.fit is not None and np.allclose(other.fit.residuals, own, rtol=0, atol=noise)
             for other in found
