@@ -46,6 +46,7 @@ from experiments.shared.deep_descent import (
     usable,
 )
 from experiments.shared.panels import peak_of, plain, stacked, tick_widths
+from scaling.record import finite
 
 RUNS_OF = "deep_double_descent"
 SWEEP = deep_double_descent.SWEEP
@@ -158,8 +159,8 @@ def _peak_over_emc(
     emc = emcs[each]
     return Measured(
         value=peak.value / emc.value,
-        low=peak.low / emc.high,
-        high=peak.high / emc.low,
+        low=finite(peak.low / emc.high),
+        high=finite(peak.high / emc.low) if emc.low > 0 else None,
         note=f"width {each.width}",
     )
 

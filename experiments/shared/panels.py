@@ -23,7 +23,7 @@ def measured(estimate: Estimate | None) -> Measured:
     """Makes a measured number of an estimate; one beyond the grid has no value."""
     if estimate is None or estimate.censored:
         return Measured(value=None, note="not found" if estimate is None else str(estimate))
-    return Measured(value=estimate.value, low=estimate.low, high=estimate.high)
+    return Measured(value=estimate.value, low=finite(estimate.low), high=finite(estimate.high))
 
 
 def peak_of(descent: DoubleDescent, estimate: Estimate | None = None) -> Measured:

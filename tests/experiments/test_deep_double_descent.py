@@ -1,15 +1,19 @@
 """Deep double descent: one sweep cut three ways, on planted runs and on runs that are trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.estimate import Estimate
 from experiments import (
     deep_double_descent,
     deep_double_descent_epochs,
     deep_double_descent_samples,
 )
-from experiments.shared.deep_descent import usable
+from experiments.shared.deep_descent import Slice, judged, usable
+from experiments.shared.panels import measured
 from scaling.config import resolved, run_id
 from scaling.fields import flatten, replace_together
 from scaling.record import row
@@ -66,6 +70,18 @@ def test_emc_and_the_harm_of_more_data_are_those_planted(table):
     emc = found.report["MLP of width 36, 15% noise, eval_loss_nats"]["emc"]
     # A train error of 1 % is that of a width 4 % below the threshold: n = 4,000 (36/58/0.956)^2.
     assert emc["low"] <= 4000 * (36 / 58 / 0.956) ** 2 <= emc["high"]
+
+
+def test_a_peak_that_the_grid_does_not_bound_has_an_open_end(table):
+    """Strict JSON has no infinity, and a report is strict JSON."""
+    groups = {Slice("mlp", 0.15, width=36): table}
+    emc = Estimate(value=1000.0, low=0.0, high=np.inf, level=0.95)
+    rows = table[(table["model.width"] == 36) & (table["data.label_noise.fraction"] > 0)]
+    found = {each: judged(rows["data.n_train"], rows) for each in groups}
+    ratio = deep_double_descent_samples._peak_over_emc(found, dict.fromkeys(groups, emc))
+    assert ratio.value is not None and ratio.high is None and ratio.low == 0
+    open_peak = replace(found[next(iter(groups))]["eval_loss_nats"].threshold, high=np.inf)
+    assert measured(replace(open_peak, censored=None)).high is None
 
 
 def test_error_against_noisy_labels_is_that_of_corrupted_test_labels(table):
