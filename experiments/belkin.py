@@ -79,6 +79,8 @@ def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunCon
     )
 
 
+THRESHOLD_ALONG = "model.n_features"
+
 SWEEP: Sweep = {
     "smoke": partial(_sweep, COARSE, n_train=400, n_seeds=5),
     "cpu": partial(_sweep, FINE, n_train=400, n_seeds=5),

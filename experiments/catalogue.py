@@ -92,6 +92,7 @@ def _experiment(module: ModuleType) -> Experiment:
         ),
         figure=module.figure,
         runs_of=declared.get("RUNS_OF", name),
+        threshold_along=declared.get("THRESHOLD_ALONG"),
     )
 
 
@@ -122,6 +123,8 @@ def _check_types(module: ModuleType) -> None:
         wrong = "analyse and figure must be functions"
     elif not isinstance(vars(module).get("RUNS_OF", ""), str):
         wrong = "RUNS_OF must be the name of an experiment"
+    elif not isinstance(vars(module).get("THRESHOLD_ALONG"), str | None):
+        wrong = "THRESHOLD_ALONG must be the path of a size, e.g. 'model.width'"
     if wrong is not None:
         raise ValueError(f"{_file(module)}: {wrong}")
 

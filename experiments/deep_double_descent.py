@@ -149,6 +149,8 @@ def _gpu() -> list[RunConfig]:
     )
 
 
+THRESHOLD_ALONG = "model.width"
+
 SWEEP: Sweep = {"smoke": _smoke, "cpu": _cpu, "gpu": _gpu}
 
 _NOTEBOOK = "MNIST-1D notebook, one seed"

@@ -48,6 +48,8 @@ def _sweep(widths: list[int], n_train: int, steps: int, n_seeds: int) -> list[Ru
     return grid(base, {"model.width": widths, "seed": range(n_seeds)})
 
 
+THRESHOLD_ALONG = "model.width"
+
 SWEEP: Sweep = {
     "smoke": partial(_sweep, [4, 8, 12, 16, 24, 48], n_train=500, steps=5_000, n_seeds=3),
     "cpu": partial(

@@ -47,6 +47,8 @@ def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunCon
     return grid(base, {"model.n_features": sizes, "seed": range(n_seeds)})
 
 
+THRESHOLD_ALONG = "model.n_features"
+
 SWEEP: Sweep = {
     "smoke": partial(_sweep, COARSE, n_train=100, n_seeds=10),
     "cpu": partial(_sweep, FINE, n_train=400, n_seeds=10),

@@ -52,6 +52,8 @@ def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunCon
     return grid(base, axes)
 
 
+THRESHOLD_ALONG = "model.n_features"
+
 SWEEP: Sweep = {
     "smoke": partial(_sweep, (0.2, 0.4, 0.7, 1.0, 1.4, 2.5), n_train=60, n_seeds=10),
     "cpu": partial(_sweep, RATIOS, n_train=200, n_seeds=10),

@@ -14,7 +14,9 @@ It may also declare
 - `CURVES = True`: `analyse(table, curves)` then takes the learning curves too, one row per
   evaluation with its `run_id` and the fields of `scaling.record.CurvePoint`;
 - `RUNS_OF = "name"`: its runs lie in the results folder of that experiment, so that runs which
-  both ask for are trained once.
+  both ask for are trained once;
+- `THRESHOLD_ALONG = "model.width"`: the size along which its runs are to cross the interpolation
+  threshold; a plan that does not is told before it runs.
 
 An experiment that only gathers others declares `PARTS`, their modules, and `figure`, which takes
 findings by name, instead. `experiments.catalogue` checks a file once and makes an `Experiment` or a
@@ -121,6 +123,7 @@ class Experiment(Declared):
             is called only where the card asks for curves.
         figure: Draws the findings.
         runs_of: Name of the experiment in whose results folder the runs lie.
+        threshold_along: Path of the size along which the interpolation threshold is crossed.
     """
 
     sweep: Sweep
@@ -128,6 +131,7 @@ class Experiment(Declared):
     analyse: Callable[[pd.DataFrame, Callable[[], pd.DataFrame]], Findings[Any]]
     figure: Callable[[Findings[Any]], Figure]
     runs_of: str
+    threshold_along: str | None = None
 
     @property
     def parts(self) -> tuple[Experiment, ...]:

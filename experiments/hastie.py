@@ -66,6 +66,8 @@ def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunCon
     return runs
 
 
+THRESHOLD_ALONG = "model.n_features"
+
 SWEEP: Sweep = {
     "smoke": partial(_sweep, COARSE, n_train=60, n_seeds=24),
     "cpu": partial(_sweep, RATIOS, n_train=200, n_seeds=24),

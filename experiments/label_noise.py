@@ -53,6 +53,8 @@ def _sweep(
     return grid(base, axes)
 
 
+THRESHOLD_ALONG = "model.width"
+
 SWEEP: Sweep = {
     "smoke": partial(
         _sweep, [6, 9, 12, 15, 24], (NONE, WRONG[-1], ANY[-1]), n_train=200, steps=1500, n_seeds=3

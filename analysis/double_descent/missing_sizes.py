@@ -63,7 +63,7 @@ def missing_sizes(size: ArrayLike, parameters: ArrayLike, constraints: float) ->
         expected = np.interp(wanted, logs, at)
     inside = bool(at[0] < expected < at[-1])
     around = np.exp(expected) * np.array(AROUND)
-    return MissingSizes(float(np.exp(expected)), inside, _beyond(around, np.exp(at)))
+    return MissingSizes(float(np.exp(expected)), inside, _beyond(around, sizes[first]))
 
 
 def sizes_beyond(size: ArrayLike, *, above: bool) -> tuple[float, ...]:

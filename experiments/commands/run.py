@@ -15,6 +15,7 @@ from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
 from experiments.commands import provenance, report, show
+from experiments.commands.grids import missed_thresholds
 from experiments.commands.options import PlanOptions, RunOptions
 from experiments.commands.report import Report
 from experiments.experiment import Budget, Experiment, Findings, Gathering
@@ -77,7 +78,7 @@ def show_plan(options: PlanOptions) -> int:
     """Prints what a run would do and cost."""
     jobs = jobs_for(catalogue.load(options.name), options)
     show.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
-    _say_folded(jobs)
+    _say_of_grids(jobs)
     return 0
 
 
@@ -100,7 +101,7 @@ def run(options: RunOptions) -> int:
     jobs = jobs_for(experiment, options)
     if options.hosts and not _leads():
         return 0
-    _say_folded(jobs)
+    _say_of_grids(jobs)
     # 2. Read what is done. This sets aside what is damaged, so that it is run again.
     stores = [Store.create(job.root) for job in jobs]
     records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
@@ -139,10 +140,13 @@ def run(options: RunOptions) -> int:
     return 0 if ok else 1
 
 
-def _say_folded(jobs: Sequence[Job]) -> None:
+def _say_of_grids(jobs: Sequence[Job]) -> None:
+    """Says which runs overrides made equal, and which grids miss what they are to show."""
     for job in jobs:
         if job.folded is not None:
             show.print_folded(job.plan.name, job.overrides, job.folded)
+        if (size := job.experiment.threshold_along) is not None:
+            show.print_missed(job.plan.name, missed_thresholds(job.plan.configs, size))
 
 
 def _check_workers(options: RunOptions) -> None:

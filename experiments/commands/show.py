@@ -93,6 +93,12 @@ def print_folded(name: str, overrides: Sequence[str], folded: Folded) -> None:
     )
 
 
+def print_missed(name: str, missed: Sequence[str]) -> None:
+    """Prints which grids of a sweep miss the interpolation threshold."""
+    for line in missed:
+        console.print(f"{name}: {line}", soft_wrap=True)
+
+
 def print_summary(summary: Summary) -> None:
     """Prints what became of the runs of a command."""
     for job in summary.jobs:
