@@ -42,7 +42,8 @@ _EASE, _CAUTION = 1 / 3, 4.0  # what a step that was accepted, or refused, makes
 _WELL, _EASE_WELL = 0.75, 0.1  # the same of a step that gains so much of what was promised
 _FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e8
 _SLOW = 0.3  # share that a slow step leaves of the decrease promised
-_PATIENCE = 6  # slow steps on end from which corrections serve
+_FAR = 0.5  # share of the objective: a start that promises more is still on its way to the rows
+_PATIENCE = 3  # slow steps on end from which corrections serve
 _VALUES_IN_STEP = 30_000  # of y: what a step makes of them stays in the cache
 
 
@@ -223,7 +224,8 @@ class _Batch:
         self.seen[todo] |= ~out
         self.secant.learn(todo, at)
         promised = at.promised()
-        is_slow = promised > _SLOW * self.promised[todo]
+        near = promised < _FAR * self.objective[todo]
+        is_slow = near & (promised > _SLOW * self.promised[todo])
         self.promised[todo] = promised
         self.n_slow[todo] = np.where(is_slow, self.n_slow[todo] + 1, 0)
         return at

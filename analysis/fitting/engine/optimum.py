@@ -74,7 +74,7 @@ def find_optimum(problem: Problem) -> Optimum:
     if len(task.log_y) > _MANY:
         near = found.objective <= _NEAR * found.objective.min()
         found = _solve_all(task, found.theta[near], _SAME_ON_SAMPLE)
-    best = int(np.argmin(found.objective))
+    best = _lowest(task, found)
     if not np.isfinite(found.objective[best]):
         raise FitError(
             f"{law.name}: none of {len(starts)} starting points gives a finite prediction at every "
@@ -99,6 +99,15 @@ def find_optimum(problem: Problem) -> Optimum:
         n_optima=places.n_places,
         n_curves=places.n_curves,
     )
+
+
+def _lowest(task: Task, found: Solutions) -> int:
+    """The number of the lowest end; of those that only rounding parts, one off the bounds."""
+    rounding = task.points.weights.sum() * EXACT_RESIDUAL**2
+    on_bound = (found.theta <= task.law.lower) | (found.theta >= task.law.upper)
+    alike = found.objective <= found.objective.min() + rounding
+    n_bound = np.where(alike, on_bound.sum(axis=-1), len(task.law.params) + 1)
+    return int(np.lexsort((found.objective, n_bound))[0])
 
 
 def _places(task: Task, theta: Floats, ends: Floats, barrier: float) -> Optima:
