@@ -26,6 +26,7 @@ from analysis.plots import descent, style, ticks
 from analysis.plots.descent_axes import own_axis
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.cut_offs import cut_off_doubts
 from experiments.shared.panels import mark_excluded, with_notes
 from scaling.config import RunConfig
 from scaling.data.small_table import DIMENSION, N_EVAL, SmallTable, Source, examples
@@ -121,7 +122,16 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         verdict=f"Median error at n = p over the larger of those at the ends. {heights}.",
         shown=with_notes(shown, excluded.assign(n=excluded["data.n_train"]), "n"),
         details=Details(runs, excluded.assign(n=excluded["data.n_train"])),
+        doubts=[
+            f"{name}: {line}"
+            for source, name in SOURCES.items()
+            for line in cut_off_doubts(_with_all_factors(runs, source), "n", "n")
+        ],
     )
+
+
+def _with_all_factors(runs: pd.DataFrame, source: Source) -> pd.DataFrame:
+    return runs.loc[(runs["data.source"] == source) & (runs["setting"] == ALL)]
 
 
 def _settings(runs: pd.DataFrame) -> np.ndarray:

@@ -22,6 +22,7 @@ from analysis.double_descent import verdict
 from analysis.plots import ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.cut_offs import cut_off_doubts
 from experiments.shared.panels import Descent, draw_descent, measured, panels, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
@@ -131,6 +132,7 @@ def analyse(table: pd.DataFrame) -> Findings[Descent]:
         ),
         shown=with_notes(shown, excluded, "ratio", threshold=by_loss.threshold, peak=peak),
         details=Descent(runs, excluded, by_loss),
+        doubts=cut_off_doubts(runs, "ratio", "N/n"),
     )
 
 

@@ -28,6 +28,7 @@ from experiments.shared.over_theory import (
     agreement,
     agreement_expected,
     compared,
+    doubts_of,
     drawing,
     size_of_extreme,
 )
@@ -140,6 +141,7 @@ def analyse(table: pd.DataFrame) -> Findings[Compared]:
         ),
         shown=with_notes(found.shown, found.excluded, "size"),
         details=found,
+        doubts=doubts_of(found, "p/n"),
         report={"n_train": n},
     )
 

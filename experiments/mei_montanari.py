@@ -25,6 +25,7 @@ from experiments.shared.over_theory import (
     Curve,
     agreement,
     compared,
+    doubts_of,
     drawing,
     size_of_extreme,
 )
@@ -132,6 +133,7 @@ def analyse(table: pd.DataFrame) -> Findings[Compared]:
         ),
         shown=with_notes(found.shown, found.excluded, "size"),
         details=found,
+        doubts=doubts_of(found, "N/n"),
         report={"n_train": n, "dimension": dimension},
     )
 

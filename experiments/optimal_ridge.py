@@ -28,6 +28,7 @@ from experiments.shared.over_theory import (
     agreement,
     agreement_expected,
     compared,
+    doubts_of,
     drawing,
     size_of_extreme,
 )
@@ -119,6 +120,7 @@ def analyse(table: pd.DataFrame) -> Findings[Compared]:
         verdict=f"optimal ridge, over n/p: {cured.verdict.value}. {cured.reason}",
         shown=with_notes(found.shown, found.excluded, "size"),
         details=found,
+        doubts=doubts_of(found, "n/p"),
         report={"n_features": p, "optimal_ridge": p * NOISE},
     )
 

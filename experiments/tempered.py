@@ -27,6 +27,7 @@ from experiments.shared.over_theory import (
     agreement,
     agreement_expected,
     compared,
+    doubts_of,
     drawing,
 )
 from experiments.shared.panels import with_notes
@@ -111,6 +112,7 @@ def analyse(table: pd.DataFrame) -> Findings[Compared]:
         ),
         shown=with_notes(found.shown, found.excluded, "size"),
         details=found,
+        doubts=doubts_of(found, "n"),
         report={"dimension": dimension},
     )
 

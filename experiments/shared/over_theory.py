@@ -12,6 +12,7 @@ from analysis.plots import descent, style, ticks
 from analysis.plots.descent_axes import own_axis
 from analysis.tables import results
 from experiments.experiment import Expected, Measured
+from experiments.shared.cut_offs import cut_off_doubts
 from experiments.shared.panels import mark_excluded
 
 Curve = Callable[[Floats], Floats]
@@ -75,6 +76,16 @@ def agreement(found: Compared) -> dict[str, Measured]:
         ),
         "median_deviation": Measured(value=float(np.median(off)), note=note),
     }
+
+
+def doubts_of(found: Compared, says: str) -> list[str]:
+    """Doubts about the points of each setting at which the solver's cut-off decides the answer."""
+    by_setting = found.runs.groupby("setting", sort=False)
+    return [
+        f"{setting}: {line}"
+        for setting, rows in by_setting
+        for line in cut_off_doubts(rows, "size", says)
+    ]
 
 
 def agreement_expected(source: str, *, within: float) -> tuple[Expected, ...]:

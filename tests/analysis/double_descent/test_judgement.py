@@ -222,7 +222,7 @@ def test_sizes_to_add_surround_the_expected_threshold():
     assert beyond.expected == pytest.approx(80.0) and not beyond.inside
     assert beyond.add == (40, 56, 80, 112, 160)
     odd = np.array([4, 8, 12, 16, 24, 48])  # of which logarithms and back make other numbers
-    assert all(each == round(each) for each in missing_sizes(odd, 100 * odd, 9000.0).add)
+    assert all(each == round(each) for each in missing_sizes(odd, 100 * odd, 6910.0).add)
     within = missing_sizes(width, 10 * width, 100.0)
     assert within.inside and within.expected == pytest.approx(10.0) and within.add == (20,)
     assert sizes_beyond(width, above=True) == (22, 32, 48, 64)
