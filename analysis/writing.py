@@ -1,5 +1,6 @@
 """Writing results: atomic files, and strict JSON."""
 
+import errno
 import json
 import math
 import os
@@ -20,11 +21,21 @@ def replace_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        says = "is a file, where a folder is needed; give another name"
+        raise NotADirectoryError(errno.ENOTDIR, says, str(path.parent)) from error
+    if path.is_dir():
+        says = "is a folder, where a file is to be written; give another name"
+        raise IsADirectoryError(errno.EISDIR, says, str(path))
+    try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        # The user knows the file that was asked for, not the one on the way to it.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

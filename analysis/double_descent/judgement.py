@@ -29,6 +29,8 @@ from analysis.estimate import Bootstrap, Estimate, Floats
 
 MIN_POINTS = 8
 """Fewest sizes of one curve: fewer leave too little scatter to judge by."""
+_FLAT = 1e-6
+"""Change over the largest value, up to which a curve is flat."""
 _PER_STEP = 6
 _MOST_ALONG = 240
 _MEDIAN = float(np.sqrt(np.pi / 2))
@@ -232,10 +234,11 @@ def _by_smoothness(curve: Curve, tolerance: float | None, bootstrap: Bootstrap) 
     stands = standing(smooth, points[np.newaxis])
     n_simulated = max(bootstrap.n // 2 - 1, 199)
     p_bump = p_rise = 1.0
-    if stands.bump[0] > 0:
+    varies = np.ptp(points) > _FLAT * np.abs(points).max()
+    if varies and stands.bump[0] > 0:
         null = standing(smooth, simulated(best, n_simulated, bootstrap.seed, bump=True))
         p_bump = p_value(null.bump, stands.bump[0])
-    if stands.rise[0] > 0 and p_bump > 1 - bootstrap.level:
+    if varies and stands.rise[0] > 0 and p_bump > 1 - bootstrap.level:
         null = standing(smooth, simulated(best, n_simulated, bootstrap.seed, bump=False))
         p_rise = p_value(null.rise, stands.rise[0])
     threshold = None
@@ -318,7 +321,11 @@ def _verdict_of_one(
         )
     rises = np.max(draws[1:] - np.minimum.accumulate(draws[1:], axis=1), axis=1)
     fall = float(draws[0, 0] - draws[0, -1])
-    visible = float(np.quantile(rises, level)) / fall if fall > 0 else np.inf
+    if fall <= _FLAT * float(np.abs(draws[0]).max()):
+        return Verdict.NOT_RESOLVED, (
+            f"{bump} The curve does not fall from its smallest size to its largest. Add sizes."
+        )
+    visible = float(np.quantile(rises, level)) / fall
     if visible > NEGLIGIBLE_RISE:
         return Verdict.NOT_RESOLVED, (
             f"{bump} The scatter of the points could hide a rise of {visible:.2g} of the total "

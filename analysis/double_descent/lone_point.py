@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.double_descent.curve_shape import falling_fit, valley_fit
-from analysis.double_descent.smooth_curve import Smoother
+from analysis.double_descent.smooth_curve import Smoother, rounding
 from analysis.estimate import Floats
 
 
@@ -35,9 +35,9 @@ class Best(NamedTuple):
 
 def likeliest(known: Smoother, points: Floats) -> Best:
     """Returns the fit of the likeliest member at the sizes, and the covariance of the noise."""
-    squares = np.einsum("i,kij,j->k", points, known.projections, points)
+    squares = known.squares(points[np.newaxis])[0]
     freedom = len(points) - 2
-    member = int(np.argmax(known.constants - 0.5 * freedom * np.log(np.maximum(squares, _TINY))))
+    member = int(np.argmax(known.constants - 0.5 * freedom * np.log(squares)))
     noise = known.noise[member]
     fitted = points - noise @ known.projections[member] @ points
     return Best(fitted, noise * squares[member] / freedom)
@@ -57,7 +57,8 @@ def standing(known: Smoother, curves: Floats) -> Standing:
     projected = np.einsum("kij,cj->kci", known.projections, curves)
     squares = np.einsum("kci,ci->kc", projected, curves)
     own = np.einsum("kjj->kj", known.projections)
-    left = np.maximum(squares[..., np.newaxis] - projected**2 / own[:, np.newaxis], _TINY)
+    scatter = squares[..., np.newaxis] - projected**2 / own[:, np.newaxis]
+    left = np.maximum(scatter, rounding(curves)[:, np.newaxis])
     logs = (known.constants[:, np.newaxis] + 0.5 * np.log(own))[:, np.newaxis]
     member = np.argmax(logs - 0.5 * (n - 3) * np.log(left), axis=0)
     bump, rise = np.full((2, n_curves, n), np.inf)

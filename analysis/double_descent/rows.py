@@ -14,6 +14,8 @@ from analysis.guards import DROP_ROWS, finite, positive_column
 
 MOST_SIZES = 48
 """Sizes above which neighbours are averaged."""
+MOST = 1e100
+"""Largest magnitude of a value; its inverse is the smallest but 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +77,8 @@ def curve_rows(
         most: Sizes above which neighbours are averaged.
 
     Raises:
-        ValueError: Columns of unlike length, values that are not finite, fewer than 3 sizes, or a
-            size that occurs twice with one seed.
+        ValueError: Columns of unlike length, values that are not finite or beyond 1e100, fewer
+            than 3 sizes, or a size that occurs twice with one seed.
     """
     sizes = positive_column("size", size)
     columns = {"test": test, "train": train, "best": best}
@@ -85,6 +87,8 @@ def curve_rows(
         for name, values in columns.items()
         if values is not None
     }
+    for name, values in {"size": sizes, **metrics}.items():
+        _require_magnitude(name, values)
     labels = np.zeros(len(sizes)) if seed is None else np.asarray(seed)
     for name, values in {**metrics, "seed": labels}.items():
         if values.shape != sizes.shape:
@@ -110,6 +114,16 @@ def curve_rows(
         cells[0], means["test"], cells[1], weight,
         means.get("train"), means.get("best"), len(distinct),
     )  # fmt: skip
+
+
+def _require_magnitude(name: str, values: Floats) -> None:
+    """Refuses values whose squares and exponentials would leave the range of float64."""
+    wrong = np.flatnonzero((np.abs(values) > MOST) | ((values != 0) & (np.abs(values) < 1 / MOST)))
+    if len(wrong):
+        raise ValueError(
+            f"{name}[{wrong[0]}] = {values[wrong[0]]:g}, but a value other than 0 lies between "
+            f"{1 / MOST:g} and {MOST:g} in magnitude: give it in a unit that suits it"
+        )
 
 
 def _require_runs(sizes: Floats, codes: Floats, has_seeds: bool) -> None:

@@ -19,6 +19,8 @@ ROUGHNESS = 10.0 ** np.arange(1.0, 10.6, 0.8)
 """tau^2 over the mean variance of a point: from a straight line to a curve through every point."""
 SLOPES = np.log([0.5, 1.0, 2.0, 4.0, 8.0])
 """Logarithm of the noise at the smallest size over that at the largest, of one curve."""
+_EXACT = 1e-9
+"""Scatter over the largest value, below which points lie on the curve but for rounding."""
 _BEND = 0.02
 """Variance of the curvature at the smallest size, over tau^2."""
 
@@ -58,6 +60,18 @@ class Smoother(NamedTuple):
     roots: Floats
     df: float | None
 
+    def squares(self, curves: Floats) -> Floats:
+        """Returns y'Py of each curve and member, shape (n_curves, n_members).
+
+        What rounding leaves of a curve that every member fits exactly, such as a constant, is
+        not taken for scatter.
+
+        Args:
+            curves: Points at the sizes, shape (n_curves, n).
+        """
+        found = np.einsum("ci,kij,cj->ck", curves, self.projections, curves, optimize=True)
+        return np.maximum(found, rounding(curves)[:, np.newaxis])
+
     def draws(self, points: Floats, n_draws: int, seed: int) -> Floats:
         """Draws curves from the posterior.
 
@@ -69,11 +83,10 @@ class Smoother(NamedTuple):
         Returns:
             The mean curve along the fine grid, then the draws, shape (1 + n_draws, m).
         """
-        squares = np.einsum("i,kij,j->k", points, self.projections, points)
+        squares = self.squares(points[np.newaxis])[0]
         freedom = len(points) - 2.0 if self.df is None else self.df
         if self.df is None:
-            floor = np.finfo(np.float64).tiny
-            logs = self.constants - 0.5 * freedom * np.log(np.maximum(squares, floor))
+            logs = self.constants - 0.5 * freedom * np.log(squares)
         else:
             logs = self.constants - 0.5 * squares
         chances = np.exp(logs - logs.max())
@@ -87,6 +100,11 @@ class Smoother(NamedTuple):
             wiggles = rng.standard_normal((counts[member], self.roots.shape[1]))
             drawn.append(self.to_curve[member] @ points + scale * (wiggles @ self.roots[member].T))
         return np.concatenate(drawn)
+
+
+def rounding(curves: Floats) -> Floats:
+    """Least sum of squares that counts as scatter, shape (n_curves,), of curves (n_curves, n)."""
+    return np.maximum((_EXACT * np.abs(curves).max(axis=1)) ** 2, np.finfo(np.float64).tiny)
 
 
 def seeds_noise(error: Floats, correlation: float, df: float) -> Noise:

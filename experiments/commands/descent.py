@@ -37,7 +37,9 @@ MOST_CURVES = 7
 """Curves of one figure: as many as there are colours."""
 _QUANTITIES = ("N", "D", "C", "U", "loss")
 """Names that mean quantities in the units of this project, whatever their columns are called."""
-_SHARES = frozenset("error err errors accuracy acc".split())
+_METRICS = ("test", "train", "best")
+_SHARES = frozenset("error err errors".split())
+_HIGHER_IS_BETTER = frozenset("accuracy accuracies acc".split())
 _SQUARES = frozenset("squared square mse rmse absolute".split())
 _TIMES = frozenset("epoch epochs step steps iteration iterations".split())
 
@@ -94,6 +96,7 @@ def _source(options: DescentOptions) -> read.Source:
         "parameters": options.parameters,
     }
     named = {role: name for role, name in asked.items() if name is not None}
+    _require_roles(named)
     quantities = {role: name for role, name in named.items() if name in (*_QUANTITIES, *given)}
     roles = {role: name for role, name in named.items() if role not in quantities}
     histories = Path(options.table).is_dir() and options.x in HISTORIES
@@ -109,10 +112,27 @@ def _source(options: DescentOptions) -> read.Source:
     console.print(source.describe())
     table = source.table.assign(**{role: source.table[name] for role, name in quantities.items()})
     source = replace(source, table=table)
-    for role in ("test", "train", "best"):
+    for role in _METRICS:
         if role in source.table and _is_share(asked[role] or ""):
             _require_one_unit(source.table, role, asked[role] or "")
     return source
+
+
+def _require_roles(named: dict[str, str]) -> None:
+    """Refuses a column that has two roles, and a metric that is better where it is higher."""
+    roles: dict[str, str] = {}
+    for role, name in named.items():
+        if role not in ("group", "parameters") and name in roles:
+            raise ValueError(
+                f"--{roles[name]} {name} and --{role} {name} are one column: give each its own"
+            )
+        roles[name] = role
+        if role in _METRICS and _HIGHER_IS_BETTER & {word.lower() for word in words(name)}:
+            raise ValueError(
+                f"--{role} {name}: a curve is judged by its falls, and an accuracy is better where "
+                "it is higher; give a column of the error, 1 - accuracy (or 100 - accuracy in per "
+                "cent)"
+            )
 
 
 def _chosen_by(where: str | None) -> list[str]:
@@ -166,7 +186,7 @@ def _tolerance(options: DescentOptions, table: pd.DataFrame) -> tuple[float, str
                 f"--tolerance {options.tolerance:g}: a train metric is finite and at least 0; "
                 "give e.g. 0.01"
             )
-        return options.tolerance, "--tolerance"
+        return options.tolerance, f"{options.tolerance:g} (--tolerance)"
     if "train" not in table:
         return 0.0, ""
     train = table["train"].to_numpy(np.float64)
@@ -210,7 +230,10 @@ def _with_remedy(name: str, message: str, rows: pd.DataFrame) -> str:
         near = next((each for each in free if "seed" in each.lower()), None)
         message = (
             f"{message}, as --seed {near or 'NAME'} or --group NAME (there are "
-            f"{', '.join(map(repr, free)) or 'no other columns'})"
+            f"{', '.join(map(repr, free))})"
+            if free
+            else f"{message}. The table has no other column: add one, e.g. 'seed', and give --seed "
+            "seed; or take the mean of each size"
         )
     return where + message
 

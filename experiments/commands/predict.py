@@ -79,6 +79,8 @@ def _by_law(options: PredictOptions, entry: Entry) -> tuple[pd.DataFrame, list[s
         raise ValueError("--then takes a loss from a fit: give --fit FILE in place of --law")
     curve = entry.curve(options.curve)
     at = _points(options, curve.law.inputs)
+    if options.curve is None:
+        _require_curve(entry, curve, at)
     table = pd.DataFrame({**at, curve.output: curve.predict(at)})
     table["beyond"] = _beyond(curve.ranges, at)
     notes = [f"{entry.name}, {curve.name} ({curve.where}): {curve.law.formula}"]
@@ -89,6 +91,17 @@ def _by_law(options: PredictOptions, entry: Entry) -> tuple[pd.DataFrame, list[s
         notes.append(f"other curves of {entry.name}, by --curve: {', '.join(others)}")
     notes.append(f"no interval: {_why_none(curve)}")
     return table, [*notes, *_far(table)]
+
+
+def _require_curve(entry: Entry, first: Curve, at: Mapping[str, Floats]) -> None:
+    """Names the curves of a law that take the inputs given, where its first one does not."""
+    fitting = [each.name for each in entry.curves if set(each.law.inputs) == set(at)]
+    if fitting and first.name not in fitting:
+        raise ValueError(
+            f"{entry.name}, {first.name} is a law of {', '.join(first.law.inputs)}, not of "
+            f"{', '.join(at)}: choose a curve of {', '.join(at)} by --curve "
+            + " or --curve ".join(map(repr, fitting))
+        )
 
 
 def _why_none(curve: Curve) -> str:

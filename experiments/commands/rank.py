@@ -50,6 +50,11 @@ def run(options: RankOptions) -> int:
     if kept is not None and to is None:
         farthest = float(kept[size].to_numpy(np.float64).max())
         to = farthest if farthest > sizes.max() else None
+    if to is not None and not sizes.max() < to < np.inf:
+        raise ValueError(
+            f"--predict {to:g}: the largest size of the rows is {sizes.max():g}, and a prediction "
+            "lies beyond it; give a larger size, or leave --predict out"
+        )
     ranking = rank(laws, x, y, along=sizes, to=to, loss=Loss(options.huber))
     console.print(f"\nextrapolation to larger {size}{of_runs}", highlight=False)
     console.print(ranking.summary())

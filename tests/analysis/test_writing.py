@@ -31,3 +31,18 @@ def test_a_failed_write_leaves_the_older_file_and_nothing_else(tmp_path: Path, m
     with pytest.raises(OSError, match="no space"):
         replace_file(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_is_taken_is_named_as_it_was_given(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    for path, named, says in (
+        (tmp_path / "folder", tmp_path / "folder", "is a folder, where a file"),
+        (tmp_path / "file" / "a.txt", tmp_path / "file", "is a file, where a folder"),
+        (tmp_path / "file" / "b" / "a.txt", None, "Not a directory"),
+    ):
+        with pytest.raises(OSError, match=says) as raised:
+            replace_file(path, b"text")
+        assert named is None or raised.value.filename == str(named)
+        assert "partial" not in str(raised.value)
+    assert (tmp_path / "file").read_text() == "kept"

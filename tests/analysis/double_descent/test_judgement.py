@@ -259,3 +259,18 @@ def test_one_curve_without_a_peak_seldom_gets_one(name):
         for k in range(25)
     )
     assert count <= stats.binom.ppf(1 - 1e-3, 25, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "says"),
+    [
+        (np.full(20, 0.3), Verdict.NOT_RESOLVED, "does not fall from its smallest size"),
+        (np.zeros(20), Verdict.NOT_RESOLVED, "does not fall from its smallest size"),
+        (np.full(20, -2.0), Verdict.NOT_RESOLVED, "does not fall from its smallest size"),
+        (SIZE**-0.5, Verdict.MONOTONE, "no interior maximum"),
+        (SIZE**0.5, Verdict.NOT_AT_THIS_HORIZON, "the curve rises"),
+    ],
+)
+def test_curves_without_any_scatter_show_what_they_are(values, verdict, says):
+    found = judge(curve_rows(SIZE, values), bootstrap=FEW)
+    assert found.verdict is verdict and says in found.reason

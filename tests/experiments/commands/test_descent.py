@@ -117,6 +117,17 @@ def test_a_grid_with_enough_parameters_that_does_not_interpolate_gets_another_re
         ({}, ["--tolerance", "-1"], "--tolerance -1: .* at least 0; give e.g. 0.01"),
         ({}, ["--group", "width"], "20 curves are more than 7 .* take some of them by --where"),
         ({}, ["--best", "bset"], "no column 'bset' for best"),
+        ({}, ["--test", "width"], "--x width and --test width are one column"),
+        ({}, ["--seed", "test_error"], "--test test_error and --seed test_error are one column"),
+        ({}, ["--train", "width"], "--x width and --train width are one column"),
+        ({"test_accuracy": lambda t: 1 - t.test_error}, ["--test", "test_accuracy"],
+         "--test test_accuracy: .* give a column of the error, 1 - accuracy"),
+        ({"train_acc": lambda t: 1 - t.train_error}, ["--train", "train_acc"],
+         "--train train_acc: .* give a column of the error"),
+        ({"test_error": lambda t: 1e290 * t.test_error}, ["--seed", "seed"],
+         r"test\[0\] = .*e\+289, but a value other than 0 lies between 1e-100 and 1e\+100"),
+        ({"test_loss": lambda t: 1e-290 * t.test_error}, ["--test", "test_loss", "--seed", "seed"],
+         r"test\[0\] = .*e-291, but a value other than 0 lies between"),
         ({"width": lambda t: t.width.where(t.index > 0, 0.0)}, [],
          "line 2, column 'width': 0 cannot be the x .*finite number above 0"),
         ({"test_error": lambda t: t.test_error.where(t.index > 0)}, [],
@@ -128,6 +139,25 @@ def test_bad_input_gets_a_sentence(runs, change, options, message, capsys):
     table.assign(**change).to_csv(runs, index=False)
     assert main(["descent", str(runs), *AXES, *options]) == 2
     assert re.search(message, said(capsys))
+
+
+@pytest.mark.parametrize("columns", [[], ["draw"], ["a", "b"]])
+def test_sizes_that_occur_twice_get_a_remedy_that_works(columns, tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    table = pd.DataFrame({"width": np.repeat(WIDTHS, 2), "test_error": 0.3})
+    table.assign(**dict.fromkeys(columns, np.tile([0, 1], 20))).to_csv(path, index=False)
+    assert main(["descent", str(path), *AXES]) == 2
+    printed = said(capsys)
+    if columns:
+        assert f"--seed NAME or --group NAME (there are {', '.join(map(repr, columns))})" in printed
+    else:
+        assert "no other column: add one, e.g. 'seed', and give --seed seed" in printed
+
+
+def test_a_tolerance_that_was_given_is_told(runs, capsys):
+    command = ["descent", str(runs), *AXES, "--train", "train_error", "--seed", "seed"]
+    assert main([*command, "--tolerance", "0.03", "--group", "noise"]) == 0
+    assert "train_error at most 0.03 (--tolerance)" in said(capsys)
 
 
 def test_test_in_per_cent_and_train_as_a_fraction_is_doubted(runs, capsys):

@@ -133,3 +133,16 @@ def test_published_laws_stand_beside_a_fit(tmp_path, capsys):
     ):
         assert main(["fit", table, "--law", "chinchilla", "--beside", wrong]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("at", "curves"),
+    [
+        ("C=1e24", "'L(C)' or --curve 'best N' or --curve 'best D'"),
+        ("D=1e10", "'L(D)'"),
+        ("N=1e9,D=1e10", "'L(N, D)'"),
+    ],
+)
+def test_the_curves_that_take_the_inputs_are_named(at, curves, capsys):
+    assert main(["predict", "--law", "kaplan2020", "--at", at]) == 2
+    assert f"by --curve {curves}" in capsys.readouterr().err

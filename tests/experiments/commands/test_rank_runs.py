@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.cli import main
 from experiments.commands.rank import LEAST_RUN_SIZES, _sizes_of
 
 
@@ -38,3 +39,12 @@ def test_few_runs_and_runs_of_one_row_go_by_rows(n_runs: int, n_rows: int, said:
 def test_tables_without_runs_go_by_rows():
     rows = table(8, 4).drop(columns="run")
     assert _sizes_of(rows, "C")[1] == ""
+
+
+@pytest.mark.parametrize("to", ["3", "0", "-1", "nan", "inf"])
+def test_a_size_to_predict_that_is_not_beyond_the_rows_is_refused(to, tmp_path, capsys):
+    sizes = np.geomspace(1e6, 1e9, 8)
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"N": sizes, "loss": 2 + sizes**-0.3}).to_csv(path, index=False)
+    assert main(["rank", str(path), f"--predict={to}"]) == 2
+    assert "give a larger size, or leave --predict out" in capsys.readouterr().err
