@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import deep_double_descent, grokking, label_noise
+from experiments import deep_double_descent, deep_double_descent_samples, grokking, label_noise
 from experiments.experiment import passes
 from scaling.config import resolved, run_id
 from scaling.fields import flatten
@@ -21,7 +21,8 @@ def runs_of(card, **columns):
 
 def jitter(plain):
     """Normal noise of a run."""
-    return np.random.default_rng((plain["seed"], plain["model.width"])).standard_normal()
+    key = plain["seed"], plain["model.width"], plain["data.n_train"]
+    return np.random.default_rng(key).standard_normal()
 
 
 def falling(plain):
@@ -55,6 +56,7 @@ def test_noise_without_a_resolved_peak_has_no_ratio(loss):
 
 @pytest.mark.parametrize("loss", [falling, bumpy])
 def test_a_loss_without_a_resolved_peak_falls_from_none(loss):
+    """Nor is the largest of several differences within seed noise a harm of more samples."""
     table = runs_of(
         deep_double_descent,
         n_outputs=lambda _: 10,
@@ -65,6 +67,8 @@ def test_a_loss_without_a_resolved_peak_falls_from_none(loss):
         weight_norm_l2=lambda _: 1.0,
     )
     assert deep_double_descent.analyse(table).measured["mlp_loss_falls"].value is None
+    harm = deep_double_descent_samples.analyse(table).measured["mlp_harm"]
+    assert harm.value is None and "within seed noise: width 14" in harm.note
 
 
 @pytest.mark.parametrize(("kept", "share"), [("with decay", None), ("without", 0.0)])
