@@ -73,7 +73,7 @@ class TwoScales(Checked):
 
     kind: ClassVar[str] = "two_scales"
     n_fast: Count
-    condition_number: Positive
+    condition_number: Annotated[float, Range(low=1)]
     signal_power: Positive = 1.0
 
     def eigenvalues(self, dimension: int) -> Float[np.ndarray, " dimension"]:
@@ -104,6 +104,14 @@ class GaussianTeacher(Checked):
     noise_variance: NonNegative = 0.0
     spectrum: Isotropic | PowerLaw | TwoScales = field(default_factory=Isotropic)
     n_eval: Annotated[int, Range(low=0)] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.spectrum, TwoScales) and self.spectrum.n_fast >= self.dimension:
+            raise ValueError(
+                f"two_scales.n_fast = {self.spectrum.n_fast} leaves no slow coordinate of "
+                f"dimension = {self.dimension}: give fewer, or more dimensions"
+            )
 
     n_outputs: ClassVar[int] = 1
     n_classes: ClassVar[int | None] = None

@@ -8,10 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from scaling.data.gaussian import GaussianTeacher, Isotropic, PowerLaw
+from scaling.data.gaussian import GaussianTeacher, Isotropic, PowerLaw, TwoScales
 from scaling.fields import from_dict, to_dict
 
 POWER_LAW = PowerLaw(eigenvalue_exponent=1.5, target_exponent=2.0)
+TWO_SCALES = TwoScales(n_fast=1, condition_number=3.0)
 SPECTRA = (Isotropic(), Isotropic(signal_power=5.0), POWER_LAW)
 BASE = GaussianTeacher(n_train=12, dimension=7, noise_variance=0.25, n_eval=5)
 
@@ -199,3 +200,24 @@ def test_round_trip_through_plain_values(spectrum):
 def test_impossible_values_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(BASE, **changes)
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 4])
+def test_two_scales_need_a_slow_coordinate(dimension):
+    spectrum = TwoScales(n_fast=4, condition_number=2.0)
+    with pytest.raises(
+        ValueError, match=rf"n_fast = 4 leaves no slow .* = {dimension}: give fewer"
+    ):
+        GaussianTeacher(n_train=2, dimension=dimension, spectrum=spectrum)
+
+
+@pytest.mark.parametrize("number", [0.5, 0.0, -3.0])
+def test_slow_coordinates_are_no_faster_than_fast_ones(number):
+    with pytest.raises(ValueError, match=r"condition_number = .* give a value at least 1"):
+        TwoScales(n_fast=1, condition_number=number)
+
+
+def test_two_scales_are_these_variances_with_even_power():
+    teacher = GaussianTeacher(n_train=2, dimension=4, spectrum=TWO_SCALES).load(0).teacher
+    np.testing.assert_allclose(teacher.eigenvalues, [1, 1 / 9, 1 / 9, 1 / 9])
+    np.testing.assert_allclose(teacher.eigenvalues * teacher.coefficients**2, 0.25)
