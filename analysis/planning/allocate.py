@@ -173,11 +173,13 @@ def _off_optimum(
     everyone = np.arange(len(best.log_n))
     log_loss = family.log_loss(everyone, *family.resized(best, shift))
     _, log_needed = cheapest_models(family, log_loss, 0.0, best)
+    with np.errstate(over="ignore"):  # a loss that hardly falls is reached for next to nothing
+        wasted = np.exp(math.log(flops) - log_needed)
     return OffOptimum(
         factor,
         _estimate(np.exp(log_loss), level),
         _estimate(np.exp(log_loss) - np.exp(best.log_loss), level),
-        _estimate(flops / np.exp(log_needed), level),
+        _estimate(wasted, level),
     )
 
 

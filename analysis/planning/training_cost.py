@@ -47,7 +47,11 @@ class TrainingCost(NamedTuple):
 
     def ratio(self, log_n: Floats) -> Floats:
         """Returns c / N at log N, the C over N D that a size pays."""
-        return self.per_product + self.extra * np.exp(-self.power * log_n)
+        if self.extra == 0:
+            return self.per_product + np.zeros_like(log_n)
+        # A search may try sizes so small that a token of them costs more than float64 holds.
+        with np.errstate(over="ignore"):
+            return self.per_product + self.extra * np.exp(-self.power * log_n)
 
     def log_budget(self, log_n: Floats, log_d: Floats, served: float = 0.0) -> Floats:
         """Returns log K of training on D tokens and serving T, `K = D c(N) + 2 N T`."""

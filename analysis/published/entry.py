@@ -86,6 +86,11 @@ class Curve:
                 found[name] = factor
         return found
 
+    @property
+    def signature(self) -> str:
+        """What it predicts of what, such as loss(N, D)."""
+        return f"{self.output}({', '.join(self.law.inputs)})"
+
     def _inputs(self, at: Mapping[str, ArrayLike]) -> list[Floats]:
         for name in at:
             if name not in self.law.inputs:

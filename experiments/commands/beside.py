@@ -85,10 +85,10 @@ def _curve(entry: Entry, table: pd.DataFrame, output: str) -> Curve:
         if curve.output == output and set(curve.law.inputs) <= set(table)
     ]
     if not fitting:
-        gives = [f"{each.output}({', '.join(each.law.inputs)})" for each in entry.curves]
+        gives = dict.fromkeys(each.signature for each in entry.curves)
         raise ValueError(
             f"--beside {entry.name}: no curve of it gives {output} from the columns of the table; "
-            f"it gives {', '.join(dict.fromkeys(gives))}. Choose another law from `scaling laws`"
+            f"it gives {', '.join(gives)}. Choose another law from `scaling laws`"
         )
     return max(fitting, key=lambda curve: len(curve.law.inputs))
 

@@ -12,7 +12,7 @@ from analysis.errors import FitError
 from analysis.guards import positive
 from analysis.named_models.registry import models
 from analysis.published import library
-from analysis.published.entry import Curve, Entry
+from analysis.published.entry import Entry
 from analysis.published.optimum import Best, best_model, given
 from analysis.tables import results
 from analysis.writing import plain
@@ -42,16 +42,12 @@ def _list() -> int:
     rows = []
     for name in library.names():
         entry = library.find(name)
-        predicts = ", ".join(dict.fromkeys(_predicts(curve) for curve in entry.curves))
+        predicts = ", ".join(dict.fromkeys(curve.signature for curve in entry.curves))
         rows.append((name, predicts, _ratio(entry), entry.title))
     headings = ("law", "predicts", f"D/N at {_REFERENCE:.0e}", "what it says")
     print_table(headings, rows, ("left", "left", "right", "left"))
     console.print("\n`scaling laws show NAME` tells constants, conventions, range and doubts.")
     return 0
-
-
-def _predicts(curve: Curve) -> str:
-    return f"{curve.output}({', '.join(curve.law.inputs)})"
 
 
 def _ratio(entry: Entry) -> str:

@@ -82,3 +82,10 @@ def test_the_size_of_a_budget_spends_it(extra, power, served):
     budget = np.log(n * (6 * d + 2 * served + extra * d * n**-power))
     assert cost.log_budget(log_n, log_d, served) == pytest.approx(budget, rel=1e-12)
     assert cost.log_size(log_d, budget, served) == pytest.approx(log_n, rel=1e-10)
+
+
+@pytest.mark.parametrize("cost", [TrainingCost(), TrainingCost(6.0, 40.0, 0.5)])
+def test_the_cost_of_sizes_beyond_float64_is_no_warning(cost):
+    found = cost.ratio(np.array([-1e5, 0.0, 1e5]))
+    beyond = np.inf if cost.extra else 6.0
+    np.testing.assert_array_equal(found, [beyond, 6.0 + cost.extra, 6.0])
