@@ -26,14 +26,14 @@ FORMATS = {".csv": "CSV", ".parquet": "Parquet"}
 
 _UNITS = (
     (r"flops_.*", "FLOPs"),
-    (r"n_params_.*", "parameters"),
+    (r"n_params_.*|effective_params_.*", "parameters"),
     (r"(data\.)?n_.*examples.*|data\.n_(train|eval|samples)", "examples"),
     (r"n_tokens_.*|(.*[._])?tokens", "tokens"),
     (r".*_loss(_sem)?_nats", "nats per prediction"),
     (r".*_bits_per_byte", "bits per byte"),
     (r"gradient_squared_norm", "squared nats per prediction"),
     (r"gradient_covariance_trace", "squared nats per prediction, times tokens"),
-    (r".*_squared_error(_sem)?|eval_excess_risk", "squared target units"),
+    (r".*_squared_error(_sem|_at_other_rcond)?|eval_excess_risk", "squared target units"),
     (r".*_error(_clean|_sem)?|.*_fraction|.*\.fraction", "fraction of examples"),
     (r".*_seconds", "s"),
     (r"(n_)?tokens_per_second", "1/s"),
