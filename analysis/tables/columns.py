@@ -141,6 +141,11 @@ def missing(frame: pd.DataFrame, quantity: str) -> str:
     names = [str(name) for name in frame.columns]
     shown = ", ".join(map(repr, names))
     empty = _candidates(frame, names, quantity)
+    if empty and _holds(results.column(frame, empty[0].name), quantity) == "numbers":
+        return (
+            f"column {empty[0].name!r} is named for {quantity}, which is needed, but declared for "
+            "another quantity; leave that out of --columns"
+        )
     if empty:
         return (
             f"column {empty[0].name!r} is named for {quantity} but holds no number; fill it in, or "

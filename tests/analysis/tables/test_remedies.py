@@ -104,3 +104,11 @@ def test_a_name_that_means_something_else_is_not_offered(quantity, other):
     said = missing(pd.DataFrame({other: [1.0], "note": ["x"]}), quantity)
     assert "is it" not in said and f"there are {other!r}, 'note'" in said
     assert "is it 'val_los'" in missing(pd.DataFrame({other: [1.0], "val_los": [2.0]}), "loss")
+
+
+def test_a_column_declared_for_another_quantity_is_said(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("N,loss\n1e7,3\n2e7,2.9\n")
+    with pytest.raises(ValueError, match="declared for another quantity; leave that out"):
+        read(path, "x=N,y=loss", needs=("x", "loss"))
+    assert list(read(path, "x=N", needs=("x", "loss")).table["loss"]) == [3, 2.9]
