@@ -29,8 +29,12 @@ def together(members):
 
 def test_an_ensemble_of_one_is_a_single_fit():
     single, one = run(ALONE)[0], run(together(1))[0]
-    for name in ("eval_squared_error", "train_squared_error", "eval_error", "weight_norm_l2"):
-        assert getattr(one, name) == getattr(single, name), name
+    # The one is solved by its own decomposition, the other by that of the matrix that runs share:
+    # their last bits may differ.
+    for name in ("eval_squared_error", "train_squared_error", "weight_norm_l2"):
+        same = pytest.approx(getattr(single, name), rel=1e-10, abs=1e-20)
+        assert getattr(one, name) == same, name
+    assert one.eval_error == single.eval_error
     assert (one.rank, one.rcond) == (single.rank, single.rcond)
     assert one.run_id != single.run_id
 
