@@ -1,13 +1,13 @@
 """A judgement as a table, as JSON values and as LaTeX."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from analysis.double_descent.judgement import Judgement
 from analysis.estimate import Estimate
-from analysis.fitting.render import escaped
+from analysis.fitting.render import escaped, tabular
 from analysis.writing import plain
 
 HEADINGS = (
@@ -102,24 +102,19 @@ def latex(judged: Mapping[str, Judgement], caption: str, label: str = "descent")
         label: Label of the table.
     """
     names = [*(["curve"] if any(judged) else []), *HEADINGS, "verdict"]
+    rows = (
+        [*([name] if any(judged) else []), *cells(each), each.verdict.value]
+        for name, each in judged.items()
+    )
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{escaped(caption)}}}",
         rf"\label{{tab:{label}}}",
-        rf"\begin{{tabular}}{{{'l' * len(names)}}}",
-        r"\toprule",
-        _row(names),
-        r"\midrule",
+        *tabular(names, rows, "l" * len(names)),
+        r"\end{table}",
     ]
-    for name, each in judged.items():
-        lines.append(_row([*([name] if any(judged) else []), *cells(each), each.verdict.value]))
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
-
-
-def _row(texts: Sequence[str]) -> str:
-    return " & ".join(escaped(text) for text in texts) + r" \\"
 
 
 def _cell(estimate: Estimate | None) -> str:

@@ -1,6 +1,7 @@
 """A fit as a table: plain text for the screen, LaTeX for a paper."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from analysis.estimate import Redrawn, interval_text, shown
@@ -148,6 +149,29 @@ def latex_table(table: FitTable) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def tabular(headings: Sequence[str], rows: Iterable[Sequence[str]], sides: str) -> list[str]:
+    """Returns the lines of a `tabular` of texts, each as LaTeX prints it.
+
+    Args:
+        headings: One a column.
+        rows: Cells, one a column in each row.
+        sides: A letter a column, such as "lrr".
+    """
+
+    def row(texts: Sequence[str]) -> str:
+        return " & ".join(map(escaped, texts)) + r" \\"
+
+    return [
+        rf"\begin{{tabular}}{{{sides}}}",
+        r"\toprule",
+        row(headings),
+        r"\midrule",
+        *map(row, rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
 
 
 def escaped(text: str) -> str:

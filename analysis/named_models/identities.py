@@ -10,11 +10,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.errors import nearest_name
 from analysis.guards import positive
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.named_models.registry import Model
-from analysis.planning.device_prices import PEAK_FLOPS, Accelerator
+from analysis.planning.device_prices import PEAK_FLOPS, accelerator
 
 PEAKS: Mapping[str, float] = PEAK_FLOPS | {
     "v100": 125e12,  # NVIDIA V100 Tensor Core GPU datasheet (2017), SXM2, float16
@@ -76,16 +75,14 @@ def training_price(
 
     Args:
         flops: C.
-        chip: A name of `PEAKS`.
+        chip: A name of `PEAKS`; case, blanks, - and _ do not matter.
         mfu: Share of the peak that goes into the model's FLOPs, above 0 and up to 1.
         dollars_per_hour: Price of a device-hour.
 
     Raises:
         ValueError: An unknown chip (the nearest is given), or a number out of range.
     """
-    if chip not in PEAKS:
-        raise ValueError(f"no accelerator {chip!r}: {nearest_name(chip.lower(), PEAKS)}")
-    device = Accelerator(chip, PEAKS[chip], mfu, dollars_per_hour)
+    device = accelerator(chip, mfu, dollars_per_hour, PEAKS)
     positive("flops", flops, "give e.g. 1e24")
     hours = device.hours(flops)
     return TrainingPrice(hours, hours * dollars_per_hour)

@@ -1,6 +1,7 @@
 """Accelerators at a share of their peak: hours and dollars -> FLOPs, and back."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.errors import nearest_name
@@ -84,25 +85,31 @@ class Accelerator:
         return _SECONDS_PER_HOUR * self.peak_flops * self.mfu
 
 
-def accelerator(gpu: str, mfu: float, dollars_per_hour: float | None = None) -> Accelerator:
-    """Returns an accelerator by its name in `PEAK_FLOPS`; case, blanks, - and _ do not matter.
+def accelerator(
+    gpu: str,
+    mfu: float,
+    dollars_per_hour: float | None = None,
+    peaks: Mapping[str, float] = PEAK_FLOPS,
+) -> Accelerator:
+    """Returns an accelerator by its name; case, blanks, - and _ do not matter.
 
     Args:
         gpu: Name, e.g. "h200".
         mfu: Model FLOPs utilisation, above 0 and up to 1.
         dollars_per_hour: Price of a device-hour; None where unknown.
+        peaks: Peak FLOP/s of one device by its name.
 
     Raises:
         ValueError: An unknown name (the nearest is given), or a number out of range.
     """
-    names = {_bare(name): name for name in PEAK_FLOPS}
+    names = {_bare(name): name for name in peaks}
     if _bare(gpu) not in names:
         raise ValueError(
-            f"no accelerator {gpu!r}: {nearest_name(gpu.lower(), PEAK_FLOPS)}. For any other, give "
+            f"no accelerator {gpu!r}: {nearest_name(gpu.lower(), peaks)}. For any other, give "
             "the compute itself."
         )
     name = names[_bare(gpu)]
-    return Accelerator(name, PEAK_FLOPS[name], mfu, dollars_per_hour)
+    return Accelerator(name, peaks[name], mfu, dollars_per_hour)
 
 
 def _bare(name: str) -> str:

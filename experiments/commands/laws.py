@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import FitError
+from analysis.fitting.render import tabular
 from analysis.guards import positive
 from analysis.named_models.registry import models
 from analysis.published import library
@@ -159,7 +160,7 @@ def _compare(options: LawsOptions) -> int:
     if options.json is not None:
         write_text(options.json, json.dumps(plain(_best_dict(flops, found)), indent=1))
     if options.latex is not None:
-        write_text(options.latex, _latex(headings, rows))
+        write_text(options.latex, "\n".join(tabular(headings, rows, "lrrrrll")))
     if options.figure is not None:
         _draw(table, flops, Path(options.figure))
     return 0
@@ -218,19 +219,6 @@ def _best_dict(flops: float, found: Found) -> dict[str, object]:
             for entry, best in found
         ],
     }
-
-
-def _latex(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [
-        r"\begin{tabular}{lrrrrll}",
-        r"\toprule",
-        " & ".join(headings) + r" \\",
-        r"\midrule",
-        *(" & ".join(row) + r" \\" for row in rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join(lines)
 
 
 def _table(entries: list[Entry], flops: float) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.named_models.identities import PEAKS, checked, training_price
 from analysis.named_models.placing import Placed, placed
 from analysis.named_models.registry import Model, find, models
+from analysis.planning.device_prices import accelerator
 from analysis.published import library
 from analysis.tables import results
 from analysis.writing import plain
@@ -167,10 +168,10 @@ def _train_cost(options: ModelsOptions) -> int:
             f"the compute of {model.name} is not known, so it has no price: choose another from "
             "`scaling models list`, or price your own by `scaling allocate --flops`"
         )
-    gpu = next((name for name in PEAKS if name == options.gpu.lower()), options.gpu)
-    prices = [options.dollars_per_hour * share for share in _SHARES]
     # The share asked for is judged first; others only where they are possible.
-    training_price(model.flops, gpu, mfu=options.mfu, dollars_per_hour=options.dollars_per_hour)
+    device = accelerator(options.gpu, options.mfu, options.dollars_per_hour, PEAKS)
+    gpu = device.name
+    prices = [options.dollars_per_hour * share for share in _SHARES]
     shares = [options.mfu * share for share in _SHARES if options.mfu * share <= 1]
     rows = []
     for mfu in shares:
@@ -180,7 +181,8 @@ def _train_cost(options: ModelsOptions) -> int:
         rows.append(
             (f"{100 * mfu:.3g} %", f"{found[0].hours:,.0f}", *(f"{p.dollars:,.0f}" for p in found))
         )
-    console.print(f"{model.name}: {model.flops:.3g} FLOPs on {gpu}, {PEAKS[gpu]:.4g} FLOP/s peak")
+    speed = f"{device.peak_flops:.4g} FLOP/s peak"
+    console.print(f"{model.name}: {model.flops:.3g} FLOPs on {gpu}, {speed}")
     dollars = (f"$ at {price:g}/hour" for price in prices)
     headings = ("utilisation", "device-hours", *dollars)
     print_table(headings, rows, _sided(len(headings)))

@@ -22,6 +22,7 @@ from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
 from experiments.reproductions.data import PublishedFile
 from experiments.reproductions.published import Published, Reproduction, accepted, agrees
+from experiments.shared.words import ends, number
 from scaling.fields import nearest
 from sweeps.files import storing
 
@@ -133,11 +134,11 @@ def _passes(published: Published) -> str:
         return "in the interval"
     if published.tolerance is not None:
         return f"± {published.tolerance:.2g}"
-    return show.ends(published.low, published.high)
+    return ends(published.low, published.high)
 
 
 def _number_of(refitted: Measured) -> str:
     if refitted.value is None:
         return refitted.note or "not refitted"
     note = f" ({refitted.note})" if refitted.note else ""
-    return show.number(refitted, digits=7) + note
+    return number(refitted, digits=7) + note

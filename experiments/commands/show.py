@@ -12,7 +12,8 @@ from rich.text import Text
 from experiments import catalogue
 from experiments.commands import provenance
 from experiments.commands.console import console, print_table
-from experiments.experiment import Expected, Experiment, Measured, passes
+from experiments.experiment import Experiment, passes
+from experiments.shared.words import accepted, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def print_card(name: str) -> int:
         for expected in part.expected:
             sizes = ", ".join(budget for budget in expected.budgets if budget in part.sweep)
             at = "" if set(part.sweep) <= set(expected.budgets) else f", at {sizes}"
-            line = f"  {expected.says}{at}: {_range(expected)}  ({expected.source})"
+            line = f"  {expected.says}{at}: {accepted(expected)}  ({expected.source})"
             console.print(line)
     return 0
 
@@ -134,7 +135,7 @@ def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[J
     for expected in experiment.expected_at(made.budget):
         measured = made.measured[expected.name]
         judgement: Judgement = "pass" if passes(expected, measured) else "fail"
-        cells = expected.says, _range(expected), number(measured)
+        cells = expected.says, accepted(expected), number(measured)
         rows.append((*cells, Text(judgement, _COLOURS[judgement]), measured.note))
         judged.append(judgement)
     print_title(experiment.name)
@@ -208,26 +209,3 @@ def _stores(results: str) -> list[Store]:
         return [Store.open(results)]
     below = sorted(marker.parent for marker in Path(results).glob("*/store.json"))
     return [Store.open(folder) for folder in below] or [Store.open(results)]
-
-
-def _range(expected: Expected) -> str:
-    if expected.target is not None:
-        return f"interval contains {expected.target:.4g}"
-    return ends(expected.low, expected.high)
-
-
-def ends(low: float | None, high: float | None) -> str:
-    """Words for the numbers that pass, of which one end may be open."""
-    if low is None or high is None:
-        return f"at most {high:g}" if low is None else f"at least {low:g}"
-    return f"{low:g} to {high:g}"
-
-
-def number(measured: Measured, digits: int = 4) -> str:
-    """A measured number with its interval."""
-    if measured.value is None:
-        return "not measured"
-    text = f"{measured.value:.{digits}g}"
-    if measured.low is not None and measured.high is not None:
-        text += f" [{measured.low:.4g}, {measured.high:.4g}]"
-    return text

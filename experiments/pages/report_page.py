@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from experiments.experiment import Expected, Json, Measured, passes
 from experiments.pages import parts
+from experiments.shared.words import accepted, number
 from scaling.record import RunRecord, row
 
 State = Literal["fresh", "stale", "unknown"]
@@ -177,7 +178,7 @@ def _judged(shown: Shown) -> str:
         rows.append(
             (
                 _says(shown, name),
-                "" if expected is None else interval(expected),
+                "" if expected is None else accepted(expected),
                 number(measured) + (f" ({measured.note})" if measured.note else ""),
                 "" if expected is None else expected.source,
                 judgement,
@@ -186,28 +187,6 @@ def _judged(shown: Shown) -> str:
         kinds.append(judgement)
     headings = ("what", "expected", "measured", "source", "judged")
     return parts.table(headings, rows, "Expected beside measured", kinds=kinds)
-
-
-def interval(expected: Expected) -> str:
-    """Returns what a measurement must be to agree."""
-    if expected.target is not None:
-        return f"interval contains {expected.target:.4g}"
-    if expected.low is None or expected.high is None:
-        end = expected.high if expected.low is None else expected.low
-        return f"{'at most' if expected.low is None else 'at least'} {end:.4g}"
-    return f"{expected.low:.4g} to {expected.high:.4g}"
-
-
-def number(measured: Measured) -> str:
-    """Returns a measured number with its interval."""
-    if measured.value is None:
-        return "not measured"
-    ends = (
-        ""
-        if None in (measured.low, measured.high)
-        else f" [{measured.low:.4g}, {measured.high:.4g}]"
-    )
-    return f"{measured.value:.4g}{ends}"
 
 
 def _doubts(doubts: Sequence[str]) -> str:

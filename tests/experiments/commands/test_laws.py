@@ -146,3 +146,14 @@ def test_published_laws_stand_beside_a_fit(tmp_path, capsys):
 def test_the_curves_that_take_the_inputs_are_named(at, curves, capsys):
     assert main(["predict", "--law", "kaplan2020", "--at", at]) == 2
     assert f"by --curve {curves}" in capsys.readouterr().err
+
+
+def test_an_own_law_stands_beside_and_its_name_is_no_latex(tmp_path):
+    own, table = tmp_path / "my_law.toml", tmp_path / "laws.tex"
+    own.write_text(
+        'title = "Ours"\npaper = "Us 2026"\nloss = "nats/token"\n[[curves]]\nform = "chinchilla"\n'
+        "constants = { E = 1.7, A = 400, B = 410, alpha = 0.34, beta = 0.28 }\n"
+    )
+    arguments = ["--flops", "1e21", "--law", str(own), "--latex", str(table)]
+    assert main(["laws", "compare", *arguments]) == 0
+    assert r"my\_law & " in table.read_text()

@@ -1,0 +1,27 @@
+"""Words for numbers that were expected and measured, on the screen and on pages."""
+
+from experiments.experiment import Expected, Measured
+
+
+def accepted(expected: Expected) -> str:
+    """Returns what a measurement must be to agree."""
+    if expected.target is not None:
+        return f"interval contains {expected.target:.4g}"
+    return ends(expected.low, expected.high)
+
+
+def ends(low: float | None, high: float | None) -> str:
+    """Returns words for the numbers that pass, of which one end may be open."""
+    if low is None or high is None:
+        return f"at most {high:g}" if low is None else f"at least {low:g}"
+    return f"{low:g} to {high:g}"
+
+
+def number(measured: Measured, digits: int = 4) -> str:
+    """Returns a measured number with its interval."""
+    if measured.value is None:
+        return "not measured"
+    text = f"{measured.value:.{digits}g}"
+    if measured.low is not None and measured.high is not None:
+        text += f" [{measured.low:.4g}, {measured.high:.4g}]"
+    return text
