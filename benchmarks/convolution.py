@@ -24,7 +24,7 @@ from figures import Figure, machine, options, report
 from scaling.keys import key_for
 from scaling.models import convolution
 from scaling.models.cnn_1d import CNN1D
-from scaling.trainers.gradient import Batch, State, make_trainer
+from scaling.trainers.gradient_step import Batch, State, make_trainer
 from scaling.training import SGD, Gradient
 
 BATCH, N_TRAIN = 100, 4_000

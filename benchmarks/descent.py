@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from planted_curves import WITHOUT_PEAK, peaked, seeds_of, single, true_peak
 
-from analysis.double_descent.judgement import judge
+from analysis.double_descent.judge import judge
 from analysis.estimate import Bootstrap
 
 STEP = 0.3

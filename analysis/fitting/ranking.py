@@ -7,8 +7,7 @@ rows at hand and charge for parameters; they know nothing of where a curve goes 
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,228 +16,15 @@ from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.ending import EXACT_RESIDUAL
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.extrapolation import Extrapolation, Window, extrapolation, pooled_rmsle
+from analysis.fitting.extrapolation import extrapolation, pooled_rmsle
 from analysis.fitting.fit import fit
-from analysis.fitting.result import FitResult
+from analysis.fitting.information import information
+from analysis.fitting.ranking_result import Blind, RankedLaw, Ranking
 from analysis.laws.law import Law
-from analysis.writing import dumps, plain
-
-__all__ = ["Information", "RankedLaw", "Ranking", "extrapolation", "information", "rank"]
 
 _LEAST_FREEDOM = 2  # rows of a window less parameters: with fewer a curve goes through all rows
 _SAME_CURVE = 1e-3  # of the residuals: what two curves may differ by and be one
 _ALIKE = 1.5  # times the least error: laws that the few windows of a table cannot tell apart
-
-
-class Information(NamedTuple):
-    """Information criteria; the lower, the better. Only differences between laws mean something.
-
-    Attributes:
-        aic: Akaike's criterion.
-        aicc: The same, corrected for few rows; infinite where rows are too few to correct for.
-        bic: Schwarz's criterion.
-    """
-
-    aic: float
-    aicc: float
-    bic: float
-
-
-def information(result: FitResult) -> Information:
-    """AIC, AICc and BIC of a fit by squared log error.
-
-    The likelihood is that of independent normal log residuals of one variance, at its maximum. The
-    variance counts as a parameter, so that with p parameters fitted, k = p + 1:
-
-        AIC = n log(2 pi RSS / n) + n + 2 k
-        AICc = AIC + 2 k (k + 1) / (n - k - 1)
-        BIC = AIC - 2 k + k log n
-
-    It is the density of log y; that of y adds 2 sum(log y), the same for every law. Burnham and
-    Anderson 2002, Model Selection and Multimodel Inference, sections 2.2 to 2.4 and 6.4.
-
-    Args:
-        result: A fit on the log scale, by squared error, without weights.
-
-    Returns:
-        The criteria; -inf where the curve goes through every row exactly.
-
-    Raises:
-        ValueError: A fit on the linear scale or with another loss, whose optimum is not the
-            maximum of this likelihood, or one whose weights differ from 1.
-    """
-    if result.loss != Loss():
-        raise ValueError(
-            f"A fit on the {result.loss.scale} scale by {result.loss} does not maximise a normal "
-            "likelihood. For AIC and BIC fit with loss=Loss(): squared error of logs."
-        )
-    rss = math.fsum(result.residuals**2)  # exact, so that the order of rows does not matter
-    if not math.isclose(rss, 2 * result.objective, rel_tol=1e-6, abs_tol=1e-20):
-        raise ValueError(
-            f"The squared residuals sum to {rss:.6g}, but to {2 * result.objective:.6g} with their "
-            "weights. For AIC and BIC fit without weights."
-        )
-    n, k = result.n_points, len(result.params) - len(result.fixed) + 1
-    deviance = n * math.log(2 * math.pi * rss / n) + n if rss > 0 else -math.inf
-    aic = deviance + 2 * k
-    aicc = aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else math.inf
-    return Information(aic, aicc, bic=deviance + k * math.log(n))
-
-
-@dataclass(frozen=True)
-class RankedLaw:
-    """A law's row in a ranking; what does not apply is None.
-
-    Attributes:
-        law: The law.
-        error: RMSLE of extrapolation over the windows of `Ranking.windows`. Of a law without a fit
-            in some of them, the RMSLE of the reference in all, times the ratio of the two in the
-            windows that both have. None where the law is not ranked.
-        extrapolation: All windows of the law.
-        fit: The fit to all rows.
-        information: AIC, AICc and BIC of that fit; None under a loss other than squared error.
-        reason: Why the law is not ranked; of one that is, what its verdict says.
-    """
-
-    law: Law
-    error: float | None
-    extrapolation: Extrapolation | None
-    fit: FitResult | None
-    information: Information | None
-    reason: str
-
-    @property
-    def largest_error(self) -> float | None:
-        """RMSLE at the largest size, by a fit to all others."""
-        return None if self.extrapolation is None else self.extrapolation.largest.rmsle
-
-    @property
-    def windows(self) -> tuple[Window, ...]:
-        """The windows of the law; none where it takes other inputs."""
-        return () if self.extrapolation is None else self.extrapolation.windows
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row as JSON values; what is not finite or does not apply is None."""
-        criteria = self.information or Information(math.nan, math.nan, math.nan)
-        return plain(
-            {
-                "law": self.law.name,
-                "n_params": len(self.law.params),
-                "extrapolation_rmsle": self.error,
-                "largest_rmsle": self.largest_error,
-                **criteria._asdict(),
-                "verdict": None if self.fit is None else str(self.fit.verdict),
-                "reason": self.reason,
-                "params": None if self.fit is None else dict(self.fit.params),
-                "windows": [each._asdict() for each in self.windows],
-            }
-        )
-
-
-class Blind(NamedTuple):
-    """Errors in windows that had no say in what is scored, RMSLE over all of them in turn.
-
-    Attributes:
-        combined: Of laws combined by their errors in the other windows.
-        best: Of the law with the least error in the other windows.
-    """
-
-    combined: float
-    best: float
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Laws by their error of extrapolation.
-
-    Attributes:
-        rows: The laws, the least error first; after them those that could not be ranked.
-        windows: Numbers of the windows that laws are compared on: those of the reference.
-        n_windows: Windows in all.
-        reference: Name of the law that the others are compared with, window by window.
-        weights: Weights of the laws that are combined, by name; they sum to 1. Of the best alone
-            where windows do not show that a combination errs less.
-        blind: How the combination and the best law fare in windows that had no say; None without a
-            horizon.
-        horizon: Factor beyond its rows up to which each window is scored; None where windows share
-            out the sizes.
-    """
-
-    rows: tuple[RankedLaw, ...]
-    windows: tuple[int, ...]
-    n_windows: int
-    reference: str
-    weights: Mapping[str, float]
-    blind: Blind | None
-    horizon: float | None
-
-    @property
-    def best(self) -> RankedLaw:
-        """The law with the least error of extrapolation."""
-        return self.rows[0]
-
-    def predict(self, x: ArrayLike) -> Floats:
-        """The combined prediction: the weighted geometric mean of the laws' curves.
-
-        Args:
-            x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive.
-
-        Returns:
-            y, shape `(n,)`.
-        """
-        fits = {row.law.name: row.fit for row in self.rows if row.fit is not None}
-        logs = [weight * np.log(fits[name].predict(x)) for name, weight in self.weights.items()]
-        return np.exp(np.sum(logs, axis=0))
-
-    def summary(self) -> str:
-        """The ranking as a plain-text table."""
-        width = max(len("law"), *(len(row.law.name) for row in self.rows))
-        ranked = [row for row in self.rows if row.error is not None]
-        lines = [
-            f"{'law':<{width}} {'params':>6} {'extrapolation':>13} {'largest':>9} {'AIC':>9} "
-            f"{'AICc':>9} {'BIC':>9}  verdict",
-            *(_line(row, width) for row in ranked),
-            "",
-            f"extrapolation, largest: root mean squared log error in {len(self.windows)} of "
-            f"{self.n_windows} windows{self._reach()}; of the largest size left out",
-            f"a law without a fit in some windows is compared with {self.reference} in the others",
-            self._combined(),
-            *(f"{row.law.name}: not ranked. {row.reason}" for row in self.rows[len(ranked) :]),
-        ]
-        return "\n".join(lines)
-
-    def _combined(self) -> str:
-        names = ", ".join(f"{weight:.2f} {name}" for name, weight in self.weights.items())
-        if self.blind is None:
-            return f"combined: {names}"
-        combined, best = self.blind
-        return (
-            f"combined: {names} (each window by what the others choose: a combination errs by "
-            f"{combined:.4g}, the best law by {best:.4g})"
-        )
-
-    def _reach(self) -> str:
-        if self.horizon is None:
-            return ""
-        return f", each up to {self.horizon:.3g} times beyond the sizes that it fits"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The ranking as JSON values; numbers that are not finite or do not apply are None."""
-        return plain(
-            {
-                "windows_compared": self.windows,
-                "n_windows": self.n_windows,
-                "reference": self.reference,
-                "weights": dict(self.weights),
-                "blind": None if self.blind is None else self.blind._asdict(),
-                "horizon": self.horizon,
-                "laws": [row.to_dict() for row in self.rows],
-            }
-        )
-
-    def to_json(self) -> str:
-        """The ranking as strict JSON."""
-        return dumps(self.to_dict())
 
 
 def rank(
@@ -468,18 +254,3 @@ def _why_not(row: RankedLaw, freedom: int) -> str:
         f"It has a fit, with at least {freedom} more row(s) than parameters, in {counted} of "
         f"{n_windows} windows, too few to compare it with the others.{last}"
     )
-
-
-def _line(row: RankedLaw, width: int) -> str:
-    assert row.fit is not None
-    criteria = row.information or (None, None, None)
-    return (
-        f"{row.law.name:<{width}} {len(row.law.params):>6} {_shown(row.error, '.4g'):>13} "
-        f"{_shown(row.largest_error, '.3g'):>9} "
-        + " ".join(f"{_shown(value, '.2f'):>9}" for value in criteria)
-        + f"  {row.fit.verdict}"
-    )
-
-
-def _shown(value: float | None, how: str) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:{how}}"

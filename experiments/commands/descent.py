@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.checks.mixed_shares import first_of_other_unit
-from analysis.double_descent.judgement import Judgement, judge
+from analysis.double_descent.judge import judge
+from analysis.double_descent.judgement import Judgement
 from analysis.double_descent.judgement_table import (
     HEADINGS,
     cells,

@@ -10,7 +10,8 @@ from analysis.checks.flags import is_flagged
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.highest_floor import at_highest_floor
-from analysis.fitting.ranking import Ranking, rank
+from analysis.fitting.ranking import rank
+from analysis.fitting.ranking_result import Ranking
 from analysis.laws import LAWS, Law
 from analysis.plots import style
 from analysis.plots.held_out import held_out_figure, held_out_table

@@ -27,7 +27,8 @@ from scipy.optimize import elementwise
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.fit import fit
 from analysis.fitting.highest_floor import highest_floor
-from analysis.fitting.ranking import RankedLaw, rank
+from analysis.fitting.ranking import rank
+from analysis.fitting.ranking_result import RankedLaw
 from analysis.laws import DELAYED_POWER_LAW, LAWS, POWER_LAW
 from analysis.plots import style, ticks
 from experiments.experiment import Findings, Measured

@@ -8,62 +8,31 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int
 
 from scaling.config import RunConfig, Shape, shape_of
 from scaling.data.dataset import Dataset
 from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
-from scaling.model import Model, Params, parameters_of, with_statistics
+from scaling.model import Params
 from scaling.models.built import built
 from scaling.record import Curve, CurvePoint
-from scaling.schedules import share_of_peak
-from scaling.trainers import objectives
-from scaling.trainers.augmentation import crop_and_flip
-from scaling.trainers.divergence import Watch, diverged_columns, unharmed
-from scaling.trainers.optimizers import transformation
+from scaling.trainers.divergence import diverged_columns
+from scaling.trainers.gradient_step import (
+    LOSS_COLUMNS,
+    Batch,
+    Evaluation,
+    State,
+    Trainer,
+    make_trainer,
+)
 from scaling.training import Gradient
-
-
-class State(NamedTuple):
-    """Everything that one step passes to the next."""
-
-    params: Params
-    optimizer: optax.OptState
-    order: Int[Array, " n"]
-    step: Int[Array, ""]
-    watch: Watch
-
-
-class Batch(NamedTuple):
-    """Examples on the device, with the labels before noise beside those that are trained on."""
-
-    inputs: Float[Array, "n inputs"]
-    targets: Array
-    clean: Array
-
-
-class Evaluation(NamedTuple):
-    """Measurements of a run at one point of its training, fetched by the host."""
-
-    step: Int[Array, ""]
-    watch: Watch
-    columns: dict[str, Float[Array, ""]]
-
-
-class Trainer(NamedTuple):
-    """Functions of one shape: they start, advance and measure a run, or the runs of a pack."""
-
-    init: Callable[[Array], State]
-    advance: Callable[..., State]
-    measure: Callable[[State, Batch, Batch], Evaluation]
 
 
 class Inputs(NamedTuple):
@@ -175,128 +144,6 @@ def final_params(config: RunConfig, dataset: Dataset) -> Params:
     train_set, _, rate, init_key, order = _inputs(config, dataset)
     state = trainer.init(init_key)
     return trainer.advance(state, steps, train_set, rate, steps, order).params
-
-
-def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | None) -> Trainer:
-    """Pure functions that start, advance and measure a run of one shape.
-
-    Seeds, the learning rate and the number of steps are arguments of `advance`.
-    """
-    optimizer, schedule = transformation(plan.optimizer), plan.shares
-    per_example = _objective(plan.objective, n_classes)
-    batch_size = plan.duration(n_train).batch_size
-    per_epoch = n_train // batch_size
-
-    def loss(params: Params, inputs: Array, targets: Array) -> tuple[Array, Params]:
-        outputs, statistics = _in_training(model, params, inputs)
-        return jnp.mean(per_example(outputs, targets)), statistics
-
-    def init(key: Array) -> State:
-        params = model.init(key)
-        return State(params, optimizer.init(params), jnp.arange(n_train), jnp.int32(0), unharmed())
-
-    def step(state: State, data: Batch, rate: Array, steps: Array, order_key: Array) -> State:
-        inputs, targets, order = data.inputs, data.targets, state.order
-        if batch_size < n_train:
-            epoch, position = state.step // per_epoch, state.step % per_epoch
-            order = jax.lax.cond(
-                position == 0,
-                lambda: jax.random.permutation(jax.random.fold_in(order_key, epoch), n_train),
-                lambda: order,
-            )
-            chosen = jax.lax.dynamic_slice_in_dim(order, position * batch_size, batch_size)
-            inputs, targets = inputs[chosen], targets[chosen]
-        if plan.augmentation == "crop_flip":
-            # A stream beside that of the order, whose numbers are epochs.
-            stream = jax.random.fold_in(order_key, _AUGMENTATION)
-            inputs = crop_and_flip(jax.random.fold_in(stream, state.step), inputs)
-        of_loss = jax.value_and_grad(loss, has_aux=True)
-        (value, statistics), gradient = of_loss(state.params, inputs, targets)
-        direction, memory = optimizer.update(gradient, state.optimizer, state.params)
-        share = share_of_peak(schedule, state.step, steps)
-        params = optax.apply_updates(state.params, optax.tree.scale(-rate * share, direction))
-        watch = state.watch.after(state.step, value)
-        params = with_statistics(params, statistics)
-        return State(params, memory, order, state.step + 1, watch)
-
-    def advance(
-        state: State, count: Array, data: Batch, rate: Array, steps: Array, order_key: Array
-    ) -> State:
-        # A counted loop is lax.scan without stacked outputs; its length may be an argument.
-        return jax.lax.fori_loop(
-            0, count, lambda _, s: step(s, data, rate, steps, order_key), state
-        )
-
-    def measure(state: State, train_set: Batch, eval_set: Batch) -> Evaluation:
-        loss, loss_sem = _LOSS_COLUMNS[plan.objective]
-        on_train, on_eval = (
-            _in_blocks(model, state.params, data.inputs) for data in (train_set, eval_set)
-        )
-        losses = per_example(on_eval, eval_set.targets)
-        columns = {
-            f"train_{loss}": jnp.mean(per_example(on_train, train_set.targets)),
-            f"eval_{loss}": jnp.mean(losses),
-            f"eval_{loss_sem}": _sem(losses),
-            "weight_norm_l2": jnp.asarray(optax.tree.norm(parameters_of(state.params))),
-        }
-        if n_classes is not None:
-            wrong = objectives.error(on_eval, eval_set.targets)
-            columns |= {
-                "train_error": jnp.mean(objectives.error(on_train, train_set.targets)),
-                "train_error_clean": jnp.mean(objectives.error(on_train, train_set.clean)),
-                "eval_error": jnp.mean(wrong),
-                "eval_error_sem": _sem(wrong),
-            }
-        return Evaluation(state.step, state.watch, columns)
-
-    return Trainer(init, advance, measure)
-
-
-def _in_training(model: Model, params: Params, inputs: Array) -> tuple[Array, Params | None]:
-    """Outputs of a batch that is trained on, and the running statistics after it, if any."""
-    if model.train is None:
-        return model.apply(params, inputs), None
-    return model.train(params, inputs)
-
-
-def _in_blocks(
-    model: Model, params: Params, inputs: Float[Array, "n inputs"]
-) -> Float[Array, "n outputs"]:
-    """Outputs of a set, block by block: activations of a block fit in a processor's cache."""
-    n_blocks = len(inputs) // _BLOCK
-    if n_blocks < 2:
-        return model.apply(params, inputs)
-    blocks = inputs[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK, -1)
-    outputs = jax.lax.map(lambda block: model.apply(params, block), blocks)
-    outputs = outputs.reshape(n_blocks * _BLOCK, -1)
-    if len(rest := inputs[n_blocks * _BLOCK :]) == 0:
-        return outputs
-    return jnp.concatenate([outputs, model.apply(params, rest)])
-
-
-_AUGMENTATION = 2**32 - 1
-"""Number of the stream of augmentations among those folded into the key of the order."""
-
-_BLOCK = 500
-"""Examples that are evaluated at once."""
-
-_LOSS_COLUMNS = {
-    "cross_entropy": ("loss_nats", "loss_sem_nats"),
-    "squared_error": ("squared_error", "squared_error_sem"),
-}
-"""What a RunRecord calls the loss, and its standard error, of each objective."""
-
-
-def _objective(name: str, n_classes: int | None) -> Callable[[Array, Array], Array]:
-    if name == "cross_entropy":
-        return objectives.cross_entropy
-    return lambda outputs, targets: objectives.squared_error(
-        outputs, objectives.as_targets(targets, n_classes)
-    )
-
-
-def _sem(values: Array) -> Array:
-    return jnp.std(values, ddof=1) / jnp.sqrt(len(values))  # NaN for a single one
 
 
 @functools.lru_cache(maxsize=8)
@@ -442,7 +289,7 @@ def _of_member(evaluation: Evaluation, member: int) -> Evaluation:
 def _columns(config: RunConfig, evaluation: Evaluation) -> dict[str, Any]:
     """Columns of a RunRecord from one evaluation."""
     assert isinstance(config.train, Gradient)
-    steps, loss = int(evaluation.step), _LOSS_COLUMNS[config.train.objective][0]
+    steps, loss = int(evaluation.step), LOSS_COLUMNS[config.train.objective][0]
     columns = {name: float(value) for name, value in evaluation.columns.items()}
     measured = [columns[f"train_{loss}"], columns[f"eval_{loss}"]]
     diverged = diverged_columns(steps, evaluation.watch, measured)
@@ -452,7 +299,7 @@ def _columns(config: RunConfig, evaluation: Evaluation) -> dict[str, Any]:
 def _point(config: RunConfig, columns: dict[str, Any]) -> CurvePoint:
     plan = config.train
     assert isinstance(plan, Gradient)
-    loss, _ = _LOSS_COLUMNS[plan.objective]
+    loss, _ = LOSS_COLUMNS[plan.objective]
     return CurvePoint(
         step=columns["steps"],
         n_examples_seen=columns["steps"] * plan.duration(config.data.n_train).batch_size,

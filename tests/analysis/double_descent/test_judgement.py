@@ -15,7 +15,7 @@ from planted_curves import (
 )
 from scipy import stats
 
-from analysis.double_descent.judgement import judge
+from analysis.double_descent.judge import judge
 from analysis.double_descent.judgement_table import HEADINGS, cells, latex, limits, to_dict
 from analysis.double_descent.lone_point import standing
 from analysis.double_descent.missing_sizes import missing_sizes, sizes_beyond

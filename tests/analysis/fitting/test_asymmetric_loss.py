@@ -9,8 +9,8 @@ from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.least_squares import Points, solve
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
+from analysis.fitting.information import information
 from analysis.fitting.profile import profile_likelihood
-from analysis.fitting.ranking import information
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW

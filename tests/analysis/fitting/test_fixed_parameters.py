@@ -12,8 +12,8 @@ from analysis.fitting.engine.coordinates import in_own_units, to_callers_units
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import checked_rows, observe
 from analysis.fitting.fit import fit
+from analysis.fitting.information import information
 from analysis.fitting.profile import profile_likelihood
-from analysis.fitting.ranking import information
 from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, POWER_LAW, SATURATING_POWER_LAW
 from analysis.planning.allocate import allocate

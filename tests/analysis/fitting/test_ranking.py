@@ -11,8 +11,11 @@ from published_data import published_path
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
+from analysis.fitting.extrapolation import extrapolation
 from analysis.fitting.fit import fit
-from analysis.fitting.ranking import Ranking, extrapolation, information, rank
+from analysis.fitting.information import information
+from analysis.fitting.ranking import rank
+from analysis.fitting.ranking_result import Ranking
 from analysis.laws import (
     BNSL_1,
     BNSL_2,

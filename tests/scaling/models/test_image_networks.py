@@ -11,7 +11,7 @@ from scaling.models.built import built
 from scaling.models.image_cnn import ImageCNN
 from scaling.models.image_shape import image_shape
 from scaling.models.preact_resnet18 import PreActResNet18
-from scaling.trainers.gradient import Batch, make_trainer
+from scaling.trainers.gradient_step import Batch, make_trainer
 from scaling.training import SGD, Adam, Gradient
 
 NETWORKS = [ImageCNN(width=2), PreActResNet18(width=2)]

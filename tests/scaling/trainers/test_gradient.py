@@ -21,6 +21,7 @@ from scaling.record import VOLATILE_COLUMNS, row
 from scaling.run import run
 from scaling.schedules import share_of_peak
 from scaling.trainers import gradient as trainer
+from scaling.trainers import gradient_step
 from scaling.training import SGD, Adam, Gradient
 
 MLP_RUN = RunConfig(
@@ -187,7 +188,7 @@ def test_outputs_in_blocks_are_those_of_the_whole(n):
     model = MLP(width=6).build(5, 3)
     params = model.init(jax.random.key(0))
     inputs = jax.random.normal(jax.random.key(1), (n, 5))
-    found = jax.jit(lambda p, x: trainer._in_blocks(model, p, x))(params, inputs)
+    found = jax.jit(lambda p, x: gradient_step._in_blocks(model, p, x))(params, inputs)
     np.testing.assert_allclose(found, model.apply(params, inputs), atol=1e-6)
 
 
