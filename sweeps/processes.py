@@ -18,9 +18,10 @@ from typing import Any
 from scaling.devices.processes import broadcast_from_first, leave
 from scaling.record import Curve, RunRecord
 from scaling.workspace import Workspace
+from sweeps.computing import load_code
 from sweeps.pool import Pool
 from sweeps.visiting import visiting_order
-from sweeps.worker import Stopped, handling_signals, load_code, load_tasks, stop, work
+from sweeps.worker import Stopped, handling_signals, load_tasks, stop, work
 
 _CODE = ("run", "run_pack", "families")
 

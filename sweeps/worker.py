@@ -10,45 +10,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
-import inspect
 import json
-import operator
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from scaling import own_code
-from scaling.config import load_config
-from scaling.models.family import Family
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
-from scaling.workspace import Workspace
 from sweeps import publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
+from sweeps.computing import Compute, load_code
 from sweeps.files import StoreError, storing
 from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS, back_off_seconds, exhausted, reason_of
 from sweeps.store import Store, failure_of
 from sweeps.visiting import Task, packs, visiting_order, with_packs
-
-Run = Callable[..., tuple[RunRecord, Curve]]
-"""A function that does one run: takes a configuration and, if it has a parameter `workspace`, the
-folders of checkpoints to resume from."""
-
-RunPack = Callable[..., Sequence[tuple[RunRecord, Curve]]]
-"""A function that does the runs of a pack together: takes their configurations, and returns what a
-`Run` returns of each."""
-
-Compute = Callable[
-    [Sequence[Mapping[str, Any]], Sequence[Workspace]], Sequence[tuple[RunRecord, Curve]]
-]
-"""A function that does the runs of resolved configurations, as `computing` returns it."""
 
 Emit = Callable[..., None]
 """A function that reports an event: its kind, and `job`, `run_id` and more as keywords."""
@@ -295,59 +276,6 @@ def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _F
         return _Result(record, dump_record(record), "".join(map(dump_curve_line, curve)))
     except Exception as error:
         return _Failed(error, traceback.format_exc())
-
-
-def computing(
-    run: Run, families: Sequence[type[Family]] = (), run_pack: RunPack | None = None
-) -> Compute:
-    """Returns a function that does runs given their resolved configurations.
-
-    Runs may be of `families` of models beside those of `scaling`. Where there is no `run_pack`,
-    packs have one run.
-    """
-    takes_workspace = "workspace" in inspect.signature(run).parameters
-
-    def compute(
-        plains: Sequence[Mapping[str, Any]], workspaces: Sequence[Workspace]
-    ) -> Sequence[tuple[RunRecord, Curve]]:
-        configs = [load_config(dict(plain), families) for plain in plains]
-        if run_pack is not None and len(configs) > 1:
-            return run_pack(configs)
-        return [
-            run(config, workspace=workspace) if takes_workspace else run(config)
-            for config, workspace in zip(configs, workspaces, strict=True)
-        ]
-
-    return compute
-
-
-def load_code(settings: Mapping[str, Any]) -> Compute:
-    """Loads the functions that do runs, and the families of users, that settings name.
-
-    Raises:
-        ValueError: code that cannot be loaded, and why.
-    """
-    wanted = settings["run"]
-    try:
-        run: Run = _imported(wanted)
-        run_pack: RunPack | None = None
-        if settings["run_pack"]:
-            wanted = settings["run_pack"]
-            run_pack = _imported(wanted)
-        families = []
-        for where in settings["families"]:
-            wanted = f"{where['name']} of {where['file'] or where['module']}"
-            families.append(own_code.load(own_code.Origin(**where)))
-        return computing(run, families, run_pack)
-    except (Exception, SystemExit) as error:
-        why = f"{type(error).__name__}: {error}"
-        raise ValueError(f"the workers cannot load {wanted}: {why}") from error
-
-
-def _imported(name: str) -> Any:
-    """The object of a name "module:path"."""
-    module, _, path = name.partition(":")
-    return operator.attrgetter(path)(importlib.import_module(module))
 
 
 def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:

@@ -32,7 +32,7 @@ ORDER = {
     "sweeps": """
         guards files claims retries rules accelerators compile_cache
         plan space shapes recipes sizes
-        store visiting publishing worker executors pool processes progress runner
+        store visiting publishing computing worker executors pool processes progress runner
     """.split(),
     "analysis": """
         errors estimate guards writing survival laws tables checks

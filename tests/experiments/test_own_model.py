@@ -18,9 +18,10 @@ from scaling import own_code
 from scaling.models.family import Family
 from scaling.run import run
 from sweeps import publishing
+from sweeps.computing import computing
 from sweeps.plan import make_plan
 from sweeps.store import Store
-from sweeps.worker import computing, load_tasks, work
+from sweeps.worker import load_tasks, work
 
 PAGE = Path(__file__).parents[2] / "docs/own_model.md"
 TINY = Path(__file__).with_name("tiny.py").read_text()

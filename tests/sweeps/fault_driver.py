@@ -25,11 +25,12 @@ from typing import Any
 from trivial_runs import config, lasting, run
 
 from sweeps import files, publishing
+from sweeps.computing import computing
 from sweeps.files import StoreError
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.visiting import visiting_order
-from sweeps.worker import computing, load_tasks, work
+from sweeps.worker import load_tasks, work
 
 CALLS = ("mkdir", "open", "write", "fsync", "link", "unlink", "rename", "rmdir")
 PLAN = make_plan("faults", [config(3), config(4)])

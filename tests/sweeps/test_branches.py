@@ -29,6 +29,7 @@ from scaling.schedules import Cosine, StableDecay
 from scaling.training import Adam
 from scaling.workspace import Workspace
 from sweeps import publishing, rules
+from sweeps.computing import computing
 from sweeps.files import StoreError
 from sweeps.plan import PlannedRun, make_plan
 from sweeps.pool import Job
@@ -37,7 +38,7 @@ from sweeps.runner import run_sweeps
 from sweeps.space import grid
 from sweeps.store import Store
 from sweeps.visiting import Task, visiting_order
-from sweeps.worker import computing, load_tasks, work
+from sweeps.worker import load_tasks, work
 
 BASE = RunConfig(
     model=Transformer(width=16, depth=2, head_size=16),

@@ -19,11 +19,12 @@ from scaling.config import RunConfig
 from scaling.packs import Pack
 from scaling.record import dump_record
 from sweeps import publishing, visiting
+from sweeps.computing import computing
 from sweeps.plan import Plan, PlannedRun, make_plan
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
 from sweeps.visiting import Task, packs, visiting_order, with_packs
-from sweeps.worker import computing, load_tasks, work
+from sweeps.worker import load_tasks, work
 
 
 def sizes(store: Store, plan: Plan) -> list[int]:

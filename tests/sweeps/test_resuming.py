@@ -15,11 +15,12 @@ from scaling.record import Curve, RunRecord
 from scaling.run import run
 from scaling.workspace import Workspace
 from sweeps import publishing
+from sweeps.computing import computing
 from sweeps.files import StoreError
 from sweeps.plan import make_plan
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
-from sweeps.worker import computing, load_tasks, work
+from sweeps.worker import load_tasks, work
 
 
 def halves(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecord, Curve]:
