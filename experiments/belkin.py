@@ -32,6 +32,7 @@ from analysis.estimate import Floats
 from analysis.plots import descent, style, ticks
 from analysis.plots.descent_axes import own_axis
 from analysis.tables import results
+from experiments.double_descent_random_features import INTERPOLATED
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.cut_offs import cut_off_doubts
 from experiments.shared.panels import mark_excluded, peak_of, with_notes
@@ -87,9 +88,6 @@ SWEEP: Sweep = {
     "gpu": partial(_sweep, FINE, n_train=4000, n_seeds=10),
 }
 
-
-INTERPOLATED = 1e-12
-"""Train squared error below which a model interpolates; one-hot targets are of order one."""
 
 NEAR = 0.05
 """Distance |N/n - 1| within which the cut-off may matter."""

@@ -18,11 +18,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.double_descent import verdict
-from analysis.double_descent.seeds import Statistic
 from analysis.plots import ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Sweep
+from experiments.shared.deep_descent import judged
 from experiments.shared.panels import Descent, draw_descent, measured, panels, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
@@ -69,9 +68,6 @@ SWEEP: Sweep = {
 }
 
 
-INTERPOLATED = 0.01
-"""Train error, against the noisy labels, below which a network interpolates."""
-
 RATIO = (0.7, 1.4)
 
 EXPECTED = (
@@ -95,19 +91,8 @@ def analyse(table: pd.DataFrame) -> Findings[Descent]:
     """Finds threshold and peak of the test loss and of the test error against width."""
     table = table.assign(width=table["model.width"])
     runs, excluded = results.usable(table, list(PANELS))
-    # The error is bounded, so that its mean over seeds says more than the median; the loss is not.
-    statistics: dict[str, Statistic] = {"eval_loss_nats": "median", "eval_error": "mean"}
-    by_loss, by_error = (
-        verdict.descent(
-            runs["width"],
-            runs["train_error"],
-            runs[metric],
-            runs["seed"],
-            tolerance=INTERPOLATED,
-            statistic=statistic,
-        )
-        for metric, statistic in statistics.items()
-    )
+    found = judged(runs["width"], runs)
+    by_loss, by_error = found["eval_loss_nats"], found["eval_error"]
     shown = pd.concat(
         [results.summarise(runs, ["width"], name).assign(quantity=name) for name in PANELS]
     )

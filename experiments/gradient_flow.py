@@ -77,26 +77,19 @@ SWEEP: Sweep = {
 }
 
 EXPECTED = (
-    Expected(
-        name="first_minimum",
-        says="first minimum under label noise, step",
-        low=24 * 0.9,
-        high=24 * 1.1,
-        source="sum of U-curves, Heckel & Yilmaz 2020, one instance: 24",
-    ),
-    Expected(
-        name="bump",
-        says="bump under label noise, step",
-        low=214 * 0.9,
-        high=214 * 1.1,
-        source="sum of U-curves, Heckel & Yilmaz 2020, one instance: 214",
-    ),
-    Expected(
-        name="second_minimum",
-        says="second minimum under label noise, step",
-        low=1.9e6 * 0.9,
-        high=1.9e6 * 1.1,
-        source="sum of U-curves, Heckel & Yilmaz 2020, one instance: 1.9e6",
+    *(
+        Expected(
+            name=name,
+            says=f"{says} under label noise, step",
+            low=step * 0.9,
+            high=step * 1.1,
+            source=f"sum of U-curves, Heckel & Yilmaz 2020, one instance: {step:g}",
+        )
+        for name, says, step in (
+            ("first_minimum", "first minimum", 24),
+            ("bump", "bump", 214),
+            ("second_minimum", "second minimum", 1.9e6),
+        )
     ),
     Expected(
         name="end_over_first_minimum",

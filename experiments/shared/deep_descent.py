@@ -45,7 +45,8 @@ LABELS = {
 
 # The error is bounded, so that its mean over seeds says more than the median; the loss is not.
 STATISTICS: Mapping[str, Statistic] = {"eval_error": "mean", "eval_loss_nats": "median"}
-"""Test metrics that are judged, and their centre over seeds."""
+"""Test metrics that are judged, and their centre over seeds: the error is bounded, so that its mean
+says more than the median; the loss is not."""
 
 INTERPOLATED = 0.01
 """Train error, against the noisy labels, below which a network interpolates."""
