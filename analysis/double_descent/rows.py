@@ -18,6 +18,10 @@ MOST = 1e100
 """Largest magnitude of a value; its inverse is the smallest but 0."""
 
 
+class RunsNotToldApart(ValueError):
+    """A size occurs in several rows, and no column of seeds says which run each belongs to."""
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """Rows of one curve, each column of shape (n_rows,).
@@ -79,6 +83,7 @@ def curve_rows(
     Raises:
         ValueError: Columns of unlike length, values that are not finite or beyond 1e100, fewer
             than 3 sizes, or a size that occurs twice with one seed.
+        RunsNotToldApart: A size occurs twice, and there are no seeds.
     """
     sizes = positive_column("size", size)
     columns = {"test": test, "train": train, "best": best}
@@ -136,7 +141,7 @@ def _require_runs(sizes: Floats, codes: Floats, has_seeds: bool) -> None:
             f"size {pairs[0, at]:g} occurs {counts[at]} times with one seed: give every run its "
             "own seed, or take repeats out"
         )
-    raise ValueError(
+    raise RunsNotToldApart(
         f"size {pairs[0, at]:g} occurs {counts[at]} times, but no column tells runs apart: name "
         "that of the seeds, or that of the group that each row belongs to"
     )

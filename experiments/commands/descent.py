@@ -20,8 +20,9 @@ from analysis.double_descent.judgement_table import (
     to_dict,
 )
 from analysis.double_descent.missing_sizes import missing_sizes, sizes_beyond
-from analysis.double_descent.rows import Curve, curve_rows
+from analysis.double_descent.rows import Curve, RunsNotToldApart, curve_rows
 from analysis.double_descent.seeds import Statistic
+from analysis.double_descent.verdict import Verdict
 from analysis.estimate import Floats
 from analysis.tables import columns as naming
 from analysis.tables import read, results, selection
@@ -210,6 +211,7 @@ def _curves(options: DescentOptions, source: read.Source) -> Iterator[Named]:
             "figure; take some of them by --where"
         )
     for name, rows in groups:
+        where = f"{source.path}: {name}: " if name else f"{source.path}: "
         try:
             curve = curve_rows(
                 rows["x"],
@@ -218,25 +220,23 @@ def _curves(options: DescentOptions, source: read.Source) -> Iterator[Named]:
                 train=rows.get("train"),
                 best=rows.get("best"),
             )
+        except RunsNotToldApart as error:
+            raise ValueError(f"{where}{error}{_seed_to_give(rows)}") from None
         except ValueError as error:
-            raise ValueError(f"{source.path}: {_with_remedy(name, str(error), rows)}") from None
+            raise ValueError(f"{where}{error}") from None
         yield Named(name, curve, rows)
 
 
-def _with_remedy(name: str, message: str, rows: pd.DataFrame) -> str:
-    """The message of a curve with its name, and what to type where runs cannot be told apart."""
-    where = f"{name}: " if name else ""
-    if "no column tells runs apart" in message:
-        free = [str(each) for each in rows if each not in ("x", "test", "train", "best")]
-        near = next((each for each in free if "seed" in each.lower()), None)
-        message = (
-            f"{message}, as --seed {near or 'NAME'} or --group NAME (there are "
-            f"{', '.join(map(repr, free))})"
-            if free
-            else f"{message}. The table has no other column: add one, e.g. 'seed', and give --seed "
-            "seed; or take the mean of each size"
+def _seed_to_give(rows: pd.DataFrame) -> str:
+    """What to type, to follow a message, where runs cannot be told apart."""
+    free = [str(each) for each in rows if each not in ("x", "test", "train", "best")]
+    if not free:
+        return (
+            ". The table has no other column: add one, e.g. 'seed', and give --seed seed; or take "
+            "the mean of each size"
         )
-    return where + message
+    near = next((each for each in free if "seed" in each.lower()), "NAME")
+    return f", as --seed {near} or --group NAME (there are {', '.join(map(repr, free))})"
 
 
 def _print_verdict(each: Named, found: Judgement, options: DescentOptions) -> None:
@@ -260,9 +260,9 @@ def _is_time(options: DescentOptions) -> bool:
 def _of_time(found: Judgement) -> str:
     """Along training the first minimum is where early stopping stops."""
     wins = {
-        "peak and second descent below the first minimum": "beats",
-        "peak and second descent above the first minimum": "does not beat",
-    }.get(found.verdict.value, "is not shown to beat")
+        Verdict.SECOND_DESCENT_BELOW: "beats",
+        Verdict.SECOND_DESCENT_ABOVE: "does not beat",
+    }.get(found.verdict, "is not shown to beat")
     return f"The second descent {wins} early stopping, which ends at the first minimum."
 
 
