@@ -8,7 +8,16 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 
 from scaling.data.token_dataset import TokenSource
 from scaling.devices.mesh import Mesh
-from scaling.fields import Argument, Checked, Count, Decay, NonNegative, Positive, Range
+from scaling.fields import (
+    Argument,
+    Checked,
+    Count,
+    Decay,
+    Newer,
+    NonNegative,
+    Positive,
+    Range,
+)
 from scaling.models.family import ObservedFamily
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
@@ -96,8 +105,9 @@ class Pretraining(Checked):
     `z_loss` times the squared log of the softmax's normaliser is added to the training loss
     (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported. With
     `activation_scales` every evaluation also measures the root mean square of the output of each
-    part of the model, over all held-out tokens. `mesh` spreads the run over devices, each of which
-    takes an equal part of every batch or microbatch.
+    part of the model, over all held-out tokens, and with `loss_by_position` the mean held-out loss
+    over parts of a sequence (`scaling.record.positions`). `mesh` spreads the run over devices, each
+    of which takes an equal part of every batch or microbatch.
     """
 
     kind: ClassVar[str] = "pretraining"
@@ -115,6 +125,7 @@ class Pretraining(Checked):
     flops: Positive | None = None
     evaluations: Annotated[Count, Argument(1)] = 10
     activation_scales: bool = False
+    loss_by_position: Annotated[bool, Newer()] = False
     mesh: Mesh = field(default_factory=Mesh)
 
     def __post_init__(self) -> None:

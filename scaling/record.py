@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from scaling.fields import flatten
 from scaling.sealed import DamagedFileError, digest, parse, seal, unseal
@@ -47,6 +47,8 @@ class RunRecord:
     `effective_params_*` are n times the mean squared norm of the rows of the smoother on training
     or held-out examples (`scaling.trainers.solve`). Where the solver's cut-off matters, the error
     with `other_rcond` stands beside that with `rcond`.
+    `eval_by` holds parts of the held-out loss, and losses beside it, by name, where the run was to
+    measure them.
     `train_seconds` are those that the last attempt at a run on tokens spent on steps and
     evaluations, and the rates are of its steps.
     """
@@ -85,6 +87,7 @@ class RunRecord:
     eval_loss_nats: float | None = None
     eval_loss_sem_nats: float | None = None
     eval_bits_per_byte: float | None = None
+    eval_by: Mapping[str, float | None] | None = None
     eval_error: float | None = None
     eval_error_sem: float | None = None
     eval_squared_error: float | None = None
@@ -123,7 +126,8 @@ class CurvePoint:
     """One evaluation of a learning curve, at the state after `step` updates.
 
     `activation_scales` holds the root mean square of the output of each part of the model, by the
-    part's name, where the run was to measure them; None for one that is not finite.
+    part's name, where the run was to measure them; None for one that is not finite. So does
+    `eval_by` hold held-out losses by name, such as those of `positions`.
     """
 
     step: int
@@ -138,9 +142,32 @@ class CurvePoint:
     gradient_covariance_trace: float | None = None
     gradient_noise_scale_tokens: float | None = None
     activation_scales: Mapping[str, float | None] | None = None
+    eval_by: Mapping[str, float | None] | None = None
 
 
 Curve = tuple[CurvePoint, ...]
+
+
+class Positions(NamedTuple):
+    """Neighbouring positions of a sequence, over which a loss is averaged.
+
+    The prediction at position t is of the token after t others, counted from the first that a model
+    sees: `first` is among them and `end` is not.
+    """
+
+    first: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """Name of their mean loss in `eval_by`."""
+        return f"position {self.first}-{self.end}"
+
+
+def positions(context: int) -> tuple[Positions, ...]:
+    """The positions of a sequence in parts that double: 0-1, 1-2, 2-4, 4-8, ... to the context."""
+    edges = [0, *(2**k for k in range(context.bit_length()) if 2**k < context), context]
+    return tuple(map(Positions, edges[:-1], edges[1:]))
 
 
 def dump_record(record: RunRecord) -> str:
@@ -202,6 +229,8 @@ def row(record: RunRecord) -> dict[str, Any]:
             flat |= flatten(value)
         elif f.name == "environment":
             flat |= flatten(value, "environment.")
+        elif f.name == "eval_by":
+            flat |= flatten(value or {}, "eval_by.")
         else:
             flat[f.name] = value
     return flat

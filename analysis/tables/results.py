@@ -29,7 +29,7 @@ _UNITS = (
     (r"n_params_.*|effective_params_.*", "parameters"),
     (r"(data\.)?n_.*examples.*|data\.n_(train|eval|samples)", "examples"),
     (r"n_tokens_.*|(.*[._])?tokens", "tokens"),
-    (r".*_loss(_sem)?_nats", "nats per prediction"),
+    (r".*_loss(_sem)?_nats|eval_by(\..*)?", "nats per prediction"),
     (r".*_bits_per_byte", "bits per byte"),
     (r"gradient_squared_norm", "squared nats per prediction"),
     (r"gradient_covariance_trace", "squared nats per prediction, times tokens"),
@@ -77,8 +77,8 @@ def evaluations(path: Path) -> pd.DataFrame:
     """Reads the histories of a results folder: a row for each evaluation after the first step.
 
     Columns are those of the record, with `step`, `epochs`, `n_examples_seen`, `train_loss_nats`,
-    `train_error`, `eval_loss_nats` and `eval_error` of the evaluation in the place of the run's,
-    and `best_loss_nats` and `best_error`: the least of the run's history.
+    `train_error`, `eval_loss_nats`, `eval_error` and `eval_by.*` of the evaluation in the place of
+    the run's, and `best_loss_nats` and `best_error`: the least of the run's history.
 
     Raises:
         ValueError: A folder without results, or without any history.
@@ -114,6 +114,7 @@ def _evaluation(point: record.CurvePoint, n_train: int | None) -> dict[str, obje
         "train_error": point.train_error,
         "eval_loss_nats": point.eval_loss,
         "eval_error": point.eval_error,
+        **{f"eval_by.{name}": loss for name, loss in (point.eval_by or {}).items()},
     }
 
 

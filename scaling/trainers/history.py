@@ -119,6 +119,7 @@ class History:
             eval_loss=columns["eval_loss_nats"],
             **{name: columns[name] for name in gradient_noise.COLUMNS},
             activation_scales={name: finite(each) for name, each in scales.items()} or None,
+            eval_by=columns["eval_by"],
         )
         self._curve.append(point)
 

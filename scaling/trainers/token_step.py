@@ -26,6 +26,7 @@ from scaling.model import Model, Params
 from scaling.models.built import built
 from scaling.models.family import ObservedFamily
 from scaling.pretraining import Pretraining, learning_rates
+from scaling.record import positions
 from scaling.schedules import share_of_peak
 from scaling.trainers import objectives
 from scaling.trainers.divergence import Spikes, Watch, no_spikes, unharmed
@@ -75,7 +76,12 @@ class Arguments(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """Measurements of a run at one point of its training, fetched by the host."""
+    """Measurements of a run at one point of its training, fetched by the host.
+
+    Attributes:
+        eval_losses: Mean loss of each held-out sequence.
+        eval_by: Mean loss of each over a part of it, by the part's name.
+    """
 
     step: Int[Array, ""]
     watch: Watch
@@ -85,6 +91,7 @@ class Evaluation(NamedTuple):
     eval_losses: Float[Array, " n_eval"]
     weight_norm: Float[Array, ""]
     activation_scales: dict[str, Float[Array, ""]]
+    eval_by: dict[str, Float[Array, " n_eval"]]
 
 
 class Trainer(NamedTuple):
@@ -226,16 +233,20 @@ def _objective(
 def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
     params = evaluated(setup.plan.optimizer, state.optimizer, state.params)
 
-    def of_sequence(sequence: Array) -> tuple[Array, dict[str, Array]]:
-        sequence, parts = sequence[None], {}
+    def of_sequence(sequence: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+        sequence, parts, named = sequence[None], {}, {}
         if setup.activations is not None:
             tokens = sequence[:, :-1]
             parts = setup.activations(params, tokens, **setup.segments(tokens))
-        return jnp.mean(setup.losses(params, sequence)[0]), jax.tree.map(_power, parts)
+        losses = setup.losses(params, sequence)[0]
+        if setup.plan.loss_by_position:
+            where = positions(losses.shape[1])
+            named = {part.name: jnp.mean(losses[:, part.first : part.end]) for part in where}
+        return jnp.mean(losses), jax.tree.map(_power, parts), named
 
     rounds = _in_rounds(eval_tokens, setup.n_eval_at_once, setup.plan.mesh.size)
     found = jax.lax.map(jax.vmap(of_sequence), shard_sequences(rounds, axis=1))
-    each, powers = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found)
+    each, powers, named = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found)
     return Evaluation(
         state.step,
         state.watch,
@@ -245,6 +256,7 @@ def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
         each,
         jnp.asarray(optax.tree.norm(params)),
         jax.tree.map(lambda power: jnp.sqrt(jnp.mean(power)), powers),
+        named,
     )
 
 

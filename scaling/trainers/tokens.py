@@ -23,7 +23,7 @@ from scaling.data.token_dataset import TokenDataset, TokenSource
 from scaling.devices import sharding
 from scaling.keys import key_for
 from scaling.pretraining import Pretraining, learning_rates
-from scaling.record import Curve
+from scaling.record import Curve, finite
 from scaling.trainers import gradient_noise
 from scaling.trainers.divergence import diverged_columns
 from scaling.trainers.history import History, evaluated_after
@@ -186,6 +186,11 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
         "eval_loss_nats": loss,
         "eval_loss_sem_nats": sem,
         "eval_bits_per_byte": loss / math.log(2) / bytes_per_token,
+        "eval_by": {
+            name: finite(np.mean(each, dtype=np.float64))
+            for name, each in evaluation.eval_by.items()
+        }
+        or None,
         "weight_norm_l2": float(evaluation.weight_norm),
         **n_spikes,
         **gradient_noise.columns(

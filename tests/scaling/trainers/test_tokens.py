@@ -28,6 +28,7 @@ from scaling.record import (
     RunRecord,
     dump_curve_line,
     load_curve,
+    positions,
     row,
 )
 from scaling.run import run
@@ -285,6 +286,7 @@ def columns_of(**changes: Any) -> dict[str, Any]:
         eval_losses=jnp.array([1.0, 2.0, 3.0, 6.0]),
         weight_norm=jnp.float32(5.0),
         activation_scales={},
+        eval_by={},
     )
     interval = train_tokens.Interval(10, evaluation._replace(**changes))
     return train_tokens._columns(interval, RUN, bytes_per_token=4.0)
@@ -300,6 +302,7 @@ def test_columns_of_an_evaluation():
         "eval_loss_sem_nats": pytest.approx(np.sqrt((4 + 1 + 0 + 9) / 3) / 2),
         # 3 nats a token of 4 bytes.
         "eval_bits_per_byte": pytest.approx(3 / np.log(2) / 4),
+        "eval_by": None,
         "weight_norm_l2": 5.0,
         "n_loss_spikes": 2,
         **dict.fromkeys(gradient_noise.COLUMNS),
@@ -454,15 +457,19 @@ def test_dropout_is_for_training_alone_and_the_same_for_the_same_seed():
 
 
 @pytest.mark.slow
-def test_activation_scales_are_those_of_the_model_and_disturb_nothing():
-    measuring = changed(RUN, activation_scales=True, evaluations=2)
+def test_activation_scales_and_losses_by_position_disturb_nothing():
+    measuring = changed(RUN, activation_scales=True, loss_by_position=True, evaluations=2)
     record, curve = run(measuring)
     plain, plain_curve = run(changed(RUN, evaluations=2))
+    assert curve[-1].eval_by is not None
     assert lasting(record) == lasting(plain) | {"run_id": record.run_id} | {
-        "train.activation_scales": True
+        "train.activation_scales": True,
+        "train.loss_by_position": True,
+        **{f"eval_by.{name}": loss for name, loss in curve[-1].eval_by.items()},
     }
     assert all(point.activation_scales is None for point in plain_curve)
-    assert [dataclasses.replace(p, activation_scales=None) for p in curve] == list(plain_curve)
+    bare = [dataclasses.replace(p, activation_scales=None, eval_by=None) for p in curve]
+    assert bare == list(plain_curve)
 
     trainer = token_step.compiled(shape_of(RUN))
     batches = np.zeros((256, 4, 9), np.int32)
@@ -477,15 +484,27 @@ def test_activation_scales_are_those_of_the_model_and_disturb_nothing():
     }
     assert len(expected) == 5 and len(set(expected.values())) == 5
     assert curve[-1].activation_scales == pytest.approx(expected, rel=1e-5)
+    held_out = jnp.asarray(dataset(3).eval_tokens)
+    each = optax.losses.softmax_cross_entropy_with_integer_labels(parts["logits"], held_out[:, 1:])
+    named = {part.name: float(each[:, part.first : part.end].mean()) for part in positions(8)}
+    assert len(named) == 4
+    assert curve[-1].eval_by == pytest.approx(named, rel=1e-5)
 
 
-def test_a_line_of_a_curve_keeps_activation_scales():
+def test_positions_double_up_to_the_context():
+    assert [tuple(part) for part in positions(1)] == [(0, 1)]
+    assert [tuple(part) for part in positions(6)] == [(0, 1), (1, 2), (2, 4), (4, 6)]
+    assert positions(256)[-1].name == "position 128-256"
+
+
+def test_a_line_of_a_curve_keeps_named_measurements():
     point = CurvePoint(
         step=3,
         n_examples_seen=12,
         train_loss=2.0,
         eval_loss=1.5,
         activation_scales={"logits": 0.1 + 0.2, "embedding": None},
+        eval_by={"position 0-1": 2.5},
     )
     line = dump_curve_line(point)
     assert load_curve(line) == (point,)
