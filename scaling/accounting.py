@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from scaling.data.token_dataset import TokenSource
 from scaling.models.family import KernelFamily
 from scaling.pretraining import Pretraining
+from scaling.streaming import Streaming
 from scaling.training import Gradient, OnePassSGD
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         planned, batch_size, _ = train.duration(data.n_train)
         steps = planned if steps is None else steps
         counted = seen = steps * batch_size
+    elif isinstance(train, Streaming):
+        steps = train.steps if steps is None else steps
+        counted = seen = steps * train.batch_size
     else:
         steps, counted, seen = None, None, n_train
     if isinstance(model, KernelFamily):

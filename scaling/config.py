@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from scaling import own_code
+from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import Checked, Range, from_dict, to_dict, without_arguments
 from scaling.models.family import Family, check_offers
 from scaling.pretraining import Pretraining
 from scaling.schedules import Schedule, steps_of_trunk
+from scaling.streaming import Streaming
 from scaling.training import (
     DataConfig,
     Gradient,
@@ -43,6 +45,7 @@ TrainConfig = (
     | GradientFlow
     | OnePassSGD
     | Gradient
+    | Streaming
     | Pretraining
 )
 
@@ -59,6 +62,11 @@ class RunConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_offers(self.model)
+        if isinstance(self.data, StreamSource) and not isinstance(self.train, Streaming):
+            raise ValueError(
+                f"train.kind = {self.train.kind!r} takes data that are loaded at once, and "
+                f"data.kind = {self.data.kind!r} is a stream: use train.kind = 'streaming'"
+            )
         self.train.check(self.model, self.data)
         self.model.check(self.data.n_inputs)
 
@@ -133,8 +141,9 @@ class Shape(NamedTuple):
         n_inputs: Size of an input; the context for tokens.
         n_outputs: Size of an output; the vocabulary for tokens.
         n_classes: Number of classes; None where targets are numbers or tokens.
-        n_train: Training examples; None for tokens, which stream.
+        n_train: Training examples; None for tokens and examples that stream.
         separator: Token that no prediction looks beyond, if any.
+        source: Source of a stream of examples, which are drawn by compiled code.
     """
 
     model: ModelConfig
@@ -145,21 +154,24 @@ class Shape(NamedTuple):
     n_train: int | None
     n_eval: int
     separator: int | None
+    source: StreamSource | None = None
 
 
 def shape_of(config: RunConfig) -> Shape:
     """The shape of a run."""
     model, data = config.model, config.data
     tokens = isinstance(data, TokenSource)
+    source = data if isinstance(data, StreamSource) else None
     return Shape(
         model=model.resolve(),
         train=without_arguments(config.train.resolve(model, data)),
         n_inputs=data.n_inputs,
         n_outputs=data.n_outputs,
         n_classes=data.n_classes,
-        n_train=None if tokens else data.n_train,
+        n_train=None if tokens or source else data.n_train,
         n_eval=data.n_eval,
         separator=data.load(config.seed).separator if tokens else None,
+        source=source and without_arguments(source),
     )
 
 

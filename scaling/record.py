@@ -47,8 +47,8 @@ class RunRecord:
     `effective_params_*` are n times the mean squared norm of the rows of the smoother on training
     or held-out examples (`scaling.trainers.solve`). Where the solver's cut-off matters, the error
     with `other_rcond` stands beside that with `rcond`.
-    `eval_by` holds parts of the held-out loss, and losses beside it, by name, where the run was to
-    measure them.
+    `eval_by` holds parts of the held-out loss, and measurements beside it, by name, where the run
+    was to measure them.
     `train_seconds` are those that the last attempt at a run on tokens spent on steps and
     evaluations, and the rates are of its steps.
     """

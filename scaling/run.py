@@ -14,6 +14,7 @@ from scaling.accounting import account
 from scaling.config import Resolved, RunConfig, resolved, run_id
 from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
+from scaling.data.stream import Stream
 from scaling.data.token_dataset import TokenDataset
 from scaling.devices import runtime
 from scaling.devices.throughput import peak_at_work, peak_flops_per_second, throughput
@@ -82,7 +83,7 @@ def run_pack(configs: Sequence[RunConfig]) -> list[tuple[RunRecord, Curve]]:
 def _record(
     config: RunConfig,
     plain: Resolved,
-    dataset: Dataset | TokenDataset,
+    dataset: Dataset | Stream | TokenDataset,
     trained: Trained,
     seconds: float,
     place: dict[str, Any],
@@ -128,7 +129,7 @@ def _record(
 def _trained(
     config: RunConfig,
     plain: Resolved,
-    dataset: Dataset | TokenDataset,
+    dataset: Dataset | Stream | TokenDataset,
     workspace: Workspace | None,
 ) -> Trained:
     if isinstance(dataset, TokenDataset):
@@ -136,6 +137,10 @@ def _trained(
 
         precision = getattr(config.model, "compute_dtype", "float32")
         return Trained(*train_on_tokens(config, dataset, workspace, plain), precision)
+    if isinstance(dataset, Stream):
+        from scaling.trainers.stream import train_on_stream
+
+        return Trained(*train_on_stream(config, dataset, workspace, plain), "float32")
     if isinstance(config.train, Gradient):
         from scaling.trainers.gradient import train_on_examples
 

@@ -18,6 +18,7 @@ from scaling.data.mnist1d import MNIST1D
 from scaling.data.modular import ModularArithmetic
 from scaling.data.ngram import NGram
 from scaling.data.parity import SparseParity
+from scaling.data.parity_tasks import ParityTasks
 from scaling.data.power_law_features import PowerLawFeatures
 from scaling.data.small_table import SmallTable
 from scaling.data.sphere import SphereTeacher
@@ -70,6 +71,7 @@ DataConfig = (
     | Images
     | ModularArithmetic
     | SparseParity
+    | ParityTasks
     | Text
     | NGram
 )

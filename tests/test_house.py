@@ -26,7 +26,7 @@ CARDS = sorted(
 ORDER = {
     "scaling": """
         sealed keys fields extras workspace own_code record
-        model devices models data schedules training pretraining config packs accounting
+        model devices models data schedules training pretraining streaming config packs accounting
         trainers run measures
     """.split(),
     "sweeps": """

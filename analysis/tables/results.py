@@ -29,6 +29,7 @@ _UNITS = (
     (r"n_params_.*|effective_params_.*", "parameters"),
     (r"(data\.)?n_.*examples.*|data\.n_(train|eval|samples)", "examples"),
     (r"n_tokens_.*|(.*[._])?tokens", "tokens"),
+    (r"eval_by\.(.* )?(likelihood|share)", "fraction of examples"),
     (r".*_loss(_sem)?_nats|eval_by(\..*)?", "nats per prediction"),
     (r".*_bits_per_byte", "bits per byte"),
     (r"gradient_squared_norm", "squared nats per prediction"),

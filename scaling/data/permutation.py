@@ -7,7 +7,24 @@ import math
 import numpy as np
 from jaxtyping import Int, UInt64
 
+from scaling.keys import rng_for
+
 ROUNDS = 12
+
+
+def in_order(seed: int, numbers: Int[np.ndarray, " count"], size: int) -> Int[np.ndarray, " count"]:
+    """Examples that a run takes at these places, of a set that it goes through again and again.
+
+    Every pass over the set is a new permutation. An example is a function of seed and place alone.
+
+    Args:
+        seed: Seed of the run.
+        numbers: Places, the first of which is 0.
+        size: Number of examples in the set.
+    """
+    passes, places = np.divmod(numbers, size)
+    keys = rng_for(seed, "order").integers(0, 2**64, ROUNDS, dtype=np.uint64)
+    return permuted(places, size, keys, passes)
 
 
 def permuted(

@@ -10,9 +10,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt
 
-from scaling.data.permutation import ROUNDS, permuted
+from scaling.data.permutation import in_order
 from scaling.fields import Checked
-from scaling.keys import rng_for
 
 Reader = Callable[[], UInt[np.ndarray, " tokens"]]
 """Function that reads a row of tokens. It maps a file anew, which frees pages read before."""
@@ -79,10 +78,7 @@ class TokenDataset:
         self, seed: int, numbers: Int[np.ndarray, " count"]
     ) -> Int[np.ndarray, "count {self.context}+1"]:
         """Training sequences of these numbers."""
-        passes, places = np.divmod(numbers, self.n_windows)
-        keys = rng_for(seed, "order").integers(0, 2**64, ROUNDS, dtype=np.uint64)
-        windows = permuted(places, self.n_windows, keys, passes)
-        return _gathered(self.read, windows, self.context)
+        return _gathered(self.read, in_order(seed, numbers, self.n_windows), self.context)
 
 
 class TokenRow(NamedTuple):

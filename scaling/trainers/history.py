@@ -1,4 +1,4 @@
-"""History of a run on tokens: its curve, its time, and the checkpoints it can resume from."""
+"""History of a run on a stream: its curve, its time, and the checkpoints it can resume from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import logging
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -18,11 +18,15 @@ from scaling.devices import processes, runtime
 from scaling.pretraining import Pretraining
 from scaling.record import Curve, CurvePoint, finite
 from scaling.sealed import digest
+from scaling.streaming import Streaming
 from scaling.trainers import checkpoint, gradient_noise
-from scaling.trainers.token_step import Evaluation, State
+from scaling.trainers.token_step import Evaluation
 from scaling.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+State = TypeVar("State")
+"""What a trainer passes from step to step: a pytree of arrays."""
 
 SAVE_SECONDS = 60.0
 SAVE_SHARE = 0.02
@@ -97,7 +101,7 @@ class History:
         self._spent_otherwise = time.monotonic() - self._began
         return saved.state
 
-    def _on_trunk(self, initial: State, beyond: int) -> checkpoint.Checkpoint | None:
+    def _on_trunk(self, initial: Any, beyond: int) -> checkpoint.Checkpoint | None:
         """The furthest checkpoint of the trunk beyond a step, if one can be read."""
         if self._trunk is None:
             return None
@@ -121,6 +125,10 @@ class History:
             activation_scales={name: finite(each) for name, each in scales.items()} or None,
             eval_by=columns["eval_by"],
         )
+        self.append(point)
+
+    def append(self, point: CurvePoint) -> None:
+        """Appends an evaluation to the curve."""
         self._curve.append(point)
 
     def place(self, step: int) -> Place | None:
@@ -138,7 +146,7 @@ class History:
             return self._own
         return None
 
-    def save(self, step: int, state: State, place: Place) -> None:
+    def save(self, step: int, state: Any, place: Place) -> None:
         """Saves a checkpoint: the state after a step, and all that was measured before it.
 
         A checkpoint saves work and changes no result, so a disk that refuses one ends no run.
@@ -165,7 +173,7 @@ class History:
     def result(
         self, columns: dict[str, Any], compile_seconds: float
     ) -> tuple[dict[str, Any], Curve]:
-        """What `train_on_tokens` returns: columns of a RunRecord, and the learning curve."""
+        """Returns the columns of a RunRecord, and the learning curve."""
         more = {
             "compile_seconds": compile_seconds,
             "train_seconds": time.monotonic() - self._began - self._spent_otherwise,
@@ -180,6 +188,8 @@ class History:
 def evaluated_after(config: RunConfig) -> list[int]:
     """Numbers of steps after which a run is evaluated, ascending."""
     plan = config.train
+    if isinstance(plan, Streaming):
+        return plan.evaluated_after
     assert isinstance(plan, Pretraining) and isinstance(config.data, TokenSource)
     length = plan.length(config.model, config.data)
     doubling = itertools.takewhile(length.trunk.__gt__, (2**k for k in itertools.count()))

@@ -22,6 +22,19 @@ def squared_error(
     return jnp.sum(jnp.square(outputs - targets), axis=-1)
 
 
+def contrastive(outputs: Float[Array, "batch outputs"]) -> Float[Array, " batch"]:
+    """Cross-entropy of finding the partner of each of two vectors in a batch, in nats.
+
+    An output is a pair of vectors, each half of it. Which second vector belongs to a first one is
+    asked by the softmax of their inner products over the batch, and the reverse; the loss is the
+    mean of both (Radford et al. 2021, arXiv 2103.00020, figure 3). One who knows nothing has
+    log(batch).
+    """
+    left, right = jnp.split(outputs, 2, axis=-1)
+    logits, own = left @ right.T, jnp.arange(len(outputs))
+    return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+
+
 def error(
     outputs: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
