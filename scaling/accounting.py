@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scaling.data.token_dataset import TokenSource
-from scaling.models.family import KernelFamily
+from scaling.models.family import KernelFamily, offers
 from scaling.pretraining import Pretraining
 from scaling.streaming import Streaming
 from scaling.training import Gradient, OnePassSGD
@@ -88,7 +88,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         counted = seen = steps * train.batch_size
     else:
         steps, counted, seen = None, None, n_train
-    if isinstance(model, KernelFamily):
+    if offers(model, KernelFamily):
         flops = flops_kernel(n_train, *shape)
     elif counted is None:
         readout = 2.0 * trainable

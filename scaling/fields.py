@@ -17,7 +17,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -93,6 +93,20 @@ def types_of(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
+class _Field(NamedTuple):
+    """A field of a dataclass, and whether a value is one that checking leaves as it is."""
+
+    name: str
+    annotation: Any
+    is_settled: Callable[[Any], bool]
+
+
+@functools.cache
+def _fields_of(cls: type) -> tuple[_Field, ...]:
+    """Fields of a dataclass: sweeps check the same few classes a hundred thousand times."""
+    return tuple(_Field(name, kind, _settled(kind)) for name, kind in types_of(cls).items())
+
+
 class Checked:
     """A base of frozen dataclasses: it checks and normalises every field when one is made.
 
@@ -114,9 +128,11 @@ def check_fields(config: Any) -> None:
         ValueError: a value of another type or outside its declared range.
     """
     cls = type(config)
-    for name, annotation in types_of(cls).items():
-        value = _convert(getattr(config, name), annotation, f"{_label(cls)}.{name}")
-        object.__setattr__(config, name, value)
+    for name, annotation, is_settled in _fields_of(cls):
+        value = getattr(config, name)
+        if not is_settled(value):
+            value = _convert(value, annotation, f"{_label(cls)}.{name}")
+            object.__setattr__(config, name, value)
     exclusive = getattr(cls, "exclusive", ())
     given = [name for name in exclusive if getattr(config, name) is not None]
     if exclusive and len(given) != 1:
@@ -128,27 +144,43 @@ def check_fields(config: Any) -> None:
 
 def to_dict(config: Any) -> Any:
     """Plain JSON values of a configuration tree; union members carry their `kind`."""
-    if dataclasses.is_dataclass(config):
-        named = getattr(config, "kind", None)
-        kind = {} if named is None else {"kind": named}
-        newer = _newer(type(config))
-        values = {f.name: (f, getattr(config, f.name)) for f in dataclasses.fields(config)}
-        return kind | {
-            name: to_dict(value)
-            for name, (field, value) in values.items()
-            if name not in newer or value != field.default
-        }
+    written = _written(type(config))
+    if written is not None:
+        plain = {} if written.kind is None else {"kind": written.kind}
+        for name, left_out in written.fields:
+            value = getattr(config, name)
+            if value != left_out:
+                plain[name] = to_dict(value)
+        return plain
     if isinstance(config, tuple):
         return [to_dict(item) for item in config]
     return config
 
 
+class _Written(NamedTuple):
+    """How instances of a dataclass are written: their kind, and each field with what leaves it out.
+
+    A field that is marked as newer is left out at its default, any other never.
+    """
+
+    kind: str | None
+    fields: tuple[tuple[str, Any], ...]
+
+
+_NEVER = object()
+
+
 @functools.cache
-def _newer(cls: Any) -> frozenset[str]:
-    """Names of the fields of a dataclass that are marked as newer than results which stand."""
+def _written(cls: type) -> _Written | None:
+    """How instances of a class are written; None for a class that is no dataclass."""
+    if not dataclasses.is_dataclass(cls):
+        return None
     marks = {name: getattr(hint, "__metadata__", ()) for name, hint in types_of(cls).items()}
-    return frozenset(
-        name for name, each in marks.items() if any(isinstance(m, Newer) for m in each)
+    fields = dataclasses.fields(cls)
+    newer = {name for name, each in marks.items() if any(isinstance(m, Newer) for m in each)}
+    return _Written(
+        getattr(cls, "kind", None),
+        tuple((f.name, f.default if f.name in newer else _NEVER) for f in fields),
     )
 
 
@@ -288,6 +320,32 @@ def _label(cls: type) -> str:
     return getattr(cls, "kind", cls.__name__)
 
 
+def _settled(annotation: Any) -> Callable[[Any], bool]:
+    """Returns a quick test that a value is as `_convert` would return it; False may be either."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        base, limits = _settled(args[0]), [each for each in args[1:] if isinstance(each, Range)]
+        return lambda value: base(value) and (value is None or all(value in it for it in limits))
+    if origin in (typing.Union, types.UnionType):
+        members = [_settled(member) for member in args]
+        return lambda value: any(is_member(value) for is_member in members)
+    if origin is typing.Literal:
+        words = [word for word in args if type(word) is str]
+        return lambda value: type(value) is str and value in words
+    if annotation is float:  # -0.0 is not settled, and 0.0 is taken for it
+        return lambda value: type(value) is float and math.isfinite(value) and value != 0
+    if annotation is int:
+        return lambda value: type(value) is int and abs(value) < 2**63
+    if annotation in (str, bool, type(None)) or _is_checked_when_made(annotation):
+        return lambda value: type(value) is annotation
+    return lambda value: False
+
+
+def _is_checked_when_made(cls: Any) -> bool:
+    """Whether instances are frozen, and only `Checked` makes them."""
+    return _is_frozen(cls) and getattr(cls, "__post_init__", None) is Checked.__post_init__
+
+
 def _convert(value: Any, annotation: Any, where: str) -> Any:
     """`value` as the annotated type, or a ValueError that says what `where` takes."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
@@ -370,8 +428,7 @@ def _convert_dataclass(value: Any, cls: type, where: str) -> Any:
                 f"{where}: {type(value).__name__} is not a frozen dataclass, so its values "
                 "could change: decorate it with @dataclass(frozen=True)"
             )
-        # One that only `Checked` makes was checked then, and is frozen.
-        if getattr(type(value), "__post_init__", None) is not Checked.__post_init__:
+        if not _is_checked_when_made(type(value)):
             check_fields(value)
         return value
     if not isinstance(value, Mapping):

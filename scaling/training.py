@@ -35,7 +35,7 @@ from scaling.fields import (
     Positive,
 )
 from scaling.models.cnn_1d import CNN1D
-from scaling.models.family import Family, KernelFamily, LinearFamily
+from scaling.models.family import Family, KernelFamily, LinearFamily, offers
 from scaling.models.image_cnn import ImageCNN
 from scaling.models.kernel import Kernel
 from scaling.models.linear import Linear
@@ -291,7 +291,7 @@ class Gradient(Checked):
                 f"train.kind = 'gradient' takes no tokens, and model.kind = {model.kind!r} with "
                 f"data.kind = {data.kind!r} does: use train.kind = 'pretraining'"
             )
-        if isinstance(model, KernelFamily):
+        if offers(model, KernelFamily):
             raise ValueError(
                 f"model.kind = {model.kind!r} has no parameters that gradients could train: use "
                 "train.kind = 'ridge' or 'ridgeless'"
@@ -356,12 +356,12 @@ def _require_test_error(kind: str, model: ModelConfig, data: DataConfig) -> None
 
 
 def _require_closed_form(kind: str, model: ModelConfig) -> None:
-    if not isinstance(model, KernelFamily):
+    if not offers(model, KernelFamily):
         _require_features(kind, model)
 
 
 def _require_features(kind: str, model: ModelConfig) -> int:
-    if not isinstance(model, LinearFamily):
+    if not offers(model, LinearFamily):
         raise ValueError(
             f"train.kind = {kind!r} solves for a linear read-out, which model.kind = "
             f"{model.kind!r} is not: use train.kind = 'gradient'"

@@ -45,15 +45,20 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    # Tests that wait for processes are the longest. They come first: last, one worker would wait
-    # for the other.
-    items.sort(key=lambda item: "sweeps" not in item.path.parts)
+    # Trainings and tests that wait for processes are the longest. They come first: last, one worker
+    # would wait for the other.
+    def is_short(item):
+        return not (item.get_closest_marker("smoke") or "sweeps" in item.path.parts)
+
+    items.sort(key=is_short)
 
 
 def pytest_collection_finish():
-    # What was imported stays: looking for garbage in it takes a few hundredths of all time.
+    # What was imported stays, and tracing makes objects by the million that do not: looking for
+    # garbage among them takes a tenth of all time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
 
 
 def pytest_terminal_summary(terminalreporter):

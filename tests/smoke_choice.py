@@ -1,7 +1,7 @@
 """Which experiments to train at smoke size, by the code that changed.
 
-`python tests/smoke_choice.py REF` prints the tests to run: those of experiments whose code, by the
-graph of imports, differs from the commit REF, and a few others in turn.
+Those whose code, by the graph of imports, differs from the commit REF, and a few others in turn.
+`python tests/smoke_choice.py REF` prints the arguments by which pytest leaves out the rest.
 """
 
 import subprocess
@@ -64,5 +64,7 @@ def changed_since(ref: str) -> set[str]:
 
 
 if __name__ == "__main__":
-    for name in chosen(changed_since(sys.argv[1]), day=int(time.time() // 86_400)):
-        print(f"{TEST}[{name}]")
+    trained = chosen(changed_since(sys.argv[1]), day=int(time.time() // 86_400))
+    for name in GROUPS:
+        if name not in trained:
+            print(f"--deselect={TEST}[{name}]")

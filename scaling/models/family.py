@@ -7,7 +7,16 @@ plain default have it here; a class whose base is `Family` gets them.
 from __future__ import annotations
 
 from dataclasses import Field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Protocol,
+    Self,
+    TypeGuard,
+    TypeVar,
+    runtime_checkable,
+)
 
 import numpy as np
 from jaxtyping import Float
@@ -152,6 +161,23 @@ class SizedFamily(Family, Protocol):
     def width(self) -> int:
         """Width of the hidden layers."""
         ...
+
+
+Offered = TypeVar("Offered")
+
+_OFFERS: dict[tuple[type, type], bool] = {}
+
+
+def offers(model: Any, more: type[Offered]) -> TypeGuard[Offered]:
+    """Whether a family offers what one of the protocols above asks beyond `Family`.
+
+    The answer is that of `isinstance`, which takes 20 microseconds each time on Python 3.11, and is
+    remembered for the class: sweeps ask it of every run.
+    """
+    key = (type(model), more)
+    if key not in _OFFERS:
+        _OFFERS[key] = isinstance(model, more)
+    return _OFFERS[key]
 
 
 def check_offers(family: Family) -> None:
