@@ -12,14 +12,17 @@ from analysis.estimate import Floats
 from analysis.guards import positive
 from analysis.laws.law import Law
 
-Output = Literal["loss", "N", "D", "flops_per_token", "batch", "learning_rate", "D_T", "error"]
-"""What a curve predicts; N, D and flops_per_token are those of the best model for a budget C."""
+Output = Literal[
+    "loss", "N", "D", "flops_per_token", "batch", "learning_rate", "D_T", "error", "KL",
+    "vocabulary_parameters", "width", "depth", "mlp_width",
+]  # fmt: skip
+"""What a curve predicts; sizes and D are those of the best model for a budget C."""
 
 UNITS: Mapping[str, float] = {
     "1": 1.0,
     "FLOPs": 1.0,
     "PF-days": 8.64e19,
-    "thousand TPUv3-core-days": 1.0,
+    "TPUv3-core-days": 1.0,
 }
 """Units of inputs in published formulas, in FLOPs where they are compute.
 

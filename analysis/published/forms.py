@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from analysis.laws import LAWS
-from analysis.laws.expert_laws import GRANULAR, SPARSE
+from analysis.estimate import Floats
+from analysis.laws import INTERACTION, KAPLAN_C, LAWS
+from analysis.laws.expert_laws import GRANULAR, JOINT_EXPERTS, SPARSE
 from analysis.laws.law import Law
 from analysis.laws.own import Parameter, law_of
 from analysis.laws.power_product import GROWTH, RULE, TRANSFER
@@ -33,8 +34,90 @@ SHIFTED_C = law_of(
 )
 """A power of compute that saturates at both ends. Zhai et al. 2021, arXiv 2106.04560, figure 1."""
 
+SATURATING_N = SATURATING_POWER_LAW._replace(
+    name="saturating_n", formula="L = E + (N_c / N)^alpha", inputs=("N",)
+)
+"""A floor and a power of parameters. Henighan et al. 2020, arXiv 2010.14701, equation 1.1."""
+
+POWER_C = KAPLAN_C._replace(name="power_c", formula="L = A C^-alpha")
+"""A power of compute, by the loss at C = 1 in its unit."""
+
+SCALED_GROWTH = GROWTH._replace(name="scaled_growth", formula="y = (C / C_0)^a")
+"""What grows with compute, by the compute at which it is 1."""
+
+
+def _outer_growth(params: Floats) -> dict[str, Floats]:
+    """Exponents of the best N and D at C = 6 N D: those of the two terms within the sum."""
+    alpha, beta = params[..., 3], params[..., 4]
+    return {"a": beta / (alpha + beta), "b": alpha / (alpha + beta)}
+
+
+OUTER_POWER = INTERACTION._replace(
+    name="outer_power",
+    formula="L = E + (A N^-alpha + B D^-beta)^gamma",
+    derived=_outer_growth,
+)
+"""The interaction law by the constants within its sum. Busbridge et al. 2025, equation 1."""
+
+
+def _distilled(
+    n: Floats, d: Floats, teacher: Floats, own: Floats, *, A: Floats, alpha: Floats, B: Floats,
+    beta: Floats, gamma: Floats, c_0: Floats, c_1: Floats, d_1: Floats, f_1: Floats,
+) -> Floats:  # fmt: skip
+    gap = (1 + (teacher / (d_1 * own)) ** (1 / f_1)) ** (-c_1 * f_1)
+    return teacher + teacher**-c_0 * gap * (A * n**-alpha + B * d**-beta) ** gamma
+
+
+def _distilled_growth(params: Floats) -> dict[str, Floats]:
+    alpha, beta = params[..., 1], params[..., 3]
+    return {"a": beta / (alpha + beta), "b": alpha / (alpha + beta)}
+
+
+_POSITIVE = Parameter((0.1, 10.0), is_log=True)
+
+DISTILLED = law_of(
+    _distilled,
+    name="distilled",
+    formula="L = L_T + L_T^-c_0 (1 + (L_T / (d_1 L_own))^(1 / f_1))^(-c_1 f_1) "
+    "(A N^-alpha + B D^-beta)^gamma",
+    inputs=("N", "D", "L_T", "L_own"),
+    params=dict.fromkeys(
+        ("A", "alpha", "B", "beta", "gamma", "c_0", "c_1", "d_1", "f_1"), _POSITIVE
+    ),
+    derived=_distilled_growth,
+)
+"""Loss of a student on a teacher of loss L_T; L_own is what the student reaches without one.
+
+Busbridge et al. 2025, arXiv 2502.08606, equation 8.
+"""
+
+BEST_OF_N = law_of(
+    lambda n, *, k: k * (np.log(n) - (n - 1) / n),
+    name="best_of_n",
+    formula="KL = k (ln n - (n - 1) / n), k = 1 in nats",
+    inputs=("n",),
+    params={"k": Parameter((0.5, 2.0), is_log=True, has_unit_of_y=True)},
+)
+"""How far the best of n samples is from one of them. Gao et al. 2022, section 2."""
+
 FORMS: Mapping[str, Law] = LAWS | {
-    law.name: law for law in (GROWTH, RULE, TRANSFER, GRANULAR, SPARSE, SATURATING_C, SHIFTED_C)
+    law.name: law
+    for law in (
+        GROWTH,
+        RULE,
+        TRANSFER,
+        GRANULAR,
+        SPARSE,
+        JOINT_EXPERTS,
+        SATURATING_C,
+        SATURATING_N,
+        SHIFTED_C,
+        POWER_C,
+        SCALED_GROWTH,
+        OUTER_POWER,
+        DISTILLED,
+        BEST_OF_N,
+    )
 }
 """Every equation by its name: those that fits know, and those of published laws alone."""
 
@@ -53,9 +136,25 @@ def _kaplan(given: Constants) -> Constants:
     }  # fmt: skip
 
 
-def _saturating_c(given: Constants) -> Constants:
-    alpha = given["alpha"]
-    return {"E": given["E"], "A": given["C_c"] ** alpha, "alpha": alpha}
+def _saturating(symbol: str) -> Callable[[Constants], Constants]:
+    one_scale = _one_scale(symbol)
+    return lambda given: {"E": given["E"], **one_scale(given)}
+
+
+def _scaled_growth(given: Constants) -> Constants:
+    return {"k": given["C_0"] ** -given["a"], "a": given["a"]}
+
+
+def _outer_power(given: Constants) -> Constants:
+    gamma = given["gamma"]
+    return {
+        "E": given["E"],
+        "A": given["A"] ** gamma,
+        "B": given["B"] ** gamma,
+        "alpha": gamma * given["alpha"],
+        "beta": gamma * given["beta"],
+        "gamma": gamma,
+    }
 
 
 def _routed(given: Constants) -> Constants:
@@ -68,7 +167,10 @@ _PRINTED: Mapping[str, tuple[tuple[str, ...], Callable[[Constants], Constants]]]
     "kaplan_d": (("D_c", "alpha"), _one_scale("D")),
     "kaplan_c": (("C_c", "alpha"), _one_scale("C")),
     "kaplan": (("N_c", "D_c", "alpha", "beta"), _kaplan),
-    "saturating_c": (("E", "C_c", "alpha"), _saturating_c),
+    "saturating_c": (("E", "C_c", "alpha"), _saturating("C")),
+    "saturating_n": (("E", "N_c", "alpha"), _saturating("N")),
+    "scaled_growth": (("C_0", "a"), _scaled_growth),
+    "outer_power": (("E", "A", "B", "alpha", "beta", "gamma"), _outer_power),
     "routed": (("a", "b", "c", "d", "X_start", "X_max"), _routed),
 }
 
