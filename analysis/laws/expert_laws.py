@@ -65,15 +65,12 @@ def counted_experts(experts: Floats, start: Floats, most: Floats) -> Floats:
     return 1 / (1 / (experts - 1 + 1 / (1 / start - 1 / most)) + 1 / most)
 
 
-def _joint(
-    n: Floats, d: Floats, experts: Floats, *, c: Floats, a: Floats, alpha: Floats, delta: Floats,
-    gamma: Floats, b: Floats, beta: Floats, omega: Floats, zeta: Floats, X_start: Floats,
-    X_max: Floats,
-) -> Floats:  # fmt: skip
-    counted = counted_experts(experts, X_start, X_max)
-    of_n = a * counted**delta * n ** (alpha + gamma * np.log(counted))
-    of_d = b * counted**omega * d ** (beta + zeta * np.log(counted))
-    return of_n + of_d + c
+def _joint(n: Floats, d: Floats, experts: Floats, **p: Floats) -> Floats:
+    counted = counted_experts(experts, p["X_start"], p["X_max"])
+    log = np.log(counted)
+    of_n = p["a"] * counted ** p["delta"] * n ** (p["alpha"] + p["gamma"] * log)
+    of_d = p["b"] * counted ** p["omega"] * d ** (p["beta"] + p["zeta"] * log)
+    return of_n + of_d + p["c"]
 
 
 _ANY = Parameter((-0.5, 0.5))

@@ -60,12 +60,10 @@ OUTER_POWER = INTERACTION._replace(
 """The interaction law by the constants within its sum. Busbridge et al. 2025, equation 1."""
 
 
-def _distilled(
-    n: Floats, d: Floats, teacher: Floats, own: Floats, *, A: Floats, alpha: Floats, B: Floats,
-    beta: Floats, gamma: Floats, c_0: Floats, c_1: Floats, d_1: Floats, f_1: Floats,
-) -> Floats:  # fmt: skip
-    gap = (1 + (teacher / (d_1 * own)) ** (1 / f_1)) ** (-c_1 * f_1)
-    return teacher + teacher**-c_0 * gap * (A * n**-alpha + B * d**-beta) ** gamma
+def _distilled(n: Floats, d: Floats, teacher: Floats, own: Floats, **p: Floats) -> Floats:
+    gap = (1 + (teacher / (p["d_1"] * own)) ** (1 / p["f_1"])) ** (-p["c_1"] * p["f_1"])
+    terms = p["A"] * n ** -p["alpha"] + p["B"] * d ** -p["beta"]
+    return teacher + teacher ** -p["c_0"] * gap * terms ** p["gamma"]
 
 
 def _distilled_growth(params: Floats) -> dict[str, Floats]:
