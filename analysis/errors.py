@@ -51,6 +51,14 @@ def nearest_name(name: str, known: Iterable[str], most: int | None = None) -> st
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns "did you mean 'x'? " for the known name that is nearest; "" where none is near."""
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}? " if close else ""
+    """Returns "did you mean 'x'? " for the known name that is nearest; "" where none is near.
+
+    Names are compared by their letters and digits, whatever their case.
+    """
+    names = {_plain(each): each for each in sorted(known)}
+    close = difflib.get_close_matches(_plain(name), sorted(names), n=1, cutoff=0.5)
+    return f"did you mean {names[close[0]]!r}? " if close else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower())) or name

@@ -67,6 +67,11 @@ def interval_text(low: float, high: float, form: str = ".4g") -> str:
     return f"[{', '.join(ends)}]"
 
 
+def factor_text(factor: float) -> str:
+    """Returns a factor in three digits; one beyond the range of float64 as "more than 1e308"."""
+    return f"{factor:.3g}" if math.isfinite(factor) else "more than 1e308"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its interval.

@@ -81,8 +81,9 @@ Count = Annotated[int, Range(low=1)]
 def nearest(name: str, known: Iterable[str]) -> str:
     """Remedy for a misspelt name: the nearest valid name, and all valid names."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    lowered = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), sorted(lowered), n=1, cutoff=0.5)
+    hint = f"did you mean {lowered[close[0]]!r}? " if close else ""
     return f"{hint}valid: {', '.join(names)}"
 
 

@@ -105,7 +105,8 @@ def curve_rows(
     _require_runs(sizes, codes, seed is not None)
     distinct = np.unique(sizes)
     if len(distinct) < 3:
-        raise ValueError(f"{len(distinct)} distinct sizes are too few: a curve needs 3. Add sizes.")
+        n = "1 distinct size is" if len(distinct) == 1 else f"{len(distinct)} distinct sizes are"
+        raise ValueError(f"{n} too few: a curve needs 3. Add sizes.")
     place = sizes
     if len(distinct) > most:
         logs = np.log(distinct)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from analysis.double_descent.seeds import centre, group_by_size
@@ -79,10 +80,35 @@ class SizeAxis:
             high=np.inf if is_open[1] else max(ends),
         )
 
+    def show_sizes(self, ax: Axes, label: str, *, most: int = 6) -> None:
+        """Writes sizes themselves along the top, where they stand; none on an axis that folds.
+
+        Call it once the data are drawn.
+
+        Args:
+            ax: Axes that are drawn over the places.
+            label: Label of the sizes.
+            most: Most sizes written.
+        """
+        if not len(self.sizes) or self.folds:
+            return
+        logs = np.log(self.places)
+        nearest = np.abs(logs[:, None] - np.linspace(logs[0], logs[-1], most)).argmin(axis=0)
+        shown = np.unique(nearest)
+        top = ax.secondary_xaxis("top")
+        top.set_xticks(self.places[shown], [f"{size:g}" for size in self.sizes[shown]])
+        top.xaxis.set_minor_locator(NullLocator())
+        top.set_xlabel(label)
+
     def finish(self, ax: Axes, *, most: int = 6) -> Axes:
         """Makes the x-axis logarithmic with its label; call it before locations are marked."""
         ax.set(xscale="log", xlabel=self.label)
         return log_ticks(ax, "x", most=most)
+
+
+def size_label(name: str) -> str:
+    """Returns the label of the usual axis of this name, or the name itself."""
+    return LABELS.get(name, name)
 
 
 def own_axis(label: str) -> SizeAxis:
@@ -91,7 +117,7 @@ def own_axis(label: str) -> SizeAxis:
     Args:
         label: A name in `LABELS`, or any other label.
     """
-    return SizeAxis(LABELS.get(label, label), np.empty(0), np.empty(0))
+    return SizeAxis(size_label(label), np.empty(0), np.empty(0))
 
 
 def axis_of_runs(
@@ -115,4 +141,4 @@ def axis_of_runs(
         ValueError: Values that are not positive, or repeated runs.
     """
     runs = group_by_size(size, seed, place=positive_column("place", place))
-    return SizeAxis(LABELS.get(label, label), runs.sizes, centre(runs.values["place"], statistic))
+    return SizeAxis(size_label(label), runs.sizes, centre(runs.values["place"], statistic))

@@ -28,21 +28,23 @@ _DECADE = 10.0
 
 
 class Judged(NamedTuple):
-    """A curve with its name (empty for one alone) and what it shows."""
+    """A curve with its name (empty for one alone), what it shows, and the axis it is drawn over."""
 
     name: str
     curve: Curve
     judgement: Judgement
+    axis: SizeAxis
 
 
-def descent_figure(
-    judged: Sequence[Judged], axis: SizeAxis, *, test: str, train: str | None
-) -> Figure:
+def descent_figure(judged: Sequence[Judged], *, size: str, test: str, train: str | None) -> Figure:
     """Draws every curve with its smooth line, threshold and peak; train metrics in a panel below.
+
+    Where the axis shows something else than size, and the same of every curve, sizes stand along
+    the top.
 
     Args:
         judged: The curves, up to seven.
-        axis: What the x-axis shows.
+        size: Label of the sizes.
         test: Label of the test metric.
         train: Label of the train metric; None where there is none.
     """
@@ -54,11 +56,11 @@ def descent_figure(
         )
         upper, lower = axes[0, 0], axes[-1, 0]
         for each, look in zip(judged, SERIES, strict=False):
-            _draw_curve(upper, each, axis, look, alone=len(judged) == 1)
+            _draw_curve(upper, each, look, alone=len(judged) == 1)
             if train is not None and each.curve.train is not None:
                 draw_quantity(
                     lower, each.curve.size, each.curve.train, each.curve.seed,
-                    axis=axis, label="", style=look,
+                    axis=each.axis, label="", style=look,
                 )  # fmt: skip
         values = np.concatenate([each.curve.test for each in judged])
         if values.min() > 0 and values.max() / values.min() > _DECADE:
@@ -71,19 +73,23 @@ def descent_figure(
             lower.sharex(upper)
             upper.set_xlabel("")
             upper.tick_params(labelbottom=False)
-        _mark(axes[:, 0].tolist(), judged, axis)
+        _mark(axes[:, 0].tolist(), judged)
+        first = judged[0].axis
+        if all(np.array_equal(each.axis.places, first.places) for each in judged):
+            first.show_sizes(upper, size)
         outer_legend(figure, [upper], "outside lower center", 3)
     return figure
 
 
-def _draw_curve(ax: Axes, each: Judged, axis: SizeAxis, look: Series, *, alone: bool) -> None:
-    curve, smooth = each.curve, each.judgement.smooth
+def _draw_curve(ax: Axes, each: Judged, look: Series, *, alone: bool) -> None:
+    curve, smooth, axis = each.curve, each.judgement.smooth, each.axis
     of_seeds = "median over seeds, 68 %" if curve.n_seeds > 1 else "points"
     label = each.name or of_seeds
     if smooth is not None and curve.n_seeds == 1:
         x = axis.at(smooth.sizes)
-        ax.fill_between(x, smooth.low, smooth.high, color=look.color, alpha=0.18, linewidth=0)
-        name = "smooth curve, 95 %" if alone else ""
+        if not axis.folds:  # a band that folds back would cover itself
+            ax.fill_between(x, smooth.low, smooth.high, color=look.color, alpha=0.18, linewidth=0)
+        name = "" if not alone else "smooth curve" if axis.folds else "smooth curve, 95 %"
         ax.plot(x, smooth.middle, **look.line(), linewidth=0.9, label=name)
         ax.plot(axis.at(curve.size), curve.test, **look.marks(filled=False), label=label)
         axis.finish(ax)
@@ -91,10 +97,10 @@ def _draw_curve(ax: Axes, each: Judged, axis: SizeAxis, look: Series, *, alone: 
     draw_quantity(ax, curve.size, curve.test, curve.seed, axis=axis, label=label, style=look)
 
 
-def _mark(panels: list[Axes], judged: Sequence[Judged], axis: SizeAxis) -> None:
+def _mark(panels: list[Axes], judged: Sequence[Judged]) -> None:
     """Marks thresholds and significant peaks: of one curve with intervals, of several as lines."""
     for each, look in zip(judged, SERIES, strict=False):
-        found = each.judgement
+        found, axis = each.judgement, each.axis
         peak = found.peak.location if found.peak is not None and found.verdict.has_peak else None
         if len(judged) == 1:
             mark_descent(panels[0], axis, threshold=found.threshold, peak=peak)
@@ -112,10 +118,13 @@ def _mark(panels: list[Axes], judged: Sequence[Judged], axis: SizeAxis) -> None:
 
 
 def descent_table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """Returns the numbers that the figure shows: points, smooth curves and marks, a row each."""
-    parts = []
+    """Returns the numbers that the figure shows: points, smooth curves and marks, a row each.
+
+    Where the axis shows something else than size, `place` says where each stands on it.
+    """
+    tables = []
     for each in judged:
-        curve, found = each.curve, each.judgement
+        parts, curve, found = [], each.curve, each.judgement
         points = {"size": curve.size, "seed": curve.seed, "test": curve.test, "rows": curve.weight}
         if curve.train is not None:
             points["train"] = curve.train
@@ -129,4 +138,8 @@ def descent_table(judged: Sequence[Judged]) -> pd.DataFrame:
             if at is not None:
                 row = {"size": at.value, "low": at.low, "high": at.high}
                 parts.append(pd.DataFrame([row]).assign(curve=each.name, kind=kind))
-    return pd.concat(parts)
+        rows = pd.concat(parts)
+        if len(each.axis.sizes):
+            rows.insert(1, "place", each.axis.at(rows["size"]))
+        tables.append(rows)
+    return pd.concat(tables)

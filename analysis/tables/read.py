@@ -196,7 +196,7 @@ def read(
         product=product,
         flops_ratio=flops_ratio,
         selection=Selection(where, n_rows - not_asked, n_rows) if where else None,
-        doubts=tuple(doubts),
+        doubts=(*selection.passed_over(raw.frame, conditions), *doubts),
     )
 
 

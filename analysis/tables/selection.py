@@ -198,6 +198,42 @@ def by_quantities(
     return kept
 
 
+def passed_over(frame: pd.DataFrame, conditions: Sequence[Condition]) -> list[str]:
+    """Says which values a condition takes for others although they differ in spelling alone.
+
+    That is in case, or in spaces, hyphens and underscores. Only columns of the file are looked at.
+
+    Args:
+        frame: The raw table.
+        conditions: All conditions, each of which some row fulfils.
+
+    Returns:
+        A sentence for each column and value.
+    """
+    said: dict[str, str] = {}
+    for each in conditions:
+        name = _column_name(frame, each.name)
+        if name is None or each.sign not in ("=", "!="):
+            continue
+        column = results.column(frame, name)
+        cells = column.dropna().astype(str).str.strip()
+        if _is_pick(each, column) or number(each.value) is not None:
+            continue
+        asked = {other.value for other in conditions if (other.name, other.sign) == each[:2]}
+        alike = cells[cells.map(_bare).eq(_bare(each.value)) & ~cells.isin(asked)]
+        does = "leaves out" if each.sign == "=" else "keeps"
+        for value, count in alike.value_counts().items():
+            rows = f"{count:,} row{'' if count == 1 else 's'} of {value!r}"
+            add = f"{each.name}{each.sign}{value}"
+            said[add] = f"--where {each} {does} {rows}: if it is the same, add {add}"
+    return list(said.values())
+
+
+def _bare(text: str) -> str:
+    """A value without what its spellings differ in: case, spaces, hyphens, underscores."""
+    return re.sub(r"[\s_-]+", "", text).casefold()
+
+
 def _column_name(frame: pd.DataFrame, name: str) -> str | None:
     """The column that a name means, `file.NAME` included; None for no column."""
     return next((each for each in (name, name.removeprefix("file.")) if each in frame), None)

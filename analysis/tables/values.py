@@ -156,14 +156,14 @@ def _at_fault(
     """The message on numbers that a quantity cannot take."""
     value = given[wrong][0]
     quantity, others = origin.quantity, ""
-    name = _NAMES.get(quantity, f"the {quantity}")
+    name = f"{_NAMES[quantity]} ({quantity})" if quantity in _NAMES else f"the {quantity}"
     if np.isnan(value):
-        says = f"holds no number (empty or NaN), but {name} ({quantity}) is needed for every run"
+        says = f"holds no number (empty or NaN), but {name} is needed for every run"
         where = filled(origin.columns[0])
         others = f", as by --where {where}" if where and np.any(given > 0) else ""
     elif quantity in FRACTIONS and value > 1:
         says = (
-            f"{value:g} cannot be {name} ({quantity}), which is a fraction of at most 1; declare "
+            f"{value:g} cannot be {name}, which is a fraction of at most 1; declare "
             f"per cent as --columns {declaration(quantity, origin.columns[0], '%')}"
         )
     elif positive:
@@ -171,7 +171,7 @@ def _at_fault(
         limit = "above 1" if is_perplexity else "a finite number above 0"
         if np.isfinite(value) and value > (1 if is_perplexity else 0):
             limit = f"between {LEAST:g} and {MOST:g}"
-        says = f"{value:g} cannot be {name} ({quantity}), which is {limit}"
+        says = f"{value:g} cannot be {name}, which is {limit}"
     else:
         says = f"{value:g} cannot be {name}, which is a finite number"
     return (

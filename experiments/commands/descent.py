@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.checks.mixed_shares import first_of_other_unit
 from analysis.double_descent.judge import judge
@@ -23,6 +24,7 @@ from analysis.double_descent.missing_sizes import missing_sizes, sizes_beyond
 from analysis.double_descent.rows import Curve, RunsNotToldApart, curve_rows
 from analysis.double_descent.seeds import Statistic
 from analysis.double_descent.verdict import Verdict
+from analysis.errors import typed
 from analysis.estimate import Floats
 from analysis.tables import columns as naming
 from analysis.tables import read, results, selection
@@ -32,6 +34,9 @@ from experiments.commands import doubts
 from experiments.commands.console import console, print_table
 from experiments.commands.options import DescentOptions
 from sweeps.files import storing
+
+if TYPE_CHECKING:
+    from analysis.plots.descent_axes import SizeAxis
 
 HISTORIES = ("epochs", "epoch", "steps", "step", "examples")
 """Axes that a results folder has in the histories of its runs."""
@@ -43,6 +48,7 @@ _METRICS = ("test", "train", "best")
 _SHARES = frozenset("error err errors".split())
 _HIGHER_IS_BETTER = frozenset("accuracy accuracies acc".split())
 _SQUARES = frozenset("squared square mse rmse absolute".split())
+_LOGS = frozenset("log log2 log10 ln log1p".split())
 _TIMES = frozenset("epoch epochs step steps iteration iterations".split())
 
 
@@ -74,12 +80,14 @@ def run(options: DescentOptions) -> int:
     console.print()
     for each in curves:
         _print_verdict(each, judged[each.name], options)
-    name = ("curve",) if len(curves) > 1 else ()
-    rows = [(*([key] if name else []), *cells(found)) for key, found in judged.items()]
-    print_table((*name, *HEADINGS), rows)
-    console.print(f"\n{_legend(options, curves, statistic, says)}", soft_wrap=True)
+    if any(found.basis != "none" for found in judged.values()):
+        name = ("curve",) if len(curves) > 1 else ()
+        rows = [(*([key] if name else []), *cells(found)) for key, found in judged.items()]
+        print_table((*name, *HEADINGS), rows)
+        console.print(f"\n{_legend(options, curves, judged, statistic, says)}", soft_wrap=True)
     about_rows = doubts.about(source.table.drop(columns="group", errors="ignore"), ("x",))
-    doubts.print_about([*_unlike_units(source.table), *about_rows])
+    of_table = [*_of_logarithm(options.x), *_unlike_units(source.table), *_copies(curves)]
+    doubts.print_about([*of_table, *about_rows])
     if options.out is not None:
         _write(options, source, curves, judged, about_rows)
     return 0
@@ -87,6 +95,8 @@ def run(options: DescentOptions) -> int:
 
 def _source(options: DescentOptions) -> read.Source:
     """The rows, with the columns that were asked for under the names of their roles."""
+    if options.axis is not None and options.out is None:
+        raise ValueError("--axis chooses what the figure is drawn over: give --out FOLDER as well")
     given = naming.parse_columns(options.columns) if options.columns else {}
     asked = {
         "x": options.x,
@@ -95,6 +105,7 @@ def _source(options: DescentOptions) -> read.Source:
         "best": options.best,
         "seed": options.seed,
         "group": options.group,
+        "axis": options.axis,
         "parameters": options.parameters,
     }
     named = {role: name for role, name in asked.items() if name is not None}
@@ -115,9 +126,25 @@ def _source(options: DescentOptions) -> read.Source:
     table = source.table.assign(**{role: source.table[name] for role, name in quantities.items()})
     source = replace(source, table=table)
     for role in _METRICS:
-        if role in source.table and _is_share(asked[role] or ""):
-            _require_one_unit(source.table, role, asked[role] or "")
+        name = asked[role] or ""
+        if role in source.table and _is_share(name):
+            _require_one_unit(source.table, role, name)
+        if role in source.table and (_SHARES | _SQUARES) & _said(name):
+            _require_at_least(0.0, source.table, role, name, "an error is at least 0")
+    if options.axis is not None:
+        above = np.nextafter(0.0, 1.0)
+        _require_at_least(above, table, "axis", options.axis, "a logarithmic axis starts above 0")
     return source
+
+
+def _require_at_least(low: float, table: pd.DataFrame, role: str, name: str, why: str) -> None:
+    """Refuses a column with a value below the least that it may have."""
+    wrong = table.loc[table[role] < low, role]
+    if len(wrong):
+        raise ValueError(
+            f"{table.index.name} {wrong.index[0]}, column {name!r}: {wrong.iloc[0]:g}, but {why}; "
+            "correct it, take the row out, or name another column"
+        )
 
 
 def _require_roles(named: dict[str, str]) -> None:
@@ -129,7 +156,7 @@ def _require_roles(named: dict[str, str]) -> None:
                 f"--{roles[name]} {name} and --{role} {name} are one column: give each its own"
             )
         roles[name] = role
-        if role in _METRICS and _HIGHER_IS_BETTER & {word.lower() for word in words(name)}:
+        if role in _METRICS and _HIGHER_IS_BETTER & _said(name):
             raise ValueError(
                 f"--{role} {name}: a curve is judged by its falls, and an accuracy is better where "
                 "it is higher; give a column of the error, 1 - accuracy (or 100 - accuracy in per "
@@ -148,8 +175,12 @@ def _has_records(table: str) -> bool:
 
 
 def _is_share(name: str) -> bool:
-    said = {word.lower() for word in words(name)}
-    return bool(_SHARES & said) and not _SQUARES & said
+    return bool(_SHARES & _said(name)) and not _SQUARES & _said(name)
+
+
+def _said(name: str) -> set[str]:
+    """The words of a column's name."""
+    return {word.lower() for word in words(name)}
 
 
 def _require_one_unit(table: pd.DataFrame, role: str, name: str) -> None:
@@ -220,20 +251,59 @@ def _curves(options: DescentOptions, source: read.Source) -> Iterator[Named]:
                 train=rows.get("train"),
                 best=rows.get("best"),
             )
+            _require_change(curve.test, options.test)
         except RunsNotToldApart as error:
             raise ValueError(f"{where}{error}{_seed_to_give(rows)}") from None
         except ValueError as error:
-            raise ValueError(f"{where}{error}") from None
+            kind = rows["group"].iloc[0] if name else ""
+            leave = f" Or leave it out: --where {typed(f'{options.group}!={kind}')}" if name else ""
+            raise ValueError(f"{where}{error}{leave}") from None
         yield Named(name, curve, rows)
+
+
+def _require_change(test: Floats, name: str) -> None:
+    """Refuses a curve of one value, of which there is nothing to judge."""
+    if np.all(test == test[0]):
+        raise ValueError(
+            f"{name} is {test[0]:g} in every row: a curve needs values that differ. Give "
+            "another column, or more digits."
+        )
+
+
+def _copies(curves: list[Named]) -> list[str]:
+    """A doubt of each curve whose seeds agree to the last digit at every size."""
+    return [
+        f"{f'{each.name}: ' if each.name else ''}the {each.curve.n_seeds} seeds agree to the last "
+        "digit at every size, so that intervals over them say nothing: are they copies of one run?"
+        for each in curves
+        if each.curve.n_seeds > 1 and _most_values(each.curve.size, each.curve.test) == 1
+    ]
+
+
+def _most_values(size: ArrayLike, values: ArrayLike) -> int:
+    """Most distinct values at one size."""
+    pairs = pd.DataFrame({"size": size, "value": values}).drop_duplicates()
+    return int(np.max(np.unique(pairs["size"], return_counts=True)[1]))
+
+
+def _of_logarithm(name: str) -> list[str]:
+    """A doubt where the sizes seem to be logarithms already."""
+    if not _LOGS & _said(name):
+        return []
+    return [
+        f"--x {name} is named for a logarithm, and curves are judged by the logarithm of --x: give "
+        "the sizes themselves"
+    ]
 
 
 def _seed_to_give(rows: pd.DataFrame) -> str:
     """What to type, to follow a message, where runs cannot be told apart."""
-    free = [str(each) for each in rows if each not in ("x", "test", "train", "best")]
+    others = [each for each in rows if each not in ("x", "test", "train", "best")]
+    free = [str(each) for each in others if _most_values(rows["x"], rows[each]) > 1]
     if not free:
         return (
-            ". The table has no other column: add one, e.g. 'seed', and give --seed seed; or take "
-            "the mean of each size"
+            ". They differ in no other column: add one, e.g. 'seed', and give --seed seed; or take "
+            "the mean of each size, or the copies out"
         )
     near = next((each for each in free if "seed" in each.lower()), "NAME")
     return f", as --seed {near} or --group NAME (there are {', '.join(map(repr, free))})"
@@ -254,7 +324,7 @@ def _print_verdict(each: Named, found: Judgement, options: DescentOptions) -> No
 
 
 def _is_time(options: DescentOptions) -> bool:
-    return bool(_TIMES & {word.lower() for word in words(options.x)})
+    return bool(_TIMES & _said(options.x))
 
 
 def _of_time(found: Judgement) -> str:
@@ -315,16 +385,21 @@ def _parameters(
 
 
 def _legend(
-    options: DescentOptions, curves: list[Named], statistic: Statistic, tolerance: str
+    options: DescentOptions,
+    curves: list[Named],
+    judged: dict[str, Judgement],
+    statistic: Statistic,
+    tolerance: str,
 ) -> str:
     """What the numbers are."""
     said = [
         f"{options.x} and {options.test} with 95 % intervals; the peak's width is the ratio of the "
         "sizes between which it stands above half its prominence."
     ]
-    if any(each.curve.n_seeds > 1 for each in curves):
+    bases = {found.basis for found in judged.values()}
+    if "seeds" in bases:
         said.append(f"Intervals are over seeds (their {statistic}).")
-    if any(each.curve.n_seeds == 1 for each in curves):
+    if "smoothness" in bases:
         said.append(
             "Intervals of one curve come from the scatter of its points about a smooth one."
         )
@@ -337,6 +412,16 @@ def _legend(
     return " ".join(said)
 
 
+def _axis(each: Named, options: DescentOptions) -> "SizeAxis":
+    """What the curve is drawn over: its sizes, or the median over its runs of another column."""
+    from analysis.plots.descent_axes import axis_of_runs, own_axis
+
+    if options.axis is None:
+        return own_axis(options.x)
+    runs = np.arange(len(each.rows))  # a row is a run: the median is over all of a size
+    return axis_of_runs(options.axis, each.rows["x"], each.rows["axis"], runs)
+
+
 def _write(
     options: DescentOptions,
     source: read.Source,
@@ -346,18 +431,22 @@ def _write(
 ) -> None:
     """Writes figure.pdf .png .csv, report.json and table.tex."""
     from analysis.plots import style
-    from analysis.plots.descent_axes import own_axis
+    from analysis.plots.descent_axes import size_label
     from analysis.plots.descent_figure import Judged, descent_figure, descent_table
 
     assert options.out is not None
     folder = Path(options.out)
-    drawn = [Judged(each.name, each.curve, judged[each.name]) for each in curves]
-    figure = descent_figure(drawn, own_axis(options.x), test=options.test, train=options.train)
+    drawn = [
+        Judged(each.name, each.curve, judged[each.name], _axis(each, options)) for each in curves
+    ]
+    label = size_label(options.x)
+    figure = descent_figure(drawn, size=label, test=options.test, train=options.train)
     report = {
         "source": source.provenance(),
         "x": options.x,
         "test": options.test,
         "train": options.train,
+        "axis": options.axis or options.x,
         "where": options.where,
         "about_rows": about_rows,
         "curves": {name: to_dict(found) for name, found in judged.items()},

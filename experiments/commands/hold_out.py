@@ -15,6 +15,7 @@ from analysis.fitting.result import FitResult
 from analysis.tables import results, selection
 from analysis.tables.read import Source
 from analysis.writing import plain
+from experiments.commands.console import console
 
 
 class Score(NamedTuple):
@@ -68,6 +69,8 @@ def held_out(source: Source, where: str | None) -> tuple[Source, pd.DataFrame | 
         taken = selection.by_quantities(fulfilling, conditions, quantities)
     except ValueError as error:
         raise ValueError(str(error).replace("--where", "--holdout")) from None
+    for doubt in selection.passed_over(table, conditions):
+        console.print(f"doubt: {doubt.replace('--where', '--holdout')}")
     rest = table.loc[~table.index.isin(taken.index)]
     if rest.empty:
         raise ValueError(

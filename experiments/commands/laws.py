@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import FitError
+from analysis.estimate import factor_text
 from analysis.fitting.render import tabular
 from analysis.guards import positive
 from analysis.named_models.registry import models
@@ -23,6 +24,7 @@ from sweeps.files import storing
 
 _REFERENCE = 1e21  # FLOPs at which the list tells the best model
 _REFUSED = 1e3  # times outside the range of compute beyond which a law is not compared
+_MOST_FLOPS = 1e100
 _DRAWN = (1e-4, 10.0)  # from, to, in multiples of the budget
 _N_DRAWN = 41
 
@@ -143,6 +145,10 @@ def _compare(options: LawsOptions) -> int:
     if options.flops is None:
         raise ValueError("compare at which compute? give --flops, e.g. --flops 1e24")
     flops = float(positive("--flops", options.flops, "give e.g. 1e24"))
+    if not 1 <= flops <= _MOST_FLOPS:
+        raise ValueError(
+            f"--flops {flops:g}: a budget is between 1 and {_MOST_FLOPS:g} FLOPs; give e.g. 1e24"
+        )
     entries = [library.find(name) for name in (*library.names(), *options.law)]
     found, left_out = _best_of(entries, flops, math.inf if options.far else _REFUSED)
     headings = ("law", "N", "D", "D/N", "loss", "unit of loss", "beyond its data")
@@ -154,6 +160,13 @@ def _compare(options: LawsOptions) -> int:
         "does (`scaling laws show NAME`).",
         soft_wrap=True,
     )
+    unknown = [entry.name for entry, best in found if best.factor is None]
+    if unknown:
+        console.print(
+            f"The range of the data of {', '.join(unknown)} is not known: how far {flops:.4g} "
+            "FLOPs lie beyond it is not checked.",
+            soft_wrap=True,
+        )
     for name, reason in left_out.items():
         console.print(f"left out: {name}: {reason}", soft_wrap=True)
     table = _table([entry for entry, _ in found], flops)
@@ -180,8 +193,8 @@ def _best_of(entries: list[Entry], flops: float, most: float) -> tuple[Found, di
         else:
             if best.factor is not None and best.factor > most:
                 left_out[entry.name] = (
-                    f"{best.factor:.3g} times beyond its data, and at most {most:g} is allowed; "
-                    "--far keeps it"
+                    f"{factor_text(best.factor)} times beyond its data, and at most {most:g} is "
+                    "allowed; --far keeps it"
                 )
             else:
                 found.append((entry, best))
@@ -189,7 +202,7 @@ def _best_of(entries: list[Entry], flops: float, most: float) -> tuple[Found, di
 
 
 def _row(entry: Entry, best: Best) -> tuple[str, ...]:
-    beyond = "" if best.factor is None or best.factor <= 1 else f"{best.factor:.3g} x"
+    beyond = "" if best.factor is None or best.factor <= 1 else f"{factor_text(best.factor)} x"
     inferred = {"N": "N = C/(6 D)", "D": "D = C/(6 N)", "": ""}[best.inferred]
     return (
         entry.name,

@@ -212,6 +212,8 @@ class DescentOptions(RowOptions):
     """Parameters of each size, to say which sizes a grid lacks."""
     constraints: float | None = None
     """Training samples times outputs, likewise."""
+    axis: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Draw over this column, e.g. parameters, EMC / n; curves are still judged along --x."""
     out: OutFolder = None
     """Write figure.pdf .png .csv, report.json and table.tex."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.estimate import Floats, interval_text
+from analysis.estimate import Floats, factor_text, interval_text
 from analysis.published import library
 from analysis.published.entry import Curve, Entry
 from analysis.tables import results
@@ -155,7 +155,10 @@ def _beyond(ranges: Mapping[str, tuple[float, float]], at: Mapping[str, Floats])
     known = [name for name in at if name in ranges]
     if not known:
         return np.full(len(next(iter(at.values()))), math.nan)
-    factors = [np.maximum(at[name] / ranges[name][1], ranges[name][0] / at[name]) for name in known]
+    with np.errstate(over="ignore"):
+        factors = [
+            np.maximum(at[name] / ranges[name][1], ranges[name][0] / at[name]) for name in known
+        ]
     return np.maximum(np.max(factors, axis=0), 1.0)
 
 
@@ -167,8 +170,8 @@ def _far(table: pd.DataFrame) -> list[str]:
     if not outside:
         return []
     return [
-        f"{outside} of {len(beyond)} points lie outside the data, by up to {beyond.max():.3g} "
-        "times: there the law is taken on trust"
+        f"{outside} of {len(beyond)} points lie outside the data, the farthest by "
+        f"{factor_text(beyond.max())} times: there the law is taken on trust"
     ]
 
 
@@ -191,4 +194,4 @@ def _print(table: pd.DataFrame) -> None:
 
 
 def _factor(value: float) -> str:
-    return "unknown" if math.isnan(value) else "inside" if value <= 1 else f"{value:.3g} x"
+    return "unknown" if math.isnan(value) else "inside" if value <= 1 else f"{factor_text(value)} x"

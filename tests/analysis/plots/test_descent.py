@@ -66,6 +66,19 @@ def test_an_axis_interpolates_in_logarithms_and_keeps_open_ends():
     assert (fold.low, fold.high) == pytest.approx((4.0, 7.0))
 
 
+def test_sizes_stand_along_the_top_of_an_axis_that_does_not_fold(ax, value):
+    for axis in (own_axis("width"), folded()):
+        axis.show_sizes(ax, "width")
+    assert not ax.child_axes
+    axis = axis_of_runs("parameters", SIZE, SIZE**2, SEED)
+    draw_quantity(ax, SIZE, value, SEED, axis=axis, label="test")
+    axis.show_sizes(ax, "width", most=3)
+    (top,) = ax.child_axes
+    assert [text.get_text() for text in top.get_xticklabels()] == ["2", "8", "32"]
+    np.testing.assert_allclose(top.get_xticks(), [4.0, 64.0, 1024.0])
+    assert top.get_xlabel() == "width"
+
+
 @pytest.mark.parametrize("place", [0.0, -1.0, np.nan])
 def test_an_axis_refuses_places_that_no_logarithm_has(place):
     with pytest.raises(ValueError, match=r"place\[0\] = .*positive"):

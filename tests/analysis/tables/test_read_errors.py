@@ -96,7 +96,7 @@ def test_line_numbers_hold_past_blank_lines_and_in_json(tmp_path):
 
 def test_a_perplexity_below_one(tmp_path):
     text = "N,D,ppl\n1,2,20\n2,4,0.5\n"
-    refused(tmp_path, text, "line 3, column 'ppl': 0.5 cannot be the loss (loss), which is above 1")
+    refused(tmp_path, text, "line 3, column 'ppl': 0.5 cannot be the loss, which is above 1")
 
 
 def test_a_missing_column_names_the_nearest(tmp_path):

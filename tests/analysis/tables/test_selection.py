@@ -81,6 +81,7 @@ def test_rows_taken(path, where, taken):
         ("shedule=constant", "no column 'shedule'; did you mean 'schedule'"),
         ("schedule=constnat", "no such value; did you mean 'constant'.*valid: constant, cosine"),
         ("schedule!=constnat", "no such value; did you mean 'constant'"),
+        ("schedule=CONSTANT", "no such value; did you mean 'constant'"),
         ("lr=63", "lr=63: no such value; .*valid: 64"),
         ("flops=7", "valid: 1"),
         ("schedule", "'schedule' is no condition; write COLUMN=VALUE.*single quotes.*the shell"),
@@ -97,6 +98,28 @@ def test_rows_taken(path, where, taken):
 def test_a_mistaken_selection_gets_a_sentence(path, where, says):
     with pytest.raises(ValueError, match=says):
         chosen(path, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "doubts"),
+    [
+        (
+            "schedule=constant",
+            ["leaves out 5 rows of 'Constant'", "leaves out 1 row of 'CON_STANT'"],
+        ),
+        ("schedule!=Constant", ["keeps 39 rows of 'constant'", "keeps 1 row of 'CON_STANT'"]),
+        ("schedule=constant,schedule=Constant", ["'CON_STANT'"]),
+        ("lr=64", []),
+        ("schedule!=constant,schedule!=Constant,schedule!=CON_STANT", []),
+    ],
+)
+def test_rows_that_differ_in_spelling_alone_are_doubted(path, where, doubts):
+    frame = pd.read_csv(path)
+    frame.loc[:4, "schedule"], frame.loc[5, "schedule"] = "Constant", "CON_STANT"
+    frame.to_csv(path, index=False)
+    said = [each for each in chosen(path, where).doubts if each.startswith("--where")]
+    assert len(said) == len(doubts)
+    assert all(doubt in each for doubt, each in zip(doubts, said, strict=True))
 
 
 def test_values_that_no_row_has_together_are_reported(path):

@@ -128,10 +128,14 @@ def test_a_grid_with_enough_parameters_that_does_not_interpolate_gets_another_re
          r"test\[0\] = .*e\+289, but a value other than 0 lies between 1e-100 and 1e\+100"),
         ({"test_loss": lambda t: 1e-290 * t.test_error}, ["--test", "test_loss", "--seed", "seed"],
          r"test\[0\] = .*e-291, but a value other than 0 lies between"),
+        ({"test_error": lambda t: t.test_error.where(t.index > 0, -0.1)}, [],
+         "line 2, column 'test_error': -0.1, but an error is at least 0"),
+        ({"test_error": 0.25}, ["--seed", "seed"], "test_error is 0.25 in every row"),
+        ({}, ["--test", "test_err"], r"no column 'test_err' for test; did you mean 'test_error'\?"),
         ({"width": lambda t: t.width.where(t.index > 0, 0.0)}, [],
-         "line 2, column 'width': 0 cannot be the x .*finite number above 0"),
+         "line 2, column 'width': 0 cannot be the x, which is a finite number above 0"),
         ({"test_error": lambda t: t.test_error.where(t.index > 0)}, [],
-         "line 2, column 'test_error': holds no number"),
+         "line 2, column 'test_error': holds no number .*, but the test is needed"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_a_sentence(runs, change, options, message, capsys):
@@ -141,10 +145,58 @@ def test_bad_input_gets_a_sentence(runs, change, options, message, capsys):
     assert re.search(message, said(capsys))
 
 
+def test_another_column_is_the_axis_of_the_figure_and_no_part_of_the_verdict(
+    runs, tmp_path, capsys
+):
+    table = pd.read_csv(runs).assign(params=lambda t: t.width * (t.width + 50 * t.noise + 9))
+    table.to_csv(runs, index=False)
+    command = ["descent", str(runs), *AXES, "--group", "noise", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    verdicts = json.loads((tmp_path / "out/report.json").read_text())["curves"]
+    assert main([*command, "--axis", "params"]) == 0
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["axis"] == "params" and report["curves"] == verdicts
+    shown = pd.read_csv(tmp_path / "out/figure.csv").query("kind == 'point'")
+    noise = shown["curve"].str.removeprefix("noise ").astype(float)
+    wanted = shown["size"] * (shown["size"] + 50 * noise + 9)
+    np.testing.assert_allclose(shown["place"], wanted)
+    said(capsys)
+    assert main([*command[:-2], "--axis", "params"]) == 2
+    assert "give --out FOLDER as well" in said(capsys)
+    assert main([*command, "--axis", "seed"]) == 2
+    assert re.search("line 2, column 'seed': 0, but a logarithmic axis starts above", said(capsys))
+
+
+def test_three_sizes_get_no_words_on_intervals(runs, capsys):
+    assert main(["descent", str(runs), *AXES, "--where", "noise=0.2,seed=0,width<7"]) == 0
+    printed = said(capsys)
+    assert "too short for an interval: give 8" in printed
+    assert "95 %" not in printed and "threshold  peak at" not in printed
+
+
+def test_copies_of_one_run_and_logarithms_of_sizes_are_doubted(runs, capsys):
+    table = pd.read_csv(runs).query("noise > 0.1 and seed == 0").assign(seed=1)
+    table = pd.concat([table, table.assign(seed=2), table.assign(seed=3)])
+    table.assign(log2_width=np.log2(table["width"])).to_csv(runs, index=False)
+    assert main(["descent", str(runs), *AXES[2:], "--x", "log2_width"]) == 0
+    printed = said(capsys)
+    assert "the 3 seeds agree to the last digit at every size" in printed
+    assert "--x log2_width is named for a logarithm" in printed
+
+
+def test_a_group_that_is_no_curve_can_be_left_out_as_it_is_said(runs, capsys):
+    table = pd.read_csv(runs).query("noise > 0.1 or (width == 4 and seed == 0)")
+    table.to_csv(runs, index=False)
+    command = ["descent", str(runs), *AXES, "--group", "noise"]
+    assert main(command) == 2
+    found = re.search("1 distinct size is too few.* leave it out: --where '(.*)'", said(capsys))
+    assert found and main([*command, "--where", found[1]]) == 0
+
+
 @pytest.mark.parametrize("columns", [[], ["draw"], ["a", "b"]])
 def test_sizes_that_occur_twice_get_a_remedy_that_works(columns, tmp_path, capsys):
     path = tmp_path / "t.csv"
-    table = pd.DataFrame({"width": np.repeat(WIDTHS, 2), "test_error": 0.3})
+    table = pd.DataFrame({"width": np.repeat(WIDTHS, 2), "test_error": 0.3, "metric": 1.0})
     table.assign(**dict.fromkeys(columns, np.tile([0, 1], 20))).to_csv(path, index=False)
     assert main(["descent", str(path), *AXES]) == 2
     printed = said(capsys)
@@ -152,6 +204,7 @@ def test_sizes_that_occur_twice_get_a_remedy_that_works(columns, tmp_path, capsy
         assert f"--seed NAME or --group NAME (there are {', '.join(map(repr, columns))})" in printed
     else:
         assert "no other column: add one, e.g. 'seed', and give --seed seed" in printed
+        assert "metric" not in printed
 
 
 def test_a_tolerance_that_was_given_is_told(runs, capsys):
@@ -216,4 +269,4 @@ def test_histories_of_a_results_folder_give_epochs(tmp_path, capsys):
 def test_only_a_results_folder_has_histories_and_its_columns_have_short_names(tmp_path, capsys):
     folder = history(tmp_path / "results")
     assert main(["descent", str(folder), "--x", "width", "--test", "test_error"]) == 2
-    assert "1 distinct sizes are too few" in said(capsys)
+    assert "1 distinct size is too few" in said(capsys)

@@ -44,6 +44,17 @@ def test_laws_are_compared_at_a_compute(tmp_path, capsys):
     assert "porian2024" in capsys.readouterr().out
 
 
+def test_laws_of_unknown_range_are_named_and_distances_are_numbers(capsys):
+    assert main(["laws", "compare", "--flops", "1e80"]) == 0
+    printed = capsys.readouterr().out
+    assert "range of the data of kaplan2020, muennighoff2023, " in printed
+    assert "how far 1e+80 FLOPs lie beyond it is not checked" in printed
+    law = ["predict", "--law", "hoffmann2022-approach3", "--at", "N=1e-307,D=1e9"]
+    assert main(law) == 0
+    printed = capsys.readouterr().out
+    assert "the farthest by more than 1e308 times" in printed and "inf" not in printed
+
+
 def test_a_published_law_predicts_a_point_and_a_table(tmp_path, capsys):
     at = ["--law", "hoffmann2022-approach3", "--at", "N=7e10,D=1.4e12"]
     assert main(["predict", *at, "--json", str(tmp_path / "point.json")]) == 0
@@ -67,7 +78,7 @@ def test_a_fit_predicts_with_both_intervals(tmp_path, capsys):
     pd.DataFrame({"N": n, "D": d, "loss": loss}).to_csv(table, index=False)
     assert main(["fit", table, "--law", "chinchilla", "--json", fitted]) == 0
     assert main(["predict", "--fit", fitted, "--at", "N=1e10,D=1e11", "--to", to]) == 0
-    assert "outside the data, by up to" in capsys.readouterr().out
+    assert "outside the data, the farthest by" in capsys.readouterr().out
     row = pd.read_csv(to).iloc[0]
     assert row["new_run_low"] < row["loss_low"] < row["loss"] < row["loss_high"]
     assert row["beyond"] == pytest.approx(10, rel=0.2)
@@ -96,6 +107,7 @@ def test_an_audit_finds_planted_constants_and_refuses_others(tmp_path, capsys):
         (["laws", "show", "kaplan"], "did you mean 'kaplan2020'"),
         (["laws", "compare"], "give --flops"),
         (["laws", "compare", "--flops", "-1"], "must be positive"),
+        (["laws", "compare", "--flops", "1e-9"], "between 1 and 1e+100 FLOPs; give e.g. 1e24"),
         (["predict", "--at", "N=1"], "give one of --fit"),
         (["predict", "--law", "kaplan2020"], "predict where?"),
         (["predict", "--law", "besiroglu2024", "--at", "N=1e9"], "D is not given"),
