@@ -35,7 +35,7 @@ ORDER = {
         store visiting publishing computing worker executors pool processes progress runner
     """.split(),
     "analysis": """
-        errors estimate guards writing survival laws tables checks
+        errors estimate guards writing latex survival laws tables checks
         fitting.engine fitting.bootstrap fitting
         planning published named_models compute_optimal double_descent theory plots
     """.split(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.double_descent.judgement import Judgement
 from analysis.estimate import Estimate
-from analysis.fitting.render import escaped, tabular
+from analysis.latex import escaped, tabular
 from analysis.writing import plain
 
 HEADINGS = (

@@ -1,13 +1,14 @@
 """A fit as a table: plain text for the screen, LaTeX for a paper."""
 
 import math
-from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from analysis import latex
 from analysis.estimate import Redrawn, interval_text, shown
 from analysis.fitting.bootstrap.noise_trend import NoiseTrend
 from analysis.fitting.bootstrap.replicates import BootstrapRecord
 from analysis.fitting.engine.loss import Loss
+from analysis.latex import escaped
 from analysis.laws.symbols import GREEK
 
 _BOOTSTRAP: dict[Redrawn, str] = {
@@ -20,15 +21,6 @@ _BOOTSTRAP: dict[Redrawn, str] = {
     "rows": "rows redrawn",
     "sandwich": "normal limit of redrawn rows",
 }
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-_SMALLEST, _LARGEST = 1e-3, 1e5  # beyond them a number is written with a power of ten
-_DIGITS_OF_AN_ERROR = 2
-_MOST_DIGITS = 6  # of a number without an error
 
 
 class TableRow(NamedTuple):
@@ -132,51 +124,25 @@ def latex_table(table: FitTable) -> str:
     Returns:
         LaTeX that needs `\usepackage{booktabs}` and no other package.
     """
-    derived = [_latex_row(row) for row in table.derived]
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_caption(table)}}}",
+        rf"\caption{{{latex_caption(table)}}}",
         rf"\label{{tab:{table.name}}}",
-        r"\begin{tabular}{lrrr}",
-        r"\toprule",
-        rf"Parameter & Estimate & Standard error & {100 * table.level:g}\,\% interval \\",
-        r"\midrule",
-        *(_latex_row(row) for row in table.params),
-        *([r"\midrule", *derived] if derived else []),
-        r"\bottomrule",
-        r"\end{tabular}",
+        *latex_rows(table),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def tabular(headings: Sequence[str], rows: Iterable[Sequence[str]], sides: str) -> list[str]:
-    """Returns the lines of a `tabular` of texts, each as LaTeX prints it.
-
-    Args:
-        headings: One a column.
-        rows: Cells, one a column in each row.
-        sides: A letter a column, such as "lrr".
-    """
-
-    def row(texts: Sequence[str]) -> str:
-        return " & ".join(map(escaped, texts)) + r" \\"
-
-    return [
-        rf"\begin{{tabular}}{{{sides}}}",
-        r"\toprule",
-        row(headings),
-        r"\midrule",
-        *map(row, rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-
-
-def escaped(text: str) -> str:
-    """Text as LaTeX prints it."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+def latex_rows(table: FitTable) -> list[str]:
+    """The `tabular` of a fit, without its caption: arguments and numbers as of `latex_table`."""
+    return latex.ruled(
+        "lrrr",
+        [rf"Parameter & Estimate & Standard error & {100 * table.level:g}\,\% interval"],
+        [_latex_row(row) for row in table.params],
+        [_latex_row(row) for row in table.derived],
+    )
 
 
 def symbol(name: str) -> str:
@@ -194,51 +160,26 @@ def _letter(word: str) -> str:
     return word if len(word) <= 1 or word.isdigit() else rf"\mathrm{{{escaped(word)}}}"
 
 
-def _caption(table: FitTable) -> str:
+def latex_caption(table: FitTable) -> str:
+    """What a fit's table shows: law, loss, minimum, rows, bootstrap and verdict, as LaTeX."""
     how = table.bootstrap
     return (
         rf"\texttt{{{escaped(table.name)}}} fitted to {table.n_points} points: "
         f"{escaped(str(table.loss))} on {table.residuals}, objective "
-        f"{_number(table.objective, None)}. Intervals are percentiles of {how.n_replicates} "
+        f"{latex.number(table.objective)}. Intervals are percentiles of {how.n_replicates} "
         f"bootstrap replicates (`{escaped(how.resampling)}'). "
         f"Verdict: {escaped(f'{table.verdict}. {table.reason}')}"
     )
 
 
 def _latex_row(row: TableRow) -> str:
-    name, value, error, interval = row
-    if error is None or interval is None:
-        return rf"{symbol(name)} & {_number(value, None)} & held & -- \\"
+    name, value, error, ends = row
+    if error is None or ends is None:
+        return f"{symbol(name)} & {latex.number(value)} & held & --"
     if not math.isfinite(error):
-        return rf"{symbol(name)} & {_number(value, None)} & -- & -- \\"
-    place = _exponent(error) - _DIGITS_OF_AN_ERROR + 1 if error > 0 else None
-    low, high = (_number(end, place).strip("$") for end in interval)
+        return f"{symbol(name)} & {latex.number(value)} & -- & --"
+    place = latex.place_of(error)
     return (
-        rf"{symbol(name)} & {_number(value, place)} & {_number(error, place)} & "
-        rf"$[{low},\, {high}]$ \\"
+        f"{symbol(name)} & {latex.number(value, place)} & {latex.number(error, place)} & "
+        f"{latex.interval(*ends, place)}"
     )
-
-
-def _number(value: float, place: int | None) -> str:
-    """A number to the place `10^place`, but to one digit at least; None: to a few digits."""
-    if not math.isfinite(value):
-        return "--" if math.isnan(value) else rf"${'-' if value < 0 else ''}\infty$"
-    if value == 0:
-        return "$0$"
-    exponent = _exponent(value)
-    last = exponent - _MOST_DIGITS + 1 if place is None else min(place, exponent)
-    if _SMALLEST <= abs(value) < _LARGEST:
-        text = f"{round(value, -last):.{max(-last, 0)}f}"
-        return f"${_without_zeros(text) if place is None else text}$"
-    mantissa, _, power = f"{value:.{exponent - last}e}".partition("e")
-    mantissa = _without_zeros(mantissa) if place is None else mantissa
-    return rf"${mantissa} \times 10^{{{int(power)}}}$"
-
-
-def _without_zeros(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _exponent(value: float) -> int:
-    """The power of ten of the first digit, once rounded as it will be shown."""
-    return int(f"{value:.{_DIGITS_OF_AN_ERROR - 1}e}".partition("e")[2])

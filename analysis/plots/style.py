@@ -7,6 +7,7 @@ functions import pyplot, keep global state or open a window.
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import NDArray
 
+from analysis.plots.venues import VENUES, Venue
 from analysis.writing import replace_file
 
 SINGLE_COLUMN = 3.4
@@ -123,11 +125,37 @@ SERIES: tuple[Series, ...] = (
 )
 
 
+_VENUE: ContextVar[Venue] = ContextVar("venue", default=VENUES["plain"])
+
+
+@contextmanager
+def drawn_for(venue: Venue) -> Iterator[None]:
+    """Draws figures within the block at the widths and in the type of a venue.
+
+    Figures made by `new_figure` and `new_panels` inside `paper_style` follow; the functions that
+    draw them know nothing of it.
+    """
+    before = _VENUE.set(venue)
+    try:
+        yield
+    finally:
+        _VENUE.reset(before)
+
+
 @contextmanager
 def paper_style() -> Iterator[None]:
     """Applies matplotlib settings for print within the block, and restores the others after it."""
-    with mpl.rc_context(RC):
+    with mpl.rc_context({**RC, **_VENUE.get().rc()}):
         yield
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """Makes a figure without panels, for those that `new_figure` cannot arrange; call it alike."""
+    venue = _VENUE.get()
+    widths = {SINGLE_COLUMN: venue.column, DOUBLE_COLUMN: venue.page}
+    figure = Figure(figsize=(widths.get(width, width), height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def new_figure(
@@ -143,15 +171,15 @@ def new_figure(
     Args:
         n_rows: Rows of panels.
         n_columns: Columns of panels.
-        width: Width in inches, `SINGLE_COLUMN` or `DOUBLE_COLUMN`.
+        width: Width in inches, `SINGLE_COLUMN` or `DOUBLE_COLUMN`; a venue puts its own in their
+            place (`drawn_for`).
         height: Height in inches.
         heights: Relative height of each row; all equal unless given.
 
     Returns:
         The figure and its axes, an array of shape (n_rows, n_columns).
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(width, height)
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
 
 
@@ -193,7 +221,7 @@ def letter_panels(axes: Panels) -> None:
             textcoords="offset points",
             ha="right",
             fontweight="bold",
-            fontsize=9,
+            fontsize=mpl.rcParams["axes.titlesize"],
         )
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis.errors import FitError
 from analysis.estimate import factor_text
-from analysis.fitting.render import tabular
 from analysis.guards import positive
+from analysis.latex import tabular
 from analysis.named_models.registry import models
 from analysis.published import library
 from analysis.published.entry import Entry

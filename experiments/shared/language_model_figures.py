@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -24,6 +23,7 @@ from analysis.plots.style import (
     GREY,
     INK,
     SERIES,
+    empty_figure,
     legend_above,
     letter_panels,
     paper_style,
@@ -49,8 +49,7 @@ def approaches_and_surface(found: Approaches, fitted: FitResult) -> Figure:
     envelope = next((r.detail for r in found.rows if isinstance(r.detail, EnvelopeResult)), None)
     valleys = next((r.detail for r in found.rows if isinstance(r.detail, IsoflopResult)), None)
     with paper_style():
-        figure = Figure(figsize=(DOUBLE_COLUMN, 8.4), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = empty_figure(DOUBLE_COLUMN, 8.4)
         # Each row is a figure of its own, so that colour bars do not narrow the panels below.
         grid = figure.subfigures(3, 1, squeeze=False, height_ratios=[1, 1.15, 1.08])
         parts = grid[:, 0]

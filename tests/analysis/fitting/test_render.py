@@ -9,8 +9,9 @@ import pytest
 from analysis.estimate import Bootstrap
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
-from analysis.fitting.render import escaped, latex_table, symbol
+from analysis.fitting.render import latex_table, symbol
 from analysis.fitting.result import FitResult
+from analysis.latex import escaped
 from analysis.laws import CHINCHILLA, KAPLAN_N, SATURATING_POWER_LAW
 
 X = np.geomspace(1e6, 1e9, 24)
