@@ -21,6 +21,7 @@ from experiments.commands.options import (
     IsoflopOptions,
     LawsOptions,
     ModelsOptions,
+    PaperOptions,
     PlanOptions,
     PredictOptions,
     RankOptions,
@@ -153,6 +154,14 @@ def report(options: Flags[ReportOptions]) -> int:
     from experiments.commands import page
 
     return page.write(options)
+
+
+@app.command
+def paper(options: Flags[PaperOptions]) -> int:
+    """Write a paper's pieces from results, or check those that are written against the results."""
+    from experiments.commands import paper
+
+    return paper.write(options)
 
 
 @app.command

@@ -54,12 +54,14 @@ class Expected:
     """A prediction. It passes if the measured value lies in [low, high].
 
     Where `target` is given instead, it passes if the measured interval contains the target. It is
-    made for the declared sizes that `budgets` names.
+    made for the declared sizes that `budgets` names. `unit` is that of the number; "1" of a pure
+    number.
     """
 
     name: str
     says: str
     source: str
+    unit: str = "1"
     low: float | None = None
     high: float | None = None
     target: float | None = None

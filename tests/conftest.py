@@ -62,10 +62,12 @@ def pytest_collection_finish():
 
 
 def pytest_terminal_summary(terminalreporter):
-    from published_data import summary
+    import programs
+    import published_data
 
     skipped = terminalreporter.stats.get("skipped", [])
-    if line := summary([str(report.longrepr) for report in skipped]):
+    reasons = [str(report.longrepr) for report in skipped]
+    for line in filter(None, (published_data.summary(reasons), programs.summary(reasons))):
         terminalreporter.write_line(line, yellow=True)
 
 

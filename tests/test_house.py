@@ -46,6 +46,7 @@ ORDER = {
         *CARDS,
         "reproductions",
         "pages",
+        "papers",
         "commands",
         "cli",
     ],

@@ -11,7 +11,7 @@ from analysis.fitting.engine.loss import Loss
 from analysis.latex import escaped
 from analysis.laws.symbols import GREEK
 
-_BOOTSTRAP: dict[Redrawn, str] = {
+REDRAWN: dict[Redrawn, str] = {
     "residuals": "residuals redrawn",
     "within_x": "residuals redrawn within each x",
     "wild": "signs of residuals redrawn",
@@ -21,6 +21,7 @@ _BOOTSTRAP: dict[Redrawn, str] = {
     "rows": "rows redrawn",
     "sandwich": "normal limit of redrawn rows",
 }
+"""What a bootstrap redraws, in words."""
 
 
 class TableRow(NamedTuple):
@@ -84,7 +85,7 @@ def plain_table(table: FitTable) -> str:
         f"{table.objective:.6g} ({table.loss})",
         f"{table.n_starts_agreeing} of {table.n_starts} starts agree, gradient "
         f"{table.gradient_norm:.1e}, condition number {table.condition_number:.3g}",
-        f"percentile bootstrap, {_BOOTSTRAP[how.resampling]}: {how.n_replicates} replicates"
+        f"percentile bootstrap, {REDRAWN[how.resampling]}: {how.n_replicates} replicates"
         f"{clusters}, {freedom}seed {how.seed}",
     ]
     if how.correlation is not None:

@@ -19,6 +19,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from analysis.plots.venues import VENUES, Venue
@@ -145,7 +146,8 @@ def drawn_for(venue: Venue) -> Iterator[None]:
 @contextmanager
 def paper_style() -> Iterator[None]:
     """Applies matplotlib settings for print within the block, and restores the others after it."""
-    with mpl.rc_context({**RC, **_VENUE.get().rc()}):
+    rc: dict[Any, Any] = {**RC, **_VENUE.get().rc()}
+    with mpl.rc_context(rc):
         yield
 
 
@@ -294,6 +296,25 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
             replace_file(paths[-1], image.getvalue())
             figure.set_layout_engine(None)  # a second layout could move panels by a pixel
     return paths
+
+
+def as_pdf(figure: Figure, keywords: str) -> bytes:
+    """Returns a figure as PDF in the type of the venue that it is drawn for.
+
+    The bytes depend on what those of `save` depend on, and on the keywords.
+
+    Args:
+        figure: The figure.
+        keywords: What the file says of itself.
+    """
+    venue = _VENUE.get()
+    for text in figure.findobj(Text):
+        text.set_fontsize(min(max(text.get_fontsize(), venue.least), venue.most))
+    image = io.BytesIO()
+    with paper_style():
+        metadata = {**_FILE_OPTIONS["pdf"]["metadata"], "Keywords": keywords}
+        figure.savefig(image, format="pdf", metadata=metadata)
+    return image.getvalue()
 
 
 def save_svg(figure: Figure, path: Path) -> None:

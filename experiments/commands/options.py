@@ -57,6 +57,14 @@ SettledFloor = Annotated[
 ]
 FitFile = Annotated[str, arg(metavar="FILE", help="A file that `scaling fit --json` wrote.")]
 File = Annotated[str | None, arg(metavar="FILE")]
+OwnFiles = Annotated[
+    UseAppendAction[tuple[str, ...]],
+    arg(
+        name="experiment",
+        metavar="FILE.py",
+        help="The file of an experiment that is none of this package; may be repeated.",
+    ),
+]
 Stem = Annotated[str | None, arg(metavar="STEM")]
 OutFolder = Annotated[str | None, arg(metavar="FOLDER")]
 
@@ -378,3 +386,25 @@ class ReportOptions:
     ]
     to: Annotated[str, arg(metavar="FILE")] = "report.html"
     """The page: one file that needs no network and no script."""
+    experiments: OwnFiles = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperOptions:
+    """Options of `scaling paper`."""
+
+    results: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="RESULTS", help="Results folders, or folders of several."),
+    ] = ()
+    to: Annotated[str, arg(metavar="FOLDER")] = "paper"
+    """The bundle; a folder that a hand has changed is kept, and another is written beside it."""
+    style: Annotated[str, arg(metavar="VENUE")] = "plain"
+    """Sizes and type of figures: plain, neurips, icml, iclr, jmlr or nature."""
+    budget: Annotated[str | None, arg(metavar="SIZE")] = None
+    """Take the reports of this size, where an experiment has several."""
+    experiments: OwnFiles = ()
+    check: Annotated[str | None, arg(metavar="FOLDER")] = None
+    """Write nothing: say what in this bundle differs from its results, with exit status 1."""
+    text: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE.tex")] = ()
+    """With --check: also say which numbers of this text should be macros; may be repeated."""

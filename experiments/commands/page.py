@@ -1,18 +1,14 @@
 """`scaling report`: finished reports of results folders as one page that needs nothing else."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.writing import replace_file
-from experiments import catalogue
-from experiments.commands import report, run
 from experiments.commands.console import console
-from experiments.commands.options import PlanOptions, ReportOptions
-from experiments.experiment import Experiment, Gathering
-from experiments.pages.report_page import Shown, State, page
-from scaling.record import RunRecord
+from experiments.commands.finished import Finished, finished
+from experiments.commands.options import ReportOptions
+from experiments.experiment import Experiment
+from experiments.pages.report_page import Shown, page
 from sweeps.files import storing
-from sweeps.store import Store
 
 
 def write(options: ReportOptions) -> int:
@@ -21,7 +17,7 @@ def write(options: ReportOptions) -> int:
     Raises:
         ValueError: A folder without a report.
     """
-    found = [shown for folder in options.results for shown in _shown(Path(folder))]
+    found = [_shown(each) for each in finished(options.results, options.experiments)]
     stale = [each.name for each in found if each.state == "stale"]
     path = Path(options.to)
     text = page(found)
@@ -33,76 +29,22 @@ def write(options: ReportOptions) -> int:
     return 0
 
 
-def _shown(folder: Path) -> Iterator[Shown]:
-    """The reports of a results folder, or of those in it."""
-    files = sorted(folder.glob("reports/*/report.json")) or sorted(
-        folder.glob("*/reports/*/report.json")
-    )
-    if not files:
-        raise ValueError(
-            f"{folder} holds no report: give a results folder such as results/NAME, after "
-            "`scaling run NAME`"
-        )
-    for path in files:
-        made = report.parse(path.read_text(encoding="utf-8"))
-        if made is None or not (path.parent / "figure.png").is_file():
-            raise ValueError(
-                f"{path} is no report that this version reads, or its figure is gone: "
-                "`scaling run` with the same options makes it anew"
-            )
-        yield _one(made, path.parent)
-
-
-def _one(made: report.Report, folder: Path) -> Shown:
-    results = folder.parent.parent.parent
-    try:
-        experiment = catalogue.load(made.experiment)
-    except ValueError:
-        return _as_found(made, folder, "unknown", "", [])
-    records, plan_id = _records(experiment, made, results)
-    state: State = "fresh" if report.source(experiment, records) == made.source else "stale"
-    if isinstance(experiment, Gathering):
-        return _as_found(made, folder, state, experiment.card, [])
-    return _as_found(made, folder, state, experiment.card, records, experiment, plan_id)
-
-
-def _records(
-    experiment: Experiment | Gathering, made: report.Report, results: Path
-) -> tuple[list[RunRecord], str]:
-    """Records of every part of an experiment at the size and overrides of a report."""
-    options = PlanOptions(
-        name=made.experiment,
-        budget=made.budget,  # pyright: ignore[reportArgumentType]  # as a report keeps it
-        overrides=tuple(made.overrides),
-        results=str(results),
-    )
-    jobs = run.jobs_for(experiment, options)
-    records = [record for job in jobs for record in Store.open(job.root).read(job.plan)]
-    return records, jobs[0].plan.plan_id
-
-
-def _as_found(
-    made: report.Report,
-    folder: Path,
-    state: State,
-    card: str,
-    records: list[RunRecord],
-    experiment: Experiment | None = None,
-    plan_id: str = "",
-) -> Shown:
+def _shown(found: Finished) -> Shown:
+    made, experiment = found.made, found.experiment
+    expected = experiment.expected if isinstance(experiment, Experiment) else ()
     return Shown(
         name=made.experiment,
         budget=made.budget,
         overrides=made.overrides,
-        state=state,
-        card=card,
-        expected=() if experiment is None else experiment.expected,
+        state=found.state,
+        card="" if experiment is None else experiment.card,
+        expected=expected,
         verdict=made.verdict,
         measured=made.measured,
         doubts=made.doubts,
         more=made.more,
-        folder=folder,
-        records=records,
-        plan_id=plan_id,
+        folder=found.folder,
+        records=found.runs,
+        plan_id=found.plan_id,
         source=made.source,
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -202,20 +202,29 @@ def _gather(
                 return False
             found[job.plan.name] = findings
         parts = {job.plan.name: found[job.plan.name] for job in jobs}
-        shown = pd.concat([f.shown.assign(experiment=part) for part, f in parts.items()])
         made = Report(
             source=source,
             experiment=name,
             budget=jobs[0].budget,
             overrides=jobs[0].overrides,
-            verdict="\n".join(f"{part}: {f.verdict}" for part, f in parts.items()),
+            verdict=verdicts(parts),
             measured={},
             doubts=[f"{part}: {doubt}" for part, f in parts.items() for doubt in f.doubts],
             more={},
         )
-        _publish(folder, gathering.figure(parts), shown, made)
+        _publish(folder, gathering.figure(parts), gathered(parts), made)
     show.print_gathering(name, folder)
     return True
+
+
+def gathered(parts: Mapping[str, Findings[Any]]) -> pd.DataFrame:
+    """Returns the points of several experiments as one table, with their names in a column."""
+    return pd.concat([f.shown.assign(experiment=part) for part, f in parts.items()])
+
+
+def verdicts(parts: Mapping[str, Findings[Any]]) -> str:
+    """Returns the answers of several experiments, each behind its name."""
+    return "\n".join(f"{part}: {f.verdict}" for part, f in parts.items())
 
 
 def _n_pending(job: Job) -> int:
@@ -227,21 +236,31 @@ def _analyse(
     job: Job, records: Sequence[RunRecord], *, quiet: bool = False
 ) -> Findings[Any] | None:
     """Analyses one experiment; where that fails, prints the reason and returns None."""
-    table = tables.frame(map(row, records))
     try:
-        if "done" not in set(table["status"]):
-            raise ValueError("no run is done. The same command tries again.")
-        findings = job.experiment.analyse(table, lambda: _curves(job, records))
-        expected = [each.name for each in job.experiment.expected_at(job.budget)]
-        if missing := [name for name in expected if name not in findings.measured]:
-            raise ValueError(
-                f"analyse measured no {', '.join(missing)}, which EXPECTED names. Add it to "
-                "`measured`."
-            )
+        return findings_of(job, records)
     except (ValueError, FitError) as error:
         if not quiet:
-            show.print_unanalysed(job.plan.name, table, error)
+            counts = Counter(record.status for record in records)
+            show.print_unanalysed(job.plan.name, counts, error)
         return None
+
+
+def findings_of(job: Job, records: Sequence[RunRecord]) -> Findings[Any]:
+    """Returns what one experiment found in its runs.
+
+    Raises:
+        ValueError: No run is done, or the card cannot analyse them.
+        FitError: The data do not support a fit that the card needs.
+    """
+    table = tables.frame(map(row, records))
+    if "done" not in set(table["status"]):
+        raise ValueError("no run is done. The same command tries again.")
+    findings = job.experiment.analyse(table, lambda: _curves(job, records))
+    expected = [each.name for each in job.experiment.expected_at(job.budget)]
+    if missing := [name for name in expected if name not in findings.measured]:
+        raise ValueError(
+            f"analyse measured no {', '.join(missing)}, which EXPECTED names. Add it to `measured`."
+        )
     return findings
 
 

@@ -16,8 +16,6 @@ from experiments.experiment import Experiment, passes
 from experiments.shared.words import accepted, number
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from experiments.commands.report import Report
     from sweeps.plan import Plan
     from sweeps.runner import Summary
@@ -118,10 +116,10 @@ def print_summary(summary: Summary) -> None:
         console.print("interrupted; the same command resumes where this one stopped")
 
 
-def print_unanalysed(name: str, table: pd.DataFrame, error: Exception) -> None:
-    """Prints why an experiment has no findings."""
-    counts = counted(table["status"].value_counts().to_dict())
-    console.print(Text.assemble("\n", (name, "bold"), f": cannot be analysed ({counts}): {error}"))
+def print_unanalysed(name: str, counts: Mapping[str, int], error: Exception) -> None:
+    """Prints why an experiment has no findings, and what became of its runs."""
+    why = f": cannot be analysed ({counted(counts)}): {error}"
+    console.print(Text.assemble("\n", (name, "bold"), why))
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from experiments.experiment import Expected, Json, Measured, passes
 from experiments.pages import parts
-from experiments.shared.words import accepted, number
+from experiments.shared.words import accepted, alternative, number
 from scaling.record import RunRecord, row
 
 State = Literal["fresh", "stale", "unknown"]
@@ -152,12 +152,7 @@ def _caption(shown: Shown) -> str:
 
 
 def _alternative(shown: Shown) -> str:
-    """What the figure shows, in a sentence with its numbers."""
-    numbers = "; ".join(
-        f"{_says(shown, name)}: {number(measured)}" for name, measured in shown.measured.items()
-    )
-    answer = shown.verdict.partition("\n")[0].rstrip(".")
-    return ". ".join(filter(None, (f"{shown.name}: {answer}", numbers))) + "."
+    return alternative(shown.name, shown.verdict, shown.measured, lambda name: _says(shown, name))
 
 
 def _says(shown: Shown, name: str) -> str:

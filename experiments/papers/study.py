@@ -1,0 +1,97 @@
+"""One experiment as a paper shows it."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.fitting.result import FitResult
+from experiments.experiment import Expected, Json, Measured
+from scaling.record import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What an experiment asked, ran, measured and drew.
+
+    Attributes:
+        label: Its name; no two of a paper share it.
+        card: Claim, paper, command, cost, expected numbers.
+        budget: Declared size.
+        overrides: Fields that the command set.
+        expected: Its predictions at this size.
+        measured: The numbers, by name.
+        verdict: The answer.
+        doubts: Reasons to distrust the answer, in full.
+        fits: Its fitted laws, by a name that is unique in it.
+        more: Its report's fits and settings.
+        records: Its runs, in the order of its plan; none of one that gathers others.
+        plans: Declared sweeps as the results folder keeps them, by identity.
+        points: What the figure shows.
+        drawing: The figure as PDF.
+        width: Width of the figure, inches.
+        wide: Whether the figure takes the width of the page, and not of a column.
+    """
+
+    label: str
+    card: str
+    budget: str
+    overrides: Sequence[str]
+    expected: Sequence[Expected]
+    measured: Mapping[str, Measured]
+    verdict: str
+    doubts: Sequence[str]
+    fits: Mapping[str, FitResult]
+    more: Mapping[str, Json]
+    records: Sequence[RunRecord]
+    plans: Mapping[str, bytes]
+    points: pd.DataFrame
+    drawing: bytes
+    width: float
+    wide: bool
+
+    @property
+    def question(self) -> str:
+        """The first line of the card."""
+        return self.card.partition("\n")[0] or self.label
+
+    def says(self, name: str) -> str:
+        """What a measured number is, in words."""
+        return next((each.says for each in self.expected if each.name == name), name)
+
+    def prediction(self, name: str) -> Expected | None:
+        """What was expected of a measured number, if anything."""
+        return next((each for each in self.expected if each.name == name), None)
+
+
+def fits_of(details: Any) -> dict[str, FitResult]:
+    """Returns the fitted laws among what a figure needs, by law and, where fits share it, loss.
+
+    Args:
+        details: `Findings.details`: fits, in named tuples, dataclasses, mappings and sequences.
+    """
+    unique = list({id(each): each for each in _walk(details)}.values())
+    names = [each.law.name for each in unique]
+    found: dict[str, FitResult] = {}
+    for each, law in zip(unique, names, strict=True):
+        loss = "squared" if each.loss.delta is None else "Huber"
+        name = law if names.count(law) == 1 else f"{law} {loss}"
+        copies = sum(1 for known in found if known == name or known.startswith(f"{name} no "))
+        found[f"{name} no {copies + 1}" if copies else name] = each
+    return found
+
+
+def _walk(value: Any) -> Iterator[FitResult]:
+    if isinstance(value, FitResult):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _walk(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _walk(each)
+    elif dataclasses.is_dataclass(value):
+        for each in dataclasses.fields(value):
+            yield from _walk(getattr(value, each.name))
