@@ -20,7 +20,7 @@ def names() -> list[str]:
 def declaring(package: ModuleType, *words: str) -> list[str]:
     """Names of the modules of a package that declare one of the words, found without importing."""
     files = (file for folder in package.__path__ for file in Path(folder).glob("*.py"))
-    sources = {file.stem: file.read_text() for file in files}
+    sources = {file.stem: file.read_text(encoding="utf-8") for file in files}
     return sorted(
         name for name, text in sources.items() if any(f"\n{word}" in text for word in words)
     )
@@ -55,6 +55,11 @@ def _module_in(path: Path) -> ModuleType:
         )
     try:
         return own_code.load_file(path, f"experiment_file.{path.stem}")
+    except SystemExit as error:
+        raise ValueError(
+            f"{path}: it exits (status {error.code}) while it is imported, so it is a script and "
+            "no experiment. Declare SWEEP, EXPECTED, analyse and figure at its top level"
+        ) from error
     except Exception as error:
         raise ValueError(
             f"{path}: it cannot be imported ({type(error).__name__}: {error}). Correct the file; "
@@ -91,6 +96,7 @@ def _experiment(module: ModuleType) -> Experiment:
             analyse(table, read_curves()) if takes_curves else analyse(table)
         ),
         figure=module.figure,
+        takes_curves=takes_curves,
         runs_of=declared.get("RUNS_OF", name),
         threshold_along=declared.get("THRESHOLD_ALONG"),
     )

@@ -124,6 +124,7 @@ class Experiment(Declared):
         analyse: Findings from the table of its runs; the second argument reads their curves, and
             is called only where the card asks for curves.
         figure: Draws the findings.
+        takes_curves: Whether its findings need the learning curves of its runs.
         runs_of: Name of the experiment in whose results folder the runs lie.
         threshold_along: Path of the size along which the interpolation threshold is crossed.
     """
@@ -132,6 +133,7 @@ class Experiment(Declared):
     expected: Sequence[Expected]
     analyse: Callable[[pd.DataFrame, Callable[[], pd.DataFrame]], Findings[Any]]
     figure: Callable[[Findings[Any]], Figure]
+    takes_curves: bool
     runs_of: str
     threshold_along: str | None = None
 

@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from scaling.fields import flatten
-from scaling.sealed import DamagedFileError, digest, parse, seal, unseal
+from scaling.sealed import (
+    DamagedFileError,
+    digest,
+    entry,
+    in_lines,
+    parse,
+    seal,
+    sealed_text,
+    sha256,
+    unseal,
+)
 
 SCHEMA_VERSION = 1
 
@@ -51,6 +61,8 @@ class RunRecord:
     was to measure them.
     `train_seconds` are those that the last attempt at a run on tokens spent on steps and
     evaluations, and the rates are of its steps.
+    `n_curve_points` and `curve_sha256` say what the file of the learning curve holds;
+    None where older code wrote it.
     """
 
     run_id: str
@@ -119,6 +131,11 @@ class RunRecord:
     model_flops_utilisation: float | None = None
     finished_at_utc: str | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    n_curve_points: int | None = None
+    curve_sha256: str | None = None
+
+
+_COLUMNS = frozenset(f.name for f in dataclasses.fields(RunRecord))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,28 +188,58 @@ def positions(context: int) -> tuple[Positions, ...]:
 
 
 def dump_record(record: RunRecord) -> str:
-    """The text of a record's file: strict JSON, the record beside the SHA-256 of its content.
+    """The text of a record's file: strict JSON, the record beside the checksums of its content.
 
     Raises:
         ValueError: a non-finite number, which strict JSON cannot hold.
     """
-    return seal("record", dataclasses.asdict(record), indent=1)
+    return seal("record", vars(record), lines=True)
 
 
 def load_record(text: str | bytes) -> RunRecord:
-    """Reads what `dump_record` wrote.
+    """Reads what `dump_record` wrote; raises as `record_text` does."""
+    return parse_record(record_text(text))
+
+
+def record_text(text: str | bytes) -> bytes:
+    """The text of a record, a line for each column, out of that of its file.
+
+    It is as written, but not parsed: `column` and `parse_record` read it.
 
     Raises:
         DamagedFileError: the text is incomplete, altered, or not such a file.
         ValueError: written under another schema version.
     """
-    plain = unseal("record", text)
-    if not isinstance(plain, dict) or "schema_version" not in plain:
-        raise DamagedFileError("not a complete record")
-    if (version := plain["schema_version"]) != SCHEMA_VERSION:
+    data = text.encode() if isinstance(text, str) else text
+    body = sealed_text("record", data)
+    if body is None or not body.startswith(b'{\n "run_id": '):  # of older code, or damaged
+        plain = unseal("record", data)
+        if not isinstance(plain, dict) or "schema_version" not in plain:
+            raise DamagedFileError("not a complete record")
+        body = in_lines(plain).encode()
+    if (version := column(body, "schema_version")) != SCHEMA_VERSION:
         raise ValueError(
             f"schema version {version} is not {SCHEMA_VERSION}, the one this program reads"
         )
+    return body
+
+
+def column(text: bytes, name: str) -> Any:
+    """Value of one column of a record's text (`record_text`); None where it has no such column."""
+    value = entry(text, name)
+    return None if value is None else parse(value)
+
+
+def parse_record(text: bytes) -> RunRecord:
+    """The record of a text that `record_text` gave.
+
+    Raises:
+        DamagedFileError: its columns are not those of a record.
+        ValueError: it has columns of a newer program.
+    """
+    plain = parse(text)
+    if newer := sorted(plain.keys() - _COLUMNS):
+        raise ValueError(f"its column {newer[0]!r} is unknown to this program, which is older")
     try:
         return RunRecord(**plain)
     except TypeError as error:
@@ -205,19 +252,44 @@ def dump_curve_line(point: CurvePoint) -> str:
     return json.dumps({"crc": digest(plain)[:8], **plain}, allow_nan=False) + "\n"
 
 
-def load_curve(text: str) -> Curve:
-    """Reads a curve file up to its last undamaged line; what follows is left out."""
-    points = []
-    for line in text.split("\n")[:-1]:
-        try:
-            plain = parse(line)
-            crc = plain.pop("crc")
-            if crc != digest(plain)[:8]:
-                break
-            points.append(CurvePoint(**plain))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            break
-    return tuple(points)
+def with_curve(record: RunRecord, text: str) -> RunRecord:
+    """The record with what its curve file, of this text, is known by."""
+    points, sum_ = text.count("\n"), sha256(text.encode())
+    return dataclasses.replace(record, n_curve_points=points, curve_sha256=sum_)
+
+
+def load_curve(text: str | bytes, record: RunRecord | None = None) -> Curve:
+    """Reads a file of lines that `dump_curve_line` wrote, all of it or nothing.
+
+    Args:
+        text: Content of the file.
+        record: Record of the run, which knows its curve by number of points and checksum; one
+            that older code wrote knows neither.
+
+    Raises:
+        DamagedFileError: a line is altered or incomplete, or the curve is not that of the record.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    if record is not None and record.curve_sha256 not in (None, sha256(data)):
+        lines, points = data.count(b"\n"), record.n_curve_points
+        raise DamagedFileError(
+            f"its {lines} lines do not match the checksum of the {points} points that were measured"
+        )
+    *lines, rest = data.split(b"\n")
+    if rest:
+        raise DamagedFileError(f"line {len(lines) + 1} is cut off")
+    return tuple(_point(number, line) for number, line in enumerate(lines, start=1))
+
+
+def _point(number: int, line: bytes) -> CurvePoint:
+    try:
+        plain = parse(line)
+        if plain.pop("crc") == digest(plain)[:8]:
+            return CurvePoint(**plain)
+        damage = "does not match its checksum"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        damage = "is no point of a curve"
+    raise DamagedFileError(f"line {number} {damage}")
 
 
 def row(record: RunRecord) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import functools
 import json
 import os
 import platform
+import re
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -22,9 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scaling.sealed import DamagedFileError, sign, signed
 from sweeps import files
 
 LEASE_SECONDS = 30.0
+
+_CLAIM_OF_OLDER_CODE = {"host", "boot", "namespace", "pid", "start", "token"}
+_NUMBER = re.compile(r"[0-9]{4,12}")
 
 
 @dataclass(frozen=True)
@@ -41,22 +47,36 @@ class Attempt:
 
     @property
     def ended(self) -> bool:
-        """Whether its process has recorded how it ended."""
-        return (self.folder / "end.json").exists() or (self.folder / "failure.json").exists()
+        """Whether its process has recorded how it ended, or there is no folder to do so in."""
+        names = ("end.json", "failure.json")
+        return any(os.path.lexists(self.folder / name) for name in names) or not self.is_folder
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of this results folder: not a file, nor a link to elsewhere."""
+        try:
+            return stat.S_ISDIR(os.lstat(self.folder).st_mode)
+        except FileNotFoundError:
+            return False
 
     def claim(self) -> dict[str, Any]:
-        """The process that made it; empty where that cannot be read (power was lost)."""
+        """The process that made it; empty where that cannot be believed (power was lost)."""
         claim = files.read_json(self.folder / "claim.json")
-        return claim if isinstance(claim, dict) else {}
+        if isinstance(claim, dict) and claim.keys() == _CLAIM_OF_OLDER_CODE:
+            return claim
+        try:
+            return signed(claim)
+        except DamagedFileError:
+            return {}
 
 
 def attempts_of(folder: Path) -> list[Attempt]:
     """The attempts in a folder, oldest first."""
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
+    except files.NO_FILE:
         return []
-    numbers = {int(name) for name in names if name.isascii() and name.isdigit()}
+    numbers = {int(name) for name in names if _NUMBER.fullmatch(name)}
     found = (Attempt.numbered(folder, number) for number in sorted(numbers))
     return [attempt for attempt in found if attempt.folder.name in names]
 
@@ -64,7 +84,7 @@ def attempts_of(folder: Path) -> list[Attempt]:
 def take(folder: Path, number: int) -> Attempt | None:
     """Claims attempt `number` for this process; None if another process was faster."""
     attempt = Attempt.numbered(folder, number)
-    claim = json.dumps({**identity(os.getpid()), "token": files.token()}) + "\n"
+    claim = json.dumps(sign({**identity(os.getpid()), "token": files.token()})) + "\n"
     won = files.make_filled_folder(attempt.folder, "claim.json", claim.encode())
     return attempt if won else None
 
@@ -89,7 +109,7 @@ def start_of(pid: int) -> int | None:
     With its number, this distinguishes a process from a later one with the same number.
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     fields = text[text.rindex(")") + 2 :].split()  # the name before ')' may hold anything
@@ -120,9 +140,12 @@ class Watch:
             self._seen.pop(attempt.folder, None)
             return True
         beat = b""
-        with contextlib.suppress(*files.NO_FILE):
+        try:
             # Read, not stat: network file systems answer stat from a cache.
             beat = files.read_bytes(attempt.folder / "heartbeat")
+        except OSError as error:
+            if not files.is_damage(error):
+                raise
         now = self._clock()
         last, since = self._seen.setdefault(attempt.folder, (beat, now))
         if last != beat:

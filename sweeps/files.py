@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
+import math
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from scaling.sealed import parse
 
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""Errors where there is no file of this name; any other error means that the machine fails."""
+"""Errors where there is no file of this name."""
+
+MOST_BYTES = 2**24
+"""Most bytes of a file that holds one thing, such as a result; one that is larger is damaged."""
+
+MANY_BYTES = 2**26
+"""Most bytes of a file that holds many things: a learning curve, or a plan of older code."""
 
 
 class StoreError(Exception):
@@ -170,33 +178,64 @@ def probe(folder: Path) -> None:
         os.unlink(target)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Content of a file. A pipe or a device is none, and is never waited for.
+@contextlib.contextmanager
+def opened(path: Path, most: float = math.inf) -> Iterator[IO[bytes]]:
+    """Opens a file to be read. A pipe or a device is none, and is never waited for.
 
     Raises:
-        OSError: The file cannot be read; IsADirectoryError where it is not a regular file.
+        OSError: The file cannot be read; IsADirectoryError where it is not a regular file, EFBIG
+            where it holds more than `most` bytes. `is_damage` says which errors are the file's.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = _open(path, most)[0]
+    with open(descriptor, "rb") as file:
+        yield file
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Content of a file; raises as `opened` does."""
+    descriptor, size = _open(path, most)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise IsADirectoryError(errno.EISDIR, "not a regular file", str(path))
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read()
+        data = os.read(descriptor, size + 1)
+        while len(data) < size and (more := os.read(descriptor, most)):
+            data += more
+        return data
     finally:
         os.close(descriptor)
 
 
+def _open(path: Path, most: float) -> tuple[int, int]:
+    """Descriptor and size of a regular file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    state = os.fstat(descriptor)
+    if stat.S_ISREG(state.st_mode) and state.st_size <= most:
+        return descriptor, state.st_size
+    os.close(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "not a regular file", str(path))
+    says = f"{state.st_size:,} bytes, more than the {most:,} that such a file may have"
+    raise OSError(errno.EFBIG, says, str(path))
+
+
+def is_damage(error: OSError) -> bool:
+    """Whether an error of reading is the file's: it is gone, or is none. Else the machine fails."""
+    return isinstance(error, NO_FILE) or error.errno in (errno.ELOOP, errno.EFBIG, errno.ENXIO)
+
+
 def read_json(path: Path) -> Any:
-    """Content of a small JSON file; None where it is absent, torn or not JSON.
+    """Content of a small JSON file; None where it is absent, torn or not strict JSON.
 
     Raises:
         StoreError: the machine refuses to read it.
     """
     with storing(path):
         try:
-            return json.loads(read_bytes(path))
-        except (*NO_FILE, ValueError, RecursionError):
+            return parse(read_bytes(path))
+        except ValueError:
             return None
+        except OSError as error:
+            if is_damage(error):
+                return None
+            raise
 
 
 def token() -> str:

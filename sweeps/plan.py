@@ -47,6 +47,7 @@ class Plan:
     n_duplicates: int  # configurations that were left out because they came before
     flops: float  # to train the whole sweep, every trunk once
     flops_saved: float  # what it would take more if every run trained its trunk alone
+    command: str | None = None  # that declared it, where no experiment did
 
     @property
     def n_groups(self) -> int:

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 5.0
 """How long workers may take to stop before they are ended."""
 
+LOSSES_BEFORE_THE_CACHE_IS_DOUBTED = 2
+"""Losses of a worker in a row after which the next one compiles anew what it needs."""
+
 _LISTEN_SECONDS = 0.1
 
 Settled = Literal["done", "diverged", "failed", "elsewhere"]
@@ -82,9 +85,11 @@ class Job:
 
     def __init__(self, index: int, store: Store, plan: Plan) -> None:
         self.index, self.store, self.plan = index, store, plan
-        self.pending = store.pending(run.run_id for run in plan.runs)
         self.runs = {run.run_id: run for run in plan.runs}
-        self.already = len(self.runs) - len(self.pending)
+        open_runs = store.pending(self.runs)
+        self.unreadable = {run_id for run_id in open_runs if store.is_in_the_way(run_id)}
+        self.pending = {i: n for i, n in open_runs.items() if i not in self.unreadable}
+        self.already = len(self.runs) - len(open_runs)
 
     def settings(self) -> dict[str, Any]:
         """The settings of a worker for this job."""
@@ -96,7 +101,7 @@ class Job:
         """Counts what became of its runs; keeps no record of those that are published."""
         counts = Counter[str]()
         kept: dict[str, list[RunRecord]] = {"failed": [], "missing": []}
-        for run_id in self.pending:
+        for run_id in [*self.pending, *self.unreadable]:
             record = self.store.record(run_id, self.runs[run_id].config)
             counts[record.status] += 1
             if record.status in kept:
@@ -127,7 +132,7 @@ class Pool:
     """The workers of one call, and the runs that they are to settle."""
 
     def __init__(self, jobs: Sequence[Job], progress: Callable[[Event], None]) -> None:
-        self.signals = 0
+        self.signals: list[int] = []
         self.notices: list[str] = []
         self.unsettled: dict[tuple[Path, str], list[int]] = {}
         self._jobs = jobs
@@ -158,14 +163,16 @@ class Pool:
                 if report is not None:
                     self.hear(worker, report)
                 elif self._lost(worker, executor.why(worker)):
-                    executor.start(worker, settings)
+                    # A compiled program that is damaged may be what ends workers.
+                    cached = self._slots[worker].losses < LOSSES_BEFORE_THE_CACHE_IS_DOUBTED
+                    executor.start(worker, settings | {"compile_cache": cached})
             self._stop_if_wanted(executor)
         if self._error is not None:
             raise self._error
 
-    def count_signal(self, *_: object) -> None:
+    def count_signal(self, number: int, *_: object) -> None:
         """Takes note of a signal: the first stops the workers, the second ends them at once."""
-        self.signals += 1
+        self.signals.append(number)
 
     def finish(self) -> None:
         """Settles runs that a worker published before it died without reporting them."""
@@ -186,7 +193,7 @@ class Pool:
             executor.stop(at_once=False)
         if self._stopping_since is not None:
             overdue = time.monotonic() - self._stopping_since > GRACE_SECONDS
-            if self.signals > 1 or overdue:
+            if len(self.signals) > 1 or overdue:
                 executor.stop(at_once=True)
 
     def hear(self, worker: int, report: dict[str, Any]) -> None:

@@ -55,8 +55,8 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
     with handling_signals(stop):
         try:
             work(tasks, compute_with_others, lease=settings["lease"], emit=emit, patience=1)
-        except Stopped:
-            pool.count_signal()
+        except Stopped as stopped:
+            pool.count_signal(stopped.number)
             return
         if not failed:
             broadcast_from_first(lambda: None)

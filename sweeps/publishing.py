@@ -13,13 +13,14 @@ import shutil
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-from scaling.record import SCHEMA_VERSION, VOLATILE_COLUMNS, RunRecord, dump_record, load_record
-from scaling.sealed import DamagedFileError, seal
+from scaling.record import VOLATILE_COLUMNS, RunRecord, dump_record, load_record
+from scaling.sealed import DamagedFileError
 from scaling.workspace import Workspace
 from sweeps import files
 from sweeps.claims import Attempt, take
 from sweeps.files import StoreError, storing
 from sweeps.plan import Plan
+from sweeps.plan_file import dump_plan
 from sweeps.retries import Reason
 from sweeps.store import Store
 
@@ -44,17 +45,11 @@ def declare(store: Store, plan: Plan) -> None:
     path = store.plan_path(plan.plan_id)
     if path.exists() and store.load_plan(plan.plan_id)[1]:
         return
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "plan_id": plan.plan_id,
-        "name": plan.name,
-        "created_at_utc": now_utc(),
-        "runs": [vars(run) for run in plan.runs],
-    }
+    data = dump_plan(plan, now_utc())
     with storing(path):
         files.check_inside(store.root, path.parent)
         files.make_folder(path.parent)
-        files.publish(path, seal("plan", content).encode(), scratch=path.parent, durable=True)
+        files.publish(path, data, scratch=path.parent, durable=True)
         files.sync_folder(store.root)
 
 
@@ -171,7 +166,7 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
             continue
         if first is None:
             continue
-        if _lasting(first) == _lasting(record):
+        if _is_same(first, record):
             return "equal"
         second = attempt.folder / "second.json"
         files.write_new(second, data, durable=True)
@@ -187,8 +182,14 @@ def now_utc() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _lasting(record: RunRecord) -> dict[str, Any]:
-    """The columns that do not depend on time and place."""
+def _is_same(first: RunRecord, second: RunRecord) -> bool:
+    """Whether two results agree in all that does not depend on time and place."""
+    left_out = {*VOLATILE_COLUMNS, "environment"}
+    if first.curve_sha256 is None:  # of older code
+        left_out |= {"curve_sha256", "n_curve_points"}
+
+    def lasting(record: RunRecord) -> dict[str, Any]:
+        return {name: value for name, value in vars(record).items() if name not in left_out}
+
     # Through text: a record in memory may hold tuples or integers where its file holds lists.
-    plain = dataclasses.asdict(load_record(dump_record(record)))
-    return {k: v for k, v in plain.items() if k not in (*VOLATILE_COLUMNS, "environment")}
+    return lasting(first) == lasting(load_record(dump_record(second)))

@@ -7,16 +7,19 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-Reason = Literal["exception", "out_of_memory", "infrastructure", "worker_lost"]
+from scaling.record import RunRecord
+
+Reason = Literal["exception", "out_of_memory", "infrastructure", "worker_lost", "damaged"]
 """Why an attempt failed.
 
 - exception: the run raised an error; running out of memory and trouble of the machine apart.
 - out_of_memory: the machine or its accelerator had no memory left.
 - infrastructure: the operating system refused to read or write, through no fault of the run.
 - worker_lost: the worker ended without a report: killed, crashed, or on a lost machine.
+- damaged: it failed, but the record of the failure cannot be read.
 """
 
-MACHINE: tuple[Reason, ...] = ("infrastructure", "worker_lost")
+MACHINE: tuple[Reason, ...] = ("infrastructure", "worker_lost", "damaged")
 """Reasons for which the machine is to blame, not the run."""
 
 FAILURES_BEFORE_A_WORKER_STOPS = 5
@@ -43,6 +46,12 @@ def reason_of(error: BaseException) -> Reason:
     if isinstance(error, OSError) and not isinstance(error, _FAULTS_OF_THE_RUN):
         return "infrastructure"
     return "exception"
+
+
+def says_the_same(before: RunRecord, now: RunRecord) -> bool:
+    """Whether a run failed as it had failed before: by its own fault, not that of the machine."""
+    same = (before.reason, before.message) == (now.reason, now.message)
+    return same and now.reason not in MACHINE
 
 
 def exhausted(reasons: Sequence[str]) -> bool:

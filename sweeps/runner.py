@@ -22,7 +22,7 @@ from sweeps.guards import require_positive
 from sweeps.plan import Plan
 from sweeps.pool import Event, Job, JobSummary, Pool
 from sweeps.store import Store
-from sweeps.worker import handling_signals
+from sweeps.worker import PREEMPTING, handling_signals
 
 _RUN, _RUN_PACK = "scaling.run:run", "scaling.run:run_pack"
 
@@ -33,6 +33,7 @@ class Summary:
 
     jobs: tuple[JobSummary, ...]
     interrupted: bool  # whether a signal ended the call before all was done
+    preempted: bool  # whether that signal was a scheduler's (`worker.PREEMPTING`)
     notices: tuple[str, ...]  # for people: conflicts, lost workers, workers that gave up
     seconds: float  # wall time of the call
 
@@ -100,6 +101,7 @@ def run_sweeps(
     settings = {
         **code,
         "lease": lease,
+        "compile_cache": True,
         "families": [dataclasses.asdict(origin) for origin in origins],
         "jobs": [job.settings() for job in opened],
     }
@@ -123,7 +125,8 @@ def run_sweeps(
             pool.finish()
     return Summary(
         jobs=tuple(job.summary() for job in opened),
-        interrupted=pool.signals > 0 and bool(pool.unsettled),
+        interrupted=bool(pool.signals and pool.unsettled),
+        preempted=bool(pool.signals and pool.unsettled) and pool.signals[0] in PREEMPTING,
         notices=tuple(pool.notices),
         seconds=time.monotonic() - began,
     )

@@ -10,30 +10,40 @@
     quarantine/                                  files that cannot be read or came second, and why
 
 The folder is the database: copy it, rsync it, mount it. A run is done when its result.json is
-there; that file is written atomically and never replaces another. Nothing in the folder is ever
-executed, and nothing that cannot be read is deleted.
+there and as it was written; that file appears atomically and never replaces another. Every file is
+doubted: its size and kind before it is read, its checksum before it is believed. Nothing in the
+folder is ever executed, and nothing that cannot be read is deleted.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import errno
+import contextlib
 import json
 import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.record import SCHEMA_VERSION, Curve, RunRecord, load_curve, load_record
-from scaling.sealed import DamagedFileError, unseal
+from scaling.config import run_id as identity_of
+from scaling.record import (
+    SCHEMA_VERSION,
+    Curve,
+    RunRecord,
+    column,
+    load_curve,
+    parse_record,
+    record_text,
+)
+from scaling.sealed import DamagedFileError, in_lines, sha256, sign, signed
 from sweeps import files
 from sweeps.claims import Attempt, attempts_of
 from sweeps.files import StoreError, storing
 from sweeps.plan import Plan, PlannedRun
+from sweeps.plan_file import PlanFile
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +82,13 @@ class Store:
         store = cls(Path(os.path.realpath(root)))
         version = store._version()
         if version is None:
-            raise ValueError(
-                f"{root} is no results folder: it holds no readable store.json. Give a folder that "
-                "`scaling run` has made"
-            )
-        if version != SCHEMA_VERSION:
+            if not store._holds_runs():
+                raise ValueError(
+                    f"{root} is no results folder: it holds no readable store.json. Give a folder "
+                    "that `scaling run` has made"
+                )
+            log.warning("%s/store.json is missing or damaged; the next run writes it", store.root)
+        elif version != SCHEMA_VERSION:
             raise StoreError(
                 f"{store.root} has schema version {version}; this program writes "
                 f"{SCHEMA_VERSION}. Use the program that made it, or give another folder"
@@ -112,14 +124,36 @@ class Store:
         """All attempts at a run, oldest first."""
         return attempts_of(self.run_folder(run_id) / "attempts")
 
+    def is_published(self, run_id: str) -> bool:
+        """Whether a run has a result that is complete and as it was written; moves nothing.
+
+        Raises:
+            StoreError: the result has another schema version, or the machine refuses to read it.
+        """
+        try:
+            return self.has_result(run_id) and bool(_read(self.result_path(run_id), run_id))
+        except DamagedFileError:
+            return False
+
     def pending(self, run_ids: Iterable[str]) -> dict[str, int]:
         """The runs that are not published, each with the number of its latest attempt or 0."""
-        waiting = [run_id for run_id in run_ids if not self.has_result(run_id)]
+        waiting = [run_id for run_id in run_ids if not self.is_published(run_id)]
         with storing(self.root):
             return {i: max((a.number for a in self.attempts(i)), default=0) for i in waiting}
 
-    def load(self, run_id: str) -> RunRecord | None:
-        """The published record of a run; None if there is none.
+    def is_in_the_way(self, run_id: str) -> bool:
+        """Whether a damaged result cannot be set aside, so that its run cannot be done again."""
+        if not self.has_result(run_id):
+            return False
+        try:
+            return self.load(run_id) is None
+        except DamagedFileError:
+            return self.has_result(run_id)
+
+    def text(self, run_id: str) -> bytes | None:
+        """The text of the published record of a run (`scaling.record.record_text`).
+
+        None if there is none.
 
         Raises:
             DamagedFileError: it could not be read, and has been set aside.
@@ -129,47 +163,104 @@ class Store:
         if not self.has_result(run_id):
             return None
         try:
-            return _parse(path, run_id)
+            return _read(path, run_id)
         except DamagedFileError as error:
             damage = str(error)
         where = self._set_aside(run_id, damage)
         if where is None:
-            return self.load(run_id)
+            return self.text(run_id)
         log.warning("%s: %s; %s", path, damage, where)
         raise DamagedFileError(f"{path}: {damage}; {where}")
 
+    def load(self, run_id: str) -> RunRecord | None:
+        """The published record of a run; None if there is none. Raises as `text` does."""
+        text = self.text(run_id)
+        return None if text is None else parse_record(text)
+
     def failure(self, run_id: str) -> RunRecord | None:
-        """The last failure of a run that can be read; None if it never failed."""
+        """The last failure of a run; None if it never failed.
+
+        Where no record of a failure can be read, it is the fact that one is there.
+        """
         with storing(self.run_folder(run_id)):
             attempts = self.attempts(run_id)
-        failures = (failure_of(attempt, run_id) for attempt in reversed(attempts))
-        return next((failure for failure in failures if failure), None)
+        unreadable = None
+        for attempt in reversed(attempts):
+            failure = failure_of(attempt, run_id)
+            if failure is not None and failure.reason != "damaged":
+                return failure
+            unreadable = unreadable or failure
+        return unreadable
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
         """The record of a run: `done` or `diverged` as published, `failed`, or `missing`.
 
         A result that cannot be read is set aside, and the run is missing, with the reason.
         """
-        missing = RunRecord(run_id=run_id, status="missing", config=config)
+        match self._found(run_id):
+            case bytes(text):
+                return parse_record(text)
+            case RunRecord() as failure:
+                return failure
+            case damage:
+                return _missing(run_id, config, damage)
+
+    def _found(self, run_id: str) -> bytes | RunRecord | str | None:
+        """The text of a published record, the last failure, what is damaged, or nothing."""
         try:
-            return self.load(run_id) or self.failure(run_id) or missing
+            text = self.text(run_id)
         except DamagedFileError as error:
-            return dataclasses.replace(missing, reason="damaged", message=str(error))
+            return str(error)
+        return self.failure(run_id) if text is None else text
 
     def read(self, plan: Plan) -> list[RunRecord]:
         """One record for every run of a plan, in its order."""
         return [self.record(run.run_id, run.config) for run in plan.runs]
 
+    def run_ids(self) -> list[str]:
+        """The runs that have a folder here, in order."""
+        found = set[str]()
+        with storing(self.root):
+            for above in _names(self.root / "runs"):
+                names = _names(self.root / "runs" / above)
+                found |= {name for name in names if name[:2] == above and _RUN_ID.fullmatch(name)}
+        return sorted(found)
+
+    def plans(self) -> Iterator[PlanFile]:
+        """The plans that can be read; one that is damaged is set aside."""
+        for path in sorted(self.root.glob("plans/*.json")):
+            if (plan := self._plan_file(path.stem)) is not None:
+                yield plan
+
+    def texts(self) -> Iterator[bytes]:
+        """Text of one record for every run in the folder or in one of its plans, by run_id.
+
+        They are those that `record` would give, read one at a time and not parsed
+        (`scaling.record.column`).
+        """
+        declared = {run_id: plan for plan in self.plans() for run_id in plan.run_ids}
+        for run_id in sorted(declared.keys() | self.run_ids()):
+            match self._found(run_id):
+                case bytes(text):
+                    yield text
+                case RunRecord() as failure:
+                    yield in_lines(vars(failure)).encode()
+                case damage:
+                    plan = declared.get(run_id)
+                    config = plan.run(run_id).config if plan else self.config(run_id)
+                    yield in_lines(vars(_missing(run_id, config, damage))).encode()
+
     def scan(self) -> list[RunRecord]:
         """One record for every run that is in the folder or in one of its plans, by run_id."""
-        configs: dict[str, Mapping[str, Any]] = {}
-        for folder in self.root.glob("runs/*/*"):
-            if _RUN_ID.fullmatch(folder.name) and folder == self.run_folder(folder.name):
-                configs[folder.name] = files.read_json(folder / "config.json") or {}
-        for path in self.root.glob("plans/*.json"):
-            _, runs = self.load_plan(path.stem)
-            configs |= {run.run_id: run.config for run in runs}
-        return [self.record(run_id, configs[run_id]) for run_id in sorted(configs)]
+        return [parse_record(text) for text in self.texts()]
+
+    def config(self, run_id: str) -> Mapping[str, Any]:
+        """The configuration in the folder of a run; empty where it is not that of the run."""
+        plain = files.read_json(self.run_folder(run_id) / "config.json")
+        try:
+            return plain if identity_of(plain) == run_id else {}
+        except (TypeError, KeyError, AttributeError, ValueError):
+            return {}
 
     def status(self, plan: Plan | None = None) -> dict[str, int]:
         """Numbers of runs of a plan, or of the folder: done, diverged, failed and missing."""
@@ -177,51 +268,119 @@ class Store:
         return {status: counts[status] for status in ("done", "diverged", "failed", "missing")}
 
     def curve(self, run_id: str) -> Curve:
-        """The learning curve of a published run, up to its last good line."""
+        """The learning curve of a published run; empty where it has none.
+
+        Raises:
+            DamagedFileError: the file of the curve is not as it was written, or gone.
+        """
         record = self.load(run_id)
-        if record is None or record.attempt is None:
+        if record is None or record.attempt is None or record.n_curve_points == 0:
             return ()
-        attempt = Attempt.numbered(self.run_folder(run_id) / "attempts", record.attempt)
+        path = self._curve_path(run_id, record.attempt)
         try:
-            text = files.read_bytes(attempt.folder / "curve.jsonl").decode("utf-8", "replace")
-            return load_curve(text)
-        except files.NO_FILE:
-            return ()
+            data = files.read_bytes(path, files.MANY_BYTES)
+        except FileNotFoundError:
+            if record.n_curve_points is None:
+                return ()
+            raise DamagedFileError(f"{path}: the curve is gone") from None
+        except OSError as error:
+            if not files.is_damage(error):
+                raise
+            raise DamagedFileError(f"{path}: no file: {error.strerror}") from None
+        try:
+            return load_curve(data, record)
+        except DamagedFileError as error:
+            raise DamagedFileError(f"{path}: {error}") from None
+
+    def curve_damage(self, text: bytes) -> str | None:
+        """What is wrong with the curve of a published run, whose record has this text, if anything.
+
+        Raises:
+            StoreError: the machine refuses to read it.
+        """
+        points, run_id = column(text, "n_curve_points"), column(text, "run_id")
+        if points == 0:
+            return None
+        with storing(self.run_folder(run_id)):
+            if points:
+                path = self._curve_path(run_id, column(text, "attempt"))
+                with contextlib.suppress(*files.NO_FILE):
+                    if sha256(files.read_bytes(path, files.MANY_BYTES)) == column(
+                        text, "curve_sha256"
+                    ):
+                        return None
+            try:
+                self.curve(run_id)
+            except DamagedFileError as error:
+                return str(error)
+        return None
+
+    def damaged_curves(self, run_ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """The published runs whose curve is damaged, each with what is wrong."""
+        for run_id in run_ids:
+            text = self.text(run_id) if self.is_published(run_id) else None
+            if text is not None and (damage := self.curve_damage(text)) is not None:
+                yield run_id, damage
+
+    def reopen(self, run_id: str, reason: str) -> None:
+        """Sets a result aside, for a reason, so that its run is done again."""
+        path = self.result_path(run_id)
+        with storing(path):
+            files.set_aside(path, self.quarantine, f"{run_id}-result.json", reason)
 
     def load_plan(self, plan_id: str) -> tuple[str, tuple[PlannedRun, ...]]:
         """Name and runs of a declared sweep; no runs where its file is damaged and set aside."""
+        plan = self._plan_file(plan_id)
+        return ("", ()) if plan is None else (plan.name, tuple(plan.runs()))
+
+    def _plan_file(self, plan_id: str) -> PlanFile | None:
         path = self.plan_path(plan_id)
         try:
             with storing(path):
-                content = unseal("plan", files.read_bytes(path))
-            runs = tuple(PlannedRun(**run) for run in content["runs"])
-            names = [name for run in runs for name in (run.run_id, run.trunk_id) if name]
-            if all(map(_RUN_ID.fullmatch, names)):
-                return str(content["name"]), runs
-            damage = "a run_id or trunk_id is not of 32 hex digits"
-        except (DamagedFileError, KeyError, TypeError) as error:
+                return PlanFile.read(path)
+        except DamagedFileError as error:
             damage = str(error)
         _, where = self._quarantined(path, path.name, damage)
         log.warning("%s: %s; %s", path, damage, where)
-        return "", ()
+        return None
+
+    def _curve_path(self, run_id: str, attempt: int) -> Path:
+        folder = self.run_folder(run_id) / "attempts"
+        return Attempt.numbered(folder, attempt).folder / "curve.jsonl"
 
     def _version(self) -> Any:
-        """Schema version in store.json; None where there is none or it cannot be read."""
+        """Schema version in store.json; None where there is none or it cannot be believed."""
         marker = files.read_json(self.root / "store.json")
-        return marker.get("schema_version") if isinstance(marker, dict) else None
+        if not isinstance(marker, dict):
+            return None
+        version = marker.get("schema_version")
+        if "sha256" not in marker:  # of older code, all of whose folders have this version
+            return version if version == SCHEMA_VERSION else None
+        try:
+            return signed(marker)["schema_version"]
+        except (DamagedFileError, KeyError):
+            return None
+
+    def _holds_runs(self) -> bool:
+        """Whether the folder is known as one of results even without its marker."""
+        return bool(self.run_ids()) or any(
+            _RUN_ID.fullmatch(path.stem) for path in self.root.glob("plans/*.json")
+        )
 
     def _mark(self) -> None:
         """Makes a folder a results folder."""
         marker = self.root / "store.json"
         if os.path.lexists(marker):
             files.set_aside(marker, self.quarantine, marker.name, "not readable")
-        elif foreign := sorted(n for n in os.listdir(self.root) if not n.startswith(".")):
+        elif not self._holds_runs() and (
+            foreign := sorted(n for n in os.listdir(self.root) if not n.startswith("."))
+        ):
             raise ValueError(
                 f"{self.root} holds {foreign[0]!r} but no store.json, so it is no results folder. "
                 "Give a new or an empty folder"
             )
         content = {"schema_version": SCHEMA_VERSION, "holds": "results of scaling runs"}
-        data = f"{json.dumps(content)}\n".encode()
+        data = f"{json.dumps(sign(content))}\n".encode()
         files.publish(marker, data, scratch=self.root, durable=True)
         files.sync_folder(self.root.parent)
 
@@ -234,7 +393,7 @@ class Store:
             return where
         # 2. Judge the file that was moved.
         try:
-            _parse(aside, run_id)
+            _read(aside, run_id)
         except DamagedFileError:
             return where
         # 3. Between reading and moving, another process set it aside and put a good one there.
@@ -251,29 +410,62 @@ class Store:
 
 
 def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
-    """The failure in which an attempt ended; None if there is none or it cannot be read."""
-    try:
-        return _parse(attempt.folder / "failure.json", run_id)
-    except DamagedFileError:
+    """The failure in which an attempt ended; None if it did not end so.
+
+    One whose record cannot be read has the reason "damaged".
+    """
+    path = attempt.folder / "failure.json"
+    if not os.path.lexists(path):
         return None
+    try:
+        return parse_record(_read(path, run_id))
+    except DamagedFileError as error:
+        message = f"{path}: {error}"
+        log.warning("%s", message)
+        return RunRecord(
+            run_id=run_id,
+            status="failed",
+            config={},
+            reason="damaged",
+            message=message,
+            attempt=attempt.number,
+        )
 
 
-def _parse(path: Path, run_id: str) -> RunRecord:
+def _missing(run_id: str, config: Mapping[str, Any], damage: str | None) -> RunRecord:
+    reason = None if damage is None else "damaged"
+    return RunRecord(run_id=run_id, status="missing", config=config, reason=reason, message=damage)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except files.NO_FILE:
+        return []
+
+
+def _read(path: Path, run_id: str) -> bytes:
+    """Text of the record in a file (`scaling.record.record_text`), which is that of a run.
+
+    Raises:
+        DamagedFileError: it is not as it was written, or of another run.
+        StoreError: it has another schema version, or the machine refuses to read it.
+    """
     try:
         data = files.read_bytes(path)
     except OSError as error:
-        if isinstance(error, files.NO_FILE) or error.errno == errno.ELOOP:
+        if files.is_damage(error):
             raise DamagedFileError(f"no file: {error.strerror}") from None
         raise StoreError(
             f"{path} cannot be read: {error.strerror}. Nothing was changed. Put this right, and "
             "the same command resumes"
         ) from error
     try:
-        record = load_record(data)
+        text = record_text(data)
+        if (found := column(text, "run_id")) != run_id:
+            raise DamagedFileError(f"it is the record of run {str(found)[:40]}")
+        return text
     except ValueError as error:
         raise StoreError(
             f"{path}: {error}. Nothing is lost; read it with the program that wrote it"
         ) from None
-    if record.run_id != run_id:
-        raise DamagedFileError(f"it is the record of run {record.run_id}")
-    return record

@@ -22,24 +22,42 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from scaling.record import Curve, RunRecord, dump_curve_line, dump_record
-from sweeps import publishing
+from scaling.record import Curve, RunRecord, dump_curve_line, dump_record, with_curve
+from sweeps import compile_cache, publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.computing import Compute, load_code
 from sweeps.files import StoreError, storing
-from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS, back_off_seconds, exhausted, reason_of
+from sweeps.retries import (
+    FAILURES_BEFORE_A_WORKER_STOPS,
+    back_off_seconds,
+    exhausted,
+    reason_of,
+    says_the_same,
+)
 from sweeps.store import Store, failure_of
 from sweeps.visiting import Task, packs, visiting_order, with_packs
 
 Emit = Callable[..., None]
 """A function that reports an event: its kind, and `job`, `run_id` and more as keywords."""
 
+INTERRUPTING = (signal.SIGINT, signal.SIGHUP)
+PREEMPTING = (signal.SIGTERM, signal.SIGUSR1)
+"""Signals of people, whose command has not ended as they wished, and of schedulers, which take the
+machine away and start the same command again."""
+
+PARENT_DECIDES = (*INTERRUPTING, signal.SIGUSR1)
+"""Signals that workers leave to their parent, which asks them by SIGTERM."""
+
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _MESSAGE_LENGTH = 1000
 
 
 class Stopped(BaseException):
-    """The parent wants this worker to stop; no `except Exception` of a run may swallow it."""
+    """A signal wants this worker to stop; no `except Exception` of a run may swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def work(
@@ -106,7 +124,8 @@ class _Worker:
     heartbeat: Heartbeat
     watch: Watch
     n_attempts: int = 0
-    failing: set[str] = field(default_factory=set)  # runs that failed since the last success
+    failing: set[str] = field(default_factory=set)
+    """Runs that failed since the last success, each in a way in which it had not failed before."""
     due: dict[Path, float] = field(default_factory=dict)  # when to try again after an attempt
 
     @property
@@ -245,8 +264,10 @@ class _Worker:
 
     def _failed(self, claimed: _Claimed, failure: RunRecord, trace: str = "") -> RunRecord:
         task, attempt = claimed
+        before = task.store.failure(task.run.run_id)
         publishing.fail(task.store, attempt, failure, trace)
-        self.failing.add(task.run.run_id)
+        if before is None or not says_the_same(before, failure):
+            self.failing.add(task.run.run_id)
         self._report(task, "tried", message=failure.message)
         return failure
 
@@ -272,8 +293,9 @@ def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _F
                 f"the run returned a record of status {record.status!r}: return 'done', "
                 "'diverged' or 'failed'"
             )
-        record = dataclasses.replace(record, attempt=claimed.attempt.number)
-        return _Result(record, dump_record(record), "".join(map(dump_curve_line, curve)))
+        lines = "".join(map(dump_curve_line, curve))
+        record = with_curve(dataclasses.replace(record, attempt=claimed.attempt.number), lines)
+        return _Result(record, dump_record(record), lines)
     except Exception as error:
         return _Failed(error, traceback.format_exc())
 
@@ -292,7 +314,8 @@ def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
 
 def main() -> int:
     """Runs one worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    for number in PARENT_DECIDES:  # they may reach all processes of a group or of a job
+        signal.signal(number, signal.SIG_IGN)
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     settings = json.loads(sys.stdin.buffer.readline())
@@ -305,6 +328,7 @@ def main() -> int:
         events.write(json.dumps({"kind": kind, **more}) + "\n")
         events.flush()
 
+    compile_cache.have_checksums()
     try:
         try:
             compute = load_code(settings)
@@ -326,19 +350,23 @@ def main() -> int:
     return 0
 
 
-def stop(*_: object) -> None:
+def stop(number: int, *_: object) -> None:
     """Handles a signal: ends the attempt under way in good order."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
+    raise Stopped(number)
 
 
 @contextlib.contextmanager
 def handling_signals(handler: Callable[..., None]) -> Iterator[None]:
-    """Sets the handler of Ctrl-C and SIGTERM for a while; in the main thread only."""
+    """Sets the handler of all signals that ask to stop for a while; in the main thread only.
+
+    A signal that was ignored before, as `nohup` has SIGHUP ignored, stays so.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = (n for n in (*INTERRUPTING, *PREEMPTING) if signal.getsignal(n) != signal.SIG_IGN)
+    before = {number: signal.signal(number, handler) for number in wanted}
     try:
         yield
     finally:

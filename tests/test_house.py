@@ -31,7 +31,7 @@ ORDER = {
     """.split(),
     "sweeps": """
         guards files claims retries rules accelerators compile_cache
-        plan space shapes recipes sizes
+        plan plan_file space shapes recipes sizes
         store visiting publishing computing worker executors pool processes progress runner
     """.split(),
     "analysis": """

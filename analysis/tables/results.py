@@ -82,16 +82,17 @@ def evaluations(path: Path) -> pd.DataFrame:
     the run's, and `best_loss_nats` and `best_error`: the least of the run's history.
 
     Raises:
-        ValueError: A folder without results, or without any history.
+        ValueError: A folder without results, or without any history, or a damaged file of it (with
+            its path).
     """
     rows = []
     for file in record.published_files(path):
-        run = record.load_record(read_bytes(file, None))
+        run = _record(file)
         curve = file.parent / "attempts" / f"{run.attempt or 0:04d}" / "curve.jsonl"
-        if run.status != "done" or not curve.exists():
+        if run.status != "done" or not (curve.exists() or run.n_curve_points):
             continue
         flat = record.row(run)
-        for point in record.load_curve(read_bytes(curve, None).decode("utf-8", "replace")):
+        for point in _curve(curve, run):
             if point.step > 0:
                 rows.append(flat | _evaluation(point, run.n_train_examples))
     if not rows:
@@ -103,6 +104,24 @@ def evaluations(path: Path) -> pd.DataFrame:
         least = table.groupby("run_id")[f"eval_{kind}"].transform("min")
         table[f"best_{kind}"] = least
     return with_units(table)
+
+
+def _record(file: Path) -> record.RunRecord:
+    try:
+        return record.load_record(read_bytes(file, None))
+    except record.DamagedFileError as error:
+        raise ValueError(
+            f"{file}: {error}; run the sweep again, which sets the file aside and repeats the run"
+        ) from None
+
+
+def _curve(file: Path, run: record.RunRecord) -> record.Curve:
+    try:
+        return record.load_curve(read_bytes(file, None), run)
+    except (record.DamagedFileError, FileNotFoundError) as error:
+        raise ValueError(
+            f"{file}: {error}; `scaling retry` with --damaged-curves repeats the run"
+        ) from None
 
 
 def _evaluation(point: record.CurvePoint, n_train: int | None) -> dict[str, object]:
@@ -135,15 +154,7 @@ def read(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     path = Path(path)
     if path.is_dir():
-        records = []
-        for file in record.published_files(path):
-            try:
-                records.append(record.load_record(read_bytes(file, None)))
-            except record.DamagedFileError as error:
-                raise ValueError(
-                    f"{file}: {error}; run the sweep again, which sets the file aside and repeats "
-                    "the run"
-                ) from None
+        records = [_record(file) for file in record.published_files(path)]
         if not records:
             raise ValueError(f"{path}: the folder has no results; give the folder of one sweep")
         return frame(map(record.row, records))

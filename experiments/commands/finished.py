@@ -86,7 +86,7 @@ def _reports(folder: Path, budget: str | None) -> Iterator[Path]:
 
 
 def _one(path: Path, files: dict[str, str]) -> Finished:
-    made, folder = report.parse(path.read_text(encoding="utf-8")), path.parent
+    made, folder = report.read(path), path.parent
     if made is None or not (folder / "figure.png").is_file():
         raise ValueError(
             f"{path} is no report that this version reads, or its figure is gone: "

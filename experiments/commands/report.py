@@ -1,7 +1,8 @@
 """A report: what an experiment measured, on disk, and whether it is still valid.
 
-A report names its source, a digest of the records and the code that it was made from. While that is
-unchanged and its files are there, the same command prints it again without analysing or drawing.
+A report names its source, a digest of the records and the code that it was made from, and the
+checksums of its figures and of itself. While all of them hold, the same command prints it again
+without analysing or drawing.
 """
 
 import functools
@@ -9,16 +10,20 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import analysis
 import experiments
 from analysis.writing import replace_file
 from experiments.experiment import Experiment, Gathering, Json, Measured
 from scaling.record import RunRecord
+from scaling.sealed import DamagedFileError, parse, sha256, sha256_of_file, sign, signed
+from sweeps.files import MANY_BYTES, read_bytes
 
-FILES = ("figure.pdf", "figure.png", "figure.svg", "figure.csv", "report.json")
+FIGURES = ("figure.pdf", "figure.png", "figure.svg", "figure.csv")
+FILES = (*FIGURES, "report.json")
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Report:
         measured: The numbers.
         doubts: Reasons to distrust the answer.
         more: Fits and settings.
+        figures: SHA-256 of each file of the figure, by name.
     """
 
     source: str
@@ -44,6 +50,7 @@ class Report:
     measured: Mapping[str, Measured]
     doubts: Sequence[str]
     more: Mapping[str, Json]
+    figures: Mapping[str, str] = field(default_factory=dict)
 
 
 def source(experiment: Experiment | Gathering, records: Iterable[RunRecord]) -> str:
@@ -52,31 +59,43 @@ def source(experiment: Experiment | Gathering, records: Iterable[RunRecord]) -> 
     digest.update(experiment.file.read_bytes())
     digest.update(b"\0")
     for record in records:
-        digest.update(json.dumps(asdict(record), sort_keys=True).encode())
+        digest.update(json.dumps(vars(record), sort_keys=True).encode())
     return digest.hexdigest()[:32]
 
 
 def save(folder: Path, report: Report) -> None:
-    """Writes the report as strict JSON, atomically; last of its files."""
-    text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
+    """Writes the report of figures that are there as strict JSON, atomically; last of its files."""
+    figures = {name: sha256_of_file(folder / name) for name in FIGURES}
+    content = sign(asdict(replace(report, figures=figures)))
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     replace_file(folder / "report.json", text.encode())
 
 
 def load(folder: Path, source: str) -> Report | None:
-    """Loads the report if it follows from that source and its figures are there; else None."""
-    if not all((folder / name).exists() for name in FILES):
+    """Loads the report if it follows from that source and its figures are as drawn; else None."""
+    report = read(folder / "report.json")
+    if report is None or report.source != source or report.figures.keys() != set(FIGURES):
         return None
-    report = parse((folder / "report.json").read_text())
-    return report if report is not None and report.source == source else None
-
-
-def parse(text: str) -> Report | None:
-    """Reads what `save` wrote; None where it is something else."""
     try:
-        plain = json.loads(text)
+        drawn = {name: sha256(read_bytes(folder / name, MANY_BYTES)) for name in FIGURES}
+    except OSError:
+        return None
+    return report if drawn == report.figures else None
+
+
+def read(path: Path) -> Report | None:
+    """Reads what `save` wrote; None where it is something else, or not as it was written.
+
+    A report that older code wrote has no checksum and is read as it is.
+    """
+    try:
+        plain = parse(read_bytes(path))
+        if "sha256" in plain:
+            plain = signed(plain)
         measured = {name: Measured(**m) for name, m in plain["measured"].items()}
-        return Report(**plain | {"measured": measured})
-    except (ValueError, TypeError, KeyError, AttributeError):
+        fields: dict[str, Any] = {**plain, "measured": measured}
+        return Report(**fields)
+    except (OSError, DamagedFileError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

@@ -21,6 +21,7 @@ from experiments.commands.report import Report
 from experiments.experiment import Budget, Experiment, Findings, Gathering
 from scaling.fields import nearest
 from scaling.record import RunRecord, row
+from scaling.sealed import DamagedFileError
 from sweeps.files import storing
 from sweeps.plan import Plan, make_plan
 from sweeps.space import Folded, folded, overridden
@@ -89,8 +90,8 @@ def run(options: RunOptions) -> int:
     help it train.
 
     Returns:
-        0 where every expectation passes; 1 where one fails or runs are missing; 130 where
-        interrupted.
+        0 where every expectation passes, or a scheduler took the machine away (SIGTERM, SIGUSR1); 1
+        where an expectation fails or runs are missing; 130 where interrupted.
     """
     from sweeps.progress import show_progress
     from sweeps.runner import run_sweeps
@@ -105,6 +106,8 @@ def run(options: RunOptions) -> int:
     # 2. Read what is done. This sets aside what is damaged, so that it is run again.
     stores = [Store.create(job.root) for job in jobs]
     records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
+    for store, job in zip(stores, jobs, strict=True):
+        _say_of_curves(store, job)
     # 3. Train what is missing, of all parts in one queue.
     with show_progress() as progress:
         summary = run_sweeps(
@@ -115,7 +118,7 @@ def run(options: RunOptions) -> int:
         )
     show.print_summary(summary)
     if summary.interrupted:
-        return 130
+        return 0 if summary.preempted else 130
 
     # 4. Analyse and draw each part, unless its report still stands, and print it.
     ok = summary.complete
@@ -138,6 +141,14 @@ def run(options: RunOptions) -> int:
     if isinstance(experiment, Gathering):
         ok &= _gather(experiment, jobs, records, found)
     return 0 if ok else 1
+
+
+def _say_of_curves(store: Store, job: Job) -> None:
+    """Says which learning curves are damaged; where findings need them, their runs are repeated."""
+    for run_id, damage in store.damaged_curves(run.run_id for run in job.plan.runs):
+        if job.experiment.takes_curves:
+            store.reopen(run_id, damage)
+        show.print_damaged_curve(job.plan.name, damage, repeated=job.experiment.takes_curves)
 
 
 def _say_of_grids(jobs: Sequence[Job]) -> None:
@@ -265,14 +276,21 @@ def findings_of(job: Job, records: Sequence[RunRecord]) -> Findings[Any]:
 
 
 def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Reads every evaluation of every run that is done, one row each."""
+    """Reads every evaluation of every run that is done, one row each.
+
+    Raises:
+        ValueError: A curve was damaged since the command began.
+    """
     store = Store.open(job.root)
-    return pd.DataFrame(
-        {"run_id": record.run_id, **asdict(point)}
-        for record in records
-        if record.status == "done"
-        for point in store.curve(record.run_id)
-    )
+    try:
+        return pd.DataFrame(
+            {"run_id": record.run_id, **asdict(point)}
+            for record in records
+            if record.status == "done"
+            for point in store.curve(record.run_id)
+        )
+    except DamagedFileError as error:
+        raise ValueError(f"{error}. The same command does its run again.") from None
 
 
 def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[RunRecord]) -> Report:

@@ -98,6 +98,16 @@ def print_missed(name: str, missed: Sequence[str]) -> None:
         console.print(f"{name}: {line}", soft_wrap=True)
 
 
+def print_damaged_curve(name: str, damage: str, *, repeated: bool) -> None:
+    """Prints that a learning curve is damaged, and what follows."""
+    then = (
+        "its run is done again"
+        if repeated
+        else "these findings do not need it; `scaling retry` with --damaged-curves does it again"
+    )
+    console.print(f"{name}: {damage}; {then}")
+
+
 def print_summary(summary: Summary) -> None:
     """Prints what became of the runs of a command."""
     for job in summary.jobs:
@@ -113,7 +123,8 @@ def print_summary(summary: Summary) -> None:
     for notice in summary.notices:
         console.print(notice)
     if summary.interrupted:
-        console.print("interrupted; the same command resumes where this one stopped")
+        how = "preempted" if summary.preempted else "interrupted"
+        console.print(f"{how}; the same command resumes where this one stopped")
 
 
 def print_unanalysed(name: str, counts: Mapping[str, int], error: Exception) -> None:

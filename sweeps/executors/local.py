@@ -88,6 +88,8 @@ class LocalExecutor:
             "PYTHONSAFEPATH": "1",
             **compile_cache.environment(os.environ),
         }
+        if not settings["compile_cache"]:
+            own["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         if found is None:
             core, platform = self._cores[worker % len(self._cores)], "cpu"
             own |= _ONE_THREAD | {"JAX_NUM_CPU_DEVICES": str(devices)}

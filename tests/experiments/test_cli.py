@@ -27,6 +27,7 @@ from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 from scaling.schedules import StableDecay
+from scaling.sealed import sign
 from scaling.training import Adam
 from sweeps.plan import make_plan
 from sweeps.space import grid
@@ -216,6 +217,17 @@ def test_a_damaged_result_is_set_aside_and_run_again(done, tmp_path, capsys):
     assert len(list((done / "quarantine").glob("*.reason.txt"))) == 4
 
 
+def test_a_report_or_figure_that_was_changed_is_made_anew(done, tmp_path, capsys):
+    folder = done / "reports/cpu"
+    good = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "figure.pdf").write_bytes(good["figure.pdf"][:100])
+    assert run(tmp_path) == 0
+    (folder / "report.json").write_bytes(good["report.json"].replace(b"1.0", b"3.0"))
+    assert run(tmp_path) == 0
+    assert "3.0" not in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == good
+
+
 def test_a_failed_expectation_is_exit_status_1(done, tmp_path, capsys):
     wrong = tmp_path / "tiny.py"
     wrong.write_text(Path(TINY).read_text().replace("low=0.9, high=1.1", "low=5, high=6"))
@@ -242,7 +254,7 @@ def test_runs_that_fail_are_listed_and_tried_again(tmp_path, capsys):
 
 def test_a_folder_of_another_schema_is_refused(done, tmp_path, capsys):
     marker = done / "store.json"
-    marker.write_text(marker.read_text().replace("1", "99"))
+    marker.write_text(json.dumps(sign({"schema_version": 99})))
     assert run(tmp_path) == 2
     printed = capsys.readouterr().err
     assert str(done) in printed

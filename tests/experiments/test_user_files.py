@@ -26,6 +26,7 @@ TINY = Path(__file__).with_name("tiny.py").read_text()
         (("EXPECTED = (Expected(", "EXPECTED = (dict("), "must hold `Expected` objects"),
         (('EXPECTED = (Expected(name="peak"', "EXPECTED = (Expected(name=peak"), "NameError"),
         (("EXPECTED = (", "EXPECTED = = ("), "SyntaxError"),
+        (("EXPECTED = (", "exit(0)\nEXPECTED = ("), "it exits (status 0)"),
     ],
 )
 def test_a_file_is_checked_before_anything_is_spent(change, says, tmp_path, capsys):

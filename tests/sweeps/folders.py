@@ -6,7 +6,7 @@ import dataclasses
 
 import trivial_runs
 
-from scaling.record import dump_curve_line, dump_record
+from scaling.record import dump_curve_line, dump_record, with_curve
 from sweeps import publishing
 from sweeps.claims import Attempt
 from sweeps.store import Store
@@ -24,8 +24,8 @@ def claim(store: Store, number: int = 1) -> Attempt:
 
 def publish(store: Store, number: int = 1, **changes: object) -> str:
     record, _ = trivial_runs.run(PLAN.configs[0])
-    record = dataclasses.replace(record, attempt=number, **changes)
     lines = "".join(map(dump_curve_line, trivial_runs.POINTS))
+    record = with_curve(dataclasses.replace(record, attempt=number, **changes), lines)
     return publishing.publish(store, claim(store, number), record, dump_record(record), lines)
 
 

@@ -39,6 +39,7 @@ if __name__ == "__main__":
                 "missing": len(job.missing),
                 "failed": len(job.failed),
                 "interrupted": summary.interrupted,
+                "preempted": summary.preempted,
                 "complete": summary.complete,
                 "notices": summary.notices,
             }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,9 +48,32 @@ def test_a_cache_that_cannot_be_written_is_gone_without(cache: Path, tmp_path: P
     assert loss_hits_misses(tmp_path / "without")[1] == 0
 
 
-def test_what_the_user_chose_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCALING_CACHE_DIR", "/elsewhere")
-    folder = compile_cache.environment({})["JAX_COMPILATION_CACHE_DIR"]
-    assert Path(folder).parent == Path("/elsewhere/compiled")
+def test_what_the_user_chose_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SCALING_CACHE_DIR", str(tmp_path))
+    folder = Path(compile_cache.environment({})["JAX_COMPILATION_CACHE_DIR"])
+    assert folder.parent == tmp_path / "compiled"
+    assert not folder.stat().st_mode & 0o077
     given = {"JAX_COMPILATION_CACHE_DIR": "/mine"}
     assert not compile_cache.environment(given).keys() & given.keys()
+
+
+def test_a_folder_that_others_may_write_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SCALING_CACHE_DIR", str(tmp_path))
+    Path(compile_cache.environment({})["JAX_COMPILATION_CACHE_DIR"]).chmod(0o777)
+    assert "JAX_COMPILATION_CACHE_DIR" not in compile_cache.environment({})
+
+
+def test_programs_are_kept_with_a_checksum_whatever_is_installed(tmp_path: Path) -> None:
+    """JAX finds no zstandard; the code of users does."""
+    (tmp_path / "zstandard.py").write_text("here = True\n")
+    code = (
+        "from sweeps import compile_cache; compile_cache.have_checksums()\n"
+        "from jax._src import compilation_cache as jax_cache; import zstandard\n"
+        "assert zstandard.here and jax_cache.zstandard is None\n"
+        "print(jax_cache.compress_executable(b'program')[:1] == b'x')  # zlib\n"
+    )
+    command = [sys.executable, "-c", code]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    assert subprocess.run(command, env=env, capture_output=True, text=True).stdout == "True\n"

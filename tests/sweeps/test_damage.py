@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from folders import CONFIG, PLAN, RUN, publish, quarantined
+import trivial_runs
+from folders import CONFIG, PLAN, RUN, claim, publish, quarantined
 
 from scaling.record import RunRecord, dump_record
-from sweeps import files
+from scaling.sealed import digest, signed
+from sweeps import files, publishing
+from sweeps.runner import run_sweeps
 from sweeps.store import Store
 
 
@@ -28,6 +33,10 @@ def damage_by(name: str, good: bytes) -> bytes:
         "of another run": other,
         "not an object": b"[1, 2]\n",
         "deep": b"[" * 100_000,
+        "not a number": good.replace(b'"epochs": null', b'"epochs": NaN'),
+        "beyond all numbers": good.replace(b'"epochs": null', b'"epochs": 1e400'),
+        "a number of many digits": good.replace(b'"epochs": null', b'"epochs": ' + b"9" * 10**5),
+        "too large": b" " * (files.MOST_BYTES + 1),
     }[name]
 
 
@@ -43,6 +52,10 @@ def damage_by(name: str, good: bytes) -> bytes:
         "of another run",
         "not an object",
         "deep",
+        "not a number",
+        "beyond all numbers",
+        "a number of many digits",
+        "too large",
     ],
 )
 def test_a_damaged_result_is_set_aside_with_the_reason_and_the_run_is_open_again(
@@ -139,3 +152,103 @@ def test_no_other_file_of_a_folder_is_waited_for_either(store: Store, name: str)
     assert files.read_json(pipe) is None
     with pytest.raises(IsADirectoryError, match="not a regular file"):
         files.read_bytes(pipe)
+
+
+def flips(data: bytes, step: int) -> Iterator[bytes]:
+    for bit in range(0, 8 * len(data), step):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        yield bytes(flipped)
+
+
+def test_a_flipped_bit_of_the_marker_or_of_a_plan_hides_nothing(store: Store) -> None:
+    publish(store)
+    records = store.scan()
+    for path, step in (
+        (store.root / "store.json", 13),
+        (store.plan_path(PLAN.plan_id), 4001),
+    ):
+        good = path.read_bytes()
+        for bad in flips(good, step):
+            path.write_bytes(bad)
+            again = Store.create(store.root)
+            publishing.declare(again, PLAN)
+            assert again.scan() == records
+            path.write_bytes(good)
+
+
+def test_a_marker_of_older_code_is_read_and_one_that_is_gone_is_written(store: Store) -> None:
+    marker = store.root / "store.json"
+    marker.write_text('{"schema_version": 1, "holds": "results of scaling runs"}')
+    assert Store.open(store.root) == Store.create(store.root)
+    for text in ('{"schema_version": 3, "holds": "results of scaling runs"}', '{"schema_version'):
+        marker.write_text(text)
+        assert Store.open(store.root).scan()
+        Store.create(store.root)
+        assert signed(json.loads(marker.read_text()))["schema_version"] == 1
+    marker.unlink()
+    assert Store.open(store.root).scan() and Store.create(store.root)
+
+
+def test_results_and_plans_of_older_code_are_read(store: Store) -> None:
+    publish(store)
+    records = store.scan()
+    path = store.result_path(RUN.run_id)
+    record = next(r for r in records if r.status == "done")
+    plain = {k: v for k, v in vars(record).items() if k not in ("curve_sha256", "n_curve_points")}
+    old = {"sha256": digest(plain), "record": plain}
+    path.unlink()
+    path.write_text(json.dumps(old, indent=1) + "\n")
+    runs = [vars(run) for run in PLAN.runs]
+    content = {"schema_version": 1, "plan_id": PLAN.plan_id, "name": PLAN.name, "runs": runs}
+    store.plan_path(PLAN.plan_id).write_text(
+        json.dumps({"sha256": digest(content), "plan": content}) + "\n"
+    )
+    assert store.load_plan(PLAN.plan_id) == (PLAN.name, PLAN.runs)
+    assert [r.status for r in store.scan()] == [r.status for r in records]
+    assert store.curve(RUN.run_id) == trivial_runs.POINTS
+    assert publish(store, 2) == "equal"
+
+
+def test_a_damaged_result_that_cannot_be_set_aside_is_missing_and_said(store: Store) -> None:
+    publish(store)
+    store.result_path(RUN.run_id).write_bytes(b"torn")
+    store.quarantine.write_text("a file where the folder would be")
+    summary = run_sweeps([(store.root, PLAN)], workers=1, run=trivial_runs.run)
+    (job,) = summary.jobs
+    assert not summary.complete and (job.already, job.done + job.diverged) == (0, 5)
+    assert [record.reason for record in job.missing] == ["damaged"]
+    store.quarantine.unlink()
+    assert run_sweeps([(store.root, PLAN)], workers=1, run=trivial_runs.run).complete
+
+
+def test_an_attempt_that_is_no_folder_is_passed_over(store: Store, tmp_path: Path) -> None:
+    (store.run_folder(RUN.run_id) / "attempts" / "0001").write_text("a bad copy")
+    other = PLAN.runs[1].run_id
+    (store.run_folder(other) / "attempts" / "0001").symlink_to(tmp_path)
+    summary = run_sweeps([(store.root, PLAN)], workers=1, run=trivial_runs.run, lease=1.0)
+    assert summary.complete
+    record = store.load(RUN.run_id)
+    assert record is not None and record.attempt == 2
+
+
+def test_a_configuration_that_is_not_that_of_its_run_is_not_believed(store: Store) -> None:
+    publish(store)
+    store.result_path(RUN.run_id).unlink()
+    store.plan_path(PLAN.plan_id).unlink()
+    path = store.run_folder(RUN.run_id) / "config.json"
+    good = path.read_bytes()
+    for bad in (b"[1, 2]", b"{}", good.replace(b"20", b"21"), b"NaN"):
+        path.write_bytes(bad)
+        assert {len(record.config) for record in store.scan()} == {0}
+    path.write_bytes(good)
+    assert sum(record.config == CONFIG for record in store.scan()) == 1
+
+
+def test_a_damaged_claim_is_over_by_its_lease_alone(store: Store) -> None:
+    attempt = claim(store)
+    path = attempt.folder / "claim.json"
+    good = path.read_bytes()
+    for bad in flips(good, 29):
+        path.write_bytes(bad)
+        assert attempt.claim() in ({}, signed(json.loads(good)))

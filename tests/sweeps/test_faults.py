@@ -142,21 +142,28 @@ def test_kill_9_of_the_parent_alone_ends_the_workers(
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
+    ],
 )
 def test_ctrl_c_once_ends_in_good_order(
     tmp_path: Path, start: Callable[..., Program], number: int
 ) -> None:
     program = start(tmp_path / "r", 16, "slow")
     wait_until(lambda: len(published(tmp_path / "r")) > 1)
-    if number == signal.SIGINT:
-        program.signal(number)  # as from a terminal, to the whole group
-    else:
+    if number == signal.SIGTERM:
         program.process.terminate()
+    else:
+        program.signal(number)  # as from a terminal or a scheduler, to all processes
     began = time.monotonic()
     summary = program.summary()
     assert time.monotonic() - began < GRACE_SECONDS  # workers stop by themselves
     assert summary["interrupted"] and not summary["complete"] and summary["failed"] == 0
+    assert summary["preempted"] == (number in (signal.SIGTERM, signal.SIGUSR1))
     # A worker may be stopped between publishing a run and saying so.
     settled = len(summary["done"]) + len(summary["elsewhere"])
     assert settled + summary["missing"] == 16

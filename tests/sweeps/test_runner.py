@@ -165,6 +165,16 @@ def test_a_worker_stops_after_five_failures_in_a_row_and_the_next_call_begins_el
     assert len({record.run_id for record in job.failed} - first) == 5
 
 
+def test_runs_that_fail_as_before_raise_no_alarm(tmp_path: Path) -> None:
+    """Of 36 runs six fail: they are tried again one after another, and so by the next call."""
+    plan = plan_of(36)
+    for call in (1, 2):
+        summary = run_sweeps([(tmp_path, plan)], workers=1, run=trivial_runs.every_sixth_fails)
+        (job,) = summary.jobs
+        assert (len(job.failed), len(job.missing), summary.notices) == (6, 0, ())
+        assert len(list(tmp_path.glob("runs/*/*/attempts/*/failure.json"))) == 12 * call
+
+
 def test_a_worker_that_dies_right_after_publishing_has_published(tmp_path: Path) -> None:
     events: list[Event] = []
     summary = run_sweeps(

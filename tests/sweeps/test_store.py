@@ -13,8 +13,8 @@ import pytest
 import trivial_runs
 from folders import CONFIG, PLAN, RUN, claim, publish, quarantined
 
-from scaling.record import dump_record
-from scaling.sealed import seal
+from scaling.record import dump_curve_line, dump_record, load_curve
+from scaling.sealed import DamagedFileError, seal, sign
 from sweeps import files, publishing
 from sweeps.claims import Attempt
 from sweeps.files import StoreError
@@ -88,7 +88,7 @@ def test_another_schema_version_is_refused_and_nothing_moved(store: Store) -> No
     with pytest.raises(StoreError, match="schema version 2"):
         store.read(PLAN)
     assert store.result_path(RUN.run_id).read_text() == newer
-    (store.root / "store.json").write_text('{"schema_version": 9}')
+    (store.root / "store.json").write_text(json.dumps(sign({"schema_version": 9})))
     for opened in (Store.open, Store.create):
         with pytest.raises(StoreError, match=r"schema version 9.*give another folder"):
             opened(store.root)
@@ -174,15 +174,29 @@ def test_links_that_stay_inside_and_a_linked_folder_itself_are_fine(tmp_path: Pa
     assert store.result_path(RUN.run_id).is_relative_to(tmp_path / "disk")
 
 
-def test_the_torn_tail_of_a_curve_is_dropped(store: Store) -> None:
+def test_a_curve_is_read_whole_or_not_at_all(store: Store) -> None:
     publish(store)
     path = store.run_folder(RUN.run_id) / "attempts" / "0001" / "curve.jsonl"
-    path.write_bytes(path.read_bytes()[:-20])
-    assert store.curve(RUN.run_id) == trivial_runs.POINTS[:-1]
-    path.write_bytes(path.read_bytes() + b"\xff\0")
-    assert store.curve(RUN.run_id) == trivial_runs.POINTS[:-1]
+    good = path.read_bytes()
+    record = store.load(RUN.run_id)
+    assert record is not None and record.n_curve_points == len(trivial_runs.POINTS)
+    line = good.index(b"\n") + 1
+    for bad in (good[:-20], good[:line], good + b"\xff\0", good[line:], good + good[:line], b""):
+        path.write_bytes(bad)
+        with pytest.raises(DamagedFileError, match=r"curve.jsonl"):
+            store.curve(RUN.run_id)
     path.unlink()
-    assert store.curve(RUN.run_id) == ()
+    with pytest.raises(DamagedFileError, match="gone"):
+        store.curve(RUN.run_id)
+    assert store.read(PLAN)[0] == record
+
+
+def test_a_curve_of_older_code_is_checked_line_by_line() -> None:
+    text = "".join(map(dump_curve_line, trivial_runs.POINTS))
+    assert load_curve(text) == trivial_runs.POINTS
+    for bad, says in ((text[:-20], "line 4 is cut off"), (text.replace("0.5", "0.6"), "line 2")):
+        with pytest.raises(DamagedFileError, match=says):
+            load_curve(bad)
 
 
 def test_the_last_failure_is_shown_until_there_is_a_result(store: Store) -> None:
@@ -194,6 +208,10 @@ def test_the_last_failure_is_shown_until_there_is_a_result(store: Store) -> None
     assert (record.status, record.message, record.attempt) == ("failed", "the second", 2)
     (store.attempts(RUN.run_id)[1].folder / "failure.json").write_bytes(b"torn")
     assert store.read(PLAN)[0].message == "the first"
+    (store.attempts(RUN.run_id)[0].folder / "failure.json").write_bytes(b"torn")
+    record = store.read(PLAN)[0]
+    assert (record.status, record.reason) == ("failed", "damaged")
+    assert "failure.json" in (record.message or "")
     publish(store, 4)
     assert store.read(PLAN)[0].status == "done"
 

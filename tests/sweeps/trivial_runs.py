@@ -15,7 +15,15 @@ import time
 from scaling.config import RunConfig, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.models.linear import Linear
-from scaling.record import VOLATILE_COLUMNS, Curve, CurvePoint, RunRecord, row
+from scaling.record import (
+    VOLATILE_COLUMNS,
+    Curve,
+    CurvePoint,
+    RunRecord,
+    dump_curve_line,
+    row,
+    with_curve,
+)
 from scaling.training import Ridgeless
 from sweeps.plan import Plan, make_plan
 
@@ -106,6 +114,12 @@ def mixed(config: RunConfig) -> tuple[RunRecord, Curve]:
     return run(config)
 
 
+def every_sixth_fails(config: RunConfig) -> tuple[RunRecord, Curve]:
+    if config.seed % 6 == 0:
+        raise ValueError("on purpose")
+    return run(config)
+
+
 def failing(config: RunConfig) -> tuple[RunRecord, Curve]:
     raise ValueError(f"seed {config.seed} fails like all others")
 
@@ -140,7 +154,8 @@ def lasting(records: list[RunRecord]) -> list[dict]:
 
 def truth(plan: Plan) -> list[dict]:
     """The table that an undisturbed sweep leaves."""
-    return lasting([run(config)[0] for config in plan.configs])
+    found = map(run, plan.configs)
+    return lasting([with_curve(r, "".join(map(dump_curve_line, curve))) for r, curve in found])
 
 
 def describing(config: RunConfig) -> tuple[RunRecord, Curve]:

@@ -44,6 +44,7 @@ def test_columns_carry_units_and_types(table):
 
 def test_every_column_of_a_record_has_its_unit():
     counts = {"schema_version", "attempt", "n_features", "n_outputs", "rank", "n_loss_spikes"}
+    counts |= {"n_curve_points"}
     pure = {"weight_norm_l2", "ridge", "rcond", "other_rcond", "last_finite_train_loss"}
     for f in dataclasses.fields(RunRecord):
         if "int" in str(f.type) or "float" in str(f.type):
