@@ -35,11 +35,16 @@ from scaling.fields import (
     Positive,
 )
 from scaling.models.cnn_1d import CNN1D
+from scaling.models.convolutional import Convolutional
 from scaling.models.family import Family, KernelFamily, LinearFamily, offers
+from scaling.models.gru import GRU
 from scaling.models.image_cnn import ImageCNN
 from scaling.models.kernel import Kernel
 from scaling.models.linear import Linear
+from scaling.models.lstm import LSTM
+from scaling.models.min_gru import MinGRU
 from scaling.models.mlp import MLP
+from scaling.models.neural_ngram import NeuralNGram
 from scaling.models.preact_resnet18 import PreActResNet18
 from scaling.models.random_features import RandomFeatures
 from scaling.models.summed_embeddings import SummedEmbeddings
@@ -56,6 +61,11 @@ ModelConfig = (
     | PreActResNet18
     | SummedEmbeddings
     | Transformer
+    | LSTM
+    | GRU
+    | MinGRU
+    | Convolutional
+    | NeuralNGram
     | Family
 )
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""

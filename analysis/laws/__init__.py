@@ -6,6 +6,7 @@ from analysis.laws.chinchilla_tied import CHINCHILLA_TIED
 from analysis.laws.critical_batch import CRITICAL_BATCH
 from analysis.laws.data_constrained import DATA_CONSTRAINED
 from analysis.laws.delayed_power_law import DELAYED_POWER_LAW
+from analysis.laws.expert_laws import GRANULAR
 from analysis.laws.interaction import INTERACTION
 from analysis.laws.kaplan import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
 from analysis.laws.law import Law
@@ -14,6 +15,7 @@ from analysis.laws.over_training import OVER_TRAINING
 from analysis.laws.power_law import POWER_LAW
 from analysis.laws.routed import ROUTED
 from analysis.laws.saturating_power_law import SATURATING_POWER_LAW
+from analysis.laws.shared_floor import SHARED_FLOOR_2, shared_floor
 from analysis.laws.task_metric import TASK_EXPONENTIAL, TASK_SIGMOID
 from analysis.laws.width_depth import WIDTH_DEPTH, WIDTH_DEPTH_N
 
@@ -36,6 +38,8 @@ LAWS = {
         DATA_CONSTRAINED,
         OVER_TRAINING,
         ROUTED,
+        GRANULAR,
+        SHARED_FLOOR_2,
         WIDTH_DEPTH,
         WIDTH_DEPTH_N,
         TASK_SIGMOID,
@@ -53,6 +57,7 @@ __all__ = [
     "CRITICAL_BATCH",
     "DATA_CONSTRAINED",
     "DELAYED_POWER_LAW",
+    "GRANULAR",
     "INTERACTION",
     "KAPLAN",
     "KAPLAN_C",
@@ -64,10 +69,12 @@ __all__ = [
     "POWER_LAW",
     "ROUTED",
     "SATURATING_POWER_LAW",
+    "SHARED_FLOOR_2",
     "TASK_EXPONENTIAL",
     "TASK_SIGMOID",
     "WIDTH_DEPTH",
     "WIDTH_DEPTH_N",
     "Law",
     "broken_power_law",
+    "shared_floor",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws import INTERACTION, KAPLAN_C, LAWS
-from analysis.laws.expert_laws import GRANULAR, JOINT_EXPERTS, SPARSE
+from analysis.laws.expert_laws import JOINT_EXPERTS, SPARSE
 from analysis.laws.law import Law
 from analysis.laws.own import Parameter, law_of
 from analysis.laws.power_product import GROWTH, RULE, TRANSFER
@@ -104,7 +104,6 @@ FORMS: Mapping[str, Law] = LAWS | {
         GROWTH,
         RULE,
         TRANSFER,
-        GRANULAR,
         SPARSE,
         JOINT_EXPERTS,
         SATURATING_C,

@@ -11,6 +11,7 @@ is multiplied by; out: what the product with the parameter is multiplied by):
 | hidden         | f^-1/2       | 1    | 1      | f^-1/2                | l^(a-1) / m | 1          |
 | branch_out     | (2 L f)^-1/2 | 1    | 1      | (2 base_depth f)^-1/2 | l^(a-1) / m | l^-a       |
 | gain           | starts at 1  | 1    | 1      | starts at 1           | l^(a-1)     | 1          |
+| bias           | starts at 0  | 1    | 1      | starts at 0           | l^(a-1)     | 1          |
 | readout        | f^-1/2       | 1    | 1      | base_width^-1/2       | 1           | 1 / m      |
 | tied_embedding | 1            | 1    | n^-1/2 | 1                     | 1           | (n m)^-1/2 |
 
@@ -26,13 +27,13 @@ CompleteP). Initial 1/sqrt(2 L) of what writes to the residual stream: Radford e
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from scaling.fields import Checked, Count, Range
 
-Role = Literal["embedding", "tied_embedding", "hidden", "branch_out", "gain", "readout"]
+Role = Literal["embedding", "tied_embedding", "hidden", "branch_out", "gain", "bias", "readout"]
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,30 @@ Tree = Mapping[str, "Parameter | Tree"]
 """Parameters by name, as deep as the pytree of their arrays."""
 
 
+def leaves(tree: Tree) -> Iterator[Parameter]:
+    """Every parameter of a tree."""
+    for entry in tree.values():
+        if isinstance(entry, Parameter):
+            yield entry
+        else:
+            yield from leaves(entry)
+
+
+def count_groups(tree: Tree) -> dict[str, int]:
+    """Numbers in the arrays of each group of parameters."""
+    counts: dict[str, int] = {}
+    for parameter in leaves(tree):
+        size = math.prod(parameter.shape)
+        counts[parameter.group] = counts.get(parameter.group, 0) + size
+    return counts
+
+
 class Rule(NamedTuple):
     """Scales that a parametrization gives one parameter.
 
     Attributes:
-        init_sd: Standard deviation of the normal it is drawn from; a gain starts at 1 instead.
+        init_sd: Standard deviation of the normal it is drawn from; a gain starts at 1 instead, and
+            a bias at 0.
         learning_rate: Multiplier of Adam's learning rate.
         output: Multiplier of the product with the parameter, in every forward pass.
     """
@@ -85,7 +105,7 @@ class Standard:
                 return Rule(1.0)
             case "tied_embedding":
                 return Rule(1.0, output=width**-0.5)
-            case "gain":
+            case "gain" | "bias":
                 return Rule(0.0)
             case "hidden" | "readout":
                 return Rule(fan_in**-0.5)
@@ -133,7 +153,7 @@ class MuP(Checked):
                 return Rule(sd)
             case "tied_embedding":
                 return Rule(sd, output=output * wider**-0.5)
-            case "gain":
+            case "gain" | "bias":
                 return Rule(sd, in_depth)
             case "hidden":
                 return Rule(sd, in_depth / wider)

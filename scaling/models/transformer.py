@@ -5,14 +5,12 @@ The configuration, what it counts and what it costs; `transformer_apply` holds t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scaling.models.architecture import Architecture
 from scaling.models.family import Family
-from scaling.models.parametrization import Parameter, Role, Rule, Tree
+from scaling.models.parametrization import Parameter, Role, Rule, Tree, count_groups
 
 if TYPE_CHECKING:
     from jax import Array
@@ -108,12 +106,8 @@ class Transformer(Architecture, Family):
 
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
         """Parameters by group; learned positions count as embedding, a tied read-out as 0."""
-        counts: dict[str, int] = dict.fromkeys(
-            ("embedding", "attention", "feed_forward", "norm", "readout"), 0
-        )
-        for parameter in _leaves(self.parameters(n_inputs, n_outputs)):
-            counts[parameter.group] += math.prod(parameter.shape)
-        return counts
+        none = dict.fromkeys(("embedding", "attention", "feed_forward", "norm", "readout"), 0)
+        return none | count_groups(self.parameters(n_inputs, n_outputs))
 
     def count_matmul(self, n_inputs: int, n_outputs: int) -> int:
         """Parameters in products with activations: the read-out among them, tied or not."""
@@ -132,11 +126,3 @@ class Transformer(Architecture, Family):
         feed_forward = (3 if self.activation == "swiglu" else 2) * self.width * ff_width
         block = projections + scores_and_mixing + feed_forward
         return 2 * n_inputs * (self.depth * block + self.width * n_outputs)
-
-
-def _leaves(tree: Tree) -> Iterator[Parameter]:
-    for entry in tree.values():
-        if isinstance(entry, Parameter):
-            yield entry
-        else:
-            yield from _leaves(entry)

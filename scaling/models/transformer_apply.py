@@ -8,7 +8,6 @@ context apart XLA copies one of them transposed first.
 from __future__ import annotations
 
 import functools
-import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from scaling.devices.sharding import all_gather, save_all_but_gathered, weights_are_sharded
 from scaling.model import Model, Params
 from scaling.models.architecture import Architecture
+from scaling.models.initial import drawn
 from scaling.models.layers import (
     Rows,
     apply_rotary,
@@ -54,15 +54,7 @@ def build(architecture: Architecture, parameters: Tree, rule: Callable[[Paramete
     """
 
     def init(key: Array) -> Params:
-        def draw(path: Any, parameter: Parameter) -> Array:
-            if parameter.role == "gain":
-                return jnp.ones(parameter.shape, jnp.float32)
-            name = jax.tree_util.keystr(path, simple=True, separator=".")
-            own = jax.random.fold_in(key, zlib.crc32(name.encode()))
-            normal = jax.random.normal(own, parameter.shape, jnp.float32)
-            return rule(parameter).init_sd * normal
-
-        return jax.tree.map_with_path(draw, dict(parameters))
+        return drawn(parameters, rule, key)
 
     def apply(
         params: Params,

@@ -56,8 +56,8 @@ def param_groups(
 
     Decay is decoupled (Loshchilov & Hutter, arXiv 1711.05101): it is multiplied by the learning
     rate, but not by the parametrization's multipliers, so that it is the same at every width.
-    All parameters decay but the gains of norms, as in Megatron-LM and nanoGPT; where a model gives
-    its parameters no roles, all that have two axes or more.
+    All parameters decay but gains of norms and biases, as in Megatron-LM and nanoGPT; where a model
+    gives its parameters no roles, all that have two axes or more.
     """
     if not isinstance(model, Parametrized):
         params = jax.eval_shape(model.build(n_inputs, n_outputs).init, jax.random.key(0))
@@ -66,7 +66,10 @@ def param_groups(
     def group(parameter: Parameter, multiplier: float) -> ParamGroup:
         matrix = parameter.shape[-2:] if parameter.role in ("hidden", "branch_out") else None
         return _param_group(
-            optimizer, decays=parameter.role != "gain", multiplier=multiplier, matrix=matrix
+            optimizer,
+            decays=parameter.role not in ("gain", "bias"),
+            multiplier=multiplier,
+            matrix=matrix,
         )
 
     return jax.tree.map(

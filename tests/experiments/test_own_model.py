@@ -33,10 +33,10 @@ def shown() -> str:
 
 
 @pytest.fixture(scope="module")
-def min_gru(tmp_path_factory) -> type[Family]:
-    path = tmp_path_factory.mktemp("own") / "min_gru.py"
+def plain_gru(tmp_path_factory) -> type[Family]:
+    path = tmp_path_factory.mktemp("own") / "plain_gru.py"
     path.write_text(shown())
-    return own_code.load_file(path, "experiment_file.min_gru").MinGRU
+    return own_code.load_file(path, "experiment_file.plain_gru").PlainGRU
 
 
 def test_the_model_its_sweep_and_its_figure_take_less_than_sixty_lines():
@@ -47,8 +47,8 @@ def test_the_model_its_sweep_and_its_figure_take_less_than_sixty_lines():
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 9), st.integers(1, 3), st.integers(1, 6), st.integers(1, 12))
-def test_parameters_and_flops_shown_are_those_of_the_model(min_gru, width, depth, context, vocab):
-    family = min_gru(width=width, depth=depth)
+def test_parameters_and_flops_shown_are_those_of_the_model(plain_gru, width, depth, context, vocab):
+    family = plain_gru(width=width, depth=depth)
     model = family.build(context, vocab)
     params = jax.eval_shape(model.init, jax.random.key(0))
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]
@@ -56,9 +56,9 @@ def test_parameters_and_flops_shown_are_those_of_the_model(min_gru, width, depth
     assert family.count_matmul(context, vocab) == sum(sizes[1:])
 
 
-def test_flops_shown_are_those_of_xla(min_gru):
+def test_flops_shown_are_those_of_xla(plain_gru):
     """One block, which XLA counts once as it runs once; element-wise work is some two per cent."""
-    family, context, vocab, batch = min_gru(width=256, depth=1), 64, 256, 2
+    family, context, vocab, batch = plain_gru(width=256, depth=1), 64, 256, 2
     model = family.build(context, vocab)
     params = jax.eval_shape(model.init, jax.random.key(0))
     tokens = jax.ShapeDtypeStruct((batch, context), jnp.int32)
@@ -72,9 +72,9 @@ def test_flops_shown_are_those_of_xla(min_gru):
         assert analysis["flops"] == pytest.approx(batch * flops, rel=0.05)
 
 
-def test_the_model_shown_is_the_recurrence_that_it_says_and_sees_no_later_token(min_gru):
+def test_the_model_shown_is_the_recurrence_that_it_says_and_sees_no_later_token(plain_gru):
     context, vocab = 9, 5
-    model = min_gru(width=4, depth=2).build(context, vocab)
+    model = plain_gru(width=4, depth=2).build(context, vocab)
     init, apply = model.init, model.apply
     params = init(jax.random.key(1))
     tokens = jax.random.randint(jax.random.key(2), (1, context), 0, vocab)
@@ -108,14 +108,14 @@ def _kept(results: Path) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_the_experiment_shown_is_run_by_workers_and_read_without_its_class(tmp_path, capsys):
-    mine, results = tmp_path / "min_gru.py", tmp_path / "results"
+    mine, results = tmp_path / "plain_gru.py", tmp_path / "results"
     mine.write_text(shown())
     command = ["run", str(mine), "--budget", "smoke", "--results", str(results), "--workers", "1"]
     assert main(command) == 0
     assert "8 runs: 8 done" in capsys.readouterr().out
-    trained = _kept(results / "min_gru")
+    trained = _kept(results / "plain_gru")
     assert len(trained) == 8 and all(0 < loss < np.log(256) for loss in trained.values())
-    assert (results / "min_gru/reports/smoke/figure.png").exists()
+    assert (results / "plain_gru/reports/smoke/figure.png").exists()
 
     mine.write_text(shown().replace("loss (nats a byte)", "loss, nats a byte"))
     assert main(command) == 0
@@ -124,8 +124,8 @@ def test_the_experiment_shown_is_run_by_workers_and_read_without_its_class(tmp_p
     mine.unlink()
     assert main(["table", str(results), "--to", str(tmp_path / "runs.parquet")]) == 0
     table = pd.read_parquet(tmp_path / "runs.parquet")
-    assert set(table["model.kind"]) == {"min_gru", "transformer"}
-    of_own = table["model.kind"] == "min_gru"
+    assert set(table["model.kind"]) == {"plain_gru", "transformer"}
+    of_own = table["model.kind"] == "plain_gru"
     assert table["model.fingerprint"].notna().equals(of_own)
     blocks = 3 * 2 * table["model.width"] ** 2 + 2 * 256 * table["model.width"]
     assert (table["n_params_total"] == blocks)[of_own].all()

@@ -5,17 +5,12 @@ import pytest
 
 from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
-from analysis.laws.expert_laws import GRANULAR, SPARSE
+from analysis.laws.expert_laws import SPARSE
 from analysis.laws.power_product import RULE, TRANSFER
 
 CASES = {
     "transfer": (TRANSFER, (1.9e4, 0.18, 0.38), ((1e5, 1e8), (1e6, 1e9))),
     "rule": (RULE, (1.79, -0.713, 0.307), ((1e8, 1e10), (1e9, 1e11))),
-    "granular": (
-        GRANULAR,
-        (0.47, 2.1, 18.1, 30.8, 0.115, 0.58, 0.147),
-        ((1e8, 1e10), (1, 16), (1e9, 1e11)),
-    ),
     "sparse": (
         SPARSE,
         (0.94, 16612.5, 5455.67, 0.4598, 17.26, 0.5962, 0.3954, 0.1666, 0.1603, 0.1595),

@@ -1,13 +1,11 @@
 """The Transformer's configuration: what it counts, what it refuses, how it is written down."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax.extend.core import jaxprs_in_params
+from products import flops_of_products
 
 from scaling.fields import from_dict, to_dict
 from scaling.models.transformer import Transformer
@@ -74,19 +72,6 @@ def test_parameter_counts_are_those_of_the_pytree(config, context, vocab):
 )
 def test_published_sizes(config, context, vocab, published):
     assert config.count_trainable(context, vocab) == published
-
-
-def flops_of_products(jaxpr) -> int:
-    """FLOPs of every matrix product of a program, loops counted as often as they run."""
-    total = 0
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            left, out = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
-            total += 2 * math.prod(out) * math.prod(left[axis] for axis in contracted)
-        times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        total += times * sum(map(flops_of_products, jaxprs_in_params(equation.params)))
-    return total
 
 
 @settings(deadline=None, max_examples=15)

@@ -1,0 +1,252 @@
+"""Families of tokens that are stacks of residual blocks: counts, causality, what they compute."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from products import flops_of_products
+
+from scaling.models.built import built
+from scaling.models.convolutional import Convolutional
+from scaling.models.gru import GRU
+from scaling.models.lstm import LSTM
+from scaling.models.min_gru import GATE_BIASES, MinGRU
+from scaling.models.neural_ngram import NeuralNGram
+from scaling.models.parametrization import MuP, learning_rate_multipliers
+from scaling.models.recurrence import associative, linear_recurrence, recurrence, sequential
+
+CONTEXT, VOCAB = 7, 11
+SMALL = [
+    LSTM(width=6, depth=2),
+    GRU(width=6, depth=2),
+    MinGRU(width=6, depth=2),
+    Convolutional(width=6, depth=2),
+    NeuralNGram(width=6, depth=2, order=3),
+]
+TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT)))
+
+every_family = pytest.mark.parametrize("family", SMALL, ids=lambda family: family.kind)
+
+
+@functools.cache
+def start(family, vocab=VOCAB):
+    """The compiled function of a small model, and random parameters."""
+    model = built(family, CONTEXT, vocab)
+    random = np.random.default_rng(0)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: random.normal(0.1, 0.5, leaf.shape).astype("f4"), shapes)
+    return jax.jit(model.apply), params
+
+
+@every_family
+def test_flops_are_those_of_the_products_it_computes(family):
+    """Parameters are compared with the pytree by `built`."""
+    model = family.build(CONTEXT, VOCAB)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+
+    def loss(params):
+        return jnp.sum(model.apply(params, TOKENS) ** 2)
+
+    forward = flops_of_products(jax.make_jaxpr(model.apply)(params, TOKENS).jaxpr)
+    both = flops_of_products(jax.make_jaxpr(jax.grad(loss))(params).jaxpr)
+    assert forward == len(TOKENS) * family.flops_forward(CONTEXT, VOCAB)
+    assert both - forward == len(TOKENS) * family.flops_backward(CONTEXT, VOCAB)
+
+
+@every_family
+def test_no_logit_depends_on_a_later_token(family):
+    apply, params = start(family)
+    changed = TOKENS.at[:, 2].set((TOKENS[:, 2] + 1) % VOCAB)
+    before, after = apply(params, TOKENS), apply(params, changed)
+    np.testing.assert_array_equal(before[:, :2], after[:, :2])
+    reach = getattr(family, "receptive_field", getattr(family, "order", CONTEXT))
+    differs = (before[:, 2:] != after[:, 2:]).any(axis=-1)
+    assert differs[:, :reach].all() and not differs[:, reach:].any()
+
+
+def test_the_receptive_field_of_convolutions_is_exact():
+    """1 + 2 (2^depth - 1) tokens, by the gradient of one logit for the embedding of each."""
+    family = Convolutional(width=3, depth=3)
+    context = family.receptive_field + 3
+    model, params = family.build(context, context), start(family, context)[1]
+
+    def last(params):
+        return model.apply(params, jnp.arange(context)[None])[0, -1, 0]
+
+    reached = np.asarray(jax.jit(jax.grad(last))(params)["embedding"] != 0).any(axis=1)
+    assert family.receptive_field == 15
+    assert np.array_equal(reached, np.arange(context) >= 3)
+
+
+GOLDEN = {
+    "lstm": [2.71709, 2.61857],
+    "gru": [2.529198, 2.512014],
+    "min_gru": [2.39422, 2.346443],
+    "convolutional": [2.50051, 2.472595],
+    "neural_ngram": [2.485692, 2.465752],
+}
+
+
+@every_family
+def test_golden_loss_after_one_step(family):
+    """Frozen. Update the numbers only for a deliberate change of the numerics."""
+    params = start(family)[1]
+    model = family.build(CONTEXT, VOCAB)
+
+    @jax.jit
+    @jax.value_and_grad
+    def both(params):
+        chances = jax.nn.log_softmax(model.apply(params, TOKENS[:, :-1]))
+        return -jnp.mean(jnp.take_along_axis(chances, TOKENS[:, 1:, None], axis=-1))
+
+    loss, gradient = both(params)
+    stepped = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient)
+    found = [float(loss), float(both(stepped)[0])]
+    assert found == pytest.approx(GOLDEN[family.kind], rel=1e-6)
+
+
+def _norm(x, gain):
+    return gain * x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
+
+
+def _logits(params, tokens, block):
+    """Logits of one sequence from a plain function of (x, layer), in float64."""
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    x = params["embedding"][np.asarray(tokens)]
+    for i in range(len(params["blocks"]["norm"])):
+        x = x + block(x, {name: leaf[i] for name, leaf in params["blocks"].items()})
+    return _norm(x, params["final_norm"]) @ params["readout"]
+
+
+def _through_cell(make, gates, into):
+    """A block that is a cell of flax.nnx, whose dense layers `into` fills from our matrices."""
+
+    def block(x, layer):
+        cell = make(x.shape[-1], x.shape[-1], rngs=nnx.Rngs(0))
+        given, recalled, shift = (
+            np.split(layer[name], gates, axis=-1) for name in ("input", "recurrent", "bias")
+        )
+        into(cell, given, recalled, shift)
+        rnn = nnx.RNN(cell)
+        return np.asarray(rnn(jnp.asarray(_norm(x, layer["norm"])[None], "f4")))[0]
+
+    return block
+
+
+def test_lstm_is_that_of_flax_with_one_added_to_its_forget_gate():
+    def into(cell, given, recalled, shift):
+        projected = [cell.ii, cell.if_, cell.ig, cell.io]
+        for place, layer in enumerate([cell.hi, cell.hf, cell.hg, cell.ho]):
+            projected[place].kernel[...] = given[place]
+            layer.kernel[...] = recalled[place]
+            layer.bias[...] = shift[place] + (place == 1)
+
+    apply, params = start(SMALL[0])
+    expected = _logits(params, TOKENS[0], _through_cell(nnx.LSTMCell, 4, into))
+    np.testing.assert_allclose(apply(params, TOKENS)[0], expected, atol=2e-5)
+
+
+def test_gru_is_that_of_flax_without_the_bias_of_its_recurrent_candidate():
+    def into(cell, given, recalled, shift):
+        cell.dense_i.kernel[...] = np.concatenate(given, axis=-1)
+        cell.dense_i.bias[...] = np.concatenate(shift, axis=-1)
+        cell.dense_h.kernel[...] = np.concatenate(recalled, axis=-1)
+
+    apply, params = start(SMALL[1])
+    expected = _logits(params, TOKENS[0], _through_cell(nnx.GRUCell, 3, into))
+    np.testing.assert_allclose(apply(params, TOKENS)[0], expected, atol=2e-5)
+
+
+def test_min_gru_is_a_plain_loop():
+    def block(x, layer):
+        width = x.shape[-1]
+        both = _norm(x, layer["norm"]) @ layer["input"]
+        shift = layer["gate_bias"] + np.linspace(*GATE_BIASES, width)
+        h, states = np.zeros(width), []
+        for row in both:
+            z = 1 / (1 + np.exp(-row[:width] - shift))
+            h = (1 - z) * h + z * row[width:]
+            states.append(h)
+        mixed = np.array(states) @ layer["out"]
+        hidden = _norm(x + mixed, layer["ff_norm"]) @ layer["ff_in"]
+        gelu = hidden * (1 + np.tanh(np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3))) / 2
+        return mixed + gelu @ layer["ff_out"]
+
+    apply, params = start(SMALL[2])
+    np.testing.assert_allclose(
+        apply(params, TOKENS)[0], _logits(params, TOKENS[0], block), atol=2e-5
+    )
+
+
+def test_convolutions_are_those_of_flax():
+    def block(x, layer):
+        place = len(seen)
+        seen.append(place)
+        window = nnx.Conv(6, 12, 3, padding="CAUSAL", kernel_dilation=2**place, rngs=nnx.Rngs(0))
+        window.kernel[...] = layer["window"].reshape(3, 6, 12)
+        window.bias[...] = layer["bias"]
+        both = window(jnp.asarray(_norm(x, layer["norm"])[None], "f4"))
+        value, gate = np.split(np.asarray(both)[0], 2, axis=-1)
+        return value / (1 + np.exp(-gate)) @ layer["out"]
+
+    seen = []
+    apply, params = start(SMALL[3])
+    np.testing.assert_allclose(
+        apply(params, TOKENS)[0], _logits(params, TOKENS[0], block), atol=2e-5
+    )
+
+
+def test_gradients_of_a_recurrence_are_those_of_the_loop():
+    random = np.random.default_rng(1)
+    weights, inputs = (random.normal(size=shape).astype("f4") for shape in ((3, 6), (5, 2, 6)))
+
+    def cell(states, given, product):
+        new, gate = jnp.split(given * product + given, 2, axis=-1)
+        return jnp.tanh(new + states[1]), jnp.sin(gate + states[0] * states[1])
+
+    def plain(weights, inputs):
+        def step(states, given):
+            states = cell(states, given, states[0] @ weights)
+            return states, states[0]
+
+        return jax.lax.scan(step, (jnp.zeros((2, 3)),) * 2, inputs)[1]
+
+    def total(outputs):
+        return jnp.sum(jnp.sin(3 * outputs))
+
+    ours, theirs = (
+        jax.jit(jax.value_and_grad(lambda *x, of=of: total(of(*x)), argnums=(0, 1)))
+        for of in (lambda *x: recurrence(cell, 2, *x), plain)
+    )
+    pairs = zip(*(jax.tree.leaves(each(weights, inputs)) for each in (ours, theirs)), strict=True)
+    for one, other in pairs:
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_linear_recurrences_agree_with_each_other_and_so_do_their_gradients():
+    random = np.random.default_rng(2)
+    decays, inputs = random.uniform(0, 1, (9, 4)), random.normal(size=(9, 4))
+    found = [
+        jax.jit(jax.value_and_grad(lambda *x, of=of: jnp.sum(jnp.sin(of(*x))), argnums=(0, 1)))(
+            jnp.asarray(decays, "f4"), jnp.asarray(inputs, "f4")
+        )
+        for of in (linear_recurrence, associative, sequential)
+    ]
+    for other in found[1:]:
+        for a, b in zip(jax.tree.leaves(found[0]), jax.tree.leaves(other), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@every_family
+def test_maximal_update_scales_every_matrix(family):
+    wide = type(family)(width=24, depth=2, parametrization=MuP(base_width=6))
+    rates = learning_rate_multipliers(wide, CONTEXT, VOCAB)
+    matrices = [each for each in rates["blocks"].values() if each != 1]
+    assert matrices == [0.25] * len(matrices)
+    assert sum(
+        parameter.role in ("hidden", "branch_out") for parameter in wide.block_parameters().values()
+    ) == len(matrices)
+    assert rates["embedding"] == rates["readout"] == 1
