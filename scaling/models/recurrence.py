@@ -21,7 +21,6 @@ Cell = Callable[[States, Array, Array], States]
 """Element-wise: (states, inputs of this step, product of output and weights) -> new states."""
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def recurrence(
     cell: Cell,
     n_states: int,
@@ -36,6 +35,12 @@ def recurrence(
         weights: Matrix that the output before is multiplied by.
         inputs: What each step is given, projected already.
     """
+    outputs: Any = _recurrence(cell, n_states, weights, inputs)
+    return outputs
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _recurrence(cell: Cell, n_states: int, weights: Array, inputs: Array) -> Array:
     return _run(cell, n_states, weights, inputs)[0]
 
 
@@ -70,7 +75,7 @@ def _run_back(cell: Cell, n_states: int, saved: Any, cotangents: Array) -> tuple
     return before[0].reshape(-1, width).T @ of_products.reshape(-1, gates), of_inputs
 
 
-recurrence.defvjp(_run, _run_back)
+_recurrence.defvjp(_run, _run_back)
 
 
 @jax.custom_vjp
