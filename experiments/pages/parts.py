@@ -46,7 +46,9 @@ def table(
     for at, (first, *others) in enumerate(rows):
         kind = f' class="{kinds[at]}"' if kinds and kinds[at] else ""
         cells = "".join(f"<td>{text(cell)}</td>" for cell in others)
-        body.append(f'<tr{kind}><th scope="row">{text(first)}</th>{cells}</tr>')
+        # A heading without words is none for a screen reader.
+        head_cell = f'<th scope="row">{text(first)}</th>' if first else "<td></td>"
+        body.append(f"<tr{kind}>{head_cell}{cells}</tr>")
     mark = ' class="sortable"' if sortable else ""
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="{text(caption)}">'

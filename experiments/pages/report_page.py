@@ -181,7 +181,7 @@ def _judged(shown: Shown) -> str:
         )
         kinds.append(judgement)
     headings = ("what", "expected", "measured", "source", "judged")
-    return parts.table(headings, rows, "Expected beside measured", kinds=kinds)
+    return parts.table(headings, rows, f"{shown.name}: expected beside measured", kinds=kinds)
 
 
 def _doubts(doubts: Sequence[str]) -> str:
@@ -201,7 +201,7 @@ def _points(shown: Shown) -> str:
         more = sum(1 for _ in reader)
     if not headings:
         return ""
-    caption = "Points of the figure" + (f", the first {MOST_ROWS:,}" if more else "")
+    caption = f"{shown.name}: points of the figure" + (f", the first {MOST_ROWS:,}" if more else "")
     listing = parts.table(headings, rows, caption, sortable=True)
     link = parts.csv_link(path, f"{shown.label}.csv")
     return parts.details(f"Points of the figure ({len(rows) + more:,} rows)", link + listing)
@@ -244,7 +244,7 @@ def _runs(shown: Shown) -> str:
     ]
     headings = ("run", "status", "why", *varied, *numbers)
     cut = f", the first {MOST_ROWS:,}; scaling table lists all" if len(ordered) > MOST_ROWS else ""
-    listing = parts.table(headings, cells, f"Runs{cut}", sortable=True)
+    listing = parts.table(headings, cells, f"{shown.name}: runs{cut}", sortable=True)
     troubled = [record for record in ordered if record.status != "done"]
     summary = f"Runs ({len(ordered):,}" + (f", {len(troubled):,} not done)" if troubled else ")")
     return parts.details(summary, listing)
@@ -272,7 +272,7 @@ def _environment(found: Iterable[Shown]) -> str:
     counts: dict[str, Counter[str]] = {name: Counter() for name in (*_LIBRARIES, "git_commit")}
     for record in _unique(found, seen):
         for name, counter in counts.items():
-            if name in record.environment:
+            if record.environment.get(name) is not None:
                 counter[str(record.environment[name])] += 1
     rows = [
         (name, ", ".join(f"{value} ({n:,} runs)" for value, n in counter.most_common()))

@@ -177,11 +177,12 @@ def _data(studies: Sequence[Study]) -> str:
 
 
 def _prose(studies: Sequence[Study], recipe: Recipe, venue: Venue) -> dict[str, str]:
-    names = [file_name(each.label) for each in studies]
-    shown = [rf"\input{{figures/{name}}}" for name in names]
+    shown = []
     for study in studies:
+        shown.append(rf"\input{{figures/{file_name(study.label)}}}")
         shown += [rf"\input{{{path.removesuffix('.tex')}}}" for path in tables(study)
                   if path.endswith(".tex")]  # fmt: skip
+        shown.append(r"\clearpage  % LaTeX holds few floats back")
     options = [f"--style {recipe.style}"]
     options += [f"--budget {recipe.budget}"] if recipe.budget else []
     options += [f"--experiment {each}" for each in recipe.experiments]

@@ -1,14 +1,15 @@
 """`scaling report`: one file that says what was asked, found and run, and needs nothing else."""
 
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import programs
 import pytest
 
-from experiments.catalogue import load
 from experiments.cli import main
-from experiments.commands import page
+from experiments.commands import report
 from experiments.pages import parts
 
 TINY = str(Path(__file__).parents[1] / "tiny.py")
@@ -78,15 +79,15 @@ def test_a_page_needs_no_address_and_tells_all(results, tmp_path, capsys):
 
 
 def test_a_page_says_whether_reports_still_stand(results, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(page.catalogue, "load", lambda name: load(TINY))
     to = tmp_path / "page.html"
-    assert main(["report", str(results / "tiny"), "--to", str(to)]) == 0
+    command = ["report", str(results / "tiny"), "--to", str(to), "--experiment", TINY]
+    assert main(command) == 0
     text, reader = read(to)
     assert ">fresh<" in text and "1 of 1 expected numbers were met" in text
     assert "Runs (9)" in " ".join(reader.words) and "Environment" in text
-    monkeypatch.setattr(page.report, "source", lambda *given: "0" * 32)
+    monkeypatch.setattr(report, "source", lambda *given: "0" * 32)
     capsys.readouterr()
-    assert main(["report", str(results / "tiny"), "--to", str(to)]) == 0
+    assert main(command) == 0
     assert "tiny is stale: `scaling run tiny` draws it anew" in capsys.readouterr().out
     assert "stale: records or code have changed" in to.read_text()
 
@@ -130,3 +131,20 @@ def test_a_damaged_report_is_told(results, tmp_path, capsys):
     path.write_text("{}")
     assert main(["report", str(tmp_path / "copy"), "--to", str(tmp_path / "x.html")]) == 2
     assert "no report that this version reads" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_browser_draws_the_tables_and_has_nothing_to_say(results, tmp_path):
+    programs.needs("chromium")
+    to = tmp_path / "page.html"
+    assert main(["report", str(results), "--to", str(to), "--experiment", TINY]) == 0
+    opened = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+         f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND",
+         "--virtual-time-budget=2000", "--dump-dom", to.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert opened.returncode == 0, opened.stderr
+    # The script has run: tables sort, and draw any column against any other.
+    assert opened.stdout.count("<button") > 5 and 'class="explorer"' in opened.stdout
+    assert "CONSOLE" not in opened.stderr
