@@ -14,6 +14,7 @@ from experiments.cli import main
 from experiments.commands import paper
 from experiments.papers.bundle import MANIFEST, PROSE, contents, digests
 from experiments.papers.drift import drifts
+from scaling.sealed import sign
 
 TINY = str(Path(__file__).parents[1] / "tiny.py")
 
@@ -241,7 +242,7 @@ def test_mistakes_get_a_sentence_each(tiny_results, done, tmp_path, capsys):
         path.unlink()
     told = says(done, "--budget", "cpu", "--to", tmp_path / "paper", "--experiment", TINY)
     assert "tiny cannot be analysed: no run is done" in told and "`scaling run tiny`" in told
-    (done / "store.json").write_text(json.dumps({"schema_version": 99}))
+    (done / "store.json").write_text(json.dumps(sign({"schema_version": 99})))
     assert "schema version 99" in says(done, "--budget", "cpu", "--experiment", TINY)
     assert not (tmp_path / "paper").exists()
 
