@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scaling.counting import Counting
 from scaling.data.token_dataset import TokenSource
 from scaling.models.family import KernelFamily, offers
 from scaling.pretraining import Pretraining
@@ -88,6 +89,9 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         counted = seen = steps * train.batch_size
     else:
         steps, counted, seen = None, None, n_train
+        if isinstance(train, Counting):
+            assert isinstance(data, TokenSource)
+            tokens = unique = n_train * data.context
     if offers(model, KernelFamily):
         flops = flops_kernel(n_train, *shape)
     elif counted is None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
 from scaling import own_code
+from scaling.counting import Counting
 from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import Checked, Range, from_dict, to_dict, without_arguments
@@ -47,6 +48,7 @@ TrainConfig = (
     | Gradient
     | Streaming
     | Pretraining
+    | Counting
 )
 
 

@@ -18,6 +18,8 @@ from scaling.fields import (
     Positive,
     Range,
 )
+from scaling.models.compressor import Compressor
+from scaling.models.counted_ngram import CountedNGram
 from scaling.models.family import ObservedFamily
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
@@ -151,6 +153,11 @@ class Pretraining(Checked):
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses data without tokens, and runs that the data or the model do not allow."""
+        if isinstance(model, CountedNGram | Compressor):
+            raise ValueError(
+                f"model.kind = {model.kind!r} has nothing that gradients could train: use "
+                "train.kind = 'counting'"
+            )
         if not isinstance(data, TokenSource) or not model.takes_tokens:
             raise ValueError(
                 "train.kind = 'pretraining' trains a model that takes tokens, such as model.kind = "

@@ -12,6 +12,7 @@ import numpy as np
 
 from scaling.accounting import account
 from scaling.config import Resolved, RunConfig, resolved, run_id
+from scaling.counting import Counting
 from scaling.data.dataset import Dataset
 from scaling.data.label_noise import mask_sha256
 from scaling.data.stream import Stream
@@ -106,6 +107,7 @@ def _record(
             environment[name] = value
     timed_steps = columns.pop("timed_steps", 0)
     counts: dict[str, Any] = asdict(account(config, columns.pop("steps", None)))
+    counts |= {name: columns.pop(name) for name in counts if name in columns}
     if timed_steps:
         share, peak = timed_steps / counts["steps"], peak_at_work(config.n_devices)
         done = share * counts["n_tokens_seen"], share * counts["flops_train"]
@@ -132,6 +134,11 @@ def _trained(
     dataset: Dataset | Stream | TokenDataset,
     workspace: Workspace | None,
 ) -> Trained:
+    if isinstance(config.train, Counting):
+        from scaling.trainers.counting import count_tokens
+
+        assert isinstance(dataset, TokenDataset)
+        return Trained({"status": "done", **count_tokens(config, dataset)}, (), "float64")
     if isinstance(dataset, TokenDataset):
         from scaling.trainers.tokens import train_on_tokens
 

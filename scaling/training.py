@@ -35,7 +35,9 @@ from scaling.fields import (
     Positive,
 )
 from scaling.models.cnn_1d import CNN1D
+from scaling.models.compressor import Compressor
 from scaling.models.convolutional import Convolutional
+from scaling.models.counted_ngram import CountedNGram
 from scaling.models.family import Family, KernelFamily, LinearFamily, offers
 from scaling.models.gru import GRU
 from scaling.models.image_cnn import ImageCNN
@@ -66,6 +68,8 @@ ModelConfig = (
     | MinGRU
     | Convolutional
     | NeuralNGram
+    | CountedNGram
+    | Compressor
     | Family
 )
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
