@@ -81,3 +81,26 @@ def beside_figure(table: pd.DataFrame, along: str, output: str) -> Figure:
         log_ticks(ax, "x", most=5)
         outer_legend(figure, [ax], "outside lower center", 2)
     return figure
+
+
+def overlay_figure(table: pd.DataFrame) -> Figure:
+    """Draws the loss of runs over compute, and what published laws say at each of them.
+
+    Args:
+        table: Columns flops and runs, then one for each law: losses in nats per byte.
+
+    Returns:
+        A figure one column wide.
+    """
+    with paper_style():
+        figure, axes = new_figure(width=SINGLE_COLUMN, height=2.9)
+        ax = axes[0, 0]
+        ax.plot(table["flops"], table["runs"], color=INK, marker="o", markersize=2.5,
+                linestyle="none", label="runs")  # fmt: skip
+        for name, look in zip(table.columns.drop(["flops", "runs"]), SERIES * 3, strict=False):
+            ax.plot(table["flops"], table[name], **look.marks(filled=False), markersize=3,
+                    markeredgewidth=0.6, label=name)  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlabel="training FLOPs", ylabel="loss (nats/byte)")
+        log_ticks(ax, "x", "y", most=5)
+        outer_legend(figure, [ax], "outside lower center", 2)
+    return figure

@@ -11,6 +11,7 @@ from analysis.errors import nearest_name
 from analysis.estimate import Floats
 from analysis.guards import positive
 from analysis.laws.law import Law
+from analysis.published.conversions import LOSS_UNITS, Count, LossUnit
 
 Output = Literal[
     "loss", "N", "D", "flops_per_token", "batch", "learning_rate", "D_T", "error", "KL",
@@ -144,6 +145,7 @@ class Entry:
         paper: Authors, year and identifier.
         loss: Unit of the loss with its tokenizer; "" where no curve predicts one.
         parameters: How N is counted.
+        count: The same, where it is one of the ways that conversions know.
         tokens: How D is counted.
         compute: How C is counted.
         data: The data behind it, and their licence.
@@ -157,12 +159,18 @@ class Entry:
     paper: str
     loss: str
     parameters: str
+    count: Count | None
     tokens: str
     compute: str
     data: str
     later: tuple[str, ...]
     curves: tuple[Curve, ...]
     printed: tuple[Printed, ...]
+
+    @property
+    def loss_unit(self) -> LossUnit | None:
+        """Unit of its loss, where it is one that conversions know."""
+        return next((unit for unit in LOSS_UNITS if self.loss.startswith(unit)), None)
 
     def curve(self, name: str | None = None, output: Output | None = None) -> Curve:
         """Returns a curve by name or by what it predicts; the first of those that fit.

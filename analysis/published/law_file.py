@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from analysis.errors import nearest_name
+from analysis.published.conversions import COUNTS
 from analysis.published.entry import UNITS, Curve, Entry, Output, Printed
 from analysis.published.forms import FORMS, constants_of, parameters
 
@@ -44,7 +45,7 @@ class _Reader:
         self.path = path
 
     def entry(self, name: str, values: Mapping[str, Any]) -> Entry:
-        self._require_known(values, (*_TEXTS, "later", "curves", "printed"), "the file")
+        self._require_known(values, (*_TEXTS, "count", "later", "curves", "printed"), "the file")
         for text in _REQUIRED:
             if not values.get(text):
                 raise self._refusal(f"{text} is missing; write {text} = '...'")
@@ -52,11 +53,18 @@ class _Reader:
         later = values.get("later", [])
         if not isinstance(later, list) or not all(isinstance(each, str) for each in later):
             raise self._refusal("later is no list of texts; write later = ['...']")
+        count = values.get("count")
+        if count is not None and count not in COUNTS:
+            raise self._refusal(
+                f"count = {count!r} is no way to count N: {nearest_name(str(count), COUNTS)}"
+            )
         curves = tuple(self._curve(each) for each in self._tables(values, "curves"))
         if not curves:
             raise self._refusal("there is no [[curves]]; write one for each equation")
         printed = tuple(self._printed(each, curves) for each in self._tables(values, "printed"))
-        return Entry(name=name, **texts, later=tuple(later), curves=curves, printed=printed)
+        return Entry(
+            name=name, **texts, count=count, later=tuple(later), curves=curves, printed=printed
+        )
 
     def _curve(self, values: Mapping[str, Any]) -> Curve:
         self._require_known(values, _CURVE, "a curve")

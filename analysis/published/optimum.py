@@ -79,6 +79,17 @@ def best_model(entry: Entry, flops: float) -> Best:
     )
 
 
+def best_compute(curve: Curve, size: float) -> float:
+    """Returns the C = 6 N D at which a size is the best, by a law with a closed form.
+
+    Args:
+        curve: A curve of Hoffmann's form, whose optimum is N = G (C / 6)^a.
+        size: N.
+    """
+    derived = curve.law.derived(np.array([curve.params[name] for name in curve.law.params]))
+    return float(FLOPS_PER_PARAMETER_AND_TOKEN * (size / derived["G"]) ** (1 / derived["a"]))
+
+
 def _optimum(entry: Entry, curve: Curve, flops: float) -> Best:
     found = best_models(Family(curve.law, curve.theta[None]), flops)
     if not math.isfinite(found.log_loss[0]):

@@ -99,6 +99,10 @@ class RunOptions(PlanOptions):
     """Worker processes; by default one a core or accelerator."""
     hosts: bool = False
     """This is one of several processes that train every run together."""
+    beside: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="LAW")] = ()
+    """A published law to hold against the runs, from `scaling laws`; may be repeated."""
+    bytes_per_token: float | None = None
+    """Of --beside: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,10 +284,12 @@ class DesignOptions:
 class ReproduceOptions:
     """Options of `scaling reproduce`."""
 
-    name: Annotated[Positional[str], arg(metavar="PAPER")]
-    """E.g. besiroglu2024."""
+    name: Annotated[Positional[str], arg(metavar="PAPER|all")]
+    """E.g. besiroglu2024; all for every paper."""
     out: Annotated[str, arg(metavar="FOLDER")] = "results/reproductions"
     """Folder for the figure and the report."""
+    page: Annotated[str | None, arg(metavar="FILE.md")] = None
+    """Of `all`: write a page of all results, with figures beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from analysis.errors import FitError
 from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
-from experiments.commands import provenance, report, show
+from experiments.commands import overlay, provenance, report, show
 from experiments.commands.grids import missed_thresholds
 from experiments.commands.options import PlanOptions, RunOptions
 from experiments.commands.report import Report
@@ -100,6 +100,7 @@ def run(options: RunOptions) -> int:
     # 1. Resolve the command into plans; mistakes end here, before anything is written.
     experiment = catalogue.load(options.name)
     jobs = jobs_for(experiment, options)
+    laws = overlay.laws(options.beside, [job.plan for job in jobs], options.bytes_per_token)
     if options.hosts and not _leads():
         return 0
     _say_of_grids(jobs)
@@ -136,6 +137,7 @@ def run(options: RunOptions) -> int:
             ok = False
         else:
             judged = show.print_findings(job.experiment, made, job.folder)
+            overlay.show(laws, records[i], job.folder)
             ok &= "fail" not in judged
     # 5. Draw the parts together.
     if isinstance(experiment, Gathering):

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -18,14 +17,19 @@ from analysis.plots import style
 from experiments.experiment import Findings, Measured
 from experiments.reproductions.data import Dataset
 
+Judgement = Literal["pass", "finding", "fail"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """A number that a paper, or its code, gives.
 
     A refit agrees if it lies within `tolerance` of the value; without a tolerance, if it lies in
-    [low, high], where an end that is None is open. Where `covered`, it agrees if its own interval
-    holds the value.
+    [low, high], where an end that is None is open. Where `covered`, it agrees if its own interval,
+    widened by the tolerance, holds the value.
+
+    A number with a `finding` does not follow from what the paper says it follows from; the finding
+    says why.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Published:
     low: float | None = None
     high: float | None = None
     covered: bool = False
+    finding: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +50,18 @@ class Reproduction:
     Attributes:
         name: The name of the file, with hyphens.
         card: Its docstring.
-        data: The data of the paper.
+        data: The data of the paper; where none is to be had, the printed numbers from which
+            others follow, in words.
         published: Its numbers.
-        refit: Finds them anew in the table of the data.
+        refit: Finds them anew in the table of the data, or from the printed numbers alone.
         figure: Draws the findings.
     """
 
     name: str
     card: str
-    data: Dataset
+    data: Dataset | str
     published: Sequence[Published]
-    refit: Callable[[pd.DataFrame], Findings[Any]]
+    refit: Callable[..., Findings[Any]]
     figure: Callable[[Findings[Any]], Figure]
 
 
@@ -77,9 +83,27 @@ def agrees(published: Published, refitted: Measured) -> bool:
         return False
     if published.covered:
         low, high, held = refitted.low, refitted.high, published.value
-        return low is not None and high is not None and low <= held <= high
+        room = published.tolerance or 0.0
+        return low is not None and high is not None and low - room <= held <= high + room
     low, high = accepted(published)
     return (low is None or refitted.value >= low) and (high is None or refitted.value <= high)
+
+
+def judged(published: Published, refitted: Measured) -> Judgement:
+    """Whether a number comes out as it should: a finding has to differ, any other to agree."""
+    if refitted.value is None or not math.isfinite(refitted.value):
+        return "fail"
+    agreed = agrees(published, refitted)
+    if published.finding:
+        return "fail" if agreed else "finding"
+    return "pass" if agreed else "fail"
+
+
+def judgements(
+    published: Sequence[Published], measured: Mapping[str, Measured]
+) -> tuple[Judgement, ...]:
+    """How each published number comes out, in their order."""
+    return tuple(judged(each, measured[each.name]) for each in published)
 
 
 def in_order(law: Law, params: Mapping[str, float]) -> Floats:
