@@ -5,6 +5,7 @@ as P^-a, with one exponent a: the resolution-limited regimes. Where the other of
 this one grows on, the loss approaches its limit as 1/D and as 1/P: the variance-limited regimes.
 Paper: Bahri, Dyer, Kaplan, Lee, Sharma 2021 (arXiv 2102.06701), section 2; random features of a
 power-law spectrum stand for teacher and student on a manifold of dimension d, with a = 4 / d.
+`four_regimes_networks` trains networks on a teacher's outputs.
 Command: scaling run four_regimes
 Cost: 570 regressions, about 15 s on two CPU cores.
 Expected: exponents within 12 % of 4 / d in D and in P for d = 2, 3, 4 and 6; the exponent of the

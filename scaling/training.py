@@ -16,6 +16,7 @@ from scaling.data.graph import GraphNodes
 from scaling.data.images import Images
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.modular import ModularArithmetic
+from scaling.data.network_teacher import NetworkTeacher
 from scaling.data.ngram import NGram
 from scaling.data.parity import SparseParity
 from scaling.data.parity_tasks import ParityTasks
@@ -77,6 +78,7 @@ ModelConfig = (
 DataConfig = (
     GaussianTeacher
     | SphereTeacher
+    | NetworkTeacher
     | SmallTable
     | PowerLawFeatures
     | GraphNodes
