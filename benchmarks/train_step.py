@@ -1,6 +1,7 @@
 """Training steps a second, beside the same model written plainly in flax.linen and in PyTorch.
 
     python benchmarks/train_step.py [--rounds 15] [--widths 16 32 64 128]
+    python benchmarks/train_step.py --families [--rounds 15]
 
 All train a GPT of the form that each library writes naturally: learned positions, LayerNorm with a
 gain, attention in heads of 16, GELU (by tanh), an untied read-out, no bias; float32; 16 sequences
@@ -12,6 +13,9 @@ ten steps on the same batches: what is timed is one and the same computation.
 - `ours`: the trainer of `scaling`, many steps a call on the device, with the gathering of batches.
 - `linen`: flax.linen, optax, one jitted step a batch, called from Python.
 - `torch`: eager PyTorch, one step a batch, `AdamW(fused=True)`. Left out where there is none.
+
+`--families` compares the other families of tokens, two layers of width 64, with the same models
+written in flax.linen (`plain_families.py`).
 
 The peers' loops gather a batch, step, and fetch the loss of every tenth step. One process on one
 core, every library with one thread, as workers run. The contestants take turns, for about a third
@@ -36,6 +40,7 @@ import optax
 from figures import Figure, machine, options, report
 from flax import linen as nn
 from flax.training.train_state import TrainState
+from plain_families import Plain, families
 
 from scaling.config import RunConfig, shape_of
 from scaling.data.text import Text
@@ -82,7 +87,7 @@ class Contestant(NamedTuple):
 LIMITS = {"linen": ("flax.linen and optax", 1.5), "torch": ("eager PyTorch", 1.3)}
 """The peers: their titles, and how many times as fast is asked."""
 
-Peers = dict[str, Callable[[Transformer, Any], Contestant]]
+Peers = dict[str, Callable[[Any, Any], Contestant]]
 
 
 def size(tree: Any) -> int:
@@ -201,8 +206,13 @@ def as_linen(params: Any, width: int, depth: int) -> Any:
 
 def linen(config: Transformer, params: Any) -> Contestant:
     """flax.linen and optax, a jitted step a batch."""
-    model = GPT(config.width, config.depth)
-    mapped = jax.tree.map(jnp.copy, as_linen(params, config.width, config.depth))
+    mapped = as_linen(params, config.width, config.depth)
+    return stepped(GPT(config.width, config.depth), mapped)
+
+
+def stepped(model: nn.Module, mapped: Any) -> Contestant:
+    """A model of flax.linen from given parameters, a jitted step a batch."""
+    mapped = jax.tree.map(jnp.copy, mapped)
     schedule = optax.warmup_cosine_decay_schedule(
         RATE / (WARMUP + 1), RATE, WARMUP, STEPS, end_value=FLOOR * RATE
     )
@@ -210,8 +220,12 @@ def linen(config: Transformer, params: Any) -> Contestant:
         optax.clip_by_global_norm(CLIP),
         optax.adamw(
             schedule, B1, B2, weight_decay=DECAY,
-            mask=lambda tree: jax.tree.map_with_path(lambda p, _: p[-1].key != "scale", tree),
+            mask=lambda tree: jax.tree.map_with_path(
+                lambda p, _: p[-1].key not in ("scale", "bias"), tree
+            ),
         ),
+        # Our GRU goes without this bias.
+        optax.masked(optax.set_to_zero(), lambda tree: jax.tree.map_with_path(_unused, tree)),
     )  # fmt: skip
     state = TrainState.create(apply_fn=model.apply, params=mapped, tx=move)
 
@@ -238,7 +252,13 @@ def linen(config: Transformer, params: Any) -> Contestant:
             if i % 10 == 9:
                 losses.append(float(loss))
 
-    return Contestant(size(mapped), losses[:CHECKED], run)
+    unused = jax.tree.map_with_path(lambda path, leaf: _unused(path, leaf) * leaf.size, mapped)
+    n_params = size(mapped) - sum(jax.tree.leaves(unused))
+    return Contestant(n_params, losses[:CHECKED], run)
+
+
+def _unused(path: Any, _: Any) -> bool:
+    return [each.key for each in path[-2:]] == ["hn", "bias"]
 
 
 def eager(config: Transformer, params: Any) -> Contestant:
@@ -294,13 +314,16 @@ def timed(contestant: Contestant, n_steps: int) -> float:
     return 1e3 * (time.perf_counter() - began) / n_steps
 
 
-def compare(width: int, peers: Peers, rounds: int) -> dict[str, float]:
-    """How many times as long the peers take for a step of one shape; prints what it measures."""
-    depth = DEPTHS[width]
-    config = Transformer(
-        width=width, depth=depth, head_size=HEAD_SIZE,
+def transformer(width: int) -> Transformer:
+    """The GPT of a width."""
+    return Transformer(
+        width=width, depth=DEPTHS[width], head_size=HEAD_SIZE,
         positions="learned", norm="layer", activation="gelu",
     )  # fmt: skip
+
+
+def compare(config: Any, peers: Peers, rounds: int) -> dict[str, float]:
+    """How many times as long the peers take for a step of one shape; prints what it measures."""
     params = config.build(DATA.context, VOCAB).init(key_for(0, "init"))
     all_of_them = {name: make(config, params) for name, make in {"ours": ours, **peers}.items()}
     first = all_of_them["ours"]
@@ -319,7 +342,8 @@ def compare(width: int, peers: Peers, rounds: int) -> dict[str, float]:
     ratios = {name: statistics.median(row[name] / row["ours"] for row in times) for name in peers}
     times_of = "  ".join(f"{name} {ms:7.3f}" for name, ms in median.items())
     ratios_of = "  ".join(f"{name} {ratio:5.2f}" for name, ratio in ratios.items())
-    print(f"{width:5} {depth:5} {first.n_params:10,}   {times_of}   {ratios_of}", flush=True)
+    shape = f"{config.kind:14} {config.width:5} {config.depth:5} {first.n_params:10,}"
+    print(f"{shape}   {times_of}   {ratios_of}", flush=True)
     return ratios
 
 
@@ -327,6 +351,7 @@ def main() -> None:
     """Compares every width."""
     parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--families", action="store_true")
     parser.add_argument("--widths", type=int, nargs="+", choices=DEPTHS, default=list(DEPTHS))
     arguments = parser.parse_args()
     peers: Peers = {"linen": linen}
@@ -337,12 +362,34 @@ def main() -> None:
     about, core = machine(), max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})  # before JAX starts, which takes a thread for each core
     print(f"{about}; core {core}, one thread")
-    print("width depth parameters   milliseconds a step, medians; then times as long as ours")
-    found = [compare(width, peers, arguments.rounds) for width in arguments.widths]
+    print("family, width, depth, parameters; milliseconds a step, medians; times as long as ours")
+    if arguments.families:
+        report(compare_families(arguments.rounds), arguments.json)
+        return
+    found = [compare(transformer(width), peers, arguments.rounds) for width in arguments.widths]
     for name in peers:
         mean = statistics.geometric_mean(ratios[name] for ratios in found)
         print(f"{name}: geometric mean over widths {mean:.2f}")
     report([figure_of(name, found, arguments.widths) for name in LIMITS], arguments.json)
+
+
+def compare_families(rounds: int) -> list[Figure]:
+    """The ratio to flax.linen of every family that is no Transformer."""
+    found = []
+    for plain in families(64):
+
+        def peer(_: Any, params: Any, plain: Plain = plain) -> Contestant:
+            return stepped(plain.network(VOCAB), plain.params(params))
+
+        ratio = compare(plain.ours, {"linen": peer}, rounds)["linen"]
+        found.append(
+            Figure(
+                what=f"training steps a second over flax.linen, {plain.ours.kind}, width 64",
+                asked=1.3, at_least=True, measured=(ratio,), unit="times",
+                command="python benchmarks/train_step.py --families",
+            )
+        )  # fmt: skip
+    return found
 
 
 def figure_of(name: str, found: list[dict[str, float]], widths: list[int]) -> Figure:

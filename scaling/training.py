@@ -50,6 +50,7 @@ from scaling.models.mlp import MLP
 from scaling.models.neural_ngram import NeuralNGram
 from scaling.models.preact_resnet18 import PreActResNet18
 from scaling.models.random_features import RandomFeatures
+from scaling.models.selective_ssm import SelectiveSSM
 from scaling.models.summed_embeddings import SummedEmbeddings
 from scaling.models.transformer import Transformer
 from scaling.schedules import Constant, Cosine, InverseSqrt, Schedule
@@ -69,6 +70,7 @@ ModelConfig = (
     | MinGRU
     | Convolutional
     | NeuralNGram
+    | SelectiveSSM
     | CountedNGram
     | Compressor
     | Family

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt16
+from jaxtyping import Float, Int, UInt16
 
 from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
 from scaling.fields import Count, Positive, Range
@@ -83,6 +83,26 @@ class NGram(TokenSource):
         entropies = _conditional_entropies(self)
         seen = np.minimum(np.arange(1, self.context + 1), self.order)
         return float(entropies[seen].mean())
+
+    def log_chances(
+        self, sequences: Int[np.ndarray, "n length"]
+    ) -> Float[np.ndarray, "n predictions"]:
+        """Log probability of every token but the first of each sequence, given those before it.
+
+        It is that of the source itself, in nats: no model predicts its tokens better in the mean.
+        """
+        chain, vocab = chain_of(self), self.vocab_size
+        joint = chain.stationary[:, None] * chain.transitions
+        out = np.empty((len(sequences), sequences.shape[1] - 1))
+        state = np.zeros(len(sequences), np.int64)
+        for place in range(out.shape[1]):
+            seen = min(place + 1, self.order)
+            state = (state * vocab + sequences[:, place]) % vocab**seen
+            block = joint.reshape(-1, vocab**seen, vocab).sum(axis=0)
+            of_state = block[state]
+            chances = of_state[np.arange(len(state)), sequences[:, place + 1]]
+            out[:, place] = np.log(chances / of_state.sum(axis=1))
+        return out
 
     def fingerprint(self) -> str:
         """Name and version of the generator: raised whenever the same seed draws other data."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -155,3 +156,17 @@ def test_impossible_values_are_refused(fields, message):
 def test_fewer_tokens_than_a_sequence_are_refused():
     with pytest.raises(ValueError, match=r"data.context = 64 is longer than the 63 tokens"):
         NGram(n_tokens=63).load(0)
+
+
+def test_chances_of_the_source_are_those_of_its_chain():
+    """Of every sequence of four tokens: its probability, but for that of the first."""
+    source = NGram(vocab_size=3, order=2, context=3)
+    chain = chain_of(source)
+    sequences = np.array(list(itertools.product(range(3), repeat=4)))
+    pairs = 3 * sequences[:, :-1] + sequences[:, 1:]
+    joint = chain.stationary[pairs[:, 0]]
+    for place in (2, 3):
+        joint = joint * chain.transitions[pairs[:, place - 2], sequences[:, place]]
+    first = chain.stationary.reshape(3, 3).sum(axis=1)[sequences[:, 0]]
+    ours = source.log_chances(sequences).sum(axis=1)
+    np.testing.assert_allclose(np.exp(ours), joint / first, rtol=1e-10)

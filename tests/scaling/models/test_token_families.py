@@ -17,6 +17,7 @@ from scaling.models.min_gru import GATE_BIASES, MinGRU
 from scaling.models.neural_ngram import NeuralNGram
 from scaling.models.parametrization import MuP, learning_rate_multipliers
 from scaling.models.recurrence import associative, linear_recurrence, recurrence, sequential
+from scaling.models.selective_ssm import STEPS, SelectiveSSM
 
 CONTEXT, VOCAB = 7, 11
 SMALL = [
@@ -25,6 +26,7 @@ SMALL = [
     MinGRU(width=6, depth=2),
     Convolutional(width=6, depth=2),
     NeuralNGram(width=6, depth=2, order=3),
+    SelectiveSSM(width=6, depth=2, states=3),
 ]
 TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT)))
 
@@ -87,6 +89,7 @@ GOLDEN = {
     "min_gru": [2.39422, 2.346443],
     "convolutional": [2.50051, 2.472595],
     "neural_ngram": [2.485692, 2.465752],
+    "selective_ssm": [2.536889, 2.507602],
 }
 
 
@@ -199,6 +202,29 @@ def test_convolutions_are_those_of_flax():
     )
 
 
+def test_selective_state_space_is_a_plain_loop():
+    def block(x, layer):
+        inner, silu = 12, lambda y: y / (1 + np.exp(-y))
+        both = _norm(x, layer["norm"]) @ layer["input"]
+        u, gate = np.pad(both[:, :inner], ((3, 0), (0, 0))), both[:, inner:]
+        rates = np.exp(layer["log_decay"]) * np.arange(1, 4)
+        first = np.log(np.expm1(np.geomspace(*STEPS, inner)))
+        h, out = np.zeros((inner, 3)), []
+        for t in range(len(x)):
+            v = silu((u[t : t + 4] * layer["window"]).sum(axis=0) / 2)
+            selected = v @ layer["select"]
+            step = np.log1p(np.exp(selected[:inner] + layer["step_bias"] + first))
+            b, c = np.split(selected[inner:], 2)
+            h = np.exp(-step[:, None] * rates) * h + (step * v)[:, None] * b
+            out.append(h @ c + layer["skip"] * v)
+        return (np.array(out) * silu(gate)) @ layer["out"]
+
+    apply, params = start(SMALL[5])
+    np.testing.assert_allclose(
+        apply(params, TOKENS)[0], _logits(params, TOKENS[0], block), atol=2e-5
+    )
+
+
 def test_gradients_of_a_recurrence_are_those_of_the_loop():
     random = np.random.default_rng(1)
     weights, inputs = (random.normal(size=shape).astype("f4") for shape in ((3, 6), (5, 2, 6)))
@@ -240,7 +266,12 @@ def test_linear_recurrences_agree_with_each_other_and_so_do_their_gradients():
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-@every_family
+def test_a_selective_state_space_has_no_maximal_update_rules():
+    with pytest.raises(ValueError, match="'mup' has no rules for a state space"):
+        SelectiveSSM(width=8, depth=1, parametrization=MuP(base_width=4))
+
+
+@pytest.mark.parametrize("family", SMALL[:5], ids=lambda family: family.kind)
 def test_maximal_update_scales_every_matrix(family):
     wide = type(family)(width=24, depth=2, parametrization=MuP(base_width=6))
     rates = learning_rate_multipliers(wide, CONTEXT, VOCAB)
