@@ -7,16 +7,20 @@ slowly than they do, such as attention, a read-out or embeddings that one side c
 does not. Beyond the sizes of the table the trend goes on, to k N for large N.
 """
 
+from __future__ import annotations
+
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.estimate import Floats
 from analysis.guards import positive_column
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ONE_MULTIPLE = 0.05
 """Relative difference of C / (N D) between rows below which C counts as one multiple of N D."""

@@ -1,29 +1,32 @@
 """`scaling laws`: the published laws listed, told, and laid side by side over compute."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from analysis.errors import FitError
 from analysis.estimate import factor_text
 from analysis.guards import positive
 from analysis.latex import tabular
-from analysis.named_models.registry import models
 from analysis.published import library
 from analysis.published.entry import Entry
 from analysis.published.optimum import Best, best_model, given
-from analysis.tables import results
 from analysis.writing import plain
 from experiments.commands.console import console, print_table, write_text
+from experiments.commands.counting import MOST_BEYOND
 from experiments.commands.options import LawsOptions
 from sweeps.files import storing
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _REFERENCE = 1e21  # FLOPs at which the list tells the best model
-_REFUSED = 1e3  # times outside the range of compute beyond which a law is not compared
 _MOST_FLOPS = 1e100
 _DRAWN = (1e-4, 10.0)  # from, to, in multiples of the budget
 _N_DRAWN = 41
@@ -150,7 +153,7 @@ def _compare(options: LawsOptions) -> int:
             f"--flops {flops:g}: a budget is between 1 and {_MOST_FLOPS:g} FLOPs; give e.g. 1e24"
         )
     entries = [library.find(name) for name in (*library.names(), *options.law)]
-    found, left_out = _best_of(entries, flops, math.inf if options.far else _REFUSED)
+    found, left_out = _best_of(entries, flops, math.inf if options.far else MOST_BEYOND)
     headings = ("law", "N", "D", "D/N", "loss", "unit of loss", "beyond its data")
     rows = [_row(entry, best) for entry, best in found]
     console.print(f"the best model for {flops:.4g} FLOPs")
@@ -169,13 +172,12 @@ def _compare(options: LawsOptions) -> int:
         )
     for name, reason in left_out.items():
         console.print(f"left out: {name}: {reason}", soft_wrap=True)
-    table = _table([entry for entry, _ in found], flops)
     if options.json is not None:
         write_text(options.json, json.dumps(plain(_best_dict(flops, found)), indent=1))
     if options.latex is not None:
         write_text(options.latex, "\n".join(tabular(headings, rows, "lrrrrll")))
     if options.figure is not None:
-        _draw(table, flops, Path(options.figure))
+        _draw(_table([entry for entry, _ in found], flops), flops, Path(options.figure))
     return 0
 
 
@@ -236,6 +238,8 @@ def _best_dict(flops: float, found: Found) -> dict[str, object]:
 
 def _table(entries: list[Entry], flops: float) -> pd.DataFrame:
     """The best model over compute by each law, a row each."""
+    import pandas as pd  # which a list of laws does not need
+
     rows = []
     for entry in entries:
         for budget in np.geomspace(flops * _DRAWN[0], flops * _DRAWN[1], _N_DRAWN):
@@ -256,6 +260,7 @@ def _table(entries: list[Entry], flops: float) -> pd.DataFrame:
 def _draw(table: pd.DataFrame, flops: float, stem: Path) -> None:
     from analysis.plots import style
     from analysis.plots.published import published_figure
+    from analysis.tables import results
 
     known = _named_models(flops * _DRAWN[0], flops * _DRAWN[1])
     with storing(stem):
@@ -266,6 +271,10 @@ def _draw(table: pd.DataFrame, flops: float, stem: Path) -> None:
 
 def _named_models(low: float, high: float) -> pd.DataFrame:
     """Named models whose compute, parameters and tokens are known, within a range of compute."""
+    import pandas as pd
+
+    from analysis.named_models.registry import models
+
     rows = [
         {
             "model": model.name,

@@ -332,6 +332,16 @@ class PredictOptions:
     points: Annotated[str | None, arg(metavar="TABLE")] = None
     """A table of points, with a column for each input."""
     columns: Columns = None
+    count: Literal["total", "non_embedding", "matmul"] | None = None
+    """Of --law: how N of the points is counted, where the law counts otherwise; with --shape."""
+    shape: Annotated[str | None, arg(metavar="layers=..,width=..,...")] = None
+    """Of --count: layers, width, vocabulary and context of the model."""
+    unit: Literal["nats/token", "bits/token", "nats/byte", "bits/byte"] | None = None
+    """Of --law: unit of the loss."""
+    bytes_per_token: float | None = None
+    """Of --unit: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
+    far: bool = False
+    """Of --law: allow compute more than 1,000 times beyond its data."""
     then: Annotated[str | None, arg(metavar="FILE")] = None
     """A fit of a task's metric over the loss, to predict the metric."""
     to: File = None

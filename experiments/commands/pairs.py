@@ -57,3 +57,4 @@ class PairOption(NamedTuple):
 
 FIX = PairOption("--fix", "NAME=NUMBER,NAME=NUMBER")
 AT = PairOption("--at", "N=1e9,D=2e10 or C=1e21")
+SHAPE = PairOption("--shape", "layers=12,width=768,vocabulary=50257,context=1024")

@@ -14,6 +14,7 @@ from analysis.published.entry import Curve, Entry
 from analysis.tables import results
 from analysis.tables.read import read
 from analysis.writing import plain
+from experiments.commands import counting
 from experiments.commands.console import console, print_table, write_text
 from experiments.commands.options import PredictOptions
 from experiments.commands.pairs import AT
@@ -81,11 +82,18 @@ def _by_law(options: PredictOptions, entry: Entry) -> tuple[pd.DataFrame, list[s
     at = _points(options, curve.law.inputs)
     if options.curve is None:
         _require_curve(entry, curve, at)
-    table = pd.DataFrame({**at, curve.output: curve.predict(at)})
-    table["beyond"] = _beyond(curve.ranges, at)
+    counted = counting.as_counted(at, entry, options)
+    predicted = curve.predict(counted)  # which also refuses inputs that the law does not have
+    counting.require_near(curve, counted, options)
+    table = pd.DataFrame({**at, curve.output: counting.in_unit(predicted, curve, entry, options)})
+    table["beyond"] = _beyond(curve.ranges, counted)
     notes = [f"{entry.name}, {curve.name} ({curve.where}): {curve.law.formula}"]
     if curve.output == "loss" and entry.loss:
-        notes.append(f"loss in {entry.loss}")
+        notes.append(f"loss in {f'{options.unit}, of ' if options.unit else ''}{entry.loss}")
+    if options.count not in (None, entry.count):
+        notes.append(f"N is given as {options.count}, and taken as {entry.count}")
+    elif "N" in at and entry.parameters:
+        notes.append(f"N counts parameters {entry.parameters}")
     others = [each.name for each in entry.curves if each is not curve]
     if options.curve is None and others:
         notes.append(f"other curves of {entry.name}, by --curve: {', '.join(others)}")

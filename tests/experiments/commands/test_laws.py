@@ -47,7 +47,7 @@ def test_laws_are_compared_at_a_compute(tmp_path, capsys):
 def test_laws_of_unknown_range_are_named_and_distances_are_numbers(capsys):
     assert main(["laws", "compare", "--flops", "1e80"]) == 0
     printed = capsys.readouterr().out
-    assert "range of the data of kaplan2020, muennighoff2023, " in printed
+    assert "range of the data of henighan2020, kaplan2020, muennighoff2023, " in printed
     assert "how far 1e+80 FLOPs lie beyond it is not checked" in printed
     law = ["predict", "--law", "hoffmann2022-approach3", "--at", "N=1e-307,D=1e9"]
     assert main(law) == 0
@@ -121,6 +121,45 @@ def test_an_audit_finds_planted_constants_and_refuses_others(tmp_path, capsys):
 def test_mistakes_are_told_with_a_remedy(arguments, said, capsys):
     assert main(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_n_and_the_loss_are_turned_into_those_of_the_law(tmp_path, capsys):
+    """GPT-2 small: 124M parameters in all, 85M without embeddings."""
+    shape = "layers=12,width=768,vocabulary=50257,context=1024"
+    n = 12 * 12 * 768**2
+    total = ["--at", f"N={n + 50257 * 768}", "--count", "total", "--shape", shape]
+    unit = ["--unit", "bits/byte", "--bytes-per-token", "4.3"]
+    out = ["--json", str(tmp_path / "p.json")]
+    assert main(["predict", "--law", "kaplan2020", *total, *unit, *out]) == 0
+    assert "N is given as total, and taken as non_embedding" in capsys.readouterr().out
+    (point,) = json.loads((tmp_path / "p.json").read_text())["points"]
+    assert point["loss"] == pytest.approx((8.8e13 / n) ** 0.076 / np.log(2) / 4.3, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--law", "kaplan2020", "--at", "N=1e8", "--count", "total"], "give --shape layers=12"),
+        (["--law", "kaplan2020", "--at", "N=1e6", "--count", "total", "--shape",
+          "layers=12,width=768,vocabulary=50257,context=1024"], "less than the embeddings"),
+        (["--law", "kaplan2020", "--at", "N=1e8", "--count", "total", "--shape", "layer=2"],
+         "did you mean 'layers'"),
+        (["--law", "sun2024", "--at", "C=1e20", "--count", "total"], "leave --count out"),
+        (["--law", "clark2022", "--at", "N=1e8,X=8", "--count", "total"], "without --count"),
+        (["--law", "kaplan2020", "--at", "N=1e8", "--unit", "nats/byte"], "give bytes_per_token"),
+        (["--law", "sun2024", "--at", "C=1e20", "--unit", "nats/byte"], "leave --unit out"),
+        (["--law", "sun2024", "--at", "C=1e24"], "1.05e+04 times outside the data of best N"),
+    ],
+)  # fmt: skip
+def test_what_a_law_does_not_count_or_reach_is_refused_with_a_remedy(arguments, said, capsys):
+    assert main(["predict", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_a_law_is_taken_far_beyond_its_data_where_asked_to(capsys):
+    assert main(["predict", "--law", "sun2024", "--at", "C=1e24", "--far"]) == 0
+    assert "1.05e+04 x" in capsys.readouterr().out
 
 
 def test_published_laws_stand_beside_a_fit(tmp_path, capsys):
