@@ -30,10 +30,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from analysis.double_descent.verdict import DoubleDescent
 from analysis.plots import descent, style
-from analysis.plots.descent_axes import own_axis
+from analysis.plots.descent_axes import along_top, own_axis
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.deep_descent import (
@@ -299,15 +300,25 @@ def figure(findings: Findings[Details]) -> Figure:
     networks = sorted({each.network for each in findings.details.found})
     with style.paper_style():
         drawing, axes = style.new_figure(
-            len(LABELS), len(networks), width=style.DOUBLE_COLUMN, height=7.4
+            len(LABELS), len(networks), width=style.DOUBLE_COLUMN, height=8.0
         )
         for column, network in enumerate(networks):
             for row, quantity in enumerate(LABELS):
                 _draw(axes[row, column], findings.details, network, quantity)
             axes[0, column].set_title(NETWORKS[network].title)
+            _show_parameters(axes[0, column], findings.details.runs, network)
         style.outer_legend(drawing, axes.flat, "outside lower center", 4)
         style.letter_panels(axes)
     return drawing
+
+
+def _show_parameters(ax: Axes, runs: pd.DataFrame, network: str) -> None:
+    """Writes the parameters of each width along the top."""
+    mine = runs.loc[runs["network"] == network]
+    counts = mine.groupby("width")["n_params_total"].first()
+    short = EngFormatter(sep="")
+    texts = [short(float(f"{count:.2g}")) for count in counts]
+    along_top(ax, counts.index.to_numpy(np.float64), texts, "parameters", most=5)
 
 
 def _draw(ax: Axes, details: Details, network: str, quantity: str) -> None:

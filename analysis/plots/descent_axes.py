@@ -5,6 +5,7 @@ that each size has: parameters, EMC / n, effective parameters. Effective paramet
 beyond the threshold, so that a curve over them folds back (Curth et al. 2023, arXiv 2310.18988).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -90,20 +91,37 @@ class SizeAxis:
             label: Label of the sizes.
             most: Most sizes written.
         """
-        if not len(self.sizes) or self.folds:
-            return
-        logs = np.log(self.places)
-        nearest = np.abs(logs[:, None] - np.linspace(logs[0], logs[-1], most)).argmin(axis=0)
-        shown = np.unique(nearest)
-        top = ax.secondary_xaxis("top")
-        top.set_xticks(self.places[shown], [f"{size:g}" for size in self.sizes[shown]])
-        top.xaxis.set_minor_locator(NullLocator())
-        top.set_xlabel(label)
+        if len(self.sizes) and not self.folds:
+            along_top(ax, self.places, [f"{size:g}" for size in self.sizes], label, most=most)
 
     def finish(self, ax: Axes, *, most: int = 6) -> Axes:
         """Makes the x-axis logarithmic with its label; call it before locations are marked."""
         ax.set(xscale="log", xlabel=self.label)
         return log_ticks(ax, "x", most=most)
+
+
+def along_top(
+    ax: Axes, places: ArrayLike, texts: Sequence[str], label: str, *, most: int = 6
+) -> None:
+    """Writes what else is known of places on the x-axis along the top, where they stand.
+
+    Call it once the data are drawn.
+
+    Args:
+        ax: Axes with a logarithmic x-axis.
+        places: Places, ascending, shape (n,).
+        texts: What is written at each, n of them; those that stand evenly are taken.
+        label: Label of what is written.
+        most: Most of them.
+    """
+    at = np.asarray(places, dtype=np.float64)
+    logs = np.log(at)
+    nearest = np.abs(logs[:, None] - np.linspace(logs[0], logs[-1], most)).argmin(axis=0)
+    shown = np.unique(nearest)
+    top = ax.secondary_xaxis("top")
+    top.set_xticks(at[shown], [texts[int(each)] for each in shown])
+    top.xaxis.set_minor_locator(NullLocator())
+    top.set_xlabel(label)
 
 
 def size_label(name: str) -> str:
