@@ -28,6 +28,7 @@ class DelayLaw:
         scatter: Standard deviation of the logarithm of delays.
         n_events: Runs in which the event was seen.
         n_censored: Runs that ended before it.
+        covariance: That of the logarithm of the scale and of the exponent, shape (2, 2).
     """
 
     scale: Estimate
@@ -35,10 +36,23 @@ class DelayLaw:
     scatter: float
     n_events: int
     n_censored: int
+    covariance: Floats
 
     def at(self, x: ArrayLike) -> Floats:
         """Median delay at x."""
         return self.scale.value * np.asarray(x, np.float64) ** self.exponent.value
+
+    def next_at(self, x: ArrayLike, level: float = LEVEL) -> tuple[Floats, Floats]:
+        """Ends of the interval in which the delay of a new run at x lies.
+
+        It has the scatter of runs and the uncertainty of the median, which grows away from the
+        conditions that were seen.
+        """
+        along = np.log(np.asarray(x, np.float64))
+        beside = np.stack([np.ones_like(along), along], axis=-1)
+        variance = np.einsum("...i,ij,...j", beside, self.covariance, beside) + self.scatter**2
+        wide = stats.t.ppf((1 + level) / 2, self.n_events - 2) * np.sqrt(variance)
+        return self.at(x) * np.exp(-wide), self.at(x) * np.exp(wide)
 
 
 def fit_delays(x: ArrayLike, after: ArrayLike, until: ArrayLike) -> DelayLaw:
@@ -87,8 +101,8 @@ def fit_delays(x: ArrayLike, after: ArrayLike, until: ArrayLike) -> DelayLaw:
     found = optimize.minimize(
         cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}
     ).x
-    errors = np.sqrt(np.diagonal(_covariance(cost, found)) * n_events / (n_events - 2))
-    wide, beside = stats.t.ppf((1 + LEVEL) / 2, n_events - 2) * errors
+    covariance = _covariance(cost, found) * n_events / (n_events - 2)
+    wide, beside = stats.t.ppf((1 + LEVEL) / 2, n_events - 2) * np.sqrt(np.diagonal(covariance))
     scale, slope = map(float, found[:2])
     ends = np.exp([scale - wide, scale + wide])
     return DelayLaw(
@@ -97,6 +111,7 @@ def fit_delays(x: ArrayLike, after: ArrayLike, until: ArrayLike) -> DelayLaw:
         scatter=float(np.hypot(least, np.exp(found[2]))),
         n_events=n_events,
         n_censored=len(x) - n_events,
+        covariance=covariance,
     )
 
 

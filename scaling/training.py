@@ -21,7 +21,9 @@ from scaling.data.ngram import NGram
 from scaling.data.parity import SparseParity
 from scaling.data.parity_tasks import ParityTasks
 from scaling.data.power_law_features import PowerLawFeatures
+from scaling.data.preferences import Preferences
 from scaling.data.small_table import SmallTable
+from scaling.data.smoothed_nodes import SmoothedNodes
 from scaling.data.sphere import SphereTeacher
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenSource
@@ -50,6 +52,7 @@ from scaling.models.mlp import MLP
 from scaling.models.neural_ngram import NeuralNGram
 from scaling.models.preact_resnet18 import PreActResNet18
 from scaling.models.random_features import RandomFeatures
+from scaling.models.reward_model import RewardModel
 from scaling.models.selective_ssm import SelectiveSSM
 from scaling.models.summed_embeddings import SummedEmbeddings
 from scaling.models.transformer import Transformer
@@ -60,6 +63,7 @@ ModelConfig = (
     | RandomFeatures
     | Kernel
     | MLP
+    | RewardModel
     | CNN1D
     | ImageCNN
     | PreActResNet18
@@ -84,12 +88,14 @@ DataConfig = (
     | SmallTable
     | PowerLawFeatures
     | GraphNodes
+    | SmoothedNodes
     | MNIST1D
     | Digits
     | Images
     | ModularArithmetic
     | SparseParity
     | ParityTasks
+    | Preferences
     | Text
     | NGram
 )

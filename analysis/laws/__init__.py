@@ -13,6 +13,8 @@ from analysis.laws.law import Law
 from analysis.laws.m4 import M4
 from analysis.laws.over_training import OVER_TRAINING
 from analysis.laws.power_law import POWER_LAW
+from analysis.laws.quanta import QUANTA, QUANTA_N
+from analysis.laws.rewards import BEST_OF_N, RL_REWARD
 from analysis.laws.routed import ROUTED
 from analysis.laws.saturating_power_law import SATURATING_POWER_LAW
 from analysis.laws.shared_floor import SHARED_FLOOR_2, shared_floor
@@ -45,11 +47,16 @@ LAWS = {
         TASK_SIGMOID,
         TASK_EXPONENTIAL,
         CRITICAL_BATCH,
+        QUANTA,
+        QUANTA_N,
+        BEST_OF_N,
+        RL_REWARD,
     )
 }
 """Every law by its name, to read back what a file names."""
 
 __all__ = [
+    "BEST_OF_N",
     "BNSL_1",
     "BNSL_2",
     "CHINCHILLA",
@@ -67,6 +74,9 @@ __all__ = [
     "M4",
     "OVER_TRAINING",
     "POWER_LAW",
+    "QUANTA",
+    "QUANTA_N",
+    "RL_REWARD",
     "ROUTED",
     "SATURATING_POWER_LAW",
     "SHARED_FLOOR_2",

@@ -1,6 +1,16 @@
 """Closed-form risk curves to lay over measurements; each function says which risk it returns."""
 
 from analysis.theory.anisotropic_flow import gradient_flow_test_risk
+from analysis.theory.best_of_n import (
+    Tilt,
+    best_of_n_kl,
+    best_of_n_kl_discrete,
+    expected_maximum,
+    gaussian_policy_gold,
+    gaussian_proxy_gold,
+    heavy_proxy_gold,
+    tilted,
+)
 from analysis.theory.compute_optimal_features import (
     ComputeOptimal,
     compute_optimal_exponents,
@@ -12,6 +22,7 @@ from analysis.theory.emergence import (
     QuantaExponents,
     exact_match,
     quanta_exponents,
+    quanta_loss,
     token_accuracy,
     wrong_tokens,
 )
@@ -38,6 +49,7 @@ from analysis.theory.linear_regression import (
     ridgeless_excess_risk_exact,
     second_descent_minimum,
 )
+from analysis.theory.over_smoothing import smoothed_accuracy
 from analysis.theory.overfitting import EffectiveRanks, effective_ranks
 from analysis.theory.random_features import RandomFeatureRisk, random_feature_risk
 from analysis.theory.sphere_features import RELU, Activation, sphere_features_excess_risk
@@ -59,16 +71,23 @@ __all__ = [
     "MeasuredModes",
     "QuantaExponents",
     "RandomFeatureRisk",
+    "Tilt",
+    "best_of_n_kl",
+    "best_of_n_kl_discrete",
     "compute_optimal_exponents",
     "effective_ranks",
     "effective_ridge",
     "exact_match",
+    "expected_maximum",
     "feature_floor",
     "foretold_test_risk",
+    "gaussian_policy_gold",
+    "gaussian_proxy_gold",
     "gradient_descent_excess_risk",
     "gradient_flow_excess_risk",
     "gradient_flow_test_risk",
     "graph_convolution_risk",
+    "heavy_proxy_gold",
     "kernel_ridge_risk",
     "latent_space_problem",
     "learnability",
@@ -85,12 +104,15 @@ __all__ = [
     "power_law_problem",
     "power_law_spectrum",
     "quanta_exponents",
+    "quanta_loss",
     "random_feature_risk",
     "ridge_excess_risk",
     "ridgeless_excess_risk",
     "ridgeless_excess_risk_exact",
     "second_descent_minimum",
+    "smoothed_accuracy",
     "sphere_features_excess_risk",
+    "tilted",
     "token_accuracy",
     "wrong_tokens",
 ]

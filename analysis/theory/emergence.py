@@ -6,6 +6,7 @@
 | c      | `scale`    | > 0    | parameters at which the loss a token is 1 nat  |
 | a      | `exponent` | > 0    | exponent of the loss, or of the quanta         |
 | T      | `length`   | >= 1   | tokens that an answer has                      |
+| K      | `tasks`    | >= 1   | number of tasks                                |
 """
 
 from dataclasses import dataclass
@@ -42,6 +43,31 @@ def wrong_tokens(token_accuracy: ArrayLike, length: ArrayLike) -> Float[np.ndarr
     Reference: Schaeffer, Miranda & Koyejo, arXiv:2304.15004, section 2.
     """
     return positive("length", length) * (1 - positive("token_accuracy", token_accuracy))
+
+
+def quanta_loss(learnt: ArrayLike, *, exponent: float, tasks: int) -> Float[np.ndarray, "..."]:
+    """Loss left once the first n of K yes-or-no tasks are learnt, `log 2 * sum_(k > n) p_k`.
+
+    Tasks are asked for with frequency p_k ~ k^-(1 + a). One that is learnt costs nothing, any other
+    log 2 nats: the sum is exact.
+
+    Args:
+        learnt: n, whole numbers from 0 to K.
+        exponent: a, above 0.
+        tasks: K.
+
+    Raises:
+        ValueError: more tasks learnt than there are, or none at all.
+    """
+    n = np.asarray(learnt)
+    if tasks < 1 or np.any((n < 0) | (n > tasks)):
+        raise ValueError(
+            f"learnt = {learnt} of tasks = {tasks}: give whole numbers from 0 to the number of "
+            "tasks, which is at least 1"
+        )
+    use = np.arange(1.0, tasks + 1) ** -(1 + float(positive("exponent", exponent)))
+    left = np.append(np.cumsum(use[::-1])[::-1], 0.0)
+    return np.log(2) * left[n] / left[0]
 
 
 @dataclass(frozen=True)

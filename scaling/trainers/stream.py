@@ -119,7 +119,8 @@ def _columns(config: RunConfig, evaluation: Evaluation, n_steps: int) -> dict[st
         return diverged
     name, sem = _loss_columns(config)
     error = {} if evaluation.eval_error is None else {"eval_error": float(evaluation.eval_error)}
-    named = {key: finite(value) for key, value in evaluation.named.items()}
+    # The shortest decimals that single precision has: records hold no digits of conversion.
+    named = {key: finite(np.float64(str(value))) for key, value in evaluation.named.items()}
     return {
         "status": "done",
         "steps": steps,

@@ -41,11 +41,15 @@ def test_runs_that_end_before_the_event_are_counted():
 
 
 def test_intervals_cover():
-    inside = []
+    inside, foreseen = [], []
     for seed in range(300):
         law = fit_delays(INVERSE_DECAYS, *watched(drawn(seed), 5500.0))
         inside.append(law.exponent.low <= 1 <= law.exponent.high)
+        low, high = law.next_at(9.0)
+        new = 9000 * np.exp(0.1 * np.random.default_rng(1000 + seed).standard_normal())
+        foreseen.append(low <= new <= high)
     assert 0.92 <= np.mean(inside) <= 0.98
+    assert 0.92 <= np.mean(foreseen) <= 0.99
 
 
 def test_runs_that_all_cross_between_two_evaluations_leave_a_finite_interval():

@@ -30,6 +30,7 @@ RANGES = {
     ("width", "depth", "D", "N"): [(64.0, 4096.0), (2.0, 96.0), (1e8, 3e11), (1e6, 1e10)],
     ("loss",): [(1.6, 4.5)],
     ("batch",): [(128.0, 65536.0)],
+    ("sqrt_kl",): [(0.3, 3.0)],
 }
 
 # Inputs, and parameters that the inputs show.
@@ -56,6 +57,10 @@ PLANTED: dict[str, list[tuple[float, ...]]] = {
     "width_depth_n": [(1.6, 40.0, 1.5, 3e3, 60.0, 0.6, 0.8, 0.4, 0.3)],
     "task_sigmoid": [(0.25, 0.95, 4.0, 2.8), (0.9, 0.3, 2.5, 3.0)],
     "critical_batch": [(150.0, 3e5), (2e4, 4e6)],
+    "quanta": [(0.6, 0.4, 1e6, 1500.0)],
+    "quanta_n": [(0.6, 0.4, 3e6, 6000.0)],
+    "best_of_n": [(0.0, 1.3, 0.4), (-0.5, 0.9, -0.02)],
+    "rl_reward": [(0.2, 1.1, 0.5)],
     "task_exponential": [(0.86, 2.2, 0.72), (0.7, 0.5, 0.4)],
 }
 every_planted = pytest.mark.parametrize(

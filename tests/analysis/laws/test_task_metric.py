@@ -82,4 +82,6 @@ def test_what_laws_predict_has_a_name():
         "task_sigmoid": "accuracy",
         "task_exponential": "error",
         "critical_batch": "steps",
+        "best_of_n": "exp_reward",
+        "rl_reward": "exp_reward",
     }

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from analysis.theory import exact_match, quanta_exponents, token_accuracy, wrong_tokens
+from analysis.theory import (
+    exact_match,
+    quanta_exponents,
+    quanta_loss,
+    token_accuracy,
+    wrong_tokens,
+)
 
 
 def test_the_loss_a_token_is_the_power_law():
@@ -34,3 +40,12 @@ def test_quanta_give_the_exponents_of_a_sum_over_skills():
     assert -slope == pytest.approx(quanta_exponents(a).params, rel=0.01)
     # Of D examples the skills learnt are those that occur often enough: K ~ D^(1 / (1 + a)).
     assert quanta_exponents(a).data == pytest.approx(quanta_exponents(a).params / (1 + a))
+
+
+def test_what_is_left_of_64_tasks_is_the_tail_sum():
+    """The figures of the design: 64 tasks, exponent 0.4."""
+    left = quanta_loss([0, 3, 5, 7, 12, 15, 64], exponent=0.4, tasks=64)
+    expected = [np.log(2), 0.274, 0.208, 0.170, 0.115, 0.096, 0]
+    np.testing.assert_allclose(left, expected, atol=6e-4)
+    with pytest.raises(ValueError, match=r"learnt = 65 of tasks = 64: give whole numbers"):
+        quanta_loss(65, exponent=0.4, tasks=64)

@@ -1,11 +1,17 @@
 """Streams of examples: a function of seed and number alone, and what each world says of itself."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from analysis import theory
 from scaling.data.parity_tasks import ParityTasks
+from scaling.data.preferences import Preferences, rank_weights
+from scaling.models.built import built
+from scaling.models.reward_model import RewardModel
 
 PARITY = ParityTasks(tasks=5, bits=12, per_task=8)
 
@@ -61,3 +67,53 @@ def test_a_task_that_is_known_costs_nothing_and_the_others_log_2():
 def test_more_signs_that_count_than_there_are_are_refused():
     with pytest.raises(ValueError, match=r"sparse = 9 exceeds bits = 8: give fewer, or more bits"):
         ParityTasks(bits=8, sparse=9)
+
+
+def test_rank_weights_are_those_of_every_choice():
+    gold = np.random.default_rng(0).standard_normal(9)
+    for n in (1, 3, 9):
+        brute = np.mean([gold[max(chosen)] for chosen in itertools.combinations(range(9), n)])
+        assert rank_weights(n, 9) @ gold == pytest.approx(brute, abs=1e-12)
+    with pytest.raises(ValueError, match="n = 10 of 9 samples: give 1 to 9"):
+        rank_weights(10, 9)
+
+
+def test_preferences_follow_gold_but_for_those_flipped():
+    data = Preferences(dimension=3, freedom=2, flipped=0.25, n_eval=200)
+    stream = data.load(0)
+    for examples, wrong in (
+        (data.held_out(stream.world, stream.eval_key), 0),
+        (stream.examples(0, 1000), 0.25),
+    ):
+        gold = data.gold(stream.world, examples.inputs.reshape(-1, 2, 3))
+        disagree = np.mean((gold[:, 1] > gold[:, 0]) != (examples.targets == 1))
+        assert disagree == pytest.approx(wrong, abs=0.05)
+
+
+def test_a_perfect_proxy_gains_what_the_largest_of_n_does():
+    data = Preferences(dimension=3, n_eval=500)
+    stream = data.load(0)
+    held_out = data.held_out(stream.world, stream.eval_key)
+    gold = data.gold(stream.world, held_out.inputs.reshape(-1, 3))
+    found = data.measures(stream.world, held_out, 3 * gold.reshape(-1, 2) + 7)
+    assert data.best_of == (1, 2, 3, 5, 8, 12, 20, 30, 50)
+    assert float(found["correlation"]) == pytest.approx(1, abs=1e-5)
+    draws = np.random.default_rng(0).choice(np.asarray(gold), (4000, 20))
+    largest = draws.max(axis=1).mean() - float(gold.mean())
+    assert float(found["gold best of 20"]) == pytest.approx(largest, abs=0.05)
+    scaled = (gold - gold.mean()) / gold.std()
+    exact = theory.tilted(scaled, gold - gold.mean(), 2.0)
+    for name, value in zip(("kl", "gold"), (exact.kl, exact.gold), strict=True):
+        assert float(found[f"{name} tilt 2"]) == pytest.approx(value, rel=1e-3)
+
+
+def test_a_reward_model_judges_each_response_alone():
+    model = RewardModel(width=4).build(6, 2)
+    params = model.init(jax.random.key(0))
+    pairs = jax.random.normal(jax.random.key(1), (5, 6))
+    swapped = jnp.concatenate([pairs[:, 3:], pairs[:, :3]], axis=1)
+    rewards = np.asarray(model.apply(params, pairs))
+    np.testing.assert_allclose(rewards[:, ::-1], model.apply(params, swapped), rtol=1e-6)
+    assert built(RewardModel(width=4), 6, 2)
+    with pytest.raises(ValueError, match=r"7 inputs are odd: use data\.kind = 'preferences'"):
+        RewardModel(width=4).check(7)

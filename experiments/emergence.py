@@ -1,0 +1,494 @@
+"""Do abilities emerge, or do sharp metrics make them seem to?
+
+Claim: a network that is asked for many sparse parities learns each at once, the most frequent
+first. Its mean loss is the frequency of what it has not learnt yet: a smooth sum of sharp steps,
+and a power law in steps, examples and parameters. Exact match of a chain of answers, which is sharp
+in the mean loss, jumps without any of that.
+Paper: Michaud, Liu, Girit, Tegmark 2023 (arXiv 2303.13506); Schaeffer, Miranda, Koyejo 2023 (arXiv
+2304.15004) for the metric.
+Command: scaling run emergence
+Cost: 17 runs of up to 16,000 steps, about 2 minutes on two CPU cores.
+Expected: of 64 tasks of three signs out of 32, asked for with frequency k^-1.4, under 10 % of
+losses lie between 0.1 and 0.9 of log 2 once the first is learnt. Tasks appear in the order of their
+frequency, after steps that fall as its power, with an exponent of -1.3 to -0.7 (theory -1). The
+loss of a run whose learning rate has decayed is the exact tail sum, within 10 % where five or more
+are learnt. Laws `quanta` and `quanta_n` are fitted to loss over steps, examples and parameters.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr
+
+from analysis import theory
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.laws import QUANTA, QUANTA_N, Law
+from analysis.plots import style, ticks
+from analysis.survival import DelayLaw, fit_delays
+from analysis.tables import results
+from experiments.experiment import Expected, Findings, Json, Measured, Sweep
+from experiments.shared.panels import with_notes
+from scaling.config import RunConfig
+from scaling.data.parity_tasks import ParityTasks
+from scaling.models.mlp import MLP
+from scaling.schedules import Constant, Linear
+from scaling.streaming import Streaming
+from scaling.training import Adam
+from sweeps.space import chain, grid
+
+CURVES = True
+
+WIDTH, BATCH, RATE = 128, 512, 5e-3
+CHAIN, SHORT_CHAIN = 30, 10
+"""Answers that are all to be right for an exact match; the longer the chain, the sharper."""
+LEARNT = 0.5
+"""Share of log 2 below which a task's loss says that it is learnt."""
+BETWEEN = (0.1, 0.9)
+FEWEST = 5
+"""Tasks learnt from which on the loss is compared with the tail sum."""
+
+
+class Size(NamedTuple):
+    """What a declared size of the experiment runs."""
+
+    tasks: int
+    per_task: int
+    watched: int  # steps of the runs that are watched as they learn
+    evaluations: int
+    seeds: int
+    lengths: tuple[int, ...]
+    widths: tuple[int, ...]
+    examples: tuple[int, ...]
+    length: int  # steps of the runs of other widths and of few examples
+
+
+def _sweep(size: Size) -> list[RunConfig]:
+    data = ParityTasks(tasks=size.tasks, per_task=size.per_task)
+
+    def run(rate: float, schedule: Constant | Linear, steps: int, evaluations: int) -> RunConfig:
+        plan = Streaming(
+            optimizer=Adam(learning_rate=rate),
+            schedule=schedule,
+            batch_size=BATCH,
+            steps=steps,
+            evaluations=evaluations,
+            spacing="geometric",
+        )
+        return RunConfig(model=MLP(width=WIDTH, depth=1), data=data, train=plan)
+
+    watched = run(RATE, Constant(), size.watched, size.evaluations)
+    ended = run(RATE, Linear(), size.length, 1)
+    fixed = run(RATE, Linear(), size.length, 12)
+    return chain(
+        grid(watched, {"seed": range(size.seeds)}),
+        grid(ended, {"train.steps": size.lengths}),
+        grid(ended, {"model.width": size.widths}),
+        grid(fixed, {"data.n_train": size.examples}),
+    )
+
+
+SWEEP: Sweep = {
+    "smoke": partial(
+        _sweep, Size(16, 32, 3600, 24, 2, (300, 600, 1200), (8,), (2**13, 2**15), 600)
+    ),
+    "cpu": partial(
+        _sweep,
+        Size(
+            tasks=64,
+            per_task=64,
+            watched=12_000,
+            evaluations=44,
+            seeds=3,
+            lengths=(1000, 2000, 4000, 8000, 16_000),
+            widths=(8, 16, 32, 64),
+            examples=(2**14, 2**15, 2**16, 2**17, 2**18),
+            length=4000,
+        ),
+    ),
+    "gpu": partial(
+        _sweep,
+        Size(
+            tasks=512,
+            per_task=32,
+            watched=200_000,
+            evaluations=80,
+            seeds=5,
+            lengths=(1000, 4000, 16_000, 64_000, 200_000),
+            widths=(8, 16, 32, 64, 256, 512),
+            examples=tuple(2**k for k in range(14, 25, 2)),
+            length=64_000,
+        ),
+    ),
+}
+
+_MICHAUD = "Michaud et al. 2023"
+
+EXPECTED = (
+    Expected(
+        name="between",
+        says="share of per-task losses between 0.1 and 0.9 log 2, once a task is learnt",
+        high=0.1,
+        source="measured at this size: 3 %",
+        budgets=("cpu", "gpu"),
+    ),
+    Expected(
+        name="off_tail",
+        says=f"largest distance of the loss from the exact tail sum, >= {FEWEST} learnt",
+        high=0.1,
+        source="exact: log 2 a task that is not learnt",
+        budgets=("cpu", "gpu"),
+    ),
+    Expected(
+        name="slope",
+        says="slope of log steps of emergence in log frequency",
+        low=-1.3,
+        high=-0.7,
+        source=f"{_MICHAUD}: so many examples of its own each, -1",
+    ),
+    Expected(
+        name="order",
+        says="rank correlation of the order of emergence and of frequency (Spearman)",
+        low=0.9,
+        source=f"{_MICHAUD}: the most frequent first",
+    ),
+    Expected(
+        name="off_quanta",
+        says="largest distance of the loss over steps from the law quanta, exponent known",
+        high=0.15,
+        source=f"{_MICHAUD}: n ~ steps^(1 / (1 + exponent))",
+    ),
+    Expected(
+        name="artefact",
+        says=f"largest second difference in log steps: match of {CHAIN} answers over log loss",
+        low=5.0,
+        source="Schaeffer et al. 2023: sharp in the metric, not in the model",
+        budgets=("cpu", "gpu"),
+    ),
+)
+
+
+class Watched(NamedTuple):
+    """Runs that are watched as they learn.
+
+    Attributes:
+        steps: Steps of the evaluations, shape (n,).
+        losses: Losses of tasks over log 2, shape (runs, n, tasks).
+        loss: Mean loss over tasks and runs, in nats, shape (n,).
+        likelihood: Mean probability of a right answer, shape (n,).
+    """
+
+    steps: Floats
+    losses: Floats
+    loss: Floats
+    likelihood: Floats
+
+    @property
+    def learnt(self) -> np.ndarray:
+        """Whether each task is learnt, of the same shape as the losses."""
+        return self.losses < LEARNT
+
+    def emergence(self) -> tuple[Floats, Floats]:
+        """Last step before, and first at which, a task is learnt, (runs, tasks); or infinite."""
+        learnt = self.learnt
+        first, ever = learnt.argmax(axis=1), learnt.any(axis=1)
+        after = np.where(ever, self.steps[np.maximum(first - 1, 0)], self.steps[-1])
+        return after, np.where(ever, self.steps[first], np.inf)
+
+
+class Details(NamedTuple):
+    """What the figure draws."""
+
+    watched: Watched
+    frequency: Floats
+    law: DelayLaw
+    ended: pd.DataFrame  # one row a run of `off_tail`
+    metrics: pd.DataFrame  # at doubling steps: metrics of the watched runs, over their range
+    fits: dict[str, FitResult]
+
+
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
+    """Finds when tasks appear, what loss they leave, and what two metrics make of it."""
+    runs, excluded = results.usable(table, ["eval_loss_nats"])
+    told = runs.iloc[0]
+    n_tasks, exponent = int(told["data.tasks"]), float(told["data.exponent"])
+    frequency = ParityTasks(tasks=n_tasks, exponent=exponent).probabilities
+    constant = runs["train.schedule.kind"] == "constant"
+    watched = watched_runs(curves.loc[curves["run_id"].isin(runs.loc[constant, "run_id"])], n_tasks)
+    after, until = watched.emergence()
+    often = np.broadcast_to(frequency, until.shape)
+    law = fit_delays(1 / often.ravel(), after.ravel(), until.ravel())
+    ended = _ended(runs.loc[~constant], curves, n_tasks, exponent)
+    fits, off_quanta = _fits(ended, n_tasks, exponent)
+    metrics = _metrics(watched)
+    measured = {
+        "between": _between(watched),
+        "off_tail": _off_tail(ended),
+        "slope": Measured(
+            value=-law.exponent.value, low=-law.exponent.high, high=-law.exponent.low,
+            note=f"{law.n_events} emergences, {law.n_censored} still to come",
+        ),
+        "order": _order(frequency, until),
+        "off_quanta": off_quanta,
+        "artefact": _artefact(metrics),
+    }  # fmt: skip
+    return Findings(
+        measured=measured,
+        verdict=_verdict(measured, fits),
+        shown=with_notes(ended, excluded, "steps"),
+        details=Details(watched, frequency, law, ended, metrics, fits),
+        report={name: _reported(result) for name, result in fits.items()},
+    )
+
+
+def _losses(evaluations: Sequence[dict[str, float]], n_tasks: int) -> Floats:
+    """Losses of tasks over log 2, shape (evaluations, tasks)."""
+    names = [f"task {k + 1}" for k in range(n_tasks)]
+    return np.array([[each[name] for name in names] for each in evaluations]) / np.log(2)
+
+
+def watched_runs(curves: pd.DataFrame, n_tasks: int) -> Watched:
+    """Gathers runs that are evaluated at the same steps, from their learning curves."""
+    histories = [history.sort_values("step") for _, history in curves.groupby("run_id")]
+    losses = np.array([_losses(list(history["eval_by"]), n_tasks) for history in histories])
+    loss, likelihood = (
+        np.mean([read(history) for history in histories], axis=0)
+        for read in (
+            lambda history: history["eval_loss"].to_numpy(np.float64),
+            lambda history: [each["likelihood"] for each in history["eval_by"]],
+        )
+    )
+    return Watched(histories[0]["step"].to_numpy(np.float64), losses, loss, likelihood)
+
+
+def _ended(runs: pd.DataFrame, curves: pd.DataFrame, n_tasks: int, exponent: float) -> pd.DataFrame:
+    """The best evaluation of each run whose learning rate fell to 0, beside the tail sum.
+
+    A run on few examples over-fits them in the end; those on fresh ones are best at theirs.
+    """
+    history = curves[curves["run_id"].isin(runs["run_id"])]
+    best = history.loc[history.groupby("run_id")["eval_loss"].idxmin()].set_index("run_id")
+    best = best.loc[runs["run_id"]]
+    losses = _losses(list(best["eval_by"]), n_tasks)
+    learnt = (losses < LEARNT).sum(axis=1)
+    rows = runs[["steps", "seed"]].assign(
+        along=[_along(run, runs) for run in runs.to_dict("records")],
+        width=runs["model.width"],
+        n_params=runs["n_params_total"],
+        n_train=runs["data.n_train"],
+        loss=best["eval_loss"].to_numpy(),
+        likelihood=[each["likelihood"] for each in best["eval_by"]],
+        learnt=learnt,
+        tail=theory.quanta_loss(learnt, exponent=exponent, tasks=n_tasks),
+        run_ids=runs["run_id"],
+    )
+    return rows.sort_values(["along", "steps", "width", "n_train"])
+
+
+def _along(run: dict[str, float], runs: pd.DataFrame) -> str:
+    largest = {name: runs[name].to_numpy().max() for name in ("data.n_train", "model.width")}
+    if run["data.n_train"] < largest["data.n_train"]:
+        return "examples"
+    return "parameters" if run["model.width"] < largest["model.width"] else "steps"
+
+
+def _between(watched: Watched) -> Measured:
+    some = watched.learnt.any(axis=2)
+    low, high = BETWEEN
+    losses = watched.losses[some]
+    share = float(np.mean((losses > low) & (losses < high)))
+    return Measured(value=share, note=f"{losses.size} losses")
+
+
+def _off_tail(ended: pd.DataFrame) -> Measured:
+    judged = ended.loc[(ended["along"] == "steps") & (ended["learnt"] >= FEWEST)]
+    if judged.empty:
+        return Measured(value=None, note=f"no run learnt {FEWEST} tasks")
+    off = (judged["loss"] / judged["tail"] - 1).to_numpy()
+    worst = int(np.argmax(np.abs(off)))
+    learnt = ", ".join(map(str, judged["learnt"]))
+    return Measured(value=float(abs(off[worst])), note=f"{off[worst]:+.1%}; learnt {learnt}")
+
+
+def _order(frequency: Floats, until: Floats) -> Measured:
+    seen = np.isfinite(until).any(axis=0)
+    steps = np.array([np.mean(column[np.isfinite(column)]) for column in until.T[seen]])
+    found, _ = spearmanr(frequency[seen], -steps)
+    return Measured(value=float(np.asarray(found)), note=f"{seen.sum()} tasks")
+
+
+def _fits(
+    ended: pd.DataFrame, n_tasks: int, exponent: float
+) -> tuple[dict[str, FitResult], Measured]:
+    """The laws of steps, examples and parameters, and how far the first is off at its exponent."""
+    axes: dict[str, tuple[Law, str]] = {
+        "steps": (QUANTA, "steps"), "examples": (QUANTA, "n_train"),
+        "parameters": (QUANTA_N, "n_params"),
+    }  # fmt: skip
+    fits, off = {}, Measured(value=None, note="too few lengths")
+    fixed = {"tasks": float(n_tasks), "alpha": exponent}
+    for name, (law, column) in axes.items():
+        rows = ended.loc[ended["along"] == name]
+        if name == "parameters":  # the runs of full width and this length belong to it, too
+            same = (ended["along"] == "steps") & ended["steps"].isin(rows["steps"])
+            rows = ended.loc[same | (ended["along"] == name)]
+        x, y = rows[column].to_numpy(np.float64), rows["loss"].to_numpy(np.float64)
+        try:
+            fits[name] = result = fit(law, x, y, fixed=fixed, bootstrap=Bootstrap(n=200))
+        except FitError:
+            continue
+        if name == "steps":
+            away = y / result.predict(x) - 1
+            worst = int(np.argmax(np.abs(away)))
+            off = Measured(
+                value=float(abs(away[worst])), note=f"{away[worst]:+.1%} at {x[worst]:,.0f}"
+            )
+    return fits, off
+
+
+def _metrics(watched: Watched) -> pd.DataFrame:
+    """Log of the mean loss, and exact match of chains, from 0 to 1 each, at doubling steps.
+
+    They begin five doublings before the end, where the first task is learnt.
+    """
+    steps = watched.steps[-1] / 2.0 ** np.arange(5, -1, -1)
+    log_loss, likelihood = (
+        np.interp(np.log(steps), np.log(watched.steps), each)
+        for each in (np.log(watched.loss), watched.likelihood)
+    )
+    table = pd.DataFrame(
+        {
+            "steps": steps,
+            "smooth": -log_loss,
+            "sharp": likelihood**CHAIN,
+            "shorter": likelihood**SHORT_CHAIN,
+        }
+    )
+    for name in ("smooth", "sharp", "shorter"):
+        table[name] = (table[name] - table[name].min()) / np.ptp(table[name])
+    return table
+
+
+def _second_difference(x: Floats, y: Floats) -> float:
+    """Largest second divided difference of y in x, of either sign."""
+    slopes = np.diff(y) / np.diff(x)
+    return float(np.max(np.abs(np.diff(slopes) / ((x[2:] - x[:-2]) / 2))))
+
+
+def _artefact(metrics: pd.DataFrame) -> Measured:
+    at = np.log(metrics["steps"].to_numpy(np.float64))
+    smooth, sharp, shorter = (
+        _second_difference(at, metrics[name].to_numpy(np.float64))
+        for name in ("smooth", "sharp", "shorter")
+    )
+    note = f"{CHAIN} answers; {shorter / smooth:.1f} with {SHORT_CHAIN}"
+    return Measured(value=sharp / smooth, note=note)
+
+
+def _reported(result: FitResult) -> Json:
+    return {"law": result.law.name, **{name: float(v) for name, v in result.params.items()}}
+
+
+def _verdict(measured: dict[str, Measured], fits: dict[str, FitResult]) -> str:
+    slope, between = measured["slope"], measured["between"]
+    lines = [
+        f"Tasks appear one by one: {between.value:.1%} of losses lie between 0.1 and 0.9 log 2. "
+        f"Steps of emergence ~ frequency^{slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}]."
+    ]
+    if (off := measured["off_tail"]).value is not None:
+        lines.append(f"The loss is the tail sum of what is not learnt to {off.value:.1%}.")
+    if (ratio := measured["artefact"]).value is not None:
+        lines.append(
+            f"Exact match of {CHAIN} answers bends {ratio.value:.1f} times as sharply as the log "
+            "of the loss that it is made of."
+        )
+    takes = {"steps": "steps", "examples": "examples", "parameters": "parameters"}
+    first = [
+        f"{result.params['N0' if name == 'parameters' else 'x0']:,.0f} {takes[name]}"
+        for name, result in fits.items()
+    ]
+    return "\n".join([*lines, f"By the laws, the first task takes {', '.join(first)}."])
+
+
+def figure(findings: Findings[Details]) -> Figure:
+    """Draws losses of tasks over steps, when they appear, the tail sum, and both metrics."""
+    details = findings.details
+    with style.paper_style():
+        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.6)
+        overview(axes[0, 0], findings)
+        _draw_emergence(axes[0, 1], details)
+        _draw_tail(axes[1, 0], details)
+        _draw_metrics(axes[1, 1], details)
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings[Details]) -> None:
+    """Draws the loss of each task and the mean over steps, of the first watched run."""
+    watched, frequency, *_ = findings.details
+    shown = [0, 1, 2, 4, 7, 11]
+    for place, task in enumerate(task for task in shown if task < len(frequency)):
+        look = style.SERIES[place % len(style.SERIES)]
+        losses = watched.losses[0, :, task]
+        ax.plot(watched.steps, losses, color=look.color, linewidth=0.9, label=f"task {task + 1}")
+    mean = watched.losses[0] @ frequency
+    ax.plot(watched.steps, mean, color=style.INK, linewidth=1.8, label="all, weighted")
+    ticks.log_scale(ax, "x", ticks=(1,))
+    ax.set(xlabel="step", ylabel="loss / log 2", ylim=(-0.05, 1.45), xlim=(10, None))
+    ax.legend(loc="upper left", ncols=3, fontsize=6, handlelength=1.2)
+
+
+def _draw_emergence(ax: Axes, details: Details) -> None:
+    watched, frequency, law, *_ = details
+    _, until = watched.emergence()
+    for run, steps in enumerate(until):
+        seen = np.isfinite(steps)
+        label = "runs" if run == 0 else ""
+        ax.plot(frequency[seen], steps[seen], **style.SERIES[0].marks(), label=label)
+    seen = np.isfinite(until).any(axis=0)
+    along = np.geomspace(frequency[seen].min(), frequency.max(), 20)
+    slope = f"slope {-law.exponent.value:.2f}"
+    ax.plot(along, law.at(1 / along), color=style.INK, linewidth=0.9, label=slope)
+    ticks.log_scale(ax, "x", ticks=(1,))
+    ticks.log_scale(ax, "y", ticks=(1,))
+    ax.set(xlabel="frequency of the task", ylabel="step of emergence")
+    ax.legend(loc="upper right")
+
+
+def _draw_tail(ax: Axes, details: Details) -> None:
+    n_tasks = len(details.frequency)
+    fitted = next(iter(details.fits.values()), None)
+    exponent = 0.4 if fitted is None else fitted.params["alpha"]
+    most = int(details.ended["learnt"].to_numpy().max()) + 1
+    along = np.arange(most + 1)
+    tail = theory.quanta_loss(along, exponent=exponent, tasks=n_tasks)
+    ax.plot(along, tail, color=style.INK, linewidth=0.9, label="exact tail sum")
+    for look, (name, rows) in zip(style.SERIES, details.ended.groupby("along"), strict=False):
+        ax.plot(rows["learnt"], rows["loss"], **look.marks(), label=f"over {name}")
+    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ax.set(xlabel="tasks learnt", ylabel="loss (nats)")
+    ax.legend(loc="upper right")
+
+
+def _draw_metrics(ax: Axes, details: Details) -> None:
+    metrics = details.metrics
+    for look, (name, label) in zip(
+        style.SERIES,
+        (
+            ("smooth", "log of the mean loss"),
+            ("sharp", f"exact match of {CHAIN} answers"),
+            ("shorter", f"of {SHORT_CHAIN} answers"),
+        ),
+        strict=False,
+    ):
+        ax.plot(metrics["steps"], metrics[name], **look.line(), label=label)
+        ax.plot(metrics["steps"], metrics[name], **look.marks())
+    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ax.set(xlabel="step", ylabel="metric, over its range")
+    ax.legend(loc="upper left")
