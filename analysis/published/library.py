@@ -15,6 +15,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
+def of_paper(paper: str) -> tuple[str, ...]:
+    """Names of the entries of a paper that has several, such as hoffmann2022; else none."""
+    return tuple(name for name in names() if name.startswith(f"{paper}-"))
+
+
 @cache
 def find(name: str) -> Entry:
     """Returns an entry by its name, or a user's own by the path of its TOML file.
@@ -24,6 +29,8 @@ def find(name: str) -> Entry:
     """
     if name.endswith(".toml"):
         return law_file.read(Path(name))
+    if name not in names() and (several := of_paper(name)):
+        raise ValueError(f"{name} gives several laws: choose one of {', '.join(several)}")
     if name not in names():
         raise ValueError(
             f"there is no published law {name!r}: {nearest_name(name, names())}; "

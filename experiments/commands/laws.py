@@ -68,10 +68,14 @@ def _show(options: LawsOptions) -> int:
         raise ValueError(
             "which law? give its name, e.g. `scaling laws show hoffmann2022-approach3`"
         )
-    entry = library.find(options.name)
-    console.print("\n".join(_told(entry)), soft_wrap=True)
+    known = options.name in library.names()
+    several = () if known else library.of_paper(options.name)
+    entries = [library.find(name) for name in several or (options.name,)]
+    console.print("\n\n\n".join("\n".join(_told(entry)) for entry in entries), soft_wrap=True)
     if options.json is not None:
-        write_text(options.json, json.dumps(plain(_as_dict(entry)), indent=1, allow_nan=False))
+        told = [_as_dict(entry) for entry in entries]
+        text = json.dumps(plain(told if several else told[0]), indent=1, allow_nan=False)
+        write_text(options.json, text)
     return 0
 
 

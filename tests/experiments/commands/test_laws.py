@@ -25,6 +25,14 @@ def test_a_law_is_told_with_its_doubts(tmp_path, capsys):
     assert json.loads(told.read_text())["curves"][0]["constants"]["beta"] == 0.28
 
 
+def test_a_paper_of_several_laws_is_told_whole_and_asked_about(capsys):
+    assert main(["laws", "show", "hoffmann2022"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"{name}: " in printed for name in library.of_paper("hoffmann2022"))
+    assert main(["predict", "--law", "hoffmann2022", "--at", "N=1e9,D=1e10"]) == 2
+    assert "several laws: choose one of hoffmann2022-approach1" in capsys.readouterr().err
+
+
 def test_laws_are_compared_at_a_compute(tmp_path, capsys):
     stem = tmp_path / "compared"
     files = ["--json", f"{stem}.json", "--latex", f"{stem}.tex", "--figure", str(stem)]
