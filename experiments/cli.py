@@ -15,6 +15,7 @@ from tyro.extras import SubcommandApp
 from experiments.commands.options import (
     AllocateOptions,
     AuditOptions,
+    CompareOptions,
     DescentOptions,
     DesignOptions,
     FitOptions,
@@ -31,6 +32,7 @@ from experiments.commands.options import (
     ShowOptions,
     StatusOptions,
     TableOptions,
+    WatchOptions,
 )
 
 app = SubcommandApp()
@@ -162,6 +164,22 @@ def paper(options: Flags[PaperOptions]) -> int:
     from experiments.commands import paper
 
     return paper.write(options)
+
+
+@app.command
+def compare(options: Flags[CompareOptions]) -> int:
+    """Compare two results, sizes or fits in standard errors. Exit status 1 on other conclusions."""
+    from experiments.commands import compare
+
+    return compare.compare(options)
+
+
+@app.command
+def watch(options: Flags[WatchOptions]) -> int:
+    """Show live what a sweep does that runs elsewhere, from its results folder alone."""
+    from experiments.commands import watch
+
+    return watch.watch(options)
 
 
 @app.command

@@ -32,10 +32,10 @@ ORDER = {
     "sweeps": """
         guards files claims retries rules accelerators compile_cache
         plan plan_file space shapes recipes sizes
-        store visiting publishing computing worker executors pool processes progress runner
+        store visiting publishing computing worker executors pool processes progress watching runner
     """.split(),
     "analysis": """
-        errors estimate guards writing latex survival laws tables checks
+        errors estimate guards writing latex survival laws tables comparison checks
         fitting.engine fitting.bootstrap fitting
         planning published named_models compute_optimal double_descent theory plots
     """.split(),

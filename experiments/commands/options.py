@@ -406,6 +406,34 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """Options of `scaling compare`."""
+
+    first: Annotated[Positional[str], arg(metavar="A")]
+    """A results folder, the folder of one of its reports, or a fit that `fit --json` wrote."""
+    second: Annotated[Positional[str], arg(metavar="B")]
+    """What it is compared with: the same of another."""
+    budget: Annotated[str | None, arg(metavar="SIZE")] = None
+    """Take the reports of this size, where a folder has several."""
+    experiments: OwnFiles = ()
+    to: Stem = None
+    """Write STEM.pdf, .png and .csv, and the cells as STEM-cells.csv."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions:
+    """Options of `scaling watch`."""
+
+    results: Annotated[
+        Positional[str], arg(metavar="RESULTS", help="A results folder, or a folder of several.")
+    ]
+    every: Annotated[float, arg(metavar="SECONDS")] = 2.0
+    """Seconds between two looks; more where a look takes long."""
+    once: bool = False
+    """Look once, print it with the reasons of failures, and end."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaperOptions:
     """Options of `scaling paper`."""
 

@@ -1,0 +1,126 @@
+"""`scaling watch`: a live view of sweeps that run elsewhere, from their results folders alone."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from analysis.errors import visible
+from experiments.commands.console import console
+from experiments.commands.options import WatchOptions
+from sweeps.store import Store
+from sweeps.watching import SHARE, Look, Watcher
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_WIDTH = 40
+_SETTINGS = ("model.kind", "model.width", "model.depth", "model.n_features", "seed")
+
+
+def watch(options: WatchOptions) -> int:
+    """Shows sweeps until all of their runs are settled, or until it is interrupted.
+
+    Without a terminal it prints a line a look. With `once` it looks once.
+
+    Returns:
+        0; 1 where runs failed.
+
+    Raises:
+        ValueError: No results folder.
+    """
+    if not options.every > 0:
+        raise ValueError(f"--every {options.every:g} must be positive: seconds between two looks.")
+    watchers = [Watcher(store) for store in _stores(Path(options.results))]
+    if options.once or not console.is_terminal:
+        looks = _print(watchers, options.every, options.once)
+    else:
+        with Live(console=console, refresh_per_second=4) as live:
+            looks = _follow(watchers, options.every, live)
+    return 1 if any(look.counts["failed"] for look in looks) else 0
+
+
+def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
+    """Returns the last values as a line of blocks, the highest as the tallest."""
+    shown = [value for value in values if math.isfinite(value)][-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    span = high - low or 1.0
+    return "".join(_BLOCKS[round((len(_BLOCKS) - 1) * (value - low) / span)] for value in shown)
+
+
+def sentence(name: str, look: Look) -> str:
+    """Returns a look in a line: counts, rate and remaining time."""
+    words = [f"{look.settled:,}/{look.planned:,} settled"]
+    words += [f"{n:,} {kind}" for kind in ("diverged", "failed") if (n := look.counts[kind])]
+    words += [f"{look.n_under_way:,} under way"] if look.n_under_way else []
+    if look.rate is not None and look.seconds_left is not None:
+        words.append(f"{_rate(look.rate)}, about {_duration(look.seconds_left)} left")
+    return f"{name}: {', '.join(words)}"
+
+
+def _stores(folder: Path) -> list[Store]:
+    if (folder / "store.json").exists() or not list(folder.glob("*/store.json")):
+        return [Store.open(folder)]
+    return [Store.open(marker.parent) for marker in sorted(folder.glob("*/store.json"))]
+
+
+def _looks(watchers: Sequence[Watcher], every: float) -> Iterator[list[Look]]:
+    """Looks until all is settled; never more of the time than `SHARE`."""
+    while True:
+        began = time.monotonic()
+        looks = [each.look() for each in watchers]
+        took = time.monotonic() - began
+        yield looks
+        if all(look.settled == look.planned for look in looks):
+            return
+        time.sleep(max(every, took / SHARE))
+
+
+def _print(watchers: Sequence[Watcher], every: float, once: bool) -> list[Look]:
+    looks: list[Look] = []
+    for looks in _looks(watchers, every):
+        for watcher, look in zip(watchers, looks, strict=True):
+            console.print(sentence(watcher.store.root.name, look))
+            for run_id, why in look.failures if once else ():
+                console.print(f"  {run_id} failed: {why}")
+        if once:
+            break
+    return looks
+
+
+def _follow(watchers: Sequence[Watcher], every: float, live: Live) -> list[Look]:
+    looks: list[Look] = []
+    for looks in _looks(watchers, every):
+        pairs = zip(watchers, looks, strict=True)
+        live.update(Group(*(_panel(watcher.store.root.name, look) for watcher, look in pairs)))
+    return looks
+
+
+def _panel(name: str, look: Look) -> RenderableType:
+    rows = Table.grid(padding=(0, 2))
+    if look.recent:
+        rows.add_row("last settled", sparkline(look.recent), f"{look.recent[-1]:.4g}")
+    for each in look.under_way:
+        losses = [point.eval_loss for point in each.curve]
+        step = f"step {each.curve[-1].step:,}" if each.curve else "begins"
+        last = f"{losses[-1]:.4g}" if losses else ""
+        rows.add_row(each.run_id[:12], sparkline(losses), last, step)
+    for run_id, why in look.failures:
+        rows.add_row(run_id[:12], Text(visible(f"failed: {why}"[:100]), "red"))
+    return Group(Text(visible(sentence(name, look))), rows)
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.3g} runs/s" if rate >= 1 else f"{60 * rate:.3g} runs/min"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
