@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _REFERENCE = 1e21  # FLOPs at which the list tells the best model
 _MOST_FLOPS = 1e100
 _DRAWN = (1e-4, 10.0)  # from, to, in multiples of the budget
-_N_DRAWN = 41
+_N_DRAWN = 21
 
 Found = list[tuple[Entry, Best]]
 """Laws with the best model by each."""
