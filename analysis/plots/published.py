@@ -39,7 +39,7 @@ def published_figure(table: pd.DataFrame, flops: float, models: pd.DataFrame) ->
             inside = rows["beyond"].to_numpy(np.float64) <= 1
             for ax, column in zip(axes[0], ("parameters", "tokens_per_parameter"), strict=True):
                 x, y = rows["flops"].to_numpy(np.float64), rows[column].to_numpy(np.float64)
-                # Lines repeat after seven laws: filled marks are the second seven, open ones the third.
+                # Lines repeat: filled marks are the second seven laws, open ones the third.
                 marks = look.marks(filled=at < 2 * len(SERIES)) if at >= len(SERIES) else {}
                 line = {"linewidth": 0.8, "markersize": 3.5, "markevery": 5}
                 ax.plot(x, y, **{**marks, **look.line(), **line}, label=str(name))

@@ -26,6 +26,7 @@ class Beside:
         rms: Root mean square of it.
         beyond: Largest factor by which rows lie outside its data; 1 inside, None where unknown.
         unit: Unit of its loss, with tokenizer and text.
+        parameters: How it counts N; "" where it takes none.
         residuals: log y - log law of each row.
     """
 
@@ -35,6 +36,7 @@ class Beside:
     rms: float
     beyond: float | None
     unit: str
+    parameters: str
     residuals: Floats
 
     def to_dict(self) -> dict[str, object]:
@@ -58,7 +60,7 @@ def found(names: Sequence[str], table: pd.DataFrame, output: str) -> tuple[Besid
 
 def _beside(entry: Entry, table: pd.DataFrame, output: str) -> Beside:
     curve = _curve(entry, table, output)
-    if output == "loss" and not entry.loss.startswith(_UNIT):
+    if output == "loss" and entry.loss_unit != _UNIT:
         raise ValueError(
             f"--beside {entry.name}: its loss is in {entry.loss}, that of the table in {_UNIT}, "
             "and they do not compare: choose another law from `scaling laws`"
@@ -73,6 +75,7 @@ def _beside(entry: Entry, table: pd.DataFrame, output: str) -> Beside:
         rms=float(np.sqrt(np.mean(residuals**2))),
         beyond=max(outside.values(), default=1.0) if curve.ranges else None,
         unit=entry.loss,
+        parameters=entry.parameters if "N" in curve.law.inputs else "",
         residuals=residuals,
     )
 
@@ -106,6 +109,9 @@ def show(result: FitResult, laws: Sequence[Beside]) -> None:
         rows.append((each.law, f"{each.bias:+.4f}", f"{each.rms:.4f}", far))
     console.print("beside published laws: log of the rows over the law")
     print_table(("law", "mean", "rms", "beyond its data"), rows, ("left", "right", "right", "left"))
+    for each in laws:
+        if each.parameters:
+            console.print(f"{each.law} counts N: {each.parameters}", soft_wrap=True)
     units = dict.fromkeys(each.unit for each in laws if each.unit)
     if units:
         console.print(f"their losses are in {'; '.join(units)}: other tokenizers and texts do not "

@@ -180,7 +180,9 @@ def test_published_laws_stand_beside_a_fit(tmp_path, capsys):
     laws = ["--beside", "besiroglu2024", "--beside", "kaplan2020"]
     out = ["--json", str(fitted), "--figures", str(tmp_path / "figures")]
     assert main(["fit", table, "--law", "chinchilla", *laws, *out]) == 0
-    assert "beside published laws" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "beside published laws" in printed
+    assert "kaplan2020 counts N: without embeddings" in printed
     own, other = json.loads(fitted.read_text())["beside"]
     assert own["rms"] == pytest.approx(0.004, rel=0.3) and abs(own["bias"]) < 0.002
     assert own["beyond"] == 1 and other["curve"] == "L(N, D)" and other["rms"] > 5 * own["rms"]
