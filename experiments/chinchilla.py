@@ -139,6 +139,7 @@ EXPECTED = (
     Expected(
         name="minima",
         says="budgets with a minimum inside the grid",
+        unit="budgets",
         low=3,
         source="Hoffmann et al. 2022, figure 3: at all nine budgets",
     ),
@@ -152,6 +153,7 @@ EXPECTED = (
     Expected(
         name="epochs",
         says="largest number of passes over the data",
+        unit="epochs",
         high=4,
         source="Muennighoff et al. 2023: up to four passes are nearly as good as new data",
     ),

@@ -75,7 +75,8 @@ EXPECTED = (
     ),
     Expected(
         name="mlp_harm",
-        says="MLP: rise of test loss by more samples, beyond seed noise (nats)",
+        says="MLP: rise of test loss by more samples, beyond seed noise",
+        unit="nats",
         low=0.2,
         source=f"{_NAKKIRAN} and figure 11: more data hurt",
         budgets=("smoke", "cpu"),

@@ -80,7 +80,8 @@ EXPECTED = (
     *(
         Expected(
             name=name,
-            says=f"{says} under label noise, step",
+            says=f"{says} under label noise",
+            unit="steps",
             low=step * 0.9,
             high=step * 1.1,
             source=f"sum of U-curves, Heckel & Yilmaz 2020, one instance: {step:g}",

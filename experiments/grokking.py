@@ -83,20 +83,23 @@ _SOURCE = "measured at this size: steps 900; 3,467 ± 306 (s.d.); not by 10,000"
 EXPECTED = (
     Expected(
         name="memorised",
-        says="step at which the last run has learnt its training set",
+        says="time at which the last run has learnt its training set",
+        unit="steps",
         high=200,
         source=_SOURCE,
     ),
     Expected(
         name="delay_1",
-        says="mean step of generalisation, weight decay 1",
+        says="mean time of generalisation, weight decay 1",
+        unit="steps",
         low=800,
         high=1000,
         source=_SOURCE,
     ),
     Expected(
         name="delay_0.3",
-        says="mean step of generalisation, weight decay 0.3",
+        says="mean time of generalisation, weight decay 0.3",
+        unit="steps",
         low=3467 - 306,
         high=3467 + 306,
         source=_SOURCE,

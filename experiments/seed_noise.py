@@ -58,7 +58,8 @@ SWEEP: Sweep = {
 EXPECTED = (
     Expected(
         name="largest",
-        says="largest standard deviation over seeds, nats",
+        says="largest standard deviation over seeds",
+        unit="nats",
         high=0.05,
         source="valleys are 0.1 nats deep or more within a factor 4 of N*",
     ),

@@ -144,7 +144,7 @@ def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[J
     for expected in experiment.expected_at(made.budget):
         measured = made.measured[expected.name]
         judgement: Judgement = "pass" if passes(expected, measured) else "fail"
-        cells = expected.says, accepted(expected), number(measured)
+        cells = expected.says, accepted(expected), number(measured, unit=expected.unit)
         rows.append((*cells, Text(judgement, _COLOURS[judgement]), measured.note))
         judged.append(judgement)
     print_title(experiment.name)

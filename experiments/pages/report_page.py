@@ -174,7 +174,8 @@ def _judged(shown: Shown) -> str:
             (
                 _says(shown, name),
                 "" if expected is None else accepted(expected),
-                number(measured) + (f" ({measured.note})" if measured.note else ""),
+                number(measured, unit="1" if expected is None else expected.unit)
+                + (f" ({measured.note})" if measured.note else ""),
                 "" if expected is None else expected.source,
                 judgement,
             )

@@ -19,14 +19,14 @@ def ends(low: float | None, high: float | None) -> str:
     return f"{low:g} to {high:g}"
 
 
-def number(measured: Measured, digits: int = 4) -> str:
-    """Returns a measured number with its interval."""
+def number(measured: Measured, digits: int = 4, unit: str = "1") -> str:
+    """Returns a measured number with its interval and, unless it is pure, its unit."""
     if measured.value is None:
         return "not measured"
     text = f"{measured.value:.{digits}g}"
     if measured.low is not None and measured.high is not None:
         text += f" [{measured.low:.4g}, {measured.high:.4g}]"
-    return text
+    return text if unit == "1" else f"{text} {unit}"
 
 
 def alternative(
