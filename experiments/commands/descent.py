@@ -255,9 +255,11 @@ def _curves(options: DescentOptions, source: read.Source) -> Iterator[Named]:
         except RunsNotToldApart as error:
             raise ValueError(f"{where}{error}{_seed_to_give(rows)}") from None
         except ValueError as error:
-            kind = rows["group"].iloc[0] if name else ""
-            leave = f" Or leave it out: --where {typed(f'{options.group}!={kind}')}" if name else ""
-            raise ValueError(f"{where}{error}{leave}") from None
+            leave = ""
+            if len(groups) > 1:
+                without = typed(f"{options.group}!={rows['group'].iloc[0]}")
+                leave = f" Or leave this curve out: --where {without}"
+            raise ValueError(f"{where}{str(error).removesuffix('.')}.{leave}") from None
         yield Named(name, curve, rows)
 
 

@@ -189,8 +189,11 @@ def test_a_group_that_is_no_curve_can_be_left_out_as_it_is_said(runs, capsys):
     table.to_csv(runs, index=False)
     command = ["descent", str(runs), *AXES, "--group", "noise"]
     assert main(command) == 2
-    found = re.search("1 distinct size is too few.* leave it out: --where '(.*)'", said(capsys))
+    found = re.search(r"is too few.*\. Or leave this curve out: --where '(.*)'", said(capsys))
     assert found and main([*command, "--where", found[1]]) == 0
+    pd.concat([table, table]).query("noise > 0.1").to_csv(runs, index=False)
+    assert main(command) == 2
+    assert "take repeats out." in said(capsys).rstrip()
 
 
 @pytest.mark.parametrize("columns", [[], ["draw"], ["a", "b"]])
