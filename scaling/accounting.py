@@ -37,6 +37,10 @@ class Account:
     (Porian et al., arXiv 2406.19146, section 3, count these). Families without tokens have one
     count for all.
 
+    Tokens are counted three ways: `n_tokens_seen` are read, repetitions counted, of which
+    `n_tokens_predicted` count in the loss of the objective, and `n_tokens_unique` are different
+    ones of the data.
+
     `flops_train` is the exact sum over matrix products (or the factorisation's count). The others
     are the rule of thumb 6 N D with each N; None for closed-form runs, where it means nothing.
     """
@@ -48,6 +52,7 @@ class Account:
     n_params_matmul: int
     n_examples_seen: int
     n_tokens_seen: int | None
+    n_tokens_predicted: int | None
     n_tokens_unique: int | None
     steps: int | None
     epochs: float
@@ -65,11 +70,11 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         steps: steps really taken, of a gradient run that ended early; None for all.
     """
     model, data, train = config.model, config.data, config.train
-    shape = (data.n_inputs, data.n_outputs)
+    shape = (data.n_inputs, config.n_outputs)
     groups = model.count_params(*shape)
     total, trainable = sum(groups.values()), model.count_trainable(*shape)
     embedding, non_embedding, matmul = 0, total, total
-    tokens = unique = None
+    tokens = predicted = unique = None
     n_train = data.n_train
     if isinstance(train, Pretraining):
         assert isinstance(data, TokenSource)
@@ -79,6 +84,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         non_embedding = total - embedding - groups.get("readout", 0)
         matmul = model.count_matmul(*shape)
         counted = tokens = seen * data.context
+        predicted = round(seen * train.objective.n_predicted(data.context))
         unique = min(seen, n_train) * data.context
     elif isinstance(train, Gradient | OnePassSGD):
         planned, batch_size, _ = train.duration(data.n_train)
@@ -113,6 +119,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         n_params_matmul=matmul,
         n_examples_seen=seen,
         n_tokens_seen=tokens,
+        n_tokens_predicted=predicted,
         n_tokens_unique=unique,
         steps=steps,
         epochs=seen / n_train,

@@ -73,6 +73,13 @@ class RunConfig(Checked):
         self.model.check(self.data.n_inputs)
 
     @property
+    def n_outputs(self) -> int:
+        """Size of an output; for tokens the vocabulary, with what objectives add to the data's."""
+        if not isinstance(self.train, Pretraining):
+            return self.data.n_outputs
+        return self.data.n_outputs + self.train.n_special(self.data.n_inputs)
+
+    @property
     def n_devices(self) -> int:
         """Devices that share the run."""
         return self.train.mesh.size if isinstance(self.train, Pretraining) else 1
@@ -168,7 +175,7 @@ def shape_of(config: RunConfig) -> Shape:
         model=model.resolve(),
         train=without_arguments(config.train.resolve(model, data)),
         n_inputs=data.n_inputs,
-        n_outputs=data.n_outputs,
+        n_outputs=config.n_outputs,
         n_classes=data.n_classes,
         n_train=None if tokens or source else data.n_train,
         n_eval=data.n_eval,

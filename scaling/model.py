@@ -16,9 +16,10 @@ Params = Any
 class Model(NamedTuple):
     """`init(key) -> params` and `apply(params, inputs) -> outputs`, batch axis first.
 
-    A model of tokens takes two more inputs by name if its family says so, each only where a run
-    asks for it: `segments` (batch, context), the document of each token, outside which it sees
-    nothing; and `dropout_key`, without which nothing is dropped.
+    A model of tokens takes more inputs by name if its family says so, each only where a run asks
+    for it: `segments` (batch, context), the document of each token, outside which it sees nothing;
+    `visible` (batch), the number of first positions of each sequence that see each other, without
+    which none sees a later one; and `dropout_key`, without which nothing is dropped.
 
     A model with running statistics keeps them in `params` under the key `RUNNING`. `apply` uses
     them; `train(params, inputs) -> (outputs, statistics)` uses those of the batch, and returns the

@@ -22,6 +22,11 @@ from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram
 from scaling.models.family import ObservedFamily
 from scaling.models.parametrization import Parametrized, Standard
+from scaling.objectives.causal import CAUSAL, Causal
+from scaling.objectives.masked import Masked
+from scaling.objectives.mixture import Mixture
+from scaling.objectives.prefix import Prefix
+from scaling.objectives.span import Span
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
 from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, LearningRate, ModelConfig
 
@@ -67,6 +72,9 @@ class ScheduleFree(Checked):
 PretrainingOptimizer = SGD | Adam | Muon | ScheduleFree
 
 
+PretrainingObjective = Causal | Prefix | Masked | Span | Mixture
+
+
 def learning_rates(optimizer: PretrainingOptimizer) -> tuple[float, ...]:
     """Peak learning rates of an optimizer; of Muon's two, Adam's is the second."""
     rate = optimizer.learning_rate
@@ -93,7 +101,7 @@ class Length(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining(Checked):
-    """Next-token prediction for a stated duration, evaluated at even intervals.
+    """Training on tokens for a stated duration, evaluated at even intervals.
 
     A trunk that runs of several lengths have in common is evaluated when 1, 2, 4, 8, ... steps are
     done and at its end, so that these evaluations are common too; the `evaluations` at even
@@ -108,7 +116,10 @@ class Pretraining(Checked):
     (Chowdhery et al. 2022, arXiv 2204.02311, section 5), never to one reported. With
     `activation_scales` every evaluation also measures the root mean square of the output of each
     part of the model, over all held-out tokens, and with `loss_by_position` the mean held-out loss
-    over parts of a sequence (`scaling.record.positions`). `mesh` spreads the run over devices, each
+    over parts of a sequence (`scaling.record.positions`). `objective` says what is predicted.
+    Losses of different objectives are not comparable, so every evaluation measures the held-out
+    loss of the run's own, and by the names of their kinds those of `evaluate_on`, on the same
+    examples in every run. `mesh` spreads the run over devices, each
     of which takes an equal part of every batch or microbatch.
     """
 
@@ -128,6 +139,8 @@ class Pretraining(Checked):
     evaluations: Annotated[Count, Argument(1)] = 10
     activation_scales: bool = False
     loss_by_position: Annotated[bool, Newer()] = False
+    objective: Annotated[PretrainingObjective, Newer()] = CAUSAL
+    evaluate_on: Annotated[tuple[PretrainingObjective, ...], Newer()] = ()
     mesh: Mesh = field(default_factory=Mesh)
 
     def __post_init__(self) -> None:
@@ -151,6 +164,15 @@ class Pretraining(Checked):
                 "'constant'"
             )
 
+    @property
+    def objectives(self) -> tuple[PretrainingObjective, ...]:
+        """The run's own objective, and those that it is evaluated on."""
+        return (self.objective, *self.evaluate_on)
+
+    def n_special(self, context: int) -> int:
+        """Tokens of the vocabulary that the data do not have."""
+        return max(objective.n_special(context) for objective in self.objectives)
+
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses data without tokens, and runs that the data or the model do not allow."""
         if isinstance(model, CountedNGram | Compressor):
@@ -164,6 +186,7 @@ class Pretraining(Checked):
                 f"'transformer', on data.kind = 'text' or 'ngram', not {model.kind!r} on "
                 f"{data.kind!r}: use train.kind = 'gradient'"
             )
+        self._check_objectives(model, data)
         if getattr(data, "document_mask", False) and not model.takes_segments:
             raise ValueError(
                 f"data.document_mask = True asks models to keep within documents, and model.kind = "
@@ -204,6 +227,36 @@ class Pretraining(Checked):
             )
         data.check_tokens(length.tokens)
 
+    def _check_objectives(self, model: ModelConfig, data: TokenSource) -> None:
+        kinds = [objective.kind for objective in self.evaluate_on]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(
+                f"train.evaluate_on has two objectives of one kind ({', '.join(kinds)}), whose "
+                "losses would have one name: give one of each kind"
+            )
+        for objective in self.objectives:
+            objective.check(data.context)
+            for needed in objective.visibilities:
+                if needed not in model.visibilities:
+                    raise ValueError(
+                        f"objective.kind = {objective.kind!r} needs a model whose positions see "
+                        f"{_SEEN[needed]}, and model.kind = {model.kind!r} offers "
+                        f"{', '.join(model.visibilities)} alone: use model.kind = 'transformer', "
+                        "or objective.kind = 'causal'"
+                    )
+        of_causal = {
+            "train.activation_scales": self.activation_scales,
+            "train.loss_by_position": self.loss_by_position,
+            "data.document_mask": getattr(data, "document_mask", False),
+        }
+        other = [each.kind for each in self.objectives if each.kind != Causal.kind]
+        for name, asked in of_causal.items():
+            if asked and other:
+                raise ValueError(
+                    f"{name} = True is for causal prediction, and {other[0]!r} is among the "
+                    "objectives of the run: leave one of the two out"
+                )
+
     def length(self, model: ModelConfig, data: DataConfig) -> Length:
         """Steps and tokens of a run of a model and data that `check` lets pass."""
         assert isinstance(data, TokenSource)
@@ -217,7 +270,7 @@ class Pretraining(Checked):
             steps = max(1, math.floor(whole * (1 + 1e-12)))  # 0.3 * 10 is 3, not 2.99...
         else:
             assert self.flops is not None
-            shape = (data.n_inputs, data.n_outputs)
+            shape = (data.n_inputs, data.n_outputs + self.n_special(data.context))
             a_sequence = model.flops_forward(*shape) + model.flops_backward(*shape)
             steps = math.ceil(self.flops / (a_sequence * self.batch_size))
         horizon = self.schedule.horizon if isinstance(self.schedule, Cosine) else None
@@ -232,3 +285,10 @@ class Pretraining(Checked):
             self, tokens=None, epochs=None, flops=None, steps=length.steps,
             evaluations=min(self.evaluations, length.steps - length.trunk),
         )  # fmt: skip
+
+
+_SEEN = {
+    "causal": "what came before them",
+    "prefix": "a prefix from both sides ('prefix')",
+    "full": "the whole sequence ('full')",
+}

@@ -84,6 +84,7 @@ class RunRecord:
     n_eval_examples: int | None = None
     n_examples_seen: int | None = None
     n_tokens_seen: int | None = None
+    n_tokens_predicted: int | None = None
     n_tokens_unique: int | None = None
     steps: int | None = None
     epochs: float | None = None

@@ -118,7 +118,7 @@ def _record(
         config=plain,
         **counts,
         n_features=getattr(config.model, "n_features", None),
-        n_outputs=config.data.n_outputs,
+        n_outputs=config.n_outputs,
         n_train_examples=config.data.n_train,
         n_eval_examples=config.data.n_eval,
         wall_seconds=seconds,

@@ -39,6 +39,8 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
     calls: list[dict[str, Any]] = [{}]
     if family.takes_tokens and family.takes_segments:
         calls.append({"segments": inputs})
+    if family.takes_tokens and family.visibilities != ("causal",):
+        calls.append({"visible": jax.ShapeDtypeStruct((2,), "int32")})
     if family.takes_tokens and family.takes_dropout:
         calls.append({"dropout_key": jax.random.key(0)})
     for more in calls:
@@ -48,7 +50,7 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
             raise ValueError(
                 f"model.kind = {family.kind!r} cannot be applied to "
                 f"{' and '.join(['params', 'inputs', *more])}: {error}: correct build, "
-                "or takes_segments and takes_dropout"
+                "or takes_segments, visibilities and takes_dropout"
             ) from None
         if (shape := jax.eval_shape(model.apply, params, inputs, **more).shape) != wanted:
             raise ValueError(

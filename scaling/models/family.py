@@ -11,6 +11,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    Literal,
     Protocol,
     Self,
     TypeGuard,
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from jax import Array
 
     from scaling.model import Model, Params
+
+Visibility = Literal["causal", "prefix", "full"]
+"""What positions of a sequence see: those before; also a prefix its own; or all of them all."""
 
 NEEDED = ("kind", "build", "count_params", "flops_forward")
 """What a class must define itself, even if its base is `Family`."""
@@ -44,11 +48,14 @@ class Family(Protocol):
             n_inputs) to (batch, n_outputs).
         takes_segments: Whether its models of tokens can keep within documents: `apply` takes
             `segments`, as `scaling.model.Model` says.
+        visibilities: What positions of its models of tokens may see. Where that is more than
+            ("causal",), `apply` takes `visible`, as `scaling.model.Model` says.
     """
 
     kind: ClassVar[str]
     takes_tokens: ClassVar[bool] = False
     takes_segments: ClassVar[bool] = False
+    visibilities: ClassVar[tuple[Visibility, ...]] = ("causal",)
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def check(self, n_inputs: int) -> None:

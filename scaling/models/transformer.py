@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scaling.models.architecture import Architecture
-from scaling.models.family import Family
+from scaling.models.family import Family, Visibility
 from scaling.models.parametrization import Parameter, Role, Rule, Tree, count_groups
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Transformer(Architecture, Family):
     kind: ClassVar[str] = "transformer"
     takes_tokens: ClassVar[bool] = True
     takes_segments: ClassVar[bool] = True
+    visibilities: ClassVar[tuple[Visibility, ...]] = ("causal", "prefix", "full")
 
     @property
     def takes_dropout(self) -> bool:

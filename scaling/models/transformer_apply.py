@@ -61,9 +61,10 @@ def build(architecture: Architecture, parameters: Tree, rule: Callable[[Paramete
         tokens: Int[Array, "batch context"],
         *,
         segments: Int[Array, "batch context"] | None = None,
+        visible: Int[Array, " batch"] | None = None,
         dropout_key: Array | None = None,
     ) -> Array:
-        block = _block(architecture, *tokens.shape, segments=segments)
+        block = _block(architecture, *tokens.shape, segments=segments, visible=visible)
         x, keys = _embed(architecture, params, tokens), None
         if dropout_key is not None:
             own, *keys = jax.random.split(dropout_key, 1 + architecture.depth)
@@ -136,7 +137,11 @@ def _logits(architecture: Architecture, params: Params, x: Rows) -> Float[Array,
 
 
 def _block(
-    architecture: Architecture, batch: int, context: int, segments: Array | None = None
+    architecture: Architecture,
+    batch: int,
+    context: int,
+    segments: Array | None = None,
+    visible: Array | None = None,
 ) -> Callable[[Rows, Layer], tuple[Rows, Branches]]:
     """A residual block over sequences of a shape: (x, its layer) -> (x, what was added to it)."""
     heads, kv_heads, head_size, _ = architecture.sizes
@@ -153,7 +158,7 @@ def _block(
             q, k = head_norm(q, layer["query_norm"]), head_norm(k, layer["key_norm"])
         if architecture.positions == "rotary":
             q, k = rotate(q), rotate(k)
-        mixed = causal_attention(q, k, v, scale, segments)
+        mixed = causal_attention(q, k, v, scale, segments, visible)
         return mixed.reshape(batch * context, heads * head_size) @ layer["attention_out"]
 
     def feed_forward(x: Rows, layer: Params) -> Rows:

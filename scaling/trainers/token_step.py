@@ -25,6 +25,7 @@ from scaling.devices.sharding import (
 from scaling.model import Model, Params
 from scaling.models.built import built
 from scaling.models.family import ObservedFamily
+from scaling.objectives.objective import Examples, Objective, SpecialTokens
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import positions
 from scaling.schedules import share_of_peak
@@ -62,17 +63,24 @@ class State(NamedTuple):
         return self._replace(loss_sum=jnp.float32(0), norms=norms)
 
 
+class Keys(NamedTuple):
+    """Keys of what is drawn at a step: dropout, and examples of an objective; None for neither."""
+
+    dropout: Array | None = None
+    objective: Array | None = None
+
+
 class Arguments(NamedTuple):
     """What reaches compiled code as arguments, not as constants.
 
-    Peak learning rates, lengths as in `scaling.pretraining.Length`, and a key for dropout, if any.
+    Peak learning rates, lengths as in `scaling.pretraining.Length`, and the keys of the run.
     """
 
     rates: Float[Array, " rates"]
     horizon: Int[Array, ""]
     warmup: Int[Array, ""]
     trunk: Int[Array, ""]
-    dropout: Array | None = None
+    keys: Keys = Keys()
 
 
 class Evaluation(NamedTuple):
@@ -80,7 +88,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         eval_losses: Mean loss of each held-out sequence.
-        eval_by: Mean loss of each over a part of it, by the part's name.
+        eval_by: Mean loss of each over a part of it, or by another objective, by name.
     """
 
     step: Int[Array, ""]
@@ -116,6 +124,7 @@ class Setup:
     Attributes:
         groups: A `ParamGroup` for each parameter.
         n_eval_at_once: Held-out sequences that a device evaluates together.
+        special: Tokens that text does not have.
         separator: Token that no prediction looks beyond, if any.
         activations: Gives what an evaluation measures the scales of, if anything:
             `scaling.models.family.ObservedFamily.activations`.
@@ -125,6 +134,7 @@ class Setup:
     plan: Pretraining
     groups: Any
     n_eval_at_once: int
+    special: SpecialTokens
     separator: int | None = None
     activations: Callable[..., dict[str, Array]] | None = None
 
@@ -136,11 +146,12 @@ class Setup:
         """Arguments, by name, that keep a model within documents."""
         return {} if self.separator is None else {"segments": segments_of(tokens, self.separator)}
 
-    def losses(self, params: Params, sequences: Array, **more: Array) -> tuple[Array, Array]:
+    def losses(self, params: Params, examples: Examples, **more: Array) -> tuple[Array, Array]:
         """Loss of every prediction, and the logits."""
-        inputs = sequences[:, :-1]
+        inputs, targets, _, visible = examples
+        more |= {} if visible is None else {"visible": visible}
         logits = self.model.apply(params, inputs, **self.segments(inputs), **more)
-        return objectives.cross_entropy(logits, sequences[:, 1:]), logits
+        return objectives.cross_entropy(logits, targets), logits
 
 
 def make_trainer(setup: Setup) -> Trainer:
@@ -173,10 +184,9 @@ def _advance(
 
 
 def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> State:
-    plan, key = setup.plan, arguments.dropout
-    if key is not None:
-        key = jax.random.fold_in(key, state.step)
-    loss, gradient, norms = _gradient(setup, state.params, batch, key)
+    plan = setup.plan
+    keys = jax.tree.map(lambda key: jax.random.fold_in(key, state.step), arguments.keys)
+    loss, gradient, norms = _gradient(setup, state.params, batch, keys)
     if plan.clip_norm is not None:
         norm = optax.tree.norm(gradient)
         gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
@@ -196,13 +206,13 @@ def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> Sta
 
 
 def _gradient(
-    setup: Setup, params: Params, batch: Array, key: Array | None
+    setup: Setup, params: Params, batch: Array, keys: Keys
 ) -> tuple[Array, Params, SquaredNorms | None]:
     """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
     n_parts = setup.plan.microbatches
     both = jax.value_and_grad(partial(_objective, setup), has_aux=True)
     if n_parts == 1:
-        (_, loss), gradient = both(params, batch, key)
+        (_, loss), gradient = both(params, batch, keys)
         return loss, gradient, None
 
     def add(total: Any, given: Any) -> tuple[Any, None]:
@@ -211,41 +221,59 @@ def _gradient(
         return optax.tree.add(total, (loss, gradient, square)), None
 
     parts = batch.reshape(n_parts, -1, batch.shape[-1])
-    keys = None if key is None else jax.random.split(key, n_parts)
+    keys = jax.tree.map(lambda key: jax.random.split(key, n_parts), keys)
     nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
     total, _ = jax.lax.scan(add, nothing, (shard_sequences(parts, axis=1), keys))
     loss, gradient, square = jax.tree.map(lambda leaf: leaf / n_parts, total)
     return loss, gradient, SquaredNorms(square, optax.tree.norm(gradient, squared=True))
 
 
-def _objective(
-    setup: Setup, params: Params, sequences: Array, key: Array | None
-) -> tuple[Array, Array]:
+def _objective(setup: Setup, params: Params, sequences: Array, keys: Keys) -> tuple[Array, Array]:
     """The objective whose gradient is taken, and the mean loss within it."""
-    each, logits = setup.losses(params, sequences, **({} if key is None else {"dropout_key": key}))
-    loss = jnp.mean(each)
+    examples = setup.plan.objective.examples(sequences, keys.objective, setup.special)
+    more = {} if keys.dropout is None else {"dropout_key": keys.dropout}
+    each, logits = setup.losses(params, examples, **more)
+    loss = _mean(each, examples.weights)
     if not setup.plan.z_loss:
         return loss, loss
     normaliser = jax.nn.logsumexp(logits, axis=-1)
-    return loss + setup.plan.z_loss * jnp.mean(jnp.square(normaliser)), loss
+    return loss + setup.plan.z_loss * _mean(jnp.square(normaliser), examples.weights), loss
+
+
+def _mean(each: Array, weights: Array | None) -> Array:
+    return jnp.mean(each) if weights is None else jnp.sum(weights * each) / jnp.sum(weights)
 
 
 def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
     params = evaluated(setup.plan.optimizer, state.optimizer, state.params)
 
-    def of_sequence(sequence: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    def mean_loss(objective: Objective, sequence: Array, number: Array) -> tuple[Array, Array]:
+        # The same examples at every evaluation of every run: differences of losses are paired.
+        key = jax.random.fold_in(jax.random.key(0), number)
+        examples = objective.examples(sequence, key, setup.special)
+        each = setup.losses(params, examples)[0]
+        return _mean(each, examples.weights), each
+
+    def of_sequence(
+        sequence: Array, number: Array
+    ) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         sequence, parts, named = sequence[None], {}, {}
         if setup.activations is not None:
             tokens = sequence[:, :-1]
             parts = setup.activations(params, tokens, **setup.segments(tokens))
-        losses = setup.losses(params, sequence)[0]
+        mean, each = mean_loss(setup.plan.objective, sequence, number)
         if setup.plan.loss_by_position:
-            where = positions(losses.shape[1])
-            named = {part.name: jnp.mean(losses[:, part.first : part.end]) for part in where}
-        return jnp.mean(losses), jax.tree.map(_power, parts), named
+            where = positions(each.shape[1])
+            named = {part.name: jnp.mean(each[:, part.first : part.end]) for part in where}
+        for other in setup.plan.evaluate_on:
+            named[other.kind], _ = mean_loss(other, sequence, number)
+        return mean, jax.tree.map(_power, parts), named
 
     rounds = _in_rounds(eval_tokens, setup.n_eval_at_once, setup.plan.mesh.size)
-    found = jax.lax.map(jax.vmap(of_sequence), shard_sequences(rounds, axis=1))
+    numbers = jnp.resize(jnp.arange(len(eval_tokens)), rounds.shape[:2])
+    found = jax.lax.map(
+        lambda given: jax.vmap(of_sequence)(*given), (shard_sequences(rounds, axis=1), numbers)
+    )
     each, powers, named = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found)
     return Evaluation(
         state.step,
@@ -307,6 +335,7 @@ def compiled(shape: Shape) -> Trainer:
             plan,
             param_groups(plan.optimizer, config, context, n_outputs),
             max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
+            SpecialTokens(n_outputs - plan.n_special(context)),
             shape.separator,
             activations,
         )
@@ -320,7 +349,8 @@ def compiled(shape: Shape) -> Trainer:
 
     count, held_out = integers(), integers(shape.n_eval, context + 1)
     block = integers(steps_in_block(plan, context), plan.batch_size, context + 1)
-    arguments = Arguments(rates, count, count, count, key if config.takes_dropout else None)
+    keys = Keys(key if config.takes_dropout else None, key if plan.objective.draws else None)
+    arguments = Arguments(rates, count, count, count, keys)
     devices = mesh_of_devices(plan.mesh)
     states, alike = sharded(devices, state), replicated(devices)
     advance = jax.jit(

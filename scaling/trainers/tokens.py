@@ -22,6 +22,7 @@ from scaling.config import Resolved, RunConfig, shape_of
 from scaling.data.token_dataset import TokenDataset, TokenSource
 from scaling.devices import sharding
 from scaling.keys import key_for
+from scaling.objectives.causal import Causal
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import Curve, finite
 from scaling.trainers import gradient_noise
@@ -30,6 +31,7 @@ from scaling.trainers.history import History, evaluated_after
 from scaling.trainers.token_step import (
     Arguments,
     Evaluation,
+    Keys,
     State,
     Trainer,
     compiled,
@@ -120,9 +122,12 @@ def _blocks(
     length = plan.length(config.model, data)
     devices = sharding.mesh_of_devices(plan.mesh)
     rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
-    dropout = key_for(seed, "dropout") if config.model.takes_dropout else None
+    keys = Keys(
+        dropout=key_for(seed, "dropout") if config.model.takes_dropout else None,
+        objective=key_for(seed, "objective") if plan.objective.draws else None,
+    )
     lengths = (length.horizon, length.warmup, length.trunk)
-    arguments = Arguments(rates, *map(jnp.int32, lengths), dropout=dropout)
+    arguments = Arguments(rates, *map(jnp.int32, lengths), keys=keys)
     held_out = np.asarray(dataset.eval_tokens, np.int32)
     eval_tokens = sharding.put(held_out, sharding.replicated(devices))
     in_block = steps_in_block(plan, data.context)
@@ -185,7 +190,10 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
         "train_loss_nats": float(evaluation.loss_sum) / interval.n_steps,
         "eval_loss_nats": loss,
         "eval_loss_sem_nats": sem,
-        "eval_bits_per_byte": loss / math.log(2) / bytes_per_token,
+        # A loss on some of the tokens, given others, is no code length of the text.
+        "eval_bits_per_byte": loss / math.log(2) / bytes_per_token
+        if isinstance(plan.objective, Causal)
+        else None,
         "eval_by": {
             name: finite(np.mean(each, dtype=np.float64))
             for name, each in evaluation.eval_by.items()

@@ -255,7 +255,7 @@ REFUSED = [
     ("frozen=True, ", "", "or a frozen dataclass. Squares is not one"),
     ("def flops_forward", "def flops_forwards", "Squares lacks flops_forward: define"),
     ("def build", "def make", "Squares lacks build: define what"),
-    ("(Family)", "", "lacks takes_tokens, takes_segments, check, resolve, count_trainable"),
+    ("(Family)", "", "lacks takes_tokens, takes_segments, visibilities, check, resolve, count_tr"),
     ("width: int", "width: int\n    fingerprint: str = ''", "a field 'fingerprint'"),
     ("width: int", "width: int | str", "give"),
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
 from scaling.model import Model
 from scaling.models.transformer import Transformer
+from scaling.objectives.objective import SpecialTokens
 from scaling.pretraining import Pretraining
 from scaling.record import dump_curve_line, load_curve
 from scaling.run import run
@@ -49,7 +50,9 @@ def after_every_batch(batch_size: int, **changes: Any) -> State:
     plan = Pretraining(
         optimizer=optimizer, schedule=Constant(), batch_size=batch_size, steps=1, **changes
     )
-    trainer = make_trainer(Setup(SOFTMAX, plan, {"logits": ParamGroup(1.0, 0.0)}, 1))
+    trainer = make_trainer(
+        Setup(SOFTMAX, plan, {"logits": ParamGroup(1.0, 0.0)}, 1, SpecialTokens(0))
+    )
     still = Arguments(jnp.zeros(1), jnp.int32(len(block)), *2 * [jnp.int32(0)])
     given = (trainer.init(key_for(0, "init")), block, jnp.int32(len(block)), still)
     state, _ = compile_quickly(trainer.advance, *given)(*given)

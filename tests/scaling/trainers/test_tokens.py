@@ -20,6 +20,7 @@ from scaling.devices.runtime import compile_quickly
 from scaling.fields import replace_at
 from scaling.keys import key_for
 from scaling.models.transformer import Transformer
+from scaling.objectives.objective import SpecialTokens
 from scaling.pretraining import Muon, Pretraining, ScheduleFree
 from scaling.record import (
     VOLATILE_COLUMNS,
@@ -85,7 +86,8 @@ def dataset(seed: int) -> TokenDataset:
 
 def setup(plan: Pretraining, n_eval_at_once: int, **more: Any) -> token_step.Setup:
     groups = param_groups(plan.optimizer, GPT, 8, 8)
-    return token_step.Setup(GPT.build(8, 8), plan, groups, n_eval_at_once, **more)
+    special = SpecialTokens(8)
+    return token_step.Setup(GPT.build(8, 8), plan, groups, n_eval_at_once, special, **more)
 
 
 def compiled() -> token_step.Trainer:

@@ -1,0 +1,102 @@
+"""What an objective of pre-training offers: a frozen dataclass that turns windows into examples.
+
+An objective may need tokens that no text has. Their numbers follow those of the data, in one order
+for all objectives, so that none collides with text and a model moves from one objective to another.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from jaxtyping import Float, Int
+
+from scaling.fields import Checked
+from scaling.models.family import Visibility
+
+if TYPE_CHECKING:
+    from jax import Array
+
+
+class Examples(NamedTuple):
+    """Sequences as a model is trained on them.
+
+    Attributes:
+        inputs: What the model reads.
+        targets: What it is to predict at each position.
+        weights: What each prediction counts; None where all count alike. The loss of some
+            sequences is sum(weights * cross-entropy) / sum(weights).
+        visible: First positions of each sequence that see each other. All others see what came
+            before them. None where no position sees a later one.
+    """
+
+    inputs: Int[Array, "batch context"]
+    targets: Int[Array, "batch context"]
+    weights: Float[Array, "batch context"] | None = None
+    visible: Int[Array, " batch"] | None = None
+
+
+class SpecialTokens(NamedTuple):
+    """Numbers of the tokens that no text has.
+
+    Attributes:
+        first: Number of tokens of the data: text has those below.
+    """
+
+    first: int
+
+    @property
+    def mask(self) -> int:
+        """It stands for a token that is to be predicted."""
+        return self.first
+
+    @property
+    def end(self) -> int:
+        """It ends what is to be predicted."""
+        return self.first + 1
+
+    @property
+    def first_sentinel(self) -> int:
+        """The first of those that each stand for a span; all others follow it."""
+        return self.first + 2
+
+
+class Objective(Checked, ABC):
+    """A base of objectives: what follows from the examples that they make.
+
+    Attributes:
+        kind: Name of the objective in configurations, tables and named losses.
+        draws: Whether its examples are drawn at random, anew at every step.
+    """
+
+    kind: ClassVar[str]
+    draws: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def visibilities(self) -> tuple[Visibility, ...]:
+        """What a family must offer for it."""
+
+    @abstractmethod
+    def n_predicted(self, context: int) -> float:
+        """Predictions of a sequence that count: their mean number."""
+
+    @abstractmethod
+    def examples(
+        self, windows: Int[Array, "batch context+1"], key: Array | None, special: SpecialTokens
+    ) -> Examples:
+        """Examples of windows of text, of static shapes (batch, context).
+
+        Args:
+            windows: Tokens, one more than the context.
+            key: What they are drawn from; None where nothing is drawn.
+            special: Numbers of the tokens that no text has.
+        """
+
+    def n_special(self, context: int) -> int:
+        """Tokens beyond those of the data that its examples may have; here, none."""
+        del context
+        return 0
+
+    def check(self, context: int) -> None:
+        """Refuses a context too short for its examples; here, none."""
