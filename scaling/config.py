@@ -18,7 +18,7 @@ from scaling import own_code
 from scaling.counting import Counting
 from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
-from scaling.fields import Checked, Range, from_dict, to_dict, without_arguments
+from scaling.fields import Checked, Newer, Range, from_dict, to_dict, without_arguments
 from scaling.models.family import Family, check_offers
 from scaling.pretraining import Pretraining
 from scaling.schedules import Schedule, steps_of_trunk
@@ -54,12 +54,19 @@ TrainConfig = (
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Checked):
-    """One run: a model, trained in one way, on one data set, from one seed."""
+    """One run: a model, trained in one way, on one data set, from one seed.
+
+    Attributes:
+        init_from: The run whose final weights this one starts from; None for weights drawn anew. It
+            is trained first where it is not done, and is part of this run's identity. Optimizer,
+            schedule and count of steps begin anew.
+    """
 
     model: ModelConfig
     data: DataConfig
     train: TrainConfig
     seed: Annotated[int, Range(low=0, high=2**32 - 1)] = 0
+    init_from: Annotated[RunConfig | None, Newer()] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,6 +78,28 @@ class RunConfig(Checked):
             )
         self.train.check(self.model, self.data)
         self.model.check(self.data.n_inputs)
+        if self.init_from is not None:
+            self._check_parent(self.init_from)
+
+    def _check_parent(self, parent: RunConfig) -> None:
+        for name, train in (("train", self.train), ("init_from.train", parent.train)):
+            if not isinstance(train, Pretraining):
+                raise ValueError(
+                    f"{name}.kind = {train.kind!r}: a run starts from another one where both have "
+                    "train.kind = 'pretraining'; leave init_from out"
+                )
+        if parent.model.resolve() != self.model.resolve() or _counts(parent) != _counts(self):
+            theirs, ours = (f"{sum(_counts(run).values()):,}" for run in (parent, self))
+            raise ValueError(
+                f"init_from has a model of {theirs} parameters for {parent.n_outputs} tokens, and "
+                f"the run one of {ours} for {self.n_outputs}: give both the same model and "
+                "vocabulary (train.evaluate_on adds the tokens of other objectives)"
+            )
+        if parent.n_devices != self.n_devices:
+            raise ValueError(
+                f"init_from takes {parent.n_devices} devices and the run {self.n_devices}: give "
+                "both the same train.mesh"
+            )
 
     @property
     def n_outputs(self) -> int:
@@ -96,6 +125,8 @@ def resolved(config: RunConfig) -> Resolved:
         plain["model"]["fingerprint"] = code
     plain["train"] = to_dict(config.train.resolve(config.model, config.data))
     plain["data"]["fingerprint"] = config.data.fingerprint()
+    if config.init_from is not None:
+        plain["init_from"] = resolved(config.init_from)
     return _with_sorted_keys(plain)
 
 
@@ -211,7 +242,13 @@ def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) ->
         raise ValueError(
             f"model.kind = {kind!r} is not a family of this package: give its class in `families`"
         )
-    config = from_dict(RunConfig, plain | {"data": data, "model": model})
+    parent = {}
+    if "init_from" in plain:
+        try:
+            parent = {"init_from": load_config(plain["init_from"], families)}
+        except ValueError as error:
+            raise ValueError(f"init_from: {error}") from None
+    config = from_dict(RunConfig, plain | {"data": data, "model": model} | parent)
     for name, was, now in (
         ("data", data_was, config.data.fingerprint()),
         ("model", model_was, _fingerprint(config.model)),
@@ -241,6 +278,10 @@ def own_origins(configs: Iterable[RunConfig]) -> list[own_code.Origin]:
     return [own_code.origin(cls) for cls in found.values()]
 
 
+def _counts(config: RunConfig) -> dict[str, int]:
+    return config.model.count_params(config.data.n_inputs, config.n_outputs)
+
+
 def _plain(run: RunConfig | Resolved) -> Resolved:
     return resolved(run) if isinstance(run, RunConfig) else run
 
@@ -267,7 +308,9 @@ def _without_fingerprint(plain: dict[str, Any]) -> tuple[dict[str, Any], str | N
 
 def _identity(plain: dict[str, Any]) -> str:
     data = {name: value for name, value in plain["data"].items() if name != "path"}
-    return hashlib.sha256(_dumps(plain | {"data": data}).encode()).hexdigest()[:32]
+    parent = {"init_from": _identity(plain["init_from"])} if "init_from" in plain else {}
+    content = _dumps(plain | {"data": data} | parent)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def _dumps(plain: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scaling.accounting import account
@@ -16,6 +16,7 @@ SECONDS_A_RUN = 5e-3
 SECONDS_A_SHAPE = 3.0
 BYTES_A_RUN = 12_000
 BYTES_A_TRUNK_PARAMETER = 24
+BYTES_A_PARAMETER = 4
 """Order-of-magnitude prices of one CPU core and its disk, for estimates and for how workers share
 runs; no result depends on them.
 
@@ -32,6 +33,8 @@ class PlannedRun:
     devices: int  # number of devices that share the run
     seconds: float  # estimated core-seconds, the shared prefix left out
     config: Mapping[str, Any]  # resolved, plain JSON values
+    parent_id: str | None = None  # run of the sweep whose final weights it starts from, if any
+    is_parent: bool = False  # whether other runs of the sweep start from it
     trunk_id: str | None = None  # trunk that the run shares with other runs of the sweep, if any
     starts_at: int = 0  # step at which the run before it left that trunk
 
@@ -65,11 +68,19 @@ class Plan:
         planned = zip(self.runs, self.configs, strict=True)
         trunks = {run.trunk_id: config for run, config in planned if run.trunk_id}
         n_params = sum(account(config).n_params_total for config in trunks.values())
-        return BYTES_A_RUN * len(self.runs) + BYTES_A_TRUNK_PARAMETER * n_params
+        planned = zip(self.runs, self.configs, strict=True)
+        left = sum(account(config).n_params_total for run, config in planned if run.is_parent)
+        return (
+            BYTES_A_RUN * len(self.runs)
+            + BYTES_A_TRUNK_PARAMETER * n_params
+            + BYTES_A_PARAMETER * left
+        )
 
 
 def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     """Resolves a sweep: one run for each run_id, in the order in which they first appear.
+
+    A run that others start from is a run of the sweep, before the first of them.
 
     Raises:
         ValueError: the sweep is empty.
@@ -78,26 +89,45 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
         raise ValueError(f"the sweep {name!r} has no runs: give every axis at least one value")
     # 1. Each configuration is resolved once; the rest uses the plain values.
     unique: dict[str, tuple[RunConfig, Resolved]] = {}
+    parents: dict[str, str] = {}
+    asked = set()
     for config in configs:
-        plain = resolved(config)
-        unique.setdefault(run_id(plain), (config, plain))
+        asked.add(_add(config, resolved(config), unique, parents))
     # 2. The cost of a run depends on the runs before it on its trunk, so places come first.
     places = _places_on_trunks({identity: plain for identity, (_, plain) in unique.items()})
     priced = [
         _priced(identity, config, plain, *places.get(identity, (None, 0)))
         for identity, (config, plain) in unique.items()
     ]
+    runs = (
+        replace(run, parent_id=parents.get(run.run_id), is_parent=run.run_id in parents.values())
+        for run, _, _ in priced
+    )
     # 3. The same runs under the same name are the same plan, whatever their order.
     digest = hashlib.sha256("\n".join([name, *sorted(unique)]).encode()).hexdigest()[:32]
     return Plan(
         name=name,
         plan_id=digest,
         configs=tuple(config for config, _ in unique.values()),
-        runs=tuple(run for run, _, _ in priced),
-        n_duplicates=len(configs) - len(unique),
+        runs=tuple(runs),
+        n_duplicates=len(configs) - len(asked),
         flops=sum(flops for _, flops, _ in priced),
         flops_saved=sum(saved for _, _, saved in priced),
     )
+
+
+def _add(
+    config: RunConfig,
+    plain: Resolved,
+    unique: dict[str, tuple[RunConfig, Resolved]],
+    parents: dict[str, str],
+) -> str:
+    """Adds a run, after the run that it starts from; returns its identity."""
+    identity = run_id(plain)
+    if identity not in unique and config.init_from is not None:
+        parents[identity] = _add(config.init_from, plain["init_from"], unique, parents)
+    unique.setdefault(identity, (config, plain))
+    return identity
 
 
 def _places_on_trunks(plains: Mapping[str, Resolved]) -> dict[str, tuple[str, int]]:

@@ -11,6 +11,7 @@ import datetime
 import json
 import shutil
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from scaling.record import VOLATILE_COLUMNS, RunRecord, dump_record, load_record
@@ -19,7 +20,7 @@ from scaling.workspace import Workspace
 from sweeps import files
 from sweeps.claims import Attempt, take
 from sweeps.files import StoreError, storing
-from sweeps.plan import Plan
+from sweeps.plan import Plan, PlannedRun
 from sweeps.plan_file import dump_plan
 from sweeps.retries import Reason
 from sweeps.store import Store
@@ -81,14 +82,22 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
     return attempt
 
 
-def workspace(store: Store, run_id: str, trunk_id: str | None = None) -> Workspace:
-    """Folders of checkpoints: of a run, until it is published, and of all runs of its trunk."""
-    own = store.run_folder(run_id) / "checkpoints"
-    trunk = store.trunk_folder(trunk_id) if trunk_id else None
-    for folder in (own, trunk):
+def workspace(store: Store, run: PlannedRun) -> Workspace:
+    """Folders of checkpoints of a run, until it is published, of its trunk, and of weights."""
+    found = Workspace(
+        own=_checkpoints(store, run.run_id),
+        trunk=store.trunk_folder(run.trunk_id) if run.trunk_id else None,
+        parent=store.weights_folder(run.parent_id) if run.parent_id else None,
+        leaves=store.weights_folder(run.run_id) if run.is_parent else None,
+    )
+    for folder in found:
         if folder:
             files.check_inside(store.root, folder)
-    return Workspace(own, trunk)
+    return found
+
+
+def _checkpoints(store: Store, run_id: str) -> Path:
+    return store.run_folder(run_id) / "checkpoints"
 
 
 def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:
@@ -116,7 +125,7 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
     end(store, attempt, outcome)
     # 4. Checkpoints are no longer needed. Those that cannot be removed cost space, no result;
     #    links are not followed.
-    shutil.rmtree(workspace(store, record.run_id).own, ignore_errors=True)
+    shutil.rmtree(_checkpoints(store, record.run_id), ignore_errors=True)
     return outcome
 
 

@@ -7,6 +7,7 @@
                                                  environment.json, end.json or failure.json
     runs/<h2>/<run_id>/result.json               the one published record
     trunks/<h2>/<trunk_id>/                      checkpoints of trunks, the prefixes that runs share
+    weights/<h2>/<run_id>/                       final weights of runs that others start from
     quarantine/                                  files that cannot be read or came second, and why
 
 The folder is the database: copy it, rsync it, mount it. A run is done when its result.json is
@@ -102,6 +103,10 @@ class Store:
     def trunk_folder(self, trunk_id: str) -> Path:
         """Folder of the checkpoints that runs have saved of their trunk."""
         return self.root / "trunks" / trunk_id[:2] / trunk_id
+
+    def weights_folder(self, run_id: str) -> Path:
+        """Folder of the final weights that a run leaves for those that start from it."""
+        return self.root / "weights" / run_id[:2] / run_id
 
     def result_path(self, run_id: str) -> Path:
         """File of the one published record of a run."""

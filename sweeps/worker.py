@@ -126,6 +126,8 @@ class _Worker:
     n_attempts: int = 0
     failing: set[str] = field(default_factory=set)
     """Runs that failed since the last success, each in a way in which it had not failed before."""
+    given_up: set[tuple[Path, str]] = field(default_factory=set)
+    """Runs that failed too often."""
     due: dict[Path, float] = field(default_factory=dict)  # when to try again after an attempt
 
     @property
@@ -166,6 +168,10 @@ class _Worker:
         # 1. A published run is settled, whoever published it.
         if store.has_result(run_id):
             return self._settled(task, "elsewhere")
+        # A run that starts from another one waits until that is published or given up.
+        parent = task.run.parent_id
+        if parent and not store.has_result(parent) and (store.root, parent) not in self.given_up:
+            return "later"
         # 2. A run at which another process works is left alone; look again later.
         attempts = store.attempts(run_id)
         number = attempts[-1].number if attempts else 0
@@ -177,6 +183,7 @@ class _Worker:
         failures = [failure for failure in recent if failure]
         reasons = [failure.reason or "" for failure in failures]
         if exhausted(reasons):
+            self.given_up.add((store.root, run_id))
             return self._settled(task, "failed", message=failures[-1].message)
         if attempts and not self._is_due(attempts[-1], reasons):
             return "later"
@@ -233,10 +240,7 @@ class _Worker:
         if not claimed:
             return []
         try:
-            spaces = [
-                publishing.workspace(task.store, task.run.run_id, task.run.trunk_id)
-                for task, _ in claimed
-            ]
+            spaces = [publishing.workspace(task.store, task.run) for task, _ in claimed]
             found = self.compute([task.run.config for task, _ in claimed], spaces)
             return [(each, _checked(each, *its)) for each, its in zip(claimed, found, strict=True)]
         except (Exception, SystemExit) as error:

@@ -64,7 +64,7 @@ class History:
         self._trunk, self._leaves_at = None, 0
         if workspace and workspace.trunk and (trunk := trunk_of(plain)):
             # Checkpoints of another program or machine may differ in their last bits.
-            folder = workspace.trunk / digest(_environment())[:16]
+            folder = workspace.trunk / digest(deciding_environment())[:16]
             self._trunk, self._leaves_at = Place(folder, trunk.trunk_id), trunk.steps
         self._curve: list[CurvePoint] = []
         self._resumed_at: list[int] = []
@@ -92,7 +92,7 @@ class History:
             self._from_trunk_at = notes["from_trunk_at_step"]
         else:
             self._from_trunk_at = saved.step
-        changed = {k for k, v in _environment().items() if notes["environment"].get(k) != v}
+        changed = {k for k, v in deciding_environment().items() if notes["environment"].get(k) != v}
         if changed:
             log.warning(
                 "run %s resumes from step %d with another %s: its last bits may differ",
@@ -159,7 +159,7 @@ class History:
             "seconds": self._earlier_seconds + start - self._began,
             "resumed_at_steps": self._resumed_at,
             "from_trunk_at_step": self._from_trunk_at,
-            "environment": _environment(),
+            "environment": deciding_environment(),
         }
         scratch, run = self._own
         try:
@@ -198,6 +198,7 @@ def evaluated_after(config: RunConfig) -> list[int]:
     return sorted({*doubling, *even.tolist()} - {0})
 
 
-def _environment() -> dict[str, Any]:
+def deciding_environment() -> dict[str, Any]:
+    """Facts of code and machine that may change the last bits of a run's numbers."""
     here = {**runtime.environment(), "device": runtime.device_name()}
     return {name: here[name] for name in _DECIDE_BITS}

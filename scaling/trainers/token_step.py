@@ -107,12 +107,14 @@ class Trainer(NamedTuple):
 
     Attributes:
         init: Key -> the state before the first step.
+        start: Weights -> the state before the first step from them.
         advance: (state, block of batches, how many of them, arguments) -> the state after them,
             and a flag that is known when they are done; the state that went in is given away.
         measure: (state, held-out sequences) -> evaluation.
     """
 
     init: Callable[[Array], State]
+    start: Callable[[Params], State]
     advance: Callable[[State, Array, Array, Arguments], tuple[State, Array]]
     measure: Callable[[State, Array], Evaluation]
 
@@ -156,11 +158,15 @@ class Setup:
 
 def make_trainer(setup: Setup) -> Trainer:
     """Pure functions that start, advance and measure a run of one shape."""
-    return Trainer(partial(_init, setup), partial(_advance, setup), partial(_measure, setup))
+    return Trainer(
+        init=lambda key: _start(setup, setup.model.init(key)),
+        start=partial(_start, setup),
+        advance=partial(_advance, setup),
+        measure=partial(_measure, setup),
+    )
 
 
-def _init(setup: Setup, key: Array) -> State:
-    params = setup.model.init(key)
+def _start(setup: Setup, params: Params) -> State:
     peaks = jnp.array(learning_rates(setup.plan.optimizer))
     return State(
         params,
@@ -363,6 +369,7 @@ def compiled(shape: Shape) -> Trainer:
     with jax.set_mesh(devices):
         return Trainer(
             init=compile_quickly(trainer.init, key, in_shardings=alike, out_shardings=states),
+            start=jax.jit(trainer.start, out_shardings=states),  # compiled where it is called
             advance=advance.lower(state, block, count, arguments).compile(),
             measure=measure.lower(state, held_out).compile(),
         )

@@ -18,16 +18,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from scaling.config import Resolved, RunConfig, shape_of
+from scaling.config import Resolved, RunConfig, resolved, run_id, shape_of
 from scaling.data.token_dataset import TokenDataset, TokenSource
 from scaling.devices import sharding
 from scaling.keys import key_for
+from scaling.model import Params
 from scaling.objectives.causal import Causal
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import Curve, finite
-from scaling.trainers import gradient_noise
+from scaling.trainers import gradient_noise, weights
 from scaling.trainers.divergence import diverged_columns
 from scaling.trainers.history import History, evaluated_after
+from scaling.trainers.optimizers import evaluated
 from scaling.trainers.token_step import (
     Arguments,
     Evaluation,
@@ -82,8 +84,29 @@ def train_on_tokens(
         the learning curve.
 
     Raises:
-        ValueError: the workspace holds checkpoints of another run or trunk.
+        ValueError: the workspace holds checkpoints of another run or trunk, or the run that this
+            one starts from diverged.
     """
+    columns, curve, params = _trained(config, dataset, workspace, plain or resolved(config))
+    if workspace is not None and workspace.leaves is not None and params is not None:
+        weights.save(workspace.leaves, run_id(plain or config), params)
+    return columns, curve
+
+
+class _Trained(NamedTuple):
+    """What training leaves: what `train_on_tokens` returns, and the weights that it evaluated last.
+
+    There are no weights where the run diverged.
+    """
+
+    columns: dict[str, Any]
+    curve: Curve
+    params: Params | None
+
+
+def _trained(
+    config: RunConfig, dataset: TokenDataset, workspace: Workspace | None, plain: Resolved
+) -> _Trained:
     plan, model, data = config.train, config.model, config.data
     assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
     began = time.monotonic()
@@ -91,9 +114,12 @@ def train_on_tokens(
     compile_seconds = time.monotonic() - began
     history = History(config, workspace, plain)
     state = history.restore(trainer.init(key_for(config.seed, "init")))
+    if config.init_from is not None and not int(state.step):
+        state = trainer.start(_final_weights(config.init_from, workspace, state.params))
     total = plan.length(model, data).steps
 
     columns: dict[str, Any] = {}
+    params: Params | None = None
     pending: deque[Interval] = deque()
     for block in _blocks(trainer, state, config, dataset):
         pending += [block.interval] if block.interval else []
@@ -103,11 +129,34 @@ def train_on_tokens(
             interval = pending.popleft()
             columns = _columns(interval, config, dataset.bytes_per_token)
             if columns["status"] == "diverged":
-                return history.result(columns, compile_seconds)
+                return _Trained(*history.result(columns, compile_seconds), None)
             history.add(columns, plan.batch_size, interval.evaluation)
         if saving:
             history.save(block.step, block.state, saving)
-    return history.result(columns, compile_seconds)
+        if block.step == total:
+            params = evaluated(plan.optimizer, block.state.optimizer, block.state.params)
+    return _Trained(*history.result(columns, compile_seconds), params)
+
+
+def _final_weights(parent: RunConfig, workspace: Workspace | None, like: Params) -> Params:
+    """Final weights of a run that another one starts from: those that it left, or trained anew."""
+    plain = resolved(parent)
+    identity = run_id(plain)
+    folder = workspace.parent if workspace else None
+    found = weights.load(folder, identity, like) if folder else None
+    if found is not None:
+        return found
+    assert isinstance(parent.data, TokenSource)
+    columns, _, params = _trained(parent, parent.data.load(parent.seed), None, plain)
+    if params is None:
+        raise ValueError(
+            f"the run {identity}, which init_from names, diverged at step "
+            f"{columns['diverged_at_step']} and leaves no weights: give it a lower learning rate, "
+            "or start from another"
+        )
+    if folder:
+        weights.save(folder, identity, params)
+    return params
 
 
 def _blocks(

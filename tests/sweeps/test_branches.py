@@ -195,7 +195,7 @@ def test_a_link_that_leads_a_trunk_out_of_the_folder_is_not_followed(tmp_path: P
     (tmp_path / "outside").mkdir()
     (store.root / "trunks").symlink_to(tmp_path / "outside")
     with pytest.raises(StoreError, match="leads out of the results folder"):
-        publishing.workspace(store, "1" * 32, trunk_id)
+        publishing.workspace(store, PlannedRun("1" * 32, "", 1, 0.0, {}, trunk_id=trunk_id))
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_a_run_that_takes_no_workspace_gets_none(tmp_path: Path):
 
 def test_what_a_late_attempt_left_goes_too(store: Store):
     publish(store)
-    folder = publishing.workspace(store, RUN.run_id).own
+    folder = publishing.workspace(store, RUN).own
     folder.mkdir()
     (folder / "late").write_text("x")
     assert publish(store, number=2) == "equal"
@@ -70,7 +70,7 @@ def test_a_link_that_leads_out_is_not_followed(store: Store, tmp_path: Path):
     claim(store)
     (store.run_folder(RUN.run_id) / "checkpoints").symlink_to(outside)
     with pytest.raises(StoreError, match="leads out of the results folder"):
-        publishing.workspace(store, RUN.run_id)
+        publishing.workspace(store, RUN)
     with pytest.raises(StoreError, match="leads out of the results folder"):
         publish(store, number=2)
     assert (outside / "precious").exists()

@@ -1,0 +1,35 @@
+"""Final weights of a run, kept for the runs that start from it; a cache, which saves training."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from scaling.model import Params
+from scaling.sealed import digest
+from scaling.trainers import checkpoint
+from scaling.trainers.history import deciding_environment
+
+log = logging.getLogger(__name__)
+
+
+def save(folder: Path, run_id: str, params: Params) -> None:
+    """Leaves the final weights of a run, beside those of other programs and machines.
+
+    They save work and change no result, so a disk that refuses them ends no run.
+    """
+    try:
+        checkpoint.save(_here(folder), run_id, 0, params, {})
+    except OSError as error:
+        log.warning("no weights of run %s: %s", run_id, error)
+
+
+def load(folder: Path, run_id: str, like: Params) -> Params | None:
+    """The final weights that a run has left; None if there are none, or they are damaged."""
+    found = checkpoint.latest(_here(folder), run_id, like)
+    return None if found is None else found.state
+
+
+def _here(folder: Path) -> Path:
+    # Weights of another program or machine may differ in their last bits.
+    return folder / digest(deciding_environment())[:16]
