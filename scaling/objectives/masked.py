@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from scaling.fields import Range
 from scaling.models.family import Visibility
-from scaling.objectives.objective import Examples, Objective, SpecialTokens
+from scaling.objectives.objective import Examples, Objective, SpecialTokens, drawn_places
 
 if TYPE_CHECKING:
     from jax import Array
@@ -37,7 +37,7 @@ class Masked(Objective):
 
     def n_predicted(self, context: int) -> float:
         """Hidden tokens of a sequence, at least one."""
-        return max(1, round(self.rate * context))
+        return self._n_hidden(context)
 
     def n_special(self, context: int) -> int:
         """The mask."""
@@ -48,13 +48,14 @@ class Masked(Objective):
         self, windows: Int[Array, "batch context+1"], key: Array | None, special: SpecialTokens
     ) -> Examples:
         """Targets are the first tokens of a window themselves; hidden ones alone count."""
-        import jax
         import jax.numpy as jnp
 
         assert key is not None
         tokens = windows[:, :-1]
-        places = jnp.argsort(jax.random.uniform(key, tokens.shape), axis=1)
-        hidden = jnp.argsort(places, axis=1) < self.n_predicted(tokens.shape[1])
+        hidden = drawn_places(key, *tokens.shape, self._n_hidden(tokens.shape[1]))
         inputs = jnp.where(hidden, special.mask, tokens)
         everything = jnp.full(len(tokens), tokens.shape[1], jnp.int32)
         return Examples(inputs, tokens, hidden.astype(jnp.float32), everything)
+
+    def _n_hidden(self, context: int) -> int:
+        return max(1, round(self.rate * context))

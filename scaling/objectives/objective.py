@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from scaling.fields import Checked
 from scaling.models.family import Visibility
@@ -100,3 +100,12 @@ class Objective(Checked, ABC):
 
     def check(self, context: int) -> None:
         """Refuses a context too short for its examples; here, none."""
+
+
+def drawn_places(key: Array, rows: int, places: int, number: int) -> Bool[Array, "rows places"]:
+    """Marks `number` places of each row, every choice of them as likely as any other."""
+    import jax
+    import jax.numpy as jnp
+
+    _, chosen = jax.lax.top_k(jax.random.uniform(key, (rows, places)), number)
+    return jnp.zeros((rows, places), bool).at[jnp.arange(rows)[:, None], chosen].set(True)

@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from scaling.fields import Range
 from scaling.models.family import Visibility
-from scaling.objectives.objective import Examples, Objective, SpecialTokens
+from scaling.objectives.objective import Examples, Objective, SpecialTokens, drawn_places
 
 if TYPE_CHECKING:
     from jax import Array
@@ -101,9 +101,11 @@ class Span(Objective):
         batch, context = windows.shape[0], windows.shape[1] - 1
         sizes = self.sizes(context)
         assert key is not None
-        keys = jax.random.split(key, batch)
-        make = jax.vmap(lambda window, own: _with_answer(window, own, sizes, special))
-        sequences = make(windows, keys)
+        one, other = jax.random.split(key)
+        kept = _lengths(one, batch, sizes.text - sizes.hidden, sizes.spans)
+        hidden = _lengths(other, batch, sizes.hidden, sizes.spans)
+        make = jax.vmap(lambda *given: _with_answer(*given, sizes, special))
+        sequences = make(windows, kept, hidden)
         answer = sizes.visible + sizes.predicted
         place = jnp.arange(1, context + 1)
         counts = (place >= sizes.visible) & (place < answer)
@@ -112,22 +114,21 @@ class Span(Objective):
         return Examples(sequences[:, :-1], sequences[:, 1:], weights, visible)
 
 
-def _with_answer(window: Array, key: Array, sizes: Sizes, special: SpecialTokens) -> Array:
-    """A text with its holes, the answer, and ends up to the length of the window."""
-    import jax
+def _with_answer(
+    window: Array, kept: Array, hidden: Array, sizes: Sizes, special: SpecialTokens
+) -> Array:
+    """A text with its holes, the answer, and ends up to the length of the window.
+
+    Kept and hidden segments of the text alternate, a kept one first; their lengths are given.
+    """
     import jax.numpy as jnp
 
-    # 1. Kept and hidden tokens are cut into as many segments as there are spans; segments of
-    #    both alternate, and a kept one is first.
-    one, other = jax.random.split(key)
-    kept = _lengths(one, sizes.text - sizes.hidden, sizes.spans)
-    hidden = _lengths(other, sizes.hidden, sizes.spans)
     ends = jnp.cumsum(kept + hidden)
     tokens, place = window[: sizes.text], jnp.arange(sizes.text)
-    span = jnp.searchsorted(ends, place, side="right")
+    span = jnp.sum(place[:, None] >= ends[None], axis=1)
     is_hidden = place >= (ends - hidden)[span]
     n_hidden = jnp.cumsum(is_hidden) - is_hidden
-    # 2. Each token and sentinel moves to its place; every hidden token comes after its sentinel.
+    # Each token and sentinel moves to its place; every hidden token comes after its sentinel.
     where = jnp.where(is_hidden, sizes.visible + n_hidden + span + 1, place - n_hidden + span)
     spans = jnp.arange(sizes.spans)
     sentinels = special.first_sentinel + spans
@@ -137,10 +138,12 @@ def _with_answer(window: Array, key: Array, sizes: Sizes, special: SpecialTokens
     return sequence.at[sizes.visible + jnp.cumsum(hidden) - hidden + spans].set(sentinels)
 
 
-def _lengths(key: Array, total: int, parts: int) -> Array:
+def _lengths(key: Array, rows: int, total: int, parts: int) -> Int[Array, "{rows} {parts}"]:
     """Lengths of parts of a whole, each at least 1: every division is as likely as any other."""
-    import jax
     import jax.numpy as jnp
 
-    cuts = jnp.sort(jax.random.permutation(key, total - 1)[: parts - 1]) + 1
-    return jnp.diff(jnp.concatenate([jnp.array([0]), cuts, jnp.array([total])]))
+    if parts == 1:
+        return jnp.full((rows, 1), total)
+    begins = drawn_places(key, rows, total - 1, parts - 1)
+    part = jnp.pad(jnp.cumsum(begins, axis=1), ((0, 0), (1, 0)))
+    return jnp.sum(part[..., None] == jnp.arange(parts)[None, None], axis=1)
