@@ -99,8 +99,9 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
         _priced(identity, config, plain, *places.get(identity, (None, 0)))
         for identity, (config, plain) in unique.items()
     ]
+    with_children = set(parents.values())
     runs = (
-        replace(run, parent_id=parents.get(run.run_id), is_parent=run.run_id in parents.values())
+        replace(run, parent_id=parents.get(run.run_id), is_parent=run.run_id in with_children)
         for run, _, _ in priced
     )
     # 3. The same runs under the same name are the same plan, whatever their order.

@@ -97,7 +97,9 @@ def workspace(store: Store, run: PlannedRun) -> Workspace:
 
 
 def _checkpoints(store: Store, run_id: str) -> Path:
-    return store.run_folder(run_id) / "checkpoints"
+    folder = store.run_folder(run_id) / "checkpoints"
+    files.check_inside(store.root, folder)
+    return folder
 
 
 def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:

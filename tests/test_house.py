@@ -26,8 +26,8 @@ CARDS = sorted(
 ORDER = {
     "scaling": """
         sealed keys fields extras workspace own_code record
-        model devices models data objectives schedules training pretraining counting streaming config
-        packs accounting trainers run measures
+        model devices models data objectives schedules training pretraining counting streaming
+        config packs accounting trainers run measures
     """.split(),
     "sweeps": """
         guards files claims retries rules accelerators compile_cache

@@ -51,10 +51,10 @@ class Masked(Objective):
         import jax.numpy as jnp
 
         assert key is not None
-        tokens = windows[:, :-1]
-        hidden = drawn_places(key, *tokens.shape, self._n_hidden(tokens.shape[1]))
+        tokens, context = windows[:, :-1], windows.shape[1] - 1
+        hidden = drawn_places(key, len(tokens), context, self._n_hidden(context))
         inputs = jnp.where(hidden, special.mask, tokens)
-        everything = jnp.full(len(tokens), tokens.shape[1], jnp.int32)
+        everything = jnp.full(len(tokens), context, jnp.int32)
         return Examples(inputs, tokens, hidden.astype(jnp.float32), everything)
 
     def _n_hidden(self, context: int) -> int:

@@ -104,7 +104,7 @@ class Span(Objective):
         one, other = jax.random.split(key)
         kept = _lengths(one, batch, sizes.text - sizes.hidden, sizes.spans)
         hidden = _lengths(other, batch, sizes.hidden, sizes.spans)
-        make = jax.vmap(lambda *given: _with_answer(*given, sizes, special))
+        make = jax.vmap(lambda window, *lengths: _with_answer(window, lengths, sizes, special))
         sequences = make(windows, kept, hidden)
         answer = sizes.visible + sizes.predicted
         place = jnp.arange(1, context + 1)
@@ -115,14 +115,15 @@ class Span(Objective):
 
 
 def _with_answer(
-    window: Array, kept: Array, hidden: Array, sizes: Sizes, special: SpecialTokens
+    window: Array, lengths: tuple[Array, ...], sizes: Sizes, special: SpecialTokens
 ) -> Array:
     """A text with its holes, the answer, and ends up to the length of the window.
 
-    Kept and hidden segments of the text alternate, a kept one first; their lengths are given.
+    Kept and hidden segments of the text alternate, a kept one first; `lengths` has those of both.
     """
     import jax.numpy as jnp
 
+    kept, hidden = lengths
     ends = jnp.cumsum(kept + hidden)
     tokens, place = window[: sizes.text], jnp.arange(sizes.text)
     span = jnp.sum(place[:, None] >= ends[None], axis=1)

@@ -8,7 +8,6 @@ from typing import Any
 
 import killed_runs
 import pytest
-from trivial_runs import lasting
 
 from scaling.accounting import account
 from scaling.config import RunConfig, load_config, resolved, run_id
@@ -123,7 +122,8 @@ def test_ten_children_train_their_parent_once_and_start_where_it_ended(store: St
         assert child.flops_train == parent.flops_train
     # Without a results folder, or without the weights in it, the same bits.
     alone, _ = run(plan.configs[1])
-    assert lasting([alone]) == lasting([children[0]])
+    for name in ("eval_loss_nats", "train_loss_nats", "weight_norm_l2"):
+        assert getattr(alone, name) == getattr(children[0], name)
 
 
 @pytest.mark.slow
