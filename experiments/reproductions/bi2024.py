@@ -9,7 +9,7 @@ Command: scaling reproduce bi2024
 Data: the shapes of tables 2 and 3, and the constants of equations 1 and 4.
 Refitted: parameters and FLOPs a token of seven shapes from layers, width, vocabulary and context,
 counted as everywhere in this project; batch, learning rate, size and tokens from the equations. The
-67B model has grouped keys and values and wider layers, so that its FLOPs are read from the figure.
+67B model has grouped keys and values and its own inner width, which its FLOPs count.
 """
 
 from dataclasses import replace
@@ -82,14 +82,16 @@ PUBLISHED = (
     *(each for row in _ROWS for each in _published(row)),
     near("batch 7B", "batch of the 7B model, tokens", 9.2e6, 1e5, "figure 3"),
     near("rate 7B", "its learning rate", 4.2e-4, 5e-6, "table 2"),
-    near("batch 67B", "batch of the 67B model, tokens", 19.7e6, 3e5, "figure 3"),
+    near("batch 67B", "batch of the 67B model, tokens", 19.7e6, 1e5, "figure 3"),
     near("rate 67B", "its learning rate", 3.2e-4, 5e-6, "table 2"),
     near("best M", "best FLOPs a token at 4.5e23 FLOPs", 4.3e11, 5e9, "figure 4"),
     near("best D", "best tokens there", 1.04e12, 1e10, "figure 4"),
 )
 
 _TOKENS = 2e12  # of both models, table 2
-_FLOPS_67B = 8.6e23  # figure 3
+_SMALL = (30, 4096)  # layers and width of the 7B model, table 2
+_LARGE = (95, 8192)  # of the 67B model
+_KEYS, _INNER = 8 * 128, 22016  # its width of keys and of values, and of its feed-forward layers
 
 
 def _shape(layers: int, width: int, vocabulary: int = _VOCABULARY) -> Shape:
@@ -99,6 +101,15 @@ def _shape(layers: int, width: int, vocabulary: int = _VOCABULARY) -> Shape:
 def _without_vocabulary(layers: int, width: int) -> float:
     """FLOPs a token of the blocks alone, their attention counted in full."""
     return _shape(layers, width, vocabulary=0).flops_per_token()
+
+
+def _flops() -> dict[str, float]:
+    """FLOPs of the two models, without embeddings."""
+    layers, width = _LARGE
+    weights = 2 * width**2 + 2 * width * _KEYS + 3 * width * _INNER
+    attention = _without_vocabulary(*_LARGE) - 6 * _shape(*_LARGE).parameters("non_embedding")
+    large = 6 * layers * weights + attention
+    return {"7B": _without_vocabulary(*_SMALL) * _TOKENS, "67B": large * _TOKENS}
 
 
 def refit() -> Findings[None]:
@@ -115,7 +126,7 @@ def refit() -> Findings[None]:
             f"high {row.name}": 6 * whole / per_token,
         }
     entry = library.find("bi2024")
-    for name, flops in (("7B", _without_vocabulary(30, 4096) * _TOKENS), ("67B", _FLOPS_67B)):
+    for name, flops in _flops().items():
         values[f"batch {name}"] = float(entry.curve("batch").predict({"C": flops}))
         values[f"rate {name}"] = float(entry.curve("learning rate").predict({"C": flops}))
     for name in ("best M", "best D"):
@@ -153,9 +164,8 @@ def figure(findings: Findings[None]) -> Figure:
             (axes[0, 2], "learning rate", "learning rate", (4.2e-4, 3.2e-4)),
         ):
             ax.plot(shown["flops"], shown[name], **style.SERIES[0].line(), label="equation 1")
-            flops = (_without_vocabulary(30, 4096) * _TOKENS, _FLOPS_67B)
-            ax.plot(flops, marks, color=style.INK, marker="*", markersize=6, linestyle="none",
-                    label="7B, 67B")  # fmt: skip
+            ax.plot(list(_flops().values()), marks, color=style.INK, marker="*", markersize=6,
+                    linestyle="none", label="7B, 67B")  # fmt: skip
             ax.set(xscale="log", yscale="log", xlabel="FLOPs without embeddings", ylabel=unit)
             log_ticks(ax, "x", "y", most=5)
             style.legend_above(ax)

@@ -3,7 +3,7 @@
 Claim: the best vocabulary grows with the rest of the model, as its power 0.83; 7B parameters
 deserve 60,000 tokens and 70B parameters 216,000, seven times those of Llama 2.
 Paper: Tao et al. 2024 (arXiv 2407.13623), section 4 and table 1; constants with all digits from its
-code (sail-sg/scaling-with-vocab, MIT licence).
+code (sail-sg/scaling-with-vocab).
 Command: scaling reproduce tao2024
 Data: the constants of the three approaches; losses are not released.
 Refitted: the vocabulary of seven sizes by growth with compute, by growth with size from a small
