@@ -18,6 +18,7 @@ from scaling.data.mnist1d import MNIST1D
 from scaling.data.modular import ModularArithmetic
 from scaling.data.network_teacher import NetworkTeacher
 from scaling.data.ngram import NGram
+from scaling.data.paired_views import PairedViews
 from scaling.data.parity import SparseParity
 from scaling.data.parity_tasks import ParityTasks
 from scaling.data.power_law_features import PowerLawFeatures
@@ -56,6 +57,7 @@ from scaling.models.reward_model import RewardModel
 from scaling.models.selective_ssm import SelectiveSSM
 from scaling.models.summed_embeddings import SummedEmbeddings
 from scaling.models.transformer import Transformer
+from scaling.models.two_encoders import TwoEncoders
 from scaling.schedules import Constant, Cosine, InverseSqrt, Schedule
 
 ModelConfig = (
@@ -64,6 +66,7 @@ ModelConfig = (
     | Kernel
     | MLP
     | RewardModel
+    | TwoEncoders
     | CNN1D
     | ImageCNN
     | PreActResNet18
@@ -96,6 +99,7 @@ DataConfig = (
     | SparseParity
     | ParityTasks
     | Preferences
+    | PairedViews
     | Text
     | NGram
 )

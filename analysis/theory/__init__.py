@@ -51,6 +51,13 @@ from analysis.theory.linear_regression import (
 )
 from analysis.theory.over_smoothing import smoothed_accuracy
 from analysis.theory.overfitting import EffectiveRanks, effective_ranks
+from analysis.theory.paired_views import (
+    Retrieval,
+    best_retrieval,
+    log_density_ratio,
+    mutual_information,
+    sign_agreement,
+)
 from analysis.theory.random_features import RandomFeatureRisk, random_feature_risk
 from analysis.theory.sphere_features import RELU, Activation, sphere_features_excess_risk
 from analysis.theory.training_time import (
@@ -71,9 +78,11 @@ __all__ = [
     "MeasuredModes",
     "QuantaExponents",
     "RandomFeatureRisk",
+    "Retrieval",
     "Tilt",
     "best_of_n_kl",
     "best_of_n_kl_discrete",
+    "best_retrieval",
     "compute_optimal_exponents",
     "effective_ranks",
     "effective_ridge",
@@ -91,12 +100,14 @@ __all__ = [
     "kernel_ridge_risk",
     "latent_space_problem",
     "learnability",
+    "log_density_ratio",
     "many_scales_test_risk",
     "marchenko_pastur_mean",
     "marchenko_pastur_stieltjes",
     "measured_modes",
     "misspecified_excess_risk",
     "misspecified_excess_risk_exact",
+    "mutual_information",
     "one_pass_sgd_risk",
     "optimal_ridge",
     "optimal_ridge_excess_risk",
@@ -110,6 +121,7 @@ __all__ = [
     "ridgeless_excess_risk",
     "ridgeless_excess_risk_exact",
     "second_descent_minimum",
+    "sign_agreement",
     "smoothed_accuracy",
     "sphere_features_excess_risk",
     "tilted",

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from analysis import theory
+from scaling.data.paired_views import PairedViews
 from scaling.data.parity_tasks import ParityTasks
 from scaling.data.preferences import Preferences, rank_weights
 from scaling.models.built import built
 from scaling.models.reward_model import RewardModel
+from scaling.models.two_encoders import TwoEncoders
 
 PARITY = ParityTasks(tasks=5, bits=12, per_task=8)
 
@@ -117,3 +119,27 @@ def test_a_reward_model_judges_each_response_alone():
     assert built(RewardModel(width=4), 6, 2)
     with pytest.raises(ValueError, match=r"7 inputs are odd: use data\.kind = 'preferences'"):
         RewardModel(width=4).check(7)
+
+
+def test_the_exact_critic_of_pairs_is_that_of_theory():
+    data = PairedViews(among=64, n_eval=128)
+    stream = data.load(0)
+    held_out = data.held_out(stream.world, stream.eval_key)
+    nothing = data.measures(stream.world, held_out, jnp.ones((128, 32)))
+    u, v = np.split(np.asarray(held_out.targets, np.float64), 2, axis=1)
+    losses, found = [], []
+    for part in np.split(np.arange(128), 2):
+        scores = theory.log_density_ratio(u[part, None], v[part], data.correlations)
+        both = np.logaddexp.reduce(scores, axis=1) + np.logaddexp.reduce(scores, axis=0)
+        losses.append(np.mean(both / 2 - np.diagonal(scores)))
+        found.append(np.mean(scores.argmax(axis=1) == np.arange(64)))
+    assert float(nothing["optimum"]) == pytest.approx(np.mean(losses), abs=1e-4)
+    assert float(nothing["optimum top-1 share"]) == pytest.approx(np.mean(found), abs=1e-6)
+    assert float(nothing["top-1 share"]) == pytest.approx(1 / 64, abs=1e-6)
+    with pytest.raises(ValueError, match="n_eval = 100 is not a multiple of among = 64: give one"):
+        PairedViews(among=64, n_eval=100)
+    with pytest.raises(ValueError, match=r"correlation = 1\.0 is impossible: .* less than 1"):
+        PairedViews(correlation=1.0)
+    model = built(TwoEncoders(width=4), data.n_inputs, data.n_outputs)
+    vectors = model.apply(model.init(jax.random.key(0)), held_out.inputs)
+    np.testing.assert_allclose(jnp.sum(vectors[:, :16] ** 2, axis=1), 1 / 0.07, rtol=1e-4)
