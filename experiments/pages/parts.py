@@ -9,6 +9,9 @@ from pathlib import Path
 MOST_SVG_BYTES = 400_000
 """A drawing larger than this is embedded as a picture: a reader's machine draws it at once."""
 
+_PIXELS = 1.65
+"""Most pixels of the page that a point of a drawing takes."""
+
 MOST_CSV_BYTES = 600_000
 """A table larger than this is named, and not embedded."""
 
@@ -96,7 +99,10 @@ def _inline(svg: str, number: int, alt: str) -> str:
     svg = re.sub(r'\b(id=")', rf"\1f{number}-", svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\1f{number}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{text(alt)}"', 1)
+    # Figures a column wide are drawn at the scale of those that are two.
+    width = re.search(r'width="([\d.]+)pt"', svg)
+    style = f' style="max-width:{_PIXELS * float(width[1]):.0f}px"' if width else ""
+    return svg.replace("<svg", f'<svg role="img" aria-label="{text(alt)}"{style}', 1)
 
 
 def csv_link(path: Path, name: str) -> str:

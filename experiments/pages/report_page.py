@@ -21,6 +21,9 @@ is not at hand."""
 MOST_ROWS = 1000
 """Most rows of a table of points or runs; the files have all."""
 
+MOST_NUMBERS = 4
+"""Numbers that a caption repeats; the table above it has all."""
+
 _WORDS: Mapping[State, str] = {
     "fresh": "fresh",
     "stale": "stale: records or code have changed since; the same command draws it anew",
@@ -147,8 +150,14 @@ def _section(shown: Shown, number: int) -> str:
 
 
 def _caption(shown: Shown) -> str:
-    question = shown.card.partition("\n")[0]
-    return question or shown.name
+    """The question, and the numbers that answer it."""
+    question = shown.card.partition("\n")[0] or shown.name
+    numbers = [
+        f"{_says(shown, name)}: {number(found)}"
+        for name, found in shown.measured.items()
+        if found.value is not None
+    ]
+    return " ".join(filter(None, (question, "; ".join(numbers[:MOST_NUMBERS]))))
 
 
 def _alternative(shown: Shown) -> str:

@@ -3,6 +3,7 @@
 Analysis and figures run on stored runs; `pytest -m smoke` trains all of them.
 """
 
+import print_checks
 import pytest
 import stored_runs
 from matplotlib.figure import Figure
@@ -20,11 +21,15 @@ def test_expectations_hold_at_smoke_size(group, tmp_path, monkeypatch):
 
 @pytest.fixture
 def unwritten_figures(monkeypatch):
-    """Figures are laid out once and all their parts drawn, but no image is made: half the time."""
+    """Figures are laid out once and all their parts drawn, but no image is made: half the time.
+
+    They must be fit to print: no text over another, none off the page or below 6 pt.
+    """
 
     def lay_out(figure, *_, **__):
         if figure.get_layout_engine() is not None:  # the first save of a figure fixes its layout
             figure.draw_without_rendering()
+            assert print_checks.faults(figure) == []
 
     monkeypatch.setattr(Figure, "savefig", lay_out)
 
