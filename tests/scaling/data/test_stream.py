@@ -140,6 +140,6 @@ def test_the_exact_critic_of_pairs_is_that_of_theory():
         PairedViews(among=64, n_eval=100)
     with pytest.raises(ValueError, match=r"correlation = 1\.0 is impossible: .* less than 1"):
         PairedViews(correlation=1.0)
-    model = built(TwoEncoders(width=4), data.n_inputs, data.n_outputs)
+    model = built(TwoEncoders(width=32), data.n_inputs, data.n_outputs)
     vectors = model.apply(model.init(jax.random.key(0)), held_out.inputs)
     np.testing.assert_allclose(jnp.sum(vectors[:, :16] ** 2, axis=1), 1 / 0.07, rtol=1e-4)
