@@ -14,11 +14,11 @@ run worth counting. XLA's own count tests these formulas and does not replace th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scaling.counting import Counting
 from scaling.data.token_dataset import TokenSource
-from scaling.models.family import KernelFamily, offers
+from scaling.models.family import KernelFamily, TranslatingFamily, offers
 from scaling.pretraining import Pretraining
 from scaling.streaming import Streaming
 from scaling.training import Gradient, OnePassSGD
@@ -77,15 +77,8 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
     tokens = predicted = unique = None
     n_train = data.n_train
     if isinstance(train, Pretraining):
-        assert isinstance(data, TokenSource)
         steps = train.length(model, data).steps if steps is None else steps
-        seen = steps * train.batch_size
-        embedding = groups.get("embedding", 0)
-        non_embedding = total - embedding - groups.get("readout", 0)
-        matmul = model.count_matmul(*shape)
-        counted = tokens = seen * data.context
-        predicted = round(seen * train.objective.n_predicted(data.context))
-        unique = min(seen, n_train) * data.context
+        counted = seen = steps * train.batch_size
     elif isinstance(train, Gradient | OnePassSGD):
         planned, batch_size, _ = train.duration(data.n_train)
         steps = planned if steps is None else steps
@@ -98,6 +91,12 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         if isinstance(train, Counting):
             assert isinstance(data, TokenSource)
             tokens = unique = n_train * data.context
+    if (of_example := _tokens_of_example(config)) is not None:
+        embedding = groups.get("embedding", 0)
+        non_embedding = total - embedding - groups.get("readout", 0)
+        matmul = model.count_matmul(*shape)
+        tokens, unique = seen * data.n_inputs, min(seen, n_train) * data.n_inputs
+        counted, predicted = seen * of_example.met, round(seen * of_example.predicted)
     if offers(model, KernelFamily):
         flops = flops_kernel(n_train, *shape)
     elif counted is None:
@@ -128,6 +127,27 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         flops_train_6n_matmul_d=rule_of_thumb(matmul),
         flops_train_6n_total_d=rule_of_thumb(total),
     )
+
+
+class _Tokens(NamedTuple):
+    """Tokens of an example: those that a parameter meets, and those predicted, on average."""
+
+    met: int
+    predicted: float
+
+
+def _tokens_of_example(config: RunConfig) -> _Tokens | None:
+    """Tokens of an example; None without any, and where they are counted rather than trained on.
+
+    A parameter of an encoder meets the source, and one of a decoder as many tokens as are predicted.
+    """
+    model, data, train = config.model, config.data, config.train
+    if isinstance(train, Pretraining):
+        return _Tokens(data.n_inputs, train.objective.n_predicted(data.n_inputs))
+    if offers(model, TranslatingFamily):
+        target = data.n_inputs - model.source_length
+        return _Tokens(target, target)
+    return None
 
 
 def flops_kernel(n: int, n_inputs: int, n_outputs: int) -> float:

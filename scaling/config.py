@@ -33,6 +33,7 @@ from scaling.training import (
     Ridge,
     Ridgeless,
     RidgelessEnsemble,
+    check_pairs,
 )
 
 Resolved = dict[str, Any]
@@ -76,6 +77,7 @@ class RunConfig(Checked):
                 f"train.kind = {self.train.kind!r} takes data that are loaded at once, and "
                 f"data.kind = {self.data.kind!r} is a stream: use train.kind = 'streaming'"
             )
+        check_pairs(self.model, self.data)
         self.train.check(self.model, self.data)
         self.model.check(self.data.n_inputs)
         if self.init_from is not None:

@@ -72,7 +72,18 @@ class InverseSqrt(Checked):
     stride: Count = 512
 
 
-Schedule = Constant | Cosine | Linear | StableDecay | InverseSqrt
+@dataclass(frozen=True, kw_only=True)
+class WarmupInverseSqrt(Checked):
+    """The peak after w steps of warm-up, and then the peak times sqrt((w + 1) / step).
+
+    Steps count from 1. Vaswani et al. 2017 (arXiv 1706.03762, section 5.3) train the Transformer
+    so. It does not depend on the length of a run.
+    """
+
+    kind: ClassVar[str] = "warmup_inverse_sqrt"
+
+
+Schedule = Constant | Cosine | Linear | StableDecay | InverseSqrt | WarmupInverseSqrt
 
 
 def steps_of_trunk(schedule: Schedule, steps: int) -> int:
@@ -117,6 +128,8 @@ def share_of_peak(
             falling = 1 - (1 - floor) * done
         case InverseSqrt(stride=stride):
             falling = 1 / jnp.sqrt(1.0 + jnp.maximum(step - before, 0) // stride)
+        case WarmupInverseSqrt():
+            falling = jnp.sqrt((before + 1) / (step + 1))
         case StableDecay():
             falling = jnp.where(step < trunk, 1.0, (steps - step) / (steps - trunk))
     return jnp.minimum(rising, falling)

@@ -28,6 +28,7 @@ from scaling.data.smoothed_nodes import SmoothedNodes
 from scaling.data.sphere import SphereTeacher
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenSource
+from scaling.data.translation import PlantedTranslation
 from scaling.fields import (
     Argument,
     Checked,
@@ -37,12 +38,20 @@ from scaling.fields import (
     Newer,
     NonNegative,
     Positive,
+    Range,
 )
 from scaling.models.cnn_1d import CNN1D
 from scaling.models.compressor import Compressor
 from scaling.models.convolutional import Convolutional
 from scaling.models.counted_ngram import CountedNGram
-from scaling.models.family import Family, KernelFamily, LinearFamily, offers
+from scaling.models.encoder_decoder import EncoderDecoder
+from scaling.models.family import (
+    Family,
+    KernelFamily,
+    LinearFamily,
+    TranslatingFamily,
+    offers,
+)
 from scaling.models.gru import GRU
 from scaling.models.image_cnn import ImageCNN
 from scaling.models.kernel import Kernel
@@ -58,7 +67,7 @@ from scaling.models.selective_ssm import SelectiveSSM
 from scaling.models.summed_embeddings import SummedEmbeddings
 from scaling.models.transformer import Transformer
 from scaling.models.two_encoders import TwoEncoders
-from scaling.schedules import Constant, Cosine, InverseSqrt, Schedule
+from scaling.schedules import Constant, Cosine, InverseSqrt, Schedule, WarmupInverseSqrt
 
 ModelConfig = (
     Linear
@@ -80,6 +89,7 @@ ModelConfig = (
     | SelectiveSSM
     | CountedNGram
     | Compressor
+    | EncoderDecoder
     | Family
 )
 """The families of this package, and any other: see `scaling.own_code` for one of a user's own."""
@@ -100,6 +110,7 @@ DataConfig = (
     | ParityTasks
     | Preferences
     | PairedViews
+    | PlantedTranslation
     | Text
     | NGram
 )
@@ -296,13 +307,16 @@ class Gradient(Checked):
     in exactly one unit; `resolve` turns it into steps. A batch size of None is the whole training
     set. Batches are drawn without replacement, epoch by epoch; examples that do not fill a last
     batch are left to the next shuffle. With `augmentation`, images of each batch are cropped out of
-    four pixels of zeros around them and mirrored, at random.
+    four pixels of zeros around them and mirrored, at random. The learning rate rises over `warmup`
+    steps before it follows its schedule. With `label_smoothing` = s, training takes 1 - s of the
+    loss at the label and s of its mean over all classes (Szegedy et al. 2015, arXiv 1512.00567,
+    section 7); losses that are reported are those at the label.
     """
 
     kind: ClassVar[str] = "gradient"
     exclusive: ClassVar[tuple[str, ...]] = ("steps", "epochs", "examples")
     optimizer: SGD | Adam
-    schedule: Literal["constant", "cosine", "inverse_sqrt"] = "constant"
+    schedule: Literal["constant", "cosine", "inverse_sqrt", "warmup_inverse_sqrt"] = "constant"
     objective: Literal["cross_entropy", "squared_error"] = "cross_entropy"
     batch_size: Count | None = None
     steps: Annotated[Count | None, Argument(1)] = None
@@ -311,6 +325,8 @@ class Gradient(Checked):
     evaluations: Annotated[Count, Argument(1)] = 20
     spacing: Annotated[Literal["even", "geometric"], Argument("even"), Newer()] = "even"
     augmentation: Annotated[Literal["none", "crop_flip"], Newer()] = "none"
+    warmup: Annotated[int, Range(low=0), Newer()] = 0
+    label_smoothing: Annotated[Decay, Newer()] = 0.0
 
     def check(self, model: ModelConfig, data: DataConfig) -> None:
         """Refuses a batch larger than the data, or an objective that the data do not have."""
@@ -339,8 +355,23 @@ class Gradient(Checked):
                 f"train.augmentation = {self.augmentation!r} is for images, and data.kind = "
                 f"{data.kind!r} has none: leave it out, or use data.kind = 'images'"
             )
+        if self.objective == "squared_error" and isinstance(data, PlantedTranslation):
+            raise ValueError(
+                f"train.objective = 'squared_error' has one target an example, and data.kind = "
+                f"{data.kind!r} has several: use 'cross_entropy'"
+            )
+        if self.objective == "squared_error" and self.label_smoothing:
+            raise ValueError(
+                f"train.label_smoothing = {self.label_smoothing:g} is for train.objective = "
+                "'cross_entropy': leave it out"
+            )
         if (steps := self.duration(data.n_train).steps) > MAX_STEPS:
             raise ValueError(f"{steps:,} steps are above {MAX_STEPS:,}: give a shorter run")
+        if self.warmup >= steps:
+            raise ValueError(
+                f"train.warmup = {self.warmup:,} is not below the run's {steps:,} steps: warm up "
+                "for fewer, or train for longer"
+            )
         if data.n_eval == 0:
             raise ValueError("gradient training needs held-out examples: give data.n_eval >= 1")
 
@@ -361,12 +392,34 @@ class Gradient(Checked):
             "constant": Constant(),
             "cosine": Cosine(floor=0.0),
             "inverse_sqrt": InverseSqrt(),
+            "warmup_inverse_sqrt": WarmupInverseSqrt(),
         }[self.schedule]
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The configuration with the duration in steps and the batch size filled in."""
         filled = self.duration(data.n_train)._asdict()
         return replace(self, epochs=None, examples=None, **filled)
+
+
+def check_pairs(model: ModelConfig, data: DataConfig) -> None:
+    """Refuses a model of pairs on other data, other models on pairs, and two lengths of sources.
+
+    Raises:
+        ValueError: model and data do not go together.
+    """
+    read = model.source_length if offers(model, TranslatingFamily) else None
+    given = data.source_length if isinstance(data, PlantedTranslation) else None
+    if read == given:
+        return
+    if read is None or given is None:
+        raise ValueError(
+            f"model.kind = {model.kind!r} does not go with data.kind = {data.kind!r}: a source and "
+            "its target are for model.kind = 'encoder_decoder', which takes nothing else"
+        )
+    raise ValueError(
+        f"model.source_length = {read} differs from the {given} tokens of a source of data.kind = "
+        f"{data.kind!r}: give model.source_length = {given}"
+    )
 
 
 def spread_steps(last: int, n: int) -> list[int]:

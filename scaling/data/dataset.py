@@ -32,14 +32,16 @@ class Dataset:
 
     Targets are floats for regression and integer classes for classification. `train_targets` are
     those trained on, `train_targets_clean` the same before label noise; held-out targets of a
-    classification are clean.
+    classification are clean. Translations have tokens as inputs and a class a predicted token.
     """
 
-    train_inputs: Float[np.ndarray, "n dimension"]
-    train_targets: Float[np.ndarray, " n"] | Int[np.ndarray, " n"]
-    train_targets_clean: Float[np.ndarray, " n"] | Int[np.ndarray, " n"]
-    eval_inputs: Float[np.ndarray, "m dimension"]
-    eval_targets: Float[np.ndarray, " m"] | Int[np.ndarray, " m"]
+    train_inputs: Float[np.ndarray, "n dimension"] | Int[np.ndarray, "n tokens"]
+    train_targets: Float[np.ndarray, " n"] | Int[np.ndarray, " n"] | Int[np.ndarray, "n target"]
+    train_targets_clean: (
+        Float[np.ndarray, " n"] | Int[np.ndarray, " n"] | Int[np.ndarray, "n target"]
+    )
+    eval_inputs: Float[np.ndarray, "m dimension"] | Int[np.ndarray, "m tokens"]
+    eval_targets: Float[np.ndarray, " m"] | Int[np.ndarray, " m"] | Int[np.ndarray, "m target"]
     teacher: LinearTeacher | None = None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from scaling.fields import Checked, Decay
 
@@ -54,14 +54,22 @@ def corrupt(
             f"give n_classes = {labels.max() + 1} or relabel from 0"
         )
     chance, choice = rng.random((len(labels), 2)).T
+    return np.where(chance < noise.fraction, replaced(labels, choice, noise, n_classes), labels)
+
+
+def replaced(
+    labels: Int[np.ndarray, "*n"],
+    choice: Float[np.ndarray, "*n"],
+    noise: LabelNoise,
+    n_classes: int,
+) -> Int[np.ndarray, "*n"]:
+    """What every label is corrupted into, by a uniform number in [0, 1) each."""
     if noise.convention == "wrong_class":
         shift = 1 + np.floor(choice * (n_classes - 1)).astype(labels.dtype)
-        replacement = (labels + shift) % n_classes
-    else:
-        replacement = np.floor(choice * n_classes).astype(labels.dtype)
-    return np.where(chance < noise.fraction, replacement, labels)
+        return (labels + shift) % n_classes
+    return np.floor(choice * n_classes).astype(labels.dtype)
 
 
-def mask_sha256(mask: Bool[np.ndarray, " n"]) -> str:
-    """SHA-256, in hex, of a mask of changed labels (`noisy != clean`), a byte 0 or 1 an example."""
+def mask_sha256(mask: Bool[np.ndarray, "*n"]) -> str:
+    """SHA-256, in hex, of a mask of changed labels (`noisy != clean`), a byte 0 or 1 a label."""
     return hashlib.sha256(np.asarray(mask, dtype=np.bool_).tobytes()).hexdigest()

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from scaling.model import Model, parameters_of
-from scaling.models.family import Family
+from scaling.models.family import Family, TranslatingFamily, offers
 
 
 def _size(params: Any) -> int:
@@ -34,8 +34,12 @@ def built(family: Family, n_inputs: int, n_outputs: int) -> Model:
             f"model.kind = {family.kind!r} counts {counted:,} parameters for {n_inputs} inputs and "
             f"{n_outputs} outputs, and its model has {found:,}: correct count_params or build"
         )
-    inputs = jax.ShapeDtypeStruct((2, n_inputs), "int32" if family.takes_tokens else "float32")
-    wanted = (2, n_inputs, n_outputs) if family.takes_tokens else (2, n_outputs)
+    tokens, wanted = family.takes_tokens, (2, n_outputs)
+    if tokens:
+        wanted = (2, n_inputs, n_outputs)
+    elif offers(family, TranslatingFamily):
+        tokens, wanted = True, (2, n_inputs - family.source_length, n_outputs)
+    inputs = jax.ShapeDtypeStruct((2, n_inputs), "int32" if tokens else "float32")
     calls: list[dict[str, Any]] = [{}]
     if family.takes_tokens and family.takes_segments:
         calls.append({"segments": inputs})

@@ -136,6 +136,21 @@ class NestedFamily(LinearFamily, Protocol):
 
 
 @runtime_checkable
+class TranslatingFamily(Family, Protocol):
+    """A family of encoders and decoders, which predict a target from a source.
+
+    Its models map (batch, n_inputs) tokens to logits (batch, n_inputs - source_length, n_outputs).
+    The first `source_length` tokens are the source, which every logit may depend on. The others
+    precede those that are predicted, and no logit may depend on one that comes after.
+    """
+
+    @property
+    def source_length(self) -> int:
+        """Tokens of the source."""
+        ...
+
+
+@runtime_checkable
 class KernelFamily(Family, Protocol):
     """A family given by a kernel, with a coefficient for each training example."""
 

@@ -22,6 +22,7 @@ from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
 from scaling.model import Params
 from scaling.models.built import built
+from scaling.models.family import TranslatingFamily, offers
 from scaling.record import Curve, CurvePoint
 from scaling.trainers.divergence import diverged_columns
 from scaling.trainers.gradient_step import (
@@ -210,10 +211,13 @@ def _abstract_inputs(shape: Shape) -> Inputs:
     """Shapes and types of what the compiled functions of a shape are given."""
     assert shape.n_train is not None
     kind = jnp.float32 if shape.n_classes is None else jnp.int32
+    of_inputs, predicted = jnp.float32, ()
+    if offers(shape.model, TranslatingFamily):
+        of_inputs, predicted = jnp.int32, (shape.n_inputs - shape.model.source_length,)
 
     def batch(n: int) -> Batch:
-        inputs: Any = jax.ShapeDtypeStruct((n, shape.n_inputs), jnp.float32)
-        targets: Any = jax.ShapeDtypeStruct((n,), kind)
+        inputs: Any = jax.ShapeDtypeStruct((n, shape.n_inputs), of_inputs)
+        targets: Any = jax.ShapeDtypeStruct((n, *predicted), kind)
         return Batch(inputs, targets, targets)
 
     key = jax.eval_shape(lambda: jax.random.key(0))

@@ -32,7 +32,7 @@ class State(NamedTuple):
 class Batch(NamedTuple):
     """Examples on the device, with the labels before noise beside those that are trained on."""
 
-    inputs: Float[Array, "n inputs"]
+    inputs: Float[Array, "n inputs"] | Int[Array, "n inputs"]
     targets: Array
     clean: Array
 
@@ -59,13 +59,14 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
     Seeds, the learning rate and the number of steps are arguments of `advance`.
     """
     optimizer, schedule = transformation(plan.optimizer), plan.shares
-    per_example = _objective(plan.objective, n_classes)
+    per_example, trained_on = _objective(plan, n_classes), _trained_on(plan, n_classes)
+    warmup = jnp.int32(plan.warmup) if plan.warmup else None
     batch_size = plan.duration(n_train).batch_size
     per_epoch = n_train // batch_size
 
     def loss(params: Params, inputs: Array, targets: Array) -> tuple[Array, Params]:
         outputs, statistics = _in_training(model, params, inputs)
-        return jnp.mean(per_example(outputs, targets)), statistics
+        return jnp.mean(trained_on(outputs, targets)), statistics
 
     def init(key: Array) -> State:
         params = model.init(key)
@@ -89,7 +90,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
         of_loss = jax.value_and_grad(loss, has_aux=True)
         (value, statistics), gradient = of_loss(state.params, inputs, targets)
         direction, memory = optimizer.update(gradient, state.optimizer, state.params)
-        share = share_of_peak(schedule, state.step, steps)
+        share = share_of_peak(schedule, state.step, steps, warmup)
         params = optax.apply_updates(state.params, optax.tree.scale(-rate * share, direction))
         watch = state.watch.after(state.step, value)
         params = with_statistics(params, statistics)
@@ -116,7 +117,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
             "weight_norm_l2": jnp.asarray(optax.tree.norm(parameters_of(state.params))),
         }
         if n_classes is not None:
-            wrong = objectives.error(on_eval, eval_set.targets)
+            wrong = _of_example(objectives.error(on_eval, eval_set.targets))
             columns |= {
                 "train_error": jnp.mean(objectives.error(on_train, train_set.targets)),
                 "train_error_clean": jnp.mean(objectives.error(on_train, train_set.clean)),
@@ -136,15 +137,15 @@ def _in_training(model: Model, params: Params, inputs: Array) -> tuple[Array, Pa
 
 
 def _in_blocks(
-    model: Model, params: Params, inputs: Float[Array, "n inputs"]
-) -> Float[Array, "n outputs"]:
+    model: Model, params: Params, inputs: Float[Array, "n inputs"] | Int[Array, "n inputs"]
+) -> Float[Array, "n ..."]:
     """Outputs of a set, block by block: activations of a block fit in a processor's cache."""
     n_blocks = len(inputs) // _BLOCK
     if n_blocks < 2:
         return model.apply(params, inputs)
     blocks = inputs[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK, -1)
     outputs = jax.lax.map(lambda block: model.apply(params, block), blocks)
-    outputs = outputs.reshape(n_blocks * _BLOCK, -1)
+    outputs = outputs.reshape(n_blocks * _BLOCK, *outputs.shape[2:])
     if len(rest := inputs[n_blocks * _BLOCK :]) == 0:
         return outputs
     return jnp.concatenate([outputs, model.apply(params, rest)])
@@ -163,12 +164,31 @@ LOSS_COLUMNS = {
 """What a RunRecord calls the loss, and its standard error, of each objective."""
 
 
-def _objective(name: str, n_classes: int | None) -> Callable[[Array, Array], Array]:
-    if name == "cross_entropy":
-        return objectives.cross_entropy
+Loss = Callable[[Array, Array], Array]
+"""Loss of each example from outputs and targets."""
+
+
+def _trained_on(plan: Gradient, n_classes: int | None) -> Loss:
+    """The loss that training lowers."""
+    if not plan.label_smoothing:
+        return _objective(plan, n_classes)
+    return lambda outputs, targets: objectives.smoothed_cross_entropy(
+        outputs, targets, plan.label_smoothing
+    )
+
+
+def _objective(plan: Gradient, n_classes: int | None) -> Loss:
+    """The loss that is reported; of a translation, the mean over the tokens that are predicted."""
+    if plan.objective == "cross_entropy":
+        return lambda outputs, labels: _of_example(objectives.cross_entropy(outputs, labels))
     return lambda outputs, targets: objectives.squared_error(
         outputs, objectives.as_targets(targets, n_classes)
     )
+
+
+def _of_example(values: Array) -> Array:
+    """Means over the predictions of each example, of which most data have one."""
+    return values if values.ndim == 1 else jnp.mean(values, axis=1)
 
 
 def _sem(values: Array) -> Array:

@@ -15,6 +15,15 @@ def cross_entropy(
     return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, labels)
 
 
+def smoothed_cross_entropy(
+    outputs: Float[Array, "*batch classes"], labels: Int[Array, "*batch"], smoothing: float
+) -> Float[Array, "*batch"]:
+    """Cross-entropy to 1 - smoothing of the label and smoothing of all classes evenly, in nats."""
+    logs = jax.nn.log_softmax(outputs)
+    of_label = jnp.take_along_axis(logs, labels[..., None], axis=-1)[..., 0]
+    return -(1 - smoothing) * of_label - smoothing * jnp.mean(logs, axis=-1)
+
+
 def squared_error(
     outputs: Float[Array, "batch outputs"], targets: Float[Array, "batch outputs"]
 ) -> Float[Array, " batch"]:

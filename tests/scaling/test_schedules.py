@@ -18,6 +18,7 @@ from scaling.schedules import (
     Linear,
     Schedule,
     StableDecay,
+    WarmupInverseSqrt,
     share_of_peak,
     steps_of_trunk,
 )
@@ -30,6 +31,7 @@ EVERY = [
     Linear(floor=0.25),
     StableDecay(),
     InverseSqrt(),
+    WarmupInverseSqrt(),
 ]
 
 
@@ -92,6 +94,15 @@ def test_an_inverse_root_falls_by_steps_after_the_warm_up(warmup):
     np.testing.assert_allclose(found, 1 / np.sqrt(1 + after // 8), rtol=1e-6)
 
 
+@pytest.mark.parametrize("warmup", [0, 7, 40])
+def test_the_transformers_schedule_is_the_published_one(warmup):
+    """Vaswani et al. 2017, equation 3, over its peak: the least of two terms, met at the peak."""
+    step, peak = np.arange(1, LONGEST + 1), warmup + 1
+    published = np.minimum(step**-0.5, step * peak**-1.5) * peak**0.5
+    found = shares(WarmupInverseSqrt(), LONGEST, warmup)
+    np.testing.assert_allclose(found, published, rtol=1e-6)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     schedule=st.sampled_from(EVERY),
@@ -130,7 +141,7 @@ def test_shares_on_a_trunk_are_the_same_bits_for_every_length_and_decay(decays, 
 
 
 def test_only_a_stable_decay_has_a_trunk():
-    assert [steps_of_trunk(schedule, 100) for schedule in EVERY] == [0, 0, 0, 0, 0, 80, 0]
+    assert [steps_of_trunk(schedule, 100) for schedule in EVERY] == [0, 0, 0, 0, 0, 80, 0, 0]
     assert [steps_of_trunk(StableDecay(decay=0.2), steps) for steps in (1, 2, 5, 7)] == [0, 1, 4, 6]
     assert steps_of_trunk(StableDecay(decay=1.0), 9) == 0
 
