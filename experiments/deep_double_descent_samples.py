@@ -16,7 +16,7 @@ the training error, against the noisy labels, is at most 1 %: the threshold alon
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ from experiments.shared.deep_descent import (
     judged_along,
     of_network,
     rise_between,
+    shown_by_seeds,
     slices,
     usable,
 )
@@ -104,7 +105,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         name = NETWORKS[network].key
         numbers[f"{name}_peak_over_emc"] = _peak_over_emc(mine, emcs)
         harms = [_harm(groups[each], each) for each in mine]
-        numbers[f"{name}_harm"] = _shown_by_seeds(harms)
+        numbers[f"{name}_harm"] = shown_by_seeds(harms)
     keys = ["network", "width", "n"]
     shown = [results.summarise(runs, keys, name).assign(quantity=name) for name in LABELS]
     left_out = excluded.assign(run_ids=excluded["run_id"])
@@ -174,16 +175,6 @@ def _harm(rows: pd.DataFrame, each: Slice) -> Measured:
     few, many = max(pairs, key=lambda pair: centres[pair[1]] - centres[pair[0]])
     note = f"width {each.width}, from {few:,} to {many:,} samples"
     return rise_between(rows, "n", (few, many), "eval_loss_nats", note)
-
-
-def _shown_by_seeds(harms: Sequence[Measured]) -> Measured:
-    """The clearest of the rises at several widths; no number where seeds could have made it."""
-    shown = [each for each in harms if each.low is not None and each.low > 0]
-    if shown:
-        return max(shown, key=lambda each: each.low or 0.0)
-    best = max(harms, key=lambda each: each.value or 0.0)
-    interval = "" if best.low is None else f" [{best.low:.3g}, {best.high:.3g}]"
-    return Measured(value=None, note=f"{best.value:.3g}{interval}, within seed noise: {best.note}")
 
 
 def _sentence(each: Slice, found: Mapping[str, DoubleDescent], emc: Estimate) -> str:

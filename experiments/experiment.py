@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from scaling.config import RunConfig
 
-Budget = Literal["smoke", "cpu", "gpu"]
+Budget = Literal["smoke", "cpu", "gpu", "full"]
 
 Sweep = Mapping[Budget, "Callable[[], list[RunConfig]]"]
 """The declared sizes of an experiment, expanded only when asked for."""

@@ -52,8 +52,8 @@ class Streaming(Checked):
         if isinstance(self.schedule, StableDecay):
             raise ValueError(
                 "train.schedule.kind = 'stable_decay' shares a trunk between runs, which "
-                "train.kind = 'streaming' does not: use 'constant', 'cosine', 'linear' or "
-                "'inverse_sqrt'"
+                "train.kind = 'streaming' does not: use 'constant', 'cosine', 'linear', "
+                "'inverse_sqrt' or 'warmup_inverse_sqrt'"
             )
         if self.objective == "contrastive" and data.n_eval % self.batch_size:
             raise ValueError(

@@ -4,8 +4,8 @@ The three cards of that sweep cut it along its width, its epochs and its samples
 threshold, the peak and the minima of test error and test loss.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ NETWORKS = {
     "mlp": Network("mlp", "MLP", "width of hidden layers"),
     "image_cnn": Network("image_cnn", "CNN", "channels k of the first layer"),
     "preact_resnet18": Network("resnet18", "ResNet18", "channels k of the first stage"),
+    "encoder_decoder": Network("transformer", "Transformer", "embedding size d"),
 }
 """Families of models of the sweep."""
 
@@ -133,16 +134,19 @@ def judged(size: ArrayLike, rows: pd.DataFrame) -> dict[str, DoubleDescent]:
     }
 
 
+Group = TypeVar("Group", bound=Hashable)
+
+
 def judged_along(
-    groups: Mapping[Slice, pd.DataFrame], size_of: Callable[[pd.DataFrame], ArrayLike]
-) -> tuple[dict[Slice, dict[str, DoubleDescent]], list[str]]:
-    """The verdicts on slices over a size, and what is said of sizes and seeds that are missing.
+    groups: Mapping[Group, pd.DataFrame], size_of: Callable[[pd.DataFrame], ArrayLike]
+) -> tuple[dict[Group, dict[str, DoubleDescent]], list[str]]:
+    """The verdicts on groups of runs over a size, and what is said of sizes and seeds missing.
 
     Args:
-        groups: Runs of each slice.
-        size_of: The size of each run of a slice.
+        groups: Runs of each group, such as a slice.
+        size_of: The size of each run of a group.
     """
-    found: dict[Slice, dict[str, DoubleDescent]] = {}
+    found: dict[Group, dict[str, DoubleDescent]] = {}
     doubts: list[str] = []
     for each, rows in groups.items():
         size = np.asarray(size_of(rows), np.float64)
@@ -181,6 +185,16 @@ def rise_between(
     """
     first, last = (rows.loc[rows[axis] == end].set_index("seed")[metric] for end in ends)
     return mean_of((last - first).dropna(), note)
+
+
+def shown_by_seeds(rises: Sequence[Measured]) -> Measured:
+    """The clearest of several rises; no number where seeds could have made all of them."""
+    shown = [each for each in rises if each.low is not None and each.low > 0]
+    if shown:
+        return max(shown, key=lambda each: each.low or 0.0)
+    best = max(rises, key=lambda each: each.value or 0.0)
+    interval = "" if best.low is None else f" [{best.low:.3g}, {best.high:.3g}]"
+    return Measured(value=None, note=f"{best.value:.3g}{interval}, within seed noise: {best.note}")
 
 
 def sentence(about: object, metric: str, found: DoubleDescent) -> str:
