@@ -205,7 +205,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     left_out = excluded.assign(run_ids=excluded["run_id"])
     return Findings(
         measured=numbers,
-        verdict="\n".join(lines),
+        verdict="\n".join(lines) or "too few sizes for a verdict",
         shown=stacked(*shown, left_out.loc[:, ["n", "width", "why", "run_ids"]]),
         details=Details(runs, found, rises),
         doubts=doubts,

@@ -52,9 +52,7 @@ def test_peaks_their_move_and_the_harm_of_more_pairs_are_those_planted():
 
 def test_without_a_bump_no_peak_moves_and_more_pairs_do_no_harm():
     numbers = card.analyse(planted(moves=1.0, bump=0.0)).measured
-    assert (
-        numbers["peak_moves"].value is None and "no peak with fewer" in numbers["peak_moves"].note
-    )
+    assert numbers["peak_moves"].value is None
     assert numbers["harm"].value is None and numbers["few_loss_ratio"].value is None
     assert numbers["few_fitted"].value == 0
 
