@@ -97,7 +97,7 @@ def share_of_peak(
     schedule: Schedule,
     step: Int[Array, ""],
     steps: Int[Array, ""],
-    warmup: Int[Array, ""] | None = None,
+    warmup: Int[Array, ""] | int | None = None,
     trunk: Int[Array, ""] | int = 0,
 ) -> Float[Array, ""]:
     """Learning rate of a step over its peak.

@@ -60,7 +60,6 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
     """
     optimizer, schedule = transformation(plan.optimizer), plan.shares
     per_example, trained_on = _objective(plan, n_classes), _trained_on(plan, n_classes)
-    warmup = jnp.int32(plan.warmup) if plan.warmup else None
     batch_size = plan.duration(n_train).batch_size
     per_epoch = n_train // batch_size
 
@@ -90,7 +89,7 @@ def make_trainer(model: Model, plan: Gradient, n_train: int, n_classes: int | No
         of_loss = jax.value_and_grad(loss, has_aux=True)
         (value, statistics), gradient = of_loss(state.params, inputs, targets)
         direction, memory = optimizer.update(gradient, state.optimizer, state.params)
-        share = share_of_peak(schedule, state.step, steps, warmup)
+        share = share_of_peak(schedule, state.step, steps, plan.warmup or None)
         params = optax.apply_updates(state.params, optax.tree.scale(-rate * share, direction))
         watch = state.watch.after(state.step, value)
         params = with_statistics(params, statistics)
