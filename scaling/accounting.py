@@ -139,7 +139,7 @@ class _Tokens(NamedTuple):
 def _tokens_of_example(config: RunConfig) -> _Tokens | None:
     """Tokens of an example; None without any, and where they are counted rather than trained on.
 
-    A parameter of an encoder meets the source, and one of a decoder as many tokens as are predicted.
+    A parameter of a decoder meets as many tokens as are predicted; the encoder's are counted alike.
     """
     model, data, train = config.model, config.data, config.train
     if isinstance(train, Pretraining):
