@@ -18,6 +18,7 @@ from experiments.commands.options import (
     CompareOptions,
     DescentOptions,
     DesignOptions,
+    DoctorOptions,
     FitOptions,
     IsoflopOptions,
     LawsOptions,
@@ -25,13 +26,16 @@ from experiments.commands.options import (
     PaperOptions,
     PlanOptions,
     PredictOptions,
+    PruneOptions,
     RankOptions,
     ReportOptions,
     ReproduceOptions,
+    RetryOptions,
     RunOptions,
     ShowOptions,
     StatusOptions,
     TableOptions,
+    VerifyOptions,
     WatchOptions,
 )
 
@@ -80,18 +84,50 @@ def run(options: Flags[RunOptions]) -> int:
 
 @app.command
 def status(options: Flags[StatusOptions]) -> int:
-    """Print what a results folder holds: runs done, diverged, failed and missing, and why."""
-    from experiments.commands import show
+    """Print what a results folder holds: runs by status, where they lack, mixed versions."""
+    from experiments.commands import folder
 
-    return show.print_status(options.results)
+    return folder.print_status(options)
+
+
+@app.command
+def doctor(options: Flags[DoctorOptions]) -> int:
+    """Print a sentence for each run that is not done, and what to do about it."""
+    from experiments.commands import folder
+
+    return folder.print_doctor(options)
 
 
 @app.command
 def table(options: Flags[TableOptions]) -> int:
     """Write the tidy table of a results folder, one row a run, failed and missing ones too."""
-    from experiments.commands import show
+    from experiments.commands import folder
 
-    return show.write_table(options.results, options.to)
+    return folder.write_table(options)
+
+
+@app.command
+def retry(options: Flags[RetryOptions]) -> int:
+    """Open published runs again, so that the command that made them does them once more."""
+    from experiments.commands import folder
+
+    return folder.retry(options)
+
+
+@app.command
+def verify(options: Flags[VerifyOptions]) -> int:
+    """Do a random part of the published runs again, and compare. Exit status 1 on a difference."""
+    from experiments.commands import folder
+
+    return folder.verify(options)
+
+
+@app.command
+def prune(options: Flags[PruneOptions]) -> int:
+    """Remove what only saves time, such as trunks; prints what takes how much room."""
+    from experiments.commands import folder
+
+    return folder.prune(options)
 
 
 @app.command

@@ -198,7 +198,7 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted columns of a configuration: `{"model.kind": "mlp", "model.width": 8, ...}`."""
     flat: dict[str, Any] = {}
     for name, value in (config if isinstance(config, Mapping) else to_dict(config)).items():
-        if isinstance(value, Mapping):
+        if type(value) is dict or isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value

@@ -28,6 +28,7 @@ from scaling.sealed import (
 )
 
 SCHEMA_VERSION = 1
+_THIS_VERSION = str(SCHEMA_VERSION).encode()
 
 Status = Literal["done", "diverged", "failed", "missing"]
 
@@ -136,7 +137,7 @@ class RunRecord:
     curve_sha256: str | None = None
 
 
-_COLUMNS = frozenset(f.name for f in dataclasses.fields(RunRecord))
+_NAMES = tuple(f.name for f in dataclasses.fields(RunRecord))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +219,10 @@ def record_text(text: str | bytes) -> bytes:
         if not isinstance(plain, dict) or "schema_version" not in plain:
             raise DamagedFileError("not a complete record")
         body = in_lines(plain).encode()
-    if (version := column(body, "schema_version")) != SCHEMA_VERSION:
+    if (version := entry(body, "schema_version")) != _THIS_VERSION:
         raise ValueError(
-            f"schema version {version} is not {SCHEMA_VERSION}, the one this program reads"
+            f"schema version {(version or b'?').decode()} is not {SCHEMA_VERSION}, the one this "
+            "program reads"
         )
     return body
 
@@ -239,7 +241,7 @@ def parse_record(text: bytes) -> RunRecord:
         ValueError: it has columns of a newer program.
     """
     plain = parse(text)
-    if newer := sorted(plain.keys() - _COLUMNS):
+    if newer := sorted(plain.keys() - {*_NAMES}):
         raise ValueError(f"its column {newer[0]!r} is unknown to this program, which is older")
     try:
         return RunRecord(**plain)
@@ -295,17 +297,24 @@ def _point(number: int, line: bytes) -> CurvePoint:
 
 def row(record: RunRecord) -> dict[str, Any]:
     """A record as one flat table row; the configuration and environment in dotted columns."""
+    return _row(vars(record))
+
+
+def row_of_text(text: bytes) -> dict[str, Any]:
+    """The row of the record whose text `record_text` gave."""
+    return _row(parse(text))
+
+
+def _row(columns: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
-    for f in dataclasses.fields(record):
-        value = getattr(record, f.name)
-        if f.name == "config":
-            flat |= flatten(value)
-        elif f.name == "environment":
-            flat |= flatten(value, "environment.")
-        elif f.name == "eval_by":
-            flat |= flatten(value or {}, "eval_by.")
+    for name in _NAMES:
+        value = columns.get(name)
+        if name == "config":
+            flat |= flatten(value or {})
+        elif name == "environment":
+            flat |= flatten(value or {}, "environment.")
         else:
-            flat[f.name] = value
+            flat[name] = value
     return flat
 
 

@@ -23,7 +23,7 @@ from scaling.sealed import parse
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """Errors where there is no file of this name."""
 
-MOST_BYTES = 2**24
+MOST_BYTES = 2**20
 """Most bytes of a file that holds one thing, such as a result; one that is larger is damaged."""
 
 MANY_BYTES = 2**26

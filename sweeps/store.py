@@ -18,7 +18,6 @@ folder is ever executed, and nothing that cannot be read is deleted.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -39,7 +38,7 @@ from scaling.record import (
     parse_record,
     record_text,
 )
-from scaling.sealed import DamagedFileError, in_lines, sha256, sign, signed
+from scaling.sealed import DamagedFileError, entry, in_lines, sha256, sign, signed
 from sweeps import files
 from sweeps.claims import Attempt, attempts_of
 from sweeps.files import StoreError, storing
@@ -98,7 +97,7 @@ class Store:
 
     def run_folder(self, run_id: str) -> Path:
         """Folder of everything about one run."""
-        return self.root / "runs" / run_id[:2] / run_id
+        return Path(f"{self.root}/runs/{run_id[:2]}/{run_id}")
 
     def trunk_folder(self, trunk_id: str) -> Path:
         """Folder of the checkpoints that runs have saved of their trunk."""
@@ -110,7 +109,7 @@ class Store:
 
     def result_path(self, run_id: str) -> Path:
         """File of the one published record of a run."""
-        return self.run_folder(run_id) / "result.json"
+        return Path(f"{self.root}/runs/{run_id[:2]}/{run_id}/result.json")
 
     def plan_path(self, plan_id: str) -> Path:
         """File that declares a sweep."""
@@ -136,7 +135,7 @@ class Store:
             StoreError: the result has another schema version, or the machine refuses to read it.
         """
         try:
-            return self.has_result(run_id) and bool(_read(self.result_path(run_id), run_id))
+            return bool(_read(self.result_path(run_id), run_id))
         except DamagedFileError:
             return False
 
@@ -165,11 +164,11 @@ class Store:
             StoreError: it has another schema version, or the machine refuses to read it.
         """
         path = self.result_path(run_id)
-        if not self.has_result(run_id):
-            return None
         try:
             return _read(path, run_id)
         except DamagedFileError as error:
+            if not os.path.lexists(path):
+                return None
             damage = str(error)
         where = self._set_aside(run_id, damage)
         if where is None:
@@ -187,15 +186,21 @@ class Store:
 
         Where no record of a failure can be read, it is the fact that one is there.
         """
+        text = self.failure_text(run_id)
+        return None if text is None else parse_record(text)
+
+    def failure_text(self, run_id: str) -> bytes | None:
+        """The text of the record that `failure` gives (`scaling.record.record_text`)."""
         with storing(self.run_folder(run_id)):
             attempts = self.attempts(run_id)
         unreadable = None
         for attempt in reversed(attempts):
-            failure = failure_of(attempt, run_id)
-            if failure is not None and failure.reason != "damaged":
-                return failure
-            unreadable = unreadable or failure
-        return unreadable
+            try:
+                if (text := _failure_text(attempt, run_id)) is not None:
+                    return text
+            except DamagedFileError as error:
+                unreadable = unreadable or _unreadable(attempt, run_id, error)
+        return None if unreadable is None else in_lines(vars(unreadable)).encode()
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
         """The record of a run: `done` or `diverged` as published, `failed`, or `missing`.
@@ -205,18 +210,16 @@ class Store:
         match self._found(run_id):
             case bytes(text):
                 return parse_record(text)
-            case RunRecord() as failure:
-                return failure
             case damage:
                 return _missing(run_id, config, damage)
 
-    def _found(self, run_id: str) -> bytes | RunRecord | str | None:
-        """The text of a published record, the last failure, what is damaged, or nothing."""
+    def _found(self, run_id: str) -> bytes | str | None:
+        """Text of the published record or of the last failure; else what is damaged, or nothing."""
         try:
             text = self.text(run_id)
         except DamagedFileError as error:
             return str(error)
-        return self.failure(run_id) if text is None else text
+        return self.failure_text(run_id) if text is None else text
 
     def read(self, plan: Plan) -> list[RunRecord]:
         """One record for every run of a plan, in its order."""
@@ -248,8 +251,6 @@ class Store:
             match self._found(run_id):
                 case bytes(text):
                     yield text
-                case RunRecord() as failure:
-                    yield in_lines(vars(failure)).encode()
                 case damage:
                     plan = declared.get(run_id)
                     config = plan.run(run_id).config if plan else self.config(run_id)
@@ -303,9 +304,9 @@ class Store:
         Raises:
             StoreError: the machine refuses to read it.
         """
-        points, run_id = column(text, "n_curve_points"), column(text, "run_id")
-        if points == 0:
+        if entry(text, "n_curve_points") == b"0":
             return None
+        points, run_id = column(text, "n_curve_points"), column(text, "run_id")
         with storing(self.run_folder(run_id)):
             if points:
                 path = self._curve_path(run_id, column(text, "attempt"))
@@ -419,22 +420,34 @@ def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
 
     One whose record cannot be read has the reason "damaged".
     """
-    path = attempt.folder / "failure.json"
-    if not os.path.lexists(path):
-        return None
     try:
-        return parse_record(_read(path, run_id))
+        text = _failure_text(attempt, run_id)
     except DamagedFileError as error:
-        message = f"{path}: {error}"
-        log.warning("%s", message)
-        return RunRecord(
-            run_id=run_id,
-            status="failed",
-            config={},
-            reason="damaged",
-            message=message,
-            attempt=attempt.number,
-        )
+        return _unreadable(attempt, run_id, error)
+    return None if text is None else parse_record(text)
+
+
+def _failure_text(attempt: Attempt, run_id: str) -> bytes | None:
+    path = attempt.folder / "failure.json"
+    try:
+        return _read(path, run_id)
+    except DamagedFileError:
+        if os.path.lexists(path):
+            raise
+        return None
+
+
+def _unreadable(attempt: Attempt, run_id: str, error: DamagedFileError) -> RunRecord:
+    message = f"{attempt.folder}/failure.json: {error}"
+    log.warning("%s", message)
+    return RunRecord(
+        run_id=run_id,
+        status="failed",
+        config={},
+        reason="damaged",
+        message=message,
+        attempt=attempt.number,
+    )
 
 
 def _missing(run_id: str, config: Mapping[str, Any], damage: str | None) -> RunRecord:
@@ -467,8 +480,8 @@ def _read(path: Path, run_id: str) -> bytes:
         ) from error
     try:
         text = record_text(data)
-        if (found := column(text, "run_id")) != run_id:
-            raise DamagedFileError(f"it is the record of run {str(found)[:40]}")
+        if entry(text, "run_id") != f'"{run_id}"'.encode():
+            raise DamagedFileError("it is the record of another run")
         return text
     except ValueError as error:
         raise StoreError(

@@ -32,7 +32,8 @@ ORDER = {
     "sweeps": """
         guards files claims retries rules accelerators compile_cache
         plan plan_file space shapes recipes sizes
-        store visiting publishing computing worker executors pool processes progress watching runner
+        store survey visiting publishing computing worker executors pool processes progress
+        watching runner
     """.split(),
     "analysis": """
         errors estimate guards writing latex survival laws tables comparison checks

@@ -8,6 +8,7 @@ Columns follow `scaling.record.RunRecord`, with the configuration in dotted colu
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import typing
@@ -56,13 +57,29 @@ def frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
     A quantity that does not apply to a row is missing there, never zero.
     """
-    table = pd.DataFrame(list(rows))
+    table = pd.DataFrame(_columns(rows))
     for name, annotation in typing.get_type_hints(record.RunRecord).items():
         if name in table and annotation == int | None:
             table[name] = table[name].astype("Int64")
         elif name in table and annotation == float | None:
             table[name] = table[name].astype("float64")
     return with_units(table)
+
+
+def _columns(rows: Iterable[Mapping[str, object]]) -> dict[str, list[object]]:
+    """Values by column, read row by row; each text is kept once, however many rows have it."""
+    columns: dict[str, list[object]] = {}
+    texts: dict[object, object] = {}
+    for place, flat in enumerate(rows):
+        for name, value in flat.items():
+            column = columns.get(name)
+            if column is None:
+                column = columns[name] = [math.nan] * place
+            column.append(texts.setdefault(value, value) if type(value) is str else value)
+        if len(flat) < len(columns):
+            for name in columns.keys() - flat.keys():
+                columns[name].append(math.nan)
+    return columns
 
 
 RECORD_COLUMNS = frozenset({"run_id", "schema_version", "status"})

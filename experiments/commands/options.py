@@ -110,6 +110,52 @@ class StatusOptions:
     """Options of `scaling status`."""
 
     results: Folder
+    json: bool = False
+    """Print JSON, for programs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions:
+    """Options of `scaling doctor`."""
+
+    results: Folder
+    json: bool = False
+    """Print JSON, for programs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryOptions:
+    """Options of `scaling retry`."""
+
+    results: Folder
+    diverged: bool = False
+    """Runs that diverged."""
+    damaged_curves: bool = False
+    """Runs whose learning curve is damaged."""
+    run: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="RUN_ID")] = ()
+    """This run; may be repeated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneOptions:
+    """Options of `scaling prune`."""
+
+    results: Folder
+    remove: bool = False
+    """Remove it; without this, only print what could be removed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """Options of `scaling verify`."""
+
+    results: Folder
+    fraction: float = 0.01
+    """Part of the published runs to do again; at least one."""
+    seed: int = 0
+    """Which runs are drawn."""
+    workers: int | None = None
+    """Worker processes; by default one a core or accelerator."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from sweeps.files import MANY_BYTES, read_bytes
 
 FIGURES = ("figure.pdf", "figure.png", "figure.svg", "figure.csv")
 FILES = (*FIGURES, "report.json")
+_MOST_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def read(path: Path) -> Report | None:
     A report that older code wrote has no checksum and is read as it is.
     """
     try:
-        plain = parse(read_bytes(path))
+        plain = parse(read_bytes(path, _MOST_BYTES))
         if "sha256" in plain:
             plain = signed(plain)
         measured = {name: Measured(**m) for name, m in plain["measured"].items()}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.text import Text
 
 from experiments import catalogue
-from experiments.commands import provenance
 from experiments.commands.console import console, print_table
 from experiments.experiment import Experiment, passes
 from experiments.shared.words import accepted, number
@@ -20,10 +18,9 @@ if TYPE_CHECKING:
     from sweeps.plan import Plan
     from sweeps.runner import Summary
     from sweeps.space import Folded
-    from sweeps.store import Store
 
 MOST_FAILURES = 5
-"""Runs that failed or diverged which are listed one by one; `scaling table` lists all."""
+"""Runs that failed which are listed one by one; `scaling doctor` lists all."""
 
 Judgement = Literal["pass", "fail"]
 _COLOURS: dict[Judgement, str] = {"pass": "green", "fail": "red"}
@@ -133,7 +130,7 @@ def print_unanalysed(name: str, counts: Mapping[str, int], error: Exception) -> 
     console.print(Text.assemble("\n", (name, "bold"), why))
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[Any, int]) -> str:
     """Numbers of runs by what became of them."""
     return ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
 
@@ -171,50 +168,3 @@ def print_title(name: str) -> None:
 def print_files(folder: Path) -> None:
     """Prints where the figure and the report of an experiment lie."""
     console.print(f"{folder}/figure.pdf .png .csv, report.json")
-
-
-def print_status(results: str) -> int:
-    """Prints what a results folder, or a folder of several, holds."""
-    ok = True
-    for store in _stores(results):
-        records = store.scan()
-        counts = Counter(record.status for record in records)
-        console.print(f"{store.root}: {len(records):,} runs: {counted(counts)}")
-        for difference in provenance.differences(record.environment for record in records):
-            console.print(f"  {difference}")
-        troubled = [record for record in records if record.status != "done"]
-        for record in troubled[:MOST_FAILURES]:
-            why = record.message or record.reason or ""
-            at = "" if record.diverged_at_step is None else f" at step {record.diverged_at_step}"
-            console.print(f"  {record.run_id} {record.status}{at} {why}".rstrip())
-        if len(troubled) > MOST_FAILURES:
-            more = len(troubled) - MOST_FAILURES
-            console.print(f"  and {more:,} more: `scaling table` lists all")
-        ok &= not counts["failed"] and not counts["missing"]
-    return 0 if ok else 1
-
-
-def write_table(results: str, to: str) -> int:
-    """Writes the tidy table of a results folder, or of several below one folder."""
-    from analysis.tables import results as tables
-    from scaling.record import row
-    from sweeps.files import storing
-
-    tables.check_format(Path(to))
-    records = [record for store in _stores(results) for record in store.scan()]
-    table = tables.frame(map(row, records))
-    with storing(Path(to)):
-        tables.write(table, to)
-    counts = Counter(record.status for record in records)
-    console.print(f"{to}: {len(table):,} rows ({counted(counts)}), {len(table.columns)} columns")
-    return 1 if counts["failed"] or counts["missing"] else 0
-
-
-def _stores(results: str) -> list[Store]:
-    """The results folder of that name, or those in it."""
-    from sweeps.store import Store
-
-    if (Path(results) / "store.json").exists():
-        return [Store.open(results)]
-    below = sorted(marker.parent for marker in Path(results).glob("*/store.json"))
-    return [Store.open(folder) for folder in below] or [Store.open(results)]

@@ -1,0 +1,297 @@
+"""Commands about a results folder: status, doctor, table, retry, prune, verify and export."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from experiments.commands import provenance
+from experiments.commands.console import console
+from experiments.commands.options import (
+    DoctorOptions,
+    PruneOptions,
+    RetryOptions,
+    StatusOptions,
+    TableOptions,
+    VerifyOptions,
+)
+from experiments.commands.show import counted
+from sweeps.files import check_inside, storing
+from sweeps.store import Store
+from sweeps.survey import Survey, Trouble, survey
+
+if TYPE_CHECKING:
+    from scaling.record import RunRecord
+
+MOST_HOLES = 5
+
+
+class Advice(NamedTuple):
+    """What is wrong with a run, and what to do about it."""
+
+    run_id: str
+    status: str
+    says: str
+    to_do: str
+
+
+def print_status(options: StatusOptions) -> int:
+    """Prints what a results folder, or each in a folder of several, holds."""
+    found = [survey(store) for store in stores(options.results)]
+    if options.json:
+        print(json.dumps([_plain(each) for each in found], allow_nan=False))
+    else:
+        for each in found:
+            _print_survey(each)
+    return 0 if all(each.is_complete for each in found) else 1
+
+
+def print_doctor(options: DoctorOptions) -> int:
+    """Prints a sentence for each run that is not done, with what to do about it."""
+    found = {store: survey(store, everything=True) for store in stores(options.results)}
+    advice = {
+        store: [_advice(store, trouble) for trouble in (*each.troubled, *each.curves)]
+        for store, each in found.items()
+    }
+    if options.json:
+        every = [each._asdict() for listed in advice.values() for each in listed]
+        print(json.dumps(every, allow_nan=False))
+    else:
+        for store, listed in advice.items():
+            console.print(f"{store.root}: {len(listed):,} runs need attention")
+            for each in listed:
+                console.print(f"  {each.run_id} {each.says} {each.to_do}")
+            for line in _quarantined(store):
+                console.print(f"  {line}")
+    return 0 if not any(advice.values()) else 1
+
+
+def write_table(options: TableOptions) -> int:
+    """Writes the tidy table of a results folder, or of several below one folder."""
+    from analysis.tables import results as tables
+    from scaling.record import row_of_text
+    from scaling.sealed import DamagedFileError
+
+    tables.check_format(Path(options.to))
+    damaged: list[str] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for store in stores(options.results):
+            for text in store.texts():
+                flat = row_of_text(text)
+                if flat["status"] in ("done", "diverged"):
+                    try:
+                        damage = store.curve_damage(text)
+                    except DamagedFileError as error:
+                        damage = str(error)
+                    damaged.extend([damage] if damage else [])
+                yield flat
+
+    table = tables.frame(rows())
+    with storing(Path(options.to)):
+        tables.write(table, options.to)
+    counts = Counter(table["status"]) if len(table) else Counter()
+    console.print(
+        f"{options.to}: {len(table):,} rows ({counted(counts)}), {len(table.columns)} columns"
+    )
+    for damage in damaged:
+        console.print(f"{damage}; the row is right, its curve cannot be read")
+    return 1 if counts["failed"] or counts["missing"] or damaged else 0
+
+
+def retry(options: RetryOptions) -> int:
+    """Sets results aside whose runs are to be done again by the command that made them."""
+    chosen = 0
+    for store in stores(options.results):
+        for text in store.texts():
+            reason = _why_again(store, text, options)
+            if reason is not None:
+                store.reopen(json.loads(_entry(text, "run_id")), reason)
+                chosen += 1
+    console.print(
+        f"{chosen:,} runs are open again; their results lie in quarantine. The command that made "
+        "them does them again; runs that failed or are missing it tries in any case"
+    )
+    return 0
+
+
+def prune(options: PruneOptions) -> int:
+    """Removes what only saves time: trunks, and checkpoints of runs that are published."""
+    total = 0
+    for store in stores(options.results):
+        for folder, size in _prunable(store):
+            total += size
+            console.print(f"{folder}: {size / 1e6:.1f} MB{'' if options.remove else ' (kept)'}")
+            if options.remove:
+                check_inside(store.root, folder)
+                shutil.rmtree(folder)
+    verb = "removed" if options.remove else "could be removed with --remove"
+    console.print(f"{total / 1e6:.1f} MB {verb}; no result depends on it")
+    return 0
+
+
+def verify(options: VerifyOptions) -> int:
+    """Does a random part of the published runs again, elsewhere, and compares the records."""
+    import tempfile
+
+    from scaling.record import VOLATILE_COLUMNS
+    from sweeps.plan import make_plan
+    from sweeps.progress import show_progress
+    from sweeps.runner import run_sweeps
+
+    if not 0 < options.fraction <= 1:
+        raise ValueError(
+            f"--fraction {options.fraction:g} must be above 0 and at most 1; e.g. 0.01"
+        )
+    differing = compared = 0
+    for store in stores(options.results):
+        sample = _sample(store, options.fraction, options.seed)
+        plan = make_plan("verify", [config for _, config in sample])
+        with tempfile.TemporaryDirectory() as scratch, show_progress() as progress:
+            run_sweeps([(scratch, plan)], workers=options.workers, progress=progress)
+            again = {record.run_id: record for record in Store.open(scratch).read(plan)}
+        for record, _ in sample:
+            compared += 1
+            other = again[record.run_id]
+            left_out = {*VOLATILE_COLUMNS, "environment", "curve_sha256", "n_curve_points"}
+            differ = [
+                name
+                for name, value in vars(record).items()
+                if name not in left_out and value != getattr(other, name)
+            ]
+            if differ:
+                differing += 1
+                console.print(f"  {record.run_id} differs in {', '.join(differ[:MOST_HOLES])}")
+    console.print(f"{compared:,} runs done again; {differing:,} differ from what is published")
+    return 1 if differing else 0
+
+
+def stores(results: str) -> list[Store]:
+    """The results folder of that name, or those in it."""
+    folder = Path(results)
+    if (folder / "store.json").exists() or (folder / "runs").is_dir():
+        return [Store.open(folder)]
+    below = sorted(marker.parent for marker in folder.glob("*/store.json"))
+    return [Store.open(each) for each in below] or [Store.open(folder)]
+
+
+def _print_survey(found: Survey) -> None:
+    console.print(f"{found.root}: {found.n_runs:,} runs: {counted(found.counts)}")
+    for difference in _differences(found):
+        console.print(f"  {difference}")
+    for each in found.troubled:
+        at = "" if each.step is None else f" at step {each.step}"
+        why = each.message or each.reason or ""
+        console.print(f"  {each.run_id} {each.status}{at} {why}".rstrip())
+    if (more := found.n_runs - found.counts.get("done", 0) - len(found.troubled)) > 0:
+        console.print(f"  and {more:,} more: `scaling doctor` says what to do about each")
+    for each in found.curves:
+        console.print(f"  {each.run_id} {each.status}, but {each.message}")
+    for hole in found.holes[:MOST_HOLES]:
+        console.print(
+            f"  {hole.field} = {hole.value}: {hole.n_open:,} of {hole.n_runs:,} runs are lacking"
+        )
+
+
+def _differences(found: Survey) -> list[str]:
+    environments = (
+        environment
+        for text, n_runs in found.environments.items()
+        for environment in [json.loads(text)] * n_runs
+    )
+    return provenance.differences(environments)
+
+
+def _plain(found: Survey) -> dict[str, Any]:
+    return {
+        "root": str(found.root),
+        "runs": found.n_runs,
+        "counts": dict(found.counts),
+        "complete": found.is_complete,
+        "differences": _differences(found),
+        "troubled": [each._asdict() for each in found.troubled],
+        "damaged_curves": [each._asdict() for each in found.curves],
+        "holes": [each._asdict() for each in found.holes],
+    }
+
+
+def _advice(store: Store, trouble: Trouble) -> Advice:
+    status, why = trouble.status, trouble.message or trouble.reason or ""
+    if status in ("done", "diverged") and trouble.reason == "damaged":
+        says = f"is {status}, but {why}."
+        to_do = "`scaling retry` with --damaged-curves, then the command that made it, repeats it."
+        return Advice(trouble.run_id, status, says, to_do)
+    if status == "diverged":
+        says = f"diverged at step {trouble.step}."
+        return Advice(trouble.run_id, status, says, "It is data: lower its learning rate if not.")
+    if status == "failed":
+        remedies = {
+            "out_of_memory": "Make the run smaller, or use fewer workers or a larger machine.",
+            "worker_lost": "Look for a machine that killed it (memory, time limit), then rerun.",
+            "infrastructure": "Put the disk or network right; the same command tries again.",
+            "exception": "Correct the cause; the same command tries again. "
+            f"{store.run_folder(trouble.run_id)}/attempts holds the traceback.",
+        }
+        to_do = remedies.get(trouble.reason or "", "The same command tries again.")
+        return Advice(trouble.run_id, status, f"failed, {trouble.reason}: {why}.", to_do)
+    if trouble.reason == "damaged":
+        says = f"is missing: {why}."
+        return Advice(trouble.run_id, status, says, "The same command does it again.")
+    return Advice(trouble.run_id, status, "has not been done.", "The same command does it.")
+
+
+def _quarantined(store: Store) -> Iterator[str]:
+    for note in sorted(store.quarantine.glob("*.reason.txt")):
+        with storing(note):
+            reason = note.read_text(encoding="utf-8", errors="replace")[:500].strip()
+        yield f"in quarantine: {note.name.removesuffix('.reason.txt')}: {reason}"
+
+
+def _entry(text: bytes, name: str) -> bytes:
+    from scaling.sealed import entry
+
+    return entry(text, name) or b"null"
+
+
+def _why_again(store: Store, text: bytes, options: RetryOptions) -> str | None:
+    status = json.loads(_entry(text, "status"))
+    if status == "diverged" and options.diverged:
+        return "it diverged, and was to be done again"
+    if status in ("done", "diverged"):
+        damage = store.curve_damage(text) if options.damaged_curves else None
+        if damage is not None:
+            return damage
+        if options.run and json.loads(_entry(text, "run_id")) in options.run:
+            return "it was to be done again"
+    return None
+
+
+def _prunable(store: Store) -> Iterator[tuple[Path, int]]:
+    folders = [store.root / "trunks"]
+    folders += [
+        store.run_folder(run_id) / "checkpoints"
+        for run_id in store.run_ids()
+        if store.is_published(run_id)
+    ]
+    for folder in folders:
+        if folder.is_dir() and not folder.is_symlink():
+            files = (path for path in folder.rglob("*") if path.is_file())
+            yield folder, sum(path.lstat().st_size for path in files)
+
+
+def _sample(store: Store, fraction: float, seed: int) -> list[tuple[RunRecord, Any]]:
+    """A random part of the published runs, at least one, with their configurations."""
+    from scaling.config import load_config
+
+    published = [run_id for run_id in store.run_ids() if store.is_published(run_id)]
+    if not published:
+        raise ValueError(f"{store.root} holds no published run to verify; run it first")
+    size = max(1, round(fraction * len(published)))
+    chosen = sorted(random.Random(seed).sample(published, size))
+    records = [record for run_id in chosen if (record := store.load(run_id)) is not None]
+    return [(record, load_config(dict(record.config))) for record in records]

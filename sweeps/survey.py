@@ -1,0 +1,142 @@
+"""What a results folder holds: how many runs became what, what is damaged, where runs are lacking.
+
+A survey reads every run once, one at a time, and keeps counts: its memory does not grow with the
+results.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from scaling.fields import flatten
+from scaling.record import Status, column
+from scaling.sealed import entry, parse
+from sweeps.store import Store
+
+MOST_TROUBLES = 5
+"""Runs that are not done which are described one by one."""
+
+_SEED = re.compile(rb'"seed": (\d+)')
+_STATUS: dict[bytes, Status] = {f'"{each}"'.encode(): each for each in get_args(Status)}
+
+
+class Trouble(NamedTuple):
+    """A run that is not done, or whose learning curve is damaged."""
+
+    run_id: str
+    status: Status
+    reason: str | None
+    message: str | None
+    step: int | None  # at which it diverged
+
+
+class Hole(NamedTuple):
+    """Runs that are not published, among those with one value of one field."""
+
+    field: str
+    value: Any
+    n_open: int
+    n_runs: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a results folder holds.
+
+    Attributes:
+        root: The folder.
+        counts: Number of runs of each status.
+        environments: Environments in which runs were computed, as JSON, and how many runs each has.
+        troubled: Runs that are not done; with `everything`, all of them, else the first few.
+        curves: Runs that are published but whose learning curve is damaged.
+        holes: Where runs are lacking: values of a field of which some are complete and some not.
+    """
+
+    root: Path
+    counts: Mapping[Status, int]
+    environments: Mapping[bytes, int]
+    troubled: Sequence[Trouble]
+    curves: Sequence[Trouble]
+    holes: Sequence[Hole]
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs in the folder and its plans."""
+        return sum(self.counts.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run is published, and nothing of it is damaged."""
+        lacking = self.counts.get("failed", 0) + self.counts.get("missing", 0)
+        return not lacking and not self.curves
+
+
+def survey(store: Store, *, everything: bool = False) -> Survey:
+    """Reads a results folder; with `everything`, describes every run that is not done."""
+    counts, environments = Counter[Status](), Counter[bytes]()
+    settings, unpublished = Counter[_Setting](), Counter[_Setting]()
+    troubled: list[Trouble] = []
+    curves: list[Trouble] = []
+    for text in store.texts():
+        status = _STATUS[entry(text, "status") or b""]
+        counts[status] += 1
+        environments[entry(text, "environment") or b"{}"] += 1
+        setting = _setting(entry(text, "config") or b"{}")
+        settings[setting] += 1
+        if status in ("failed", "missing"):
+            unpublished[setting] += 1
+        elif (damage := store.curve_damage(text)) is not None:
+            curves.append(_trouble(text, status)._replace(reason="damaged", message=damage))
+        if status != "done" and (everything or len(troubled) < MOST_TROUBLES):
+            troubled.append(_trouble(text, status))
+    return Survey(
+        root=store.root,
+        counts=counts,
+        environments=environments,
+        troubled=troubled,
+        curves=curves,
+        holes=_holes(settings, unpublished) if unpublished else (),
+    )
+
+
+def _trouble(text: bytes, status: Status) -> Trouble:
+    names = ("reason", "message", "diverged_at_step")
+    return Trouble(column(text, "run_id"), status, *(column(text, name) for name in names))
+
+
+class _Setting(NamedTuple):
+    """A configuration as JSON, its seed apart: seeds alone make most of them differ."""
+
+    seedless: bytes
+    seed: bytes
+
+
+def _setting(config: bytes) -> _Setting:
+    found = _SEED.search(config)
+    return _Setting(_SEED.sub(b'"seed": 0', config), found[1] if found else b"0")
+
+
+def _holes(settings: Mapping[_Setting, int], unpublished: Mapping[_Setting, int]) -> list[Hole]:
+    """Where runs are lacking, by field and value; fields that lack runs at every value are not."""
+    fields: dict[str, dict[Any, Hole]] = {}
+    flat: dict[bytes, dict[str, Any]] = {}
+    for setting, n_runs in settings.items():
+        if setting.seedless not in flat:
+            flat[setting.seedless] = flatten(parse(setting.seedless))
+        n_open = unpublished.get(setting, 0)
+        for field, value in (flat[setting.seedless] | {"seed": int(setting.seed)}).items():
+            if not isinstance(value, list):
+                values = fields.setdefault(field, {})
+                old = values.get(value, Hole(field, value, 0, 0))
+                values[value] = Hole(field, value, old.n_open + n_open, old.n_runs + n_runs)
+    found: list[Hole] = []
+    for values in fields.values():
+        lacking = [each for each in values.values() if each.n_open]
+        if 0 < len(lacking) < len(values):
+            found += sorted(lacking, key=lambda each: -each.n_open / each.n_runs)
+    return found

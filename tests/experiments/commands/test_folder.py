@@ -1,0 +1,95 @@
+"""Commands that look after a results folder: status, doctor, retry, prune, verify."""
+
+import json
+
+import pytest
+
+from experiments.cli import main
+from sweeps.store import Store
+
+
+@pytest.fixture
+def said(capsys):
+    def printed(*words):
+        code = main([*map(str, words)])
+        return code, capsys.readouterr().out
+
+    return printed
+
+
+def curve_of(done, points):
+    """Gives one run a learning curve, as a worker leaves it; returns its file."""
+    from scaling.record import dump_curve_line, dump_record, with_curve
+
+    store = Store.open(done)
+    run_id = store.run_ids()[0]
+    record = store.load(run_id)
+    assert record is not None
+    lines = "".join(map(dump_curve_line, points))
+    path = store.run_folder(run_id) / "attempts" / f"{record.attempt:04d}" / "curve.jsonl"
+    path.write_text(lines)
+    store.result_path(run_id).write_text(dump_record(with_curve(record, lines)))
+    return path
+
+
+def test_status_and_doctor_say_where_runs_are_lacking_and_what_to_do(done, said):
+    assert said("status", done)[0] == 0 == said("doctor", done)[0]
+    store = Store.open(done)
+    lost = [run_id for run_id in store.run_ids() if store.load(run_id).config["seed"] == 2]
+    for run_id in lost:
+        store.result_path(run_id).write_bytes(b"torn")
+    code, printed = said("status", done)
+    assert code == 1 and "6 done, 3 missing" in printed
+    assert "seed = 2: 3 of 3 runs are lacking" in printed and "model." not in printed
+    code, printed = said("status", done, "--json")
+    (found,) = json.loads(printed)
+    assert code == 1 and found["counts"] == {"done": 6, "missing": 3} and not found["complete"]
+    assert found["holes"] == [{"field": "seed", "value": 2, "n_open": 3, "n_runs": 3}]
+    code, printed = said("doctor", done, "--json")
+    assert code == 1 and {each["run_id"] for each in json.loads(printed)} == set(lost)
+    code, printed = said("doctor", done)
+    assert printed.count("The same command does it.") == 3 and printed.count("in quarantine:") == 3
+
+
+def test_a_damaged_curve_is_named_and_its_run_done_again_when_asked(done, said, tmp_path):
+    from scaling.record import CurvePoint
+
+    points = [CurvePoint(step=s, n_examples_seen=s, train_loss=1.0, eval_loss=1.0) for s in (1, 2)]
+    path = curve_of(done, points)
+    assert said("status", done)[0] == 0
+    path.write_bytes(path.read_bytes().replace(b"1.0", b"1.5", 1))
+    for words in (
+        ("status", done), ("table", done, "--to", tmp_path / "t.csv"), ("doctor", done),
+    ):  # fmt: skip
+        code, printed = said(*words)
+        assert code == 1 and "curve.jsonl" in printed
+    assert "1 runs are open again" in said("retry", done, "--damaged-curves")[1]
+    assert "8 done, 1 missing" in said("status", done)[1]
+
+
+def test_prune_removes_only_what_saves_time(done, said):
+    before = Store.open(done).scan()
+    trunk = done / "trunks" / "ab" / "x"
+    trunk.mkdir(parents=True)
+    (trunk / "data").write_bytes(bytes(3_000_000))
+    assert "3.0 MB could be removed" in said("prune", done)[1] and trunk.exists()
+    assert "3.0 MB removed" in said("prune", done, "--remove")[1] and not trunk.exists()
+    assert Store.open(done).scan() == before
+
+
+def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
+    import dataclasses
+
+    from scaling.record import dump_record
+
+    words = ("verify", done, "--fraction", "1", "--workers", "1")
+    code, printed = said(*words)
+    assert (code, "9 runs done again; 0 differ" in printed) == (0, True)
+    store = Store.open(done)
+    run_id = store.run_ids()[4]
+    record = store.load(run_id)
+    forged = dataclasses.replace(record, eval_excess_risk=1e-9)
+    store.result_path(run_id).write_text(dump_record(forged))
+    code, printed = said(*words)
+    assert code == 1 and f"{run_id} differs in eval_excess_risk" in printed
+    assert main(["verify", str(done), "--fraction", "0"]) == 2
