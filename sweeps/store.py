@@ -310,11 +310,13 @@ class Store:
         with storing(self.run_folder(run_id)):
             if points:
                 path = self._curve_path(run_id, column(text, "attempt"))
-                with contextlib.suppress(*files.NO_FILE):
-                    if sha256(files.read_bytes(path, files.MANY_BYTES)) == column(
-                        text, "curve_sha256"
-                    ):
+                try:
+                    found = sha256(files.read_bytes(path, files.MANY_BYTES))
+                    if found == column(text, "curve_sha256"):
                         return None
+                except OSError as error:
+                    if not files.is_damage(error):
+                        raise
             try:
                 self.curve(run_id)
             except DamagedFileError as error:

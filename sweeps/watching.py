@@ -120,7 +120,7 @@ class Watcher:
 def _curve(attempt: Attempt) -> Sequence[CurvePoint]:
     """The learning curve so far; a line that is being written is left out."""
     try:
-        text = files.read_bytes(attempt.folder / "curve.jsonl")
+        text = files.read_bytes(attempt.folder / "curve.jsonl", files.MANY_BYTES)
         return load_curve(text[: text.rfind(b"\n") + 1])
     except (OSError, DamagedFileError):
         return ()
