@@ -65,6 +65,8 @@ CHINCHILLA = ("chinchilla", "--budget", "smoke")
 BENCHMARKS = (
     Benchmark("main_job", "main job and `scaling --help`", ("main_job.py",)),
     Benchmark("bookkeeping", "bookkeeping a run", ("bookkeeping.py",)),
+    Benchmark("large_folder", "`scaling status` and `table` of 10,000 runs", ("large_folder.py",)),
+    Benchmark("flips", "flipped bits and hostile files", ("flips.py",), is_long=True),
     Benchmark("tests", "`pytest`, default selection", ("default_tests.py",)),
     Benchmark("fit", "a Chinchilla fit", ("fit.py",)),
     Benchmark("tables", "`scaling fit` on a million rows", ("tables.py",)),
