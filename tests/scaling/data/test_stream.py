@@ -41,7 +41,7 @@ def test_parities_are_those_of_each_tasks_own_signs():
     stream = PARITY.load(0)
     counts = np.asarray(PARITY.world(0)["counts"])
     assert np.array_equal(counts.sum(axis=1), [3] * 5)
-    held_out = PARITY.held_out(stream.world, stream.eval_key)
+    held_out = jax.jit(PARITY.held_out)(stream.world, stream.eval_key)
     drawn = stream.examples(0, 4096)
     for inputs, targets in ((held_out.inputs, held_out.targets), (drawn.inputs, drawn.targets)):
         which, signs = np.split(np.asarray(inputs), [5], axis=1)
@@ -56,7 +56,7 @@ def test_parities_are_those_of_each_tasks_own_signs():
 
 def test_a_task_that_is_known_costs_nothing_and_the_others_log_2():
     stream = PARITY.load(0)
-    held_out = PARITY.held_out(stream.world, stream.eval_key)
+    held_out = jax.jit(PARITY.held_out)(stream.world, stream.eval_key)
     known = jnp.repeat(jnp.array([1.0, 1, 0, 0, 0]), 8)[:, None]
     outputs = 100 * known * jax.nn.one_hot(held_out.targets, 2)
     found = PARITY.measures({}, held_out, outputs)
@@ -80,12 +80,13 @@ def test_rank_weights_are_those_of_every_choice():
         rank_weights(10, 9)
 
 
+@pytest.mark.slow
 def test_preferences_follow_gold_but_for_those_flipped():
     data = Preferences(dimension=3, freedom=2, flipped=0.25, n_eval=200)
     stream = data.load(0)
     for examples, wrong in (
-        (data.held_out(stream.world, stream.eval_key), 0),
-        (stream.examples(0, 1000), 0.25),
+        (jax.jit(data.held_out)(stream.world, stream.eval_key), 0),
+        (jax.jit(data.drawn)(stream.world, stream.key, jnp.arange(1000)), 0.25),
     ):
         gold = data.gold(stream.world, examples.inputs.reshape(-1, 2, 3))
         disagree = np.mean((gold[:, 1] > gold[:, 0]) != (examples.targets == 1))
@@ -95,9 +96,9 @@ def test_preferences_follow_gold_but_for_those_flipped():
 def test_a_perfect_proxy_gains_what_the_largest_of_n_does():
     data = Preferences(dimension=3, n_eval=500)
     stream = data.load(0)
-    held_out = data.held_out(stream.world, stream.eval_key)
+    held_out = jax.jit(data.held_out)(stream.world, stream.eval_key)
     gold = data.gold(stream.world, held_out.inputs.reshape(-1, 3))
-    found = data.measures(stream.world, held_out, 3 * gold.reshape(-1, 2) + 7)
+    found = jax.jit(data.measures)(stream.world, held_out, 3 * gold.reshape(-1, 2) + 7)
     assert data.best_of == (1, 2, 3, 5, 8, 12, 20, 30, 50)
     assert float(found["correlation"]) == pytest.approx(1, abs=1e-5)
     draws = np.random.default_rng(0).choice(np.asarray(gold), (4000, 20))
@@ -121,11 +122,12 @@ def test_a_reward_model_judges_each_response_alone():
         RewardModel(width=4).check(7)
 
 
+@pytest.mark.slow
 def test_the_exact_critic_of_pairs_is_that_of_theory():
     data = PairedViews(among=64, n_eval=128)
     stream = data.load(0)
-    held_out = data.held_out(stream.world, stream.eval_key)
-    nothing = data.measures(stream.world, held_out, jnp.ones((128, 32)))
+    held_out = jax.jit(data.held_out)(stream.world, stream.eval_key)
+    nothing = jax.jit(data.measures)(stream.world, held_out, jnp.ones((128, 32)))
     u, v = np.split(np.asarray(held_out.targets, np.float64), 2, axis=1)
     losses, found = [], []
     for part in np.split(np.arange(128), 2):
