@@ -296,7 +296,7 @@ def _point(number: int, line: bytes) -> CurvePoint:
 
 
 def row(record: RunRecord) -> dict[str, Any]:
-    """A record as one flat table row; the configuration and environment in dotted columns."""
+    """A record as one flat table row; what holds more than one value, in dotted columns."""
     return _row(vars(record))
 
 
@@ -313,6 +313,8 @@ def _row(columns: Mapping[str, Any]) -> dict[str, Any]:
             flat |= flatten(value or {})
         elif name == "environment":
             flat |= flatten(value or {}, "environment.")
+        elif name == "eval_by":
+            flat |= flatten(value or {}, "eval_by.")
         else:
             flat[name] = value
     return flat
