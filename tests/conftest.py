@@ -62,12 +62,12 @@ def pytest_collection_finish():
 
 
 def pytest_terminal_summary(terminalreporter):
-    import programs
+    import needed_programs
     import published_data
 
     skipped = terminalreporter.stats.get("skipped", [])
     reasons = [str(report.longrepr) for report in skipped]
-    for line in filter(None, (published_data.summary(reasons), programs.summary(reasons))):
+    for line in filter(None, (published_data.summary(reasons), needed_programs.summary(reasons))):
         terminalreporter.write_line(line, yellow=True)
 
 

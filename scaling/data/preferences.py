@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special
 
 from scaling.data.stream import MOST_EXAMPLES, Examples, StreamSource, World
 from scaling.fields import Argument, Count, Decay, Range
@@ -160,8 +159,10 @@ def rank_weights(n: float, samples: int) -> Float[np.ndarray, " samples"]:
             f"n = {n:g} of {samples} samples: give 1 to {samples}; for stable means, at most a "
             "twentieth of them"
         )
+    from scipy.special import gammaln  # configurations load without SciPy
+
     k = np.arange(1.0, samples + 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        log_choices = special.gammaln(k) - special.gammaln(k - n + 1)
-    log_all = special.gammaln(samples + 1) - special.gammaln(samples - n + 1)
+        log_choices = gammaln(k) - gammaln(k - n + 1)
+    log_all = gammaln(samples + 1) - gammaln(samples - n + 1)
     return np.where(k >= n, n * np.exp(log_choices - log_all), 0.0)

@@ -144,6 +144,6 @@ def test_workers_of_a_sweep_see_their_gpus(monkeypatch: pytest.MonkeyPatch):
     with local.LocalExecutor() as executor:
         assert executor.workers(2, None) == 2
         for worker in range(2):
-            executor.start(worker, {"devices": 2, "workers": 2})
+            executor.start(worker, {"devices": 2, "workers": 2, "compile_cache": True})
     assert [env["CUDA_VISIBLE_DEVICES"] for env in started] == ["0,1", "2,3"]
     assert not any("JAX_NUM_CPU_DEVICES" in env for env in started)

@@ -100,10 +100,7 @@ def test_a_metric_is_a_fraction(tmp_path):
 def test_what_a_law_takes_is_above_0_and_in_the_table(tmp_path):
     text = "w,D,loss\n64,1e9,3.2\n0,2e9,2.9\n"
     said = refusal(tmp_path, text, "width=w", "width", "D", "loss")
-    assert (
-        "line 3, column 'w': 0 cannot be the width (width), which is a finite number above 0"
-        in said
-    )
+    assert "line 3, column 'w': 0 cannot be the width, which is a finite number above 0" in said
     assert sources.read(tmp_path / "runs.csv", "width=w").table["width"].tolist() == [64, 0]
     said = refusal(tmp_path, text, None, "width", "D", "loss")
     assert "no column for width; " in said and "--columns width=" in said

@@ -5,7 +5,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
-import programs
+import needed_programs
 import pytest
 
 from experiments.cli import main
@@ -136,7 +136,7 @@ def test_a_damaged_report_is_told(results, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_browser_draws_the_tables_and_has_nothing_to_say(results, tmp_path):
-    programs.needs("chromium")
+    needed_programs.needs("chromium")
     to = tmp_path / "page.html"
     assert main(["report", str(results), "--to", str(to), "--experiment", TINY]) == 0
     opened = subprocess.run(

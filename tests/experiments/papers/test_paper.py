@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import programs
+import needed_programs
 import pytest
 
 from experiments.cli import main
@@ -249,7 +249,7 @@ def test_mistakes_get_a_sentence_each(tiny_results, done, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_bundle_compiles_with_every_font_embedded(tiny_results, tmp_path):
-    programs.needs("latexmk", "pdflatex", "lualatex", "pdffonts")
+    needed_programs.needs("latexmk", "pdflatex", "lualatex", "pdffonts")
     awkward = tmp_path / "größe_α.py"
     card = 'A question of 50 % & more: is a_b < "ñ" ~ #1 {中}?\n\nPaper: arXiv 2203.15556.'
     source = Path(TINY).read_text().partition('"""\n\n')[2]
