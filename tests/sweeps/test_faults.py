@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import trivial_runs
-from programs import ENVIRONMENT, HERE, Program, published, under_way, wait_until
+from sweep_programs import ENVIRONMENT, HERE, Program, published, under_way, wait_until
 from trivial_runs import lasting, plan_of, truth
 
 from sweeps.pool import GRACE_SECONDS

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import shared_runs
 import trivial_runs
-from programs import HERE
+from sweep_programs import HERE
 from trivial_runs import lasting
 
 from experiments.cli import main
