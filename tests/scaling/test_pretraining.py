@@ -268,6 +268,8 @@ def test_schedules_are_chosen_by_kind():
 def test_activation_scales_are_asked_of_families_that_show_them():
     measuring = plan_of(trained(steps=30, activation_scales=True))
     measuring.check(RUN.model, RUN.data)
-    closed: Any = SimpleNamespace(kind="mine", takes_tokens=True, takes_segments=False)
+    closed: Any = SimpleNamespace(
+        kind="mine", takes_tokens=True, takes_segments=False, visibilities=("causal",)
+    )
     with pytest.raises(ValueError, match="'mine' does not offer: define `activations` as"):
         measuring.check(closed, RUN.data)
