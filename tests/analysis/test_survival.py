@@ -40,6 +40,7 @@ def test_runs_that_end_before_the_event_are_counted():
     assert np.mean(without) < 0.9
 
 
+@pytest.mark.medium
 def test_intervals_cover():
     inside, foreseen = [], []
     for seed in range(300):

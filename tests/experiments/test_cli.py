@@ -40,6 +40,7 @@ def run(tmp_path, *more) -> int:
     return main(["run", TINY, "--results", str(tmp_path / "results"), "--workers", "1", *more])
 
 
+@pytest.mark.medium
 def test_help_comes_at_once():
     seconds = []
     for _ in range(3):
@@ -68,6 +69,7 @@ def test_list_names_every_experiment(capsys):
         assert f"{name} " in printed
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", catalogue.names())
 def test_every_card_says_what_it_must(name, capsys):
     assert main(["show", name]) == 0
@@ -177,6 +179,7 @@ def test_ctrl_c_gives_up_cleanly_and_the_same_command_resumes(tmp_path):
     assert f"{done:,} kept, {300 - done:,} done" in again.stdout
 
 
+@pytest.mark.medium
 def test_an_override_changes_identity_and_report(done, tmp_path, capsys):
     assert run(tmp_path, "--set", "data.noise_variance=0.2") == 0
     assert "9 done" in capsys.readouterr().out
@@ -187,6 +190,7 @@ def test_an_override_changes_identity_and_report(done, tmp_path, capsys):
     assert "9 kept" in capsys.readouterr().out
 
 
+@pytest.mark.medium
 def test_one_more_size_runs_only_what_is_new(done, tmp_path, monkeypatch, capsys):
     wider = tmp_path / "tiny.py"
     wider.write_text(Path(TINY).read_text().replace("[5, 20, 60]", "[5, 20, 40, 60]"))
@@ -205,6 +209,7 @@ def test_table_is_tidy_and_other_programs_read_it(done, tmp_path, capsys):
     assert "9 runs: 9 done" in capsys.readouterr().out
 
 
+@pytest.mark.medium
 def test_a_damaged_result_is_set_aside_and_run_again(done, tmp_path, capsys):
     paths = sorted(done.glob("runs/*/*/result.json"))
     before = [json.loads(path.read_text())["record"]["eval_excess_risk"] for path in paths]
@@ -237,6 +242,7 @@ def test_a_failed_expectation_is_exit_status_1(done, tmp_path, capsys):
     assert "fail" in printed
 
 
+@pytest.mark.medium
 def test_runs_that_fail_are_listed_and_tried_again(tmp_path, capsys):
     """Data of 80 terabytes cannot be had: a real failure, at once, in a real worker."""
     broken = tmp_path / "tiny.py"

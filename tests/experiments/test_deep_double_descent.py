@@ -104,6 +104,7 @@ def test_error_against_noisy_labels_is_that_of_corrupted_test_labels(table):
         assert usable(one)[0]["noisy_eval_error"].iloc[0] == pytest.approx(counted, abs=0.004)
 
 
+@pytest.mark.medium
 def test_a_history_cut_at_an_epoch_is_the_run_trained_to_that_epoch():
     """And the runs of the three cards are the same, so that nothing is trained for one of them."""
     longest = next(c for c in deep_double_descent.SWEEP["smoke"]() if c.model.kind == "mlp")

@@ -65,6 +65,7 @@ def test_the_sweep_is_what_its_card_promises():
     assert max(account(run).epochs for run in runs) < 1
 
 
+@pytest.mark.medium
 def test_chinchilla_finds_the_planted_law_and_every_expectation_holds(isoflop_runs):
     findings = chinchilla.analyse(isoflop_runs, curves_of(isoflop_runs))
     truth = TRUE["beta"] / (TRUE["alpha"] + TRUE["beta"])
@@ -179,6 +180,7 @@ def test_tokens_that_batches_round_are_one_number(table_of):
     assert len(findings.details.taken["N"]) == 6
 
 
+@pytest.mark.medium
 def test_noise_is_no_straight_line_along_the_frontier(table_of):
     """Runs in order of luck: the frontier falls, and straight, though no loss depends on C."""
     rng = np.random.default_rng(0)

@@ -183,6 +183,7 @@ def test_workers_run_the_file_that_the_command_was_given(tmp_path, capsys):
     assert len(_kept(results / "own_tiny")) == 18
 
 
+@pytest.mark.medium
 def test_a_file_that_changes_while_workers_start_is_reported(tmp_path, monkeypatch, capsys):
     mine = tmp_path / "own_tiny.py"
     mine.write_text(OWN_TINY)

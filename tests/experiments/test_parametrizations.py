@@ -60,6 +60,7 @@ def checked():
     return table_of(configs, lambda config: 2.0), pd.DataFrame(points)
 
 
+@pytest.mark.medium
 def test_a_coordinate_check_finds_planted_slopes(checked):
     findings = coordinate_check.analyse(*checked)
     for expected in coordinate_check.EXPECTED:

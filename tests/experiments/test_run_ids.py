@@ -39,6 +39,7 @@ def without_corpus(patch):
     patch.setattr(Text, "fingerprint", lambda self: "text/any")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", names())
 def test_run_ids_are_those_of_before_and_every_plan_has_a_price(name, monkeypatch):
     without_corpus(monkeypatch)

@@ -34,6 +34,7 @@ def unwritten_figures(monkeypatch):
     monkeypatch.setattr(Figure, "savefig", lay_out)
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("unwritten_figures")
 @pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
 def test_expectations_hold_of_stored_runs(group, tmp_path):
@@ -45,6 +46,7 @@ def test_expectations_hold_of_stored_runs(group, tmp_path):
         expectations_hold(name, tmp_path)
 
 
+@pytest.mark.medium
 def test_a_changed_file_chooses_the_experiments_that_import_it():
     own = chosen({"experiments/lr_transfer.py"}, day=0)
     assert "lr_transfer" in own and len(own) == 1 + IN_ROTATION

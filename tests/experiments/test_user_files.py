@@ -81,6 +81,7 @@ def figure(findings):
 """
 
 
+@pytest.mark.medium
 def test_gathered_experiments_are_redrawn_when_their_file_changes(
     done, tmp_path, monkeypatch, capsys
 ):

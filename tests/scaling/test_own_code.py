@@ -382,6 +382,7 @@ def test_families_of_a_file_are_loaded_from_one_execution_of_it(load):
     assert issubclass(cubes, squares)
 
 
+@pytest.mark.medium
 def test_a_field_called_dropout_promises_nothing_and_a_property_may(load):
     plain = COUNTS.replace("width: int = 4", "width: int = 4\n    dropout: float = 0.5")
     assert run(on_tokens(load(plain)()))[0].status == "done"

@@ -32,6 +32,7 @@ def loss_hits_misses(results: Path) -> tuple[float | None, int, int]:
     return record.eval_loss_nats, record.environment["hits"], record.environment["misses"]
 
 
+@pytest.mark.medium
 def test_a_later_sweep_loads_what_one_has_compiled_and_damage_changes_no_number(
     cache: Path, tmp_path: Path
 ) -> None:
@@ -43,6 +44,7 @@ def test_a_later_sweep_loads_what_one_has_compiled_and_damage_changes_no_number(
     assert loss_hits_misses(tmp_path / "again") == (loss, misses - 1, 1)
 
 
+@pytest.mark.medium
 def test_a_cache_that_cannot_be_written_is_gone_without(cache: Path, tmp_path: Path) -> None:
     cache.write_text("a file where the folder would be")
     assert loss_hits_misses(tmp_path / "without")[1] == 0
@@ -65,6 +67,7 @@ def test_a_folder_that_others_may_write_is_left_alone(
     assert "JAX_COMPILATION_CACHE_DIR" not in compile_cache.environment({})
 
 
+@pytest.mark.medium
 def test_programs_are_kept_with_a_checksum_whatever_is_installed(tmp_path: Path) -> None:
     """JAX finds no zstandard; the code of users does."""
     (tmp_path / "zstandard.py").write_text("here = True\n")

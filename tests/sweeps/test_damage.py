@@ -210,6 +210,7 @@ def test_results_and_plans_of_older_code_are_read(store: Store) -> None:
     assert publish(store, 2) == "equal"
 
 
+@pytest.mark.medium
 def test_a_damaged_result_that_cannot_be_set_aside_is_missing_and_said(store: Store) -> None:
     publish(store)
     store.result_path(RUN.run_id).write_bytes(b"torn")

@@ -53,6 +53,7 @@ def drive_faults(folder: Path, fault: str, step: int) -> None:
     assert report["calls"] > (8 if fault == "tear" else 70)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("fault", "step"), [("kill", 3), ("tear", 1), ("ENOSPC", 7)])
 def test_faults_at_some_calls(tmp_path: Path, fault: str, step: int) -> None:
     drive_faults(tmp_path, fault, step)
@@ -174,6 +175,7 @@ def test_ctrl_c_once_ends_in_good_order(
     assert table(tmp_path / "r", 16) == truth(plan_of(16))
 
 
+@pytest.mark.medium
 def test_ctrl_c_twice_ends_at_once(tmp_path: Path, start: Callable[..., Program]) -> None:
     program = start(tmp_path / "r", 8, "stubborn")
     wait_until(lambda: len(list(program.marks.iterdir())) == 2)  # in runs that cannot be stopped
@@ -238,6 +240,7 @@ def test_a_runner_stopped_beyond_its_lease_cannot_overwrite(
         assert any("differs from the published" in notice for notice in summary["notices"])
 
 
+@pytest.mark.medium
 def test_a_full_disk_stops_the_sweep_and_fails_no_run(
     tmp_path: Path, start: Callable[..., Program]
 ) -> None:
@@ -262,6 +265,7 @@ def test_a_full_disk_stops_the_sweep_and_fails_no_run(
     assert table(tmp_path / "r", 4) == truth(plan_of(4))
 
 
+@pytest.mark.medium
 def test_a_damaged_result_among_many_is_run_again(tmp_path: Path) -> None:
     root, plan = tmp_path / "r", plan_of(5)
     run_sweeps([(root, plan)], workers=1, run=trivial_runs.run)

@@ -147,6 +147,7 @@ def test_what_another_process_is_at_is_left_to_it(
     assert not store.quarantine.exists()
 
 
+@pytest.mark.medium
 def test_kill_9_in_the_middle_of_a_pack_loses_nothing_that_was_published(tmp_path: Path) -> None:
     plan, root = plan_of(4), tmp_path / "r"
     summary = run_sweeps(

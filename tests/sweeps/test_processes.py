@@ -122,6 +122,7 @@ def test_runs_that_take_no_workspace_are_given_none(
     assert not sent
 
 
+@pytest.mark.medium
 def test_an_environment_that_says_too_little_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("JAX_PROCESS_ID", "one")
     with pytest.raises(ValueError, match="JAX_PROCESS_ID = 'one' in the environment: give a whole"):

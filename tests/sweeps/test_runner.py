@@ -30,6 +30,7 @@ from sweeps.store import Store
 from sweeps.visiting import MOST_OF_A_FAIR_SHARE, Task, visiting_order
 
 
+@pytest.mark.medium
 def test_several_sweeps_share_a_pool_and_a_second_call_does_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,6 +55,7 @@ def test_several_sweeps_share_a_pool_and_a_second_call_does_nothing(
     assert [(j.already, j.done) for j in again.jobs] == [(6, 0), (9, 0), (4, 0)]
 
 
+@pytest.mark.medium
 def test_a_sweep_is_extended_and_only_what_is_new_is_done(tmp_path: Path) -> None:
     run_sweeps([(tmp_path, plan_of(4))], workers=1, run=trivial_runs.run)
     before = {p: p.read_bytes() for p in tmp_path.glob("runs/*/*/result.json")}
@@ -73,6 +75,7 @@ def test_workers_are_fresh_single_threaded_and_pinned(tmp_path: Path) -> None:
     assert environment["heavy"] == []
 
 
+@pytest.mark.medium
 def test_a_worker_stands_for_as_many_devices_as_its_runs_share(tmp_path: Path) -> None:
     """Runs over one, two and four devices in one plan, and none left out."""
     run = shared_runs.PLAN.configs[0]
@@ -101,6 +104,7 @@ def attempts_and_reasons(root: Path, plan: Plan) -> dict[int, tuple[int, str | N
     return {p.config["seed"]: (len(store.attempts(p.run_id)), r.reason) for p, r in table}
 
 
+@pytest.mark.medium
 def test_failures_are_recorded_by_kind_and_the_others_go_on(tmp_path: Path) -> None:
     plan = make_plan("mixed", [config(seed) for seed in (0, 1, 2, 3, 6, 7, 8)])
     (job,) = run_sweeps([(tmp_path, plan)], workers=2, run=trivial_runs.mixed).jobs
@@ -124,6 +128,7 @@ def test_failures_are_recorded_by_kind_and_the_others_go_on(tmp_path: Path) -> N
     assert lasting(Store.open(tmp_path).read(plan)) == truth(plan)
 
 
+@pytest.mark.medium
 def test_the_machines_trouble_is_met_with_five_tries(tmp_path: Path) -> None:
     plan = make_plan("machine", [config(seed) for seed in (0, 4, 5, 8)])
     # One worker: a second could end a dead one's attempt before the parent says what killed it.
@@ -139,6 +144,7 @@ def test_the_machines_trouble_is_met_with_five_tries(tmp_path: Path) -> None:
     assert "SIGKILL" in (lost.message or "") and lost.config["seed"] == 4
 
 
+@pytest.mark.medium
 def test_a_run_that_fails_once_is_done_by_the_same_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +157,7 @@ def test_a_run_that_fails_once_is_done_by_the_same_call(
     assert Store.open(tmp_path / "r").curve(plan.runs[1].run_id) == trivial_runs.POINTS
 
 
+@pytest.mark.medium
 def test_a_worker_stops_after_five_failures_in_a_row_and_the_next_call_begins_elsewhere(
     tmp_path: Path,
 ) -> None:
@@ -165,6 +172,7 @@ def test_a_worker_stops_after_five_failures_in_a_row_and_the_next_call_begins_el
     assert len({record.run_id for record in job.failed} - first) == 5
 
 
+@pytest.mark.medium
 def test_runs_that_fail_as_before_raise_no_alarm(tmp_path: Path) -> None:
     """Of 36 runs six fail: they are tried again one after another, and so by the next call."""
     plan = plan_of(36)
@@ -175,6 +183,7 @@ def test_runs_that_fail_as_before_raise_no_alarm(tmp_path: Path) -> None:
         assert len(list(tmp_path.glob("runs/*/*/attempts/*/failure.json"))) == 12 * call
 
 
+@pytest.mark.medium
 def test_a_worker_that_dies_right_after_publishing_has_published(tmp_path: Path) -> None:
     events: list[Event] = []
     summary = run_sweeps(
@@ -185,6 +194,7 @@ def test_a_worker_that_dies_right_after_publishing_has_published(tmp_path: Path)
     assert [event.kind for event in events] == ["planned", "started", "elsewhere"]
 
 
+@pytest.mark.medium
 def test_impossible_arguments_are_refused_before_anything_is_made(tmp_path: Path) -> None:
     jobs = [(tmp_path / "r", plan_of(2))]
     with pytest.raises(ValueError, match="at least 1"):
@@ -201,6 +211,7 @@ def test_impossible_arguments_are_refused_before_anything_is_made(tmp_path: Path
             run_sweeps(jobs, run="trivial_runs:POINTS", together=together)
 
 
+@pytest.mark.medium
 def test_a_script_without_a_main_guard_can_run_a_sweep(tmp_path: Path) -> None:
     code = (
         "from trivial_runs import plan_of\nfrom sweeps.runner import run_sweeps\n"

@@ -145,6 +145,7 @@ def test_nominal_budgets_gather_rows_that_cannot_be_told_apart():
         analyse(both, budgets=[1e18, 1.05e18])
 
 
+@pytest.mark.medium
 def test_a_refused_budget_is_a_doubt_and_all_refused_is_a_refusal():
     rows = final_points()
     lost = (rows["C"] == BUDGETS[0]) & (rows["N"] < optimum(BUDGETS[0]))

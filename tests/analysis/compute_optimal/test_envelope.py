@@ -168,6 +168,7 @@ def test_the_order_of_rows_makes_no_difference():
     assert shuffled.to_json() == analyse(rows).to_json()
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=10)
 @given(factor=st.floats(1e-3, 1e3), compute=st.floats(1e-3, 1e3))
 def test_units_scale_the_optimum_and_leave_the_exponents(factor, compute):

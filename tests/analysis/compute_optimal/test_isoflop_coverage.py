@@ -68,6 +68,7 @@ USE_CASES = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("options", USE_CASES)
 def test_intervals_cover(options):
     hits, trials = intervals_covered(100, **options)

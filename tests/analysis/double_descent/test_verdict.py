@@ -284,6 +284,7 @@ def test_symmetries(row_seed, metric_scale, size_scale, offset):
     assert found.peak.p_value == pytest.approx(reference.peak.p_value, abs=0.01)
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=10)
 @given(permutation=st.permutations(range(6)))
 def test_renaming_the_seeds_moves_point_estimates_nowhere(permutation):

@@ -100,6 +100,7 @@ def test_an_open_side_is_named():
     assert "E is not identifiable from these rows: no value is too small" in profile.reason
 
 
+@pytest.mark.medium
 def test_a_term_that_the_rows_do_not_show_is_open():
     rng = np.random.default_rng(0)
     x = np.exp(rng.uniform(np.log([5e7, 1e9]), np.log([1e10, 3e11]), (40, 2)))

@@ -39,6 +39,7 @@ def besiroglu() -> FitResult:
     return fit(CHINCHILLA, x, y, loss=Loss(DELTA), bootstrap=Bootstrap(kind="rows", n=4000))
 
 
+@pytest.mark.medium
 def test_besiroglu_2024_table(besiroglu: FitResult):
     # arXiv 2404.10102: E 1.817, alpha 0.348, beta 0.366 by a scale mixture; the optimum of the
     # Huber objective itself, by the authors' own grid, is this.

@@ -181,6 +181,7 @@ def test_laws_that_do_not_apply_are_listed_with_their_reason():
         rank([POWER_LAW], np.full(8, 2.0), y, bootstrap=Bootstrap(n=200))
 
 
+@pytest.mark.medium
 def test_a_law_with_a_fit_in_few_windows_does_not_take_them_from_the_others():
     x = SIZES[:10]
     y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), x[:, None])
@@ -366,6 +367,7 @@ def test_the_same_law_counts_once():
     assert len(twins.weights) == 1
 
 
+@pytest.mark.medium
 def test_a_law_gains_nothing_by_having_no_fit_in_the_hard_windows():
     x = SIZES[:12]
     y = planted(POWER_LAW, (30.0, 0.1), x[:, None])

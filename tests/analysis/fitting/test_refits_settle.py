@@ -25,6 +25,7 @@ def fitted(y: Floats, x: Floats, delta: float) -> FitResult:
     return fit(law, x, y, loss=Loss(delta), bootstrap=Bootstrap(kind="rows", n=400))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("delta", [1e-3, 1e-4, 1e-5])
 def test_intervals_do_not_depend_on_the_last_digits_of_the_rows(delta: float):
     x, y = rows()

@@ -99,6 +99,7 @@ def test_laws_compute_their_equations():
     np.testing.assert_allclose(np.exp(saturating), 1.5 + 3.0 * x[:, 0] ** -0.5, rtol=1e-14)
 
 
+@pytest.mark.medium
 @every_law
 def test_jacobian_is_the_derivative_that_jax_finds(law: Law):
     log_x = inputs(law)

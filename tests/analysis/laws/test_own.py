@@ -112,6 +112,7 @@ def plane() -> tuple[Floats, Floats]:
     return ROWS[:, :2], sum_of_powers(n, d, E=1.7, A=400, B=2000, alpha=0.34, beta=0.37) * noise
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("delta", [None, 1e-3])
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_a_law_written_twice_is_fitted_alike(scale, delta):

@@ -58,6 +58,7 @@ def test_experts_cease_to_help_at_the_cutoff():
     assert np.isnan(never["N_cutoff"])
 
 
+@pytest.mark.medium
 def test_without_saturation_x_max_is_not_known():
     rows = EXPERTS[EXPERTS[:, 1] < 30]
     truth = (*CLARK[:5], 1e5)

@@ -127,6 +127,7 @@ def test_one_exponent_for_both_grows_both_alike():
     assert small.loss.value == pytest.approx(free.loss, rel=1e-9)
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=30)
 @given(
     exponents=st.tuples(st.floats(0.05, 1.0), st.floats(0.05, 1.0)),
@@ -163,6 +164,7 @@ def test_half_and_twice_the_size_are_models_of_the_law(exact: FitResult):
         )
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=30)
 @given(
     exponents=st.tuples(st.floats(0.1, 1.0), st.floats(0.1, 1.0)),

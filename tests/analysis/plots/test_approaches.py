@@ -76,6 +76,7 @@ def overlap(one, other):
     )
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("report", "n_panels"), [("with_curves", 4), ("with_points", 3), ("with_fits", 2)]
 )
@@ -100,6 +101,7 @@ def test_approaches_without_an_answer_are_not_in_the_legend(with_points, with_fi
         assert [text.get_text().split(":")[0] for text in legend.get_texts()] == names
 
 
+@pytest.mark.medium
 def test_the_figure_is_written(with_fits, tmp_path):
     for path in save(approaches_figure(with_fits), tmp_path / "approaches"):
         assert path.stat().st_size > 10_000

@@ -92,6 +92,7 @@ def test_frontier_is_the_closed_form_with_its_percentiles(chinchilla):
     assert "extrapolated" in texts(drawn) and "tokens per parameter" in texts(drawn)
 
 
+@pytest.mark.medium
 def test_profiles_show_limit_ends_and_open_sides(chinchilla, ax):
     result = chinchilla[0]
     profiles = profile_likelihood(result)
@@ -181,6 +182,7 @@ def test_rows_held_out_are_open_and_scored(curve):
         held_out_figure(fits, x, y, np.zeros(24, dtype=bool))
 
 
+@pytest.mark.medium
 def test_figures_are_the_same_bytes_every_time(chinchilla, tmp_path):
     result, x, y = chinchilla
     rows = rows_of(CHINCHILLA, x, y)
@@ -190,6 +192,7 @@ def test_figures_are_the_same_bytes_every_time(chinchilla, tmp_path):
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
+@pytest.mark.medium
 def test_the_surface_of_every_law_of_two_inputs_is_drawn():
     rng = np.random.default_rng(2)
     two = [law for law in LAWS.values() if len(law.inputs) == 2 and law.name != "routed"]

@@ -138,6 +138,7 @@ def overlap(one, other):
     )
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("refused", [False, True])
 def test_the_figure_has_no_overlaps_and_stays_on_the_page(tmp_path, refused):
     figure = isoflop_figure(analyse(refused))

@@ -54,6 +54,7 @@ def saved(figure, tmp_path_factory):
     return save(figure, tmp_path_factory.mktemp("figures") / "new" / "figure.v1")
 
 
+@pytest.mark.medium
 def test_saved_files_are_complete_and_identical_every_time(figure, saved, tmp_path):
     pdf, png = saved
     assert [pdf.name, png.name] == ["figure.v1.pdf", "figure.v1.png"]

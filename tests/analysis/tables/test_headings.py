@@ -100,6 +100,7 @@ def write(frame, path, form):
     return path
 
 
+@pytest.mark.medium
 @given(
     spelled(N),
     spelled(D),

@@ -6,6 +6,7 @@ import pytest
 from analysis.theory import effective_ranks, kernel_ridge_risk
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("alpha", [1.5, 2.0, 3.0])
 def test_a_power_law_overfits_by_its_exponent(alpha):
     # Modes far beyond n: cutting the spectrum changes the tail that decides.

@@ -93,6 +93,7 @@ def test_budgets_far_beyond_the_rows_are_told(file, capsys):
     assert "55.6 times beyond the largest compute of the fit" in out
 
 
+@pytest.mark.medium
 def test_the_figure_comes_with_its_numbers(file, tmp_path, capsys):
     stem = tmp_path / "figures" / "allocation"
     assert allocated(file, flops=1e22, figure=str(stem)) == 0
@@ -184,6 +185,7 @@ def planted_cost(request, tmp_path, capsys) -> tuple[float, Path]:
     return request.param, path
 
 
+@pytest.mark.medium
 def test_a_table_is_allocated_by_the_compute_that_it_paid(planted_cost, tmp_path, capsys):
     of_c, path = planted_cost
     said = "compute by the table's own FLOPs"

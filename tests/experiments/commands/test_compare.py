@@ -25,6 +25,7 @@ def two(tiny_results, tmp_path_factory):
     return folder / "reports" / "cpu", other
 
 
+@pytest.mark.medium
 def test_cells_and_conclusions_are_compared(two, tmp_path, capsys):
     capsys.readouterr()
     assert main(["compare", *map(str, two), "--experiment", TINY, "--to", str(tmp_path / "c")]) == 0

@@ -145,6 +145,7 @@ def test_bad_input_gets_a_sentence(runs, change, options, message, capsys):
     assert re.search(message, said(capsys))
 
 
+@pytest.mark.medium
 def test_another_column_is_the_axis_of_the_figure_and_no_part_of_the_verdict(
     runs, tmp_path, capsys
 ):

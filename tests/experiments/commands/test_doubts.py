@@ -27,6 +27,7 @@ def table(offset=0.3):
     return pd.DataFrame(rows)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_every_command_says_that_runs_differ_and_its_remedy_ends_it(command, tmp_path, capsys):
     path, to = tmp_path / "t.csv", tmp_path / "to.json"

@@ -133,6 +133,7 @@ def test_impossible_tables_get_a_sentence(change, says, planted, capsys):
     assert re.search(says, captured.err), captured.err
 
 
+@pytest.mark.medium
 def test_flagged_rows_are_left_out_or_kept_as_asked(planted, tmp_path, capsys):
     table = pd.read_csv(planted)
     pd.concat([table, table.iloc[[3]]]).to_csv(planted, index=False)
@@ -205,6 +206,7 @@ def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path
     assert "valid: C, D, N" in capsys.readouterr().err
 
 
+@pytest.mark.medium
 def test_rows_of_one_run_are_clusters_where_whole_rows_are_redrawn(planted, tmp_path, capsys):
     rows = ["fit", str(planted), "--law", "chinchilla", "--columns", COLUMNS]
     assert main([*rows, "--bootstrap", "clusters"]) == 2
@@ -246,6 +248,7 @@ def test_weights_and_errors_are_checked_row_by_row(planted, option, value, capsy
     assert "line 6, column 'sd'" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.medium
 def test_errors_give_a_chi_square_and_the_scale_is_asked_for(planted, tmp_path, capsys):
     table = pd.read_csv(planted)
     table["sd"] = 0.01

@@ -77,6 +77,7 @@ def test_prune_removes_only_what_saves_time(done, said):
     assert Store.open(done).scan() == before
 
 
+@pytest.mark.medium
 def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
     import dataclasses
 

@@ -41,6 +41,7 @@ def table(tmp_path) -> Path:
     return path
 
 
+@pytest.mark.medium
 def test_chosen_rows_give_the_planted_exponent_and_every_file(table, tmp_path, capsys):
     out = tmp_path / "report"
     assert analysed(table, where="schedule=constant", out=str(out)) == 0
@@ -59,6 +60,7 @@ def test_chosen_rows_give_the_planted_exponent_and_every_file(table, tmp_path, c
     assert "2 parabola" in printed and "1 envelope       not applicable" in printed
 
 
+@pytest.mark.medium
 def test_rows_that_differ_in_more_than_the_seed_are_told(table, capsys):
     frame = pd.read_csv(table)
     frame["params"] = np.tile(frame["params"][:45], 2)  # the same sizes under both schedules
@@ -78,6 +80,7 @@ def test_a_refused_budget_is_printed_with_its_reason(table, capsys):
     assert "1e+18 FLOPs, 2 parabola, refused, edge: the lowest loss lies at" in printed
 
 
+@pytest.mark.medium
 def test_learning_curves_are_read_off_and_enveloped(tmp_path, capsys):
     size, flops = (
         g.ravel()
@@ -126,6 +129,7 @@ def test_porian_et_al_tuned(capsys):
     assert "121 of 1,166 rows" in printed
 
 
+@pytest.mark.medium
 def test_chinchilla_points_need_their_budgets_said(capsys):
     path, columns = str(published_path("chinchilla_digitised.csv")), "N=Model Size,C=Training FLOP"
     assert analysed(path, columns=columns) == 0

@@ -33,6 +33,7 @@ def test_a_paper_of_several_laws_is_told_whole_and_asked_about(capsys):
     assert "several laws: choose one of hoffmann2022-approach1" in capsys.readouterr().err
 
 
+@pytest.mark.medium
 def test_laws_are_compared_at_a_compute(tmp_path, capsys):
     stem = tmp_path / "compared"
     files = ["--json", f"{stem}.json", "--latex", f"{stem}.tex", "--figure", str(stem)]
@@ -170,6 +171,7 @@ def test_a_law_is_taken_far_beyond_its_data_where_asked_to(capsys):
     assert "1.05e+04 x" in capsys.readouterr().out
 
 
+@pytest.mark.medium
 def test_published_laws_stand_beside_a_fit(tmp_path, capsys):
     rng = np.random.default_rng(2)
     n, d = np.exp(rng.uniform(np.log([1e8, 5e9]), np.log([5e9, 1e11]), (60, 2))).T

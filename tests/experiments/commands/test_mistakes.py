@@ -51,7 +51,7 @@ SMOKE = "run card.py --budget smoke"
 
 MISTAKES = {
     "unknown experiment": Mistake(
-        "run double_decent", "no experiment 'double_decent'", "valid: belkin, chinchilla, ",
+        "run double_decent", "no experiment 'double_decent'", "valid: architectures, belkin, ",
         "did you mean 'double_descent'",
     ),
     "unknown budget": Mistake(

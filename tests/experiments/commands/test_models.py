@@ -23,6 +23,7 @@ def test_a_model_is_told_with_its_sources(capsys):
     assert "6144 tpu-v4" in printed and "arXiv 2204.02311" in printed
 
 
+@pytest.mark.medium
 def test_models_are_held_against_a_law(tmp_path, capsys):
     stem = tmp_path / "placed"
     files = ["--json", f"{stem}.json", "--figure", str(stem)]

@@ -56,6 +56,7 @@ def results(tmp_path_factory):
     return folder
 
 
+@pytest.mark.medium
 def test_a_page_needs_no_address_and_tells_all(results, tmp_path, capsys):
     to = tmp_path / "page.html"
     assert main(["report", str(results), "--to", str(to)]) == 0

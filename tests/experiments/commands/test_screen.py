@@ -40,6 +40,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_odd_tables_leave_the_screen_clean(table, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -85,6 +86,7 @@ def test_options_beyond_float64_are_refused(option, message, tmp_path, monkeypat
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.medium
 def test_a_criterion_that_is_not_finite_is_a_dash(tmp_path, capsys):
     path = tmp_path / "runs.csv"
     PLANTED.assign(eval_loss=3.0, tokens=np.nan).drop(columns="tokens").to_csv(path, index=False)

@@ -49,6 +49,7 @@ def test_every_source_reads_to_the_same_numbers(given):
         np.testing.assert_allclose(found[name], truth[column], rtol=1e-9)
 
 
+@pytest.mark.medium
 def test_every_command_takes_every_source(given, quick, tmp_path: Path, capsys):
     table, to = [str(given.path), *given.options], str(tmp_path / "fit.json")
     assert main(["fit", *table, "--law", "chinchilla", "--json", to]) == 0

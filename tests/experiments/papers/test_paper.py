@@ -168,6 +168,7 @@ def test_each_of_25_planted_drifts_is_found(bundle, tiny_results, tmp_path):
     assert len(drifts(folder, made, False)) == 1
 
 
+@pytest.mark.medium
 def test_results_that_changed_are_named(copy, capsys):
     folder, results = copy
     path = min(results.glob("runs/*/*/result.json"))
@@ -223,6 +224,7 @@ def test_bad_choices_are_told_before_anything_is_written(
     assert not (tmp_path / "paper").exists()
 
 
+@pytest.mark.medium
 def test_mistakes_get_a_sentence_each(tiny_results, done, tmp_path, capsys):
     def says(*args):
         assert main(["paper", *map(str, args)]) == 2

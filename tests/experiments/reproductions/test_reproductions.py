@@ -96,6 +96,7 @@ def test_every_paper_asked_for_is_there_with_its_card():
         assert all(published.says and published.source for published in paper.published)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", NAMES)
 def test_published_numbers_come_out_again(
     name: str, laws: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -189,6 +190,7 @@ def test_all_papers_are_run_but_those_without_data(
     assert "left out: besiroglu2024: " in printed and "has no" in printed
 
 
+@pytest.mark.medium
 def test_drift_is_exit_status_1_and_says_where(
     laws: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

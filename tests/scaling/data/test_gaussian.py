@@ -47,6 +47,7 @@ def test_isotropic_signal_power_is_exact(dimension, power):
     np.testing.assert_array_equal(teacher.eigenvalues, 1)
 
 
+@pytest.mark.medium
 def test_isotropic_coefficients_are_uniform_on_the_sphere():
     config = GaussianTeacher(n_train=1, dimension=4)
     draws = np.stack([config.load(seed).teacher.coefficients for seed in range(2000)])

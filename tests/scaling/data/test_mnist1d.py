@@ -29,6 +29,7 @@ def global_state():
     np.random.set_state(state)  # noqa: NPY002
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("n_samples", "seed"), [(5000, 42), (200, 42), (130, 0), (10, 2**32 - 1)])
 def test_equals_the_reference_generator(n_samples, seed, global_state):
     reference = pytest.importorskip("mnist1d.data", reason="needs mnist1d: the oracle")

@@ -18,6 +18,7 @@ from scaling.models.two_encoders import TwoEncoders
 PARITY = ParityTasks(tasks=5, bits=12, per_task=8)
 
 
+@pytest.mark.medium
 def test_a_stream_is_read_in_any_order():
     stream = PARITY.load(3)
     whole = stream.examples(0, 24)
@@ -37,6 +38,7 @@ def test_a_fixed_set_is_the_beginning_of_the_stream_in_a_new_order_every_pass():
     assert np.array_equal(ParityTasks().load(3).numbers(70, 10), np.arange(70, 80))
 
 
+@pytest.mark.medium
 def test_parities_are_those_of_each_tasks_own_signs():
     stream = PARITY.load(0)
     counts = np.asarray(PARITY.world(0)["counts"])

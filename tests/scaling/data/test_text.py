@@ -154,6 +154,7 @@ def test_every_window_comes_once_a_pass(n_windows, seed, number):
     np.testing.assert_array_equal(one_pass - one_pass[:, :1], np.tile(np.arange(4), (n_windows, 1)))
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 20), st.integers(0, 9), st.integers(0, 100), st.lists(st.integers(0, 30)))
 def test_any_slicing_gives_the_same_sequences(n_windows, seed, first, counts):

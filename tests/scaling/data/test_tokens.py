@@ -172,6 +172,7 @@ def test_without_the_variable_the_platform_says_where(monkeypatch):
     assert cache_folder().name == "scaling-descent"
 
 
+@pytest.mark.medium
 def test_processes_that_make_the_same_tokens_at_once_agree(corpus, cache):
     program = (
         "from scaling.data.text import Text; from scaling.data.tokenizing import BPE;"

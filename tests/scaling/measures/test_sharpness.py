@@ -48,6 +48,7 @@ def test_it_ends_after_the_products_allowed_and_says_how_far_it_came():
     assert 0.01 < found.residual  # so large that some eigenvalue lies that close is all it says
 
 
+@pytest.mark.medium
 def test_products_with_the_hessian_are_those_of_the_dense_one():
     params = {"a": jnp.arange(3.0), "b": jnp.ones((2, 2))}
 

@@ -96,6 +96,7 @@ def test_a_logit_sees_the_whole_source_and_the_target_so_far():
         assert np.array_equal(moved, np.tile(seen, (3, 1))), place
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "family",
     [SMALL, EncoderDecoder(width=6, depth=1, heads=3, source_length=2)],
@@ -119,6 +120,7 @@ def test_parameters_of_the_base_model_are_those_published():
     assert sum(base.count_params(2, 37_000).values()) == pytest.approx(65e6, rel=0.03)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("source", "target"), [(64, 64), (96, 32)])
 def test_flops_are_those_of_xla_unrolled(source, target):
     family = EncoderDecoder(width=256, depth=1, heads=2, source_length=source)
@@ -139,6 +141,7 @@ def test_flops_are_those_of_xla_unrolled(source, target):
     assert batch * (forward + backward) == pytest.approx(counted(jax.grad(loss)), rel=0.02)
 
 
+@pytest.mark.medium
 def test_logits_and_embeddings_begin_with_variance_one():
     family = EncoderDecoder(width=256, depth=1, heads=4, source_length=SOURCE)
     model = family.build(SOURCE + TARGET, 500)

@@ -52,6 +52,7 @@ BOTH = [NETWORKS[0], pytest.param(NETWORKS[1], marks=pytest.mark.slow)]
 """The ResNet takes seconds to compile."""
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("config", BOTH, ids=str)
 def test_training_uses_the_statistics_of_the_batch_and_moves_the_running_ones(config):
     model = built(config, N_INPUTS, 10)

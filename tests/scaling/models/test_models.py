@@ -38,6 +38,7 @@ def test_parameter_count_is_that_of_the_pytree(config):
     assert sum(config.count_params(9, 4).values()) == counted
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("config", FAMILIES, ids=str)
 def test_trainable_count_is_what_gradients_reach(config):
     model = config.build(9, 4)

@@ -29,6 +29,7 @@ def configs(draw):
     )
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=60)
 @given(configs(), st.integers(1, 9), st.integers(1, 30))
 def test_parameter_counts_are_those_of_the_pytree(config, context, vocab):

@@ -55,6 +55,7 @@ AUGMENTED = RunConfig(
 )
 
 
+@pytest.mark.medium
 def test_runs_with_augmentation_repeat_and_differ_from_those_without():
     (first, _), (again, _) = run(AUGMENTED), run(AUGMENTED)
     plain, _ = run(replace_at(AUGMENTED, "train.augmentation", "none"))

@@ -180,6 +180,7 @@ def test_a_newer_format_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch
         latest(folder, OURS, state_of(0))
 
 
+@pytest.mark.medium
 def test_a_save_that_is_cut_short_leaves_the_last_one_standing(folder: Path):
     """Killed before the manifest, and before the name; what is left goes at the next start."""
     for victim in ("checkpoint.seal", "checkpoint.Path.rename"):
@@ -321,6 +322,7 @@ def test_a_diverged_run_ends_the_same_when_it_is_resumed(
     assert lasting(record) == lasting(whole[0]) and curve == whole[1] == ()
 
 
+@pytest.mark.medium
 def test_a_short_run_saves_nothing(tmp_path: Path):
     run(RUN, Workspace(tmp_path / "r"))
     assert not (tmp_path / "r").exists()
@@ -377,11 +379,11 @@ def test_the_version_of_this_package_is_part_of_where_a_run_takes_place(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """Installed, it is all that is known of the code."""
-    here = history._environment()
+    here = history.deciding_environment()
     assert here["scaling-descent"] == importlib.metadata.version("scaling-descent")
     environment = runtime.environment() | {"scaling-descent": "another"}
     monkeypatch.setattr(history.runtime, "environment", lambda: environment)
-    assert history._environment() == here | {"scaling-descent": "another"}
+    assert history.deciding_environment() == here | {"scaling-descent": "another"}
 
 
 def test_checkpoints_of_another_run_are_refused(

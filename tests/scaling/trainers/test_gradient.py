@@ -66,6 +66,7 @@ def test_gradient_descent_on_least_squares_follows_its_recursion():
     assert record.train_error is None
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("optimizer", "peer"),
     [
@@ -192,6 +193,7 @@ def test_outputs_in_blocks_are_those_of_the_whole(n):
     np.testing.assert_allclose(found, model.apply(params, inputs), atol=1e-6)
 
 
+@pytest.mark.medium
 def test_runs_that_differ_in_arguments_share_one_compilation():
     trainer._compiled.cache_clear()
     for path, value in [

@@ -87,6 +87,7 @@ def test_golden_losses_of_objectives(losses):
     assert losses == pytest.approx(golden, rel=1e-5)
 
 
+@pytest.mark.medium
 def test_a_run_is_evaluated_on_its_own_objective_and_by_name_on_others():
     record, curve = run(RUN)
     assert record.status == "done"

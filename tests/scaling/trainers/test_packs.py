@@ -57,6 +57,7 @@ def assert_agree(alone, together):
     np.testing.assert_allclose(*losses, rtol=TOLERANCE)
 
 
+@pytest.mark.medium
 def test_members_agree_with_single_runs():
     """They differ in seed, label noise and learning rate."""
     configs = [member(0), member(3, rate=0.02), member(4, rate=0.08, noise=0.0)]

@@ -85,6 +85,7 @@ def test_ridge_tends_to_ridgeless():
         assert ridged[name] == pytest.approx(bare[name], rel=1e-6)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("activation", "kernel"), [("fourier", "rbf"), ("relu", "arc_cosine")])
 def test_random_features_tend_to_their_kernel(activation, kernel):
     way = Ridge(ridge=0.01)

@@ -42,6 +42,7 @@ def lasting(record) -> dict[str, Any]:
     }
 
 
+@pytest.mark.medium
 def test_a_run_learns_is_measured_by_name_and_counted():
     record, curve = run(RUN)
     assert [point.step for point in curve] == [100, 200, 300, 400]

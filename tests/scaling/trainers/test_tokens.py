@@ -215,6 +215,7 @@ def test_evaluations_and_blocks_do_not_disturb_training(monkeypatch: pytest.Monk
     assert once.train_loss_nats == pytest.approx(np.mean(each), rel=1e-6)
 
 
+@pytest.mark.medium
 def test_runs_that_differ_in_arguments_share_one_compilation():
     token_step.compiled.cache_clear()
     reference = run(RUN)[0].eval_loss_nats
@@ -536,6 +537,7 @@ def learns_the_planted_chain(config: RunConfig, within: float) -> None:
     assert record.eval_loss_nats < (1 + within) * floor
 
 
+@pytest.mark.medium
 def test_a_small_model_comes_down_to_the_entropy_of_a_planted_chain():
     long = dataclasses.replace(RUN, data=MANY)
     learns_the_planted_chain(changed(long, steps=2000, evaluations=5), within=0.03)

@@ -78,6 +78,7 @@ def found():
     return run(RUN)
 
 
+@pytest.mark.medium
 def test_training_follows_the_recursion_of_optax():
     """Full batches: Adam, the published schedule, targets smoothed as optax smooths them."""
     data = RUN.data.load(0)

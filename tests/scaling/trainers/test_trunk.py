@@ -97,6 +97,7 @@ def test_a_branch_has_the_bits_of_the_same_run_alone(tmp_path: Path, branch: Any
     assert kept(tmp_path) == [60, 72]
 
 
+@pytest.mark.medium
 def test_the_loss_of_an_interval_does_not_depend_on_where_a_trunk_was_left():
     points = {point.step: point for point in alone(of(50))[1]}
     assert list(points) == evaluated_after(of(50)) == [1, 2, 4, 8, 16, 32, 40, 45, 50]
@@ -138,6 +139,7 @@ class Killed(BaseException):
     """Takes the place of SIGKILL."""
 
 
+@pytest.mark.medium
 def test_kills_on_the_trunk_and_on_the_branch_change_nothing(
     tmp_path: Path, branch: Any, monkeypatch: pytest.MonkeyPatch
 ):

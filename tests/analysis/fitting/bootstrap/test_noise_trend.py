@@ -50,6 +50,7 @@ def test_bands_of_new_runs_follow_the_noise():
     assert half(np.array([[1e12, 1e11]])) > 0
 
 
+@pytest.mark.medium
 def test_noise_of_one_size_is_refuted_as_often_as_the_level_says():
     found = [noisy(0.0, seed).noise_trend for seed in range(100)]
     count = sum(trend is not None and trend.is_unequal for trend in found)
