@@ -293,7 +293,7 @@ def _draw_gold(ax: Axes, proxies: list[Proxy], freedom: int) -> None:
     ax.axhline(0, color=style.GREY, linewidth=0.6)
     ax.set_title(f"{freedom} degrees of freedom; dotted: tilt")
     ax.set(xlabel="$d = \\sqrt{KL}$ (nats$^{1/2}$)", ylabel="gold reward above the start")
-    ax.legend(title="comparisons", loc="lower center", ncols=2, fontsize=7, title_fontsize=7)
+    ax.legend(title="comparisons", loc="upper left", fontsize=7, title_fontsize=7)
 
 
 def _draw_peaks(ax: Axes, shown: pd.DataFrame) -> None:
@@ -305,7 +305,7 @@ def _draw_peaks(ax: Axes, shown: pd.DataFrame) -> None:
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ax.set(xlabel="comparisons", ylabel="peak of gold reward")
     ax.set_title(f"{HEAVY} degrees of freedom")
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left")
 
 
 def _draw_tails(ax: Axes, null: tuple[Floats, Floats]) -> None:
