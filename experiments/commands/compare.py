@@ -15,7 +15,7 @@ from experiments.commands import fit_files
 from experiments.commands.console import console, print_table
 from experiments.commands.finished import Finished, finished
 from experiments.commands.options import CompareOptions
-from experiments.experiment import Experiment, Measured, passes
+from experiments.experiment import Expected, Experiment, Measured, passes
 from experiments.shared.words import number
 from scaling.fields import flatten
 from scaling.record import RunRecord, row
@@ -35,7 +35,8 @@ class Difference:
         first: As the first side has it.
         second: As the second has it.
         apart: By how many standard errors the second exceeds the first; None where unknown.
-        first_judged: Whether it is as expected on the first side, "" where nothing was expected.
+        first_judged: Whether it is as expected on the first side, "" where nothing was expected
+            at its size.
         second_judged: The same of the second.
     """
 
@@ -49,7 +50,8 @@ class Difference:
     @property
     def changes(self) -> bool:
         """Whether a conclusion is another on the second side."""
-        return self.first_judged != self.second_judged
+        both = self.first_judged and self.second_judged
+        return bool(both) and self.first_judged != self.second_judged
 
 
 def compare(options: CompareOptions) -> int:
@@ -134,10 +136,7 @@ def _report(path: str, budget: str | None, own: Sequence[str]) -> Finished:
 
 
 def _numbers(one: Finished, other: Finished) -> list[Difference]:
-    expected = {
-        each.name: each
-        for each in (one.experiment.expected if isinstance(one.experiment, Experiment) else ())
-    }
+    expected, expected_other = map(_expected, (one, other))
     differences = []
     for name, first in one.made.measured.items():
         second = other.made.measured.get(name)
@@ -146,13 +145,22 @@ def _numbers(one: Finished, other: Finished) -> list[Difference]:
         known = [
             Known(m.value, error_of(m.low, m.high)) for m in (first, second) if m.value is not None
         ]
-        judged = [""] * 2
-        if (wanted := expected.get(name)) is not None:
-            judged = ["pass" if passes(wanted, each) else "fail" for each in (first, second)]
-        says = wanted.says if wanted is not None else name
+        wanted = expected.get(name), expected_other.get(name)
+        judged = [
+            "" if each is None else "pass" if passes(each, found) else "fail"
+            for each, found in zip(wanted, (first, second), strict=True)
+        ]
+        says = next((each.says for each in wanted if each is not None), name)
         distance = apart(*known) if len(known) == 2 else None
         differences.append(Difference(says, first, second, distance, *judged))
     return differences
+
+
+def _expected(each: Finished) -> dict[str, Expected]:
+    """Its predictions at its size, by name."""
+    if not isinstance(each.experiment, Experiment):
+        return {}
+    return {wanted.name: wanted for wanted in each.experiment.expected_at(each.made.budget)}
 
 
 def _cells(first: Sequence[RunRecord], second: Sequence[RunRecord]) -> pd.DataFrame:

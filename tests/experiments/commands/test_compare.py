@@ -1,6 +1,7 @@
 """`scaling compare`: two sizes of one experiment, and two fits, side by side."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,8 @@ from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.laws import POWER_LAW
 from experiments.cli import main
-from experiments.commands import report
+from experiments.commands import compare, report
+from experiments.experiment import Experiment
 
 TINY = str(Path(__file__).parents[1] / "tiny.py")
 
@@ -50,6 +52,20 @@ def test_a_conclusion_that_changes_is_exit_status_1(two, tmp_path, capsys):
     report.save(second, made.__class__(**{**vars(made), "measured": {"peak": worse}}))
     assert main(["compare", str(first), str(second), "--experiment", TINY]) == 1
     assert "conclusion changes: peak, p/n" in capsys.readouterr().out
+
+
+def test_a_number_is_judged_at_the_sizes_for_which_it_was_predicted(two):
+    cpu = compare._report(str(two[0]), None, (TINY,))
+    assert isinstance(cpu.experiment, Experiment)
+    (peak,) = cpu.experiment.expected
+    cpu = replace(
+        cpu, experiment=replace(cpu.experiment, expected=(replace(peak, budgets=("cpu",)),))
+    )
+    smoke = replace(cpu, made=replace(cpu.made, budget="smoke"))
+    (found,) = compare._numbers(cpu, smoke)
+    assert (found.first_judged, found.second_judged) == ("pass", "") and not found.changes
+    (found,) = compare._numbers(smoke, smoke)
+    assert (found.first_judged, found.second_judged) == ("", "") and not found.changes
 
 
 def test_two_fits_are_compared_parameter_by_parameter(tmp_path, capsys):
