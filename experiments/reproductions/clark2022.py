@@ -100,7 +100,7 @@ def _shown(params: Mapping[str, np.ndarray]) -> pd.DataFrame:
 
 
 def figure(findings: Findings[Mapping[str, np.ndarray]]) -> Figure:
-    """Draws effective parameters over experts, and loss over effective parameters' size."""
+    """Draws effective parameters over experts for a small and a large model."""
     shown = findings.shown
     with style.paper_style():
         drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.5)

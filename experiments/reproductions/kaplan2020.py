@@ -29,7 +29,7 @@ from experiments.reproductions.published import Published, near
 
 DATA = "tables 2, 5 and 6 of the paper: the constants of kaplan2020 in `scaling laws`"
 
-_ALPHA_S, _S_SCALE = 0.76, 2.1e3  # table 5: L(N, S) and its scale in steps
+_ALPHA_S = 0.76  # table 5: L(N, S)
 _ALPHA_B = 0.21  # table 5: the critical batch over the loss
 _EFFICIENT, _CONVERGED = 0.10, 0.02  # share of the loss above that of training without end
 _DAY = UNITS["PF-days"]
