@@ -1,5 +1,6 @@
 """`scaling paper`: a bundle that is the same twice, that says what drifted, and that compiles."""
 
+import ast
 import hashlib
 import json
 import re
@@ -10,10 +11,12 @@ from pathlib import Path
 import needed_programs
 import pytest
 
+import experiments
 from experiments.cli import main
 from experiments.commands import paper
 from experiments.papers.bundle import MANIFEST, PROSE, contents, digests
 from experiments.papers.drift import drifts
+from experiments.papers.references import bibliography, entries_of
 from scaling.sealed import sign
 
 TINY = str(Path(__file__).parents[1] / "tiny.py")
@@ -247,6 +250,15 @@ def test_mistakes_get_a_sentence_each(tiny_results, done, tmp_path, capsys):
     (done / "store.json").write_text(json.dumps(sign({"schema_version": 99})))
     assert "schema version 99" in says(done, "--budget", "cpu", "--experiment", TINY)
     assert not (tmp_path / "paper").exists()
+
+
+def test_every_paper_that_a_card_cites_has_its_authors_and_title():
+    cards = [ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+             for path in Path(experiments.__file__).parent.glob("*.py")]  # fmt: skip
+    entries = entries_of(bibliography(cards))
+    assert len(entries) > 40
+    bare = [key for key, entry in entries.items() if "author = {" not in entry]
+    assert not bare
 
 
 @pytest.mark.slow
