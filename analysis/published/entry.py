@@ -30,6 +30,9 @@ UNITS: Mapping[str, float] = {
 A time on a device is no number of FLOPs: it is kept as it is, and predictions take it so.
 """
 
+TIMES = frozenset({"TPUv3-core-days"})
+"""Those units that are times on a device."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.estimate import Floats, factor_text, interval_text
 from analysis.published import library
-from analysis.published.entry import Curve, Entry
+from analysis.published.entry import TIMES, Curve, Entry
 from analysis.tables import results
 from analysis.tables.read import read
 from analysis.writing import plain
@@ -94,6 +94,8 @@ def _by_law(options: PredictOptions, entry: Entry) -> tuple[pd.DataFrame, list[s
         notes.append(f"N is given as {options.count}, and taken as {entry.count}")
     elif "N" in at and entry.parameters:
         notes.append(f"N counts parameters {entry.parameters}")
+    # What is no number of FLOPs is taken in the paper's unit.
+    notes += [f"{name} is in {unit}" for name, unit in curve.units.items() if unit in TIMES]
     others = [each.name for each in entry.curves if each is not curve]
     if options.curve is None and others:
         notes.append(f"other curves of {entry.name}, by --curve: {', '.join(others)}")

@@ -79,6 +79,11 @@ def test_a_published_law_predicts_a_point_and_a_table(tmp_path, capsys):
     assert np.all(np.diff(pd.read_csv(to)["loss"]) < 0)
 
 
+def test_compute_that_is_no_number_of_flops_says_its_unit(capsys):
+    assert main(["predict", "--law", "zhai2021", "--at", "C=1e3"]) == 0
+    assert "C is in TPUv3-core-days" in capsys.readouterr().out
+
+
 def test_a_fit_predicts_with_both_intervals(tmp_path, capsys):
     rng = np.random.default_rng(0)
     n, d = np.exp(rng.uniform(np.log([1e7, 1e9]), np.log([1e9, 1e11]), (60, 2))).T
