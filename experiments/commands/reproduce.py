@@ -72,14 +72,24 @@ def run(options: ReproduceOptions) -> int:
         0 where every number agrees, 1 where one has drifted.
 
     Raises:
-        ValueError: No such reproduction, or no data.
+        ValueError: No such reproduction, no data, or a page that cannot be written.
     """
+    if options.page is not None:
+        _check_page(options.name, Path(options.page))
     if options.name == ALL:
         return _run_all(options)
     paper = load(options.name)
     made = _made(paper, Path(options.out) / paper.name)
     _print(paper, made)
     return 0 if made.passed else 1
+
+
+def _check_page(name: str, page: Path) -> None:
+    """Refuses a page that is asked of one paper, or that is no Markdown, before any refit."""
+    if name != ALL:
+        raise ValueError(f"--page takes every paper: give {ALL} in place of {name}, or no --page")
+    if page.suffix != ".md":
+        raise ValueError(f"--page {page} must be a Markdown file: give a name that ends in .md")
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,7 @@ class Paper(NamedTuple):
 
 
 def write(papers: Sequence[Paper], page: Path) -> list[Path]:
-    """Writes the page, and its figures into a folder of its name; returns the paths.
-
-    Raises:
-        ValueError: The page is no Markdown file.
-    """
-    if page.suffix != ".md":
-        raise ValueError(f"--page {page} must be a Markdown file: give a name that ends in .md")
+    """Writes the page, and its figures into a folder of its name; returns the paths."""
     folder, written = page.with_suffix(""), [page]
     with storing(page):
         for each in papers:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from published_data import published_path
 
+from experiments.cli import main
 from experiments.commands import reproduce
 from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Measured
@@ -162,8 +163,19 @@ def test_a_page_has_every_number_every_finding_and_a_figure(tmp_path: Path):
         assert f"| {published.says} |" in text
         assert published.finding in text
     assert "| **1 papers** | 27 | 22 | 5 | 0 |" in text
-    with pytest.raises(ValueError, match=r"--page results\.txt must be a Markdown file"):
-        reproduced.write([], Path("results.txt"))
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "says"),
+    [
+        ("all", "results.txt", "--page results.txt must be a Markdown file"),
+        ("shukor2025", "results.md", "--page takes every paper: give all in place of shukor2025"),
+    ],
+)
+def test_a_page_that_cannot_be_is_refused_before_any_refit(name, page, says, monkeypatch, capsys):
+    monkeypatch.setattr(reproduce, "load", lambda name: pytest.fail(f"{name} was refitted"))
+    assert main(["reproduce", name, "--page", page]) == 2
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.slow
