@@ -70,6 +70,9 @@ def write(options: PaperOptions) -> int:
 
 def _check(options: PaperOptions, folder: Path) -> int:
     recipe = _recipe(folder)
+    for each in options.text:
+        if not Path(each).is_file():
+            raise ValueError(f"--text {each} is no file: give the LaTeX whose numbers to look at")
     results = options.results or [os.path.join(folder, each) for each in recipe.results]
     own = options.experiments or tuple(os.path.join(folder, e) for e in recipe.experiments)
     venue = _venue(recipe.style)

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -145,6 +146,11 @@ def _results(studies: Sequence[Study]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _for_make(words: Sequence[str]) -> str:
+    """Words as a variable of a Makefile hands them to a shell."""
+    return shlex.join(words).replace("$", "$$").replace("#", r"\#")
+
+
 def _runs(studies: Sequence[Study]) -> bytes:
     rows = [{"experiment": s.label, **row(record)} for s in studies for record in s.records]
     data = io.BytesIO()
@@ -183,9 +189,9 @@ def _prose(studies: Sequence[Study], recipe: Recipe, venue: Venue) -> dict[str, 
         shown += [rf"\input{{{path.removesuffix('.tex')}}}" for path in tables(study)
                   if path.endswith(".tex")]  # fmt: skip
         shown.append(r"\clearpage  % LaTeX holds few floats back")
-    options = [f"--style {recipe.style}"]
-    options += [f"--budget {recipe.budget}"] if recipe.budget else []
-    options += [f"--experiment {each}" for each in recipe.experiments]
+    options = ["--style", recipe.style]
+    options += ["--budget", recipe.budget] if recipe.budget else []
+    options += [part for each in recipe.experiments for part in ("--experiment", each)]
     lists = [
         rf"\item {latex.escaped(study.says(name))}: \{word(study.label)}{word(name)}Full{{}}"
         for study in studies
@@ -200,8 +206,8 @@ def _prose(studies: Sequence[Study], recipe: Recipe, venue: Venue) -> dict[str, 
         ),
         "shown": "\n".join(shown),
         "onecolumn": "\\onecolumn\n" if venue.columns == 2 else "",
-        "results": " ".join(recipe.results),
-        "options": " ".join(options),
+        "results": _for_make(recipe.results),
+        "options": _for_make(options),
         "experiments": ", ".join(each.label for each in studies),
         "venue": venue.name,
         "version": importlib.metadata.version("scaling-descent"),

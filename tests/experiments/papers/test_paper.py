@@ -240,6 +240,9 @@ def test_mistakes_get_a_sentence_each(tiny_results, done, tmp_path, capsys):
     told = says(tiny_results, "--to", tmp_path / "full", "--experiment", TINY)
     assert "holds files but no MANIFEST" in told
     assert "is no bundle" in says("--check", tmp_path / "full")
+    assert write(tiny_results, tmp_path / "mine") == 0
+    told = says("--check", tmp_path / "mine", "--text", tmp_path / "gone.tex")
+    assert "gone.tex is no file" in told
     shutil.copytree(done / "reports" / "cpu", done / "reports" / "cpu-00000000")
     told = says(done, "--to", tmp_path / "paper", "--experiment", TINY)
     assert "Two figures would have the label 'tiny'" in told and "--budget" in told
