@@ -2,9 +2,9 @@
 
 Claim: half the best size costs a fifth more compute, a quarter of it nearly three times as much,
 whatever the budget; LLaMA-7B and SantaCoder are far from the least size.
-Source: De Vries 2023, Go smol or go home, harmdevries.com.
-Paper: Hoffmann et al. 2022 (arXiv 2203.15556), equation 10 and table A3, with the exponents 0.336
-and 0.283 that De Vries takes for 0.34 and 0.28.
+Paper: De Vries 2023, Go smol or go home (harmdevries.com/post/model-size-vs-compute-overhead), by
+Hoffmann et al. 2022 (arXiv 2203.15556), equation 10 and table A3, with the exponents 0.336 and
+0.283 for 0.34 and 0.28.
 Command: scaling reproduce devries2023
 Data: the four constants of that law; nothing else.
 Refitted: the best size and tokens of his budgets, the tokens at which a smaller model has the same

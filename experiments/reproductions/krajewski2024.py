@@ -165,11 +165,16 @@ def refit() -> Findings[Mapping[str, Mapping[str, float]]]:
     measured["20"] = _dense_factor(mixture, dense, 1e20)
     measured["40"] = _dense_factor(mixture, dense, 1e25)
     best = [_best(mixture, row.flops) for row in _ROWS]
+    worth = ", ".join(
+        f"{found.value:.0f} [{found.low:.0f}, {found.high:.0f}] at 1e{power} FLOPs"
+        for power, found in ((20, measured["20"]), (25, measured["40"]))
+    )
     loss = max(abs(found.loss / row.loss - 1) for found, row in zip(best, _ROWS, strict=True))
     return Findings(
         measured=measured,
         verdict=f"All seven best granularities come out, and losses within {loss:.1%}, which is "
-        "what rounding the exponents to three digits can move.",
+        "what rounding the exponents to three digits can move. It leaves open how many times the "
+        f"compute a dense model as good takes: {worth}.",
         shown=_shown(mixture, dense),
         details={"mixture": mixture, "dense": dense},
     )

@@ -1,4 +1,4 @@
-"""Allocation of multimodal models follows from their exponents, but for two rows of the table.
+"""Allocation of multimodal models follows from their exponents, but for three of nine fits.
 
 Claim: the best size of an early-fusion model grows as C^0.526, that of a late-fusion model faster.
 Paper: Shukor et al. 2025, Scaling Laws for Native Multimodal Models (arXiv 2504.07951), tables 2,
@@ -83,8 +83,8 @@ def refit() -> Findings[None]:
         ]
     return Findings(
         measured={name: Measured(value=value) for name, value in values.items()},
-        verdict="Late fusion grows as C^0.538 by its own exponents, not as C^0.636: its best size "
-        "is hardly that of early fusion's growth, 0.527, apart.",
+        verdict="The best size of late fusion grows as C^0.538 by its own exponents, not as "
+        "C^0.636: hardly faster than that of early fusion, C^0.527.",
         shown=pd.DataFrame(rows),
         details=None,
     )
