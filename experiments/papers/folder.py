@@ -33,10 +33,12 @@ def write(folder: Path, made: Mapping[str, bytes]) -> Written:
     """
     changed = edited(folder, made)
     free = folder
+    # `make redraw` writes into ".", which has no name that another could stand beside.
+    named = folder.resolve() if folder.name in ("", "..") else folder
     for number in range(2, 1000):
         if not edited(free, made):
             break
-        free = folder.with_name(f"{folder.name}-{number}")
+        free = named.with_name(f"{named.name}-{number}")
     old = _manifest(free)
     # The manifest goes last: a bundle that was cut off is recognised by its files.
     for path, data in made.items():

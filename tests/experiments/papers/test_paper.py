@@ -189,7 +189,7 @@ def test_results_that_changed_are_named(copy, capsys):
     assert main(["paper", "--check", str(folder), "--experiment", TINY]) == 0
 
 
-def test_what_a_hand_has_changed_is_kept(copy, capsys):
+def test_what_a_hand_has_changed_is_kept(copy, capsys, monkeypatch):
     folder, results = copy
     (folder / "main.tex").write_text("my text")
     assert write(results, folder, "--style", "neurips") == 0
@@ -201,6 +201,11 @@ def test_what_a_hand_has_changed_is_kept(copy, capsys):
     # The folder beside is a bundle too: written once more, it is taken again.
     assert write(results, folder, "--style", "neurips") == 0
     assert not folder.with_name("paper-3").exists()
+    # So does `make redraw`, which writes from within the folder.
+    shutil.rmtree(beside)
+    monkeypatch.chdir(folder)
+    assert write(results, ".", "--style", "neurips") == 0
+    assert (beside / MANIFEST).exists() and Path("main.tex").read_text() == "my text"
 
 
 def test_a_bundle_that_was_cut_off_is_written_to_its_end(copy):
