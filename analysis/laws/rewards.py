@@ -50,14 +50,17 @@ def _rescale_logarithmic(theta: Floats, log_x_scale: Floats, log_y_scale: float)
 
 
 def _peak_of_quadratic(params: Floats) -> dict[str, Floats]:
+    """Where the reward is largest; NaN where it has no peak beyond the start."""
     base, alpha, beta = np.moveaxis(params, -1, 0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return {"d_peak": alpha / (2 * beta), "reward_peak": base + alpha**2 / (4 * beta)}
+    beta = np.where((alpha > 0) & (beta > 0), beta, np.nan)
+    return {"d_peak": alpha / (2 * beta), "reward_peak": base + alpha**2 / (4 * beta)}
 
 
 def _peak_of_logarithmic(params: Floats) -> dict[str, Floats]:
+    """Where the reward is largest; NaN where it has no peak: a beta below 0 makes it a minimum."""
     base, alpha, beta = np.moveaxis(params, -1, 0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+    beta = np.where(beta > 0, beta, np.nan)
+    with np.errstate(over="ignore"):
         at = np.exp(alpha / beta - 1)
         return {"d_peak": at, "reward_peak": base + beta * at}
 

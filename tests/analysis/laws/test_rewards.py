@@ -4,7 +4,7 @@ import numpy as np
 
 from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
-from analysis.laws import BEST_OF_N, QUANTA
+from analysis.laws import BEST_OF_N, QUANTA, RL_REWARD
 
 D = np.linspace(0.3, 3.2, 40)
 
@@ -20,6 +20,22 @@ def test_negative_rewards_are_fitted_as_least_squares_fits_them():
     np.testing.assert_allclose(found, [alpha, beta], rtol=1e-6)
     low, high = result.intervals["beta"]
     assert low < 0.5 < high
+
+
+def test_a_peak_is_that_of_the_curve_and_none_where_there_is_none():
+    d = np.linspace(0.01, 5, 5000)
+    for law, reward in (
+        (BEST_OF_N, 0.2 + d * (1.3 - 0.4 * d)),
+        (RL_REWARD, 0.2 + d * (0.3 - 0.4 * np.log(d))),
+    ):
+        assert law.derived is not None
+        alpha = 1.3 if law is BEST_OF_N else 0.3
+        peak = law.derived(np.array([0.2, alpha, 0.4]))
+        assert np.isclose(peak["d_peak"], d[reward.argmax()], atol=1e-3)
+        assert np.isclose(peak["reward_peak"], reward.max(), atol=1e-6)
+        assert np.isnan(list(law.derived(np.array([0.2, 1.3, -0.02])).values())).all()
+    assert BEST_OF_N.derived is not None
+    assert np.isnan(BEST_OF_N.derived(np.array([0.2, -1.3, 0.4]))["d_peak"])
 
 
 def test_tasks_learnt_leave_the_tail_sum():
