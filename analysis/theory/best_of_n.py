@@ -77,10 +77,11 @@ def heavy_proxy_gold(n: ArrayLike, *, noise: float, freedom: float) -> Floats:
     weights = stats.norm.pdf(gold)
     weights /= weights.sum()
     error = (_GRID[:, None] - gold) / float(positive("noise", noise))
-    density = stats.t.pdf(error, freedom) @ weights
-    mean = (stats.t.pdf(error, freedom) @ (weights * gold)) / density
-    log_below = np.log(stats.t.cdf(error, freedom) @ weights)
-    largest = np.exp(np.multiply.outer(n, log_below))
+    pdf = stats.t.pdf(error, freedom)
+    density, moment = pdf @ weights, pdf @ (weights * gold)
+    # Far out, light tails underflow: no sample is there, and its gold does not count.
+    mean = np.divide(moment, density, out=np.zeros_like(moment), where=density > 0)
+    largest = np.power(stats.t.cdf(error, freedom) @ weights, n[:, None])
     middle = (mean[1:] + mean[:-1]) / 2
     return np.asarray(np.diff(largest, axis=1) @ middle, np.float64)
 

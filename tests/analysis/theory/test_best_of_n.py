@@ -34,6 +34,12 @@ def test_heavy_tails_turn_gold_over():
     assert found[3] == pytest.approx(kept.mean(), abs=4 * kept.std() / 4000**0.5)
 
 
+def test_light_tails_are_those_of_a_gaussian():
+    n = [2, 100, 10_000]
+    found = theory.heavy_proxy_gold(n, noise=0.5, freedom=1e4)
+    np.testing.assert_allclose(found, theory.gaussian_proxy_gold(n, 0.5), rtol=5e-3)
+
+
 def test_the_tilt_of_a_gaussian_shifts_it():
     """Of N(0, 1) by strength b: N(b, 1), at a divergence of b^2 / 2."""
     proxy = np.random.default_rng(0).standard_normal(200_000)
