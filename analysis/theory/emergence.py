@@ -57,17 +57,17 @@ def quanta_loss(learnt: ArrayLike, *, exponent: float, tasks: int) -> Float[np.n
         tasks: K.
 
     Raises:
-        ValueError: more tasks learnt than there are, or none at all.
+        ValueError: no whole number of tasks learnt, more than there are, or no task at all.
     """
     n = np.asarray(learnt)
-    if tasks < 1 or np.any((n < 0) | (n > tasks)):
+    if tasks < 1 or np.any((n < 0) | (n > tasks) | (n % 1 != 0)):
         raise ValueError(
             f"learnt = {learnt} of tasks = {tasks}: give whole numbers from 0 to the number of "
             "tasks, which is at least 1"
         )
     use = np.arange(1.0, tasks + 1) ** -(1 + float(positive("exponent", exponent)))
     left = np.append(np.cumsum(use[::-1])[::-1], 0.0)
-    return np.log(2) * left[n] / left[0]
+    return np.log(2) * left[n.astype(int)] / left[0]
 
 
 @dataclass(frozen=True)

@@ -49,3 +49,6 @@ def test_what_is_left_of_64_tasks_is_the_tail_sum():
     np.testing.assert_allclose(left, expected, atol=6e-4)
     with pytest.raises(ValueError, match=r"learnt = 65 of tasks = 64: give whole numbers"):
         quanta_loss(65, exponent=0.4, tasks=64)
+    np.testing.assert_array_equal(quanta_loss([3.0], exponent=0.4, tasks=64), left[1:2])
+    with pytest.raises(ValueError, match=r"learnt = 2\.5 of tasks = 64: give whole numbers"):
+        quanta_loss(2.5, exponent=0.4, tasks=64)
