@@ -56,6 +56,11 @@ N_RESAMPLES = 400
 RESOLUTION_D, RESOLUTION_P = "resolution, D", "resolution, P"
 VARIANCE_D, VARIANCE_P = "variance, D", "variance, width"
 _PAPER = "Bahri et al. 2021, section 2"
+_NAMED = {
+    RESOLUTION_D: "D_{}", RESOLUTION_P: "P_{}",
+    VARIANCE_D: "variance_D", VARIANCE_P: "variance_width",
+}  # fmt: skip
+_TOO_FEW = Measured(value=None, note="fewer than two teachers have all sizes that are done")
 
 
 class Size(NamedTuple):
@@ -185,19 +190,25 @@ Details = dict[tuple[str, int], Line]
 
 
 def analyse(table: pd.DataFrame) -> Findings[Details]:
-    """Fits the exponent of each curve, over teachers that every size of it shares."""
+    """Fits the exponent of each curve, over teachers that every size of it shares.
+
+    Raises:
+        ValueError: No curve has two teachers and two sizes.
+    """
     runs, excluded = results.usable(table.assign(size=np.nan), ["eval_squared_error"])
     runs = _with_regime(runs)
     lines: Details = {}
-    for _, group in runs.groupby(["regime", "data.dimension"], sort=True):
-        regime, d = str(group["regime"].iloc[0]), int(group["data.dimension"].iloc[0])
-        lines[regime, d] = _line(group, regime)
-    named = {
-        RESOLUTION_D: "D_{}", RESOLUTION_P: "P_{}",
-        VARIANCE_D: "variance_D", VARIANCE_P: "variance_width",
-    }  # fmt: skip
+    measured: dict[str, Measured] = {}
+    for _, planned in _with_regime(table).groupby(["regime", "data.dimension"], sort=True):
+        regime, d = str(planned["regime"].iloc[0]), int(planned["data.dimension"].iloc[0])
+        line = _line(runs.loc[(runs["regime"] == regime) & (runs["data.dimension"] == d)], regime)
+        if line is not None:
+            lines[regime, d] = line
+        measured[_NAMED[regime].format(d)] = line.found if line is not None else _TOO_FEW
+    if not lines:
+        raise ValueError(f"In every regime, {_TOO_FEW.note}. Run the command again.")
     return Findings(
-        measured={named[regime].format(d): line.found for (regime, d), line in lines.items()},
+        measured=measured,
         verdict="\n".join(
             f"{regime}, d = {d}: exponent {line.found.value:.3g}; {line.found.note}"
             for (regime, d), line in lines.items()
@@ -230,11 +241,19 @@ def _with_regime(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(regime=regime, size=size)
 
 
-def _line(runs: pd.DataFrame, regime: str) -> Line:
-    """The curve of one regime on one manifold, over the seeds that all of its sizes have."""
+def _line(runs: pd.DataFrame, regime: str) -> Line | None:
+    """The curve of one regime on one manifold, over the seeds that all of its sizes have.
+
+    None where they are too few for an exponent with an interval.
+    """
+    if runs.empty:
+        return None
     by_seed = runs.pivot_table(index="seed", columns="size", values="eval_squared_error").dropna()
     sizes, losses = by_seed.columns.to_numpy(np.float64), by_seed.to_numpy(np.float64)
-    if regime in (RESOLUTION_D, RESOLUTION_P):
+    of_variance = regime in (VARIANCE_D, VARIANCE_P)
+    if len(losses) < 2 or len(sizes) - of_variance < 2:
+        return None
+    if not of_variance:
         return Line(sizes, losses, np.inf, _decay(sizes, losses))
     beyond, limit = losses[:, :-1] - losses[:, -1:], float(sizes[-1])
     return Line(sizes[:-1], beyond, limit, _approach(sizes[:-1], beyond, limit))
@@ -321,8 +340,11 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
 
 
 def _draw(ax: Axes, findings: Findings[Details], regimes: tuple[str, ...]) -> None:
-    ax.set(xscale="log", yscale="log")
     lines = {key: line for key, line in findings.details.items() if key[0] in regimes}
+    if not lines:
+        ax.set_axis_off()
+        return
+    ax.set(xscale="log", yscale="log")
     for ((regime, d), line), look in zip(lines.items(), style.SERIES, strict=False):
         middle, error = _centre(line, regime)
         name = f"$d$ = {d}" if len(regimes) == 1 else f"in {regime.rpartition(', ')[2]}"
@@ -339,9 +361,14 @@ def _draw(ax: Axes, findings: Findings[Details], regimes: tuple[str, ...]) -> No
 
 
 def _draw_exponents(ax: Axes, findings: Findings[Details]) -> None:
+    if not any(regime in (RESOLUTION_D, RESOLUTION_P) for regime, _ in findings.details):
+        ax.set_axis_off()
+        return
     shown = (RESOLUTION_D, "in $D$", 0.985), (RESOLUTION_P, "in $P$", 1.015)  # side by side
     for (regime, label, aside), look in zip(shown, style.SERIES, strict=False):
         drawn = [(d, line.found) for (name, d), line in findings.details.items() if name == regime]
+        if not drawn:
+            continue
         at = aside * np.array([4 / d for d, _ in drawn])
         ends = np.array([[found.low, found.value, found.high] for _, found in drawn], np.float64).T
         ax.errorbar(
