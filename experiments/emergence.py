@@ -2,8 +2,8 @@
 
 Claim: a network that is asked for many sparse parities learns each at once, the most frequent
 first. Its mean loss is the frequency of what it has not learnt yet: a smooth sum of sharp steps,
-and a power law in steps, examples and parameters. Exact match of a chain of answers, which is sharp
-in the mean loss, jumps without any of that.
+and over steps nearly a power law. Exact match of a chain of answers, which is sharp in the mean
+loss, jumps without any of that.
 Paper: Michaud, Liu, Girit, Tegmark 2023 (arXiv 2303.13506); Schaeffer, Miranda, Koyejo 2023 (arXiv
 2304.15004) for the metric.
 Command: scaling run emergence
@@ -12,7 +12,9 @@ Expected: of 64 tasks of three signs out of 32, asked for with frequency k^-1.4,
 losses lie between 0.1 and 0.9 of log 2 once the first is learnt. Tasks appear in the order of their
 frequency, after steps that fall as its power, with an exponent of -1.3 to -0.7 (theory -1). The
 loss of a run whose learning rate has decayed is the exact tail sum, within 10 % where five or more
-are learnt. Laws `quanta` and `quanta_n` are fitted to loss over steps, examples and parameters.
+are learnt. Laws `quanta` and `quanta_n` are fitted to loss over steps, examples and parameters,
+with a scale of their own. At the size `cpu` that is 1.36, 0.91 and 0.54 of the exact one: tasks are
+not learnt in proportion to parameters, where 4,000 steps are as much of a limit.
 """
 
 from collections.abc import Sequence
@@ -135,7 +137,7 @@ EXPECTED = (
         name="between",
         says="share of per-task losses between 0.1 and 0.9 log 2, once a task is learnt",
         high=0.1,
-        source="measured at this size: 3 %",
+        source="measured at this size: 4 %",
         budgets=("cpu", "gpu"),
     ),
     Expected(
@@ -160,7 +162,7 @@ EXPECTED = (
     ),
     Expected(
         name="off_quanta",
-        says="largest distance of the loss over steps from the law quanta, exponent known",
+        says="largest distance of the loss over steps from the law quanta, but for its scale",
         high=0.15,
         source=f"{_MICHAUD}: n ~ steps^(1 / (1 + exponent))",
     ),
@@ -202,6 +204,23 @@ class Watched(NamedTuple):
         return after, np.where(ever, self.steps[first], np.inf)
 
 
+class Fitted(NamedTuple):
+    """A law of the loss along one axis, and how it agrees with the tasks.
+
+    Attributes:
+        law: The fit, at the exponent and the number of the tasks.
+        off: The loss that is farthest from it, less 1 in units of it.
+        at: Where that one lies.
+        scale: Its A over that of the exact sum. Where it is not near 1, tasks are not learnt at the
+            rate of the law, and its x0 or N0 is not what the first of them takes.
+    """
+
+    law: FitResult
+    off: float
+    at: float
+    scale: float
+
+
 class Details(NamedTuple):
     """What the figure draws."""
 
@@ -210,7 +229,7 @@ class Details(NamedTuple):
     law: DelayLaw
     ended: pd.DataFrame  # one row a run of `off_tail`
     metrics: pd.DataFrame  # at doubling steps: metrics of the watched runs, over their range
-    fits: dict[str, FitResult]
+    exponent: float
 
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
@@ -225,7 +244,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     often = np.broadcast_to(frequency, until.shape)
     law = fit_delays(1 / often.ravel(), after.ravel(), until.ravel())
     ended = _ended(runs.loc[~constant], curves, n_tasks, exponent)
-    fits, off_quanta = _fits(ended, n_tasks, exponent)
+    fits = _fits(ended, n_tasks, exponent)
     metrics = _metrics(watched)
     measured = {
         "between": _between(watched),
@@ -235,15 +254,15 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             note=f"{law.n_events} emergences, {law.n_censored} still to come",
         ),
         "order": _order(frequency, until),
-        "off_quanta": off_quanta,
+        "off_quanta": _off_quanta(fits.get("steps")),
         "artefact": _artefact(metrics),
     }  # fmt: skip
     return Findings(
         measured=measured,
         verdict=_verdict(measured, fits),
         shown=with_notes(ended, excluded, "steps"),
-        details=Details(watched, frequency, law, ended, metrics, fits),
-        report={name: _reported(result) for name, result in fits.items()},
+        details=Details(watched, frequency, law, ended, metrics, exponent),
+        report={name: _reported(fitted) for name, fitted in fits.items()},
     )
 
 
@@ -254,7 +273,13 @@ def _losses(evaluations: Sequence[dict[str, float]], n_tasks: int) -> Floats:
 
 
 def watched_runs(curves: pd.DataFrame, n_tasks: int) -> Watched:
-    """Gathers runs that are evaluated at the same steps, from their learning curves."""
+    """Gathers runs that are evaluated at the same steps, from their learning curves.
+
+    Raises:
+        ValueError: There is no run.
+    """
+    if curves.empty:
+        raise ValueError("No run at a constant learning rate is done. Run the command again.")
     histories = [history.sort_values("step") for _, history in curves.groupby("run_id")]
     losses = np.array([_losses(list(history["eval_by"]), n_tasks) for history in histories])
     loss, likelihood = (
@@ -323,16 +348,16 @@ def _order(frequency: Floats, until: Floats) -> Measured:
     return Measured(value=float(np.asarray(found)), note=f"{seen.sum()} tasks")
 
 
-def _fits(
-    ended: pd.DataFrame, n_tasks: int, exponent: float
-) -> tuple[dict[str, FitResult], Measured]:
-    """The laws of steps, examples and parameters, and how far the first is off at its exponent."""
+def _fits(ended: pd.DataFrame, n_tasks: int, exponent: float) -> dict[str, Fitted]:
+    """The laws of steps, examples and parameters, where there are runs enough."""
     axes: dict[str, tuple[Law, str]] = {
         "steps": (QUANTA, "steps"), "examples": (QUANTA, "n_train"),
         "parameters": (QUANTA_N, "n_params"),
     }  # fmt: skip
-    fits, off = {}, Measured(value=None, note="too few lengths")
+    fits = {}
     fixed = {"tasks": float(n_tasks), "alpha": exponent}
+    most_frequent = ParityTasks(tasks=n_tasks, exponent=exponent).probabilities[0]
+    exact_scale = np.log(2) * most_frequent / exponent
     for name, (law, column) in axes.items():
         rows = ended.loc[ended["along"] == name]
         if name == "parameters":  # the runs of full width and this length belong to it, too
@@ -340,16 +365,20 @@ def _fits(
             rows = ended.loc[same | (ended["along"] == name)]
         x, y = rows[column].to_numpy(np.float64), rows["loss"].to_numpy(np.float64)
         try:
-            fits[name] = result = fit(law, x, y, fixed=fixed, bootstrap=Bootstrap(n=200))
+            result = fit(law, x, y, fixed=fixed, bootstrap=Bootstrap(n=200))
         except FitError:
             continue
-        if name == "steps":
-            away = y / result.predict(x) - 1
-            worst = int(np.argmax(np.abs(away)))
-            off = Measured(
-                value=float(abs(away[worst])), note=f"{away[worst]:+.1%} at {x[worst]:,.0f}"
-            )
-    return fits, off
+        away = y / result.predict(x) - 1
+        worst = int(np.argmax(np.abs(away)))
+        scale = float(result.params["A"] / exact_scale)
+        fits[name] = Fitted(result, float(away[worst]), float(x[worst]), scale)
+    return fits
+
+
+def _off_quanta(fitted: Fitted | None) -> Measured:
+    if fitted is None:
+        return Measured(value=None, note="too few lengths")
+    return Measured(value=abs(fitted.off), note=f"{fitted.off:+.1%} at {fitted.at:,.0f}")
 
 
 def _metrics(watched: Watched) -> pd.DataFrame:
@@ -391,14 +420,16 @@ def _artefact(metrics: pd.DataFrame) -> Measured:
     return Measured(value=sharp / smooth, note=note)
 
 
-def _reported(result: FitResult) -> Json:
-    return {"law": result.law.name, **{name: float(v) for name, v in result.params.items()}}
+def _reported(fitted: Fitted) -> Json:
+    law = fitted.law
+    params = {name: float(v) for name, v in law.params.items()}
+    return {"law": law.law.name, **params, "off": fitted.off, "scale": fitted.scale}
 
 
-def _verdict(measured: dict[str, Measured], fits: dict[str, FitResult]) -> str:
+def _verdict(measured: dict[str, Measured], fits: dict[str, Fitted]) -> str:
     slope, between = measured["slope"], measured["between"]
     lines = [
-        f"Tasks appear one by one: {between.value:.1%} of losses lie between 0.1 and 0.9 log 2. "
+        f"Once a task is learnt, {between.value:.1%} of losses lie between 0.1 and 0.9 log 2. "
         f"Steps of emergence ~ frequency^{slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}]."
     ]
     if (off := measured["off_tail"]).value is not None:
@@ -408,12 +439,11 @@ def _verdict(measured: dict[str, Measured], fits: dict[str, FitResult]) -> str:
             f"Exact match of {CHAIN} answers bends {ratio.value:.1f} times as sharply as the log "
             "of the loss that it is made of."
         )
-    takes = {"steps": "steps", "examples": "examples", "parameters": "parameters"}
-    first = [
-        f"{result.params['N0' if name == 'parameters' else 'x0']:,.0f} {takes[name]}"
-        for name, result in fits.items()
-    ]
-    return "\n".join([*lines, f"By the laws, the first task takes {', '.join(first)}."])
+    laws = ", ".join(
+        f"{name} to {abs(fitted.off):.1%} at {fitted.scale:.2f} of the exact scale"
+        for name, fitted in fits.items()
+    )
+    return "\n".join([*lines, f"The laws follow the loss over {laws}."] if fits else lines)
 
 
 def figure(findings: Findings[Details]) -> Figure:
@@ -463,11 +493,9 @@ def _draw_emergence(ax: Axes, details: Details) -> None:
 
 def _draw_tail(ax: Axes, details: Details) -> None:
     n_tasks = len(details.frequency)
-    fitted = next(iter(details.fits.values()), None)
-    exponent = 0.4 if fitted is None else fitted.params["alpha"]
     most = int(details.ended["learnt"].to_numpy().max()) + 1
     along = np.arange(most + 1)
-    tail = theory.quanta_loss(along, exponent=exponent, tasks=n_tasks)
+    tail = theory.quanta_loss(along, exponent=details.exponent, tasks=n_tasks)
     ax.plot(along, tail, color=style.INK, linewidth=0.9, label="exact tail sum")
     for look, (name, rows) in zip(style.SERIES, details.ended.groupby("along"), strict=False):
         ax.plot(rows["learnt"], rows["loss"], **look.marks(), label=f"over {name}")

@@ -13,8 +13,9 @@
 The loss is the frequency of what is not learnt, L = A ((n + 1/2)^-alpha - (K + 1/2)^-alpha): the
 sum over k > n by the midpoint rule, within half a per cent from n = 2 on. A task is learnt after so
 many of its own examples, so n = (x / x0)^(1 / (1 + alpha)); or each takes N0 parameters, so
-n = N / N0. Where the number of tasks is known, hold it: `fixed={"tasks": 64}`. As it grows the loss
-becomes a power law with exponent alpha / (1 + alpha) in x, or alpha in N.
+n = N / N0. Where the number of tasks is known, hold it: `fixed={"tasks": 64}`. Of yes-or-no tasks
+A is log 2 p_1 / alpha; where it is fitted and differs, x0 is not what the first task takes. As K
+grows the loss becomes a power law with exponent alpha / (1 + alpha) in x, or alpha in N.
 """
 
 from dataclasses import dataclass
