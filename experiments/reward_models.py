@@ -1,17 +1,19 @@
 """How far may a policy be optimised against a reward model before gold reward falls?
 
-Claim: as the best of n responses by a learnt proxy is taken of more, or the policy is tilted
-towards it, the proxy's reward rises and gold reward first rises, then falls. Over d, the root of
-the divergence from the start, best-of-n follows d (alpha - beta d) and the tilt rather
-d (alpha - beta log d). More comparisons and larger proxies move the peak up and out. Heavy tails of
-the proxy's error are what turns gold over: with Gaussian ones, it never does.
+Claim: as the best of n responses by a learnt proxy is taken of more, gold reward first rises, then
+falls. Over d, the root of the divergence from the start, it follows d (alpha - beta d) rather than
+d (alpha - beta log d). More comparisons move the peak up. Heavy tails of the proxy's error are what
+turns gold over: with Gaussian ones, it never does. An exact tilt towards the proxy is drawn beside
+best-of-n and not judged: for reinforcement learning, which it stands for, the paper has the
+logarithmic form.
 Paper: Gao, Schulman, Hilton 2022 (arXiv 2210.10760), whose coefficients are in figures alone; Kwa,
 Thomas, Garriga-Alonso 2024 (arXiv 2407.14503) for the tails.
 Command: scaling run reward_models
 Cost: 48 proxies of up to 32 units on up to 16,000 comparisons, about 2 minutes on two CPU cores.
-Expected: the quadratic form fits best-of-n no worse than the logarithmic in 75 % of proxies. Those
-of 1,000 comparisons or fewer peak inside n = 1,000 where responses have heavy tails. The gold peak
-rises with comparisons. The beta of a Gaussian proxy, whose gold is known, is within 0.05 of 0.
+Expected: the quadratic form fits best-of-n no worse than the logarithmic in 75 % of proxies, for d
+above 0.3. Those of 1,000 comparisons or fewer peak inside n = 1,000 where responses have heavy
+tails. The gold peak rises with comparisons. The beta of a Gaussian proxy, whose gold is known, is
+within 0.05 of 0.
 """
 
 from functools import partial
