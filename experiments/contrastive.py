@@ -104,7 +104,7 @@ EXPECTED = (
         name="named",
         says="largest share of classes named by prompts, less its ceiling",
         high=0.05,
-        source="exact: prod of 1/2 + arcsin(c_i) / pi; 2,048 pairs are named, s.e. 0.01",
+        source="exact: prod of 1/2 + arcsin(c_i) / pi; size cpu names 2,048 pairs, s.e. 0.01",
     ),
 )
 

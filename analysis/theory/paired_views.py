@@ -72,6 +72,7 @@ def best_retrieval(
 def sign_agreement(correlations: ArrayLike) -> float:
     """Chance that the signs of u and v agree in all coordinates, `prod (1/2 + arcsin(c_i) / pi)`.
 
-    The best guess of v's signs from u is u's own: this is the ceiling of naming them.
+    Where no c_i is below 0, the best guess of v's signs from u is u's own: this is the ceiling of
+    naming them.
     """
     return float(np.prod(0.5 + np.arcsin(_correlations(correlations)) / np.pi))
