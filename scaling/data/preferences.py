@@ -21,6 +21,9 @@ NUMBERS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500, 800, 1200, 200
 TILTS = tuple(2.0**k for k in range(-4, 7))
 """Strengths of the exponential tilts, in units of the proxy's standard deviation."""
 
+Pairs = Annotated[int, Range(low=10)]
+"""So many that the best of 1, at least, is a twentieth of the responses or less."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preferences(StreamSource):
@@ -47,7 +50,7 @@ class Preferences(StreamSource):
     dimension: Count = 16
     freedom: Annotated[int, Range(low=1, high=64)] = 8
     flipped: Decay = 0.1
-    n_eval: Count = 2**15  # pyright: ignore[reportIncompatibleMethodOverride]  # a field is one
+    n_eval: Pairs = 2**15  # pyright: ignore[reportIncompatibleMethodOverride]  # a field is one
 
     n_classes: ClassVar[int | None] = 2
 

@@ -122,6 +122,8 @@ def test_a_reward_model_judges_each_response_alone():
     assert built(RewardModel(width=4), 6, 2)
     with pytest.raises(ValueError, match=r"7 inputs are odd: use data\.kind = 'preferences'"):
         RewardModel(width=4).check(7)
+    with pytest.raises(ValueError, match=r"preferences\.n_eval = 9 is impossible.* at least 10"):
+        Preferences(n_eval=9)
 
 
 @pytest.mark.slow
