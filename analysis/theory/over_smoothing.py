@@ -51,13 +51,15 @@ def smoothed_accuracy(
         graph_signal: lambda, from 0 to 1.
 
     Raises:
-        ValueError: a signal of the graph outside 0 to 1.
+        ValueError: a signal of the graph outside 0 to 1, or a depth that is no whole number from 0.
 
     Reference: Wu, Chen, Wang & Jadbabaie, arXiv:2212.10701, who weigh mixing against denoising; the
     closed form is derived here and checked by simulation.
     """
     if not 0 <= graph_signal <= 1:
         raise ValueError(f"graph_signal = {graph_signal}: give a share from 0 to 1")
+    if np.any((np.asarray(depth) < 0) | (np.asarray(depth) % 1 != 0)):
+        raise ValueError(f"depth = {depth}: give whole numbers from 0")
     k, n, d = np.broadcast_arrays(depth, positive("nodes", nodes), positive("degree", degree))
     seen = [
         _signal(int(steps), float(edges), graph_signal)

@@ -16,6 +16,9 @@ def test_the_stated_setting_is_best_at_two():
     np.testing.assert_allclose(found, [0.625, 0.757, 0.855, 0.705, 0.542, 0.500], atol=0.03)
     with pytest.raises(ValueError, match=r"graph_signal = 1.2: give a share from 0 to 1"):
         theory.smoothed_accuracy(1, **SETTING | {"graph_signal": 1.2})
+    for wrong in (-1, 1.5):
+        with pytest.raises(ValueError, match=rf"depth = {wrong}: give whole numbers from 0"):
+            theory.smoothed_accuracy(wrong, **SETTING)
 
 
 def test_drawn_graphs_have_that_accuracy():
