@@ -299,6 +299,10 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     if "counted_ngram" not in set(source["model.kind"]):
         raise ValueError("No counted n-gram is done. Run the command again.")
     by_position, difference = _by_position(full), _difference(full)
+    if difference.empty:
+        raise ValueError(
+            f"No seed of both {' and '.join(COMPARED)} is done. Run the command again."
+        )
     excess = _excess(source)
     tried = networks.loc[networks["flops_train"] <= 0.5 * networks["flops_train"].max()]
     lines, doubts = _tuning(tried)
