@@ -98,8 +98,12 @@ class History:
                 "run %s resumes from step %d with another %s: its last bits may differ",
                 *(self._own.identity, saved.step, ", ".join(sorted(changed))),
             )
-        self._spent_otherwise = time.monotonic() - self._began
+        self.begin()
         return saved.state
+
+    def begin(self) -> None:
+        """Says that steps begin now: the time until here is not theirs."""
+        self._spent_otherwise = time.monotonic() - self._began
 
     def _on_trunk(self, initial: Any, beyond: int) -> checkpoint.Checkpoint | None:
         """The furthest checkpoint of the trunk beyond a step, if one can be read."""

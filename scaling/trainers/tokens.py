@@ -89,7 +89,7 @@ def train_on_tokens(
     """
     columns, curve, params = _trained(config, dataset, workspace, plain or resolved(config))
     if workspace is not None and workspace.leaves is not None and params is not None:
-        weights.save(workspace.leaves, run_id(plain or config), params)
+        weights.save(workspace.leaves, run_id(plain or config), params, workspace.own)
     return columns, curve
 
 
@@ -116,6 +116,7 @@ def _trained(
     state = history.restore(trainer.init(key_for(config.seed, "init")))
     if config.init_from is not None and not int(state.step):
         state = trainer.start(_final_weights(config.init_from, workspace, state.params))
+        history.begin()
     total = plan.length(model, data).steps
 
     columns: dict[str, Any] = {}
@@ -142,10 +143,10 @@ def _final_weights(parent: RunConfig, workspace: Workspace | None, like: Params)
     """Final weights of a run that another one starts from: those that it left, or trained anew."""
     plain = resolved(parent)
     identity = run_id(plain)
-    folder = workspace.parent if workspace else None
-    found = weights.load(folder, identity, like) if folder else None
-    if found is not None:
-        return found
+    if workspace and workspace.parent:
+        found = weights.load(workspace.parent, identity, like)
+        if found is not None:
+            return found
     assert isinstance(parent.data, TokenSource)
     columns, _, params = _trained(parent, parent.data.load(parent.seed), None, plain)
     if params is None:
@@ -154,8 +155,8 @@ def _final_weights(parent: RunConfig, workspace: Workspace | None, like: Params)
             f"{columns['diverged_at_step']} and leaves no weights: give it a lower learning rate, "
             "or start from another"
         )
-    if folder:
-        weights.save(folder, identity, params)
+    if workspace and workspace.parent:
+        weights.save(workspace.parent, identity, params, workspace.own)
     return params
 
 

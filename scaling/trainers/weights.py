@@ -13,14 +13,15 @@ from scaling.trainers.history import deciding_environment
 log = logging.getLogger(__name__)
 
 
-def save(folder: Path, run_id: str, params: Params) -> None:
+def save(folder: Path, run_id: str, params: Params, scratch: Path) -> None:
     """Leaves the final weights of a run, beside those of other programs and machines.
 
-    They save work and change no result, so a disk that refuses them ends no run.
+    They save work and change no result, so a disk that refuses them ends no run. They are made in
+    `scratch`, which is this run's own: readers of `folder` remove what is unfinished there.
     """
     try:
-        checkpoint.save(_here(folder), run_id, 0, params, {})
-    except OSError as error:
+        checkpoint.save(_here(folder), run_id, 0, params, {}, scratch)
+    except (OSError, ValueError) as error:
         log.warning("no weights of run %s: %s", run_id, error)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import killed_runs
 import pytest
 
@@ -16,6 +19,7 @@ from scaling.fields import replace_at, replace_together
 from scaling.models.linear import Linear
 from scaling.record import Curve, RunRecord
 from scaling.run import run
+from scaling.trainers import tokens, weights
 from scaling.training import Ridgeless
 from scaling.workspace import Workspace
 from sweeps import publishing
@@ -124,6 +128,36 @@ def test_ten_children_train_their_parent_once_and_start_where_it_ended(store: St
     alone, _ = run(plan.configs[1])
     for name in ("eval_loss_nats", "train_loss_nats", "weight_norm_l2"):
         assert getattr(alone, name) == getattr(children[0], name)
+
+
+def test_a_reader_of_weights_removes_none_that_are_being_saved(tmp_path: Path, monkeypatch):
+    import orbax.checkpoint.experimental.v1 as ocp
+
+    folder, name, params = tmp_path / "weights", run_id(PARENT), {"w": jnp.arange(3.0)}
+    write = ocp.save
+
+    def read_meanwhile(*given: Any) -> None:
+        write(*given)
+        assert weights.load(folder, name, params) is None
+
+    monkeypatch.setattr(ocp, "save", read_meanwhile)
+    weights.save(folder, name, params, tmp_path / "own")
+    found = weights.load(folder, name, params)
+    assert found is not None and found["w"].tolist() == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.slow
+def test_time_on_a_parent_is_no_time_on_steps(monkeypatch):
+    final_weights = tokens._final_weights
+
+    def slowly(*given: Any) -> Any:
+        time.sleep(1.0)
+        return final_weights(*given)
+
+    monkeypatch.setattr(tokens, "_final_weights", slowly)
+    record, _ = run(STILL)
+    assert record.train_seconds is not None and record.train_seconds < 1.0
+    assert record.wall_seconds is not None and record.wall_seconds > 1.0
 
 
 @pytest.mark.slow
