@@ -21,7 +21,7 @@ from sweeps.store import Store
 MOST_TROUBLES = 5
 """Runs that are not done which are described one by one."""
 
-_SEED = re.compile(rb'"seed": (\d+)')
+_SEED = re.compile(rb'"seed": (\d+), "train": ')
 _STATUS: dict[bytes, Status] = {f'"{each}"'.encode(): each for each in get_args(Status)}
 
 
@@ -113,12 +113,14 @@ class _Setting(NamedTuple):
     """A configuration as JSON, its seed apart: seeds alone make most of them differ."""
 
     seedless: bytes
-    seed: bytes
+    seed: int | None  # None where it stays in the configuration
 
 
 def _setting(config: bytes) -> _Setting:
-    found = _SEED.search(config)
-    return _Setting(_SEED.sub(b'"seed": 0', config), found[1] if found else b"0")
+    *_, found = (None, *_SEED.finditer(config))  # the last: one before it is of `init_from`
+    if found is None:
+        return _Setting(config, None)
+    return _Setting(config[: found.start(1)] + b"0" + config[found.end(1) :], int(found[1]))
 
 
 def _holes(settings: Mapping[_Setting, int], unpublished: Mapping[_Setting, int]) -> list[Hole]:
@@ -129,7 +131,8 @@ def _holes(settings: Mapping[_Setting, int], unpublished: Mapping[_Setting, int]
         if setting.seedless not in flat:
             flat[setting.seedless] = flatten(parse(setting.seedless))
         n_open = unpublished.get(setting, 0)
-        for field, value in (flat[setting.seedless] | {"seed": int(setting.seed)}).items():
+        seed = {} if setting.seed is None else {"seed": setting.seed}
+        for field, value in (flat[setting.seedless] | seed).items():
             if not isinstance(value, list):
                 values = fields.setdefault(field, {})
                 old = values.get(value, Hole(field, value, 0, 0))

@@ -27,6 +27,7 @@ from sweeps.computing import computing
 from sweeps.plan import Plan, make_plan
 from sweeps.space import grid
 from sweeps.store import Store
+from sweeps.survey import Hole, survey
 from sweeps.worker import load_tasks, work
 
 PARENT = replace_together(killed_runs.CONFIG, {"train.steps": 8, "train.evaluations": 2})
@@ -177,3 +178,14 @@ def test_children_of_a_parent_that_fails_do_not_wait_for_ever(store: Store):
 
     plan = make_plan("x", CHILDREN[:1])
     assert [record.status for record in sweep(store, plan, broken)] == ["failed", "failed"]
+
+
+def test_runs_that_are_lacking_are_found_by_their_own_seed(tmp_path: Path):
+    def all_but_one(config: RunConfig) -> tuple[RunRecord, Curve]:
+        if config.seed == 2:
+            raise RuntimeError("no")
+        return RunRecord(run_id=run_id(config), status="done", config=resolved(config)), ()
+
+    store = Store.create(tmp_path / "seeds")
+    sweep(store, make_plan("x", CHILDREN), all_but_one)
+    assert Hole("seed", 2, 1, 1) in survey(store).holes
