@@ -249,6 +249,21 @@ def parse_record(text: bytes) -> RunRecord:
         raise DamagedFileError(f"not a record: {error}") from None
 
 
+def differences(text: bytes, other: RunRecord) -> list[str]:
+    """Columns of a record's text (`record_text`) in which another record differs.
+
+    Those of time and place are left out, and those that only one of two programs knows.
+    """
+    left_out = {*VOLATILE_COLUMNS, "environment"}
+    # Through text: a record in memory may hold tuples or integers where its file holds lists.
+    theirs = parse(record_text(dump_record(other)))
+    return [
+        name
+        for name, value in parse(text).items()
+        if name in theirs and name not in left_out and value != theirs[name]
+    ]
+
+
 def dump_curve_line(point: CurvePoint) -> str:
     """One line of a curve file: a JSON record and the first 8 hex digits of its SHA-256."""
     plain = dataclasses.asdict(point)

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from scaling.record import VOLATILE_COLUMNS, RunRecord, dump_record, load_record
+from scaling.record import RunRecord, column, differences, dump_record
 from scaling.sealed import DamagedFileError
 from scaling.workspace import Workspace
 from sweeps import files
@@ -167,7 +167,7 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
     path = store.result_path(record.run_id)
     while not files.publish(path, data, scratch=attempt.folder, durable=True):
         try:
-            first = store.load(record.run_id)
+            first = store.text(record.run_id)
         except DamagedFileError:
             if store.has_result(record.run_id):
                 raise StoreError(
@@ -177,12 +177,13 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
             continue
         if first is None:
             continue
-        if _is_same(first, record):
+        if not differences(first, record):
             return "equal"
         second = attempt.folder / "second.json"
         files.write_new(second, data, durable=True)
         name = f"{record.run_id}-attempt-{attempt.number:04d}-result.json"
-        reason = f"came second: a different result, of attempt {first.attempt}, is published"
+        number = column(first, "attempt")
+        reason = f"came second: a different result, of attempt {number}, is published"
         files.set_aside(second, store.quarantine, name, reason)
         return "different"
     return "published"
@@ -191,16 +192,3 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
 def now_utc() -> str:
     """The time, for people to read; no decision depends on it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _is_same(first: RunRecord, second: RunRecord) -> bool:
-    """Whether two results agree in all that does not depend on time and place."""
-    left_out = {*VOLATILE_COLUMNS, "environment"}
-    if first.curve_sha256 is None:  # of older code
-        left_out |= {"curve_sha256", "n_curve_points"}
-
-    def lasting(record: RunRecord) -> dict[str, Any]:
-        return {name: value for name, value in vars(record).items() if name not in left_out}
-
-    # Through text: a record in memory may hold tuples or integers where its file holds lists.
-    return lasting(first) == lasting(load_record(dump_record(second)))
