@@ -121,7 +121,7 @@ def retry(options: RetryOptions) -> int:
 
 
 def prune(options: PruneOptions) -> int:
-    """Removes what only saves time: trunks, and checkpoints of runs that are published."""
+    """Removes what only saves time: trunks, weights, and checkpoints of published runs."""
     total = 0
     for store in stores(options.results):
         for folder, size in _prunable(store):
@@ -268,7 +268,7 @@ def _why_again(store: Store, text: bytes, options: RetryOptions) -> str | None:
 
 
 def _prunable(store: Store) -> Iterator[tuple[Path, int]]:
-    folders = [store.root / "trunks"]
+    folders = [store.root / "trunks", store.root / "weights"]
     folders += [
         store.run_folder(run_id) / "checkpoints"
         for run_id in store.run_ids()

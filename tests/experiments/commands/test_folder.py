@@ -1,6 +1,7 @@
 """Commands that look after a results folder: status, doctor, retry, prune, verify."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -69,11 +70,13 @@ def test_a_damaged_curve_is_named_and_its_run_done_again_when_asked(done, said, 
 
 def test_prune_removes_only_what_saves_time(done, said):
     before = Store.open(done).scan()
-    trunk = done / "trunks" / "ab" / "x"
-    trunk.mkdir(parents=True)
-    (trunk / "data").write_bytes(bytes(3_000_000))
-    assert "3.0 MB could be removed" in said("prune", done)[1] and trunk.exists()
-    assert "3.0 MB removed" in said("prune", done, "--remove")[1] and not trunk.exists()
+    folders = [done / "trunks" / "ab" / "x", done / "weights" / "ab" / "x"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "data").write_bytes(bytes(1_500_000))
+    assert "3.0 MB could be removed" in said("prune", done)[1] and all(map(Path.exists, folders))
+    assert "3.0 MB removed" in said("prune", done, "--remove")[1]
+    assert not any(map(Path.exists, folders))
     assert Store.open(done).scan() == before
 
 
