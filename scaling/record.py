@@ -242,7 +242,10 @@ def parse_record(text: bytes) -> RunRecord:
     """
     plain = parse(text)
     if newer := sorted(plain.keys() - {*_NAMES}):
-        raise ValueError(f"its column {newer[0]!r} is unknown to this program, which is older")
+        raise ValueError(
+            f"run {plain.get('run_id')} has a column {newer[0]!r}, which this program, an older "
+            "one, does not know: read it with the program that wrote it"
+        )
     try:
         return RunRecord(**plain)
     except TypeError as error:

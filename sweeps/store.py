@@ -82,7 +82,7 @@ class Store:
         store = cls(Path(os.path.realpath(root)))
         version = store._version()
         if version is None:
-            if not store._holds_runs():
+            if not store.holds_runs():
                 raise ValueError(
                     f"{root} is no results folder: it holds no readable store.json. Give a folder "
                     "that `scaling run` has made"
@@ -94,6 +94,12 @@ class Store:
                 f"{SCHEMA_VERSION}. Use the program that made it, or give another folder"
             )
         return store
+
+    def holds_runs(self) -> bool:
+        """Whether the folder is known as one of results even without its marker."""
+        return bool(self.run_ids()) or any(
+            _RUN_ID.fullmatch(path.stem) for path in self.root.glob("plans/*.json")
+        )
 
     def run_folder(self, run_id: str) -> Path:
         """Folder of everything about one run."""
@@ -369,18 +375,12 @@ class Store:
         except (DamagedFileError, KeyError):
             return None
 
-    def _holds_runs(self) -> bool:
-        """Whether the folder is known as one of results even without its marker."""
-        return bool(self.run_ids()) or any(
-            _RUN_ID.fullmatch(path.stem) for path in self.root.glob("plans/*.json")
-        )
-
     def _mark(self) -> None:
         """Makes a folder a results folder."""
         marker = self.root / "store.json"
         if os.path.lexists(marker):
             files.set_aside(marker, self.quarantine, marker.name, "not readable")
-        elif not self._holds_runs() and (
+        elif not self.holds_runs() and (
             foreign := sorted(n for n in os.listdir(self.root) if not n.startswith("."))
         ):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -21,7 +22,7 @@ from experiments.commands.options import (
     VerifyOptions,
 )
 from experiments.commands.show import counted
-from sweeps.files import check_inside, storing
+from sweeps.files import NO_FILE, check_inside, read_bytes, storing
 from sweeps.store import Store
 from sweeps.survey import Survey, Trouble, survey
 
@@ -107,7 +108,16 @@ def write_table(options: TableOptions) -> int:
 def retry(options: RetryOptions) -> int:
     """Sets results aside whose runs are to be done again by the command that made them."""
     chosen = 0
-    for store in stores(options.results):
+    found = stores(options.results)
+    known = {run_id for store in found for run_id in store.run_ids()} if options.run else {}
+    if unknown := [run_id for run_id in options.run if run_id not in known]:
+        raise ValueError(
+            f"--run {unknown[0]!r} is no run of {options.results}: give all 32 digits, as "
+            "`scaling table` lists them in the column run_id"
+        )
+    if not (options.run or options.diverged or options.damaged_curves):
+        raise ValueError("say which runs: give --run, --diverged or --damaged-curves")
+    for store in found:
         for text in store.texts():
             reason = _why_again(store, text, options)
             if reason is not None:
@@ -170,10 +180,14 @@ def verify(options: VerifyOptions) -> int:
 def stores(results: str) -> list[Store]:
     """The results folder of that name, or those in it."""
     folder = Path(results)
-    if (folder / "store.json").exists() or (folder / "runs").is_dir():
+    if _is_store(folder):
         return [Store.open(folder)]
-    below = sorted(marker.parent for marker in folder.glob("*/store.json"))
+    below = sorted(filter(_is_store, folder.glob("*")))
     return [Store.open(each) for each in below] or [Store.open(folder)]
+
+
+def _is_store(folder: Path) -> bool:
+    return (folder / "store.json").exists() or Store(folder).holds_runs()
 
 
 def _print_survey(found: Survey) -> None:
@@ -243,8 +257,9 @@ def _advice(store: Store, trouble: Trouble) -> Advice:
 
 def _quarantined(store: Store) -> Iterator[str]:
     for note in sorted(store.quarantine.glob("*.reason.txt")):
-        with storing(note):
-            reason = note.read_text(encoding="utf-8", errors="replace")[:500].strip()
+        reason = "its note cannot be read"
+        with storing(note), contextlib.suppress(*NO_FILE):
+            reason = read_bytes(note).decode(errors="replace")[:500].strip()
         yield f"in quarantine: {note.name.removesuffix('.reason.txt')}: {reason}"
 
 

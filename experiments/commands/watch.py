@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -12,8 +11,8 @@ from rich.text import Text
 
 from analysis.errors import visible
 from experiments.commands.console import console
+from experiments.commands.folder import stores
 from experiments.commands.options import WatchOptions
-from sweeps.store import Store
 from sweeps.watching import SHARE, Look, Watcher
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -34,7 +33,7 @@ def watch(options: WatchOptions) -> int:
     """
     if not options.every > 0:
         raise ValueError(f"--every {options.every:g} must be positive: seconds between two looks.")
-    watchers = [Watcher(store) for store in _stores(Path(options.results))]
+    watchers = [Watcher(store) for store in stores(options.results)]
     if options.once or not console.is_terminal:
         looks = _print(watchers, options.every, options.once)
     else:
@@ -61,12 +60,6 @@ def sentence(name: str, look: Look) -> str:
     if look.rate is not None and look.seconds_left is not None:
         words.append(f"{_rate(look.rate)}, about {_duration(look.seconds_left)} left")
     return f"{name}: {', '.join(words)}"
-
-
-def _stores(folder: Path) -> list[Store]:
-    if (folder / "store.json").exists() or not list(folder.glob("*/store.json")):
-        return [Store.open(folder)]
-    return [Store.open(marker.parent) for marker in sorted(folder.glob("*/store.json"))]
 
 
 def _looks(watchers: Sequence[Watcher], every: float) -> Iterator[list[Look]]:

@@ -1,6 +1,7 @@
 """Commands that look after a results folder: status, doctor, retry, prune, verify."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,26 @@ def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
     code, printed = said(*words)
     assert code == 1 and f"{run_id} differs in eval_excess_risk" in printed
     assert main(["verify", str(done), "--fraction", "0"]) == 2
+
+
+def test_retry_of_no_such_run_or_of_nothing_is_refused(done, capsys):
+    assert main(["retry", str(done), "--run", "deadbeef"]) == 2
+    assert "--run 'deadbeef' is no run of" in capsys.readouterr().err
+    assert main(["retry", str(done)]) == 2
+    run_id = Store.open(done).run_ids()[0]
+    assert main(["retry", str(done), "--run", run_id]) == 0
+    assert not Store.open(done).has_result(run_id)
+
+
+def test_a_folder_among_others_without_its_marker_is_not_passed_over(done, said):
+    other = done.parent / "other"
+    (other / "runs").mkdir(parents=True)  # of another program
+    (done / "store.json").unlink()
+    code, printed = said("status", done.parent)
+    assert code == 0 and "9 done" in printed and "/other" not in printed
+
+
+def test_a_pipe_in_quarantine_is_not_waited_for(done, said):
+    (done / "quarantine").mkdir()
+    os.mkfifo(done / "quarantine" / "x.reason.txt")
+    assert "in quarantine: x: its note cannot be read" in said("doctor", done)[1]
