@@ -172,7 +172,9 @@ def verify(options: VerifyOptions) -> int:
             differ = [each for each in differences(text, again[run_id]) if each not in of_curve]
             if differ:
                 differing += 1
-                console.print(f"  {run_id} differs in {', '.join(differ[:MOST_HOLES])}")
+                console.print(
+                    f"  {run_id} differs in {', '.join(differ[:MOST_HOLES])}{_pack(text)}"
+                )
     console.print(f"{compared:,} runs done again; {differing:,} differ from what is published")
     return 1 if differing else 0
 
@@ -184,6 +186,12 @@ def stores(results: str) -> list[Store]:
         return [Store.open(folder)]
     below = sorted(filter(_is_store, folder.glob("*")))
     return [Store.open(each) for each in below] or [Store.open(folder)]
+
+
+def _pack(text: bytes) -> str:
+    """Says of a run that was done with others that its last bits depend on them."""
+    pack = json.loads(_entry(text, "environment")).get("pack")
+    return f"; it was done in a pack of {pack['size']}: last bits depend on that" if pack else ""
 
 
 def _is_store(folder: Path) -> bool:

@@ -97,10 +97,15 @@ def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
     older = {k: v for k, v in vars(record).items() if k != "n_examples_seen"}
     store.result_path(run_id).write_text(seal("record", older))
     assert said(*words)[0] == 0
-    forged = dataclasses.replace(record, eval_excess_risk=1e-9)
+    forged = dataclasses.replace(
+        record, eval_excess_risk=1e-9, environment={**record.environment, "pack": {"size": 3}}
+    )
     store.result_path(run_id).write_text(dump_record(forged))
     code, printed = said(*words)
-    assert code == 1 and f"{run_id} differs in eval_excess_risk" in printed
+    words_of_it = " ".join(printed.split())
+    assert code == 1 and f"{run_id} differs in eval_excess_risk; it was done in a pack of 3" in (
+        words_of_it
+    )
     assert main(["verify", str(done), "--fraction", "0"]) == 2
 
 
