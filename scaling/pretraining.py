@@ -238,11 +238,12 @@ class Pretraining(Checked):
             objective.check(data.context)
             for needed in objective.visibilities:
                 if needed not in model.visibilities:
+                    of = "objective" if objective is self.objective else "evaluate_on"
                     raise ValueError(
-                        f"objective.kind = {objective.kind!r} needs a model whose positions see "
+                        f"train.{of}: {objective.kind!r} needs a model whose positions see "
                         f"{_SEEN[needed]}, and model.kind = {model.kind!r} offers "
                         f"{', '.join(model.visibilities)} alone: use model.kind = 'transformer', "
-                        "or objective.kind = 'causal'"
+                        "or an objective of kind 'causal'"
                     )
         of_causal = {
             "train.activation_scales": self.activation_scales,

@@ -139,7 +139,7 @@ class OneWay(Transformer):
     [
         (
             {"model": OneWay(width=8, depth=1, heads=2)},
-            "objective.kind = 'masked' needs a model whose positions see the whole sequence",
+            "train.objective: 'masked' needs a model whose positions see the whole sequence",
         ),
         ({"train.evaluate_on": (Masked(), Masked(rate=0.5))}, "two objectives of one kind"),
         ({"train.loss_by_position": True}, "train.loss_by_position = True is for causal"),
