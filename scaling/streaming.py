@@ -15,8 +15,9 @@ from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig, spre
 class Streaming(Checked):
     """Gradient training on batches of a stream, evaluated `evaluations` times.
 
-    Evaluations come at even intervals, or ("geometric") at steps that grow by one factor. The
-    learning rate rises over `warmup` steps, and then follows the schedule.
+    Evaluations come at even intervals, or ("geometric") at steps that grow by one factor from the
+    first to the last, of which those that round to one step are one. The learning rate rises over
+    `warmup` steps, and then follows the schedule.
 
     Attributes:
         objective: What is minimised. "contrastive" takes an output as two vectors, each half of
