@@ -14,7 +14,7 @@ import trivial_runs
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from trivial_runs import lasting
+from trivial_runs import as_published, lasting
 
 import scaling.config
 from scaling.accounting import account
@@ -246,7 +246,7 @@ def test_branches_that_are_killed_end_as_the_same_runs_alone(tmp_path: Path):
     assert summary.complete and sum("SIGKILL" in notice for notice in summary.notices) == 3
     store = Store.open(tmp_path / "r")
     records, alone = store.read(plan), [run(config) for config in plan.configs]
-    assert lasting(records) == lasting([record for record, _ in alone])
+    assert lasting(records) == as_published(alone)
     assert [store.curve(record.run_id) for record in records] == [curve for _, curve in alone]
     environments = [record.environment for record in records]
     assert [each.get("from_trunk_at_step") for each in environments] == [30, None, 45]

@@ -89,6 +89,8 @@ def test_two_processes_do_what_one_does_and_go_on_where_they_were_killed(tmp_pat
     for here, there in zip(lasting(records), lasting(alone.read(plan)), strict=True):
         assert here.keys() == there.keys()
         for name, value in there.items():
+            if name == "curve_sha256":  # of the last bits
+                continue
             # Between processes sums are added in another order: float32's rounding, and Adam's.
             close = pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
             assert here[name] == close, name

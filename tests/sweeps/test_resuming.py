@@ -8,7 +8,7 @@ import killed_runs
 import pytest
 import trivial_runs
 from folders import RUN, claim, publish
-from trivial_runs import lasting, plan_of
+from trivial_runs import as_published, lasting, plan_of
 
 from scaling.config import RunConfig
 from scaling.record import Curve, RunRecord
@@ -85,7 +85,7 @@ def test_a_run_on_tokens_that_is_killed_again_and_again_ends_as_if_it_had_not_be
     store = Store.open(tmp_path / "r")
     (record,) = store.read(plan)
     whole, curve = run(killed_runs.CONFIG)
-    assert lasting([record]) == lasting([whole])
+    assert lasting([record]) == as_published([(whole, curve)])
     assert store.curve(record.run_id) == curve
     assert record.environment["resumed_at_steps"] == [20, 40] and record.attempt == 3
     assert not workspaces(tmp_path / "r")

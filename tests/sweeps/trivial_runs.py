@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 
 from scaling.config import RunConfig, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher, Isotropic
@@ -154,7 +155,11 @@ def lasting(records: list[RunRecord]) -> list[dict]:
 
 def truth(plan: Plan) -> list[dict]:
     """The table that an undisturbed sweep leaves."""
-    found = map(run, plan.configs)
+    return as_published(map(run, plan.configs))
+
+
+def as_published(found: Iterable[tuple[RunRecord, Curve]]) -> list[dict]:
+    """The table of runs done alone: in a folder their records know their curves."""
     return lasting([with_curve(r, "".join(map(dump_curve_line, curve))) for r, curve in found])
 
 
