@@ -4,6 +4,7 @@ python sweep_driver.py FOLDER N_RUNS FUNCTION WORKERS LEASE
 """
 
 import json
+import signal
 import sys
 
 from trivial_runs import plan_of
@@ -13,6 +14,7 @@ from sweeps.runner import run_sweeps
 
 if __name__ == "__main__":
     root, n_runs, function, workers, lease = sys.argv[1:]
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may run under nohup, which has it ignored
     done: list[str] = []
     elsewhere: list[str] = []
 
