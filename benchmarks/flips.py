@@ -132,7 +132,7 @@ def outcome(good: dict[str, Any], root: Path, words: _Words) -> Outcome:
     words.n_said = 0
     try:
         now = read(root)
-    except Exception:
+    except Exception:  # whatever it is: a command that reads the folder would end by it
         return "blocking"
     differing = {key for key in good.keys() | now.keys() if good.get(key) != now.get(key)}
     if not differing:
