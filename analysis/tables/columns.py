@@ -41,7 +41,6 @@ _OF_RESULTS = {
     "run": ("run_id",),
     "seed": ("seed",),
 }
-_NUMBERED = re.compile(r"[^a-z0-9]*(?:seed|run|fold|rep)?[^a-z0-9]*\d+(?:\.\d+)?[kmbt]?$")
 _DECLARATION = re.compile(
     r"""\s*(?P<quantity>\w+)\s*=\s*
         (?P<column>"[^"]*"|'[^']*'|[^,=\[\]]*(?:\[[^\]]*\])?)\s*

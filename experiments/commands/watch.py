@@ -17,7 +17,6 @@ from sweeps.watching import SHARE, Look, Watcher
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 40
-_SETTINGS = ("model.kind", "model.width", "model.depth", "model.n_features", "seed")
 
 
 def watch(options: WatchOptions) -> int:
