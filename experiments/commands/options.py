@@ -488,7 +488,7 @@ class PaperOptions:
         arg(metavar="RESULTS", help="Results folders, or folders of several."),
     ] = ()
     to: Annotated[str, arg(metavar="FOLDER")] = "paper"
-    """The bundle; a folder that a hand has changed is kept, and another is written beside it."""
+    """The bundle; in one that is there, what a hand has changed stays and the rest is renewed."""
     style: Annotated[str, arg(metavar="VENUE")] = "plain"
     """Sizes and type of figures: plain, neurips, icml, iclr, jmlr or nature."""
     budget: Annotated[str | None, arg(metavar="SIZE")] = None

@@ -16,8 +16,9 @@ from experiments.commands.finished import Finished, finished
 from experiments.commands.options import PaperOptions
 from experiments.commands.run import Job
 from experiments.experiment import Experiment, Findings, Gathering
-from experiments.papers.bundle import RECIPE, Recipe, as_csv, contents, libraries
+from experiments.papers.bundle import RECIPE, Recipe, as_csv, contents, libraries, renewed
 from experiments.papers.drift import drifts
+from experiments.papers.folder import Written
 from experiments.papers.folder import write as write_folder
 from experiments.papers.numbers import macros, word
 from experiments.papers.prose import remarks
@@ -53,19 +54,33 @@ def write(options: PaperOptions) -> int:
     studies = _studies(options.results, recipe.budget, options.experiments, venue)
     with storing(folder):
         written = write_folder(folder, contents(studies, recipe, venue))
-    if written.edited:
-        console.print(
-            f"{folder}: changed by hand and left as it is: {', '.join(written.edited)}. The new "
-            f"bundle is in {written.folder}; `diff -ru {folder} {written.folder}` shows the "
-            "difference."
-        )
+    _say_kept(folder, written)
     numbers = sum(len(each.measured) for each in studies)
     runs = len({record.run_id for each in studies for record in each.records})
     console.print(
-        f"{written.folder}: {len(studies)} experiments, {runs:,} runs, {numbers} numbers, for "
-        f"{venue.name}. `make -C {written.folder}` builds main.pdf"
+        f"{folder}: {len(studies)} experiments, {runs:,} runs, {numbers} numbers, for "
+        f"{venue.name}. `make -C {folder}` builds main.pdf"
     )
     return 0
+
+
+def _say_kept(folder: Path, written: Written) -> None:
+    """Says which files a hand has changed, and what there is to do about them."""
+    if written.texts:
+        console.print(f"{folder}: your own text is left as it is: {', '.join(written.texts)}")
+    for path in written.edited:
+        console.print(
+            f"{folder / path}: changed by hand and left as it is; what the results give now is in "
+            f"{renewed(path)} beside it. Take the change over into your text, and delete the "
+            "piece: the same command writes it anew."
+        )
+    if written.orphaned:
+        console.print(
+            f"{folder}: changed by hand, and no result gives it any more: "
+            f"{', '.join(written.orphaned)}. Delete what you do not use."
+        )
+    if written.texts and written.added:
+        console.print(f"{folder}: new pieces to take in: {', '.join(written.added)}")
 
 
 def _check(options: PaperOptions, folder: Path) -> int:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from pathlib import PurePosixPath
 from string import Template
 
 import pandas as pd
@@ -28,8 +29,10 @@ from scaling.record import row
 
 MANIFEST = "MANIFEST"
 RECIPE = "bundle.json"
-PROSE = frozenset({"main.tex", "README.md", "Makefile", "CITATION.cff", MANIFEST, RECIPE})
-"""Files that hold no result: an author may change them."""
+TEXTS = frozenset({"main.tex", "README.md", "Makefile", "CITATION.cff"})
+"""Files that an author goes on with: once changed they are the author's."""
+PROSE = TEXTS | {MANIFEST, RECIPE}
+"""Files that hold no result."""
 
 _LIBRARIES = ("scaling-descent", "numpy", "scipy", "pandas", "pyarrow", "matplotlib")
 _SYNTHETIC = "drawn by this program: no licence is needed"
@@ -102,9 +105,18 @@ def contents(studies: Sequence[Study], recipe: Recipe, venue: Venue) -> dict[str
     return data | {MANIFEST: manifest(data)}
 
 
+def renewed(path: str) -> str:
+    """Returns where the results' version of a piece goes that a hand has changed."""
+    return str(PurePosixPath(path).with_suffix(f".new{PurePosixPath(path).suffix}"))
+
+
 def manifest(data: Mapping[str, bytes]) -> bytes:
-    """Returns the SHA-256 of every file, as `sha256sum -c` reads it."""
-    lines = (f"{hashlib.sha256(each).hexdigest()}  {path}\n" for path, each in sorted(data.items()))
+    """Returns the SHA-256 of every file but the manifest itself, as `sha256sum -c` reads it."""
+    lines = (
+        f"{hashlib.sha256(each).hexdigest()}  {path}\n"
+        for path, each in sorted(data.items())
+        if path != MANIFEST
+    )
     return "".join(lines).encode()
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from experiments.papers.bundle import MANIFEST, PROSE, digests
+from experiments.papers.bundle import MANIFEST, PROSE, digests, renewed
 from experiments.papers.references import entries_of
 
 _DEFINITION = re.compile(r"\\newcommand\{\\([A-Za-z]+)\}\{(.*)\}$", re.MULTILINE)
@@ -46,7 +46,7 @@ def drifts(folder: Path, made: Mapping[str, bytes], same_libraries: bool) -> lis
             found += [Drift(path, each) for each in _differs(path, data, made, same_libraries)]
         elif written.get(path) != hashlib.sha256(data).hexdigest():
             found.append(Drift(path, f"{MANIFEST} has another digest of it"))
-    stale = written.keys() - made.keys() - PROSE
+    stale = written.keys() - made.keys() - PROSE - {renewed(path) for path in made}
     return found + [Drift(p, "is stale: no result gives it") for p in sorted(stale)
                     if (folder / p).exists()]  # fmt: skip
 

@@ -16,6 +16,8 @@ from experiments.cli import main
 from experiments.commands import paper
 from experiments.papers.bundle import MANIFEST, PROSE, contents, digests
 from experiments.papers.drift import drifts
+from experiments.papers.folder import Written
+from experiments.papers.folder import write as write_folder
 from experiments.papers.references import bibliography, entries_of
 from scaling.sealed import sign
 
@@ -189,23 +191,58 @@ def test_results_that_changed_are_named(copy, capsys):
     assert main(["paper", "--check", str(folder), "--experiment", TINY]) == 0
 
 
-def test_what_a_hand_has_changed_is_kept(copy, capsys, monkeypatch):
+def test_the_pieces_are_renewed_beside_the_text_of_an_author(copy, capsys, monkeypatch):
     folder, results = copy
     (folder / "main.tex").write_text("my text")
+    (folder / "chapter.tex").write_text("more of mine")
+    path = min(results.glob("runs/*/*/result.json"))
+    path.rename(path.with_name("away.json"))
     assert write(results, folder, "--style", "neurips") == 0
     said = capsys.readouterr().out
-    assert "changed by hand and left as it is: main.tex" in said and "paper-2" in said
+    assert "your own text is left as it is: main.tex" in said and "new pieces" not in said
     assert (folder / "main.tex").read_text() == "my text"
-    beside = folder.with_name("paper-2")
-    assert digests((beside / MANIFEST).read_text()).keys() == files(beside).keys() - {MANIFEST}
-    # The folder beside is a bundle too: written once more, it is taken again.
-    assert write(results, folder, "--style", "neurips") == 0
-    assert not folder.with_name("paper-3").exists()
+    assert r"\newcommand{\TinyRunsDone}{8}" in (folder / "numbers.tex").read_text()
+    assert not folder.with_name("paper-2").exists()
+    assert main(["paper", "--check", str(folder), "--experiment", TINY]) == 0
     # So does `make redraw`, which writes from within the folder.
-    shutil.rmtree(beside)
+    path.with_name("away.json").rename(path)
     monkeypatch.chdir(folder)
     assert write(results, ".", "--style", "neurips") == 0
-    assert (beside / MANIFEST).exists() and Path("main.tex").read_text() == "my text"
+    assert r"\newcommand{\TinyRunsDone}{9}" in Path("numbers.tex").read_text()
+    assert Path("main.tex").read_text() == "my text"
+    assert Path("chapter.tex").read_text() == "more of mine"
+
+
+def test_a_piece_that_a_hand_has_changed_is_kept(copy, capsys):
+    folder, results = copy
+    whole = files(folder)
+    numbers, beside = folder / "numbers.tex", folder / "numbers.new.tex"
+    numbers.write_text("mine")
+    for _ in range(2):  # it stays known as changed
+        assert write(results, folder, "--style", "neurips") == 0
+        assert "changed by hand and left as it is" in capsys.readouterr().out
+        assert numbers.read_text() == "mine" and beside.read_bytes() == whole["numbers.tex"]
+    assert main(["paper", "--check", str(folder), "--experiment", TINY]) == 1
+    said = capsys.readouterr().out
+    assert "numbers.tex: \\TinyPeak is missing" in said and "numbers.new.tex" not in said
+    # Deleted, it is written anew, and nothing is left of the copy beside it.
+    numbers.unlink()
+    assert write(results, folder, "--style", "neurips") == 0
+    assert files(folder) == whole
+
+
+def test_new_pieces_are_named_to_an_author(tmp_path):
+    first = {"main.tex": b"start", "tables/a.tex": b"1", "tables/old.tex": b"2", "b.tex": b"3"}
+    second = {"main.tex": b"other", "tables/a.tex": b"4", "tables/b.tex": b"5"}
+    assert write_folder(tmp_path, first) == Written()
+    (tmp_path / "main.tex").write_bytes(b"mine")
+    (tmp_path / "tables" / "old.tex").write_bytes(b"mine")
+    written = write_folder(tmp_path, second)
+    assert written == Written(("main.tex",), (), ("tables/old.tex",), ("tables/b.tex",))
+    del second["main.tex"]
+    assert {path: data for path, data in files(tmp_path).items() if path != MANIFEST} == {
+        **second, "main.tex": b"mine", "tables/old.tex": b"mine",
+    }  # fmt: skip
 
 
 def test_a_bundle_that_was_cut_off_is_written_to_its_end(copy):
