@@ -24,7 +24,7 @@ from analysis.planning.training_cost import (
     TrainingCost,
 )
 
-__all__ = ["FAR", "Allocation", "OffOptimum", "OverTrained", "allocate"]
+__all__ = ["FAR", "Allocation", "OffOptimum", "OverTrained", "allocate", "allocate_by"]
 
 FAR = 10.0
 """Times the largest compute of a fit beyond which an allocation is called an extrapolation."""
@@ -71,6 +71,9 @@ def allocate(
     """
     family, level = laws_of(result, unique_tokens, level, cost)
     positive("flops", flops, "give e.g. 1e21")
+    notes = []
+    if result.verdict is not Verdict.CONVERGED:
+        notes.append(f"The fit is doubtful ({result.verdict}): {result.reason}")
     if largest_flops is not None:
         positive("largest_flops", largest_flops, "give e.g. 1e21, or leave it out")
         if flops > TOO_FAR * largest_flops and not far:
@@ -80,6 +83,41 @@ def allocate(
                 "with the units of N and D declared, as --columns N=NAME[M],D=NAME[B]; if they "
                 "are right, allow it by --far (far=True in Python)"
             )
+        if flops > FAR * largest_flops:
+            notes.append(
+                f"{flops:.4g} FLOPs: extrapolated {flops / largest_flops:.3g} times beyond the "
+                f"largest compute of the fit, {largest_flops:.4g}; the intervals assume that the "
+                "law still holds there."
+            )
+    return allocate_by(
+        family, flops, level=level, inference_tokens=inference_tokens, notes=tuple(notes)
+    )
+
+
+def allocate_by(
+    family: Family,
+    flops: float,
+    *,
+    level: float = math.nan,
+    inference_tokens: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> Allocation:
+    """Finds the compute-optimal model for a budget by a law, and what leaving it costs.
+
+    Args:
+        family: The law, followed by its replicates, of which the intervals are percentiles; a law
+            without replicates, such as a published one, gives none.
+        flops: C, the training compute, counted as `family.cost` does.
+        level: Nominal coverage of the intervals; NaN without replicates.
+        inference_tokens: T, tokens that the model will serve. Adds the over-trained alternative.
+        notes: What is known to distrust; what is found here follows.
+
+    Raises:
+        ValueError: A number out of range.
+        FitError: The loss is monotone along the budget, so that no model is optimal.
+    """
+    law, unique_tokens = family.law, family.unique_tokens
+    positive("flops", flops, "give e.g. 1e21")
     if inference_tokens is not None:
         non_negative("inference_tokens", inference_tokens, "give e.g. 1e12, or leave it out")
         if inference_tokens > _MOST_TOKENS:
@@ -89,9 +127,10 @@ def allocate(
             )
     best = best_models(family, flops)
     if not np.isfinite(best.log_loss[0]):
-        found = ", ".join(f"{name} = {value:.4g}" for name, value in result.params.items())
+        params = zip(law.params, law.to_params(family.theta[0]), strict=True)
+        found = ", ".join(f"{name} = {value:.4g}" for name, value in params)
         raise FitError(
-            f"No compute-optimal model at {flops:.4g} FLOPs: the loss of {result.law.name} with "
+            f"No compute-optimal model at {flops:.4g} FLOPs: the loss of {law.name} with "
             f"{found} is monotone along this budget, as with an exponent at or near 0. Fit rows "
             "that span more sizes and more tokens."
         )
@@ -99,10 +138,10 @@ def allocate(
     if inference_tokens is not None:
         served = _over_trained(family, best, flops, inference_tokens, level)
     return Allocation(
-        law=result.law.name,
-        formula=result.law.formula,
+        law=law.name,
+        formula=law.formula,
         flops=float(flops),
-        cost=cost,
+        cost=family.cost,
         level=float(level),
         parameters=_estimate(np.exp(best.log_n), level),
         tokens=_estimate(np.exp(best.log_d), level),
@@ -111,7 +150,7 @@ def allocate(
         loss=_estimate(np.exp(best.log_loss), level),
         off=tuple(_off_optimum(family, best, flops, factor, level) for factor in _OFF_FACTORS),
         over_trained=served,
-        notes=tuple(_notes(result, best, flops, largest_flops, unique_tokens, level)),
+        notes=(*notes, *_notes(family, best, level)),
     )
 
 
@@ -148,8 +187,11 @@ def interval_of(replicates: Floats, level: float) -> tuple[float, float]:
         level: Share of the replicates between the ends.
 
     Returns:
-        The ends; NaN where more replicates lack the number than lie beyond an end.
+        The ends; NaN where more replicates lack the number than lie beyond an end, or where there
+        are no replicates.
     """
+    if not len(replicates):
+        return math.nan, math.nan
     defined = replicates[np.isfinite(replicates)]
     if 1 - len(defined) / len(replicates) > (1 - level) / 2:
         return math.nan, math.nan
@@ -204,26 +246,11 @@ def _over_trained(
     )
 
 
-def _notes(
-    result: FitResult,
-    best: Models,
-    flops: float,
-    largest_flops: float | None,
-    unique_tokens: float | None,
-    level: float,
-) -> list[str]:
+def _notes(family: Family, best: Models, level: float) -> list[str]:
     notes = []
-    if result.verdict is not Verdict.CONVERGED:
-        notes.append(f"The fit is doubtful ({result.verdict}): {result.reason}")
-    if largest_flops is not None and flops > FAR * largest_flops:
-        notes.append(
-            f"{flops:.4g} FLOPs: extrapolated {flops / largest_flops:.3g} times beyond the largest "
-            f"compute of the fit, {largest_flops:.4g}; the intervals assume that the law still "
-            "holds there."
-        )
-    if "epochs" in result.law.inputs and unique_tokens is None:
+    if "epochs" in family.law.inputs and family.unique_tokens is None:
         notes.append("No unique tokens are given: every token counts as new.")
-    n_undefined, n = int(np.sum(np.isnan(best.log_loss[1:]))), len(result.replicates)
+    n_undefined, n = int(np.sum(np.isnan(best.log_loss[1:]))), len(family.theta) - 1
     if n_undefined:
         known = n_undefined / n <= (1 - level) / 2
         consequence = "they are left out" if known else "the intervals are unknown"

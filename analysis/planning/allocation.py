@@ -60,16 +60,17 @@ class Allocation(JsonResult):
     """What to train on a budget, from `allocate`.
 
     Attributes:
-        law: Name of the fitted law.
+        law: Name of the law.
         formula: Its equation.
         flops: C.
-        level: Nominal coverage of the intervals.
+        level: Nominal coverage of the intervals; NaN where the law tells none.
         parameters: N_opt.
         tokens: D_opt.
         tokens_per_parameter: D_opt / N_opt.
         epochs: D_opt over the unique tokens, 1 or more; None where tokens never run out.
-        loss: L(N_opt, D_opt), in the unit of the fitted losses.
-        off: Models of half and of twice the optimal size.
+        loss: L(N_opt, D_opt), in the unit of the fitted losses; None where the law tells none.
+        off: Models of half and of twice the optimal size; empty where the law tells no loss of
+            them.
         over_trained: The alternative for an inference load; None where none was given.
         notes: Sentences on what to distrust; may be empty.
         cost: How C is counted.
@@ -83,7 +84,7 @@ class Allocation(JsonResult):
     tokens: Estimate
     tokens_per_parameter: Estimate
     epochs: Estimate | None
-    loss: Estimate
+    loss: Estimate | None
     off: tuple[OffOptimum, ...]
     over_trained: OverTrained | None
     notes: tuple[str, ...]
@@ -94,18 +95,21 @@ class Allocation(JsonResult):
             return f"compute 6 N D = {self.flops:.6g} FLOPs"
         return f"compute by the table's own FLOPs, {self.cost}: {self.flops:.6g} FLOPs"
 
+    def _heading(self) -> str:
+        return "" if math.isnan(self.level) else f"   {100 * self.level:g} % interval"
+
     def summary(self) -> str:
         """Returns the allocation as a plain-text table."""
         lines = [
             f"{self.law}: {self.formula}",
             self._compute(),
             "",
-            f"{'compute-optimal':<21} {'value':>10}   {100 * self.level:g} % interval",
+            f"{'compute-optimal':<21} {'value':>10}{self._heading()}",
             _row("parameters", self.parameters),
             _row("tokens", self.tokens),
             _row("tokens per parameter", self.tokens_per_parameter),
             *([] if self.epochs is None else [_row("epochs", self.epochs)]),
-            _row("loss", self.loss),
+            *([] if self.loss is None else [_row("loss", self.loss)]),
         ]
         for off in self.off:
             lines += [
@@ -133,7 +137,9 @@ class Allocation(JsonResult):
 
 
 def _row(name: str, estimate: Estimate) -> str:
-    interval = f"[{estimate.low:.5g}, {estimate.high:.5g}]"
+    value = f"{name:<21} {estimate.value:>10.5g}"
+    if math.isnan(estimate.level):
+        return value
     if math.isnan(estimate.low):
-        interval = "unknown"
-    return f"{name:<21} {estimate.value:>10.5g}   {interval}"
+        return f"{value}   unknown"
+    return f"{value}   [{estimate.low:.5g}, {estimate.high:.5g}]"

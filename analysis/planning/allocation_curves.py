@@ -7,40 +7,30 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.estimate import Floats
-from analysis.fitting.result import FitResult
-from analysis.planning.allocate import interval_of, laws_of
-from analysis.planning.best_models import Models, best_models
-from analysis.planning.training_cost import SIX_N_D, TrainingCost
+from analysis.planning.allocate import interval_of
+from analysis.planning.best_models import Family, Models, best_models
 
 
 def growth_table(
-    result: FitResult,
+    family: Family,
     flops: ArrayLike,
     *,
-    unique_tokens: float | None = None,
-    level: float | None = None,
+    level: float = math.nan,
     largest_flops: float | None = None,
-    cost: TrainingCost = SIX_N_D,
 ) -> pd.DataFrame:
     """Returns the compute-optimal model at several budgets, each number with its interval.
 
     Args:
-        result: As in `analysis.planning.allocate.allocate`.
+        family: The law, followed by its replicates (`analysis.planning.allocate.laws_of`).
         flops: Budgets, C, shape `(n,)`.
-        unique_tokens: As in `allocate`.
-        level: Nominal coverage of the intervals; that of the fit unless given.
+        level: Nominal coverage of the intervals; NaN without replicates.
         largest_flops: Largest compute of the fitted rows; None where unknown.
-        cost: What training a size costs.
 
     Returns:
         Columns "flops", "extrapolated" (beyond `largest_flops`), and for each of "parameters",
         "tokens", "tokens_per_parameter" and "loss" the value, "_low" and "_high". NaN where there
         is no optimum, or where too many replicates have none to know an interval.
-
-    Raises:
-        ValueError: A law without an optimum, or an impossible level.
     """
-    family, level = laws_of(result, unique_tokens, level, cost)
     budgets = np.asarray(flops, dtype=np.float64)
     each = [best_models(family, float(budget)) for budget in budgets]
     best = Models(*np.stack(each, axis=1))
@@ -57,31 +47,19 @@ def growth_table(
 
 
 def penalty_table(
-    result: FitResult,
-    flops: float,
-    factors: ArrayLike,
-    *,
-    unique_tokens: float | None = None,
-    level: float | None = None,
-    cost: TrainingCost = SIX_N_D,
+    family: Family, flops: float, factors: ArrayLike, *, level: float = math.nan
 ) -> pd.DataFrame:
     """Returns what models of other sizes than the optimal one cost at the same compute.
 
     Args:
-        result: As in `analysis.planning.allocate.allocate`.
+        family: The law, followed by its replicates (`analysis.planning.allocate.laws_of`).
         flops: C.
         factors: N / N_opt, positive, shape `(n,)`; each replicate has its own N_opt.
-        unique_tokens: As in `allocate`.
-        level: Nominal coverage of the intervals; that of the fit unless given.
-        cost: What training a size costs.
+        level: Nominal coverage of the intervals; NaN without replicates.
 
     Returns:
         Columns "factor", and "excess_loss" (over that of the optimum) with "_low" and "_high".
-
-    Raises:
-        ValueError: A law without an optimum, or an impossible level.
     """
-    family, level = laws_of(result, unique_tokens, level, cost)
     best = best_models(family, flops)
     everyone = np.arange(len(family.theta))
     least = np.exp(best.log_loss)

@@ -1,5 +1,7 @@
 """Figures of an allocation: growth of the optimum, and the cost of sizes off the optimum."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -113,8 +115,9 @@ def allocation_figure(
         cost.set(xscale="log", xlabel="$N/N^*$ at the budget", ylabel="excess loss (nats)")
         log_ticks(cost, "x")
         for ax, style in ((ratio, _RATIO), (cost, SERIES[3])):
-            band = f"{100 * allocation.level:g} % band"
-            ax.fill_between([], [], color=style.color, alpha=0.25, linewidth=0, label=band)
+            if not math.isnan(allocation.level):
+                band = f"{100 * allocation.level:g} % band"
+                ax.fill_between([], [], color=style.color, alpha=0.25, linewidth=0, label=band)
         for ax, n_columns in zip(axes[0], (2, 1, 1), strict=True):
             legend_above(ax, n_columns)
         letter_panels(axes)

@@ -32,8 +32,10 @@ def find(name: str) -> Entry:
     if name not in names() and (several := of_paper(name)):
         raise ValueError(f"{name} gives several laws: choose one of {', '.join(several)}")
     if name not in names():
+        papers = {each.split("-")[0] for each in names()}
         raise ValueError(
-            f"there is no published law {name!r}: {nearest_name(name, names())}; "
+            f"there is no published law {name!r}: "
+            f"{nearest_name(name, sorted(papers.union(names())))}; "
             "`scaling laws` tells what each says, and your own law is a path that ends in .toml"
         )
     return law_file.read(_FOLDER / f"{name}.toml")

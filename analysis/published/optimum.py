@@ -17,6 +17,9 @@ from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.planning.best_models import Family, best_models
 from analysis.published.entry import Curve, Entry, Printed
 
+MOST_BEYOND = 1e3
+"""Times outside the data of a law beyond which it is not taken without being told to."""
+
 
 @dataclass(frozen=True)
 class Best:
@@ -44,7 +47,53 @@ class Best:
         return self.tokens / self.parameters
 
 
-def best_model(entry: Entry, flops: float) -> Best:
+def rules(entry: Entry) -> dict[str, Curve]:
+    """Returns the paper's own rules for the best model of a budget by what they tell, N first."""
+    by_output = {curve.output: curve for curve in reversed(entry.curves)}
+    if "flops_per_token" in by_output and "D" in by_output:
+        return {"flops_per_token": by_output["flops_per_token"], "D": by_output["D"]}
+    return {name: by_output[name] for name in ("N", "D") if name in by_output}
+
+
+def gives_optimum(curve: Curve) -> bool:
+    """Whether a curve is a loss in N and D, whose least value tells the best model of a budget."""
+    return curve.output == "loss" and {"N", "D"} <= set(curve.law.inputs) <= {"N", "D", "epochs"}
+
+
+def surface(entry: Entry, curve: str | None = None) -> Curve | None:
+    """Returns the loss in N and D whose least value tells the best model of a budget.
+
+    Args:
+        entry: The law.
+        curve: Name of the curve to take; None for what the paper itself goes by.
+
+    Returns:
+        The curve; None where the paper's own rules for N and D come first.
+
+    Raises:
+        ValueError: A curve that is no loss in N and D, or an entry that tells no optimum.
+    """
+    if curve is not None:
+        named = entry.curve(curve)
+        if not gives_optimum(named):
+            others = [each.name for each in entry.curves if gives_optimum(each)]
+            choose = "choose " + " or ".join(map(repr, others)) if others else "leave --curve out"
+            raise ValueError(
+                f"{entry.name}, {named.name} is {named.signature}, no loss of N and D: {choose}"
+            )
+        return named
+    if rules(entry):
+        return None
+    found = next((each for each in entry.curves if each.output == "loss"), None)
+    if found is None or not gives_optimum(found):
+        raise ValueError(
+            f"{entry.name} tells no best model for a budget: choose a law of N and D, such as "
+            "hoffmann2022-approach3"
+        )
+    return found
+
+
+def best_model(entry: Entry, flops: float, curve: str | None = None) -> Best:
     """Returns the best model for a budget.
 
     A paper's own rules for N and D come first; where there are none the optimum of its loss
@@ -53,30 +102,26 @@ def best_model(entry: Entry, flops: float) -> Best:
     Args:
         entry: The law.
         flops: C.
+        curve: Name of a loss in N and D of the entry, to go by in place of its rules.
 
     Raises:
         ValueError: The entry tells no optimum.
         FitError: Its loss is monotone along the budget.
     """
-    by_output = {curve.output: curve for curve in reversed(entry.curves)}
-    product = flops / FLOPS_PER_PARAMETER_AND_TOKEN
-    rules = {name: _at(by_output[name], flops) for name in ("N", "D") if name in by_output}
-    if "flops_per_token" in by_output and "D" in rules:
-        size = _at(by_output["flops_per_token"], flops) / FLOPS_PER_PARAMETER_AND_TOKEN
-        return Best(size, rules["D"], _loss(entry, flops), _beyond(by_output["D"], flops), "N")
-    if rules:
-        n = rules.get("N", product / rules.get("D", math.nan))
-        d = rules.get("D", product / rules.get("N", math.nan))
-        inferred = "" if len(rules) == 2 else "D" if "N" in rules else "N"
-        curve = by_output["N" if "N" in rules else "D"]
-        return Best(n, d, _loss(entry, flops), _beyond(curve, flops), inferred)
-    loss = next((curve for curve in entry.curves if curve.output == "loss"), None)
-    if loss is not None and {"N", "D"} <= set(loss.law.inputs) <= {"N", "D", "epochs"}:
+    loss = surface(entry, curve)
+    if loss is not None:
         return _optimum(entry, loss, flops)
-    raise ValueError(
-        f"{entry.name} tells no best model for a budget: choose a law of N and D, such as "
-        "hoffmann2022-approach3"
-    )
+    of_paper = rules(entry)
+    told = {name: _at(rule, flops) for name, rule in of_paper.items()}
+    product = flops / FLOPS_PER_PARAMETER_AND_TOKEN
+    if "flops_per_token" in told:
+        size = told["flops_per_token"] / FLOPS_PER_PARAMETER_AND_TOKEN
+        return Best(size, told["D"], _loss(entry, flops), _beyond(of_paper["D"], flops), "N")
+    n = told.get("N", product / told.get("D", math.nan))
+    d = told.get("D", product / told.get("N", math.nan))
+    inferred = "" if len(told) == 2 else "D" if "N" in told else "N"
+    first = next(iter(of_paper.values()))
+    return Best(n, d, _loss(entry, flops), _beyond(first, flops), inferred)
 
 
 def best_compute(curve: Curve, size: float) -> float:

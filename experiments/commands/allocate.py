@@ -1,18 +1,24 @@
-"""`scaling allocate`: a fit and a budget -> the model to train, what it costs, and alternatives."""
+"""`scaling allocate`: a law and a budget -> the model to train, what it costs, and alternatives."""
 
 import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from analysis.planning.allocate import allocate
+from analysis.planning.allocate import allocate, laws_of
 from analysis.planning.allocation import Allocation
+from analysis.planning.best_models import Family
 from analysis.planning.device_prices import Accelerator, accelerator
+from analysis.published import library
+from analysis.published.allocating import allocate_published, family_of
 from analysis.tables import results
 from experiments.commands import fit_files
 from experiments.commands.console import console, write_text
-from experiments.commands.fit_files import FitFile
 from experiments.commands.options import AllocateOptions
+from experiments.commands.predict import WHICH
 from sweeps.files import storing
 
 _WAYS = (
@@ -24,11 +30,45 @@ _N_BUDGETS = 31
 _FACTORS = np.geomspace(0.125, 8.0, 49)  # in multiples of the optimal size
 
 
+@dataclass(frozen=True)
+class _Allocated:
+    """An allocation, and the law behind it.
+
+    Attributes:
+        allocation: The allocation.
+        origin: Which law, for the JSON file.
+        largest_flops: Largest compute of the data behind the law; None where unknown.
+        family: The law with its replicates, and the level of their intervals, once they are needed.
+    """
+
+    allocation: Allocation
+    origin: Mapping[str, object]
+    largest_flops: float | None
+    family: Callable[[], tuple[Family, float]]
+
+
 def run(options: AllocateOptions) -> int:
-    """Allocates a budget by a fit; prints, writes and draws the allocation."""
+    """Allocates a budget by a fit or a published law; prints, writes and draws the allocation."""
+    if (options.fit is None) == (options.law is None):
+        raise ValueError(WHICH)
     device = _device(options)
     budget = _budget(device, options)
-    fitted = fit_files.read(options.fit)
+    found = _by_law(options, budget) if options.law is not None else _by_fit(options, budget)
+    family = None if options.figure is None else found.family()
+    console.print(found.allocation.summary(), soft_wrap=True)
+    if device is not None:
+        console.print(f"\n{_costs(device, found.allocation)}")
+    if options.json is not None:
+        write_text(options.json, _as_json(found, device))
+    if family is not None:
+        _draw(found, *family, Path(str(options.figure)))
+    return 0
+
+
+def _by_fit(options: AllocateOptions, budget: float) -> _Allocated:
+    if options.curve is not None:
+        raise ValueError("--curve names a curve of a published law: leave it out with --fit")
+    fitted = fit_files.read(str(options.fit))
     allocation = allocate(
         fitted.result,
         budget,
@@ -38,14 +78,30 @@ def run(options: AllocateOptions) -> int:
         far=options.far,
         cost=fitted.cost,
     )
-    console.print(allocation.summary())
-    if device is not None:
-        console.print(f"\n{_costs(device, allocation)}")
-    if options.json is not None:
-        write_text(options.json, _as_json(fitted, allocation, device))
-    if options.figure is not None:
-        _draw(fitted, allocation, options.unique_tokens, Path(options.figure))
-    return 0
+
+    def family() -> tuple[Family, float]:
+        return laws_of(fitted.result, options.unique_tokens, None, fitted.cost)
+
+    origin = {"fit": {"path": str(fitted.path), "sha256": fitted.sha256}}
+    return _Allocated(allocation, origin, fitted.largest_flops, family)
+
+
+def _by_law(options: AllocateOptions, budget: float) -> _Allocated:
+    entry = library.find(str(options.law))
+    allocation = allocate_published(
+        entry,
+        budget,
+        curve=options.curve,
+        inference_tokens=options.inference_tokens,
+        unique_tokens=options.unique_tokens,
+        far=options.far,
+    )
+
+    def family() -> tuple[Family, float]:
+        return family_of(entry, options.curve, options.unique_tokens), math.nan
+
+    origin = {"law": {"name": entry.name, "paper": entry.paper, "curve": options.curve}}
+    return _Allocated(allocation, origin, None, family)
 
 
 def _device(options: AllocateOptions) -> Accelerator | None:
@@ -105,8 +161,8 @@ def _trainings(allocation: Allocation) -> dict[str, float]:
     return trainings
 
 
-def _as_json(fitted: FitFile, allocation: Allocation, device: Accelerator | None) -> str:
-    """Returns an allocation, its costs and the fit behind it as JSON."""
+def _as_json(found: _Allocated, device: Accelerator | None) -> str:
+    """Returns an allocation, its costs and the law behind it as JSON."""
     costs = None
     if device is not None:
         costs = {
@@ -116,41 +172,29 @@ def _as_json(fitted: FitFile, allocation: Allocation, device: Accelerator | None
             "dollars_per_hour": device.dollars_per_hour,
             "training": {
                 name: {"hours": device.hours(flops), "dollars": device.dollars(flops)}
-                for name, flops in _trainings(allocation).items()
+                for name, flops in _trainings(found.allocation).items()
             },
         }
     values = {
-        "allocation": allocation.to_dict(),
+        "allocation": found.allocation.to_dict(),
         "costs": costs,
-        "fit": {"path": str(fitted.path), "sha256": fitted.sha256},
+        **found.origin,
     }
     return json.dumps(values, indent=1, allow_nan=False)
 
 
-def _draw(fitted: FitFile, allocation: Allocation, unique_tokens: float | None, stem: Path) -> None:
+def _draw(found: _Allocated, family: Family, level: float, stem: Path) -> None:
     """Draws the allocation, with the numbers shown in tables beside it."""
     from analysis.planning.allocation_curves import growth_table, penalty_table
     from analysis.plots import style
     from analysis.plots.allocation import allocation_figure
 
-    largest = fitted.largest_flops
-    known = (allocation.flops, allocation.flops if largest is None else largest)
+    budget, largest = found.allocation.flops, found.largest_flops
+    known = (budget, budget if largest is None else largest)
     budgets = np.geomspace(min(known) / _BELOW, max(known) * _BEYOND, _N_BUDGETS)
-    growth = growth_table(
-        fitted.result,
-        budgets,
-        unique_tokens=unique_tokens,
-        largest_flops=largest,
-        cost=fitted.cost,
-    )
-    penalty = penalty_table(
-        fitted.result,
-        allocation.flops,
-        _FACTORS,
-        unique_tokens=unique_tokens,
-        cost=fitted.cost,
-    )
-    drawing = allocation_figure(allocation, growth, penalty, largest)
+    growth = growth_table(family, budgets, level=level, largest_flops=largest)
+    penalty = penalty_table(family, budget, _FACTORS, level=level)
+    drawing = allocation_figure(found.allocation, growth, penalty, largest)
     with storing(stem):
         written = style.save(drawing, stem)
         for name, table in (("growth", growth), ("penalty", penalty)):

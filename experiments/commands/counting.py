@@ -6,11 +6,9 @@ from analysis.errors import nearest_name
 from analysis.estimate import Floats, factor_text
 from analysis.published.conversions import Shape, convert_loss
 from analysis.published.entry import Curve, Entry
+from analysis.published.optimum import MOST_BEYOND
 from experiments.commands.options import PredictOptions
 from experiments.commands.pairs import SHAPE
-
-MOST_BEYOND = 1e3
-"""Times outside the range of compute beyond which a law is not taken without being told to."""
 
 _FORM = "give --shape layers=12,width=768,vocabulary=50257,context=1024"
 _SIZES = ("layers", "width", "vocabulary", "context")

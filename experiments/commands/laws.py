@@ -16,10 +16,9 @@ from analysis.guards import positive
 from analysis.latex import tabular
 from analysis.published import library
 from analysis.published.entry import Entry
-from analysis.published.optimum import Best, best_model, given
+from analysis.published.optimum import MOST_BEYOND, Best, best_model, given
 from analysis.writing import plain
 from experiments.commands.console import console, print_table, write_text
-from experiments.commands.counting import MOST_BEYOND
 from experiments.commands.options import LawsOptions
 from sweeps.files import storing
 

@@ -280,7 +280,12 @@ class DescentOptions(RowOptions):
 class AllocateOptions:
     """Options of `scaling allocate`."""
 
-    fit: FitFile
+    fit: Annotated[str | None, arg(metavar="FILE")] = None
+    """A file that `scaling fit --json` wrote."""
+    law: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
+    """A published law, from `scaling laws`, or your own."""
+    curve: str | None = None
+    """Of --law: a loss of N and D to go by, in place of the paper's rules for N and D."""
     flops: float | None = None
     """Budget: training FLOPs, 6 N D."""
     hours: float | None = None
@@ -298,7 +303,8 @@ class AllocateOptions:
     unique_tokens: float | None = None
     """Unique tokens at hand; more are repeats (data_constrained)."""
     far: bool = False
-    """Allow a budget more than 10^6 times the compute of the fitted rows."""
+    """Allow a budget more than 10^6 times the compute of the fitted rows, 10^3 times that of a
+    published law's data."""
     json: File = None
     """Write the allocation."""
     figure: Stem = None

@@ -20,7 +20,7 @@ from experiments.commands.options import PredictOptions
 from experiments.commands.pairs import AT
 from sweeps.files import storing
 
-_WHICH = "give one of --fit FILE (of `scaling fit --json`) and --law NAME (of `scaling laws`)"
+WHICH = "give one of --fit FILE (of `scaling fit --json`) and --law NAME (of `scaling laws`)"
 
 _SIZES = ("N", "D", "C")
 
@@ -28,7 +28,7 @@ _SIZES = ("N", "D", "C")
 def run(options: PredictOptions) -> int:
     """Predicts by a fit or by a published law; prints the points and writes them."""
     if (options.fit is None) == (options.law is None):
-        raise ValueError(_WHICH)
+        raise ValueError(WHICH)
     if options.law is not None:
         table, notes = _by_law(options, library.find(options.law))
     else:

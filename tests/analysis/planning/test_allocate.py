@@ -27,7 +27,7 @@ from analysis.laws import (
     Law,
 )
 from analysis.laws.chinchilla import compute_optimal, growth
-from analysis.planning.allocate import Allocation, allocate
+from analysis.planning.allocate import Allocation, allocate, laws_of
 from analysis.planning.allocation_curves import growth_table, penalty_table
 from analysis.planning.best_models import Family, Models, best_models, cheapest_models
 from analysis.planning.device_prices import PEAK_FLOPS, Accelerator, accelerator
@@ -348,7 +348,8 @@ def test_repeats_are_told_of_a_law_that_knows_them(noisy: FitResult):
 
 
 def test_curves_pass_through_the_allocation(noisy: FitResult, allocation: Allocation):
-    table = growth_table(noisy, [FLOPS / 10, FLOPS], largest_flops=FLOPS / 5)
+    family, level = laws_of(noisy, None, None)
+    table = growth_table(family, [FLOPS / 10, FLOPS], level=level, largest_flops=FLOPS / 5)
     assert table["extrapolated"].tolist() == [False, True]
     for name in ("parameters", "tokens", "tokens_per_parameter", "loss"):
         estimate = getattr(allocation, name)
@@ -356,7 +357,7 @@ def test_curves_pass_through_the_allocation(noisy: FitResult, allocation: Alloca
         assert row[name] == pytest.approx(estimate.value, rel=1e-9)
         assert row[f"{name}_low"] == pytest.approx(estimate.low, rel=1e-9)
         assert row[f"{name}_high"] == pytest.approx(estimate.high, rel=1e-9)
-    costs = penalty_table(noisy, FLOPS, [0.5, 1.0, 2.0])
+    costs = penalty_table(family, FLOPS, [0.5, 1.0, 2.0], level=level)
     for row, off_optimum in zip((0, 2), allocation.off, strict=True):
         assert costs["excess_loss"][row] == pytest.approx(off_optimum.excess_loss.value, rel=1e-9)
         assert costs["excess_loss_low"][row] == pytest.approx(off_optimum.excess_loss.low, rel=1e-9)
@@ -364,8 +365,9 @@ def test_curves_pass_through_the_allocation(noisy: FitResult, allocation: Alloca
 
 
 def test_the_figure_shows_budget_bands_and_both_costs(noisy: FitResult, allocation: Allocation):
-    growth = growth_table(noisy, np.geomspace(1e20, 1e23, 7), largest_flops=1e21)
-    penalty = penalty_table(noisy, FLOPS, np.geomspace(0.25, 4, 9))
+    family, level = laws_of(noisy, None, None)
+    growth = growth_table(family, np.geomspace(1e20, 1e23, 7), level=level, largest_flops=1e21)
+    penalty = penalty_table(family, FLOPS, np.geomspace(0.25, 4, 9), level=level)
     figure = allocation_figure(allocation, growth, penalty, 1e21)
     sizes, ratio, cost = figure.axes
     for ax in (sizes, ratio):

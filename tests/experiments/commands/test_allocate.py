@@ -134,6 +134,48 @@ def test_mistakes_get_a_sentence(options, says, file):
         allocated(file, **options)
 
 
+def test_a_published_law_allocates_without_intervals(tmp_path, capsys):
+    to = tmp_path / "allocation.json"
+    options = {"law": "hoffmann2022-approach3", "flops": 1e21, "inference_tokens": 1e13}
+    assert allocating.run(AllocateOptions(**options, json=str(to), gpu="h100", mfu=0.4)) == 0
+    out = capsys.readouterr().out
+    assert "interval" not in out.split("hoffmann2022-approach3:")[0] and "No interval" in out
+    written = json.loads(to.read_text())
+    assert written["law"]["name"] == "hoffmann2022-approach3"
+    allocation = written["allocation"]
+    assert allocation["parameters"]["low"] is None
+    assert allocation["over_trained"]["parameters"]["value"] < allocation["parameters"]["value"]
+
+
+@pytest.mark.medium
+def test_the_loss_of_a_published_law_is_drawn(tmp_path):
+    options = {"law": "kaplan2020", "curve": "L(N, D)", "flops": 1e22}
+    assert allocating.run(AllocateOptions(**options, figure=str(tmp_path / "a"))) == 0
+    growth = pd.read_csv(tmp_path / "a.growth.csv")
+    assert growth["parameters_low"].isna().all() and growth["parameters"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "give one of --fit FILE.*--law NAME"),
+        ({"fit": "f.json", "law": "bi2024"}, "give one of --fit FILE.*--law NAME"),
+        ({"law": "hofman2022"}, "did you mean 'hoffmann2022'"),
+        ({"law": "kaplan2020", "curve": "L(N)"}, r"no loss of N and D: choose 'L\(N, D\)'"),
+        ({"law": "kaplan2020", "inference_tokens": 1e12}, r"by --curve 'L\(N, D\)'"),
+        ({"law": "bi2024", "figure": "x"}, "bi2024 tells N and D of a budget by rules"),
+        ({"law": "li2025"}, "tells no best model"),
+        ({"law": "hoffmann2022-approach3", "unique_tokens": 1e9}, "every token is new"),
+        ({"law": "hoffmann2022-approach1", "flops": 1e26}, r"times outside the data.*--far"),
+        ({"fit": "f.json", "curve": "L(N)"}, "leave it out with --fit"),
+    ],
+)
+def test_mistakes_with_published_laws_get_a_sentence(options, says, capsys):
+    with pytest.raises(ValueError, match=says):
+        allocating.run(AllocateOptions(**{"flops": 1e21, **options}))
+    assert capsys.readouterr().out == ""
+
+
 def test_files_that_hold_no_usable_fit_get_a_sentence(result, tmp_path):
     path = tmp_path / "x.json"
     with pytest.raises(ValueError, match=r"x.json: no such file. Give .*scaling fit TABLE"):
