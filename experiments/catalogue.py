@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import experiments
-from experiments.experiment import Expected, Experiment, Gathering
+from experiments.experiment import Expected, Experiment, Gathering, Named, Sentence
 from scaling import own_code
 from scaling.fields import nearest
 
@@ -76,6 +77,8 @@ def _read(module: ModuleType) -> Experiment | Gathering:
         name=_name(module),
         file=_file(module),
         card=inspect.getdoc(module) or "",
+        caption=_sentences(module, "CAPTION"),
+        alt=_sentences(module, "ALT"),
         parts=tuple(map(_experiment, module.PARTS)),
         figure=module.figure,
     )
@@ -90,6 +93,8 @@ def _experiment(module: ModuleType) -> Experiment:
         name=name,
         file=_file(module),
         card=inspect.getdoc(module) or "",
+        caption=_sentences(module, "CAPTION"),
+        alt=_sentences(module, "ALT"),
         sweep=module.SWEEP,
         expected=tuple(module.EXPECTED),
         analyse=lambda table, read_curves: (
@@ -133,6 +138,23 @@ def _check_types(module: ModuleType) -> None:
         wrong = "THRESHOLD_ALONG must be the path of a size, e.g. 'model.width'"
     if wrong is not None:
         raise ValueError(f"{_file(module)}: {wrong}")
+
+
+def _sentences(module: ModuleType, name: str) -> list[Sentence]:
+    """Sentences that a module declares, if any; what stands in braces is a measured number."""
+    declared = vars(module).get(name, ())
+    # A string alone would be taken for a sentence a letter.
+    if isinstance(declared, str) or not all(isinstance(each, str) for each in declared):
+        raise ValueError(
+            f"{_file(module)}: {name} must hold sentences, e.g. {name} = "
+            "('The peak lies at {peak}.',)"
+        )
+    return [_sentence(each) for each in declared]
+
+
+def _sentence(text: str) -> Sequence[str | Named]:
+    pieces = re.split(r"\{([^{}]+)\}", text)  # words and names take turns
+    return [Named(each) if at % 2 else each for at, each in enumerate(pieces) if each]
 
 
 def _file(module: ModuleType) -> Path:

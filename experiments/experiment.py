@@ -15,6 +15,8 @@ It may also declare
   evaluation with its `run_id` and the fields of `scaling.record.CurvePoint`;
 - `RUNS_OF = "name"`: its runs lie in the results folder of that experiment, so that runs which
   both ask for are trained once;
+- `CAPTION` and `ALT`: sentences under its figure, and for those who do not see it, with measured
+  numbers by name (`"The peak lies at {peak}."`); a sentence whose number is not there is left out;
 - `THRESHOLD_ALONG = "model.width"`: the size along which its runs are to cross the interpolation
   threshold; a plan that does not is told before it runs.
 
@@ -27,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,16 @@ Sweep = Mapping[Budget, "Callable[[], list[RunConfig]]"]
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A plain JSON value."""
+
+
+class Named(NamedTuple):
+    """A measured number in a sentence."""
+
+    name: str
+
+
+Sentence: TypeAlias = "Sequence[str | Named]"
+"""Words and measured numbers that are written one after another."""
 
 Details = TypeVar("Details")
 """What a card's figure needs beyond `shown`: a NamedTuple or dataclass that the card declares."""
@@ -107,11 +119,15 @@ class Declared:
         name: Name of its file, and of its results folder.
         file: Its source.
         card: Claim, paper, command, cost and expected numbers.
+        caption: Sentences under its figure; none where the card declares none.
+        alt: Sentences for those who do not see the figure, likewise.
     """
 
     name: str
     file: Path
     card: str
+    caption: Sequence[Sentence] = ()
+    alt: Sequence[Sentence] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

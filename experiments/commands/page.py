@@ -43,6 +43,8 @@ def _shown(found: Finished) -> Shown:
         measured=made.measured,
         doubts=made.doubts,
         more=made.more,
+        caption=made.caption,
+        alt=made.alt,
         folder=found.folder,
         records=found.runs,
         plan_id=found.plan_id,

@@ -23,6 +23,7 @@ from experiments.papers.folder import write as write_folder
 from experiments.papers.numbers import macros, word
 from experiments.papers.prose import remarks
 from experiments.papers.study import Study, fits_of
+from experiments.shared import captions
 from scaling.record import RunRecord
 from sweeps.files import storing
 from sweeps.store import Store
@@ -166,6 +167,8 @@ def _study(each: Finished, found: dict[Path, Findings[Any]], venue: Venue) -> St
         keywords = hashlib.sha256(as_csv(shown).encode()).hexdigest()
         drawing = style.as_pdf(figure, f"points {keywords}")
     alone = parts[name] if isinstance(experiment, Experiment) else None
+    verdict = alone.verdict if alone else run.verdicts(parts)
+    under, alt = run.described(experiment, parts, verdict)
     return Study(
         label=name,
         card=experiment.card,
@@ -173,10 +176,13 @@ def _study(each: Finished, found: dict[Path, Findings[Any]], venue: Venue) -> St
         overrides=each.made.overrides,
         expected=expected,
         measured=alone.measured if alone else {},
-        verdict=alone.verdict if alone else run.verdicts(parts),
+        verdict=verdict,
         doubts=alone.doubts if alone else (),
         fits=fits_of(alone.details) if alone else {},
         more=alone.report if alone else {},
+        # What gathers others has no macros of its own.
+        caption=captions.caption(experiment, alone.measured) if alone else [(under,)],
+        alt=alt,
         records=each.runs,
         plans=_plans(each.jobs),
         points=shown,

@@ -40,6 +40,8 @@ class Report:
         measured: The numbers.
         doubts: Reasons to distrust the answer.
         more: Fits and settings.
+        caption: Words under the figure.
+        alt: What the figure shows, for those who do not see it.
         figures: SHA-256 of each file of the figure, by name.
     """
 
@@ -51,6 +53,8 @@ class Report:
     measured: Mapping[str, Measured]
     doubts: Sequence[str]
     more: Mapping[str, Json]
+    caption: str = ""
+    alt: str = ""
     figures: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -19,6 +19,7 @@ from experiments.commands.grids import missed_thresholds
 from experiments.commands.options import PlanOptions, RunOptions
 from experiments.commands.report import Report
 from experiments.experiment import Budget, Experiment, Findings, Gathering
+from experiments.shared import captions
 from scaling.fields import nearest
 from scaling.record import RunRecord, row
 from scaling.sealed import DamagedFileError
@@ -215,15 +216,19 @@ def _gather(
                 return False
             found[job.plan.name] = findings
         parts = {job.plan.name: found[job.plan.name] for job in jobs}
+        verdict = verdicts(parts)
+        caption, alt = described(gathering, parts, verdict)
         made = Report(
             source=source,
             experiment=name,
             budget=jobs[0].budget,
             overrides=jobs[0].overrides,
-            verdict=verdicts(parts),
+            verdict=verdict,
             measured={},
             doubts=[f"{part}: {doubt}" for part, f in parts.items() for doubt in f.doubts],
             more={},
+            caption=caption,
+            alt=alt,
         )
         _publish(folder, gathering.figure(parts), gathered(parts), made)
     show.print_gathering(name, folder)
@@ -301,6 +306,7 @@ def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[Ru
     became = f"{lost.total():,} of {len(records):,} runs are left out: {show.counted(lost)}"
     left_out = [became] if lost else []
     computed = provenance.differences(record.environment for record in records)
+    caption, alt = described(job.experiment, {job.plan.name: findings}, findings.verdict)
     return Report(
         source=source,
         experiment=job.plan.name,
@@ -310,6 +316,27 @@ def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[Ru
         measured=findings.measured,
         doubts=[*findings.doubts, *left_out, *computed],
         more=findings.report,
+        caption=caption,
+        alt=alt,
+    )
+
+
+def described(
+    experiment: Experiment | Gathering, found: Mapping[str, Findings[Any]], verdict: str
+) -> tuple[str, str]:
+    """Returns what stands under a figure, and what it shows, as plain text.
+
+    Args:
+        experiment: The experiment.
+        found: Findings of its parts by name.
+        verdict: The answer.
+    """
+    measured = captions.numbers(experiment, found)
+    under = captions.caption(experiment, measured)
+    alt = captions.alternative(experiment, measured, verdict)
+    return (
+        captions.plain(under, experiment, measured),
+        captions.plain(alt, experiment, measured),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from experiments.experiment import Expected, Json, Measured, passes
 from experiments.pages import parts
-from experiments.shared.words import accepted, alternative, number
+from experiments.shared.words import accepted, number
 from scaling.record import RunRecord, row
 
 State = Literal["fresh", "stale", "unknown"]
@@ -20,9 +20,6 @@ is not at hand."""
 
 MOST_ROWS = 1000
 """Most rows of a table of points or runs; the files have all."""
-
-MOST_NUMBERS = 4
-"""Numbers that a caption repeats; the table above it has all."""
 
 _WORDS: Mapping[State, str] = {
     "fresh": "fresh",
@@ -57,6 +54,8 @@ class Shown:
         measured: The numbers.
         doubts: Reasons to distrust the answer.
         more: Fits and settings.
+        caption: Words under its figure; empty of a report that older code wrote.
+        alt: What the figure shows, for those who do not see it; likewise.
         folder: Holds its figure and numbers.
         records: Its runs; none of one that gathers others.
         plan_id: Of its sweep; empty of one that gathers others.
@@ -73,6 +72,8 @@ class Shown:
     measured: Mapping[str, Measured]
     doubts: Sequence[str]
     more: Mapping[str, Json]
+    caption: str
+    alt: str
     folder: Path
     records: Sequence[RunRecord]
     plan_id: str
@@ -138,7 +139,9 @@ def _section(shown: Shown, number: int) -> str:
             parts.paragraph(shown.verdict),
             _judged(shown),
             _doubts(shown.doubts),
-            parts.figure(shown.folder, number, _caption(shown), _alternative(shown)),
+            parts.figure(
+                shown.folder, number, shown.caption or shown.name, shown.alt or shown.verdict
+            ),
             _points(shown),
             parts.details("Card", parts.preformatted(shown.card)) if shown.card else "",
             _fits(shown.more),
@@ -147,21 +150,6 @@ def _section(shown: Shown, number: int) -> str:
             f"{', plan ' + parts.text(shown.plan_id) if shown.plan_id else ''}</p></section>",
         ]
     )
-
-
-def _caption(shown: Shown) -> str:
-    """The question, and the numbers that answer it."""
-    question = shown.card.partition("\n")[0] or shown.name
-    numbers = [
-        f"{_says(shown, name)}: {number(found)}"
-        for name, found in shown.measured.items()
-        if found.value is not None
-    ]
-    return " ".join(filter(None, (question, "; ".join(numbers[:MOST_NUMBERS]))))
-
-
-def _alternative(shown: Shown) -> str:
-    return alternative(shown.name, shown.verdict, shown.measured, lambda name: _says(shown, name))
 
 
 def _says(shown: Shown, name: str) -> str:

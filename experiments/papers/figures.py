@@ -4,23 +4,19 @@ from analysis import latex
 from experiments.papers.numbers import word
 from experiments.papers.study import Study
 from experiments.papers.tables import file_name
-from experiments.shared.words import alternative
-
-_MOST_NUMBERS = 4
-"""Numbers that a caption repeats; the table has all."""
+from experiments.shared import captions
 
 
 def figure(study: Study) -> str:
     """Returns the `figure` of a study, its caption with macros for its numbers."""
     kind = "figure*" if study.wide else "figure"
     name = file_name(study.label)
-    seen = alternative(study.label, study.verdict, study.measured, study.says)
     width = r"\linewidth" if study.wide else f"{study.width:.4g}in"
     lines = (
         rf"\begin{{{kind}}}[tbp]",
         r"\centering",
         # Braces keep commas and brackets of the text from ending the option.
-        rf"\includegraphics[alt={{{latex.escaped(seen)}}},width={width},"
+        rf"\includegraphics[alt={{{latex.escaped(study.alt)}}},width={width},"
         rf"height=0.75\textheight,keepaspectratio]{{figures/{name}.pdf}}",
         rf"\caption{{{_caption(study)}}}",
         rf"\label{{fig:{name}}}",
@@ -31,10 +27,8 @@ def figure(study: Study) -> str:
 
 def _caption(study: Study) -> str:
     stem = word(study.label)
-    numbers = [
-        rf"{latex.escaped(study.says(name))}: \{stem}{word(name)}Full{{}}"
-        for name, measured in study.measured.items()
-        if measured.value is not None
-    ]
-    listed = "; ".join(numbers[:_MOST_NUMBERS])
-    return f"{latex.escaped(study.question)} {listed}{'.' if listed else ''}".rstrip()
+
+    def macro(name: str) -> str:
+        return rf"\{stem}{word(name)}Full{{}}"
+
+    return captions.filled(study.caption, study.measured, macro, latex.escaped)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.fitting.result import FitResult
-from experiments.experiment import Expected, Json, Measured
+from experiments.experiment import Expected, Json, Measured, Sentence
 from scaling.record import RunRecord
 
 
@@ -27,6 +27,8 @@ class Study:
         doubts: Reasons to distrust the answer, in full.
         fits: Its fitted laws, by a name that is unique in it.
         more: Its report's fits and settings.
+        caption: Sentences under its figure.
+        alt: What the figure shows, for those who do not see it.
         records: Its runs, in the order of its plan; none of one that gathers others.
         plans: Declared sweeps as the results folder keeps them, by identity.
         points: What the figure shows.
@@ -45,6 +47,8 @@ class Study:
     doubts: Sequence[str]
     fits: Mapping[str, FitResult]
     more: Mapping[str, Json]
+    caption: Sequence[Sentence]
+    alt: str
     records: Sequence[RunRecord]
     plans: Mapping[str, bytes]
     points: pd.DataFrame

@@ -1,7 +1,5 @@
 """Words for numbers that were expected and measured, on the screen and on pages."""
 
-from collections.abc import Callable, Mapping
-
 from experiments.experiment import Expected, Measured
 
 
@@ -27,19 +25,3 @@ def number(measured: Measured, digits: int = 4, unit: str = "1") -> str:
     if measured.low is not None and measured.high is not None:
         text += f" [{measured.low:.4g}, {measured.high:.4g}]"
     return text if unit == "1" else f"{text} {unit}"
-
-
-def alternative(
-    name: str, verdict: str, measured: Mapping[str, Measured], says: Callable[[str], str]
-) -> str:
-    """Returns what a figure shows, in a sentence with its numbers, for those who do not see it.
-
-    Args:
-        name: The experiment.
-        verdict: Its answer, of which the first line is taken.
-        measured: Its numbers, by name.
-        says: What the number of a name is, in words.
-    """
-    numbers = "; ".join(f"{says(each)}: {number(found)}" for each, found in measured.items())
-    answer = verdict.partition("\n")[0].rstrip(".")
-    return ". ".join(filter(None, (f"{name}: {answer}", numbers))) + "."

@@ -75,8 +75,8 @@ def test_a_page_needs_no_address_and_tells_all(results, tmp_path, capsys):
     assert all(each.get("scope") for each in shown.found["th"])
     # 4. The figure has a sentence for those who do not see it.
     (drawing,) = shown.found["svg"]
-    assert drawing["role"] == "img" and drawing["aria-label"] == "tiny: peak. peak: 1."
-    assert "Figure 1. tiny peak: 1" in words
+    assert drawing["role"] == "img" and drawing["aria-label"] == "tiny: peak. peak, p/n: 1."
+    assert "Figure 1. A question small enough to be asked often. peak, p/n: 1." in words
     assert to.stat().st_size < 5e6
 
 

@@ -12,8 +12,8 @@ from experiments.papers.study import Study
 def study(measured, label="label_noise", expected=()):
     return Study(
         label=label, card="What?", budget="smoke", overrides=(), expected=expected,
-        measured=measured, verdict="yes", doubts=(), fits={}, more={}, records=(), plans={},
-        points=pd.DataFrame(), drawing=b"", width=3.4, wide=False,
+        measured=measured, verdict="yes", doubts=(), fits={}, more={}, caption=(), alt="",
+        records=(), plans={}, points=pd.DataFrame(), drawing=b"", width=3.4, wide=False,
     )  # fmt: skip
 
 

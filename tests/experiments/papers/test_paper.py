@@ -314,7 +314,8 @@ def test_a_bundle_compiles_with_every_font_embedded(tiny_results, tmp_path):
     source = Path(TINY).read_text().partition('"""\n\n')[2]
     source = source.replace("peak, p/n", "peak λ_N ≤ 3 % of {p/n} & ünïcode ^2 \\\\ --x")
     source = source.replace('verdict="peak"', 'verdict="100 % $peak_1$\\nand #2"')
-    awkward.write_text(f"'''{card}'''\n\n{source}", encoding="utf-8")
+    caption = 'CAPTION = ("A_b at {peak} of 100 %: #1 ~ λ & {", "No ^2.")'
+    awkward.write_text(f"'''{card}'''\n\n{source}\n{caption}\n", encoding="utf-8")
     results = tmp_path / "results"
     assert main(["run", str(awkward), "--results", str(results), "--workers", "1"]) == 0
     folder = tmp_path / "paper"
