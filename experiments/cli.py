@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 from tyro.conf import arg
 from tyro.extras import SubcommandApp
 
+import scaling
 from experiments.commands.options import (
     AllocateOptions,
     AuditOptions,
@@ -256,11 +257,14 @@ def main(args: list[str] | None = None) -> int:
     debug = "--debug" in args
     if debug:
         args.remove("--debug")
+    if args == ["--version"]:
+        print(f"scaling {scaling.__version__}")
+        return 0
     try:
         return app.cli(
             prog="scaling",
             description="Scaling-law and double-descent experiments. "
-            "--debug shows the traceback of an error.",
+            "--debug shows the traceback of an error, --version the version.",
             args=args,
             use_underscores=False,
         )

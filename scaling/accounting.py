@@ -68,6 +68,13 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
     Args:
         config: the run.
         steps: steps really taken, of a gradient run that ended early; None for all.
+
+    Examples:
+        >>> from scaling import MLP, MNIST1D, Adam, Gradient, RunConfig
+        >>> train = Gradient(optimizer=Adam(learning_rate=1e-3), batch_size=50, epochs=10)
+        >>> counts = account(RunConfig(model=MLP(width=8), data=MNIST1D(n_train=100), train=train))
+        >>> counts.n_params_total, counts.steps, counts.n_examples_seen, counts.flops_train
+        (490, 20, 1000, 2144000.0)
     """
     model, data, train = config.model, config.data, config.train
     shape = (data.n_inputs, config.n_outputs)

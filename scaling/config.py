@@ -141,6 +141,15 @@ def run_id(run: RunConfig | Resolved) -> str:
     """Identity of a run: 128 bits of the SHA-256 of its canonical JSON, as 32 hex digits.
 
     The path of the data is left out: their fingerprint identifies them.
+
+    Examples:
+        >>> from scaling import MLP, MNIST1D, Adam, Gradient
+        >>> def of(train):
+        ...     return run_id(RunConfig(model=MLP(width=8), data=MNIST1D(n_train=100), train=train))
+        >>> adam = Adam(learning_rate=1e-3)
+        >>> in_epochs = of(Gradient(optimizer=adam, batch_size=50, epochs=10))
+        >>> in_epochs == of(Gradient(optimizer=adam, batch_size=50, steps=20))
+        True
     """
     return _identity(_plain(run))
 

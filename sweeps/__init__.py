@@ -9,3 +9,29 @@ computes, publishes (`publishing`) and tries again (`retries`), in the order of 
 reads it, `files` holds the atomic writes under it. `accelerators` and `compile_cache` choose what a
 worker computes on and where it finds compiled programs; `progress` shows how far a sweep has come.
 """
+
+from scaling.public import public
+
+__all__, __getattr__, __dir__ = public(
+    __name__,
+    {
+        "space": ("chain", "grid", "overridden", "subsample", "zipped"),
+        "shapes": ("Recipe",),
+        "recipes": (
+            "achieved",
+            "around",
+            "aspect_ratio",
+            "branches",
+            "crossed",
+            "iso_flop",
+            "ladder",
+        ),
+        "sizes": ("at_sizes",),
+        "plan": ("Plan", "make_plan"),
+        "runner": ("Summary", "run_sweeps"),
+        "progress": ("show_progress",),
+        "store": ("Store",),
+        "files": ("StoreError",),
+    },
+    modules=("rules",),
+)

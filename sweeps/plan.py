@@ -84,6 +84,14 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
 
     Raises:
         ValueError: the sweep is empty.
+
+    Examples:
+        >>> from scaling import GaussianTeacher, Linear, Ridgeless, RunConfig
+        >>> data = GaussianTeacher(n_train=40, dimension=80)
+        >>> base = RunConfig(model=Linear(n_features=20), data=data, train=Ridgeless())
+        >>> plan = make_plan("features", [base, base])
+        >>> len(plan.runs), plan.n_duplicates, f"{plan.flops:.2g} FLOPs"
+        (1, 1, '2.6e+05 FLOPs')
     """
     if not configs:
         raise ValueError(f"the sweep {name!r} has no runs: give every axis at least one value")

@@ -32,6 +32,14 @@ def grid(base: Configs, axes: Axes) -> list[RunConfig]:
 
     Raises:
         ValueError: no such field, an impossible value, or more than `MAX_RUNS` runs.
+
+    Examples:
+        >>> from scaling import GaussianTeacher, Linear, Ridgeless, RunConfig
+        >>> data = GaussianTeacher(n_train=40, dimension=80)
+        >>> base = RunConfig(model=Linear(n_features=20), data=data, train=Ridgeless())
+        >>> runs = grid(base, {"model.n_features": [20, 40, 80], "seed": range(2)})
+        >>> [(run.model.n_features, run.seed) for run in runs]
+        [(20, 0), (20, 1), (40, 0), (40, 1), (80, 0), (80, 1)]
     """
     values = {path: list(axis) for path, axis in axes.items()}
     size = len(_listed(base)) * math.prod(map(len, values.values()))

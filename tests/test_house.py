@@ -13,7 +13,7 @@ from house import HOUSE, graph, imports, modules
 MAY_IMPORT = {
     "scaling": {"scaling"},
     "sweeps": {"sweeps", "scaling"},
-    "analysis": {"analysis", "scaling.record"},
+    "analysis": {"analysis", "scaling.record", "scaling.public"},
     "experiments": {"experiments", "analysis", "sweeps", "scaling"},
 }
 
@@ -25,7 +25,7 @@ CARDS = sorted(
 
 ORDER = {
     "scaling": """
-        sealed keys fields extras workspace own_code record
+        public sealed keys fields extras workspace own_code record
         model devices models data objectives schedules training pretraining counting streaming
         config packs accounting trainers run measures
     """.split(),
@@ -56,9 +56,9 @@ ORDER = {
 
 
 def place(room: str, module: str) -> int:
-    """Where a module stands in the order of its room; the head of the room stands first."""
+    """Where a module stands in the order of its room; the head, with what it needs, comes first."""
     name = module.removeprefix(room).removeprefix(".")
-    if not name:
+    if not name or name == "public":
         return -1
     above = [name.rsplit(".", n)[0] for n in range(name.count(".") + 1)]
     known = [ORDER[room].index(prefix) for prefix in above if prefix in ORDER[room]]

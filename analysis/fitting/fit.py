@@ -96,6 +96,17 @@ def fit(
     Raises:
         ValueError: An argument is at fault: shapes, values that are not positive and finite, ...
         FitError: The rows do not support the fit: too few, no start converges, ...
+
+    Examples:
+        >>> from analysis.laws import POWER_LAW
+        >>> n = np.array([16, 32, 64, 128, 256, 512])
+        >>> noise = np.array([0.99, 1.02, 0.98, 1.01, 1.01, 0.99])
+        >>> found = fit(POWER_LAW, n, 3 * n**-0.5 * noise)
+        >>> low, high = found.intervals["alpha"]
+        >>> f"{found.params['alpha']:.2f}", bool(low < 0.5 < high)
+        ('0.50', True)
+        >>> f"{float(found.predict([1024])[0]):.3f}"
+        '0.094'
     """
     # 1. Refuse what no search can answer.
     require_resolvable(bootstrap.level, bootstrap.n)

@@ -78,6 +78,24 @@ def law_of(
     Raises:
         ValueError: A range that is none, a bound that a unit would move, a function of other
             arguments; on the first fit, a wrong `has_unit_of_y`.
+
+    Examples:
+        >>> from analysis.fitting.fit import fit
+        >>> law = law_of(
+        ...     lambda n, A, alpha: A * n**-alpha,
+        ...     name="mine",
+        ...     formula="L = A n^-alpha",
+        ...     inputs=("n",),
+        ...     params={
+        ...         "A": Parameter(starts=(0.1, 10), is_log=True, has_unit_of_y=True),
+        ...         "alpha": Parameter(starts=(0.1, 1), bounds=(0, 10)),
+        ...     },
+        ... )
+        >>> n = np.array([16, 32, 64, 128, 256, 512])
+        >>> noise = np.array([0.99, 1.02, 0.98, 1.01, 1.01, 0.99])
+        >>> found = fit(law, n, 3 * n**-0.5 * noise)
+        >>> f"{found.params['alpha']:.2f}"
+        '0.50'
     """
     if not params:
         raise ValueError(f"{name} has no parameters, but a fit needs one or more. Give `params`.")
