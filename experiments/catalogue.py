@@ -8,14 +8,17 @@ from pathlib import Path
 from types import ModuleType
 
 import experiments
-from experiments.experiment import Expected, Experiment, Gathering, Named, Sentence
+from experiments.experiment import Expected, Experiment, Gathering, Named, Sentence, Sweep
 from scaling import own_code
 from scaling.fields import nearest
+
+_NOTHING: Sweep = {"smoke": list, "cpu": list, "gpu": list}
+"""The budgets of an experiment of facts: none has a run."""
 
 
 def names() -> list[str]:
     """Names of the experiments of this package."""
-    return declaring(experiments, "SWEEP", "PARTS")
+    return declaring(experiments, "SWEEP", "FACTS", "PARTS")
 
 
 def declaring(package: ModuleType, *words: str) -> list[str]:
@@ -85,9 +88,11 @@ def _read(module: ModuleType) -> Experiment | Gathering:
 
 
 def _experiment(module: ModuleType) -> Experiment:
-    _check_declared(module, "SWEEP", "EXPECTED", "analyse", "figure")
+    name, declared = _name(module), vars(module)
+    _check_declared(module, "FACTS" if "FACTS" in declared else "SWEEP", "EXPECTED", "analyse",
+                    "figure")  # fmt: skip
     _check_types(module)
-    name, analyse, declared = _name(module), module.analyse, vars(module)
+    analyse, facts = module.analyse, declared.get("FACTS")
     takes_curves = declared.get("CURVES", False)
     return Experiment(
         name=name,
@@ -95,7 +100,7 @@ def _experiment(module: ModuleType) -> Experiment:
         card=inspect.getdoc(module) or "",
         caption=_sentences(module, "CAPTION"),
         alt=_sentences(module, "ALT"),
-        sweep=module.SWEEP,
+        sweep=_NOTHING if facts else module.SWEEP,
         expected=tuple(module.EXPECTED),
         analyse=lambda table, read_curves: (
             analyse(table, read_curves()) if takes_curves else analyse(table)
@@ -104,6 +109,7 @@ def _experiment(module: ModuleType) -> Experiment:
         takes_curves=takes_curves,
         runs_of=declared.get("RUNS_OF", name),
         threshold_along=declared.get("THRESHOLD_ALONG"),
+        facts=facts,
     )
 
 
@@ -115,15 +121,18 @@ def _check_declared(module: ModuleType, *needed: str) -> None:
     if missing := [name for name in needed if name not in vars(module)]:
         raise ValueError(
             f"{_file(module)} does not declare {', '.join(missing)}. An experiment declares SWEEP, "
-            "EXPECTED, analyse and figure; one that gathers others PARTS and figure."
+            "EXPECTED, analyse and figure, or FACTS in place of SWEEP where nothing is trained; "
+            "one that gathers others PARTS and figure."
         )
 
 
 def _check_types(module: ModuleType) -> None:
     """Refuses declarations of another type, which would fail only after training."""
-    sweep, expected = module.SWEEP, module.EXPECTED
+    sweep, expected = vars(module).get("SWEEP", _NOTHING), module.EXPECTED
     wrong = None
-    if not isinstance(sweep, Mapping) or not all(map(callable, sweep.values())):
+    if "FACTS" in vars(module) and ("SWEEP" in vars(module) or not callable(module.FACTS)):
+        wrong = "FACTS must be a function that reads facts, in place of SWEEP"
+    elif not isinstance(sweep, Mapping) or not all(map(callable, sweep.values())):
         wrong = (
             "SWEEP must map budgets to functions that return runs, e.g. "
             "{'cpu': lambda: [RunConfig(...)]}"

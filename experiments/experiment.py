@@ -20,6 +20,9 @@ It may also declare
 - `THRESHOLD_ALONG = "model.width"`: the size along which its runs are to cross the interpolation
   threshold; a plan that does not is told before it runs.
 
+An experiment of published facts, for which nothing is trained, declares `FACTS` in place of
+`SWEEP`: a function that reads what `analyse` takes. All of its budgets are one.
+
 An experiment that only gathers others declares `PARTS`, their modules, and `figure`, which takes
 findings by name, instead. `experiments.catalogue` checks a file once and makes an `Experiment` or a
 `Gathering` of it.
@@ -143,15 +146,17 @@ class Experiment(Declared):
         takes_curves: Whether its findings need the learning curves of its runs.
         runs_of: Name of the experiment in whose results folder the runs lie.
         threshold_along: Path of the size along which the interpolation threshold is crossed.
+        facts: Reads what `analyse` takes in place of a table, where nothing is trained.
     """
 
     sweep: Sweep
     expected: Sequence[Expected]
-    analyse: Callable[[pd.DataFrame, Callable[[], pd.DataFrame]], Findings[Any]]
+    analyse: Callable[[Any, Callable[[], pd.DataFrame]], Findings[Any]]
     figure: Callable[[Findings[Any]], Figure]
     takes_curves: bool
     runs_of: str
     threshold_along: str | None = None
+    facts: Callable[[], Any] | None = None
 
     @property
     def parts(self) -> tuple[Experiment, ...]:

@@ -125,6 +125,12 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     )
 
 
+def empty_plan(name: str) -> Plan:
+    """The plan of an experiment that trains nothing."""
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return Plan(name, digest, configs=(), runs=(), n_duplicates=0, flops=0.0, flops_saved=0.0)
+
+
 def _add(
     config: RunConfig,
     plain: Resolved,

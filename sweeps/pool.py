@@ -40,7 +40,8 @@ Settled = Literal["done", "diverged", "failed", "elsewhere"]
 Kind = Literal["planned", "started", "tried", "stopped", "conflict"] | Settled
 """What an event reports.
 
-- planned: a job begins; once for each job, with the numbers of its runs and of those published.
+- planned: a job begins; once for each job that has runs, with the numbers of them and of those
+  published.
 - started: an attempt at a run began.
 - tried: an attempt failed; the run may be tried again.
 - stopped: a worker stopped after too many failures in a row.
@@ -142,6 +143,8 @@ class Pool:
         self._error: Exception | None = None
         for job in jobs:
             name, planned = job.plan.name, len(job.runs)
+            if not planned:
+                continue
             progress(Event("planned", job.index, name=name, planned=planned, already=job.already))
             for run_id in job.pending:
                 self.unsettled.setdefault((job.store.root, run_id), []).append(job.index)

@@ -19,6 +19,9 @@ Confidence = Literal["stated", "derived", "estimated", "speculative"]
 """How a model's facts are known: told by its makers, following from what they told, estimated by
 others, or guessed; speculative ones stay out of fits and comparisons."""
 
+Counted = Literal["model", "hardware"]
+"""What the compute of a model is the compute of."""
+
 _FILE = Path(__file__).with_name("models.toml")
 
 
@@ -35,6 +38,8 @@ class Model:
         tokens: D, epochs counted.
         unique_tokens: Tokens of the data set; None where not known.
         flops: C.
+        flops_of: What C counts: the arithmetic of the model, or that of its chips over all of the
+            time, restarts included.
         chips: Number of accelerators.
         chip: Their name, one of `analysis.named_models.identities.PEAKS`.
         hours: Hours of training on all of them.
@@ -54,6 +59,7 @@ class Model:
     tokens: float | None
     unique_tokens: float | None
     flops: float | None
+    flops_of: Counted
     chips: int | None
     chip: str
     hours: float | None
@@ -72,8 +78,12 @@ class Model:
     @property
     def year(self) -> float:
         """The date as a number of years."""
-        start = date(self.date.year, 1, 1)
-        return self.date.year + (self.date - start).days / 365.25
+        return year_of(self.date)
+
+
+def year_of(day: date) -> float:
+    """Returns a date as a number of years."""
+    return day.year + (day - date(day.year, 1, 1)).days / 365.25
 
 
 @cache
@@ -84,13 +94,21 @@ def models() -> tuple[Model, ...]:
 
 
 def find(name: str) -> Model:
-    """Returns a model by its name; case and marks do not matter.
+    """Returns a model by its name, or by a beginning that it alone has.
+
+    Case and marks do not matter.
 
     Raises:
-        ValueError: An unknown name; the nearest is given.
+        ValueError: An unknown name (the nearest is given), or a beginning of several.
     """
     by_name = {_bare(model.name): model for model in models()}
     if _bare(name) not in by_name:
+        begun = [model for bare, model in by_name.items() if bare.startswith(_bare(name))]
+        if len(begun) == 1:
+            return begun[0]
+        if begun and _bare(name):
+            several = ", ".join(model.name for model in begun)
+            raise ValueError(f"several models begin with {name!r}: give one of {several}")
         close = difflib.get_close_matches(_bare(name), by_name, n=1, cutoff=0.5)
         nearest = f"did you mean {by_name[close[0]].name!r}? " if close else ""
         raise ValueError(f"no model {name!r}: {nearest}`scaling models list` tells all names")
@@ -107,7 +125,10 @@ def _model(row: dict[str, Any]) -> Model:
         raise ValueError(f"{_FILE.name}: {row.get('name')} has {', '.join(sorted(wrong))}")
     if row["confidence"] not in get_args(Confidence) or not row["sources"]:
         raise ValueError(f"{_FILE.name}: {row['name']} has no source, or no known confidence")
-    given: dict[str, Any] = {name: None for name in known} | {"chip": "", "note": ""} | row
+    if row.get("flops_of", "model") not in get_args(Counted):
+        raise ValueError(f"{_FILE.name}: {row['name']} has flops_of {row['flops_of']!r}")
+    given: dict[str, Any] = {name: None for name in known}
+    given |= {"chip": "", "note": "", "flops_of": "model"} | row
     given["sources"] = tuple(row["sources"])
     if given["active"] is None:
         given["active"] = given["parameters"]

@@ -42,9 +42,8 @@ def laws(names: Sequence[str], plans: Sequence[Plan], bytes_per_token: float | N
         ValueError: An unknown law; one of no loss in N, D or C, of a count of N that runs do not
             record, or per token without the bytes of a token; runs that predict no tokens.
     """
-    if names and not all(
-        isinstance(config.train, Pretraining) for plan in plans for config in plan.configs
-    ):
+    configs = [config for plan in plans for config in plan.configs]
+    if names and not (configs and all(isinstance(c.train, Pretraining) for c in configs)):
         raise ValueError(
             f"--beside {names[0]}: a published law of the loss takes language models, and some of "
             "these runs are none: choose an experiment such as chinchilla"

@@ -25,6 +25,8 @@ from sweeps.files import MANY_BYTES, read_bytes
 FIGURES = ("figure.pdf", "figure.png", "figure.svg", "figure.csv")
 FILES = (*FIGURES, "report.json")
 _MOST_BYTES = 2**24
+_READ = (".py", ".toml", ".csv")
+"""Files of the packages that findings follow from: code, published laws, and facts."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def read(path: Path) -> Report | None:
 def _code() -> str:
     digest = hashlib.sha256()
     for package in (analysis, experiments):
-        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
-            digest.update(path.read_bytes())
+        for path in sorted(Path(package.__path__[0]).rglob("*")):
+            if path.suffix in _READ:
+                digest.update(path.read_bytes())
     for name in ("numpy", "scipy", "pandas", "matplotlib"):
         digest.update(importlib.metadata.version(name).encode())
     return digest.hexdigest()

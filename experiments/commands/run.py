@@ -24,7 +24,7 @@ from scaling.fields import nearest
 from scaling.record import RunRecord, row
 from scaling.sealed import DamagedFileError
 from sweeps.files import storing
-from sweeps.plan import Plan, make_plan
+from sweeps.plan import Plan, empty_plan, make_plan
 from sweeps.space import Folded, folded, overridden
 from sweeps.store import Store
 
@@ -60,6 +60,9 @@ def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[J
         name = part.name
         if budget not in part.sweep:
             raise ValueError(f"{name}: no budget {budget!r}; {nearest(budget, part.sweep)}")
+        if part.facts is not None:
+            jobs.append(_untrained(part, options))
+            continue
         configs = part.sweep[budget]()
         declared = plan = make_plan(name, configs)
         fewer = None
@@ -74,6 +77,18 @@ def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[J
         root = Path(options.results) / part.runs_of
         jobs.append(Job(part, plan, root, folder, budget, overrides, fewer))
     return jobs
+
+
+def _untrained(part: Experiment, options: PlanOptions) -> Job:
+    """The job of an experiment of facts, which has no runs."""
+    if options.overrides:
+        raise ValueError(
+            f"{part.name}: --set {' --set '.join(options.overrides)} has no run to change, since "
+            "nothing is trained: leave it out"
+        )
+    root = Path(options.results) / part.name
+    folder = root / "reports" / options.budget
+    return Job(part, empty_plan(part.name), root, folder, options.budget, ())
 
 
 def show_plan(options: PlanOptions) -> int:
@@ -270,16 +285,23 @@ def findings_of(job: Job, records: Sequence[RunRecord]) -> Findings[Any]:
         ValueError: No run is done, or the card cannot analyse them.
         FitError: The data do not support a fit that the card needs.
     """
-    table = tables.frame(map(row, records))
-    if "done" not in set(table["status"]):
-        raise ValueError("no run is done. The same command tries again.")
-    findings = job.experiment.analyse(table, lambda: _curves(job, records))
+    findings = job.experiment.analyse(_analysed(job, records), lambda: _curves(job, records))
     expected = [each.name for each in job.experiment.expected_at(job.budget)]
     if missing := [name for name in expected if name not in findings.measured]:
         raise ValueError(
             f"analyse measured no {', '.join(missing)}, which EXPECTED names. Add it to `measured`."
         )
     return findings
+
+
+def _analysed(job: Job, records: Sequence[RunRecord]) -> Any:
+    """The table of the runs, or the facts of an experiment that has none."""
+    if job.experiment.facts is not None:
+        return job.experiment.facts()
+    table = tables.frame(map(row, records))
+    if "done" not in set(table["status"]):
+        raise ValueError("no run is done. The same command tries again.")
+    return table
 
 
 def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:

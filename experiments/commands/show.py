@@ -43,7 +43,8 @@ def print_card(name: str) -> int:
     console.print(experiment.card)
     for part in experiment.parts:
         sizes = ", ".join(f"{budget} {len(sweep())}" for budget, sweep in part.sweep.items())
-        console.print(f"\n{part.name}: runs at each budget: {sizes}")
+        runs = "nothing is trained" if part.facts else f"runs at each budget: {sizes}"
+        console.print(f"\n{part.name}: {runs}")
         for expected in part.expected:
             sizes = ", ".join(budget for budget in expected.budgets if budget in part.sweep)
             at = "" if set(part.sweep) <= set(expected.budgets) else f", at {sizes}"
@@ -107,7 +108,7 @@ def print_damaged_curve(name: str, damage: str, *, repeated: bool) -> None:
 
 def print_summary(summary: Summary) -> None:
     """Prints what became of the runs of a command."""
-    for job in summary.jobs:
+    for job in (job for job in summary.jobs if job.planned):
         counts = {"kept": job.already, "done": job.done, "diverged": job.diverged}
         counts |= {"failed": len(job.failed), "missing": len(job.missing)}
         became = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)

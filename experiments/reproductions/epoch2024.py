@@ -10,17 +10,17 @@ models; and the identity C = 6 N D epochs where all of its terms are in the tabl
 """
 
 from collections.abc import Mapping
-from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.estimate import Estimate
 from analysis.named_models.growth import growth_a_year
+from analysis.named_models.notable import groups, ratios_to_six_n_d, tidied
 from analysis.plots import style
-from analysis.plots.ticks import log_ticks
+from analysis.plots.named_models import draw_growth
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
 from experiments.reproductions.published import Published
@@ -28,7 +28,6 @@ from experiments.reproductions.published import Published
 DATA = data.EPOCH_MODELS
 
 _PAGE = "Epoch AI, notable AI models, 2024"
-_COMPUTE, _DATE = "Training compute (FLOP)", "Publication date"
 
 PUBLISHED = (
     Published(
@@ -63,86 +62,52 @@ PUBLISHED = (
     ),
 )
 
-_TOP = 10
+
+class Details(NamedTuple):
+    """What the figure draws: the groups of models, and how they grow."""
+
+    models: Mapping[str, pd.DataFrame]
+    growth: Mapping[str, Estimate]
 
 
-def refit(table: pd.DataFrame) -> Findings[Mapping[str, Estimate]]:
+_GROUPS = {
+    "since 2010": "since 2010",
+    "2010 to 2018": "2010 to 2018",
+    "top ten": "top ten",
+    "language": "language since mid-2017",
+}
+"""Published numbers and the groups that they are of."""
+
+
+def refit(table: pd.DataFrame) -> Findings[Details]:
     """Finds the growth of several groups, and the ratio of compute to 6 N D."""
-    known = table.loc[table[_COMPUTE].notna() & table[_DATE].notna()].copy()
-    known["year"] = [_year(date.fromisoformat(text)) for text in known[_DATE]]
-    language = known["Domain"].fillna("").str.contains("Language")
-    groups = {
-        "since 2010": known["year"] >= 2010,
-        "2010 to 2018": (known["year"] >= 2010) & (known["year"] < 2018),
-        "top ten": (known["year"] >= 2018) & _is_top(known),
-        "language": language & (known["year"] >= 2017.5),
-    }
-    found = {
-        name: growth_a_year(known.loc[of, "year"], known.loc[of, _COMPUTE])
-        for name, of in groups.items()
-    }
-    ratio = _ratios(known.loc[language & (known["year"] >= 2018)])
+    known = tidied(table)
+    of = groups(known)
+    models = {name: of[group] for name, group in _GROUPS.items()}
+    found = {name: growth_a_year(rows["year"], rows["flops"]) for name, rows in models.items()}
+    ratio = ratios_to_six_n_d(of["language"].loc[of["language"]["year"] >= 2018])
     measured = {
         name: Measured(value=each.value, low=each.low, high=each.high)
         for name, each in found.items()
     }
     measured["6 N D"] = Measured(value=float(np.median(ratio)), note=f"{len(ratio)} models")
-    shown = known.loc[known["year"] >= 2010, ["Model", "year", _COMPUTE]].assign(
-        top=groups["top ten"], language=language
-    )
     lines = ", ".join(f"{name}: {each}" for name, each in found.items())
+    shown = models["since 2010"]
     return Findings(
         measured=measured,
         verdict=f"Times a year, {lines}. The line bends: the early years grew more slowly.",
-        shown=shown.rename(columns={_COMPUTE: "flops", "Model": "model"}),
-        details=found,
+        shown=shown[["model", "year", "flops", "top"]].assign(
+            language=shown["domain"].str.contains("Language")
+        ),
+        details=Details(models, found),
     )
 
 
-def _year(day: date) -> float:
-    return day.year + (day - date(day.year, 1, 1)).days / 365.25
-
-
-def _is_top(known: pd.DataFrame) -> pd.Series:
-    """Whether a model was among the ten largest when it was published."""
-    ordered = known.sort_values("year", kind="stable")
-    largest = ordered[_COMPUTE].to_numpy(np.float64)
-    among = [np.sum(largest[:at] >= largest[at]) < _TOP for at in range(len(largest))]
-    return pd.Series(among, index=ordered.index).reindex(known.index)
-
-
-def _ratios(models: pd.DataFrame) -> np.ndarray:
-    """C / (6 N D epochs) of models that have all; sparse ones, far below 1, are left out."""
-    columns = ["Parameters", "Training dataset size (datapoints)", "Epochs"]
-    whole = models.dropna(subset=columns)
-    n, d, epochs = (whole[name].to_numpy(np.float64) for name in columns)
-    ratio = whole[_COMPUTE].to_numpy(np.float64) / (6 * n * d * epochs)
-    return ratio[ratio > 0.3]
-
-
-def figure(findings: Findings[Mapping[str, Estimate]]) -> Figure:
+def figure(findings: Findings[Details]) -> Figure:
     """Draws compute over time, with the line of all models and that of the running top ten."""
-    shown, found = findings.shown, findings.details
+    models, growth = findings.details
+    lines = [(models[name], growth[name]) for name in ("since 2010", "top ten")]
     with style.paper_style():
         drawing, axes = style.new_figure(width=style.SINGLE_COLUMN, height=2.8)
-        ax = axes[0, 0]
-        parts = (("running top ten", shown["top"]), ("others", ~shown["top"]))
-        for (name, of), look in zip(parts, (style.SERIES[1], style.SERIES[0]), strict=True):
-            rows = shown.loc[of]
-            ax.plot(rows["year"], rows["flops"], **look.marks(), markersize=2.5, alpha=0.7,
-                    markeredgewidth=0, label=name)  # fmt: skip
-        for name, of, look in (
-            ("since 2010", shown["year"] >= 2010, style.SERIES[0]),
-            ("top ten", shown["top"] & (shown["year"] >= 2018), style.SERIES[1]),
-        ):
-            rows = shown.loc[of]
-            years = np.array([rows["year"].min(), rows["year"].max()])
-            middle = float(np.mean(np.log(rows["flops"])))
-            line = middle + np.log(found[name].value) * (years - rows["year"].mean())
-            ax.plot(years, np.exp(line), **look.line(), linewidth=1.4,
-                    label=f"{found[name].value:.2g} times a year")  # fmt: skip
-        ax.set(yscale="log", xlabel="year", ylabel="training FLOPs")
-        log_ticks(ax, "y", most=6)
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        style.legend_above(ax)
+        draw_growth(axes[0, 0], findings.shown, lines)
     return drawing

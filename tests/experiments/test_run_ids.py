@@ -31,7 +31,8 @@ def ids(plans):
 
 
 def names():
-    return [name for name in catalogue.names() if isinstance(catalogue.load(name), Experiment)]
+    cards = {name: catalogue.load(name) for name in catalogue.names()}
+    return [name for name, card in cards.items() if isinstance(card, Experiment) and not card.facts]
 
 
 def without_corpus(patch):

@@ -3,12 +3,14 @@
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap
 from analysis.named_models.growth import growth_a_year
 from analysis.named_models.identities import PEAKS, checked, training_price
+from analysis.named_models.notable import groups, notable, ratios_to_six_n_d, tidied
 from analysis.named_models.placing import placed
 from analysis.named_models.registry import find, models
 from analysis.published import library
@@ -32,8 +34,7 @@ def test_compute_is_six_n_d_where_tokens_are_known(model):
     ratio = checked(model).six_n_d
     if ratio is None:
         return
-    # OPT's compute is that of its hardware, restarts included.
-    assert ratio == pytest.approx(1, abs=0.28 if model.name == "OPT" else 0.15)
+    assert ratio == pytest.approx(1, abs=0.15 if model.flops_of == "model" else 0.28)
 
 
 def test_gpt3s_compute_is_that_of_its_table():
@@ -58,6 +59,41 @@ def test_gpt3_was_under_trained_and_llama3_less_so():
     assert placed(find("GPT-3.5"), law) is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("bert", "BERT-Large"), ("GLM", "GLM-130B"), ("qwen 72b", "Qwen-72B")]
+)
+def test_the_beginning_of_a_name_is_enough(asked, meant):
+    assert find(asked).name == meant
+
+
+def test_the_named_models_are_among_the_notable_ones():
+    """Dates and compute of both tables agree, but where the registry says otherwise."""
+    table = notable()
+    assert len(table) == 397 and table["year"].min() >= 2010
+    gpt3 = table.loc[table["model"].str.startswith("GPT-3 175B")].iloc[0]
+    assert gpt3["flops"] == pytest.approx(find("GPT-3").flops, rel=0.01)
+    assert find("GPT-3").year == pytest.approx(gpt3["year"], abs=0.02)
+
+
+def test_groups_hold_the_models_of_a_period_and_a_domain():
+    rows = pd.DataFrame(
+        {
+            "Model": list("abc"),
+            "Domain": ["Language,Vision", "Games", None],
+            "Publication date": ["2019-01-01", "2012-07-01", "2020-01-01"],
+            "Training compute (FLOP)": [1e20, 1e18, np.nan],
+            "Parameters": [1e9, np.nan, 1e9],
+            "Training dataset size (datapoints)": [1e10, np.nan, 1e9],
+            "Epochs": [2.0, np.nan, 1.0],
+        }
+    )
+    found = groups(tidied(rows))
+    assert set(found["since 2010"]["model"]) == {"a", "b"}  # the compute of c is not known
+    assert list(found["vision"]["model"]) == list(found["top ten"]["model"]) == ["a"]
+    assert list(found["2010 to 2018"]["model"]) == list(found["games"]["model"]) == ["b"]
+    assert ratios_to_six_n_d(tidied(rows)) == pytest.approx([1e20 / (6e19 * 2)])
+
+
 def test_planted_growth_is_found_with_its_interval():
     rng = np.random.default_rng(0)
     held = 0
@@ -75,6 +111,8 @@ def test_planted_growth_is_found_with_its_interval():
     ("ask", "error", "said"),
     [
         (lambda: find("gtp-3"), ValueError, "did you mean 'GPT-3'"),
+        (lambda: find("llama"), ValueError, "give one of LLaMA-65B, Llama 2-70B, Llama 3.1"),
+        (lambda: find("-"), ValueError, "no model '-'"),
         (lambda: training_price(1e23, "a10", mfu=0.4, dollars_per_hour=1), ValueError, "did you"),
         (lambda: training_price(1e23, "a100", mfu=1.4, dollars_per_hour=1), ValueError, "share"),
         (
