@@ -12,6 +12,7 @@ from analysis.laws.kaplan import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
 from analysis.laws.law import Law
 from analysis.laws.m4 import M4
 from analysis.laws.over_training import OVER_TRAINING
+from analysis.laws.overfitting import OVERFITTING
 from analysis.laws.power_law import POWER_LAW
 from analysis.laws.quanta import QUANTA, QUANTA_N
 from analysis.laws.rewards import BEST_OF_N, RL_REWARD
@@ -38,6 +39,7 @@ LAWS = {
         CHINCHILLA_TIED,
         INTERACTION,
         DATA_CONSTRAINED,
+        OVERFITTING,
         OVER_TRAINING,
         ROUTED,
         GRANULAR,
@@ -72,6 +74,7 @@ __all__ = [
     "KAPLAN_N",
     "LAWS",
     "M4",
+    "OVERFITTING",
     "OVER_TRAINING",
     "POWER_LAW",
     "QUANTA",

@@ -27,6 +27,19 @@ def in_order(seed: int, numbers: Int[np.ndarray, " count"], size: int) -> Int[np
     return permuted(places, size, keys, passes)
 
 
+def spread(places: Int[np.ndarray, " count"], size: int) -> Int[np.ndarray, " count"]:
+    """Examples in a random order that is the same for every run.
+
+    Its first ones are a random sample of a set, and smaller samples are the beginnings of larger.
+
+    Args:
+        places: Places in that order, the first of which is 0.
+        size: Number of examples in the set.
+    """
+    keys = rng_for(0, "sample").integers(0, 2**64, ROUNDS, dtype=np.uint64)
+    return permuted(places, size, keys, np.zeros_like(places))
+
+
 def permuted(
     places: Int[np.ndarray, " count"],
     size: int,

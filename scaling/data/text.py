@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, Literal
 
 from scaling.data.cache import sha256_of
+from scaling.data.python_parts import VERSION, Part
 from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
 from scaling.data.token_files import given_halves, given_sha256
 from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Bytes, Tiktoken, Tokenized, tiktoken_tokenizer
-from scaling.fields import Count
+from scaling.fields import Count, Newer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +22,9 @@ class Text(TokenSource):
     Exact duplicates among the documents are removed, one document in 20 is held out, and the
     training documents are in the order of their hashes (`scaling.data.survey`): every run of a
     corpus sees the same row of tokens, whatever its seed, which decides in what order the row's
-    windows come. `n_tokens` takes the beginning of the row, so that a smaller training set is the
-    beginning of a larger one.
+    windows come. `n_tokens` takes the beginning of the row, or a sample of its windows; in both
+    cases a smaller training set is the beginning of a larger one. In a few whole documents there is
+    less to learn than in as many tokens of many.
 
     Attributes:
         context: Tokens predicted in a sequence.
@@ -31,7 +33,11 @@ class Text(TokenSource):
             either compressed (`.gz`, `.zst`), or tokens (`.bin`). None is the source code of the
             running interpreter's standard library: 30 MB of real text on every machine.
         text_field: The field of JSON lines, or column of a data set, that holds the text.
+        part: Which part of the standard library's source code to read: its comments and docstrings
+            as "english", or the "code" without them. Both have the same files held out. None for
+            all of a corpus.
         n_tokens: Different training tokens to use, in whole sequences; None for all.
+        unique: What `n_tokens` takes: the first "documents", or "windows" drawn from all of them.
         n_eval: Held-out sequences, the same for every run.
         repeat: Whether a run may take more tokens than the data have.
         document_mask: Whether attention stays within documents, several of which may share a
@@ -43,7 +49,9 @@ class Text(TokenSource):
     tokenizer: Bytes | BPE | Tiktoken | Tokenized = field(default_factory=Bytes)
     path: str | None = None
     text_field: str = "text"
+    part: Annotated[Part | None, Newer()] = None
     n_tokens: Count | None = None
+    unique: Annotated[Literal["documents", "windows"], Newer()] = "documents"
     n_eval: Count = 256
     repeat: bool = False
     document_mask: bool = False
@@ -51,6 +59,11 @@ class Text(TokenSource):
     def __post_init__(self) -> None:
         super().__post_init__()
         tokenized = isinstance(self.tokenizer, Tokenized)
+        if self.part is not None and self.path is not None:
+            raise ValueError(
+                f"text.part = {self.part!r} is a part of the standard library's source code, and "
+                f"text.path = {self.path!r} is other text: leave one of the two out"
+            )
         if tokenized and self.path is None:
             raise ValueError(
                 "text.tokenizer.kind = 'tokenized' needs text.path: a .bin file, or a folder with "
@@ -86,7 +99,8 @@ class Text(TokenSource):
         else:
             documents = summary_of(self.path, self.text_field).sha256
             tokenizer = tokenizer_of(self.path, self.text_field, self.tokenizer)
-            content = sha256_of([documents, tokenizer.identity])
+            version = [] if self.part is None else [VERSION]
+            content = sha256_of([documents, tokenizer.identity, *version])
         return f"text/2/{content}"
 
     def load(self, seed: int) -> TokenDataset:
@@ -107,9 +121,9 @@ def _load(config: Text) -> TokenDataset:
     else:
         corpus = (config.path, config.text_field, config.tokenizer)
         tokenizer = tokenizer_of(*corpus)
-        train, held_out = halves_of(*corpus)
+        train, held_out = halves_of(*corpus, config.part)
         byte_lengths, end_of_document = tokenizer.byte_lengths, tokenizer.end_of_document
-    return token_dataset(
+    dataset = token_dataset(
         train=TokenRow(train.read, train.n_tokens),
         held_out=TokenRow(held_out.read, held_out.n_tokens),
         context=config.context,
@@ -119,3 +133,6 @@ def _load(config: Text) -> TokenDataset:
         end_of_document=end_of_document,
         separated=config.document_mask,
     )
+    if config.unique == "documents":
+        return dataset
+    return replace(dataset, sampled_from=(train.n_tokens - 1) // config.context)

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Int, UInt
 
-from scaling.data.permutation import in_order
+from scaling.data.permutation import in_order, spread
 from scaling.fields import Checked
 
 Reader = Callable[[], UInt[np.ndarray, " tokens"]]
@@ -35,6 +35,8 @@ class TokenDataset:
             are nats / ln 2 / bytes_per_token; NaN where the bytes of tokens are not known.
         end_of_document: The token that ends a document; None where none does.
         separated: Whether tokens are to be predicted from their own document alone.
+        sampled_from: Number of windows of which the `n_windows` are a random sample; None where
+            they are the first of the row.
     """
 
     read: Reader
@@ -43,6 +45,7 @@ class TokenDataset:
     bytes_per_token: float
     end_of_document: int | None
     separated: bool = False
+    sampled_from: int | None = None
 
     @property
     def context(self) -> int:
@@ -61,8 +64,14 @@ class TokenDataset:
 
     @property
     def train(self) -> UInt[np.ndarray, " tokens"]:
-        """The training tokens that are used."""
-        return self.read()[: self.n_train_tokens + 1]
+        """The training tokens that are used, as one row.
+
+        A sample of windows follows its order, and of each the token before it is left out.
+        """
+        if self.sampled_from is None:
+            return self.read()[: self.n_train_tokens + 1]
+        windows = self._windows(np.arange(self.n_windows))
+        return windows[:, 1:].reshape(-1).astype(self.read().dtype)
 
     def sequences(
         self, seed: int, first: int, count: int
@@ -78,7 +87,15 @@ class TokenDataset:
         self, seed: int, numbers: Int[np.ndarray, " count"]
     ) -> Int[np.ndarray, "count {self.context}+1"]:
         """Training sequences of these numbers."""
-        return _gathered(self.read, in_order(seed, numbers, self.n_windows), self.context)
+        return self._windows(in_order(seed, numbers, self.n_windows))
+
+    def _windows(
+        self, places: Int[np.ndarray, " count"]
+    ) -> Int[np.ndarray, "count {self.context}+1"]:
+        """Windows at these places among those that are used."""
+        if self.sampled_from is not None:
+            places = spread(places, self.sampled_from)
+        return _gathered(self.read, places, self.context)
 
 
 class TokenRow(NamedTuple):

@@ -28,6 +28,7 @@ from scaling.data.cache import (
 )
 from scaling.data.corpus import Document, documents_of, files_of, require_utf8
 from scaling.data.hub import SCHEME, local_copy
+from scaling.data.python_parts import VERSION, Part, parts_of
 from scaling.data.survey import ONE_HELD_OUT_IN, Summary, Survey, distinct, summarise, survey
 from scaling.data.token_files import Halves, TokenFile
 from scaling.data.tokenizing import (
@@ -115,14 +116,26 @@ def tokenizer_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktok
 
 
 @functools.cache
-def halves_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktoken) -> Halves:
-    """Files of the tokens of a corpus, made if missing, checked once; raises as `tokenizer_of`."""
+def halves_of(
+    path: str | None,
+    text_field: str,
+    choice: Bytes | BPE | Tiktoken,
+    part: Part | None = None,
+) -> Halves:
+    """Files of the tokens of a corpus, made if missing, checked once; raises as `tokenizer_of`.
+
+    A part of its documents is in the half that the documents are in.
+    """
     tokenizer = tokenizer_of(path, text_field, choice)
     made_of = [summary_of(path, text_field).sha256, tokenizer.identity, "tokens/1"]
+    if part is not None:
+        made_of += [part, VERSION]
     folder = cache_folder() / "tokens" / sha256_of(made_of)
     known = recall(folder / "about.json", "tokens")
     if known is None or not _sound(folder, known):
-        known = _make(folder, path, text_field, choice, tokenizer)
+        found = _surveyed(path, text_field)
+        documents = distinct(_checked(path, text_field, choice), found)
+        known = _make(folder, found, _only(part, documents), tokenizer)
     dtype = smallest_dtype(tokenizer.vocab_size).str
     return Halves(*(
         TokenFile(folder / f"{half}.bin", dtype, 0, int(known[half]["n_tokens"]))
@@ -130,11 +143,29 @@ def halves_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktoken)
     ))  # fmt: skip
 
 
+def _checked(
+    path: str | None, text_field: str, choice: Bytes | BPE | Tiktoken
+) -> Iterable[Document]:
+    """Documents of a corpus that its tokenizer reads."""
+    documents = _read(path, text_field)
+    return documents if isinstance(choice, Bytes) else map(require_utf8, documents)
+
+
+def _only(
+    part: Part | None, documents: Iterable[tuple[int, Document]]
+) -> Iterator[tuple[int, Document]]:
+    """The part of every document that has it, or all of each."""
+    for place, document in documents:
+        if part is None:
+            yield place, document
+        elif text := getattr(parts_of(document.text), part):
+            yield place, document._replace(text=text)
+
+
 def _make(
     folder: Path,
-    path: str | None,
-    text_field: str,
-    choice: Bytes | BPE | Tiktoken,
+    found: Survey,
+    documents: Iterable[tuple[int, Document]],
     tokenizer: Tokenizer,
 ) -> About:
     """Writes the tokens of a corpus; text and tokens are never in memory in full.
@@ -142,16 +173,12 @@ def _make(
     Documents are read in the order of their files, and their tokens go to a nameless file, from
     which they are copied in the order of the survey.
     """
-    found = _surveyed(path, text_field)
-    documents: Iterable[Document] = _read(path, text_field)
-    if not isinstance(choice, Bytes):
-        documents = map(require_utf8, documents)
     itemsize = smallest_dtype(tokenizer.vocab_size).itemsize
     starts, ends = np.zeros((2, len(found.digests)), dtype=np.int64)
     about: About = {}
     with writing(folder), tempfile.TemporaryFile(dir=folder) as unordered:
         written = 0
-        for place, tokens in _encoded(distinct(documents, found), tokenizer):
+        for place, tokens in _encoded(documents, tokenizer):
             unordered.write(tokens)
             starts[place] = written
             written += len(tokens)
