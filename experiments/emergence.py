@@ -466,12 +466,12 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     for place, task in enumerate(task for task in shown if task < len(frequency)):
         look = style.SERIES[place % len(style.SERIES)]
         losses = watched.losses[0, :, task]
-        ax.plot(watched.steps, losses, color=look.color, linewidth=0.9, label=f"task {task + 1}")
+        ax.plot(watched.steps, losses, **look.line(), linewidth=0.9, label=f"task {task + 1}")
     mean = watched.losses[0] @ frequency
     ax.plot(watched.steps, mean, color=style.INK, linewidth=1.8, label="all, weighted")
     ticks.log_scale(ax, "x", ticks=(1,))
     ax.set(xlabel="step", ylabel="loss / log 2", ylim=(-0.05, 1.45), xlim=(10, None))
-    ax.legend(loc="upper left", ncols=3, fontsize=6, handlelength=1.2)
+    ax.legend(loc="upper left", ncols=3, fontsize=6)
 
 
 def _draw_emergence(ax: Axes, details: Details) -> None:

@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -247,8 +249,13 @@ def figure(findings: Findings[Details]) -> Figure:
 
 
 def _looks(runs: pd.DataFrame) -> dict[float, style.Series]:
+    """A shade and a mark for each decay, the lightest for the least."""
     decays = sorted(runs["decay"].unique(), reverse=True)
-    return {float(decay): style.SERIES[i % len(style.SERIES)] for i, decay in enumerate(decays)}
+    shades = colormaps["viridis"](np.linspace(0, 0.75, len(decays)))
+    return {
+        float(decay): style.SERIES[i % len(style.SERIES)]._replace(color=to_hex(shade))
+        for i, (decay, shade) in enumerate(zip(decays, shades, strict=True))
+    }
 
 
 def _draw_histories(ax: Axes, details: Details, quantity: str, label: str) -> None:

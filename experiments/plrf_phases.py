@@ -338,7 +338,7 @@ def _draw(ax: Axes, name: str, phase: Phase) -> None:
     ax.plot(along, 0.7 * predicted, **style.SERIES[3].line(), label="slope of theory")
     ticks.log_ticks(ax, "x", "y", most=4)
     eta, _ = phase.measured.exponents
-    ax.set_title(f"phase {name}: $\\eta$ = {eta:.3f}, theory {_eta(name):.3f}", fontsize=8)
+    ax.set_title(f"phase {name}\n$\\eta$ = {eta:.3f}, theory {_eta(name):.3f}", fontsize=8)
 
 
 def _colored(sizes: list[Size]) -> list[tuple[Size, str]]:

@@ -119,16 +119,17 @@ def draw_growth(
         table: Table from `frontier_table`.
         quantity: "parameters", "tokens" or "tokens_per_parameter".
         label: Legend entry of the line.
-        style: Colour.
+        style: Colour, and the mark at the ends of the fitted range.
     """
     flops = table["flops"]
     low, high = table[f"{quantity}_low"], table[f"{quantity}_high"]
     ax.fill_between(flops, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
-    return draw_dashed_beyond(ax, table, "flops", quantity, label=label, color=style.color)
+    look = {"color": style.color, "marker": style.marker}
+    return draw_dashed_beyond(ax, table, "flops", quantity, label=label, **look)
 
 
 def draw_dashed_beyond(
-    ax: Axes, table: pd.DataFrame, x: str, y: str, *, label: str, color: str = INK
+    ax: Axes, table: pd.DataFrame, x: str, y: str, *, label: str, color: str = INK, marker: str = ""
 ) -> Axes:
     """Draws one column against another, solid within the fitted budgets and dashed beyond them.
 
@@ -139,11 +140,13 @@ def draw_dashed_beyond(
         y: Column for the vertical axis.
         label: Legend entry.
         color: Colour of the line.
+        marker: Mark at both ends of the fitted budgets; none unless given.
     """
     beyond = table["extrapolated"].to_numpy()
     below = np.flatnonzero(~beyond)[:1].sum()
     inside = table[~beyond]
-    ax.plot(inside[x], inside[y], color=color, linewidth=1.2, label=label, zorder=2.6)
+    ends = {"marker": marker, "markevery": max(len(inside) - 1, 1)}
+    ax.plot(inside[x], inside[y], color=color, linewidth=1.2, label=label, zorder=2.6, **ends)
     for part in (table.iloc[: below + 1], table.iloc[below + len(inside) - 1 :]):
         if len(part) > 1:
             ax.plot(part[x], part[y], color=color, linewidth=1.2, linestyle=(0, (3, 2)), zorder=2.6)

@@ -140,7 +140,7 @@ def draw_optima(
         along = np.geomspace(min(groups), max(groups), 60)
         low, high = trend.predict_interval(along)
         ax.fill_between(along, low, high, color=style.color, alpha=0.18, linewidth=0, zorder=1.5)
-        ax.plot(along, trend.predict(along), color=style.color, linewidth=1, label=label)
+        ax.plot(along, trend.predict(along), **style.line(), linewidth=1, label=label)
     groups = [group for group, _ in found]
     ax.plot(groups, [estimate.value for _, estimate in found], **style.marks())
     for group, estimate in found:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from analysis.plots.venues import VENUES, Venue
 from analysis.writing import replace_file
 
-SINGLE_COLUMN = 3.4
+SINGLE_COLUMN = 3.3
 """Width of a single-column figure, inches."""
 DOUBLE_COLUMN = 7.0
 """Width of a double-column figure, inches."""

@@ -64,7 +64,7 @@ _ONE_COLUMN = "style file of the conference: text 5.5 in wide, Times 10 pt"
 VENUES: dict[str, Venue] = {
     each.name: each
     for each in (
-        Venue(name="plain", column=3.4, page=7.0, family="sans-serif", source="none"),
+        Venue(name="plain", column=3.3, page=7.0, family="sans-serif", source="none"),
         Venue(name="neurips", column=3.3, page=5.5, size=7, source=_ONE_COLUMN),
         Venue(
             name="icml",

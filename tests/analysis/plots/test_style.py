@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
+from vision import DEFICIENCIES, seen
 
 from analysis.estimate import Estimate
 from analysis.plots.curves import draw_replicates, draw_theory
@@ -105,7 +106,7 @@ def test_style_is_left_as_it_was_found():
     assert all(
         8 <= v <= 9 for k, v in RC.items() if k.endswith(("size", "fontsize")) and "font" in k
     )
-    assert (SINGLE_COLUMN, DOUBLE_COLUMN) == (3.4, 7.0)
+    assert (SINGLE_COLUMN, DOUBLE_COLUMN) == (3.3, 7.0)
 
 
 def test_series_differ_in_marker_line_and_colour():
@@ -121,32 +122,8 @@ def test_colours_stand_out_on_white():
         assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) > 2
 
 
-DEFICIENCIES = {
-    "none": np.eye(3),
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-                   [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-                     [-0.011820, 0.042940, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
-                   [0.004733, 0.691367, 0.303900]],
-}  # fmt: skip
-"""Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB."""
-
-TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-"""IEC 61966-2-1: linear sRGB to CIE XYZ."""
-
-
-def lab(color, deficiency):
-    """CIELAB of a colour as somebody with a deficiency sees it."""
-    rgb = np.array(to_rgb(color))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(np.array(DEFICIENCIES[deficiency]) @ linear, 0, 1)
-    x, y, z = np.cbrt(np.array(TO_XYZ) @ seen / np.array(TO_XYZ).sum(axis=1))
-    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
-
-
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 def test_colours_differ_to_the_colour_blind(deficiency):
-    seen = [lab(series.color, deficiency) for series in SERIES[:5]]
-    apart = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[i + 1 :]]
+    colours = [seen(series.color, deficiency) for series in SERIES[:5]]
+    apart = [np.linalg.norm(a - b) for i, a in enumerate(colours) for b in colours[i + 1 :]]
     assert min(apart) > 15
