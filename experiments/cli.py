@@ -35,6 +35,7 @@ from experiments.commands.options import (
     RunOptions,
     ShowOptions,
     StatusOptions,
+    SweepOptions,
     TableOptions,
     VerifyOptions,
     WatchOptions,
@@ -81,6 +82,14 @@ def run(options: Flags[RunOptions]) -> int:
     from experiments.commands import run
 
     return run.run(options)
+
+
+@app.command
+def sweep(options: Flags[SweepOptions]) -> int:
+    """Run a sweep that the command line or a file declares, as `scaling run` runs experiments."""
+    from experiments.commands import sweep
+
+    return sweep.run(options)
 
 
 @app.command

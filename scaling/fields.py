@@ -266,6 +266,11 @@ class _Text(str):
     __slots__ = ()
 
 
+def as_typed(text: str) -> str:
+    """A text as typed on a command line, which `from_dict` and others read as its field's type."""
+    return _Text(text)
+
+
 class _Change(NamedTuple):
     """A field to replace: its path, the names of that path from some level on, and its value."""
 

@@ -19,9 +19,7 @@ from typing import Any, NamedTuple
 
 from scaling.config import RunConfig, run_id
 from scaling.fields import flatten, parse_overrides, replace_together
-
-MAX_RUNS = 1_000_000
-"""A sweep above this size is a mistake; it is refused before it is expanded."""
+from sweeps.axes import MAX_RUNS
 
 Configs = RunConfig | Sequence[RunConfig]
 Axes = Mapping[str, Iterable[Any]]
@@ -41,7 +39,7 @@ def grid(base: Configs, axes: Axes) -> list[RunConfig]:
         >>> [(run.model.n_features, run.seed) for run in runs]
         [(20, 0), (20, 1), (40, 0), (40, 1), (80, 0), (80, 1)]
     """
-    values = {path: list(axis) for path, axis in axes.items()}
+    values = {k: axis if isinstance(axis, Sequence) else list(axis) for k, axis in axes.items()}
     size = len(_listed(base)) * math.prod(map(len, values.values()))
     if size > MAX_RUNS:
         raise ValueError(f"a grid of {size:,} runs exceeds {MAX_RUNS:,}: give fewer values")

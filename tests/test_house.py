@@ -31,7 +31,7 @@ ORDER = {
     """.split(),
     "sweeps": """
         guards files claims retries rules accelerators compile_cache
-        plan plan_file space shapes recipes sizes
+        plan plan_file axes space declared sweep_file shapes recipes sizes
         store survey visiting publishing computing worker executors pool processes progress
         watching runner
     """.split(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import catalogue
-from experiments.commands import report, run
+from experiments.commands import report, run, sweep
 from experiments.commands.options import PlanOptions
 from experiments.commands.report import Report
 from experiments.commands.run import Job
@@ -95,14 +95,27 @@ def _one(path: Path, files: dict[str, str]) -> Finished:
     try:
         experiment = catalogue.load(files.get(made.experiment, made.experiment))
     except ValueError:
-        return Finished(made, folder, None, (), (), "unknown")
+        return _of_sweep(made, folder)
     options = PlanOptions(
         name=made.experiment,
         budget=made.budget,  # pyright: ignore[reportArgumentType]  # as a report keeps it
         overrides=tuple(made.overrides),
         results=str(folder.parent.parent.parent),
     )
-    jobs = run.jobs_for(experiment, options)
+    return _with_runs(made, folder, experiment, run.jobs_for(experiment, options))
+
+
+def _of_sweep(made: Report, folder: Path) -> Finished:
+    """A report of a sweep that a command declared; one of an experiment that is not at hand."""
+    job = sweep.job_of_plan(Store.open(folder.parent.parent), folder.name)
+    if job is None:
+        return Finished(made, folder, None, (), (), "unknown")
+    return _with_runs(made, folder, job.experiment, [job])
+
+
+def _with_runs(
+    made: Report, folder: Path, experiment: Experiment | Gathering, jobs: Sequence[Job]
+) -> Finished:
     records = [Store.open(job.root).read(job.plan) for job in jobs]
     source = report.source(experiment, [record for part in records for record in part])
     return Finished(

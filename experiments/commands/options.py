@@ -92,8 +92,8 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(PlanOptions):
-    """Options of `scaling run`."""
+class RunningOptions:
+    """Options of the commands that train: how, and what is held against the runs."""
 
     workers: int | None = None
     """Worker processes; by default one a core or accelerator."""
@@ -103,6 +103,45 @@ class RunOptions(PlanOptions):
     """A published law to hold against the runs, from `scaling laws`; may be repeated."""
     bytes_per_token: float | None = None
     """Of --beside: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(RunningOptions, PlanOptions):
+    """Options of `scaling run`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(RunningOptions):
+    """Options of `scaling sweep`."""
+
+    name: str | None = None
+    """Name of the sweep and of its results folder."""
+    source: Annotated[str | None, arg(name="from", metavar="FILE")] = None
+    """A sweep file (.toml, .yaml, .json), of W&B too, or a Hydra command line with --multirun."""
+    model: str | None = None
+    """Family of models, e.g. transformer."""
+    data: str | None = None
+    """Source of data; by default one that the model takes, e.g. text."""
+    train: str | None = None
+    """Way to train; by default one that the model takes, e.g. pretraining."""
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUE")] = ()
+    """A field that all runs share, e.g. train.tokens=1e6; may be repeated."""
+    grid: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUES")] = ()
+    """An axis, e.g. model.width=16,32,64, 16..256*2, seed=0..4; all combinations are run."""
+    zip: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUES")] = ()
+    """A field that goes in step with those of the other --zip."""
+    draw: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=RANGE")] = ()
+    """A field to draw at random, e.g. train.optimizer.learning_rate=log:1e-4..1e-1."""
+    draws: int | None = None
+    """Of --draw: number of random settings; by default 1."""
+    sample: int | None = None
+    """Run this many of all combinations, drawn at random."""
+    random_seed: int | None = None
+    """Of --draw and --sample; by default 0."""
+    plan: bool = False
+    """Print what would be done and what it costs; spend nothing."""
+    results: Annotated[str, arg(metavar="FOLDER")] = "results"
+    """Folder of all results."""
 
 
 @dataclass(frozen=True, kw_only=True)

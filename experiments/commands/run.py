@@ -16,9 +16,9 @@ from analysis.tables import results as tables
 from experiments import catalogue
 from experiments.commands import overlay, provenance, report, show
 from experiments.commands.grids import missed_thresholds
-from experiments.commands.options import PlanOptions, RunOptions
+from experiments.commands.options import PlanOptions, RunningOptions, RunOptions
 from experiments.commands.report import Report
-from experiments.experiment import Budget, Experiment, Findings, Gathering
+from experiments.experiment import Experiment, Findings, Gathering
 from experiments.shared import captions
 from scaling.fields import nearest
 from scaling.record import RunRecord, row
@@ -40,7 +40,7 @@ class Job:
     plan: Plan
     root: Path
     folder: Path
-    budget: Budget
+    budget: str
     overrides: Sequence[str]
     folded: Folded | None = None
 
@@ -93,14 +93,26 @@ def _untrained(part: Experiment, options: PlanOptions) -> Job:
 
 def show_plan(options: PlanOptions) -> int:
     """Prints what a run would do and cost."""
-    jobs = jobs_for(catalogue.load(options.name), options)
+    return print_plan(jobs_for(catalogue.load(options.name), options))
+
+
+def print_plan(jobs: Sequence[Job]) -> int:
+    """Prints what jobs would do and cost."""
     show.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
     _say_of_grids(jobs)
     return 0
 
 
 def run(options: RunOptions) -> int:
-    """Plans, runs, analyses, draws and prints expected beside measured.
+    """Plans, runs, analyses, draws and prints expected beside measured."""
+    experiment = catalogue.load(options.name)
+    return carry_out(experiment, jobs_for(experiment, options), options)
+
+
+def carry_out(
+    experiment: Experiment | Gathering, jobs: Sequence[Job], options: RunningOptions
+) -> int:
+    """Runs the jobs of an experiment, analyses, draws and prints expected beside measured.
 
     With `options.hosts` several processes run this together: the first does all of it, the others
     help it train.
@@ -113,9 +125,7 @@ def run(options: RunOptions) -> int:
     from sweeps.runner import run_sweeps
 
     _check_workers(options)
-    # 1. Resolve the command into plans; mistakes end here, before anything is written.
-    experiment = catalogue.load(options.name)
-    jobs = jobs_for(experiment, options)
+    # 1. Mistakes end here, before anything is written.
     laws = overlay.laws(options.beside, [job.plan for job in jobs], options.bytes_per_token)
     if options.hosts and not _leads():
         return 0
@@ -178,7 +188,7 @@ def _say_of_grids(jobs: Sequence[Job]) -> None:
             show.print_missed(job.plan.name, missed_thresholds(job.plan.configs, size))
 
 
-def _check_workers(options: RunOptions) -> None:
+def _check_workers(options: RunningOptions) -> None:
     workers = options.workers
     if workers is not None and workers < 1:
         raise ValueError(
