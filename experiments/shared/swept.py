@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from analysis.estimate import Floats
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
@@ -19,6 +20,8 @@ from experiments.experiment import Experiment, Findings, Measured
 from experiments.shared.panels import mark_excluded
 from scaling.config import RunConfig
 from scaling.record import finite
+
+Ints = NDArray[np.intp]
 
 METRICS = {
     "eval_loss_nats": ("held-out loss (nats)", "nats"),
@@ -76,21 +79,24 @@ def analyse(table: pd.DataFrame, axes: Sequence[str]) -> Findings[Details]:
     Raises:
         ValueError: No run is done, or none has a loss.
     """
-    done = table[table["status"] == "done"]
-    metric = next((name for name in METRICS if name in done and done[name].notna().any()), None)
+    done = table.loc[table["status"] == "done"]
+    metric = next((name for name in METRICS if name in done and done[name].count()), None)
     if metric is None:
         raise ValueError("no run has a held-out loss or error to compare")
     runs, excluded = results.usable(table, [metric])
     # 1. Each setting once, its seeds together.
     varying = [path for path in axes if path != "seed"] or ["seed"]
-    cells = results.summarise(runs.fillna(dict.fromkeys(varying, "none")), varying, metric)
-    best = cells.loc[cells["mean"].idxmin()]
+    without = {
+        path: "none" for path in varying if runs[path].hasnans
+    }  # a field of some kinds alone
+    told = runs.astype(dict.fromkeys(without, object)).fillna(without)
+    cells = results.summarise(told, varying, metric)
+    best = cells.to_dict("records")[int(np.argmin(cells["mean"].to_numpy()))]
     # 2. Along the axis with most numbers; one with few values tells lines apart.
-    numeric = [path for path in varying if pd.api.types.is_numeric_dtype(cells[path])]
-    x = max(numeric, key=lambda path: cells[path].nunique(), default=varying[0])
-    others = tuple(
-        path for path in varying if path != x and 1 < cells[path].nunique() <= len(style.SERIES)
-    )
+    n_values = {path: len(set(cells[path].tolist())) for path in varying}
+    numeric = [path for path in varying if _is_numeric(cells, path)]
+    x = max(numeric, key=n_values.__getitem__, default=varying[0])
+    others = tuple(p for p in varying if p != x and 1 < n_values[p] <= len(style.SERIES))
     sem = finite(best["sem"])
     seeds = f", standard error {sem:.2g} over {best['n_runs']} seeds" if sem else ""
     return Findings(
@@ -113,48 +119,57 @@ def figure(findings: Findings[Details]) -> Figure:
 
 def _draw(ax: Axes, details: Details) -> None:
     cells, x, others, metric, excluded = details
-    numeric = pd.api.types.is_numeric_dtype(cells[x])
-    lines = list(cells.groupby(list(others))) if others else [((), cells)]
-    lines.sort(key=lambda line: line[1]["mean"].min())
-    places = {value: k for k, value in enumerate(sorted(cells[x].unique(), key=str))}
-    for number, (values, rows) in enumerate(lines):
+    values = cells[x].tolist()
+    numeric = _is_numeric(cells, x)
+    places = None if numeric else {v: k for k, v in enumerate(sorted(set(values), key=str))}
+    at = np.array(values if places is None else [places[value] for value in values], np.float64)
+    middle, low, high = (cells[name].to_numpy(np.float64) for name in ("mean", "q16", "q84"))
+    for number, (label, rows) in enumerate(_lines(cells, others, middle)):
         named = number < len(style.SERIES)
-        at = rows[x].to_numpy(np.float64) if numeric else rows[x].map(places).to_numpy(np.float64)
-        label = ", ".join(
-            f"{path.rpartition('.')[2]} {_shown(value)}"
-            for path, value in zip(others, values, strict=True)
-        )
         look = style.SERIES[number] if named else style.Series(style.GREY, ".", "-")
-        joined = len(np.unique(at)) == len(at) and numeric
-        ax.plot(
-            at,
-            rows["mean"],
-            **look.marks() | (look.line() if joined else {}),
-            label=(label or None) if named else "others" if number == len(style.SERIES) else None,
-        )
-        ax.vlines(at, rows["q16"], rows["q84"], color=look.color, linewidth=0.8, zorder=1.9)
-    several = " (mean, 68 % of seeds)" if cells["n_runs"].max() > 1 else ""
+        joined = numeric and len(np.unique(at[rows])) == len(rows)
+        shown = label if named else "others" if number == len(style.SERIES) else ""
+        line = look.marks() | (look.line() if joined else {})
+        ax.plot(at[rows], middle[rows], **line, label=shown or None)
+        ax.vlines(at[rows], low[rows], high[rows], color=look.color, linewidth=0.8, zorder=1.9)
+    several = " (mean, 68 % of seeds)" if cells["n_runs"].to_numpy().max() > 1 else ""
     ax.set(xlabel=x, ylabel=f"{METRICS[metric][0]}{several}")
-    _scale(ax, cells, details, places if not numeric else None)
-    if numeric and x in excluded:
+    if places is not None:
+        ax.set_xticks(list(places.values()), [_shown(value) for value in places])
+    elif _is_wide(at):
+        ax.set_xscale("log")
+        log_ticks(ax, "x")
+    if _is_wide(middle):
+        ax.set_yscale("log")
+        log_ticks(ax, "y")
+    if numeric and len(excluded):
         mark_excluded(ax, excluded, x)
 
 
-def _scale(ax: Axes, cells: pd.DataFrame, details: Details, places: dict[Any, int] | None) -> None:
-    wide = partial(_spans, factor=_WIDE)
-    if places is not None:
-        ax.set_xticks(list(places.values()), [_shown(value) for value in places])
-    elif wide(cells[details.x]):
-        ax.set_xscale("log")
-        log_ticks(ax, "x")
-    if wide(cells["mean"]):
-        ax.set_yscale("log")
-        log_ticks(ax, "y")
+def _lines(cells: pd.DataFrame, others: Sequence[str], middle: Floats) -> list[tuple[str, Ints]]:
+    """Label and rows of each line, the one that comes lowest first."""
+    labels = np.array(
+        [
+            ", ".join(
+                f"{path.rpartition('.')[2]} {_shown(value)}"
+                for path, value in zip(others, row, strict=True)
+            )
+            for row in cells[list(others)].itertuples(index=False)
+        ],
+        dtype=object,
+    )
+    found = [(str(label), np.flatnonzero(labels == label)) for label in dict.fromkeys(labels)]
+    return sorted(found, key=lambda line: float(middle[line[1]].min()))
 
 
-def _spans(values: pd.Series, factor: float) -> bool:
+def _is_numeric(cells: pd.DataFrame, path: str) -> bool:
+    return pd.api.types.is_numeric_dtype(cells.dtypes[path])
+
+
+def _is_wide(values: Floats) -> bool:
+    """Whether a logarithmic scale shows the values better."""
     low, high = float(values.min()), float(values.max())
-    return low > 0 and high / low >= factor
+    return low > 0 and high / low >= _WIDE
 
 
 def _shown(value: Any) -> str:
