@@ -25,7 +25,6 @@ from experiments.commands.options import (
     LawsOptions,
     ModelsOptions,
     PaperOptions,
-    PlanOptions,
     PredictOptions,
     PruneOptions,
     RankOptions,
@@ -34,6 +33,7 @@ from experiments.commands.options import (
     RetryOptions,
     RunOptions,
     ShowOptions,
+    ShowPlanOptions,
     StatusOptions,
     SweepOptions,
     TableOptions,
@@ -65,7 +65,7 @@ def show(options: Flags[ShowOptions]) -> int:
 
 
 @app.command
-def plan(options: Flags[PlanOptions]) -> int:
+def plan(options: Flags[ShowPlanOptions]) -> int:
     """Print what a run would do and cost, and how much of it is done; spends nothing."""
     from experiments.commands import run
 

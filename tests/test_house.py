@@ -38,7 +38,7 @@ ORDER = {
     "analysis": """
         errors estimate guards writing latex survival laws tables comparison checks
         fitting.engine fitting.bootstrap fitting
-        planning published named_models compute_optimal double_descent theory plots
+        planning parallelism published named_models compute_optimal double_descent theory plots
     """.split(),
     "experiments": [
         "experiment",

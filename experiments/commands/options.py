@@ -78,7 +78,7 @@ class ShowOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanOptions:
-    """Options of `scaling plan`."""
+    """Options that choose a sweep."""
 
     name: Name
     budget: Budget = "cpu"
@@ -89,6 +89,19 @@ class PlanOptions:
     """Override a field of every run, e.g. --set train.steps=500; may be repeated, in any order."""
     results: Annotated[str, arg(metavar="FOLDER")] = "results"
     """Folder of all results."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowPlanOptions(PlanOptions):
+    """Options of `scaling plan`."""
+
+    devices: Annotated[str | None, arg(metavar="2048xh100")] = None
+    """Plan the largest run over so many devices: memory, traffic, time, the best meshes. NAME may
+    be a published run too, such as llama-3.1-405b."""
+    mesh: Annotated[str | None, arg(metavar="data=16,tensor=8,...")] = None
+    """Of --devices: this mesh alone, of data, fsdp, tensor, context, expert and pipe."""
+    dollars_per_hour: float | None = None
+    """Of --devices: price of a device-hour."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.errors import FitError
+from analysis.parallelism.published_runs import published_runs
 from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
-from experiments.commands import overlay, provenance, report, show
+from experiments.commands import overlay, plan_devices, provenance, report, show
 from experiments.commands.grids import missed_thresholds
-from experiments.commands.options import PlanOptions, RunningOptions, RunOptions
+from experiments.commands.options import PlanOptions, RunningOptions, RunOptions, ShowPlanOptions
 from experiments.commands.report import Report
 from experiments.experiment import Experiment, Findings, Gathering
 from experiments.shared import captions
@@ -91,9 +92,14 @@ def _untrained(part: Experiment, options: PlanOptions) -> Job:
     return Job(part, empty_plan(part.name), root, folder, options.budget, ())
 
 
-def show_plan(options: PlanOptions) -> int:
-    """Prints what a run would do and cost."""
-    return print_plan(jobs_for(catalogue.load(options.name), options))
+def show_plan(options: ShowPlanOptions) -> int:
+    """Prints what a run would do and cost; over many devices, what its largest run would."""
+    if options.devices is not None and options.name in published_runs():
+        return plan_devices.show_published(published_runs()[options.name], options)
+    jobs = jobs_for(catalogue.load(options.name), options)
+    if options.devices is not None or options.mesh is not None:
+        return plan_devices.show([each for job in jobs for each in job.plan.configs], options)
+    return print_plan(jobs)
 
 
 def print_plan(jobs: Sequence[Job]) -> int:

@@ -1,0 +1,1 @@
+"""One training run over many devices, planned on paper: memory, traffic, time of a step."""

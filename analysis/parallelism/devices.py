@@ -1,0 +1,110 @@
+"""Accelerators with their memory and links: a small table with sources, and a user's own."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import nearest_name
+from analysis.guards import positive, share
+
+_FILE = Path(__file__).with_name("devices.toml")
+_FIELDS = ("peak", "memory", "memory_bandwidth", "node", "link", "between")
+_UNMEASURED = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """An accelerator, one of many in nodes.
+
+    Attributes:
+        name: Its name.
+        peak: FLOP/s of products in dense bfloat16.
+        best_product: Share of the peak that the best product reaches.
+        memory: Bytes.
+        memory_bandwidth: Bytes/s.
+        node: Devices on the fast link.
+        link: Bytes/s that a device sends inside a node, while it receives as many.
+        between: The same between nodes.
+        source: Where the numbers are from.
+    """
+
+    name: str
+    peak: float
+    best_product: float
+    memory: float
+    memory_bandwidth: float
+    node: int
+    link: float
+    between: float
+    source: str
+
+
+@cache
+def devices() -> Mapping[str, Device]:
+    """Returns the table, by name."""
+    table = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return {name: _device(name, row, _FILE.name) for name, row in table.items()}
+
+
+def find(name: str) -> Device:
+    """Returns a device of the table by its name, or a user's own by the path of a TOML file.
+
+    A user's file holds the fields of `devices.toml` for one device.
+
+    Raises:
+        ValueError: An unknown name, with the nearest; a file that holds no device.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise ValueError(f"{name}: no such file. Give a TOML file with {', '.join(_FIELDS)}")
+        try:
+            row = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{name} is no TOML ({error}): correct it") from None
+        return _device(path.stem, row, name)
+    known = devices()
+    if name not in known:
+        raise ValueError(
+            f"no device {name!r}: {nearest_name(name, known)}. Your own is a TOML file with "
+            f"{', '.join(_FIELDS)}, given by its path"
+        )
+    return known[name]
+
+
+def many(text: str) -> tuple[int, Device]:
+    """Reads a number of devices such as 2048xh100.
+
+    Raises:
+        ValueError: Another form, a number that is not positive, or an unknown device.
+    """
+    count, times, name = text.partition("x")
+    if not times or not count.isdigit() or int(count) < 1:
+        raise ValueError(f"{text!r} is no number of devices: give e.g. 2048xh100")
+    return int(count), find(name)
+
+
+def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
+    missing = [field for field in _FIELDS if field not in row]
+    if missing:
+        raise ValueError(f"{where}: {name} has no {', '.join(missing)}: add {missing[0]} = NUMBER")
+    unknown = [field for field in row if field not in (*_FIELDS, "best_product", "source")]
+    if unknown:
+        names = (*_FIELDS, "best_product", "source")
+        raise ValueError(f"{where}: {name} has {unknown[0]}: {nearest_name(unknown[0], names)}")
+    numbers = {field: row[field] for field in _FIELDS}
+    for field, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{where}: {field} of {name} is {value!r}: give a number")
+        positive(f"{where}: {field} of {name}", value)
+    best = row.get("best_product", _UNMEASURED)
+    share(f"{where}: best_product of {name}", best)
+    return Device(
+        name=name,
+        best_product=float(best),
+        source=str(row.get("source", where)),
+        **{**numbers, "node": int(numbers["node"])},
+    )

@@ -1,0 +1,84 @@
+"""Bytes that a device sends in a training step, by axis, and the link that they take.
+
+An all-reduce in a ring of n sends 2 (n - 1) / n of its array, a gather or a scatter half of that.
+Axes lie in the order tensor, context, expert, pipe, fsdp, data, the first among neighbours: an axis
+takes the fast link where it and all before it fit into a node.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.parallelism.devices import Device
+from analysis.parallelism.layout import Layout, Numbers, Recipe
+from analysis.parallelism.memory import held, stages, tokens_at_once
+from analysis.parallelism.shape import TransformerShape
+
+_ACTIVATION_BYTES = 2  # of weights and gradients on their way, too
+_INWARDS = ("tensor", "context", "expert", "pipe", "fsdp", "data")
+
+
+class Traffic(NamedTuple):
+    """Bytes a device sends in a step along each axis."""
+
+    tensor: Numbers
+    context: Numbers
+    expert: Numbers
+    pipe: Numbers
+    fsdp: Numbers
+    data: Numbers
+
+
+def traffic(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Traffic:
+    """Returns the bytes that a device sends in a step.
+
+    - tensor: two all-reduces of the activations a layer and pass, one where blocks are parallel;
+      passes are forward, backward, and forward again where all is computed again (Shoeybi et al.
+      2019, section 3). Divided sequences send as much, by gathers and scatters.
+    - context: keys and values go round a ring forwards, and they and their gradients backwards.
+    - expert: each token to its experts and back, forwards and backwards.
+    - pipe: activations forwards and gradients backwards at each boundary between groups of layers,
+      a part from each device of `tensor` (Narayanan et al. 2021, section 4.1).
+    - fsdp: weights are gathered forwards and backwards and gradients scattered; each microbatch
+      anew, except in a pipeline, which keeps them for the step.
+    - data: an all-reduce of gradients.
+    """
+    t, c, e, p = layout.tensor, layout.context, layout.expert, layout.pipe
+    m, n = recipe.microbatches(layout), stages(shape, layout).layers
+    tokens, again = tokens_at_once(shape, layout, recipe), recipe.recompute == "full"
+    activations = _ACTIVATION_BYTES * tokens * shape.width
+    shared = t if recipe.sequence else 1
+    reductions = (1 if shape.parallel_blocks else 2) * (3 if again else 2)
+    heads_kept = np.maximum(shape.kv_heads / t, 1)
+    keys_and_values = 2 * _ACTIVATION_BYTES * tokens * heads_kept * shape.head_size
+    sent = 0 if shape.experts == 1 else shape.chosen
+    parameters = held(shape, layout)
+    kept = parameters.dense + parameters.experts
+    often = np.where(p > 1, 1.0, m)
+    return Traffic(
+        tensor=m * n * reductions * _round(t) * activations,
+        context=m * n * (4 if again else 3) * (c - 1) * keys_and_values,
+        expert=m * n * (6 if again else 4) * sent * activations / shared * (e - 1) / e,
+        pipe=np.where(p > 1, 2 * recipe.interleave * m * activations / t, 0.0),
+        fsdp=often * 1.5 * _round(layout.fsdp) * kept * _ACTIVATION_BYTES,
+        data=(
+            _round(layout.data * e) * parameters.dense
+            + _round(layout.data) * parameters.experts
+        )
+        / layout.fsdp
+        * _ACTIVATION_BYTES,
+    )  # fmt: skip
+
+
+def inside_node(layout: Layout, device: Device) -> dict[str, NDArray[np.bool_]]:
+    """Returns whether an axis takes the fast link, by its name."""
+    found, together = {}, np.asarray(1.0)
+    for axis in _INWARDS:
+        together = together * getattr(layout, axis)
+        found[axis] = together <= device.node
+    return found
+
+
+def _round(n: Numbers) -> Numbers:
+    return 2 * (n - 1) / n

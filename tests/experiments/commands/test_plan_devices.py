@@ -1,0 +1,60 @@
+"""`scaling plan NAME --devices`: published runs, own runs, sentences for mistakes."""
+
+import pytest
+
+from experiments.cli import main
+
+BIG = [
+    "--set", "model.width=4096", "--set", "model.depth=16", "--set", "model.head_size=128",
+    "--set", "train.batch_size=256",
+]  # fmt: skip
+
+
+def test_a_published_run_is_planned_over_other_devices(capsys):
+    command = ["plan", "llama-3.1-405b", "--devices", "4096xh100", "--dollars-per-hour", "2.5"]
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "4.037e+11 parameters in 126 layers" in out and "dollars" in out
+    assert "does not fit" in out and "in a node" in out and "between nodes" in out
+
+
+def test_a_mesh_that_is_given_is_judged_alone(capsys):
+    mesh = "data=2,fsdp=256,tensor=12"
+    assert main(["plan", "palm-540b", "--devices", "6144xtpu-v4", "--mesh", mesh]) == 0
+    out = capsys.readouterr().out
+    assert "ways to divide it" not in out and "lost:" not in out
+
+
+def test_what_fits_nowhere_says_what_it_would_take(capsys):
+    assert main(["plan", "gpt-1t", "--devices", "64xa100"]) == 1
+    out = capsys.readouterr().out
+    assert "nothing fits" in out and "times what is free: give about" in out
+
+
+@pytest.mark.medium
+def test_the_largest_run_of_a_sweep_is_planned(capsys):
+    assert main(["plan", "plrf_phases", "--devices", "8xh100"]) == 2
+    assert "plans a Transformer that is trained on tokens" in capsys.readouterr().err
+    assert main(["plan", "coordinate_check", *BIG, "--devices", "64xh100"]) == 0
+    assert "16 layers of width 4,096, 256 sequences" in capsys.readouterr().out
+    again = [*BIG, "--devices", "64xh100", "--mesh", "fsdp=8,tensor=8"]
+    assert main(["plan", "coordinate_check", *again]) == 0
+    assert "fsdp=8, tensor=8  32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--mesh", "data=2"], "give --devices too"),
+        (["--devices", "h100"], "give e.g. 2048xh100"),
+        (["--devices", "8xh1000"], "did you mean 'h100'"),
+        (["--devices", "8xh100", "--mesh", "data=4"], "give a mesh of 8"),
+        (["--devices", "7xh100", "--mesh", "tensor=7"], "tensor = 7 does not divide"),
+        (["--devices", "8xh100", "--mesh", "data=3"], "does not divide"),
+        (["--devices", "8xh100", "--dollars-per-hour", "-1"], "--dollars-per-hour = -1"),
+        (["--devices", "100003xh100"], "no mesh of 100,003 devices"),
+    ],
+)
+def test_mistakes_get_a_sentence(words, says, capsys):
+    assert main(["plan", "coordinate_check", "--budget", "smoke", *words]) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
