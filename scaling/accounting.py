@@ -34,8 +34,8 @@ class Account:
     `n_params_embedding` are looked up by token and position. `n_params_non_embedding` leave out
     those and the read-out to the vocabulary (Kaplan et al., arXiv 2001.08361, section 2.1);
     `n_params_matmul` are those in products with activations, read-out included, tied or not
-    (Porian et al., arXiv 2406.19146, section 3, count these). Families without tokens have one
-    count for all.
+    (Porian et al., arXiv 2406.19146, section 3, count these); of experts, those that a token meets.
+    Families without tokens have one count for all.
 
     Tokens are counted three ways: `n_tokens_seen` are read, repetitions counted, of which
     `n_tokens_predicted` count in the loss of the objective, and `n_tokens_unique` are different

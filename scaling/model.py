@@ -25,6 +25,10 @@ class Model(NamedTuple):
     them; `train(params, inputs) -> (outputs, statistics)` uses those of the batch, and returns the
     running ones after it. They are no parameters: no gradient reaches them and no count has them.
 
+    A model of tokens that computes otherwise in training offers `penalised`, which takes what
+    `apply` takes and returns outputs and a number that training adds to its loss. Evaluations use
+    `apply`, and no loss that is reported has that number in it.
+
     The interface follows optax's `GradientTransformation`: a NamedTuple of functions, so that
     `jax.jit`, `grad`, `vmap` and `eval_shape` apply to it without ceremony.
     """
@@ -32,6 +36,7 @@ class Model(NamedTuple):
     init: Callable[[Array], Params]
     apply: Callable[..., Array]
     train: Callable[[Params, Array], tuple[Array, Params]] | None = None
+    penalised: Callable[..., tuple[Array, Array]] | None = None
 
 
 RUNNING = "running_statistics"

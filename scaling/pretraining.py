@@ -20,7 +20,7 @@ from scaling.fields import (
 )
 from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram
-from scaling.models.family import ObservedFamily
+from scaling.models.family import ObservedFamily, RoutedFamily
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.objectives.causal import CAUSAL, Causal
 from scaling.objectives.masked import Masked
@@ -187,6 +187,9 @@ class Pretraining(Checked):
                 f"{data.kind!r}: use train.kind = 'gradient'"
             )
         self._check_objectives(model, data)
+        if isinstance(model, RoutedFamily):
+            sequences = self.batch_size // (self.microbatches * self.mesh.size)
+            model.check_share(sequences * data.context)
         if getattr(data, "document_mask", False) and not model.takes_segments:
             raise ValueError(
                 f"data.document_mask = True asks models to keep within documents, and model.kind = "

@@ -58,6 +58,7 @@ from scaling.models.kernel import Kernel
 from scaling.models.linear import Linear
 from scaling.models.lstm import LSTM
 from scaling.models.min_gru import MinGRU
+from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.mlp import MLP
 from scaling.models.neural_ngram import NeuralNGram
 from scaling.models.preact_resnet18 import PreActResNet18
@@ -81,6 +82,7 @@ ModelConfig = (
     | PreActResNet18
     | SummedEmbeddings
     | Transformer
+    | MixtureOfExperts
     | LSTM
     | GRU
     | MinGRU

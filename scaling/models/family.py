@@ -151,6 +151,22 @@ class TranslatingFamily(Family, Protocol):
 
 
 @runtime_checkable
+class RoutedFamily(Family, Protocol):
+    """A family of tokens that go to different parts of its models, where they compete for places.
+
+    Its models offer `penalised` (`scaling.model.Model`).
+    """
+
+    def check_share(self, n_tokens: int) -> None:
+        """Refuses shares of a batch that have too few tokens for the parts of a model.
+
+        Args:
+            n_tokens: Tokens that are routed together: those of a microbatch on one device.
+        """
+        ...
+
+
+@runtime_checkable
 class KernelFamily(Family, Protocol):
     """A family given by a kernel, with a coefficient for each training example."""
 

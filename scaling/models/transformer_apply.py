@@ -30,7 +30,11 @@ from scaling.models.layers import (
 )
 from scaling.models.parametrization import Parameter, Rule, Tree
 
+Tokens = Int[Array, "batch context"]
 Branches = dict[str, Rows]
+
+WIDE = ("norm", "router")
+"""Endings of the names of parameters that are used in float32 always."""
 
 UNROLLED_DEPTH = 16
 """Blocks up to this many are laid out one after another rather than looped over: on a CPU a step is
@@ -44,56 +48,117 @@ class Layer(NamedTuple):
     key: Array | None = None
 
 
-def build(architecture: Architecture, parameters: Tree, rule: Callable[[Parameter], Rule]) -> Model:
+class Fed(NamedTuple):
+    """What a feed-forward layer adds to the residual stream, and to the loss in training."""
+
+    added: Rows
+    penalty: Float[Array, ""] | None = None
+
+
+FeedForward = Callable[[Rows, Params], Fed]
+"""(normalised rows, parameters of the block) -> what is added."""
+
+Routed = Callable[[Tokens, bool], FeedForward]
+"""(tokens, whether in training) -> a feed-forward layer in which rows go different ways."""
+
+
+class Block(NamedTuple):
+    """What a block added to the residual stream, by name, and what it adds to the loss."""
+
+    branches: Branches
+    penalty: Float[Array, ""] | None
+
+
+def build(
+    architecture: Architecture,
+    parameters: Tree,
+    rule: Callable[[Parameter], Rule],
+    routed: Routed | None = None,
+) -> Model:
     """The model of an architecture.
 
     Args:
         architecture: Sizes, choices and multipliers.
         parameters: Every parameter by name.
         rule: Gives the scale at which each is drawn.
+        routed: Makes the feed-forward layers, where they are not those of `feed_forward`.
     """
 
     def init(key: Array) -> Params:
         return drawn(parameters, rule, key)
 
-    def apply(
+    def through(
         params: Params,
-        tokens: Int[Array, "batch context"],
+        tokens: Tokens,
         *,
+        in_training: bool,
         segments: Int[Array, "batch context"] | None = None,
         visible: Int[Array, " batch"] | None = None,
         dropout_key: Array | None = None,
-    ) -> Array:
-        block = _block(architecture, *tokens.shape, segments=segments, visible=visible)
+    ) -> tuple[Array, Any]:
+        layer_of = _feed_forward(architecture, tokens, routed, in_training)
+        shown = {"segments": segments, "visible": visible}
+        block = _block(architecture, tokens.shape, layer_of, **shown)
         x, keys = _embed(architecture, params, tokens), None
         if dropout_key is not None:
             own, *keys = jax.random.split(dropout_key, 1 + architecture.depth)
             x, keys = dropout(x, architecture.dropout, own), jnp.stack(keys)
 
-        def step(x: Rows, layer: Layer) -> tuple[Rows, None]:
-            return block(x, layer)[0], None
+        def step(x: Rows, layer: Layer) -> tuple[Rows, Any]:
+            x, made = block(x, layer)
+            return x, made.penalty
 
-        x, _ = _over_layers(architecture, step, x, Layer(params["blocks"], keys))
-        return _logits(architecture, params, x).reshape(*tokens.shape, -1)
+        x, penalties = _over_layers(architecture, step, x, Layer(params["blocks"], keys))
+        return _logits(architecture, params, x).reshape(*tokens.shape, -1), penalties
 
-    return Model(init, apply)
+    def apply(params: Params, tokens: Tokens, **shown: Array) -> Array:
+        return through(params, tokens, in_training=False, **shown)[0]
+
+    def penalised(params: Params, tokens: Tokens, **shown: Array) -> tuple[Array, Array]:
+        logits, penalties = through(params, tokens, in_training=True, **shown)
+        return logits, jnp.sum(penalties)
+
+    return Model(init, apply, penalised=penalised if routed else None)
 
 
 def activations(
     architecture: Architecture,
     params: Params,
-    tokens: Int[Array, "batch context"],
+    tokens: Tokens,
     segments: Int[Array, "batch context"] | None,
+    routed: Routed | None = None,
 ) -> dict[str, Float[Array, "batch context features"]]:
     """Output of every part of the model, by name."""
     embedded = _embed(architecture, params, tokens)
-    block = _block(architecture, *tokens.shape, segments=segments)
-    x, branches = _over_layers(architecture, block, embedded, Layer(params["blocks"]))
+    layer_of = _feed_forward(architecture, tokens, routed, in_training=False)
+    block = _block(architecture, tokens.shape, layer_of, segments=segments)
+    x, made = _over_layers(architecture, block, embedded, Layer(params["blocks"]))
     named = {"embedding": embedded}
     for i in range(architecture.depth):
-        named |= {f"block_{i}.{name}": stacked[i] for name, stacked in branches.items()}
+        named |= {f"block_{i}.{name}": stacked[i] for name, stacked in made.branches.items()}
     named["logits"] = _logits(architecture, params, x)
     return {name: rows.reshape(*tokens.shape, -1) for name, rows in named.items()}
+
+
+def feed_forward(
+    architecture: Architecture, x: Float[Array, "*rows width"], layer: Params
+) -> Float[Array, "*rows width"]:
+    """Feed-forward layer of normalised rows; where rows and weights have a first axis, one each."""
+    hidden = x @ layer["ff_in"]
+    if architecture.activation == "swiglu":
+        gate, value = jnp.split(hidden, 2, axis=-1)
+        hidden = jax.nn.silu(gate) * value
+    else:
+        hidden = jax.nn.gelu(hidden)
+    return hidden @ layer["ff_out"]
+
+
+def _feed_forward(
+    architecture: Architecture, tokens: Tokens, routed: Routed | None, in_training: bool
+) -> FeedForward:
+    if routed is not None:
+        return routed(tokens, in_training)
+    return lambda x, layer: Fed(feed_forward(architecture, x, layer))
 
 
 def _over_layers(
@@ -114,7 +179,7 @@ def _over_layers(
     return jax.lax.scan(step, x, layers, unroll=unrolled)
 
 
-def _embed(architecture: Architecture, params: Params, tokens: Int[Array, "batch context"]) -> Rows:
+def _embed(architecture: Architecture, params: Params, tokens: Tokens) -> Rows:
     x = all_gather(params["embedding"])[tokens.reshape(-1)]
     if architecture.positions == "learned":
         (batch, context), positions = tokens.shape, all_gather(params["positions"])
@@ -138,12 +203,13 @@ def _logits(architecture: Architecture, params: Params, x: Rows) -> Float[Array,
 
 def _block(
     architecture: Architecture,
-    batch: int,
-    context: int,
+    shape: tuple[int, ...],
+    layer_of: FeedForward,
     segments: Array | None = None,
     visible: Array | None = None,
-) -> Callable[[Rows, Layer], tuple[Rows, Branches]]:
+) -> Callable[[Rows, Layer], tuple[Rows, Block]]:
     """A residual block over sequences of a shape: (x, its layer) -> (x, what was added to it)."""
+    batch, context = shape
     heads, kv_heads, head_size, _ = architecture.sizes
     scale, multiplier = architecture.attention_scale, architecture.branch_multiplier
     norm = functools.partial(normalise, centred=architecture.norm == "layer")
@@ -161,29 +227,22 @@ def _block(
         mixed = causal_attention(q, k, v, scale, segments, visible)
         return mixed.reshape(batch * context, heads * head_size) @ layer["attention_out"]
 
-    def feed_forward(x: Rows, layer: Params) -> Rows:
-        hidden = x @ layer["ff_in"]
-        if architecture.activation == "swiglu":
-            gate, value = jnp.split(hidden, 2, axis=-1)
-            hidden = jax.nn.silu(gate) * value
-        else:
-            hidden = jax.nn.gelu(hidden)
-        return hidden @ layer["ff_out"]
-
-    def block(x: Rows, given: Layer) -> tuple[Rows, Branches]:
+    def block(x: Rows, given: Layer) -> tuple[Rows, Block]:
         layer = {
-            name: all_gather(leaf if name.endswith("norm") else leaf.astype(x.dtype))
+            name: all_gather(leaf if name.endswith(WIDE) else leaf.astype(x.dtype))
             for name, leaf in given.params.items()
         }
         attended = multiplier * attention(norm(x, layer["attention_norm"]), layer)
         if given.key is not None:
             attended = dropout(attended, architecture.dropout, jax.random.fold_in(given.key, 0))
         x = x + attended
-        fed_forward = multiplier * feed_forward(norm(x, layer["ff_norm"]), layer)
+        fed = layer_of(norm(x, layer["ff_norm"]), layer)
+        fed_forward = multiplier * fed.added
         if given.key is not None:
             own = jax.random.fold_in(given.key, 1)
             fed_forward = dropout(fed_forward, architecture.dropout, own)
         x = x + fed_forward
-        return x, {"attention": attended, "feed_forward": fed_forward, "residual": x}
+        branches = {"attention": attended, "feed_forward": fed_forward, "residual": x}
+        return x, Block(branches, fed.penalty)
 
     return block

@@ -148,12 +148,15 @@ class Setup:
         """Arguments, by name, that keep a model within documents."""
         return {} if self.separator is None else {"segments": segments_of(tokens, self.separator)}
 
-    def losses(self, params: Params, examples: Examples, **more: Array) -> tuple[Array, Array]:
-        """Loss of every prediction, and the logits."""
-        inputs, targets, _, visible = examples
-        more |= {} if visible is None else {"visible": visible}
-        logits = self.model.apply(params, inputs, **self.segments(inputs), **more)
-        return objectives.cross_entropy(logits, targets), logits
+    def shown(self, examples: Examples) -> dict[str, Array]:
+        """Arguments, by name, that say what each position sees."""
+        visible = {} if examples.visible is None else {"visible": examples.visible}
+        return self.segments(examples.inputs) | visible
+
+    def losses(self, params: Params, examples: Examples) -> Array:
+        """Loss of every prediction."""
+        logits = self.model.apply(params, examples.inputs, **self.shown(examples))
+        return objectives.cross_entropy(logits, examples.targets)
 
 
 def make_trainer(setup: Setup) -> Trainer:
@@ -237,13 +240,18 @@ def _gradient(
 def _objective(setup: Setup, params: Params, sequences: Array, keys: Keys) -> tuple[Array, Array]:
     """The objective whose gradient is taken, and the mean loss within it."""
     examples = setup.plan.objective.examples(sequences, keys.objective, setup.special)
-    more = {} if keys.dropout is None else {"dropout_key": keys.dropout}
-    each, logits = setup.losses(params, examples, **more)
-    loss = _mean(each, examples.weights)
-    if not setup.plan.z_loss:
-        return loss, loss
-    normaliser = jax.nn.logsumexp(logits, axis=-1)
-    return loss + setup.plan.z_loss * _mean(jnp.square(normaliser), examples.weights), loss
+    more = setup.shown(examples)
+    more |= {} if keys.dropout is None else {"dropout_key": keys.dropout}
+    if setup.model.penalised is None:
+        logits, penalty = setup.model.apply(params, examples.inputs, **more), None
+    else:
+        logits, penalty = setup.model.penalised(params, examples.inputs, **more)
+    loss = _mean(objectives.cross_entropy(logits, examples.targets), examples.weights)
+    objective = loss if penalty is None else loss + penalty
+    if setup.plan.z_loss:
+        normaliser = jax.nn.logsumexp(logits, axis=-1)
+        objective += setup.plan.z_loss * _mean(jnp.square(normaliser), examples.weights)
+    return objective, loss
 
 
 def _mean(each: Array, weights: Array | None) -> Array:
@@ -257,7 +265,7 @@ def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
         # The same examples at every evaluation of every run: differences of losses are paired.
         key = jax.random.fold_in(jax.random.key(0), number)
         examples = objective.examples(sequence, key, setup.special)
-        each = setup.losses(params, examples)[0]
+        each = setup.losses(params, examples)
         return _mean(each, examples.weights), each
 
     def of_sequence(
