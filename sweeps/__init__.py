@@ -5,9 +5,10 @@ their rules of learning rate and batch (`rules`, `shapes`), and runs of given N 
 resolves them into runs with identities and prices. `runner.run_sweeps` does the runs that are not
 done yet: `pool` watches the workers that `executors` start, and each `worker` claims (`claims`),
 computes, publishes (`publishing`) and tries again (`retries`), in the order of `visiting`; with
-`processes` several processes share every run. `store` knows the layout of the results folder and
-reads it, `files` holds the atomic writes under it. `accelerators` and `compile_cache` choose what a
-worker computes on and where it finds compiled programs; `progress` shows how far a sweep has come.
+`processes` several processes share every run, and with `engines` a cluster starts a `member`
+wherever it has room. `store` knows the layout of the results folder and reads it, `files` holds the
+atomic writes under it. `accelerators` and `compile_cache` choose what a worker computes on and
+where it finds compiled programs; `progress` shows how far a sweep has come.
 """
 
 from scaling.public import public

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,7 +15,7 @@ from sweeps import publishing
 from sweeps.claims import Attempt
 from sweeps.executors import Executor
 from sweeps.files import StoreError
-from sweeps.plan import Plan
+from sweeps.plan import Plan, PlannedRun
 from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS
 from sweeps.store import Store
 
@@ -82,20 +82,46 @@ class JobSummary:
 
 
 class Job:
-    """One plan in its results folder, as the runner found it."""
+    """The runs of one plan in its results folder, and those of them that are to be done."""
 
-    def __init__(self, index: int, store: Store, plan: Plan) -> None:
-        self.index, self.store, self.plan = index, store, plan
-        self.runs = {run.run_id: run for run in plan.runs}
-        open_runs = store.pending(self.runs)
-        self.unreadable = {run_id for run_id in open_runs if store.is_in_the_way(run_id)}
-        self.pending = {i: n for i, n in open_runs.items() if i not in self.unreadable}
-        self.already = len(self.runs) - len(open_runs)
+    def __init__(
+        self, index: int, store: Store, name: str, plan_id: str, runs: Sequence[PlannedRun]
+    ) -> None:
+        self.index, self.store, self.name, self.plan_id = index, store, name, plan_id
+        self.runs = {run.run_id: run for run in runs}
+        self.pending: dict[str, int] = {}
+        """The runs to be done, each with the number of its latest attempt before this call."""
+        self.unreadable: set[str] = set()
+        """Runs whose damaged result is in the way."""
+
+    @classmethod
+    def of(cls, index: int, store: Store, plan: Plan) -> Job:
+        """A plan, as the folder stands."""
+        job = cls(index, store, plan.name, plan.plan_id, plan.runs)
+        open_runs = store.pending(job.runs)
+        job.unreadable = {run_id for run_id in open_runs if store.is_in_the_way(run_id)}
+        job.pending = {i: n for i, n in open_runs.items() if i not in job.unreadable}
+        return job
+
+    @classmethod
+    def declared(cls, index: int, settings: Mapping[str, Any]) -> Job:
+        """The job that has these `settings` in a call that another process began."""
+        store, plan_id = Store.open(settings["root"]), settings["plan_id"]
+        name, runs = store.load_plan(plan_id) if plan_id else ("", ())
+        job = cls(index, store, name, plan_id or "", runs)
+        before = settings["attempts_before"]
+        job.pending = {i: before.get(i, 0) for i in job.runs if not store.has_result(i)}
+        return job
+
+    @property
+    def already(self) -> int:
+        """Number of runs that were published before this call."""
+        return len(self.runs) - len(self.pending) - len(self.unreadable)
 
     def settings(self) -> dict[str, Any]:
         """The settings of a worker for this job."""
         before = {run_id: number for run_id, number in self.pending.items() if number}
-        plan_id = self.plan.plan_id if self.pending else None
+        plan_id = self.plan_id if self.pending else None
         return {"root": str(self.store.root), "plan_id": plan_id, "attempts_before": before}
 
     def summary(self) -> JobSummary:
@@ -108,7 +134,7 @@ class Job:
             if record.status in kept:
                 kept[record.status].append(record)
         return JobSummary(
-            name=self.plan.name,
+            name=self.name,
             root=self.store.root,
             planned=len(self.runs),
             already=self.already,
@@ -132,7 +158,9 @@ class _Slot:
 class Pool:
     """The workers of one call, and the runs that they are to settle."""
 
-    def __init__(self, jobs: Sequence[Job], progress: Callable[[Event], None]) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], progress: Callable[[Event], None] = lambda event: None
+    ) -> None:
         self.signals: list[int] = []
         self.notices: list[str] = []
         self.unsettled: dict[tuple[Path, str], list[int]] = {}
@@ -142,7 +170,7 @@ class Pool:
         self._stopping_since: float | None = None
         self._error: Exception | None = None
         for job in jobs:
-            name, planned = job.plan.name, len(job.runs)
+            name, planned = job.name, len(job.runs)
             if not planned:
                 continue
             progress(Event("planned", job.index, name=name, planned=planned, already=job.already))
@@ -154,11 +182,11 @@ class Pool:
         jobs = ((self._jobs[indices[0]], run_id) for (_, run_id), indices in self.unsettled.items())
         return Counter(job.runs[run_id].devices for job, run_id in jobs)
 
-    def run(self, executor: Executor, settings: dict[str, Any]) -> None:
-        """Starts the workers and watches until all have ended."""
+    def run(self, executor: Executor, workers: Iterable[int], settings: dict[str, Any]) -> None:
+        """Starts workers, of those that `settings` number, and watches until all have ended."""
         if self._stopping_since is not None:
             return
-        for worker in range(settings["workers"]):
+        for worker in workers:
             self._slots[worker] = _Slot()
             executor.start(worker, settings)
         while executor.alive():
@@ -179,15 +207,30 @@ class Pool:
 
     def finish(self) -> None:
         """Settles runs that a worker published before it died without reporting them."""
-        for (root, run_id), indices in list(self.unsettled.items()):
-            if self._jobs[indices[0]].store.has_result(run_id):
-                for index in self.unsettled.pop((root, run_id)):
-                    self._progress(Event("elsewhere", index, run_id))
+        self.look()
         if self.unsettled and not self.signals:
-            self._notice(
+            self.notice(
                 f"all workers have stopped, with {len(self.unsettled)} runs to do. The same "
                 "command resumes"
             )
+
+    def look(self, *, failures: bool = False) -> None:
+        """Settles the runs that are published and, with `failures`, those that failed meanwhile."""
+        for (root, run_id), indices in list(self.unsettled.items()):
+            job = self._jobs[indices[0]]
+            kind, message = "elsewhere", ""
+            if not job.store.has_result(run_id):
+                failure = job.store.failure(run_id) if failures else None
+                if failure is None or (failure.attempt or 0) <= job.pending[run_id]:
+                    continue
+                kind, message = "failed", failure.message or ""
+            for index in self.unsettled.pop((root, run_id)):
+                self._progress(Event(kind, index, run_id, message))
+
+    def notice(self, text: str) -> None:
+        """Takes note of what people are to be told at the end."""
+        log.warning("%s", text)
+        self.notices.append(text)
 
     def _stop_if_wanted(self, executor: Executor) -> None:
         wanted = not self.unsettled or self.signals or self._error
@@ -225,12 +268,12 @@ class Pool:
         elif kind == "tried" or kind in get_args(Settled):
             slot.started.pop((job.index, run_id), None)
         if kind == "stopped":
-            self._notice(
+            self.notice(
                 f"worker {worker} stopped after failures of {report['failures']} different runs "
                 f"in a row. The last was: {message}"
             )
         elif kind == "conflict":
-            self._notice(
+            self.notice(
                 f"run {run_id}: the result of attempt {report['attempt']} differs from the "
                 f"published one and was set aside in {job.store.quarantine}"
             )
@@ -251,7 +294,7 @@ class Pool:
         if slot.finished or self._stopping_since is not None:
             return False
         slot.losses += 1
-        self._notice(f"worker {worker} was lost ({why})")
+        self.notice(f"worker {worker} was lost ({why})")
         return slot.losses < FAILURES_BEFORE_A_WORKER_STOPS and bool(self.unsettled)
 
     def _end_for(self, job: Job, run_id: str, number: int, why: str) -> None:
@@ -268,7 +311,3 @@ class Pool:
                 publishing.fail(job.store, attempt, failure)
         except StoreError as error:
             self._error = self._error or error
-
-    def _notice(self, text: str) -> None:
-        log.warning("%s", text)
-        self.notices.append(text)

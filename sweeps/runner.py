@@ -7,15 +7,17 @@ twice at once or be started again: the table that results is the same.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from scaling.config import own_origins
 from sweeps import publishing
 from sweeps.claims import LEASE_SECONDS
+from sweeps.engines import Engine, oversee
 from sweeps.executors.local import LocalExecutor
 from sweeps.files import probe
 from sweeps.guards import require_positive
@@ -51,14 +53,14 @@ def run_sweeps(
     run: str | Callable[..., Any] | None = None,
     run_pack: str | Callable[..., Any] | None = None,
     lease: float = LEASE_SECONDS,
-    together: bool = False,
+    engine: Engine | Literal["together"] | None = None,
 ) -> Summary:
     """Does the runs of several plans that are not done yet, in one pool of workers.
 
     Args:
         jobs: Pairs of a results folder, made where there is none, and a plan.
-        workers: Number of processes; None for one a usable core or, where there are
-            accelerators, for as many as have some to themselves.
+        workers: Number of workers; None for one a usable core or, where there are accelerators,
+            for as many as have some to themselves.
         progress: Called with every event.
         run: Function that does one run, `RunConfig -> (RunRecord, Curve)`: "module:function", or a
             function that can be imported under its own name. None for `scaling.run.run`, with
@@ -66,7 +68,8 @@ def run_sweeps(
         run_pack: Function that does several runs together,
             `Sequence[RunConfig] -> Sequence[(RunRecord, Curve)]`; None to do each alone.
         lease: Seconds after which a claim without a heartbeat is over.
-        together: Whether this is the first of several processes that compute all runs together
+        engine: Cluster whose machines have the workers; None for processes of this machine;
+            "together" where this is the first of several processes that compute every run together
             (`sweeps.processes`), instead of workers that compute one each.
 
     Returns:
@@ -90,14 +93,16 @@ def run_sweeps(
     require_positive("lease", lease)
     # 1. Everything that can be refused is refused before anything is written.
     origins = own_origins(config for _, plan in jobs for config in plan.configs)
-    opened = [Job(index, Store.create(root), plan) for index, (root, plan) in enumerate(jobs)]
+    opened = [Job.of(index, Store.create(root), plan) for index, (root, plan) in enumerate(jobs)]
     pool = Pool(opened, progress or (lambda event: None))
     # 2. The folder declares what is to be done; workers read it there.
-    waiting = [job for job in opened if job.pending]
-    for job in waiting:
-        probe(job.store.root)
-        publishing.declare(job.store, job.plan)
-        publishing.make_folders(job.store, job.pending)
+    waiting = False
+    for job, (_, plan) in zip(opened, jobs, strict=True):
+        if job.pending:
+            waiting = True
+            probe(job.store.root)
+            publishing.declare(job.store, plan)
+            publishing.make_folders(job.store, job.pending)
     settings = {
         **code,
         "lease": lease,
@@ -106,22 +111,19 @@ def run_sweeps(
         "jobs": [job.settings() for job in opened],
     }
     # 3. Workers visit the runs until each is settled.
-    if together:
+    if engine == "together":
         from sweeps import processes
 
         processes.lead(pool, settings)
         pool.finish()
+    elif waiting and engine is not None:
+        turns = _turns(engine, pool, workers)
+        most = max(turn["workers"] for turn in turns)
+        oversee(engine, pool, most, json.dumps(settings | {"turns": turns}))
     elif waiting:
         with LocalExecutor() as executor, handling_signals(pool.count_signal):
-            # A processor that emulates several devices gives other last bits than one device.
-            # So a worker has as many devices as its runs share, and runs over another number of
-            # devices take their turn after them.
-            turns = [
-                {"devices": devices, "workers": min(executor.workers(devices, workers), n_runs)}
-                for devices, n_runs in sorted(pool.waiting().items())
-            ]
-            for turn in turns:
-                pool.run(executor, settings | turn)
+            for turn in _turns(executor, pool, workers):
+                pool.run(executor, range(turn["workers"]), settings | turn)
             pool.finish()
     return Summary(
         jobs=tuple(job.summary() for job in opened),
@@ -130,6 +132,18 @@ def run_sweeps(
         notices=tuple(pool.notices),
         seconds=time.monotonic() - began,
     )
+
+
+def _turns(where: Engine | LocalExecutor, pool: Pool, asked: int | None) -> list[dict[str, int]]:
+    """Number of workers for the runs over each number of devices, which take their turns.
+
+    A processor that emulates several devices gives other last bits than one device. So a worker has
+    as many devices as its runs share, and runs over another number of devices come after them.
+    """
+    return [
+        {"devices": devices, "workers": min(where.workers(devices, asked), n_runs)}
+        for devices, n_runs in sorted(pool.waiting().items())
+    ]
 
 
 def _importable(argument: str, function: str | Callable[..., Any]) -> str:

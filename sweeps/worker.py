@@ -41,11 +41,11 @@ Emit = Callable[..., None]
 """A function that reports an event: its kind, and `job`, `run_id` and more as keywords."""
 
 INTERRUPTING = (signal.SIGINT, signal.SIGHUP)
-PREEMPTING = (signal.SIGTERM, signal.SIGUSR1)
+PREEMPTING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals of people, whose command has not ended as they wished, and of schedulers, which take the
 machine away and start the same command again."""
 
-PARENT_DECIDES = (*INTERRUPTING, signal.SIGUSR1)
+PARENT_DECIDES = (*INTERRUPTING, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that workers leave to their parent, which asks them by SIGTERM."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5

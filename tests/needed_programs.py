@@ -22,5 +22,5 @@ def summary(reasons: list[str]) -> str | None:
     return (
         f"{absent} tests were skipped because programs are missing. To run them: apt-get install "
         "texlive-latex-recommended texlive-fonts-recommended texlive-latex-extra texlive-luatex "
-        "lmodern latexmk poppler-utils chromium"
+        "lmodern latexmk poppler-utils chromium slurm-wlm munge"
     )

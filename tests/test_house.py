@@ -33,7 +33,7 @@ ORDER = {
         guards files claims retries rules accelerators compile_cache
         plan plan_file axes space declared sweep_file shapes recipes sizes
         store survey visiting publishing computing worker executors pool processes progress
-        watching runner
+        watching member engines runner
     """.split(),
     "analysis": """
         errors estimate guards writing latex survival laws tables comparison checks

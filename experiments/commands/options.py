@@ -109,9 +109,15 @@ class RunningOptions:
     """Options of the commands that train: how, and what is held against the runs."""
 
     workers: int | None = None
-    """Worker processes; by default one a core or accelerator."""
+    """Workers; by default one a core or accelerator."""
     hosts: bool = False
     """This is one of several processes that train every run together."""
+    executor: Literal["local", "slurm"] = "local"
+    """Where workers are: processes of this machine, or jobs of a Slurm cluster."""
+    slurm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = ()
+    """What each worker asks of Slurm, e.g. partition=gpu, time=120 (minutes); may be repeated."""
+    detach: bool = False
+    """Work on in the background; look on with `scaling watch`."""
     beside: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="LAW")] = ()
     """A published law to hold against the runs, from `scaling laws`; may be repeated."""
     bytes_per_token: float | None = None

@@ -15,7 +15,7 @@ from analysis.parallelism.published_runs import published_runs
 from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
-from experiments.commands import overlay, plan_devices, provenance, report, show
+from experiments.commands import engines, overlay, plan_devices, provenance, report, show
 from experiments.commands.grids import missed_thresholds
 from experiments.commands.options import PlanOptions, RunningOptions, RunOptions, ShowPlanOptions
 from experiments.commands.report import Report
@@ -130,12 +130,15 @@ def carry_out(
     from sweeps.progress import show_progress
     from sweeps.runner import run_sweeps
 
-    _check_workers(options)
+    engines.check(options)
     # 1. Mistakes end here, before anything is written.
     laws = overlay.laws(options.beside, [job.plan for job in jobs], options.bytes_per_token)
     if options.hosts and not _leads():
         return 0
     _say_of_grids(jobs)
+    engine = engines.engine_of(options, experiment.name, [job.root for job in jobs])
+    if engine == "background":
+        return 0
     # 2. Read what is done. This sets aside what is damaged, so that it is run again.
     stores = [Store.create(job.root) for job in jobs]
     records = [store.read(job.plan) for store, job in zip(stores, jobs, strict=True)]
@@ -147,8 +150,11 @@ def carry_out(
             [(job.root, job.plan) for job in jobs],
             workers=options.workers,
             progress=progress,
-            together=options.hosts,
+            engine=engine,
         )
+    if options.detach and not summary.complete:
+        engines.say_queued(summary)
+        return 0
     show.print_summary(summary)
     if summary.interrupted:
         return 0 if summary.preempted else 130
@@ -192,20 +198,6 @@ def _say_of_grids(jobs: Sequence[Job]) -> None:
             show.print_folded(job.plan.name, job.overrides, job.folded)
         if (size := job.experiment.threshold_along) is not None:
             show.print_missed(job.plan.name, missed_thresholds(job.plan.configs, size))
-
-
-def _check_workers(options: RunningOptions) -> None:
-    workers = options.workers
-    if workers is not None and workers < 1:
-        raise ValueError(
-            f"--workers {workers} must be at least 1. Without it there is one per core or "
-            "accelerator."
-        )
-    if workers is not None and options.hosts:
-        raise ValueError(
-            f"--workers {workers} does not go with --hosts, which makes one worker of all "
-            "processes: leave out --workers"
-        )
 
 
 def _leads() -> bool:

@@ -53,9 +53,14 @@ class _Process:
 
 
 class LocalExecutor:
-    """Workers as local processes; see `sweeps.executors.Executor` for the calls."""
+    """Workers as local processes; see `sweeps.executors.Executor` for the calls.
 
-    def __init__(self) -> None:
+    With `alone`, a scheduler has given this process the cores and accelerators of one worker, which
+    gets all of them.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self._alone = alone
         self._cores = usable_cores()
         self._accelerators = accelerators()
         self._running: dict[int, _Process] = {}
@@ -90,12 +95,14 @@ class LocalExecutor:
         }
         if not settings["compile_cache"]:
             own["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        core, platform = None, "cpu"
         if found is None:
-            core, platform = self._cores[worker % len(self._cores)], "cpu"
+            core = None if self._alone else self._cores[worker % len(self._cores)]
             own |= _ONE_THREAD | {"JAX_NUM_CPU_DEVICES": str(devices)}
         else:
-            core, platform = None, found.platform
-            own |= found.environment(worker, settings["workers"], devices, os.environ)
+            platform = found.platform
+            if not self._alone:
+                own |= found.environment(worker, settings["workers"], devices, os.environ)
         process = subprocess.Popen(
             [sys.executable, "-m", "sweeps.worker"],
             stdin=subprocess.PIPE,

@@ -16,7 +16,7 @@ from sweeps.runner import run_sweeps
 if __name__ == "__main__":
     join()
     if is_first():
-        (job,) = run_sweeps([(sys.argv[1], PLAN)], run="shared_runs:run", together=True).jobs
+        (job,) = run_sweeps([(sys.argv[1], PLAN)], run="shared_runs:run", engine="together").jobs
         print(job.done, len(job.failed), len(job.missing))
     else:
         processes.follow()

@@ -220,7 +220,7 @@ def test_a_configuration_is_resolved_once_for_a_plan(times_resolved: Counter[str
     store = Store.create(tmp_path / "r")
     publishing.declare(store, plan)
     assert plan.flops_saved > 0 and plan.n_groups == 1
-    assert Job(0, store, plan).summary().missing == tuple(store.read(plan))
+    assert Job.of(0, store, plan).summary().missing == tuple(store.read(plan))
     assert times_resolved == {run.run_id: 1 for run in plan.runs}
 
 

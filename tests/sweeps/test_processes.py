@@ -111,7 +111,7 @@ def test_runs_that_take_no_workspace_are_given_none(
     """The first process gives them none, and one that follows gives them none."""
     monkeypatch.setattr(hosts, "leave", lambda: None)
     jobs = [(tmp_path / "results", trivial_runs.plan_of(2))]
-    assert run_sweeps(jobs, run=trivial_runs.run, together=True).complete
+    assert run_sweeps(jobs, run=trivial_runs.run, engine="together").complete
 
     (run,) = make_plan("x", [trivial_runs.config(7)]).runs
     sent = [

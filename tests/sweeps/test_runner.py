@@ -204,11 +204,11 @@ def test_impossible_arguments_are_refused_before_anything_is_made(tmp_path: Path
     with pytest.raises(ValueError, match="top of a module"):
         run_sweeps(jobs, run=lambda c: c)
     assert not (tmp_path / "r").exists()
-    for together in (False, True):
+    for engine in (None, "together"):
         with pytest.raises(ValueError, match="cannot load trivial_runs:absent: AttributeError"):
-            run_sweeps(jobs, run="trivial_runs:absent", together=together)
+            run_sweeps(jobs, run="trivial_runs:absent", engine=engine)
         with pytest.raises(ValueError, match="cannot load trivial_runs:POINTS: TypeError"):
-            run_sweeps(jobs, run="trivial_runs:POINTS", together=together)
+            run_sweeps(jobs, run="trivial_runs:POINTS", engine=engine)
 
 
 @pytest.mark.medium
