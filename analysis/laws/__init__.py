@@ -6,6 +6,7 @@ from analysis.laws.chinchilla_tied import CHINCHILLA_TIED
 from analysis.laws.critical_batch import CRITICAL_BATCH
 from analysis.laws.data_constrained import DATA_CONSTRAINED
 from analysis.laws.delayed_power_law import DELAYED_POWER_LAW
+from analysis.laws.distillation import DISTILLATION
 from analysis.laws.expert_laws import GRANULAR
 from analysis.laws.interaction import INTERACTION
 from analysis.laws.kaplan import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
@@ -14,12 +15,14 @@ from analysis.laws.m4 import M4
 from analysis.laws.over_training import OVER_TRAINING
 from analysis.laws.overfitting import OVERFITTING
 from analysis.laws.power_law import POWER_LAW
+from analysis.laws.power_product import TRANSFER, TRANSFER_P
 from analysis.laws.quanta import QUANTA, QUANTA_N
 from analysis.laws.rewards import BEST_OF_N, RL_REWARD
 from analysis.laws.routed import ROUTED
 from analysis.laws.saturating_power_law import SATURATING_POWER_LAW
 from analysis.laws.shared_floor import SHARED_FLOOR_2, shared_floor
 from analysis.laws.task_metric import TASK_EXPONENTIAL, TASK_SIGMOID
+from analysis.laws.transfer_loss import TRANSFER_LOSS
 from analysis.laws.width_depth import WIDTH_DEPTH, WIDTH_DEPTH_N
 
 LAWS = {
@@ -53,6 +56,10 @@ LAWS = {
         QUANTA_N,
         BEST_OF_N,
         RL_REWARD,
+        TRANSFER,
+        TRANSFER_P,
+        TRANSFER_LOSS,
+        DISTILLATION,
     )
 }
 """Every law by its name, to read back what a file names."""
@@ -66,6 +73,7 @@ __all__ = [
     "CRITICAL_BATCH",
     "DATA_CONSTRAINED",
     "DELAYED_POWER_LAW",
+    "DISTILLATION",
     "GRANULAR",
     "INTERACTION",
     "KAPLAN",
@@ -85,6 +93,9 @@ __all__ = [
     "SHARED_FLOOR_2",
     "TASK_EXPONENTIAL",
     "TASK_SIGMOID",
+    "TRANSFER",
+    "TRANSFER_LOSS",
+    "TRANSFER_P",
     "WIDTH_DEPTH",
     "WIDTH_DEPTH_N",
     "Law",

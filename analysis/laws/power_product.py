@@ -79,3 +79,14 @@ TRANSFER = power_product(
 
 Hernandez et al. 2021, arXiv 2102.01293, equation 1.1.
 """
+
+TRANSFER_P = power_product(
+    "transfer_p",
+    "D_T = k D_F^alpha N^beta D_P^delta",
+    {"D_F": "alpha", "N": "beta", "D_P": "delta"},
+    output="D_T",
+)
+"""D_T = k D_F^alpha N^beta D_P^delta: the same where the data of pre-training, D_P, are few too.
+
+Hernandez et al. pre-train on so many that D_P has no say; the power of D_P is this project's.
+"""

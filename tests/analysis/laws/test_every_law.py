@@ -31,6 +31,10 @@ RANGES = {
     ("loss",): [(1.6, 4.5)],
     ("batch",): [(128.0, 65536.0)],
     ("sqrt_kl",): [(0.3, 3.0)],
+    ("D_F", "N"): [(1e5, 1e8), (1e6, 1e9)],
+    ("D_F", "N", "D_P"): [(1e5, 1e8), (1e6, 1e9), (1e8, 1e11)],
+    ("N", "D_F"): [(1e5, 1e9), (1e4, 1e9)],
+    ("L_T", "L_own", "N", "D"): [(1.6, 3.5), (1.8, 3.5), (1e7, 3e9), (1e9, 1e12)],
 }
 
 # Inputs, and parameters that the inputs show.
@@ -62,6 +66,10 @@ PLANTED: dict[str, list[tuple[float, ...]]] = {
     "quanta_n": [(0.6, 0.4, 3e6, 6000.0)],
     "best_of_n": [(0.0, 1.3, 0.4), (-0.5, 0.9, -0.02)],
     "rl_reward": [(0.2, 1.1, 0.5)],
+    "transfer": [(1.9e4, 0.18, 0.38), (2.1e5, 0.096, 0.38)],
+    "transfer_p": [(30.0, 0.4, 0.3, 0.5)],
+    "transfer_loss": [(6.0, 6.0, 0.12, 0.1, 0.02, 0.25)],
+    "distillation": [(1.0, 400.0, 900.0, 1.5, 1.2, 1.1, 0.3, 0.33, 0.3, 0.7)],
     "task_exponential": [(0.86, 2.2, 0.72), (0.7, 0.5, 0.4)],
 }
 every_planted = pytest.mark.parametrize(

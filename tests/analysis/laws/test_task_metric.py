@@ -82,6 +82,8 @@ def test_what_laws_predict_has_a_name():
         "task_sigmoid": "accuracy",
         "task_exponential": "error",
         "critical_batch": "steps",
+        "transfer": "D_T",
+        "transfer_p": "D_T",
         "best_of_n": "exp_reward",
         "rl_reward": "exp_reward",
     }
