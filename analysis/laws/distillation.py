@@ -5,7 +5,7 @@
 | L_T | loss of the teacher | nats |
 | L_own | loss of the student trained on the text instead, with as many tokens | nats |
 | N, D | parameters of the student and tokens that it is distilled on | 1 |
-| e | unit of L_T in that of L: 1 where both are losses on one text; hold it there | that of L / L_T |
+| e | unit of L_T over that of L; hold it at 1 where both are of one text | that of L / L_T |
 | A, alpha | excess at N = 1 and exponent of N, D unlimited | that of L N^alpha; none |
 | B, beta | excess at D = 1 and exponent of D, N unlimited | that of L D^beta; none |
 | gamma | exponent that joins both terms | none |

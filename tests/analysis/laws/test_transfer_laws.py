@@ -20,7 +20,7 @@ def curve(law: Law, params: tuple[float, ...], x: Floats) -> Floats:
 def test_fine_tuned_loss_is_kaplans_with_what_pre_training_is_worth():
     """Hernandez et al. 2021, with the exponents that they give for text to Python."""
     x = rows((1e6, 1e9), (1e5, 1e8))
-    n, d_f = x.T
+    n = x[:, 0]
     alpha, beta, alpha_n, alpha_d, n_c, d_c, k = 0.18, 0.38, 0.08, 0.1, 1e13, 1e13, 1.9e4
     worth = curve(TRANSFER, (k, alpha, beta), x[:, ::-1])
     expected = ((n_c / n) ** (alpha_n / alpha_d) + d_c / worth) ** alpha_d
