@@ -14,6 +14,7 @@ from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.graph import GraphNodes
 from scaling.data.images import Images
+from scaling.data.linear_tasks import LinearTasks
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.modular import ModularArithmetic
 from scaling.data.network_teacher import NetworkTeacher
@@ -62,6 +63,7 @@ from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.mlp import MLP
 from scaling.models.neural_ngram import NeuralNGram
 from scaling.models.preact_resnet18 import PreActResNet18
+from scaling.models.prompt_transformer import PromptTransformer
 from scaling.models.random_features import RandomFeatures
 from scaling.models.reward_model import RewardModel
 from scaling.models.selective_ssm import SelectiveSSM
@@ -77,6 +79,7 @@ ModelConfig = (
     | MLP
     | RewardModel
     | TwoEncoders
+    | PromptTransformer
     | CNN1D
     | ImageCNN
     | PreActResNet18
@@ -112,6 +115,7 @@ DataConfig = (
     | ParityTasks
     | Preferences
     | PairedViews
+    | LinearTasks
     | PlantedTranslation
     | Text
     | NGram

@@ -31,6 +31,7 @@ _UNITS = (
     (r"(data\.)?n_.*examples.*|data\.n_(train|eval|samples)", "examples"),
     (r"n_tokens_.*|(.*[._])?tokens", "tokens"),
     (r"eval_by\.(.* )?(likelihood|share)", "fraction of examples"),
+    (r"eval_by\..* squared .*", "squared target units"),
     (r".*_loss(_sem)?_nats|eval_by(\..*)?", "nats per prediction"),
     (r".*_bits_per_byte", "bits per byte"),
     (r"gradient_squared_norm", "squared nats per prediction"),

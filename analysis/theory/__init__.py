@@ -28,6 +28,14 @@ from analysis.theory.emergence import (
 )
 from analysis.theory.from_data import MeasuredModes, foretold_test_risk, measured_modes
 from analysis.theory.graph_convolution import GraphRisk, graph_convolution_risk
+from analysis.theory.in_context import (
+    discrete_answers,
+    least_squares_answers,
+    least_squares_in_context,
+    ridge_answers,
+    ridge_in_context,
+    two_tasks_in_context,
+)
 from analysis.theory.kernel_regression import (
     KernelRidgeRisk,
     effective_ridge,
@@ -84,6 +92,7 @@ __all__ = [
     "best_of_n_kl_discrete",
     "best_retrieval",
     "compute_optimal_exponents",
+    "discrete_answers",
     "effective_ranks",
     "effective_ridge",
     "exact_match",
@@ -100,6 +109,8 @@ __all__ = [
     "kernel_ridge_risk",
     "latent_space_problem",
     "learnability",
+    "least_squares_answers",
+    "least_squares_in_context",
     "log_density_ratio",
     "many_scales_test_risk",
     "marchenko_pastur_mean",
@@ -117,7 +128,9 @@ __all__ = [
     "quanta_exponents",
     "quanta_loss",
     "random_feature_risk",
+    "ridge_answers",
     "ridge_excess_risk",
+    "ridge_in_context",
     "ridgeless_excess_risk",
     "ridgeless_excess_risk_exact",
     "second_descent_minimum",
@@ -126,5 +139,6 @@ __all__ = [
     "sphere_features_excess_risk",
     "tilted",
     "token_accuracy",
+    "two_tasks_in_context",
     "wrong_tokens",
 ]

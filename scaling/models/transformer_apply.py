@@ -121,6 +121,20 @@ def build(
     return Model(init, apply, penalised=penalised if routed else None)
 
 
+def read_out(
+    architecture: Architecture, params: Params, x: Float[Array, "batch context width"]
+) -> Float[Array, "batch context outputs"]:
+    """Outputs of a Transformer whose tokens are embedded already: all blocks, norm and read-out."""
+    block = _block(architecture, x.shape[:2], _plain_feed_forward(architecture))
+
+    def step(rows: Rows, layer: Layer) -> tuple[Rows, None]:
+        return block(rows, layer)[0], None
+
+    rows = x.reshape(-1, x.shape[-1])
+    rows, _ = _over_layers(architecture, step, rows, Layer(params["blocks"]))
+    return _logits(architecture, params, rows).reshape(*x.shape[:2], -1)
+
+
 def activations(
     architecture: Architecture,
     params: Params,
@@ -158,6 +172,10 @@ def _feed_forward(
 ) -> FeedForward:
     if routed is not None:
         return routed(tokens, in_training)
+    return _plain_feed_forward(architecture)
+
+
+def _plain_feed_forward(architecture: Architecture) -> FeedForward:
     return lambda x, layer: Fed(feed_forward(architecture, x, layer))
 
 

@@ -1,0 +1,463 @@
+"""Does a Transformer that learns from its prompt become the best estimator there is?
+
+Claim: trained on prompts of linear tasks, a Transformer answers as ridge regression does, the exact
+Bayes estimate, after few examples; what it loses to the exact floor after more falls with its size
+as a power law. Trained on few tasks it becomes the Bayes estimate for those alone, which fails on
+new ones; from some number of tasks on it answers new ones, too.
+Paper: Garg, Tsipras, Liang, Valiant 2022 (arXiv 2208.01066); Raventos, Paul, Chen, Ganguli 2023
+(arXiv 2306.15063) for the number of tasks, whose tasks have 8 dimensions and whose thresholds lie
+at 2^11 to 2^15 of them, after 500,000 steps.
+Command: scaling run in_context
+Cost: 13 runs of 4,000 steps of 64 prompts, about 3 minutes on two CPU cores.
+Expected: after k <= D / 2 examples of D dimensions the largest model is within 5 % of ridge. The
+excess falls with parameters. A model of 4 tasks lies nearer to their Bayes estimate than to ridge,
+one of 256 or more nearer to ridge. The error on new tasks falls with the number of tasks. Least
+squares inside a prompt diverges at k = D, as it does in double descent.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import theory
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.laws import POWER_LAW
+from analysis.plots import style, ticks
+from analysis.tables import results
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.panels import draw_law, with_notes
+from scaling.config import RunConfig
+from scaling.data.linear_tasks import LinearTasks
+from scaling.data.stream import MOST_EXAMPLES
+from scaling.models.prompt_transformer import PromptTransformer
+from scaling.schedules import Linear
+from scaling.streaming import Streaming
+from scaling.training import Adam
+from sweeps.space import chain, grid
+
+FEW, MANY = 4, 256
+"""Tasks up to which a model must be the Bayes estimate of its own, and from which on ridge."""
+SIMULATED = 4000
+"""Prompts that least squares answers."""
+
+
+class Size(NamedTuple):
+    """What a declared size of the experiment runs."""
+
+    dimension: int
+    length: int
+    depth: int
+    widths: tuple[int, ...]  # on endless tasks
+    width: int  # on numbers of tasks
+    tasks: tuple[int, ...]
+    steps: int
+    batch: int
+    seeds: int  # on endless tasks; one on numbers of tasks
+    prompts: int
+
+
+def _sweep(size: Size) -> list[RunConfig]:
+    base = RunConfig(
+        model=PromptTransformer(width=size.width, depth=size.depth),
+        data=LinearTasks(dimension=size.dimension, length=size.length, prompts=size.prompts),
+        train=Streaming(
+            optimizer=Adam(learning_rate=5e-3),
+            schedule=Linear(),
+            objective="squared_error",
+            batch_size=size.batch,
+            steps=size.steps,
+            warmup=size.steps // 50,
+            evaluations=4,
+        ),
+    )
+    return chain(
+        grid(base, {"model.width": size.widths, "seed": range(size.seeds)}),
+        grid(base, {"data.tasks": size.tasks}),
+    )
+
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, Size(2, 6, 1, (16,), 16, (2,), 400, 64, 1, 256)),
+    "cpu": partial(
+        _sweep, Size(4, 12, 3, (8, 16, 32, 64), 32, (4, 16, 64, 256, 1024), 4000, 64, 2, 1024)
+    ),
+    "gpu": partial(
+        _sweep,
+        Size(
+            dimension=8,
+            length=16,
+            depth=4,
+            widths=(16, 32, 64, 128, 256),
+            width=64,
+            tasks=tuple(2**k for k in range(2, 19, 2)),
+            steps=50_000,
+            batch=256,
+            seeds=3,
+            prompts=2048,
+        ),
+    ),
+}
+
+_EXACT = "exact: ridge regression is the Bayes estimate"
+_RAVENTOS = "Raventos et al. 2023"
+
+EXPECTED = (
+    Expected(
+        name="early",
+        says="largest distance of the error from that of ridge, k <= D / 2, widest model",
+        high=0.05,
+        source=_EXACT,
+        budgets=("cpu", "gpu"),
+    ),
+    Expected(
+        name="off_floor",
+        says="distance of the error of ridge on held-out prompts from the exact floor",
+        high=0.05,
+        source="exact: mean over Wishart eigenvalues",
+    ),
+    Expected(
+        name="by_size",
+        says="exponent of the excess over the floor in parameters",
+        low=0.05,
+        source="excess falls with size",
+        budgets=("cpu", "gpu"),
+    ),
+    Expected(
+        name="few_tasks",
+        says=f"squared distance from the estimate for <= {FEW} own tasks, over that from ridge",
+        high=1.0,
+        source=f"{_RAVENTOS}: below the threshold, the estimate for their own",
+    ),
+    Expected(
+        name="many_tasks",
+        says=f"squared distance from ridge, over that from the estimate for >= {MANY} own tasks",
+        high=1.0,
+        source=f"{_RAVENTOS}: above the threshold, ridge",
+        budgets=("cpu", "gpu"),
+    ),
+    Expected(
+        name="new_tasks",
+        says="largest rise of the error on new tasks from one number of tasks to the next",
+        high=0.02,
+        source=f"{_RAVENTOS}: more tasks, less error on new ones",
+    ),
+    Expected(
+        name="diverges_at",
+        says="examples after which least squares has its largest error, over D",
+        low=1.0,
+        high=1.0,
+        source="exact: infinite at k = D, double descent",
+    ),
+)
+
+
+class Floor(NamedTuple):
+    """Errors of both regressions after k = 0, 1, ... examples.
+
+    Attributes:
+        ridge: Exact, the least that any answer has.
+        least_squares: Exact, infinite where k is within 1 of D.
+        simulated: Mean of least squares over simulated prompts.
+    """
+
+    ridge: Floats
+    least_squares: Floats
+    simulated: Floats
+
+
+class Details(NamedTuple):
+    """What the figure draws; `by_examples` and `by_size` are of runs on endless tasks."""
+
+    floor: Floor
+    by_examples: pd.DataFrame
+    by_size: pd.DataFrame
+    by_tasks: pd.DataFrame
+    law: FitResult | None
+    threshold: float | None
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
+    """Compares models with both Bayes estimates, by examples, size and number of tasks."""
+    runs, excluded = results.usable(table, ["eval_squared_error"])
+    told = runs.iloc[0]
+    dimension, length = int(told["data.dimension"]), int(told["data.length"])
+    floor = _floor(dimension, length, float(told["data.noise"]))
+    endless = runs["data.tasks"] == MOST_EXAMPLES
+    by_examples = _by_examples(runs.loc[endless], floor)
+    by_size = _by_size(runs.loc[endless], length)
+    by_tasks = _by_tasks(runs, length)
+    law, threshold = _law(by_size), _threshold(by_tasks)
+    few = by_tasks["tasks"] <= FEW
+    many = (by_tasks["tasks"] >= MANY) & (by_tasks["tasks"] < MOST_EXAMPLES)
+    measured = {
+        "early": _early(by_examples, dimension),
+        "off_floor": _off_floor(by_examples, floor),
+        "by_size": _exponent(law),
+        "few_tasks": _nearer(by_tasks.loc[few], "discrete", "ridge"),
+        "many_tasks": _nearer(by_tasks.loc[many], "ridge", "discrete"),
+        "new_tasks": _largest_rise(by_tasks),
+        "diverges_at": _diverges_at(floor, dimension),
+    }
+    shown = pd.concat([by_examples, by_size, by_tasks], ignore_index=True)
+    return Findings(
+        measured=measured,
+        verdict=_verdict(by_size, by_tasks, threshold),
+        shown=with_notes(shown, excluded.assign(tasks=excluded["data.tasks"]), "tasks"),
+        details=Details(floor, by_examples, by_size, by_tasks, law, threshold),
+        report={"exact_floor": floor.ridge.tolist(), "threshold_tasks": threshold},
+    )
+
+
+def _floor(dimension: int, length: int, noise: float) -> Floor:
+    places, variance = range(length), noise**2
+    of = {"dimension": dimension, "noise_variance": variance}
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((SIMULATED, length, dimension))
+    y = np.sum(x * rng.standard_normal((SIMULATED, 1, dimension)), axis=-1)
+    y += noise * rng.standard_normal(y.shape)
+    return Floor(
+        np.array([theory.ridge_in_context(k, **of) for k in places]),
+        np.array([theory.least_squares_in_context(k, **of) for k in places]),
+        np.mean((theory.least_squares_answers(x, y) - y) ** 2, axis=0),
+    )
+
+
+def _measured(runs: pd.DataFrame, name: str, length: int) -> Floats:
+    """What `LinearTasks` measures under a name, after each number of examples, (runs, K)."""
+    columns = [f"eval_by.{name} {k}" for k in range(length)]
+    return runs[columns].to_numpy(np.float64)
+
+
+def _from_ridge(runs: pd.DataFrame, length: int) -> Floats:
+    """Mean squared distance from ridge over both halves of the prompts, (runs, K).
+
+    Ridge is the mean of the answer given the prompt, so that this is what a model's expected error
+    lies above the exact floor, with none of the noise of the answers.
+    """
+    parts = [_measured(runs, f"{part} squared distance ridge", length) for part in ("own", "new")]
+    return np.mean(parts, axis=0)
+
+
+def _by_examples(endless: pd.DataFrame, floor: Floor) -> pd.DataFrame:
+    """Mean error over seeds, by width and examples."""
+    length = len(floor.ridge)
+    rows = []
+    for width, group in endless.groupby("model.width"):
+        ridge = [_measured(group, f"{part} squared error ridge", length) for part in ("own", "new")]
+        excess = _from_ridge(group, length).mean(axis=0)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "width": width,
+                    "examples": np.arange(length),
+                    "floor": floor.ridge,
+                    "error": floor.ridge + excess,
+                    "ridge_error": np.mean(ridge, axis=(0, 1)),
+                    "run_ids": " ".join(group["run_id"]),
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def _by_size(endless: pd.DataFrame, length: int) -> pd.DataFrame:
+    """Excess over the floor of each run, mean over examples."""
+    return pd.DataFrame(
+        {
+            "width": endless["model.width"].to_numpy(),
+            "n_params": endless["n_params_total"].to_numpy(np.float64),
+            "seed": endless["seed"].to_numpy(),
+            "excess": _from_ridge(endless, length).mean(axis=1),
+            "run_ids": endless["run_id"].to_numpy(),
+        }
+    )
+
+
+def _by_tasks(runs: pd.DataFrame, length: int) -> pd.DataFrame:
+    """Means over examples and seeds, a row a number of tasks, of the width that has several."""
+    widths = runs.loc[runs["data.tasks"] < MOST_EXAMPLES, "model.width"]
+    rows = []
+    for tasks, group in runs.loc[runs["model.width"].isin(widths)].groupby("data.tasks"):
+        means = {
+            f"{part}_{kind}_{of}": _measured(group, f"{part} squared {kind} {of}", length).mean()
+            for part in ("own", "new")
+            for kind, of in (
+                ("error", "model"), ("error", "ridge"), ("error", "discrete"),
+                ("distance", "ridge"), ("distance", "discrete"),
+            )
+        }  # fmt: skip
+        rows.append({"tasks": tasks, **means, "run_ids": " ".join(group["run_id"])})
+    return pd.DataFrame(rows)
+
+
+def _columns(rows: pd.DataFrame, *names: str) -> list[Floats]:
+    return [rows[name].to_numpy(np.float64) for name in names]
+
+
+def _law(by_size: pd.DataFrame) -> FitResult | None:
+    """The power law of the excess in parameters; None from too few sizes."""
+    x, y = (by_size[name].to_numpy(np.float64) for name in ("n_params", "excess"))
+    try:
+        return fit(POWER_LAW, x, y, bootstrap=Bootstrap(n=200))
+    except FitError:
+        return None
+
+
+def _exponent(law: FitResult | None) -> Measured:
+    if law is None:
+        return Measured(value=None, note="too few sizes")
+    low, high = law.intervals["alpha"]
+    return Measured(value=law.params["alpha"], low=low, high=high)
+
+
+def _early(by_examples: pd.DataFrame, dimension: int) -> Measured:
+    widest = by_examples["width"] == by_examples["width"].max()
+    rows = by_examples.loc[widest & (by_examples["examples"] <= dimension // 2)]
+    off = rows["error"] / rows["floor"] - 1
+    worst = rows.loc[off.idxmax()]
+    return Measured(
+        value=float(off.max()),
+        note=f"after {worst['examples']:g} examples, width {worst['width']:g}",
+    )
+
+
+def _off_floor(by_examples: pd.DataFrame, floor: Floor) -> Measured:
+    """Of the mean over k: the same prompts serve every width of a seed."""
+    found = by_examples["ridge_error"].to_numpy(np.float64).mean()
+    exact = float(floor.ridge.mean())
+    return Measured(value=abs(found / exact - 1), note=f"{found:.4f} against {exact:.4f}")
+
+
+def _nearer(rows: pd.DataFrame, one: str, other: str) -> Measured:
+    """Largest ratio of the distances from two estimates on new tasks."""
+    if rows.empty:
+        return Measured(value=None, note="no such number of tasks")
+    tasks, near, far = _columns(rows, "tasks", f"new_distance_{one}", f"new_distance_{other}")
+    worst = int(np.argmax(near / far))
+    return Measured(value=float(near[worst] / far[worst]), note=f"{tasks[worst]:,.0f} tasks")
+
+
+def _largest_rise(by_tasks: pd.DataFrame) -> Measured:
+    (errors,) = _columns(by_tasks, "new_error_model")
+    return Measured(
+        value=float(np.max(errors[1:] / errors[:-1] - 1)), note=f"{len(errors)} numbers of tasks"
+    )
+
+
+def _diverges_at(floor: Floor, dimension: int) -> Measured:
+    finite = np.isfinite(floor.least_squares)
+    off = np.abs(floor.simulated[finite] / floor.least_squares[finite] - 1)
+    return Measured(
+        value=float(np.argmax(floor.simulated)) / dimension,
+        note=f"within {off.max():.1%} of the exact error where that is finite",
+    )
+
+
+def _threshold(by_tasks: pd.DataFrame) -> float | None:
+    """Number of tasks at which a model is as near to ridge as to the estimate for its own tasks.
+
+    It lies where the log ratio of both distances on new tasks crosses 0, on the logarithm of M;
+    None where it does not.
+    """
+    finite = by_tasks.loc[by_tasks["tasks"] < MOST_EXAMPLES]
+    tasks, ridge, discrete = _columns(
+        finite, "tasks", "new_distance_ridge", "new_distance_discrete"
+    )
+    ratio = np.log(ridge / discrete)
+    below = np.flatnonzero((ratio[:-1] > 0) & (ratio[1:] <= 0))
+    if not len(below):
+        return None
+    i = int(below[-1])
+    share = ratio[i] / (ratio[i] - ratio[i + 1])
+    return float(tasks[i] * (tasks[i + 1] / tasks[i]) ** share)
+
+
+def _verdict(by_size: pd.DataFrame, by_tasks: pd.DataFrame, threshold: float | None) -> str:
+    above = ", ".join(
+        f"{group['excess'].to_numpy(np.float64).mean():.3f} (width {width:g})"
+        for width, group in by_size.groupby("width")
+    )
+    fewest = by_tasks.to_dict("records")[0]
+    lines = [
+        f"Trained on endless tasks, answers lie {above} above the exact floor.",
+        f"Of {fewest['tasks']:,} tasks, it errs by {fewest['own_error_model']:.2f} on those "
+        f"(Bayes estimate {fewest['own_error_discrete']:.2f}, ridge "
+        f"{fewest['own_error_ridge']:.2f}) and by {fewest['new_error_model']:.2f} on new ones "
+        f"(ridge {fewest['new_error_ridge']:.2f}).",
+    ]
+    if threshold is not None:
+        lines.append(f"From about {threshold:,.0f} tasks on it lies nearer to ridge.")
+    return "\n".join(lines)
+
+
+def figure(findings: Findings[Details]) -> Figure:
+    """Draws errors by examples, excess by size, errors by tasks, and least squares."""
+    details = findings.details
+    with style.paper_style():
+        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
+        overview(axes[0, 0], findings)
+        _draw_excess(axes[0, 1], details)
+        _draw_tasks(axes[1, 0], details)
+        _draw_least_squares(axes[1, 1], details.floor)
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings[Details]) -> None:
+    """Draws the error after each number of examples, by width, over the exact floor."""
+    details = findings.details
+    places = np.arange(len(details.floor.ridge))
+    ax.plot(places, details.floor.ridge, color=style.INK, linewidth=0.9, label="ridge, exact")
+    for look, (width, rows) in zip(
+        style.SERIES, details.by_examples.groupby("width"), strict=False
+    ):
+        ax.plot(rows["examples"], rows["error"], **look.marks(), label=f"width {width:g}")
+    ax.set(xlabel="examples in the prompt $k$", ylabel="squared error", ylim=(0, None))
+    ax.legend(loc="upper right")
+
+
+def _draw_excess(ax: Axes, details: Details) -> None:
+    rows = details.by_size
+    ax.plot(rows["n_params"], rows["excess"], **style.SERIES[0].marks(filled=False))
+    if (law := details.law) is not None:
+        along = np.geomspace(rows["n_params"].min(), rows["n_params"].max(), 40)
+        draw_law(ax, along, law, f"exponent {law.params['alpha']:.2f}")
+        ax.legend(loc="upper right")
+    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ax.set(xlabel="parameters", ylabel="squared error above the floor")
+
+
+def _draw_tasks(ax: Axes, details: Details) -> None:
+    rows = details.by_tasks.loc[details.by_tasks["tasks"] < MOST_EXAMPLES]
+    for look, part in zip(style.SERIES, ("own", "new"), strict=False):
+        model, discrete = _columns(rows, f"{part}_error_model", f"{part}_error_discrete")
+        ax.plot(rows["tasks"], model, **look.marks(), label=f"model, {part} tasks")
+        label = f"Bayes for its tasks, {part} tasks"
+        ax.plot(rows["tasks"], discrete, color=look.color, linestyle=":", label=label)
+    ax.axhline(details.floor.ridge.mean(), color=style.INK, linewidth=0.9, label="ridge, exact")
+    if details.threshold is not None:
+        ax.axvline(details.threshold, color=style.GREY, linewidth=0.9, linestyle="--")
+    ticks.log_scale(ax, "x", ticks=(1,))
+    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ax.set(xlabel="tasks trained on $M$ (dashed: threshold)", ylabel="squared error, mean over $k$")
+    ax.legend(loc="upper right", fontsize=6)
+
+
+def _draw_least_squares(ax: Axes, floor: Floor) -> None:
+    places = np.arange(len(floor.ridge))
+    finite = np.isfinite(floor.least_squares)
+    ax.plot(places, floor.simulated, **style.SERIES[1].marks(), label="least squares, simulated")
+    for part in (places < places[~finite].min(), places > places[~finite].max()):
+        label = "exact" if part[0] else ""
+        ax.plot(places[part], floor.least_squares[part], color=style.SERIES[1].color, label=label)
+    ax.plot(places, floor.ridge, color=style.INK, linewidth=0.9, label="ridge, exact")
+    ticks.log_scale(ax, "y", ticks=(1,))
+    ax.set(xlabel="examples in the prompt $k$", ylabel="squared error")
+    ax.legend(loc="upper right")
