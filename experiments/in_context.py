@@ -436,11 +436,11 @@ def _draw_excess(ax: Axes, details: Details) -> None:
 
 def _draw_tasks(ax: Axes, details: Details) -> None:
     rows = details.by_tasks.loc[details.by_tasks["tasks"] < MOST_EXAMPLES]
-    for look, part in zip(style.SERIES, ("own", "new"), strict=False):
+    for look, part, dashes in zip(style.SERIES, ("own", "new"), (":", "-."), strict=False):
         model, discrete = _columns(rows, f"{part}_error_model", f"{part}_error_discrete")
         ax.plot(rows["tasks"], model, **look.marks(), label=f"model, {part} tasks")
         label = f"Bayes for its tasks, {part} tasks"
-        ax.plot(rows["tasks"], discrete, color=look.color, linestyle=":", label=label)
+        ax.plot(rows["tasks"], discrete, color=look.color, linestyle=dashes, label=label)
     ax.axhline(details.floor.ridge.mean(), color=style.INK, linewidth=0.9, label="ridge, exact")
     if details.threshold is not None:
         ax.axvline(details.threshold, color=style.GREY, linewidth=0.9, linestyle="--")
