@@ -136,6 +136,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Test squared error, (b) test error and (c) weight norm of random Fourier features over "
+    "features per example: medians with 68 % of seeds; bars above are the intervals of "
+    "threshold and peak.",
+    "Minimum norm peaks at N/n = {peak}, with wrong labels at {noisy_peak}.",
+)
+ALT = (
+    "Three line charts over features per example.",
+    "Without a ridge all three peak at N/n = {peak} and test error descends again, to "
+    "{error_at_ten} at ten times the threshold.",
+)
+
 PANELS = {
     "eval_squared_error": "test squared error (one-hot units²)",
     "eval_error": "test error (fraction)",

@@ -159,6 +159,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Learning curves with their envelope, (b) valleys of loss over size at equal compute, "
+    "(c) optimal parameters and (d) tokens per parameter by every approach with 95 % bands, (e) "
+    "the fitted surface of loss, (f) the optimum over compute, dashed beyond the runs.",
+    "Optimal parameters grow as compute to the power {a} by the minima and {a_fit} by the "
+    "parametric fit.",
+)
+ALT = (
+    "Six panels on compute-optimal training.",
+    "Each budget has a valley of loss over model size, and the best size grows as compute to "
+    "the power {a}.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

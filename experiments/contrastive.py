@@ -108,6 +108,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Loss above the known optimum over (a) parameters and (b) pairs; (c) retrieval and naming "
+    "over that excess, their ceilings dashed.",
+    "The excess falls as parameters to the power {by_size} and pairs to the power {by_pairs}.",
+)
+ALT = (
+    "Scatter charts of the excess loss of two encoders: it falls with size and with data, and "
+    "retrieval rises as it falls.",
+    "The nearest loss lies {above_optimum} standard errors above its optimum.",
+)
+
 AXES = {"parameters": "n_params", "pairs": "n_train"}
 
 

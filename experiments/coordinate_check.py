@@ -104,6 +104,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Scale of activations over width after the last step under (a) muP and (b) standard "
+    "parametrization, and (c, d) the slopes of log scale over log width at each step with "
+    "intervals; the band is the tolerance.",
+    "The steepest slope is {mup} under muP and {standard} under standard parametrization.",
+)
+ALT = (
+    "Line charts of activation scales over width: flat under muP, with slopes up to {mup}, and "
+    "growing under standard parametrization, with slopes up to {standard}.",
+)
+
 TITLES = {"mup": "muP", "standard": "standard"}
 KINDS = ("embedding", "attention", "feed_forward", "residual", "logits")
 """Kinds of parts of the model; blocks share theirs."""

@@ -144,6 +144,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Steps over tokens to reach a loss, a curve a loss, with the frontier that each fit "
+    "gives; (b) critical batch and gradient noise scale over the loss, with intervals; (c) the "
+    "best learning rate over the batch.",
+    "Log steps lie within {frontier} of the frontier, and the critical batch is {ratio} times "
+    "the noise scale.",
+)
+ALT = (
+    "Curves of steps against tokens: larger batches save steps at the price of tokens.",
+    "The critical batch grows as the loss falls and is {ratio} times the gradient noise scale.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

@@ -220,6 +220,20 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Train error, test error, test loss and weight norm over width, a column a network and a "
+    "line a kind of labels: medians with bands over seeds; bars above are the intervals of "
+    "threshold and peak.",
+    "The CNN begins to interpolate noisy labels at {cnn_threshold} channels, and its test error "
+    "peaks at {cnn_error_ratio} of the threshold.",
+    "The test loss of the MLP peaks at {mlp_loss_ratio} of its threshold.",
+)
+ALT = (
+    "Line charts over network width: with noisy labels the train error reaches zero, and near "
+    "there test loss peaks and falls again.",
+    "The test loss of the MLP at its peak is {mlp_loss_falls} times that of the widest.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws: runs, those left out, and what was found of each slice and metric."""

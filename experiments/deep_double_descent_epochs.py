@@ -91,6 +91,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test error (a, b) over epochs at three widths, (c, d) over width and epoch with the line "
+    "of interpolation, and (e, f) of the last and of the best epoch over width, with bands over "
+    "seeds.",
+    "From its minimum to the end test error rises by {cnn_at_the_threshold} for the CNN at the "
+    "threshold and by {mlp_at_the_threshold} for the MLP.",
+)
+ALT = (
+    "Line charts and maps of test error over training.",
+    "At the interpolation threshold the test error of the MLP rises by {mlp_at_the_threshold} "
+    "after its minimum.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws: every evaluation, runs left out, and the widths that are shown."""

@@ -84,6 +84,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test error and test loss over training samples, a line a width, with bands over seeds; "
+    "maps over width and samples where the grid has several of both.",
+    "More samples raise the test loss by up to {mlp_harm} for the MLP.",
+)
+ALT = (
+    "Line charts over the number of samples: test error falls, and test loss rises up to the "
+    "number that the network can just fit.",
+    "The rise is up to {mlp_harm}.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws: noisy runs at several numbers of samples, and their slices."""

@@ -163,6 +163,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test loss, test error and train error over the embedding size, a line a number of sentence "
+    "pairs, with bands over seeds; the last panel is the rise of test loss by more pairs.",
+    "The loss of fewer pairs peaks at {few_loss_ratio} of its threshold, and more pairs move "
+    "the peak by a factor of {peak_moves}.",
+)
+ALT = (
+    "Line charts of a translation model over its embedding size.",
+    "Test loss rises towards the size that fits the training pairs, and peaks at "
+    "{few_loss_ratio} of it.",
+)
+
 LABELS = {
     "eval_loss_nats": "test loss (nats)",
     "train_loss_nats": "train loss (nats)",

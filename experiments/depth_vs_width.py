@@ -129,6 +129,16 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Loss above that of the best shape over the ratio of width to depth, a line a size, with "
+    "standard errors.",
+    "Shapes of two blocks or more differ by {spread} of the loss at most.",
+)
+ALT = (
+    "Line chart of loss over aspect ratio: a wide, flat valley.",
+    "From two blocks on shapes of one size differ by {spread} at most.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

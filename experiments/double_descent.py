@@ -39,6 +39,22 @@ TITLES = (
 )
 """Titles of the panels of the parts."""
 
+CAPTION = (
+    "Test risk or loss over the size of the model in (a) linear regression, (b) random Fourier "
+    "features and (c) a network with wrong labels; (d) test error over examples for a power-law "
+    "spectrum, with theory and fit.",
+    "The curves peak at {double_descent_linear.ridgeless_peak}, "
+    "{double_descent_random_features.peak_over_threshold} and "
+    "{double_descent_mlp.peak_over_threshold} times the interpolation threshold; the fitted "
+    "exponent is {power_law_regression.exponent}.",
+)
+ALT = (
+    "Four charts.",
+    "Three test curves peak where the model begins to interpolate and then descend again; the "
+    "fourth is a straight line on logarithmic axes with exponent "
+    "{power_law_regression.exponent}.",
+)
+
 
 def figure(findings: Mapping[str, Findings[Any]]) -> Figure:
     """Draws the main panel of every part; findings are by its name."""

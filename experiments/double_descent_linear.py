@@ -102,6 +102,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Excess risk over features per example, means with standard errors, and exact theory, "
+    "dashed; at p = n, where the mean is infinite, the median. (b) Measured less theory in "
+    "standard errors.",
+    "The ridgeless risk peaks at p/n = {ridgeless_peak}; a share of {within_3_standard_errors} "
+    "of the points lies within three standard errors.",
+)
+ALT = (
+    "Line chart of risk over features per example: without a ridge it peaks at "
+    "{ridgeless_peak}, with the tuned ridge it does not; points lie on the theory.",
+)
+
 
 class Teacher(NamedTuple):
     """Variance of the label noise, and power of the signal."""

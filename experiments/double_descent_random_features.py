@@ -87,6 +87,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Test squared error, (b) test error and (c) weight norm over features per example: "
+    "medians with 68 % of seeds; bars above are the intervals of threshold and peak.",
+    "The error peaks at N/n = {peak}, {peak_over_threshold} of the threshold.",
+)
+ALT = (
+    "Three line charts over features per example.",
+    "Error and weight norm peak at N/n = {peak}, where the features begin to interpolate, and "
+    "the error descends below its first minimum.",
+)
+
 PANELS = {
     "eval_squared_error": "test squared error (one-hot units²)",
     "eval_error": "test error (fraction)",

@@ -62,6 +62,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test squared error over (a) features per example and (b) parameters in effect on held-out "
+    "examples; (c) these over features per example: medians with bands over seeds.",
+    "Parameters in effect are most at N/n = {peak} and {far} of n at ten times the threshold.",
+)
+ALT = (
+    "Line charts: over features the error peaks; over the parameters in effect it only rises, "
+    "on a curve that folds back.",
+    "These parameters are most at N/n = {peak}.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

@@ -175,6 +175,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Loss of some tasks and of all, weighted, over steps; (b) step at which each task "
+    "appears over its frequency; (c) loss over tasks learnt with the exact tail sum; (d) "
+    "metrics over steps, each over its range.",
+    "Steps of emergence fall as frequency to the power {slope}; the rank correlation of both "
+    "orders is {order}.",
+)
+ALT = (
+    "Four charts: each task is learnt at once, the frequent ones first, and their sum is smooth.",
+    "The step at which a task appears is its frequency to the power {slope}.",
+)
+
 
 class Watched(NamedTuple):
     """Runs that are watched as they learn.

@@ -142,6 +142,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Loss where (a) data and (b) parameters limit the resolution, a series a dimension d with "
+    "its exponent, and (c) where variance limits; theory is dashed, and below are the "
+    "differences in standard errors.",
+    "At d = 4 the exponents are {D_4} in data and {P_4} in parameters; where variance limits "
+    "{variance_D} and {variance_P}.",
+)
+ALT = (
+    "Straight lines of loss on logarithmic axes, less steep in higher dimensions.",
+    "At d = 4 the exponents are {D_4} in data and {P_4} in parameters; a share of "
+    "{within_3_standard_errors} of the points lies within three standard errors of theory.",
+)
+
 
 class Line(NamedTuple):
     """One curve: sizes, the losses of each with theory, shape (n,), and the limit left out."""

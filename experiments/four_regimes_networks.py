@@ -168,6 +168,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test loss of trained networks where (a) data and (b) parameters limit the resolution, a "
+    "series a dimension d, and (c) where variance limits; (d) the exponents beside the bound 4 "
+    "/ d, with 95 % intervals.",
+    "At d = 4 the exponents are {D_4} in data and {P_4} in parameters.",
+)
+ALT = (
+    "Falling lines of test loss on logarithmic axes, and exponents over 4 / d.",
+    "At d = 4 the exponents are {D_4} in data and {P_4} in parameters, where the bound is 1.",
+)
+
 
 class Line(NamedTuple):
     """One curve.

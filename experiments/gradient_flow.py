@@ -112,6 +112,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Mean excess risk over steps of gradient flow with standard errors, theory dashed and "
+    "the bumps dotted; (b) mean less theory in standard errors.",
+    "Under label noise the risk has minima after {first_minimum} and {second_minimum}, and a "
+    "bump after {bump}.",
+)
+ALT = (
+    "Line chart of risk over training steps: it falls, rises to a bump and falls again.",
+    "Under label noise the bump comes after {bump}, between minima after {first_minimum} and "
+    "{second_minimum}.",
+)
+
 
 class Problem(NamedTuple):
     """One problem: its curves, its theory and where its mean curve turns."""

@@ -118,6 +118,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Test squared error and (b) accuracy of regression on a graph over features per label, "
+    "medians with 68 % of seeds, for a Gaussian graph and a directed block model; theory is "
+    "dashed, residuals below.",
+    "The risk peaks at {peak} and, below 0.8, is within {off_theory} of theory.",
+)
+ALT = (
+    "Line charts over features per label: the error peaks and the accuracy dips at {peak}, as "
+    "theory says, and both are better again beyond.",
+)
+
 GAUSSIAN, BLOCKS = "Gaussian graph", "directed block model"
 LOOKS = {GAUSSIAN: style.SERIES[0], BLOCKS: style.SERIES[1]}
 PANELS = {"eval_squared_error": "test squared error", "accuracy": "test accuracy"}

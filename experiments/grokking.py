@@ -121,6 +121,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Test error (solid) and train error (dotted) and (b) weight norm over steps, a line a "
+    "run and a shade a weight decay; (c) step of generalisation over one over the weight decay, "
+    "arrows where it was not reached.",
+    "The delay grows as one over the weight decay to the power {exponent}.",
+)
+ALT = (
+    "Line charts of training on modular addition: train error is zero after {memorised}, and "
+    "test error falls much later.",
+    "The delay grows as one over the weight decay to the power {exponent}.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

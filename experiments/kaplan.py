@@ -103,6 +103,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Loss over (a) parameters, (b) tokens and (c) compute, each with its power law and 95 % "
+    "band, runs that others limit in grey; (d) every run over its tokens with the joint law.",
+    "Squared correlations of logs are {straight_N}, {straight_D} and {straight_C}; the joint "
+    "law leaves {joint} root mean square.",
+)
+ALT = (
+    "Four charts of loss on logarithmic axes: straight lines in parameters, in tokens and in "
+    "compute.",
+    "The joint law of parameters and tokens leaves {joint} of log loss.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

@@ -116,6 +116,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Train error and (b) test loss over width, a line a kind of label noise, medians with "
+    "bands over seeds; (c) interpolation threshold and peak over the share of labels changed, "
+    "with 95 % intervals.",
+    "From none to the most noise the threshold grows {threshold_growth} times, and peaks lie at "
+    "{nearest_peak} to {farthest_peak} of it.",
+)
+ALT = (
+    "Line charts over network width, a line a kind of label noise: train error falls to zero "
+    "and test loss peaks.",
+    "From none to the most noise the threshold grows {threshold_growth} times.",
+)
+
 
 class Kind(NamedTuple):
     """One kind of noise, and where its curve turns."""

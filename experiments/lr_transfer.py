@@ -128,6 +128,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Loss over learning rate by width under (a) muP and (b) standard parametrization, parabolas "
+    "through filled points, minima with intervals; (c) the best rate over width with power laws "
+    "and bands.",
+    "The best rates differ {mup_ratio} times under muP; under standard parametrization they "
+    "fall as width to the power {standard_exponent}.",
+)
+ALT = (
+    "Valleys of loss over learning rate: under muP their minima stay within a factor of "
+    "{mup_ratio}, under standard parametrization they move as width to the power "
+    "{standard_exponent}.",
+)
+
 TITLES = {"mup": "muP", "standard": "standard"}
 
 

@@ -108,6 +108,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test squared error of random ReLU features on the sphere over features per example at "
+    "three ridges, medians with bands over seeds; exact asymptotics are dashed, residuals "
+    "below.",
+    "Without a ridge it peaks at N/n = {peak}; half of the points are within {median_deviation} "
+    "of theory.",
+)
+ALT = (
+    "Line chart of test error over features per example: a peak at N/n = {peak} without a "
+    "ridge, lower with a small one and gone with a large one, along the theory.",
+)
+
 
 def analyse(table: pd.DataFrame) -> Findings[Compared]:
     """Compares the test error at three ridges with theory."""

@@ -167,6 +167,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Loss of every objective (rows) on every evaluation (columns), the best of a column in "
+    "bold; (b) loss of the next byte and (c) each objective's own held-out loss over compute.",
+    "Masked training is {infill} better on hidden bytes, causal training {continuation} better "
+    "on the next byte.",
+)
+ALT = (
+    "A table of losses, shaded by the distance from the best of each column, and two line "
+    "charts over compute.",
+    "Masked training is {infill} better on hidden bytes, causal training {continuation} on the "
+    "next byte.",
+)
+
 
 class Slope(NamedTuple):
     """Slope of log loss against log compute, with its interval; NaN where there is none."""

@@ -92,6 +92,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test risk over examples per feature at four ridges, medians with bands over seeds; theory "
+    "is dashed, residuals below.",
+    "Without a ridge it peaks at n/p = {peak}; the optimal ridge is the best at a share of "
+    "{best_everywhere} of the sizes.",
+)
+ALT = (
+    "Line chart of risk over examples per feature: without a ridge more data hurt up to n/p = "
+    "{peak}; with the optimal one the risk falls throughout.",
+)
+
 
 def analyse(table: pd.DataFrame) -> Findings[Compared]:
     """Compares the test risk at four ridges with theory, and judges its fall with n."""

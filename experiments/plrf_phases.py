@@ -106,6 +106,18 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Risk over compute, a shade a size d, in three phases, with the exact mean of SGD (dashed), "
+    "the best over d and the slope of theory (dotted); below, runs less the mean in standard "
+    "errors.",
+    "The exponents of the loss are {eta_Ia}, {eta_II} and {eta_III} in phases Ia, II and III.",
+)
+ALT = (
+    "Falling curves of risk over compute in three phases, and their envelopes.",
+    "Its exponents are {eta_Ia}, {eta_II} and {eta_III}; a share of {within_5_percent} of the "
+    "points lies on the exact mean.",
+)
+
 
 class Size(NamedTuple):
     """Runs of one size: steps, shape (n,), and risks, measured and exact, shape (n_seeds, n)."""

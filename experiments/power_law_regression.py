@@ -77,6 +77,16 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Test squared error of ridge regression on a power-law spectrum over examples: means with "
+    "standard errors, the fitted law with its 95 % band, and theory, dashed.",
+    "The fitted exponent is {exponent}.",
+)
+ALT = (
+    "A straight line of test error over examples on logarithmic axes, beside fit and theory.",
+    "The exponent is {exponent}.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

@@ -74,6 +74,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Step at which each task appears over its frequency: tasks known when the prediction is "
+    "made (filled) and those that appear later (open), with the prediction and its 95 % band.",
+    "The share of later tasks that appear inside their interval is {inside}, with a median "
+    "error of {error}.",
+)
+ALT = (
+    "Scatter chart of steps of emergence over frequency with a falling line: of the tasks that "
+    "appear later a share of {inside} lies inside the predicted band.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

@@ -152,6 +152,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Loss at the end over the number of epochs at equal bytes seen, unique data in windows "
+    "of all files or in whole files; (b) loss along training; (c) what laws of repeated data "
+    "leave.",
+    "Four epochs of windows cost {windows, 4 epochs} and sixteen {windows, 16 epochs}; most "
+    "epochs of whole files cost {documents} more than of windows.",
+)
+ALT = (
+    "Line charts of loss over repetition: windows of many files may be repeated often, few "
+    "whole files may not.",
+    "The difference is {documents}.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws.

@@ -71,6 +71,15 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Standard deviation of the held-out loss over seeds, with 95 % intervals, over parameters.",
+    "The largest is {largest}; that of the largest model is {ratio} times that of the smallest.",
+)
+ALT = (
+    "Standard deviations over model size with wide intervals: {largest} at most, and {ratio} "
+    "times as large at the largest size as at the smallest.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws."""

@@ -31,4 +31,4 @@ def _caption(study: Study) -> str:
     def macro(name: str) -> str:
         return rf"\{stem}{word(name)}Full{{}}"
 
-    return captions.filled(study.caption, study.measured, macro, latex.escaped)
+    return captions.filled(study.caption, macro, latex.escaped)

@@ -44,11 +44,13 @@ def caption(
 ) -> Sequence[Sentence]:
     """Returns what stands under the figure: as declared, or the question and the first numbers.
 
+    A declared sentence of which a number has no value is left out.
+
     Raises:
-        ValueError: A declared sentence names a number that was not measured.
+        ValueError: A declared sentence names a number that is neither measured nor expected.
     """
-    if experiment.caption:
-        return _checked(experiment, experiment.caption, "CAPTION", measured)
+    if declared := _declared(experiment, experiment.caption, "CAPTION", measured):
+        return declared
     question = experiment.card.partition("\n")[0] or experiment.name
     if isinstance(experiment, Gathering):
         return [(question,)]
@@ -61,13 +63,10 @@ def alternative(
 ) -> Sequence[Sentence]:
     """Returns what the figure shows, for those who do not see it.
 
-    As declared, or the first line of the verdict and the numbers.
-
-    Raises:
-        ValueError: A declared sentence names a number that was not measured.
+    As declared, or the first line of the verdict and the numbers; otherwise as `caption`.
     """
-    if experiment.alt:
-        return _checked(experiment, experiment.alt, "ALT", measured)
+    if declared := _declared(experiment, experiment.alt, "ALT", measured):
+        return declared
     answer = (f"{experiment.name}: {verdict.partition(chr(10))[0].rstrip('.')}.",)
     known = _known(measured)
     if isinstance(experiment, Gathering) or not known:
@@ -81,37 +80,39 @@ def plain(
     measured: Mapping[str, Measured],
 ) -> str:
     """Returns sentences as plain text, numbers with interval and unit."""
-    units = {
-        each.name if isinstance(experiment, Experiment) else f"{part.name}.{each.name}": each.unit
-        for part in experiment.parts
-        for each in part.expected
-    }
+    units = _units(experiment)
 
     def shown(name: str) -> str:
         return number(measured[name], unit=units.get(name, "1"))
 
-    return filled(sentences, measured, shown)
+    return filled(sentences, shown)
 
 
 def filled(
     sentences: Sequence[Sentence],
-    measured: Mapping[str, Measured],
     shown: Callable[[str], str],
     words: Callable[[str], str] = str,
 ) -> str:
-    """Returns sentences with their numbers, without those of which a number was not measured.
+    """Returns sentences with their numbers.
 
     Args:
         sentences: What to write.
-        measured: The numbers, by name.
         shown: Writes the number of a name.
         words: Writes words.
     """
     return " ".join(
         "".join(shown(each.name) if isinstance(each, Named) else words(each) for each in sentence)
         for sentence in sentences
-        if all(measured[name].value is not None for name in _names(sentence))
     )
+
+
+def _units(experiment: Experiment | Gathering) -> dict[str, str]:
+    """The unit of every number that is expected, by the name that sentences have for it."""
+    return {
+        each.name if isinstance(experiment, Experiment) else f"{part.name}.{each.name}": each.unit
+        for part in experiment.parts
+        for each in part.expected
+    }
 
 
 def _known(measured: Mapping[str, Measured]) -> list[str]:
@@ -129,16 +130,19 @@ def _listed(experiment: Experiment, names: Sequence[str]) -> Iterator[str | Name
         yield Named(name)
 
 
-def _checked(
+def _declared(
     experiment: Experiment | Gathering,
     sentences: Sequence[Sentence],
     declared: str,
     measured: Mapping[str, Measured],
-) -> Sequence[Sentence]:
+) -> list[Sentence]:
+    """The declared sentences whose numbers all have a value."""
+    # Some numbers are expected, and measured, at some declared sizes alone.
+    names, known = {*measured, *_units(experiment)}, _known(measured)
     for name in (name for sentence in sentences for name in _names(sentence)):
-        if name not in measured:
+        if name not in names:
             raise ValueError(
                 f"{experiment.file}: {declared} names {{{name}}}, which analyse does not measure. "
-                f"Write words alone, or a number; {nearest_name(name, measured)}"
+                f"Write words alone, or a number; {nearest_name(name, names)}"
             )
-    return sentences
+    return [each for each in sentences if all(name in known for name in _names(each))]

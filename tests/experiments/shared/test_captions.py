@@ -25,13 +25,18 @@ def test_declared_sentences_carry_their_numbers(tmp_path):
     measured = PEAK | {"thus": Measured(value=2.0)}
     said = captions.caption(found, measured)
     assert captions.plain(said, found, measured) == "Risk. It peaks at 1 [0.9, 1.1], 2."
-    # A sentence says nothing of a number that was not measured.
-    measured["thus"] = Measured(value=None)
-    assert captions.plain(said, found, measured) == "Risk."
-    written = captions.filled(
-        said, PEAK | {"thus": Measured(value=1)}, lambda n: rf"\{n}", str.upper
-    )
+    written = captions.filled(said, lambda n: rf"\{n}", str.upper)
     assert written == r"RISK. IT PEAKS AT \peak, \thus."
+
+
+def test_sentences_whose_number_has_no_value_are_left_out(tmp_path):
+    found = declaring(tmp_path, "few", 'CAPTION = ("Risk.", "At {peak}.")\nALT = ("At {peak}.",)')
+    none = {"peak": Measured(value=None)}
+    for measured in (none, {}):  # measured at other sizes alone
+        assert captions.caption(found, measured) == [["Risk."]]
+    # Where nothing is left, it is as if nothing were declared.
+    seen = captions.alternative(found, none, "Flat")
+    assert captions.plain(seen, found, none) == "few: Flat."
 
 
 def test_a_card_without_a_caption_has_its_question_and_numbers():
@@ -69,5 +74,5 @@ def test_sentences_are_a_tuple(declared, tmp_path):
 
 def test_words_of_a_caption_are_escaped_and_its_macros_are_not():
     said = [["50 % of ", captions.Named("peak")]]
-    written = captions.filled(said, PEAK, lambda name: r"\Peak{}", latex.escaped)
+    written = captions.filled(said, lambda name: r"\Peak{}", latex.escaped)
     assert written == r"50 \% of \Peak{}"
