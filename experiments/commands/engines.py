@@ -10,6 +10,7 @@ from typing import Any, Literal
 from experiments.commands.console import console
 from experiments.commands.options import RunningOptions
 from sweeps.engines import Engine
+from sweeps.executors.local import code_path
 from sweeps.runner import Summary
 
 
@@ -65,6 +66,10 @@ def engine_of(
         _to_background(beside / f"{name}.log")
         _say_where(roots)
         return "background"
+    if options.executor == "ray":
+        from sweeps.engines.ray import Ray
+
+        return Ray()
     return "together" if options.hosts else None
 
 
@@ -72,11 +77,10 @@ def _to_background(log: Path) -> None:
     """Begins this command again as a process that outlives the terminal."""
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [word for word in sys.argv[1:] if word != "--detach"]
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "experiments.cli", *words],
-            env=os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+            env=os.environ | {"PYTHONPATH": code_path(), "PYTHONSAFEPATH": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -112,8 +112,8 @@ class RunningOptions:
     """Workers; by default one a core or accelerator."""
     hosts: bool = False
     """This is one of several processes that train every run together."""
-    executor: Literal["local", "slurm"] = "local"
-    """Where workers are: processes of this machine, or jobs of a Slurm cluster."""
+    executor: Literal["local", "slurm", "ray"] = "local"
+    """Where workers are: processes of this machine, jobs of Slurm, or actors of Ray."""
     slurm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = ()
     """What each worker asks of Slurm, e.g. partition=gpu, time=120 (minutes); may be repeated."""
     detach: bool = False

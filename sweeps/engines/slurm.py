@@ -12,13 +12,11 @@ Nothing of it enters a results folder.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any
 
 from scaling.extras import needed
 from scaling.fields import nearest
+from sweeps.executors.local import code_path
 from sweeps.member import Member
 
 log = logging.getLogger(__name__)
@@ -95,6 +94,7 @@ class Slurm:
         self.detached = detached
         self._jobs: dict[int, str] = {}
         self._alive: set[int] = set()
+        self._listed: set[int] = set()  # those in squeue's last answer
         self._asked_at = -_SECONDS_BETWEEN_QUESTIONS
         self._executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=_MOST_REQUEUES)
         known = self._executor._valid_parameters()
@@ -103,7 +103,7 @@ class Slurm:
                 raise ValueError(
                     f"--slurm {name}: Slurm takes no such word; {nearest(name, known)}"
                 )
-        path = shlex.quote(os.pathsep.join(entry or os.getcwd() for entry in sys.path))
+        path = shlex.quote(code_path())
         setup = [f"export PYTHONPATH={path}", "export PYTHONSAFEPATH=1"]
         again = {"requeue": True}
         self._executor.update_parameters(
@@ -142,10 +142,15 @@ class Slurm:
             started += array
             waiting = waiting[len(array) :]
         self._alive |= set(started)
+        self._listed |= set(started)
         return started
 
     def alive(self) -> Collection[int]:
-        """The members that squeue lists; those of its last answer where it gives none now."""
+        """The members that squeue lists or did list when it was last asked.
+
+        Between two turns of a job in the queue it is in no list for a moment. Where squeue gives no
+        answer, the one before stands.
+        """
         now = time.monotonic()
         if self._jobs and now - self._asked_at >= _SECONDS_BETWEEN_QUESTIONS:
             self._asked_at = now
@@ -154,8 +159,9 @@ class Slurm:
                 "squeue", "--noheader", "--array", "--format=%i", f"--jobs={','.join(asked)}"
             )
             if said is not None:
-                listed = set(said.split())
-                self._alive = {member for member, job in self._jobs.items() if job in listed}
+                ids = set(said.split())
+                listed = {member for member, job in self._jobs.items() if job in ids}
+                self._alive, self._listed = listed | self._listed, listed
         return self._alive
 
     def why(self, member: int) -> str | None:

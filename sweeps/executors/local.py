@@ -45,6 +45,11 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
+def code_path() -> str:
+    """PYTHONPATH of a process that is to find all code that this one finds."""
+    return os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+
+
 @dataclass
 class _Process:
     process: subprocess.Popen[bytes]
@@ -89,7 +94,7 @@ class LocalExecutor:
         errors = tempfile.TemporaryFile()
         devices, found = settings["devices"], self._accelerators
         own = {
-            "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+            "PYTHONPATH": code_path(),
             "PYTHONSAFEPATH": "1",
             **compile_cache.environment(os.environ),
         }

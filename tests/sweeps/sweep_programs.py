@@ -8,10 +8,12 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from sweeps.claims import Attempt, is_dead, start_of
+from sweeps.pool import Event
 
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -81,6 +83,32 @@ def under_way(root: Path) -> bool:
         and not (attempt.folder.parent.parent / "result.json").exists()
         for attempt in attempts
     )
+
+
+def processes_at_work(root: Path) -> list[int]:
+    """The workers whose attempts have not ended."""
+    folders = root.glob("runs/*/*/attempts/[0-9]*")
+    attempts = [Attempt.numbered(path.parent, int(path.name)) for path in folders]
+    return [attempt.claim()["pid"] for attempt in attempts if not attempt.ended]
+
+
+def endings(root: Path) -> Counter[str]:
+    """How often attempts ended in which way."""
+    paths = root.glob("runs/*/*/attempts/*/end.json")
+    found = Counter(json.loads(path.read_text())["ending"] for path in paths)
+    found["failed"] = len(list(root.glob("runs/*/*/attempts/*/failure.json")))
+    return found
+
+
+def at_first(action: Callable[[], object]) -> Callable[[Event], None]:
+    """Acts once, when the first run of a cluster has been settled."""
+    waiting = [action]
+
+    def on(event: Event) -> None:
+        if event.kind == "elsewhere" and waiting:
+            waiting.pop()()
+
+    return on
 
 
 def published(root: Path) -> dict[Path, bytes]:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import needed_programs
 import pytest
 import slurm_cluster
 from slurm_cluster import said
-from sweep_programs import wait_until
+from sweep_programs import at_first, endings, processes_at_work, published, wait_until
 from trivial_runs import lasting, plan_of, truth
 
 from experiments import cli
-from sweeps.claims import Attempt
 from sweeps.engines.slurm import Slurm
-from sweeps.pool import Event
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
 
@@ -41,41 +36,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory):
             yield
 
 
-def at_first(action: Callable[[], object]) -> Callable[[Event], None]:
-    """Acts once, when the first run has been settled."""
-    waiting = [action]
-
-    def on(event: Event) -> None:
-        if event.kind == "elsewhere" and waiting:
-            waiting.pop()()
-
-    return on
-
-
-def attempts(root: Path) -> list[Attempt]:
-    folders = root.glob("runs/*/*/attempts/[0-9]*")
-    return [Attempt.numbered(path.parent, int(path.name)) for path in folders]
-
-
-def endings(root: Path) -> Counter[str]:
-    """How often attempts ended in which way."""
-    paths = root.glob("runs/*/*/attempts/*/end.json")
-    found = Counter(json.loads(path.read_text())["ending"] for path in paths)
-    found["failed"] = len(list(root.glob("runs/*/*/attempts/*/failure.json")))
-    return found
-
-
-def under_way(root: Path) -> list[int]:
-    """Processes of the attempts that have not ended."""
-    return [attempt.claim()["pid"] for attempt in attempts(root) if not attempt.ended]
-
-
 def test_the_table_is_that_of_local_workers_though_one_is_killed(cluster, tmp_path: Path) -> None:
     """Eight workers, in arrays of the five that the site takes and of three."""
     plan, root = plan_of(40), tmp_path / "r"
 
     def kill() -> None:
-        os.kill(under_way(root)[0], signal.SIGKILL)
+        os.kill(processes_at_work(root)[0], signal.SIGKILL)
 
     engine = Slurm(tmp_path / "slurm")
     summary = run_sweeps(
@@ -112,6 +78,22 @@ def test_workers_that_are_preempted_come_back(cluster, tmp_path: Path) -> None:
     assert endings(root)["interrupted"] == 2 and endings(root)["failed"] == 0
     log = next((tmp_path / "slurm").glob("*_0_log.out")).read_text()
     assert log.count("Starting with") == 2
+
+
+def test_a_detached_experiment_is_done_and_then_analysed(cluster, tmp_path: Path, capsys) -> None:
+    """The workers do it alone; the same command without --executor draws and reports."""
+    tiny = Path(__file__).parents[1] / "experiments" / "tiny.py"
+
+    def run(results: str, *words: str) -> int:
+        return cli.main(["run", str(tiny), "--results", str(tmp_path / results), *words])
+
+    assert run("far", "--executor", "slurm", "--workers", "2", "--detach") == 0
+    assert "look on with: scaling watch" in " ".join(capsys.readouterr().out.split())
+    wait_until(lambda: len(published(tmp_path / "far" / "tiny")) == 9)
+    assert run("far") == 0
+    assert run("near", "--workers", "1") == 0
+    far, near = (Store.open(tmp_path / results / "tiny") for results in ("far", "near"))
+    assert lasting(far.scan()) == lasting(near.scan())
 
 
 def test_what_sbatch_refuses_is_one_sentence(cluster, tmp_path: Path, capsys) -> None:
