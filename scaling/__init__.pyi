@@ -22,6 +22,7 @@ from scaling.data.parity import SparseParity as SparseParity
 from scaling.data.parity_tasks import ParityTasks as ParityTasks
 from scaling.data.power_law_features import PowerLawFeatures as PowerLawFeatures
 from scaling.data.preferences import Preferences as Preferences
+from scaling.data.proxy_rewards import ProxyRewards as ProxyRewards
 from scaling.data.small_table import SmallTable as SmallTable
 from scaling.data.smoothed_nodes import SmoothedNodes as SmoothedNodes
 from scaling.data.sphere import SphereTeacher as SphereTeacher
@@ -68,6 +69,9 @@ from scaling.objectives.mixture import Mixture as Mixture
 from scaling.objectives.objective import Objective as Objective
 from scaling.objectives.prefix import Prefix as Prefix
 from scaling.objectives.span import Span as Span
+from scaling.policy_gradient import PPO as PPO
+from scaling.policy_gradient import PolicyGradient as PolicyGradient
+from scaling.policy_gradient import Reinforce as Reinforce
 from scaling.pretraining import Muon as Muon
 from scaling.pretraining import Pretraining as Pretraining
 from scaling.pretraining import ScheduleFree as ScheduleFree

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from scaling.counting import Counting
 from scaling.data.token_dataset import TokenSource
 from scaling.models.family import KernelFamily, TranslatingFamily, offers
+from scaling.policy_gradient import PolicyGradient
 from scaling.pretraining import Pretraining
-from scaling.streaming import Streaming
+from scaling.streaming import OnStream
 from scaling.training import Gradient, OnePassSGD
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         planned, batch_size, _ = train.duration(data.n_train)
         steps = planned if steps is None else steps
         counted = seen = steps * batch_size
-    elif isinstance(train, Streaming):
+    elif isinstance(train, OnStream):
         steps = train.steps if steps is None else steps
         counted = seen = steps * train.batch_size
     else:
@@ -113,6 +114,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         flops *= getattr(train, "members", 1)  # parameters are those of one member
     else:
         flops = float(model.flops_forward(*shape) + model.flops_backward(*shape)) * seen
+        flops *= train.method.passes if isinstance(train, PolicyGradient) else 1
 
     def rule_of_thumb(n_params: int) -> float | None:
         return None if counted is None else 6.0 * n_params * counted

@@ -20,9 +20,10 @@ from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import Checked, Newer, Range, from_dict, to_dict, without_arguments
 from scaling.models.family import Family, check_offers
+from scaling.policy_gradient import PolicyGradient
 from scaling.pretraining import Pretraining
 from scaling.schedules import Schedule, steps_of_trunk
-from scaling.streaming import Streaming
+from scaling.streaming import OnStream, Streaming
 from scaling.training import (
     DataConfig,
     Gradient,
@@ -48,6 +49,7 @@ TrainConfig = (
     | OnePassSGD
     | Gradient
     | Streaming
+    | PolicyGradient
     | Pretraining
     | Counting
 )
@@ -72,7 +74,7 @@ class RunConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_offers(self.model)
-        if isinstance(self.data, StreamSource) and not isinstance(self.train, Streaming):
+        if isinstance(self.data, StreamSource) and not isinstance(self.train, OnStream):
             raise ValueError(
                 f"train.kind = {self.train.kind!r} takes data that are loaded at once, and "
                 f"data.kind = {self.data.kind!r} is a stream: use train.kind = 'streaming'"

@@ -24,6 +24,7 @@ from scaling.data.parity import SparseParity
 from scaling.data.parity_tasks import ParityTasks
 from scaling.data.power_law_features import PowerLawFeatures
 from scaling.data.preferences import Preferences
+from scaling.data.proxy_rewards import ProxyRewards
 from scaling.data.small_table import SmallTable
 from scaling.data.smoothed_nodes import SmoothedNodes
 from scaling.data.sphere import SphereTeacher
@@ -114,6 +115,7 @@ DataConfig = (
     | SparseParity
     | ParityTasks
     | Preferences
+    | ProxyRewards
     | PairedViews
     | LinearTasks
     | PlantedTranslation

@@ -27,7 +27,7 @@ ORDER = {
     "scaling": """
         public sealed keys fields extras workspace own_code record
         model devices models data objectives schedules training pretraining counting streaming
-        config packs accounting trainers run measures
+        policy_gradient config packs accounting trainers run measures
     """.split(),
     "sweeps": """
         guards files claims retries rules accelerators compile_cache

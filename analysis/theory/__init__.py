@@ -9,6 +9,7 @@ from analysis.theory.best_of_n import (
     gaussian_policy_gold,
     gaussian_proxy_gold,
     heavy_proxy_gold,
+    reinforced_kl,
     tilted,
 )
 from analysis.theory.compute_optimal_features import (
@@ -128,6 +129,7 @@ __all__ = [
     "quanta_exponents",
     "quanta_loss",
     "random_feature_risk",
+    "reinforced_kl",
     "ridge_answers",
     "ridge_excess_risk",
     "ridge_in_context",

@@ -127,3 +127,31 @@ def gaussian_policy_gold(
     """
     d = np.asarray(distance, np.float64)
     return np.sqrt(2) * gain * np.cos(angle) * d - 2 * penalty * d**2
+
+
+def reinforced_kl(
+    steps: ArrayLike, *, rate: float, penalty: float, dimension: int, batch: int
+) -> Float[np.ndarray, "..."]:
+    """Mean divergence of a policy N(theta, I) from its start after steps of REINFORCE, in nats.
+
+    Rewards are linear with slope b, |b| = 1, less the penalty times the log ratio, and the baseline
+    of a response is the mean of the others. A gradient is then S w, with w = b - penalty theta and
+    S the unbiased covariance of the batch's noise, so that the mean of w shrinks by
+    q = 1 - rate penalty a step, and that of |w|^2 by q^2 + (rate penalty)^2 (d + 1) / (B - 1):
+
+        E |theta|^2 / 2 = (1 - 2 q^s + rho^s) / (2 penalty^2)
+
+    It ends at 1 / (2 penalty^2), the divergence of the tilt by exp(reward / penalty).
+
+    Args:
+        steps: s, steps of plain gradient ascent.
+        rate: Learning rate.
+        penalty: Reward that a nat costs.
+        dimension: d.
+        batch: B.
+    """
+    s = np.asarray(steps, np.float64)
+    shrinking = rate * penalty
+    q = 1 - shrinking
+    rho = q**2 + shrinking**2 * (dimension + 1) / (batch - 1)
+    return (1 - 2 * q**s + rho**s) / (2 * penalty**2)

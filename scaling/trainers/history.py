@@ -18,7 +18,7 @@ from scaling.devices import processes, runtime
 from scaling.pretraining import Pretraining
 from scaling.record import Curve, CurvePoint, finite
 from scaling.sealed import digest
-from scaling.streaming import Streaming
+from scaling.streaming import OnStream
 from scaling.trainers import checkpoint, gradient_noise
 from scaling.trainers.token_step import Evaluation
 from scaling.workspace import Workspace
@@ -192,7 +192,7 @@ class History:
 def evaluated_after(config: RunConfig) -> list[int]:
     """Numbers of steps after which a run is evaluated, ascending."""
     plan = config.train
-    if isinstance(plan, Streaming):
+    if isinstance(plan, OnStream):
         return plan.evaluated_after
     assert isinstance(plan, Pretraining) and isinstance(config.data, TokenSource)
     length = plan.length(config.model, config.data)

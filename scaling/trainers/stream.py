@@ -18,7 +18,7 @@ from scaling.config import Resolved, RunConfig, shape_of
 from scaling.data.stream import Stream
 from scaling.keys import key_for
 from scaling.record import Curve, CurvePoint, finite
-from scaling.streaming import Streaming
+from scaling.streaming import OnStream, Streaming
 from scaling.trainers.divergence import diverged_columns
 from scaling.trainers.gradient_step import LOSS_COLUMNS
 from scaling.trainers.history import History
@@ -69,7 +69,7 @@ def train_on_stream(
         ValueError: the workspace holds checkpoints of another run.
     """
     plan = config.train
-    assert isinstance(plan, Streaming)
+    assert isinstance(plan, OnStream)
     began = time.monotonic()
     trainer = compiled(shape_of(config))
     compile_seconds = time.monotonic() - began
@@ -92,7 +92,7 @@ def train_on_stream(
 def _blocks(trainer: Trainer, state: State, config: RunConfig, stream: Stream) -> Iterator[Block]:
     """Trains from a state to the end, a block at a time."""
     plan = config.train
-    assert isinstance(plan, Streaming)
+    assert isinstance(plan, OnStream)
     world = stream.world
     trained, held_out = Drawn(world, stream.key), Drawn(world, stream.eval_key)
     rate = jnp.float32(plan.optimizer.learning_rate)
@@ -134,7 +134,7 @@ def _columns(config: RunConfig, evaluation: Evaluation, n_steps: int) -> dict[st
 
 
 def _point(config: RunConfig, columns: dict[str, Any]) -> CurvePoint:
-    assert isinstance(config.train, Streaming)
+    assert isinstance(config.train, OnStream)
     name, _ = _loss_columns(config)
     return CurvePoint(
         step=columns["steps"],
@@ -149,6 +149,6 @@ def _point(config: RunConfig, columns: dict[str, Any]) -> CurvePoint:
 
 def _loss_columns(config: RunConfig) -> tuple[str, str]:
     """What a RunRecord calls the loss of a run, and its standard error."""
-    assert isinstance(config.train, Streaming)
-    squared = config.train.objective == "squared_error"
+    plan = config.train
+    squared = isinstance(plan, Streaming) and plan.objective == "squared_error"
     return LOSS_COLUMNS["squared_error" if squared else "cross_entropy"]

@@ -12,15 +12,21 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from scaling.config import Shape
+from scaling.data.proxy_rewards import RewardSource
 from scaling.data.stream import Examples, World
 from scaling.devices.runtime import compile_quickly
-from scaling.model import Params
+from scaling.model import Model, Params
 from scaling.models.built import built
+from scaling.policy_gradient import PolicyGradient
 from scaling.schedules import share_of_peak
-from scaling.streaming import Streaming
-from scaling.trainers import objectives
+from scaling.streaming import OnStream, Streaming
+from scaling.trainers import objectives, policy
 from scaling.trainers.divergence import Watch, unharmed
 from scaling.trainers.optimizers import transformation
+
+Loss = Callable[[Params, Params, Examples, World], tuple[Array, Array]]
+"""(parameters, those before the step, batch, what examples have in common) -> what is minimised,
+and what is recorded as the loss."""
 
 STEPS_IN_BLOCK = 256
 """Largest number of steps that one call on the device takes."""
@@ -86,12 +92,12 @@ class Trainer(NamedTuple):
 def make_trainer(shape: Shape) -> Trainer:
     """Pure functions that start, advance and measure a run of one shape."""
     plan, source = shape.train, shape.source
-    assert isinstance(plan, Streaming) and source is not None
+    assert isinstance(plan, OnStream) and source is not None
+    passes = plan.method.passes if isinstance(plan, PolicyGradient) else 1
     model = built(shape.model, shape.n_inputs, shape.n_outputs)
     optimizer = transformation(plan.optimizer)
 
-    def loss(params: Params, batch: Examples) -> Array:
-        return jnp.mean(per_example(plan, model.apply(params, batch.inputs), batch.targets))
+    loss = _loss_of(shape, model)
 
     def init(key: Array) -> State:
         params = model.init(key)
@@ -99,18 +105,26 @@ def make_trainer(shape: Shape) -> Trainer:
 
     def step(state: State, numbers: Array, drawn: Drawn, lengths: Lengths) -> State:
         batch = source.drawn(*drawn, numbers)
-        value, gradient = jax.value_and_grad(loss)(state.params, batch)
-        if plan.clip_norm is not None:
-            norm = optax.tree.norm(gradient)
-            gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
-        direction, memory = optimizer.update(gradient, state.optimizer, state.params)
         share = share_of_peak(plan.schedule, state.step, lengths.steps, lengths.warmup)
+        params, memory = state.params, state.optimizer
+        values = []
+        for _ in range(passes):
+            (_, value), gradient = jax.value_and_grad(loss, has_aux=True)(
+                params, state.params, batch, drawn.world
+            )
+            if plan.clip_norm is not None:
+                norm = optax.tree.norm(gradient)
+                gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
+            direction, memory = optimizer.update(gradient, memory, params)
+            update = optax.tree.scale(-lengths.rate * share, direction)
+            params = optax.apply_updates(params, update)
+            values.append(value)
         return State(
-            optax.apply_updates(state.params, optax.tree.scale(-lengths.rate * share, direction)),
+            params,
             memory,
             state.step + 1,
-            state.watch.after(state.step, value),
-            state.loss_sum + value,
+            state.watch.after(state.step, values[0]),
+            state.loss_sum + values[0],
         )
 
     def advance(state: State, block: Array, count: Array, drawn: Drawn, lengths: Lengths) -> State:
@@ -125,12 +139,41 @@ def make_trainer(shape: Shape) -> Trainer:
     return Trainer(init, advance, measure)
 
 
+def _loss_of(shape: Shape, model: Model) -> Loss:
+    """What a step on a batch minimises, and the loss of the batch before the step."""
+    plan, source = shape.train, shape.source
+
+    def of_policy(
+        params: Params, before: Params, batch: Examples, world: World
+    ) -> tuple[Array, Array]:
+        assert isinstance(plan, PolicyGradient) and isinstance(source, RewardSource)
+        old = model.apply(before, batch.inputs)
+        cost = policy.costs(plan, source, world, old, batch.targets)
+        means = model.apply(params, batch.inputs)
+        of = policy.advantages(plan, jax.lax.stop_gradient(cost))
+        return policy.surrogate(plan, means, old, batch.targets, of), jnp.mean(cost)
+
+    def of_targets(
+        params: Params, before: Params, batch: Examples, world: World
+    ) -> tuple[Array, Array]:
+        assert isinstance(plan, Streaming)
+        loss = jnp.mean(per_example(plan, model.apply(params, batch.inputs), batch.targets))
+        return loss, loss
+
+    return of_policy if isinstance(plan, PolicyGradient) else of_targets
+
+
 def _evaluation(
     shape: Shape, state: State, world: World, held_out: Examples, outputs: Array
 ) -> Evaluation:
     plan, source = shape.train, shape.source
-    assert isinstance(plan, Streaming) and source is not None
-    losses = per_example(plan, outputs, held_out.targets)
+    assert source is not None
+    if isinstance(plan, PolicyGradient):
+        assert isinstance(source, RewardSource)
+        losses = policy.costs(plan, source, world, outputs, held_out.targets)
+    else:
+        assert isinstance(plan, Streaming)
+        losses = per_example(plan, outputs, held_out.targets)
     mean = jnp.sum(held_out.weights * losses)
     wrong = None
     if shape.n_classes is not None:
@@ -163,7 +206,7 @@ def per_example(plan: Streaming, outputs: Array, targets: Array) -> Float[Array,
 def compiled(shape: Shape) -> Trainer:
     """The compiled functions of a shape, made once in a process."""
     plan, source = shape.train, shape.source
-    assert isinstance(plan, Streaming) and source is not None
+    assert isinstance(plan, OnStream) and source is not None
     trainer = make_trainer(shape)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(trainer.init, key)
@@ -182,6 +225,6 @@ def _abstract(*shape: int, kind: Any = jnp.int32) -> Any:
     return jax.ShapeDtypeStruct(shape, kind)
 
 
-def steps_in_block(plan: Streaming) -> int:
+def steps_in_block(plan: OnStream) -> int:
     """Largest number of steps of a plan that one call on the device takes."""
     return max(1, min(STEPS_IN_BLOCK, 2**20 // plan.batch_size))

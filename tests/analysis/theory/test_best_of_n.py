@@ -59,3 +59,23 @@ def test_a_gaussian_policy_has_the_form_of_best_of_n():
     start, moved = ((y @ a - penalty * (y**2).sum(axis=1)).mean() for y in (x, x + theta))
     exact = theory.gaussian_policy_gold(d, gain=2.0, angle=angle, penalty=penalty)
     assert moved - start == pytest.approx(float(exact), abs=0.01)
+
+
+def test_the_divergence_of_reinforce_is_that_of_simulation():
+    """Batches so small that the noise of gradients counts: without it, half of it is missing."""
+    rng = np.random.default_rng(0)
+    rate, penalty, dimension, batch, trials = 0.3, 0.5, 3, 4, 4000
+    proxy = np.eye(dimension)[0]
+    theta = np.zeros((trials, dimension))
+    settings = {"rate": rate, "penalty": penalty, "dimension": dimension, "batch": batch}
+    for step in range(1, 6):
+        noise = rng.standard_normal((trials, batch, dimension))
+        x = theta[:, None] + noise
+        log_ratio = np.sum(theta[:, None] * x, axis=2) - np.sum(theta**2, axis=1)[:, None] / 2
+        told = x @ proxy - penalty * log_ratio
+        advantage = (told - told.mean(axis=1, keepdims=True)) * batch / (batch - 1)
+        theta = theta + rate * np.mean(advantage[:, :, None] * noise, axis=1)
+        kl = np.sum(theta**2, axis=1) / 2
+        exact = theory.reinforced_kl(step, **settings)
+        assert exact == pytest.approx(kl.mean(), abs=4 * kl.std() / trials**0.5)
+    assert theory.reinforced_kl(500, **settings) == pytest.approx(1 / (2 * penalty**2))
