@@ -35,6 +35,8 @@ Status = Literal["done", "diverged", "failed", "missing"]
 VOLATILE_COLUMNS = (
     "attempt",
     "wall_seconds",
+    "processor_seconds",
+    "peak_memory_bytes",
     "compile_seconds",
     "train_seconds",
     "tokens_per_second",
@@ -62,6 +64,9 @@ class RunRecord:
     was to measure them.
     `train_seconds` are those that the last attempt at a run on tokens spent on steps and
     evaluations, and the rates are of its steps.
+    `processor_seconds` are those of all threads of the process, of the last attempt, and
+    `peak_memory_bytes` is the most memory that the process had taken until then, other runs before
+    this one included; in a pack seconds are shared equally.
     `n_curve_points` and `curve_sha256` say what the file of the learning curve holds;
     None where older code wrote it.
     """
@@ -126,6 +131,8 @@ class RunRecord:
     n_loss_spikes: int | None = None
 
     wall_seconds: float | None = None
+    processor_seconds: float | None = None
+    peak_memory_bytes: int | None = None
     compile_seconds: float | None = None
     train_seconds: float | None = None
     tokens_per_second: float | None = None

@@ -33,6 +33,21 @@ class Trained(NamedTuple):
     precision: str
 
 
+class _Clock(NamedTuple):
+    """Seconds on the wall, and of all threads of this process on processors."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def now(cls) -> _Clock:
+        return cls(time.perf_counter(), time.process_time())
+
+    def until(self, then: _Clock, n_runs: int) -> _Clock:
+        """Seconds between this and a later time, for each of several runs."""
+        return _Clock((then.wall - self.wall) / n_runs, (then.processor - self.processor) / n_runs)
+
+
 def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecord, Curve]:
     """Loads the data, trains the model, measures it.
 
@@ -49,11 +64,13 @@ def run(config: RunConfig, workspace: Workspace | None = None) -> tuple[RunRecor
         The record, `done` or `diverged`, and the learning curve (empty for regressions that are
         solved at once).
     """
-    start = time.perf_counter()
+    start = _Clock.now()
     plain, dataset = resolved(config), config.data.load(config.seed)
     trained = _trained(config, plain, dataset, workspace)
-    seconds = trained.columns.pop("earlier_seconds", 0.0) + time.perf_counter() - start
-    return _record(config, plain, dataset, trained, seconds, {}), trained.curve
+    earlier = trained.columns.pop("earlier_seconds", 0.0)
+    spent = start.until(_Clock.now(), 1)
+    spent = spent._replace(wall=spent.wall + earlier)
+    return _record(config, plain, dataset, trained, spent, {}), trained.curve
 
 
 def run_pack(configs: Sequence[RunConfig]) -> list[tuple[RunRecord, Curve]]:
@@ -69,14 +86,14 @@ def run_pack(configs: Sequence[RunConfig]) -> list[tuple[RunRecord, Curve]]:
     Returns:
         Record and curve of each run, in their order.
     """
-    start = time.perf_counter()
+    start = _Clock.now()
     plains = [resolved(config) for config in configs]
     datasets = [config.data.load(config.seed) for config in configs]
     trained = _trained_together(configs, datasets)
-    seconds = (time.perf_counter() - start) / len(configs)
+    spent = start.until(_Clock.now(), len(configs))
     pack = {"size": len(configs), "sha256": digest(sorted(map(run_id, plains)))}
     return [
-        (_record(*each, seconds, {"pack": pack}), each[-1].curve)
+        (_record(*each, spent, {"pack": pack}), each[-1].curve)
         for each in zip(configs, plains, datasets, trained, strict=True)
     ]
 
@@ -86,7 +103,7 @@ def _record(
     plain: Resolved,
     dataset: Dataset | Stream | TokenDataset,
     trained: Trained,
-    seconds: float,
+    spent: _Clock,
     place: dict[str, Any],
 ) -> RunRecord:
     """The record of a run; `place` is what its environment says beyond machine and precision."""
@@ -121,7 +138,9 @@ def _record(
         n_outputs=config.n_outputs,
         n_train_examples=config.data.n_train,
         n_eval_examples=config.data.n_eval,
-        wall_seconds=seconds,
+        wall_seconds=spent.wall,
+        processor_seconds=spent.processor,
+        peak_memory_bytes=runtime.peak_memory_bytes(),
         finished_at_utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         environment=environment,
         **columns,

@@ -35,7 +35,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     The folder is made for its user alone. One that another user owns or may write is left alone:
     what is loaded from it is executed.
     """
-    folder = cache_folder() / "compiled" / _processor()
+    folder = cache_folder() / "compiled" / processor()
     chosen = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
     if _is_private(folder):
         chosen["JAX_COMPILATION_CACHE_DIR"] = str(folder)
@@ -92,7 +92,7 @@ def _is_private(folder: Path) -> bool:
 
 
 @functools.cache
-def _processor() -> str:
+def processor() -> str:
     """A name for processors of this kind: machines may share a folder but not compiled code."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -14,14 +14,26 @@ FLOPS_PER_SECOND = 4e10
 SECONDS_A_STEP = 2e-5
 SECONDS_A_RUN = 5e-3
 SECONDS_A_SHAPE = 3.0
-BYTES_A_RUN = 12_000
+"""Order-of-magnitude prices of one CPU core, for how workers share runs, and for estimates where
+nothing was measured (`sweeps.speeds`); no result depends on them."""
+
+BYTES_A_BLOCK = 4096
+BLOCKS_A_RUN = 8
+BLOCKS_A_CURVE = 1
+BYTES_A_POINT = 430
+BYTES_OF_A_RUN_IN_A_PLAN = 800
+BYTES_A_REPORT = 220_000
 BYTES_A_TRUNK_PARAMETER = 24
 BYTES_A_PARAMETER = 4
-"""Order-of-magnitude prices of one CPU core and its disk, for estimates and for how workers share
-runs; no result depends on them.
+"""Room on a disk that gives whole blocks.
 
-A trunk keeps two checkpoints: parameters and two averages of their gradients, in float32.
+A run takes three folders and five files, and where it has a learning curve that file and one of its
+heartbeat. A trunk keeps two checkpoints: parameters and two averages of their gradients, in
+float32.
 """
+
+N_FOLDERS = 256
+"""Folders among which those of runs are divided, by the first two digits of their identity."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +82,13 @@ class Plan:
         n_params = sum(account(config).n_params_total for config in trunks.values())
         planned = zip(self.runs, self.configs, strict=True)
         left = sum(account(config).n_params_total for run, config in planned if run.is_parent)
+        n_runs = len(self.runs)
+        folders = N_FOLDERS * (1 - (1 - 1 / N_FOLDERS) ** n_runs)
+        blocks = sum(_blocks(config) for config in self.configs) + folders
         return (
-            BYTES_A_RUN * len(self.runs)
+            round(blocks * BYTES_A_BLOCK)
+            + BYTES_OF_A_RUN_IN_A_PLAN * n_runs
+            + BYTES_A_REPORT
             + BYTES_A_TRUNK_PARAMETER * n_params
             + BYTES_A_PARAMETER * left
         )
@@ -129,6 +146,15 @@ def empty_plan(name: str) -> Plan:
     """The plan of an experiment that trains nothing."""
     digest = hashlib.sha256(name.encode()).hexdigest()[:32]
     return Plan(name, digest, configs=(), runs=(), n_duplicates=0, flops=0.0, flops_saved=0.0)
+
+
+def _blocks(config: RunConfig) -> int:
+    """Blocks of the disk that the files of a run take."""
+    evaluations = getattr(config.train, "evaluations", None)
+    if evaluations is None:
+        return BLOCKS_A_RUN
+    curve = -(-(evaluations + 1) * BYTES_A_POINT // BYTES_A_BLOCK)
+    return BLOCKS_A_RUN + BLOCKS_A_CURVE + curve
 
 
 def _add(

@@ -27,13 +27,13 @@ ORDER = {
     "scaling": """
         public sealed keys fields extras workspace own_code record
         model devices models data objectives schedules training pretraining counting streaming
-        policy_gradient config packs accounting trainers run measures
+        policy_gradient config packs accounting memory trainers run measures
     """.split(),
     "sweeps": """
         guards files claims retries rules accelerators compile_cache
         plan plan_file axes space declared sweep_file shapes recipes sizes
         store survey visiting publishing computing worker executors pool processes progress
-        watching member engines runner
+        watching member engines runner speeds costs calibration
     """.split(),
     "analysis": """
         errors estimate guards writing latex survival laws tables comparison checks

@@ -39,6 +39,7 @@ _UNITS = (
     (r".*_squared_error(_sem|_at_other_rcond)?|eval_excess_risk", "squared target units"),
     (r".*_error(_clean|_sem)?|.*_fraction|.*\.fraction", "fraction of examples"),
     (r".*_seconds", "s"),
+    (r".*_bytes", "bytes"),
     (r"(n_)?tokens_per_second", "1/s"),
     (r"model_flops_per_second", "FLOP/s"),
     (r"model_flops_utilisation", "fraction of peak"),

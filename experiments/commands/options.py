@@ -92,7 +92,21 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowPlanOptions(PlanOptions):
+class CostOptions:
+    """Options of what is said before anything is spent."""
+
+    calibrate: bool = False
+    """Measure this machine by a few steps of a few shapes, for time and memory."""
+    gpu: str | None = None
+    """Price all on this accelerator, e.g. h100; this machine's memory is then no limit."""
+    mfu: float = 0.4
+    """Of --gpu: model FLOPs utilisation."""
+    dollars_per_hour: float | None = None
+    """Of --gpu and --devices: price of a device-hour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowPlanOptions(CostOptions, PlanOptions):
     """Options of `scaling plan`."""
 
     devices: Annotated[str | None, arg(metavar="2048xh100")] = None
@@ -100,8 +114,6 @@ class ShowPlanOptions(PlanOptions):
     be a published run too, such as llama-3.1-405b."""
     mesh: Annotated[str | None, arg(metavar="data=16,tensor=8,...")] = None
     """Of --devices: this mesh alone, of data, fsdp, tensor, context, expert and pipe."""
-    dollars_per_hour: float | None = None
-    """Of --devices: price of a device-hour."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +142,7 @@ class RunOptions(RunningOptions, PlanOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(RunningOptions):
+class SweepOptions(CostOptions, RunningOptions):
     """Options of `scaling sweep`."""
 
     name: str | None = None
@@ -158,7 +170,7 @@ class SweepOptions(RunningOptions):
     random_seed: int | None = None
     """Of --draw and --sample; by default 0."""
     plan: bool = False
-    """Print what would be done and what it costs; spend nothing."""
+    """Print what would be done and what it costs, and end."""
     results: Annotated[str, arg(metavar="FOLDER")] = "results"
     """Folder of all results."""
 

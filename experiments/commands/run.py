@@ -15,15 +15,22 @@ from analysis.parallelism.published_runs import published_runs
 from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
-from experiments.commands import engines, overlay, plan_devices, provenance, report, show
+from experiments.commands import costing, engines, overlay, plan_devices, provenance, report, show
 from experiments.commands.grids import missed_thresholds
-from experiments.commands.options import PlanOptions, RunningOptions, RunOptions, ShowPlanOptions
+from experiments.commands.options import (
+    CostOptions,
+    PlanOptions,
+    RunningOptions,
+    RunOptions,
+    ShowPlanOptions,
+)
 from experiments.commands.report import Report
 from experiments.experiment import Experiment, Findings, Gathering
 from experiments.shared import captions
 from scaling.fields import nearest
 from scaling.record import RunRecord, row
 from scaling.sealed import DamagedFileError
+from sweeps.costs import check_fits
 from sweeps.files import storing
 from sweeps.plan import Plan, empty_plan, make_plan
 from sweeps.space import Folded, folded, overridden
@@ -99,13 +106,13 @@ def show_plan(options: ShowPlanOptions) -> int:
     jobs = jobs_for(catalogue.load(options.name), options)
     if options.devices is not None or options.mesh is not None:
         return plan_devices.show([each for job in jobs for each in job.plan.configs], options)
-    return print_plan(jobs)
+    return print_plan(jobs, options)
 
 
-def print_plan(jobs: Sequence[Job]) -> int:
-    """Prints what jobs would do and cost."""
-    show.print_plans([(job.plan, len(job.plan.runs) - _n_pending(job)) for job in jobs])
+def print_plan(jobs: Sequence[Job], options: CostOptions) -> int:
+    """Prints what jobs would do and cost; raises as `costing.print_plans` does."""
     _say_of_grids(jobs)
+    costing.print_plans([(job.plan, _done(job)) for job in jobs], options)
     return 0
 
 
@@ -136,6 +143,9 @@ def carry_out(
     if options.hosts and not _leads():
         return 0
     _say_of_grids(jobs)
+    if options.executor == "local" and not options.hosts:
+        for job in jobs:
+            check_fits(job.plan, Store(job.root).is_published)
     engine = engines.engine_of(options, experiment.name, [job.root for job in jobs])
     if engine == "background":
         return 0
@@ -164,7 +174,8 @@ def carry_out(
     found: dict[str, Findings[Any]] = {}
     for i, (job, became) in enumerate(zip(jobs, summary.jobs, strict=True)):
         if became.already < became.planned:
-            records[i] = stores[i].read(job.plan)
+            before, records[i] = records[i], stores[i].read(job.plan)
+            costing.learn(job.plan, before, records[i])
         source = report.source(job.experiment, records[i])
         made = report.load(job.folder, source)
         if made is None and (findings := _analyse(job, records[i])) is not None:
@@ -268,9 +279,10 @@ def verdicts(parts: Mapping[str, Findings[Any]]) -> str:
     return "\n".join(f"{part}: {f.verdict}" for part, f in parts.items())
 
 
-def _n_pending(job: Job) -> int:
-    ids = [run.run_id for run in job.plan.runs]
-    return len(Store.open(job.root).pending(ids)) if job.root.exists() else len(ids)
+def _done(job: Job) -> set[str]:
+    """The runs of a job that are published."""
+    ids = {run.run_id for run in job.plan.runs}
+    return ids - Store.open(job.root).pending(ids).keys() if job.root.exists() else set()
 
 
 def _analyse(

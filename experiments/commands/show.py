@@ -15,7 +15,6 @@ from experiments.shared.words import accepted, number
 
 if TYPE_CHECKING:
     from experiments.commands.report import Report
-    from sweeps.plan import Plan
     from sweeps.runner import Summary
     from sweeps.space import Folded
 
@@ -51,34 +50,6 @@ def print_card(name: str) -> int:
             line = f"  {expected.says}{at}: {accepted(expected)}  ({expected.source})"
             console.print(line)
     return 0
-
-
-def print_plans(plans: Sequence[tuple[Plan, int]]) -> None:
-    """Prints what sweeps would do and cost."""
-    rows = [
-        (
-            plan.name,
-            f"{len(plan.runs):,}",
-            f"{done:,}",
-            f"{plan.n_groups:,}",
-            f"{plan.flops:.2g}",
-            f"~{plan.seconds:.0f}",
-            f"{plan.disk_bytes / 1e6:.1f} MB",
-        )
-        for plan, done in plans
-    ]
-    print_table(
-        ("sweep", "runs", "done", "shapes", "FLOPs", "core-seconds", "disk"),
-        rows,
-        ("left", "right", "right", "right", "right", "right", "right"),
-    )
-    for plan, _ in plans:
-        if saved := plan.flops_saved:
-            share = saved / (plan.flops + saved)
-            console.print(
-                f"{plan.name}: Shared prefixes are trained once: saves {saved:.2g} FLOPs "
-                f"({100 * share:.0f} %)."
-            )
 
 
 def print_folded(name: str, overrides: Sequence[str], folded: Folded) -> None:

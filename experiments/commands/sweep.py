@@ -38,7 +38,7 @@ def run(options: SweepOptions) -> int:
     if ignored:
         console.print(f"--from {options.source}: has no meaning here: {', '.join(ignored)}")
     if options.plan:
-        return commands.print_plan([job])
+        return commands.print_plan([job], options)
     return commands.carry_out(job.experiment, [job], options)
 
 

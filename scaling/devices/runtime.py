@@ -48,6 +48,16 @@ def device_name() -> str:
     return jax.devices()[0].device_kind if jax is not None else "cpu"
 
 
+def peak_memory_bytes() -> int | None:
+    """Most memory of the machine that this process has taken; None where nothing counts it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)

@@ -18,8 +18,9 @@ from analysis import estimate
 from experiments import catalogue
 from experiments.cli import main
 from experiments.commands import options
+from experiments.commands.costing import print_plans
+from experiments.commands.options import CostOptions
 from experiments.commands.report import FILES
-from experiments.commands.show import print_plans
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
@@ -95,9 +96,9 @@ def test_a_plan_says_what_shared_prefixes_save(capsys):
     data = NGram(context=8, n_tokens=2**12, n_eval=8)
     base = RunConfig(model=Transformer(width=8, depth=1, heads=2), data=data, train=train)
     saved = account(replace_at(base, "train.steps", 30)).flops_train
-    print_plans([(make_plan("branched", grid(base, {"train.steps": [40, 80]})), 0)])
+    print_plans([(make_plan("branched", grid(base, {"train.steps": [40, 80]})), ())], CostOptions())
     assert f"saves {saved:.2g} FLOPs (25 %)." in capsys.readouterr().out
-    print_plans([(make_plan("lone", [base]), 0)])
+    print_plans([(make_plan("lone", [base]), ())], CostOptions())
     printed = capsys.readouterr().out
     assert "core-seconds" in printed and "prefix" not in printed
 

@@ -44,6 +44,18 @@ def test_a_plan_spends_nothing_and_mistakes_end_before_anything_is_written(
     assert code == 2 and "differs from it in case alone" in printed
 
 
+def test_a_run_that_no_memory_holds_is_refused(said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("sweep", "--model", "linear", "--set", "model.n_features=5", "--name", "x")
+    for more in (("--plan",), ()):
+        code, printed = said(*words, "--set", "data.n_train=1000000000000", *more)
+        assert code == 2 and "does not fit this machine" in printed
+    assert not any(tmp_path.iterdir())
+    priced = ("--plan", "--gpu", "h100", "--dollars-per-hour", "2")
+    code, printed = said(*words, "--set", "data.n_train=1000000000000", *priced)
+    assert code == 0 and "dollars" in printed
+
+
 def test_the_command_line_wins_over_the_file(said, tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text('name = "w"\nset.model = "linear"\ngrid.model.n_features = "1..50"\n')
@@ -91,6 +103,7 @@ def test_a_sweep_leaves_what_an_experiment_leaves(said, tmp_path):
     words = ("sweep", *LINEAR, *GRID, "--name", "risk", "--results", tmp_path, "--workers", "1")
     code, printed = said(*words)
     assert code == 0 and "lowest excess risk" in printed
+    assert "6 runs took" in printed and "core-seconds; predicted were" in printed
     assert "6 kept" in said(*words)[1]
     (plan,) = Store.open(tmp_path / "risk").plans()
     assert plan.command is not None and declared_by(plan.command).name == "risk"

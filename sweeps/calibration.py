@@ -1,0 +1,81 @@
+"""A short measurement of this machine: a few steps of a few shapes of a sweep, before it runs.
+
+Of each family and way to train, the smallest, the middle and the largest shape are run at two
+lengths, so that the seconds of a step are told from those of everything else, and at the longer one
+again, since the first run of a process loads data. All is done twice: the first time compiles, the
+second finds the programs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+
+from scaling.accounting import account
+from scaling.config import RunConfig
+from scaling.fields import replace_at
+from sweeps.plan import FLOPS_PER_SECOND, Plan, make_plan
+from sweeps.runner import run_sweeps
+from sweeps.speeds import Speeds, work_of
+from sweeps.store import Store
+
+SECONDS = 1.5
+"""Roughly how long the longer run of a shape is to take."""
+
+_LONGEST = 60.0  # seconds of a run that cannot be shortened and is measured whole
+_LEAST_STEPS = 8
+
+
+def calibrate(plan: Plan, speeds: Speeds) -> Speeds:
+    """Measures shapes of a sweep that are not known yet, and adds them to what is known.
+
+    Raises:
+        StoreError: the machine has no room for a few runs.
+    """
+    short = [run for config in _chosen(plan, speeds) for run in _shortened(config)]
+    if not short:
+        return speeds
+    plan = make_plan("calibration", short)
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as folder:
+            run_sweeps([(folder, plan)], workers=1)
+            records = Store.open(folder).read(plan)
+        groups = [run.group for run in plan.runs]
+        speeds = speeds.learning(zip(plan.configs, groups, records, strict=True))
+    return speeds
+
+
+def _chosen(plan: Plan, speeds: Speeds) -> list[RunConfig]:
+    """The smallest, the middle and the largest shape of each kind, unless they are known."""
+    shapes: dict[str, dict[str, tuple[float, RunConfig]]] = {}
+    for config, run in zip(plan.configs, plan.runs, strict=True):
+        work = work_of(config, run.group)
+        shapes.setdefault(work.kinds, {}).setdefault(work.shape, (work.flops_a_step, config))
+    chosen: dict[str, RunConfig] = {}
+    for by_shape in shapes.values():
+        ordered = sorted(by_shape, key=lambda shape: by_shape[shape][0])
+        for shape in (ordered[-1], ordered[len(ordered) // 2], ordered[0]):
+            chosen[shape] = by_shape[shape][1]
+    return [config for shape, config in chosen.items() if shape not in speeds.shapes]
+
+
+def _shortened(config: RunConfig) -> Sequence[RunConfig]:
+    """A run at two shorter lengths, the longer one again from another seed.
+
+    Where it has no steps it is itself, unless it takes long.
+    """
+    counts = account(config)
+    if not counts.steps:
+        again = [config, replace_at(config, "seed", config.seed + 1)]
+        return again if counts.flops_train < _LONGEST * FLOPS_PER_SECOND else []
+    wanted = round(SECONDS * FLOPS_PER_SECOND * counts.steps / counts.flops_train)
+    long = min(counts.steps, max(wanted, _LEAST_STEPS))
+    for field in ("train.warmup_tokens", "train.warmup"):
+        with suppress(ValueError):
+            config = replace_at(config, field, 0)
+    found = []
+    for steps in dict.fromkeys((long, max(long // 4, 1))):
+        with suppress(ValueError):
+            found.append(replace_at(config, "train.steps", steps))
+    return [*found[:1], *(replace_at(each, "seed", each.seed + 1) for each in found)]
