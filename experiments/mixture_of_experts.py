@@ -1,0 +1,461 @@
+"""Do more experts help at equal compute, for every size, and does the router have to be learned?
+
+Claim: a mixture of experts is better than the dense model of equal active compute, by a power of
+the number of experts whose exponent shrinks as the dense model grows. A hash of the token is a
+router that works at once. A learned router pays off later in training.
+Paper: Clark et al. 2022 (arXiv 2202.01169), equation 1 and table 3: the law of routed language
+models; Fedus et al. 2021 (arXiv 2101.03961): the learned router; Roller et al. 2021 (arXiv
+2106.04426): the hash.
+Command: scaling run mixture_of_experts
+Cost: 4 sizes x 4 numbers of experts and 3 routers x 2 lengths x 3 seeds, each x 2 learning rates;
+1e13 FLOPs, about 5 min on two CPU cores.
+Expected: with four experts a hash gains 0.04 nats or more on the dense model at equal active FLOPs,
+and a learned router 0.01 nats or more at the longer training. In the law of routed models the
+exponent of the experts, b + c log10 N, is below 0 at every size.
+
+The dense model is the mixture of one expert. A mixture takes as many steps and as many FLOPs in
+experts as it does, but for the router, and more memory. Each router, number of experts, size and
+length takes the better of the same learning rates. Runs are paired: at one seed all see the same
+text in the same order, and all are evaluated on the same windows, where no token is dropped. A hash
+by the number of a byte spreads text unevenly, and gets more room for it than a learned router.
+Equal steps is neither equal seconds nor equal memory.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from scipy import stats
+
+from analysis.errors import FitError
+from analysis.estimate import Floats
+from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.fitting.verdict import Verdict
+from analysis.laws.routed import ROUTED, effective_parameters
+from analysis.plots import style
+from analysis.plots.ticks import log_ticks
+from analysis.tables import results
+from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.panels import mark_excluded, stacked
+from scaling.config import RunConfig
+from scaling.data.text import Text
+from scaling.models.mixture_of_experts import MixtureOfExperts
+from scaling.pretraining import Pretraining
+from scaling.training import Adam
+from sweeps.space import chain, grid
+
+LEVEL = 0.95
+FEW = 4
+"""Experts where routers are compared."""
+HASH_ROOM = 4.0
+"""Places of an expert of a hash over an even share: with 16 experts, 5 % of the bytes find none."""
+ROUTERS = ("dense", "hash", "learned")
+RATE = "train.optimizer.learning_rate"
+CELL = ["router", "model.expansion", "model.width", "steps"]
+
+
+class Size(NamedTuple):
+    """One size of the sweep.
+
+    Attributes:
+        widths: Widths at which the law is fitted, with a hash.
+        expansions: Numbers of experts there, 1 among them.
+        steps: Length of these runs.
+        rates: Learning rates that every cell of the sweep tries.
+        width: Width at which routers are compared.
+        lengths: Lengths of these runs, in steps.
+        n_seeds: Their seeds.
+    """
+
+    widths: Sequence[int]
+    expansions: Sequence[int]
+    steps: int
+    rates: Sequence[float]
+    width: int
+    lengths: Sequence[int]
+    n_seeds: int
+    depth: int = 2
+    head_size: int = 8
+    context: int = 64
+    batch_size: int = 16
+    n_eval: int = 256
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+def model(size: Size, expansion: int, router: Literal["hash", "learned"]) -> MixtureOfExperts:
+    """A mixture of some experts at the width where routers are compared."""
+    return MixtureOfExperts(
+        width=size.width,
+        depth=size.depth,
+        head_size=size.head_size,
+        activation="gelu",
+        expansion=expansion,
+        router=router,
+        capacity_factor=HASH_ROOM if router == "hash" else 1.25,
+        compute_dtype=size.compute_dtype,
+    )
+
+
+def base(size: Size) -> RunConfig:
+    """The dense model at the first learning rate."""
+    return RunConfig(
+        model=model(size, 1, "hash"),
+        data=Text(context=size.context, n_eval=size.n_eval, repeat=True),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=size.rates[0]),
+            batch_size=size.batch_size,
+            steps=size.steps,
+            evaluations=1,
+        ),
+    )
+
+
+def _sweep(size: Size) -> list[RunConfig]:
+    """Every size and number of experts by hash; and every router at every length and seed."""
+    law = grid(
+        base(size),
+        {"model.width": size.widths, "model.expansion": size.expansions, RATE: size.rates},
+    )
+    routers = [model(size, 1, "hash"), model(size, FEW, "hash"), model(size, FEW, "learned")]
+    compared = grid(
+        base(size),
+        {
+            "model": routers,
+            "train.steps": size.lengths,
+            RATE: size.rates,
+            "seed": range(size.n_seeds),
+        },
+    )
+    return chain(law, compared)
+
+
+SMALL = Size(
+    widths=(8,),
+    expansions=(1, FEW),
+    steps=150,
+    rates=(2e-2,),
+    width=8,
+    lengths=(50, 150),
+    n_seeds=1,
+    depth=1,
+    context=32,
+    batch_size=8,
+    n_eval=64,
+)
+MIDDLE = Size(
+    widths=(16, 24, 32, 48),
+    expansions=(1, 2, 4, 16),
+    steps=800,
+    rates=(1e-2, 2e-2),
+    width=32,
+    lengths=(400, 1600),
+    n_seeds=3,
+)
+LARGE = Size(
+    widths=(128, 256, 512, 1024),
+    expansions=(1, 4, 16, 64),
+    steps=5000,
+    rates=(1e-3, 2e-3),
+    width=256,
+    lengths=(2500, 20_000),
+    n_seeds=3,
+    depth=8,
+    head_size=64,
+    context=512,
+    batch_size=64,
+    n_eval=1024,
+    compute_dtype="bfloat16",
+)
+
+SWEEP: Sweep = {
+    "smoke": partial(_sweep, SMALL),
+    "cpu": partial(_sweep, MIDDLE),
+    "gpu": partial(_sweep, LARGE),
+}
+
+_FULL = ("cpu", "gpu")
+
+EXPECTED = (
+    Expected(
+        name="hash",
+        says=f"nats gained by a hash of {FEW} experts at equal active FLOPs, longest training",
+        low=0.04,
+        source="Clark et al. 2022, table 3: HASH",
+        unit="nats",
+        budgets=_FULL,
+    ),
+    Expected(
+        name="learned",
+        says=f"nats gained by a learned router of {FEW} experts, longest training",
+        low=0.01,
+        source="Fedus et al. 2021: a switch layer beats the dense one at equal FLOPs",
+        unit="nats",
+        budgets=_FULL,
+    ),
+    Expected(
+        name="exponent",
+        says="exponent of the experts, b + c log10 N, at the size where it is the largest",
+        high=0.0,
+        source="Clark et al. 2022, equation 1: experts help below N_cutoff",
+        budgets=_FULL,
+    ),
+    Expected(
+        name="worse",
+        says="largest loss of a mixture by hash over that of its dense model, nats",
+        high=0.1,
+        source="more experts do no harm that is larger than the noise of short runs",
+        unit="nats",
+    ),
+)
+
+
+class Details(NamedTuple):
+    """What the figure draws.
+
+    Attributes:
+        law: Loss by width and number of experts, hash.
+        fitted: The law of routed models on them; None where they are too few.
+        gains: Nats gained on the dense model, by router, length and seed.
+        excluded: Runs that are left out, and why.
+    """
+
+    law: pd.DataFrame
+    fitted: FitResult | None
+    gains: pd.DataFrame
+    excluded: pd.DataFrame
+
+
+def analyse(table: pd.DataFrame) -> Findings[Details]:
+    """Fits the law of routed models, and pairs routers with the dense model.
+
+    Raises:
+        ValueError: No run of a router is done at any length at which the dense model is.
+    """
+    usable, excluded = results.usable(_with_router(table), ["eval_loss_nats"])
+    runs = _at_best_rates(usable)
+    gains = _gains(runs)
+    if missing := [name for name in ROUTERS[1:] if name not in set(gains["router"])]:
+        raise ValueError(
+            f"No run of {', '.join(missing)} has a dense run of its length and seed beside it. Run "
+            "the same command again; `scaling show` gives the reasons."
+        )
+    law = _law_rows(runs)
+    fitted = _fitted(law)
+    measured = {name: _gain(gains, name, longest=True) for name in ROUTERS[1:]}
+    dense = law.loc[law["model.expansion"] == 1].set_index("model.width")["mean"]
+    above = law["mean"].to_numpy() - dense.loc[law["model.width"]].to_numpy()
+    measured["worse"] = Measured(value=float(np.max(above)))
+    measured["exponent"] = _exponent(fitted, law)
+    early = {name: _gain(gains, name, longest=False) for name in ROUTERS[1:]}
+    return Findings(
+        measured=measured,
+        verdict="\n".join(
+            [
+                _line(name, early[name], measured[name], sorted(gains["steps"].unique()))
+                for name in ROUTERS[1:]
+            ]
+            + _law_lines(fitted, law)
+        ),
+        shown=stacked(
+            law.assign(part="law"),
+            gains.assign(part="routers", run_ids=gains["run_id"]).drop(columns="run_id"),
+            excluded.loc[:, [*CELL, "why"]].assign(part="left out"),
+        ),
+        details=Details(law, fitted, gains, excluded),
+        doubts=[] if fitted is None or fitted.verdict is Verdict.CONVERGED else [fitted.reason],
+        report={
+            "rates": _rates(runs),
+            "routed": None if fitted is None else {**fitted.params},
+        },
+    )
+
+
+def _with_router(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the router by name; one expert is the dense model."""
+    return table.assign(router=table["model.router"].where(table["model.expansion"] > 1, "dense"))
+
+
+def _at_best_rates(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of each cell at the rate with the least mean loss over seeds."""
+    mean = results.summarise(runs, [*CELL, RATE], "eval_loss_nats")
+    best = mean.loc[mean.groupby(CELL)["mean"].idxmin(), [*CELL, RATE]]
+    return runs.merge(best, on=[*CELL, RATE])
+
+
+def _rates(runs: pd.DataFrame) -> dict[str, float]:
+    """The rate that each cell takes, by name."""
+    chosen = runs.drop_duplicates(CELL)
+    names = [
+        f"{router}, {experts} experts, width {width}, {steps} steps"
+        for router, experts, width, steps in chosen[CELL].itertuples(index=False)
+    ]
+    return dict(zip(names, chosen[RATE].to_numpy(np.float64).tolist(), strict=True))
+
+
+def _law_rows(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean losses by width and number of experts, at the length that has the most widths."""
+    by_hash = runs.loc[runs["router"] != "learned"]
+    steps = by_hash.groupby("steps")["model.width"].nunique().idxmax()
+    # The seed of the whole grid, so that no cell has others in its mean.
+    cells = by_hash.loc[(by_hash["steps"] == steps) & (by_hash["seed"] == 0)]
+    by = ["model.width", "model.expansion", "n_params_matmul"]
+    return results.summarise(cells, by, "eval_loss_nats")
+
+
+def _gains(runs: pd.DataFrame) -> pd.DataFrame:
+    """Nats gained on the dense model of a seed, where a learned router is beside it."""
+    at = ["model.width", "steps", "seed"]
+    learned = runs.loc[runs["router"] == "learned", at].drop_duplicates()
+    few = runs.loc[runs["model.expansion"].isin((1, FEW))].merge(learned, on=at)
+    dense = few.loc[few["router"] == "dense"].set_index(at)["eval_loss_nats"]
+    mixed = few.loc[few["router"] != "dense"]
+    mixed = mixed.merge(dense.rename("dense"), left_on=at, right_index=True)
+    mixed = mixed.assign(gain=mixed["dense"] - mixed["eval_loss_nats"])
+    return mixed.loc[:, ["router", *at, "flops_train", "gain", "run_id"]]
+
+
+def _gain(gains: pd.DataFrame, router: str, *, longest: bool) -> Measured:
+    """Mean gain over seeds at the longest or shortest training, with Student's interval."""
+    of = gains.loc[gains["router"] == router]
+    steps = of["steps"].max() if longest else of["steps"].min()
+    each = of.loc[of["steps"] == steps, "gain"].to_numpy(np.float64)
+    if len(each) < 2:
+        return Measured(value=float(each.mean()), note="one seed: no interval")
+    reach = stats.t.ppf((1 + LEVEL) / 2, len(each) - 1) * stats.sem(each)
+    mean = float(each.mean())
+    return Measured(value=mean, low=float(mean - reach), high=float(mean + reach))
+
+
+def _inputs(law: pd.DataFrame) -> Floats:
+    return law[["n_params_matmul", "model.expansion"]].to_numpy(np.float64)
+
+
+def _fitted(law: pd.DataFrame) -> FitResult | None:
+    """The law of routed models; None where there are too few rows."""
+    try:
+        return fit(
+            ROUTED, _inputs(law), law["mean"].to_numpy(np.float64), bootstrap=Bootstrap(n=400)
+        )
+    except FitError:
+        return None
+
+
+def _exponents(params: Floats, law: pd.DataFrame) -> Floats:
+    """Exponent of the experts, b + c log10 N, of each size; a row a set of parameters."""
+    n = np.unique(law["n_params_matmul"].to_numpy(np.float64))
+    return params[..., 1, None] + params[..., 2, None] * np.log10(n)
+
+
+def _params(fitted: FitResult) -> Floats:
+    return np.array([fitted.params[name] for name in ROUTED.params])
+
+
+def _exponent(fitted: FitResult | None, law: pd.DataFrame) -> Measured:
+    if fitted is None:
+        return Measured(value=None, note=f"{len(law)} rows are too few for the law")
+    largest = _exponents(fitted.replicates, law).max(axis=-1)
+    low, high = np.quantile(largest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    value = float(_exponents(_params(fitted), law).max())
+    return Measured(value=value, low=float(low), high=float(high))
+
+
+def _line(router: str, early: Measured, late: Measured, steps: Sequence[int]) -> str:
+    def told(found: Measured) -> str:
+        if found.low is None:
+            return f"{found.value:+.3f} nats"
+        return f"{found.value:+.3f} nats ({found.low:.3f} to {found.high:.3f})"
+
+    first, last = steps[0], steps[-1]
+    return (
+        f"{router}, {FEW} experts, gains {told(early)} on the dense model after {first} steps and "
+        f"{told(late)} after {last}"
+    )
+
+
+def _law_lines(fitted: FitResult | None, law: pd.DataFrame) -> list[str]:
+    if fitted is None:
+        return [f"no law: {len(law)} cells are too few"]
+    b, c = fitted.params["b"], fitted.params["c"]
+    sign = "shrinks" if c > 0 else "grows"
+    n, most = _inputs(law).max(axis=0)
+    worth = effective_parameters(_params(fitted), n, most) / n
+    return [
+        f"routed law: exponent of the experts {b:.3f} {c:+.3f} log10 N, which {sign} with size; "
+        f"{most:.0f} experts at N = {n:,.0f} are worth {worth:.1f} times as large a dense model"
+    ]
+
+
+def figure(findings: Findings[Details]) -> Figure:
+    """Draws losses against experts, what they are worth, and gains against training."""
+    with style.paper_style():
+        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
+        law, worth, routers = axes[0]
+        overview(law, findings)
+        _draw_worth(worth, findings.details)
+        _draw_gains(routers, findings.details)
+        style.outer_legend(drawing, [law], "outside lower center", 4)
+        style.letter_panels(axes)
+    return drawing
+
+
+def overview(ax: Axes, findings: Findings[Details]) -> None:
+    """Draws loss against the number of experts by size, with the law."""
+    law, fitted, _, excluded = findings.details
+    for look, (n, rows) in zip(style.SERIES, law.groupby("n_params_matmul"), strict=False):
+        ax.plot(rows["model.expansion"], rows["mean"], **look.marks(), label=f"$N$ = {n:,.0f}")
+        if fitted is not None:
+            along = _along(rows)
+            ax.plot(along[:, 1], fitted.predict(along), **look.line())
+    ax.set(yscale="log", ylabel="held-out loss (nats)")
+    log_ticks(ax, "y", most=5)
+    _along_experts(ax, law)
+    mark_excluded(ax, excluded, "model.expansion")
+
+
+def _along(rows: pd.DataFrame) -> Floats:
+    """N and a fine grid of experts, over those of some rows."""
+    first, last = rows["model.expansion"].min(), rows["model.expansion"].max()
+    experts = np.geomspace(first, last, 60)
+    return np.stack([np.full(60, rows["n_params_matmul"].iloc[0], np.float64), experts], axis=-1)
+
+
+def _draw_worth(ax: Axes, details: Details) -> None:
+    """The dense model that is as good, over N, by the law."""
+    law, fitted = details.law, details.fitted
+    for look, (_, rows) in zip(style.SERIES, law.groupby("n_params_matmul"), strict=False):
+        if fitted is not None:
+            along = _along(rows)
+            worth = effective_parameters(_params(fitted), along[:, 0], along[:, 1])
+            ax.plot(along[:, 1], worth / along[:, 0], **look.line())
+    ax.axhline(1, color=style.GREY, linewidth=0.8)
+    if fitted is None:
+        ax.text(0.5, 0.6, "too few cells\nfor the law", ha="center", transform=ax.transAxes)
+    ax.set_ylabel("worth as a dense model (times $N$)")
+    _along_experts(ax, law)
+
+
+def _along_experts(ax: Axes, law: pd.DataFrame) -> None:
+    experts = np.unique(law["model.expansion"].to_numpy(np.float64))
+    ax.set(xscale="log", xlabel="experts")
+    ax.set_xticks(experts, [f"{each:.0f}" for each in experts])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_gains(ax: Axes, details: Details) -> None:
+    ax.axhline(0, color=style.GREY, linewidth=0.8)
+    # The first four looks are those of sizes, in the other panels.
+    for look, (router, rows) in zip(
+        style.SERIES[4:], details.gains.groupby("router"), strict=False
+    ):
+        mean = results.summarise(rows, ["steps"], "gain")
+        ax.plot(mean["steps"], mean["mean"], **look.line(), label=f"{router}")
+        ax.plot(rows["steps"], rows["gain"], **look.marks())
+    ax.set(xscale="log", xlabel="steps", ylabel="gain on the dense model (nats)")
+    ax.set_title(f"{FEW} experts", loc="right", fontsize=7)
+    ax.legend()
+    log_ticks(ax, "x", most=4)

@@ -1,0 +1,78 @@
+"""The card of mixtures of experts: planted gains and exponents are found in what it trains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.laws.routed import ROUTED
+from analysis.tables import results
+from experiments import mixture_of_experts as card
+from experiments.experiment import passes
+from scaling.config import RunConfig
+
+PLANTED = np.array([-0.08, -0.1, 0.015, 0.55, 1.2, 50.0])
+"""a, b, c, d, k, X_max of the law of the hash."""
+GAINS = {
+    ("hash", 400): 0.06,
+    ("hash", 1600): 0.05,
+    ("learned", 400): -0.02,
+    ("learned", 1600): 0.05,
+}
+SIZES = {16: 10_240, 24: 19_968, 32: 32_768, 48: 67_584}
+
+
+def loss_of(config: RunConfig, noise: float) -> float:
+    model, steps = config.model, config.train.steps
+    worse = 0.1 * (config.train.optimizer.learning_rate > 0.015)
+    if steps != card.MIDDLE.steps:
+        router = model.router if model.expansion > 1 else "dense"
+        return 1.9 - GAINS.get((router, steps), 0.0) + worse + noise + 0.03 * config.seed
+    x = np.array([[SIZES[model.width], model.expansion]], np.float64)
+    log = ROUTED.log_predict(ROUTED.to_theta(PLANTED), np.log(x))
+    return float(np.exp(log[0])) * (1 + noise) + worse
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "run_id": f"{number:032x}",
+            "status": "done",
+            "model.router": config.model.router,
+            "model.expansion": config.model.expansion,
+            "model.width": config.model.width,
+            "n_params_matmul": SIZES[config.model.width],
+            "flops_train": 1e11,
+            "steps": config.train.steps,
+            "seed": config.seed,
+            card.RATE: config.train.optimizer.learning_rate,
+            "eval_loss_nats": loss_of(config, 0.001 * rng.standard_normal()),
+        }
+        for number, config in enumerate(card.SWEEP["cpu"]())
+    ]
+    return results.frame(rows)
+
+
+def test_planted_gains_and_exponents_are_found(table):
+    findings = card.analyse(table)
+    for expected in card.EXPECTED:
+        assert passes(expected, findings.measured[expected.name]), expected.name
+    for name in ("hash", "learned"):
+        gain = findings.measured[name]
+        # Three seeds with noise of 0.001 in either run of a pair.
+        assert gain.value == pytest.approx(GAINS[name, 1600], abs=0.003)
+        assert gain.low < GAINS[name, 1600] < gain.high
+    exponent, planted = findings.measured["exponent"], -0.1 + 0.015 * np.log10(67_584)
+    assert exponent.low < planted < exponent.high < 0
+    assert set(findings.details.law["model.width"]) == set(SIZES)
+    assert set(findings.report["rates"].values()) == {0.01}
+    assert len(card.figure(findings).axes) == 3
+
+
+def test_a_router_without_runs_is_named(table):
+    done = table["model.router"] != "learned"
+    with pytest.raises(ValueError, match="No run of hash, learned has a dense run"):
+        card.analyse(table.assign(status=table["status"].where(done, "failed")))
