@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,9 @@ from analysis.parallelism.memory import Memory, memory
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import StepTime, repeats, step_time
 from analysis.parallelism.traffic import Traffic, inside_node, traffic
+
+AXES = ("data", "fsdp", "tensor", "context", "expert", "pipe")
+"""Axes of a layout."""
 
 RESERVED = 0.05
 """Share of a device's memory that libraries and the allocator keep."""
@@ -126,7 +129,13 @@ class Choice:
 
 
 def choose(
-    shape: TransformerShape, device: Device, n_devices: int, recipe: Recipe, n_best: int = 3
+    shape: TransformerShape,
+    device: Device,
+    n_devices: int,
+    recipe: Recipe,
+    *,
+    n_best: int = 3,
+    axes: Collection[str] = AXES,
 ) -> Choice:
     """Finds the fastest layouts that fit.
 
@@ -139,15 +148,16 @@ def choose(
         n_devices: Their number.
         recipe: The batch and the bytes of the state; the rest is sought.
         n_best: Layouts to return.
+        axes: Axes that may be longer than 1.
 
     Raises:
         ValueError: No layout divides model and batch.
     """
     # 1. Every layout as one row of arrays.
-    rows = _candidates(shape, n_devices, recipe.batch)
+    rows = _candidates(shape, n_devices, recipe.batch, axes)
     if not len(rows):
         fewer = (2**k for k in range(int(math.log2(n_devices)), -1, -1) if 2**k < n_devices)
-        able = next((n for n in fewer if len(_candidates(shape, n, recipe.batch))), 1)
+        able = next((n for n in fewer if len(_candidates(shape, n, recipe.batch, axes))), 1)
         raise ValueError(
             f"no mesh of {n_devices:,} devices divides {shape.heads} heads, {shape.layers} layers, "
             f"{shape.context:,} tokens and {recipe.batch:,} sequences: give {able:,} devices, or "
@@ -184,26 +194,34 @@ def choose(
     )
 
 
-def _candidates(shape: TransformerShape, n_devices: int, batch: int) -> NDArray[np.int64]:
+def _candidates(
+    shape: TransformerShape, n_devices: int, batch: int, axes: Collection[str]
+) -> NDArray[np.int64]:
     """Layouts with their microbatch and schedule, a row each, shape `(n, 8)`."""
+
+    def lengths(axis: str, size: int, of: int) -> list[int]:
+        longest = math.gcd(size, of) if axis in axes else 1
+        return [k for k in range(1, longest + 1) if longest % k == 0]
+
     found = []
-    experts = _divisors(shape.experts, n_devices)
+    experts = lengths("expert", shape.experts, n_devices)
     contexts = [
-        k for k in _divisors(shape.context, n_devices) if k == 1 or shape.context // k >= 128
+        k
+        for k in lengths("context", shape.context, n_devices)
+        if k == 1 or shape.context // k >= _LEAST_CONTEXT
     ]
-    for tensor, context, expert in itertools.product(
-        _divisors(math.gcd(shape.heads, shape.ff_width), n_devices), contexts, experts
-    ):
+    tensors = lengths("tensor", math.gcd(shape.heads, shape.ff_width), n_devices)
+    for tensor, context, expert in itertools.product(tensors, contexts, experts):
         if n_devices % (tensor * context * expert):
             continue
         left = n_devices // (tensor * context * expert)
-        for pipe in _divisors(left, left):
+        for pipe in lengths("pipe", left, left):
             if pipe > shape.layers:
                 break
-            for fsdp in _divisors(left // pipe, left // pipe):
+            for fsdp in lengths("fsdp", left // pipe, left // pipe):
                 data = left // (pipe * fsdp)
                 replicas = data * fsdp * expert
-                if batch % replicas:
+                if batch % replicas or (data > 1 and "data" not in axes):
                     continue
                 of_replica = batch // replicas
                 for microbatch in _MICROBATCHES:
@@ -216,11 +234,6 @@ def _candidates(shape: TransformerShape, n_devices: int, batch: int) -> NDArray[
                             (data, fsdp, tensor, context, expert, pipe, microbatch, interleave)
                         )
     return np.array(found, dtype=np.int64).reshape(-1, 8)
-
-
-def _divisors(size: int, n: int) -> list[int]:
-    """Numbers that divide both."""
-    return [k for k in range(1, n + 1) if size % k == 0 and n % k == 0]
 
 
 def _fastest(

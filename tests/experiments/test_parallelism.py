@@ -1,0 +1,36 @@
+"""The experiment `parallelism`: every expectation, and what its figure draws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from experiments import parallelism
+from experiments.experiment import Findings
+
+
+@pytest.fixture(scope="module")
+def findings() -> Findings[parallelism.Details]:
+    return parallelism.analyse(parallelism.FACTS())
+
+
+@pytest.mark.medium
+def test_every_expectation_passes(findings):
+    for expected in parallelism.EXPECTED:
+        measured = findings.measured[expected.name].value
+        low = -np.inf if expected.low is None else expected.low
+        high = np.inf if expected.high is None else expected.high
+        assert low <= measured <= high, expected.name
+
+
+@pytest.mark.medium
+def test_a_strategy_ends_where_it_must_and_no_mixture_is_slower(findings):
+    table = findings.details.over_devices
+    use = table.pivot_table(index="devices", columns="strategy", values="utilisation", dropna=False)
+    assert use["sharded weights"].dropna().index.max() == 512  # the powers of 2 in 1,536 sequences
+    assert use["tensor"].dropna().index.max() == 16  # in 48 heads
+    assert use["pipeline"].dropna().index.max() == 32  # below 40 layers
+    assert use["tensor"][16] < 0.5 * use["tensor"][8]  # beyond the node
+    for name in ("sharded weights", "tensor", "pipeline"):
+        both = use[[name, "best mixture"]].dropna()
+        assert (both["best mixture"] >= both[name] - 1e-12).all()
