@@ -14,8 +14,15 @@ from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
 from scaling.models.family import KernelFamily, SizedFamily, offers
 from scaling.pretraining import Muon, Pretraining, ScheduleFree
-from scaling.streaming import Streaming
-from scaling.training import SGD, Adam, Gradient
+from scaling.training import (
+    SGD,
+    Adam,
+    GradientFlow,
+    OptimalRidge,
+    Ridge,
+    Ridgeless,
+    RidgelessEnsemble,
+)
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 PROCESS_BYTES = 330e6
 """Python, JAX, XLA and the programs that it compiles for a small model, on a CPU."""
 
+_IN_CLOSED_FORM = (Ridgeless, Ridge, OptimalRidge, RidgelessEnsemble, GradientFlow)
 _FLOAT, _DOUBLE = 4, 8
 _VALUES_A_TOKEN = 16  # activations that training keeps, in widths, of a block of two layers
 _LOGITS = 3  # outputs, their softmax and its gradient
@@ -50,12 +58,13 @@ def memory_of(config: RunConfig) -> Memory:
     """Memory of a run on one device, without running it."""
     shape = (config.data.n_inputs, config.n_outputs)
     n_params = float(sum(config.model.count_params(*shape).values()))
-    match config.train:
-        case Pretraining() | Gradient() | Streaming() as train:
-            state = _FLOAT * n_params * (2 + _n_averages(train.optimizer))
-            return Memory(_data(config, _FLOAT), state, _activations(config))
-        case _:
-            return Memory(_data(config, _DOUBLE), _matrices(config), 0.0)
+    if isinstance(config.train, _IN_CLOSED_FORM):
+        return Memory(_data(config, _DOUBLE), _matrices(config), 0.0)
+    optimizer = getattr(config.train, "optimizer", None)
+    if optimizer is None:
+        return Memory(_data(config, _DOUBLE), _DOUBLE * n_params, 0.0)
+    state = _FLOAT * n_params * (2 + _n_averages(optimizer))
+    return Memory(_data(config, _FLOAT), state, _activations(config))
 
 
 def _data(config: RunConfig, width: int) -> float:
