@@ -58,7 +58,7 @@ def with_statistics(params: Params, statistics: Params | None) -> Params:
 def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:
     """Splits a flax.nnx module, at once, into pure functions over its state.
 
-    The state is its `nnx.Param`s, and for a module with batch norms their statistics.
+    The state is its parameters (`nnx.Param`), and for a module with batch norms their statistics.
 
     Args:
         make: builds the module from its random streams; called once for each `init`.
