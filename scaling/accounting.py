@@ -42,7 +42,8 @@ class Account:
     `n_tokens_predicted` count in the loss of the objective, and `n_tokens_unique` are different
     ones of the data.
 
-    `flops_train` is the exact sum over matrix products (or the factorisation's count). The others
+    `flops_train` is the exact sum over matrix products (or the factorisation's count), those of a
+    teacher's predictions included. The others
     are the rule of thumb 6 N D with each N; None for closed-form runs, where it means nothing.
     """
 
@@ -113,7 +114,10 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         flops += flops_least_squares(seen, trainable // data.n_outputs, data.n_outputs)
         flops *= getattr(train, "members", 1)  # parameters are those of one member
     else:
-        flops = float(model.flops_forward(*shape) + model.flops_backward(*shape)) * seen
+        each = model.flops_forward(*shape) + model.flops_backward(*shape)
+        if config.distilled_from is not None:
+            each += config.distilled_from.model.flops_forward(*shape)
+        flops = float(each) * seen
         flops *= train.method.passes if isinstance(train, PolicyGradient) else 1
 
     def rule_of_thumb(n_params: int) -> float | None:

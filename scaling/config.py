@@ -20,6 +20,8 @@ from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import Checked, Newer, Range, from_dict, to_dict, without_arguments
 from scaling.models.family import Family, check_offers
+from scaling.objectives.causal import Causal
+from scaling.objectives.distilled import Distilled
 from scaling.policy_gradient import PolicyGradient
 from scaling.pretraining import Pretraining
 from scaling.schedules import Schedule, steps_of_trunk
@@ -54,6 +56,9 @@ TrainConfig = (
     | Counting
 )
 
+_PARENTS = ("init_from", "distilled_from")
+"""Fields that hold runs which are trained before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(Checked):
@@ -63,6 +68,8 @@ class RunConfig(Checked):
         init_from: The run whose final weights this one starts from; None for weights drawn anew. It
             is trained first where it is not done, and is part of this run's identity. Optimizer,
             schedule and count of steps begin anew.
+        distilled_from: The run whose final model is the teacher of one with the objective
+            `Distilled`, trained first as well and part of the identity; else None.
     """
 
     model: ModelConfig
@@ -70,6 +77,7 @@ class RunConfig(Checked):
     train: TrainConfig
     seed: Annotated[int, Range(low=0, high=2**32 - 1)] = 0
     init_from: Annotated[RunConfig | None, Newer()] = None
+    distilled_from: Annotated[RunConfig | None, Newer()] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +92,47 @@ class RunConfig(Checked):
         self.model.check(self.data.n_inputs)
         if self.init_from is not None:
             self._check_parent(self.init_from)
+        self._check_teacher(self.distilled_from)
+
+    def _check_teacher(self, teacher: RunConfig | None) -> None:
+        distilled = isinstance(getattr(self.train, "objective", None), Distilled)
+        if teacher is None and not distilled:
+            return
+        if teacher is None or not distilled:
+            raise ValueError(
+                "distilled_from names the teacher of train.objective.kind = 'distilled', and the "
+                f"run has {'no teacher' if teacher is None else 'another objective'}: give both, "
+                "or neither"
+            )
+        if not isinstance(teacher.train, Pretraining) or not isinstance(
+            teacher.train.objective, Causal
+        ):
+            raise ValueError(
+                "distilled_from does not predict each next token, which a student is to learn: "
+                "give a run with train.kind = 'pretraining' and the objective 'causal'"
+            )
+        theirs, ours = ((run.data.n_inputs, run.n_outputs) for run in (teacher, self))
+        if theirs != ours or _tokenizer(teacher) != _tokenizer(self):
+            raise ValueError(
+                f"distilled_from reads {theirs[0]} tokens of {theirs[1]} kinds, and the run "
+                f"{ours[0]} of {ours[1]}, or by another tokenizer: give both the same "
+                "data.context and vocabulary"
+            )
+        if teacher.n_devices != self.n_devices:
+            raise ValueError(
+                f"distilled_from takes {teacher.n_devices} devices and the run {self.n_devices}: "
+                "give both the same train.mesh"
+            )
+        if getattr(self.data, "document_mask", False) and not teacher.model.takes_segments:
+            raise ValueError(
+                f"data.document_mask = True asks the teacher to keep within documents, and "
+                f"distilled_from.model.kind = {teacher.model.kind!r} cannot: leave the mask out"
+            )
+
+    @property
+    def parents(self) -> tuple[RunConfig, ...]:
+        """The runs that are trained before this one."""
+        return tuple(run for run in (self.init_from, self.distilled_from) if run is not None)
 
     def _check_parent(self, parent: RunConfig) -> None:
         for name, train in (("train", self.train), ("init_from.train", parent.train)):
@@ -129,8 +178,9 @@ def resolved(config: RunConfig) -> Resolved:
         plain["model"]["fingerprint"] = code
     plain["train"] = to_dict(config.train.resolve(config.model, config.data))
     plain["data"]["fingerprint"] = config.data.fingerprint()
-    if config.init_from is not None:
-        plain["init_from"] = resolved(config.init_from)
+    for name in _PARENTS:
+        if (parent := getattr(config, name)) is not None:
+            plain[name] = resolved(parent)
     return _with_sorted_keys(plain)
 
 
@@ -197,6 +247,7 @@ class Shape(NamedTuple):
         n_train: Training examples; None for tokens and examples that stream.
         separator: Token that no prediction looks beyond, if any.
         source: Source of a stream of examples, which are drawn by compiled code.
+        teacher: Model whose predictions are learned, if any.
     """
 
     model: ModelConfig
@@ -208,6 +259,7 @@ class Shape(NamedTuple):
     n_eval: int
     separator: int | None
     source: StreamSource | None = None
+    teacher: ModelConfig | None = None
 
 
 def shape_of(config: RunConfig) -> Shape:
@@ -225,6 +277,7 @@ def shape_of(config: RunConfig) -> Shape:
         n_eval=data.n_eval,
         separator=data.load(config.seed).separator if tokens else None,
         source=source and without_arguments(source),
+        teacher=None if config.distilled_from is None else config.distilled_from.model.resolve(),
     )
 
 
@@ -255,13 +308,13 @@ def load_config(plain: dict[str, Any], families: Iterable[type[Family]] = ()) ->
         raise ValueError(
             f"model.kind = {kind!r} is not a family of this package: give its class in `families`"
         )
-    parent = {}
-    if "init_from" in plain:
+    parents = {}
+    for name in _PARENTS:
         try:
-            parent = {"init_from": load_config(plain["init_from"], families)}
+            parents |= {name: load_config(plain[name], families)} if name in plain else {}
         except ValueError as error:
-            raise ValueError(f"init_from: {error}") from None
-    config = from_dict(RunConfig, plain | {"data": data, "model": model} | parent)
+            raise ValueError(f"{name}: {error}") from None
+    config = from_dict(RunConfig, plain | {"data": data, "model": model} | parents)
     for name, was, now in (
         ("data", data_was, config.data.fingerprint()),
         ("model", model_was, _fingerprint(config.model)),
@@ -289,6 +342,11 @@ def own_origins(configs: Iterable[RunConfig]) -> list[own_code.Origin]:
                 "give each a kind of its own"
             )
     return [own_code.origin(cls) for cls in found.values()]
+
+
+def _tokenizer(config: RunConfig) -> Any:
+    """What makes tokens of text; None where they are drawn."""
+    return getattr(config.data, "tokenizer", None)
 
 
 def _counts(config: RunConfig) -> dict[str, int]:
@@ -321,8 +379,8 @@ def _without_fingerprint(plain: dict[str, Any]) -> tuple[dict[str, Any], str | N
 
 def _identity(plain: dict[str, Any]) -> str:
     data = {name: value for name, value in plain["data"].items() if name != "path"}
-    parent = {"init_from": _identity(plain["init_from"])} if "init_from" in plain else {}
-    content = _dumps(plain | {"data": data} | parent)
+    parents = {name: _identity(plain[name]) for name in _PARENTS if name in plain}
+    content = _dumps(plain | {"data": data} | parents)
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 

@@ -23,6 +23,7 @@ from scaling.models.counted_ngram import CountedNGram
 from scaling.models.family import ObservedFamily, RoutedFamily
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.objectives.causal import CAUSAL, Causal
+from scaling.objectives.distilled import Distilled
 from scaling.objectives.masked import Masked
 from scaling.objectives.mixture import Mixture
 from scaling.objectives.prefix import Prefix
@@ -72,7 +73,7 @@ class ScheduleFree(Checked):
 PretrainingOptimizer = SGD | Adam | Muon | ScheduleFree
 
 
-PretrainingObjective = Causal | Prefix | Masked | Span | Mixture
+PretrainingObjective = Causal | Prefix | Masked | Span | Mixture | Distilled
 
 
 def learning_rates(optimizer: PretrainingOptimizer) -> tuple[float, ...]:
@@ -237,6 +238,11 @@ class Pretraining(Checked):
                 f"train.evaluate_on has two objectives of one kind ({', '.join(kinds)}), whose "
                 "losses would have one name: give one of each kind"
             )
+        if Distilled.kind in kinds:
+            raise ValueError(
+                "train.evaluate_on has 'distilled', whose held-out loss is that of 'causal': give "
+                "that one"
+            )
         for objective in self.objectives:
             objective.check(data.context)
             for needed in objective.visibilities:
@@ -253,7 +259,7 @@ class Pretraining(Checked):
             "train.loss_by_position": self.loss_by_position,
             "data.document_mask": getattr(data, "document_mask", False),
         }
-        other = [each.kind for each in self.objectives if each.kind != Causal.kind]
+        other = [each.kind for each in self.objectives if not isinstance(each, Causal)]
         for name, asked in of_causal.items():
             if asked and other:
                 raise ValueError(

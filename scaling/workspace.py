@@ -13,12 +13,14 @@ class Workspace(NamedTuple):
         own: Folder of this run alone, with the checkpoints of its earlier attempts.
         trunk: Folder of all runs with its trunk (`scaling.config.trunk_of`), with the checkpoints
             that they saved where they left it. None for a run that shares no trunk.
-        parent: Folder of the final weights of the run that this one starts from, if any.
+        init_from: Folder of the final weights of the run that this one starts from, if any.
+        distilled_from: Folder of the final weights of the run that is its teacher, if any.
         leaves: Folder in which the run leaves its final weights for those that start from it;
             None where none does.
     """
 
     own: Path
     trunk: Path | None = None
-    parent: Path | None = None
+    init_from: Path | None = None
+    distilled_from: Path | None = None
     leaves: Path | None = None

@@ -46,9 +46,15 @@ class PlannedRun:
     seconds: float  # estimated core-seconds, the shared prefix left out
     config: Mapping[str, Any]  # resolved, plain JSON values
     parent_id: str | None = None  # run of the sweep whose final weights it starts from, if any
-    is_parent: bool = False  # whether other runs of the sweep start from it
+    teacher_id: str | None = None  # run of the sweep that it is distilled from, if any
+    is_parent: bool = False  # whether other runs of the sweep take its final weights
     trunk_id: str | None = None  # trunk that the run shares with other runs of the sweep, if any
     starts_at: int = 0  # step at which the run before it left that trunk
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Runs of the sweep whose final weights it takes."""
+        return tuple(filter(None, (self.parent_id, self.teacher_id)))
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Plan:
 def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     """Resolves a sweep: one run for each run_id, in the order in which they first appear.
 
-    A run that others start from is a run of the sweep, before the first of them.
+    A run whose weights others take is a run of the sweep, before the first of them.
 
     Raises:
         ValueError: the sweep is empty.
@@ -114,21 +120,17 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
         raise ValueError(f"the sweep {name!r} has no runs: give every axis at least one value")
     # 1. Each configuration is resolved once; the rest uses the plain values.
     unique: dict[str, tuple[RunConfig, Resolved]] = {}
-    parents: dict[str, str] = {}
     asked = set()
     for config in configs:
-        asked.add(_add(config, resolved(config), unique, parents))
+        asked.add(_add(config, resolved(config), unique))
     # 2. The cost of a run depends on the runs before it on its trunk, so places come first.
     places = _places_on_trunks({identity: plain for identity, (_, plain) in unique.items()})
     priced = [
         _priced(identity, config, plain, *places.get(identity, (None, 0)))
         for identity, (config, plain) in unique.items()
     ]
-    with_children = set(parents.values())
-    runs = (
-        replace(run, parent_id=parents.get(run.run_id), is_parent=run.run_id in with_children)
-        for run, _, _ in priced
-    )
+    with_children = {parent for run, _, _ in priced for parent in run.parents}
+    runs = (replace(run, is_parent=run.run_id in with_children) for run, _, _ in priced)
     # 3. The same runs under the same name are the same plan, whatever their order.
     digest = hashlib.sha256("\n".join([name, *sorted(unique)]).encode()).hexdigest()[:32]
     return Plan(
@@ -157,16 +159,12 @@ def _blocks(config: RunConfig) -> int:
     return BLOCKS_A_RUN + BLOCKS_A_CURVE + curve
 
 
-def _add(
-    config: RunConfig,
-    plain: Resolved,
-    unique: dict[str, tuple[RunConfig, Resolved]],
-    parents: dict[str, str],
-) -> str:
-    """Adds a run, after the run that it starts from; returns its identity."""
+def _add(config: RunConfig, plain: Resolved, unique: dict[str, tuple[RunConfig, Resolved]]) -> str:
+    """Adds a run, after those whose weights it takes; returns its identity."""
     identity = run_id(plain)
-    if identity not in unique and config.init_from is not None:
-        parents[identity] = _add(config.init_from, plain["init_from"], unique, parents)
+    if identity not in unique:
+        for parent in config.parents:
+            _add(parent, resolved(parent), unique)
     unique.setdefault(identity, (config, plain))
     return identity
 
@@ -201,6 +199,8 @@ def _priced(
         devices=config.n_devices,
         seconds=seconds,
         config=plain,
+        parent_id=run_id(plain["init_from"]) if "init_from" in plain else None,
+        teacher_id=run_id(plain["distilled_from"]) if "distilled_from" in plain else None,
         trunk_id=trunk_id,
         starts_at=starts_at,
     )

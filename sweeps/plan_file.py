@@ -132,7 +132,7 @@ def _places(file: IO[bytes]) -> tuple[dict[str, int], str]:
 def _planned(plain: Mapping[str, Any]) -> PlannedRun:
     """A run of a plan, whose names make paths and are therefore of hex digits alone."""
     run = PlannedRun(**plain)
-    names = filter(None, (run.run_id, run.parent_id, run.trunk_id))
+    names = filter(None, (run.run_id, *run.parents, run.trunk_id))
     if not all(isinstance(name, str) and _ID.fullmatch(name) for name in names):
         raise DamagedFileError("a run_id, parent_id or trunk_id is not of 32 hex digits")
     return run

@@ -87,7 +87,8 @@ def workspace(store: Store, run: PlannedRun) -> Workspace:
     found = Workspace(
         own=_checkpoints(store, run.run_id),
         trunk=store.trunk_folder(run.trunk_id) if run.trunk_id else None,
-        parent=store.weights_folder(run.parent_id) if run.parent_id else None,
+        init_from=store.weights_folder(run.parent_id) if run.parent_id else None,
+        distilled_from=store.weights_folder(run.teacher_id) if run.teacher_id else None,
         leaves=store.weights_folder(run.run_id) if run.is_parent else None,
     )
     for folder in found:

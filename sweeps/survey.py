@@ -117,7 +117,7 @@ class _Setting(NamedTuple):
 
 
 def _setting(config: bytes) -> _Setting:
-    *_, found = (None, *_SEED.finditer(config))  # the last: one before it is of `init_from`
+    *_, found = (None, *_SEED.finditer(config))  # the last: those before it are of parents
     if found is None:
         return _Setting(config, None)
     return _Setting(config[: found.start(1)] + b"0" + config[found.end(1) :], int(found[1]))

@@ -168,10 +168,10 @@ class _Worker:
         # 1. A published run is settled, whoever published it.
         if store.has_result(run_id):
             return self._settled(task, "elsewhere")
-        # A run that starts from another one waits until that is published or given up.
-        parent = task.run.parent_id
-        if parent and not store.has_result(parent) and (store.root, parent) not in self.given_up:
-            return "later"
+        # A run waits until those before it are published or given up.
+        for parent in task.run.parents:
+            if not store.has_result(parent) and (store.root, parent) not in self.given_up:
+                return "later"
         # 2. A run at which another process works is left alone; look again later.
         attempts = store.attempts(run_id)
         number = attempts[-1].number if attempts else 0

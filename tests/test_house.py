@@ -36,7 +36,8 @@ ORDER = {
         watching member engines runner speeds costs calibration
     """.split(),
     "analysis": """
-        errors estimate guards writing latex survival laws tables comparison checks
+        errors estimate guards writing latex survival effective_data
+        laws tables comparison checks
         fitting.engine fitting.bootstrap fitting
         planning parallelism published named_models compute_optimal double_descent theory plots
     """.split(),

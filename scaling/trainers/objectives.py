@@ -15,6 +15,13 @@ def cross_entropy(
     return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, labels)
 
 
+def cross_entropy_to(
+    outputs: Float[Array, "*batch classes"], teacher: Float[Array, "*batch classes"]
+) -> Float[Array, "*batch"]:
+    """Cross-entropy of the softmax of outputs to that of a teacher's, in nats."""
+    return optax.losses.softmax_cross_entropy(outputs, jax.nn.softmax(teacher))
+
+
 def smoothed_cross_entropy(
     outputs: Float[Array, "*batch classes"], labels: Int[Array, "*batch"], smoothing: float
 ) -> Float[Array, "*batch"]:

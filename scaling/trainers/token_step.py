@@ -73,7 +73,8 @@ class Keys(NamedTuple):
 class Arguments(NamedTuple):
     """What reaches compiled code as arguments, not as constants.
 
-    Peak learning rates, lengths as in `scaling.pretraining.Length`, and the keys of the run.
+    Peak learning rates, lengths as in `scaling.pretraining.Length`, the keys of the run, and the
+    weights of its teacher, if it has one.
     """
 
     rates: Float[Array, " rates"]
@@ -81,6 +82,7 @@ class Arguments(NamedTuple):
     warmup: Int[Array, ""]
     trunk: Int[Array, ""]
     keys: Keys = Keys()
+    teacher: Params | None = None
 
 
 class Evaluation(NamedTuple):
@@ -130,6 +132,7 @@ class Setup:
         separator: Token that no prediction looks beyond, if any.
         activations: Gives what an evaluation measures the scales of, if anything:
             `scaling.models.family.ObservedFamily.activations`.
+        teacher: Model whose predictions are learned, if any.
     """
 
     model: Model
@@ -139,6 +142,7 @@ class Setup:
     special: SpecialTokens
     separator: int | None = None
     activations: Callable[..., dict[str, Array]] | None = None
+    teacher: Model | None = None
 
     def optimizer(self, rates: Array) -> optax.GradientTransformation:
         """The optimizer at the learning rates of one step."""
@@ -157,6 +161,13 @@ class Setup:
         """Loss of every prediction."""
         logits = self.model.apply(params, examples.inputs, **self.shown(examples))
         return objectives.cross_entropy(logits, examples.targets)
+
+    def trained_on(self, logits: Array, examples: Examples, teacher: Params | None) -> Array:
+        """Loss of every prediction in training: against a teacher's, where there is one."""
+        if self.teacher is None:
+            return objectives.cross_entropy(logits, examples.targets)
+        predicted = self.teacher.apply(teacher, examples.inputs, **self.shown(examples))
+        return objectives.cross_entropy_to(logits, predicted)
 
 
 def make_trainer(setup: Setup) -> Trainer:
@@ -195,7 +206,7 @@ def _advance(
 def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> State:
     plan = setup.plan
     keys = jax.tree.map(lambda key: jax.random.fold_in(key, state.step), arguments.keys)
-    loss, gradient, norms = _gradient(setup, state.params, batch, keys)
+    loss, gradient, norms = _gradient(setup, state.params, batch, keys, arguments.teacher)
     if plan.clip_norm is not None:
         norm = optax.tree.norm(gradient)
         gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
@@ -215,11 +226,11 @@ def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> Sta
 
 
 def _gradient(
-    setup: Setup, params: Params, batch: Array, keys: Keys
+    setup: Setup, params: Params, batch: Array, keys: Keys, teacher: Params | None
 ) -> tuple[Array, Params, SquaredNorms | None]:
     """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
     n_parts = setup.plan.microbatches
-    both = jax.value_and_grad(partial(_objective, setup), has_aux=True)
+    both = jax.value_and_grad(partial(_objective, setup, teacher=teacher), has_aux=True)
     if n_parts == 1:
         (_, loss), gradient = both(params, batch, keys)
         return loss, gradient, None
@@ -237,7 +248,9 @@ def _gradient(
     return loss, gradient, SquaredNorms(square, optax.tree.norm(gradient, squared=True))
 
 
-def _objective(setup: Setup, params: Params, sequences: Array, keys: Keys) -> tuple[Array, Array]:
+def _objective(
+    setup: Setup, params: Params, sequences: Array, keys: Keys, teacher: Params | None = None
+) -> tuple[Array, Array]:
     """The objective whose gradient is taken, and the mean loss within it."""
     examples = setup.plan.objective.examples(sequences, keys.objective, setup.special)
     more = setup.shown(examples)
@@ -246,7 +259,7 @@ def _objective(setup: Setup, params: Params, sequences: Array, keys: Keys) -> tu
         logits, penalty = setup.model.apply(params, examples.inputs, **more), None
     else:
         logits, penalty = setup.model.penalised(params, examples.inputs, **more)
-    loss = _mean(objectives.cross_entropy(logits, examples.targets), examples.weights)
+    loss = _mean(setup.trained_on(logits, examples, teacher), examples.weights)
     objective = loss if penalty is None else loss + penalty
     if setup.plan.z_loss:
         normaliser = jax.nn.logsumexp(logits, axis=-1)
@@ -342,6 +355,7 @@ def compiled(shape: Shape) -> Trainer:
     if plan.activation_scales:
         assert isinstance(config, ObservedFamily)
         activations = config.activations
+    teacher = None if shape.teacher is None else built(shape.teacher, context, n_outputs)
     trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.size)
     trainer = make_trainer(
         Setup(
@@ -352,6 +366,7 @@ def compiled(shape: Shape) -> Trainer:
             SpecialTokens(n_outputs - plan.n_special(context)),
             shape.separator,
             activations,
+            teacher,
         )
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -364,7 +379,8 @@ def compiled(shape: Shape) -> Trainer:
     count, held_out = integers(), integers(shape.n_eval, context + 1)
     block = integers(steps_in_block(plan, context), plan.batch_size, context + 1)
     keys = Keys(key if config.takes_dropout else None, key if plan.objective.draws else None)
-    arguments = Arguments(rates, count, count, count, keys)
+    weights = None if teacher is None else jax.eval_shape(teacher.init, key)
+    arguments = Arguments(rates, count, count, count, keys, weights)
     devices = mesh_of_devices(plan.mesh)
     states, alike = sharded(devices, state), replicated(devices)
     advance = jax.jit(

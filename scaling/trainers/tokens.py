@@ -11,7 +11,8 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +22,10 @@ from jaxtyping import Array
 from scaling.config import Resolved, RunConfig, resolved, run_id, shape_of
 from scaling.data.token_dataset import TokenDataset, TokenSource
 from scaling.devices import sharding
+from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
 from scaling.model import Params
+from scaling.models.built import built
 from scaling.objectives.causal import Causal
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import Curve, finite
@@ -84,13 +87,13 @@ def train_on_tokens(
         the learning curve.
 
     Raises:
-        ValueError: the workspace holds checkpoints of another run or trunk, or the run that this
-            one starts from diverged.
+        ValueError: the workspace holds checkpoints of another run or trunk, or a run that this
+            one starts or is distilled from diverged.
     """
-    columns, curve, params = _trained(config, dataset, workspace, plain or resolved(config))
-    if workspace is not None and workspace.leaves is not None and params is not None:
-        weights.save(workspace.leaves, run_id(plain or config), params, workspace.own)
-    return columns, curve
+    trained = _trained(config, dataset, workspace, plain or resolved(config))
+    if workspace is not None and workspace.leaves is not None:
+        _leave(trained, workspace.leaves, run_id(plain or config), workspace.own)
+    return trained.columns, trained.curve
 
 
 class _Trained(NamedTuple):
@@ -114,15 +117,19 @@ def _trained(
     compile_seconds = time.monotonic() - began
     history = History(config, workspace, plain)
     state = history.restore(trainer.init(key_for(config.seed, "init")))
+    teacher: Params | None = None
+    if config.distilled_from is not None:
+        teacher = _teacher(config, workspace)
+        history.begin()
     if config.init_from is not None and not int(state.step):
-        state = trainer.start(_final_weights(config.init_from, workspace, state.params))
+        state = trainer.start(_final_weights(config, "init_from", workspace, state.params))
         history.begin()
     total = plan.length(model, data).steps
 
     columns: dict[str, Any] = {}
     params: Params | None = None
     pending: deque[Interval] = deque()
-    for block in _blocks(trainer, state, config, dataset):
+    for block in _blocks(trainer, state, config, dataset, teacher):
         pending += [block.interval] if block.interval else []
         saving = history.place(block.step) if block.step < total else None
         # The last evaluation stays on the device while that is at the next block.
@@ -139,29 +146,63 @@ def _trained(
     return _Trained(*history.result(columns, compile_seconds), params)
 
 
-def _final_weights(parent: RunConfig, workspace: Workspace | None, like: Params) -> Params:
-    """Final weights of a run that another one starts from: those that it left, or trained anew."""
-    plain = resolved(parent)
+def _teacher(config: RunConfig, workspace: Workspace | None) -> Params:
+    """Final weights of the teacher of a run, in full on every device."""
+    teacher = config.distilled_from
+    assert teacher is not None and isinstance(teacher.train, Pretraining)
+    alike = sharding.replicated(sharding.mesh_of_devices(teacher.train.mesh))
+    model = built(teacher.model, teacher.data.n_inputs, teacher.n_outputs)
+    key = key_for(teacher.seed, "init")
+    like = compile_quickly(model.init, key, out_shardings=alike)(key)
+    return jax.device_put(_final_weights(config, "distilled_from", workspace, like), alike)
+
+
+def _final_weights(
+    config: RunConfig,
+    field: Literal["init_from", "distilled_from"],
+    workspace: Workspace | None,
+    like: Params,
+) -> Params:
+    """Final weights of a run that another one names: those that it left, or trained anew.
+
+    Raises:
+        ValueError: the run that is named diverged.
+    """
+    parent: RunConfig = getattr(config, field)
+    plain, folder = resolved(parent), workspace and getattr(workspace, field)
     identity = run_id(plain)
-    if workspace and workspace.parent:
-        found = weights.load(workspace.parent, identity, like)
-        if found is not None:
-            return found
-    assert isinstance(parent.data, TokenSource)
-    columns, _, params = _trained(parent, parent.data.load(parent.seed), None, plain)
-    if params is None:
-        raise ValueError(
-            f"the run {identity}, which init_from names, diverged at step "
-            f"{columns['diverged_at_step']} and leaves no weights: give it a lower learning rate, "
-            "or start from another"
-        )
-    if workspace and workspace.parent:
-        weights.save(workspace.parent, identity, params, workspace.own)
-    return params
+    diverged = folder and weights.diverged_at(folder, identity)
+    if folder and diverged is None and (found := weights.load(folder, identity, like)) is not None:
+        return found
+    if diverged is None:
+        assert isinstance(parent.data, TokenSource)
+        own = workspace and Workspace(workspace.own / "parents" / identity)
+        trained = _trained(parent, parent.data.load(parent.seed), own, plain)
+        if workspace and folder:
+            _leave(trained, folder, identity, workspace.own)
+        if trained.params is not None:
+            return trained.params
+        diverged = trained.columns["diverged_at_step"]
+    raise ValueError(
+        f"the run {identity}, which {field} names, diverged at step {diverged} and leaves no "
+        "weights: give it a lower learning rate, or name another"
+    )
+
+
+def _leave(trained: _Trained, folder: Path, identity: str, scratch: Path) -> None:
+    """Leaves the final weights of a run for those that name it, or the step where it diverged."""
+    if trained.params is not None:
+        weights.save(folder, identity, trained.params, scratch)
+    else:
+        weights.save_divergence(folder, identity, trained.columns["diverged_at_step"])
 
 
 def _blocks(
-    trainer: Trainer, state: State, config: RunConfig, dataset: TokenDataset
+    trainer: Trainer,
+    state: State,
+    config: RunConfig,
+    dataset: TokenDataset,
+    teacher: Params | None,
 ) -> Iterator[Block]:
     """Trains from a state to the end, a block at a time.
 
@@ -177,7 +218,7 @@ def _blocks(
         objective=key_for(seed, "objective") if plan.objective.draws else None,
     )
     lengths = (length.horizon, length.warmup, length.trunk)
-    arguments = Arguments(rates, *map(jnp.int32, lengths), keys=keys)
+    arguments = Arguments(rates, *map(jnp.int32, lengths), keys=keys, teacher=teacher)
     held_out = np.asarray(dataset.eval_tokens, np.int32)
     eval_tokens = sharding.put(held_out, sharding.replicated(devices))
     in_block = steps_in_block(plan, data.context)

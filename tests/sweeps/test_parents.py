@@ -162,14 +162,18 @@ def test_time_on_a_parent_is_no_time_on_steps(monkeypatch):
 
 
 @pytest.mark.slow
-def test_children_of_a_parent_that_diverged_say_so(store: Store):
+def test_children_of_a_parent_that_diverged_say_so_without_training_it_again(store: Store):
     wild = replace_together(
         PARENT, {"train.optimizer.learning_rate": 1e30, "train.clip_norm": None}
     )
-    parent, child = sweep(store, make_plan("x", [replace(PARENT, init_from=wild)]), run)
+    plan = make_plan("x", [replace(PARENT, init_from=wild)])
+    parent, child = sweep(store, plan, run)
     assert (parent.status, child.status) == ("diverged", "failed")
     assert child.message is not None
     assert f"the run {run_id(wild)}, which init_from names, diverged at step" in child.message
+    folder = store.weights_folder(run_id(wild))
+    assert weights.diverged_at(folder, run_id(wild)) == parent.diverged_at_step
+    assert weights.diverged_at(folder, run_id(PARENT)) is None
 
 
 def test_children_of_a_parent_that_fails_do_not_wait_for_ever(store: Store):
