@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,9 +17,11 @@ from scaling.models.convolutional import KERNEL, Convolutional
 from scaling.models.gru import GRU
 from scaling.models.lstm import FORGET_BIAS, LSTM
 from scaling.models.min_gru import GATE_BIASES, MinGRU
+from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.neural_ngram import NeuralNGram
 
 Params = Any
+HEAD_SIZE = 16
 
 
 class Recurrent(nn.Module):
@@ -73,18 +76,65 @@ class Gated(nn.Module):
         return x + nn.Dense(width, use_bias=False)(value * nn.sigmoid(gate))
 
 
+class Experts(nn.Module):
+    """A switch layer by one-hot dispatch, as in Fedus et al. 2021, appendix F; sows its balance."""
+
+    ours: MixtureOfExperts
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, context, width) -> the same."""
+        n, width = self.ours.n_experts, x.shape[-1]
+        rows = x.reshape(-1, width)
+        places = math.ceil(self.ours.capacity_factor * len(rows) / n)
+        chances = nn.softmax(nn.Dense(n, use_bias=False)(rows))
+        chosen = jax.nn.one_hot(jnp.argmax(chances, axis=-1), n)
+        balance = n * jnp.sum(chosen.mean(axis=0) * chances.mean(axis=0))
+        self.sow("losses", "balance", self.ours.balance * balance)
+        place = jnp.sum(jnp.cumsum(chosen, axis=0) * chosen, axis=-1) - 1
+        sent_to = jnp.einsum("tn,tc->tnc", chosen, jax.nn.one_hot(place, places))
+        sent = jnp.einsum("tnc,td->ncd", sent_to, rows)
+        normal = nn.initializers.normal()
+        into = self.param("into", normal, (n, width, 4 * width))
+        out = self.param("out", normal, (n, 4 * width, width))
+        hidden = nn.gelu(jnp.einsum("ncd,ndf->ncf", sent, into))
+        made = jnp.einsum("ncf,nfd->ncd", hidden, out)
+        gate = n * jnp.max(chances, axis=-1)
+        return jnp.einsum("tnc,ncd,t->td", sent_to, made, gate).reshape(x.shape)
+
+
+class Mixed(nn.Module):
+    """Attention, and experts."""
+
+    ours: MixtureOfExperts
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, context, width) -> the same."""
+        mask, heads = nn.make_causal_mask(x[..., 0]), self.ours.sizes.heads
+        attention = nn.MultiHeadDotProductAttention(heads, use_bias=False)
+        x = x + attention(nn.RMSNorm()(x), mask=mask)
+        return x + Experts(self.ours)(nn.RMSNorm()(x))
+
+
 class Network(nn.Module):
-    """Embedding, blocks, read-out; `order` above 1 joins the embeddings of the last tokens."""
+    """Embedding, blocks, read-out; `order` above 1 joins the embeddings of the last tokens.
+
+    `positions` above 0 are learned.
+    """
 
     vocab: int
     width: int
     blocks: tuple[Callable[[], nn.Module], ...]
     order: int = 1
+    positions: int = 0
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
         """Tokens -> logits."""
         x = nn.Embed(self.vocab, self.width)(tokens)
+        if self.positions:
+            x = x + nn.Embed(self.positions, self.width)(jnp.arange(tokens.shape[1]))
         if self.order > 1:
             padded = jnp.pad(x, ((0, 0), (self.order - 1, 0), (0, 0)))
             last = [padded[:, k : k + x.shape[1]] for k in range(self.order)]
@@ -103,6 +153,7 @@ class Plain(NamedTuple):
         block: Makes block number i.
         mapped: Parameters of a block of ours -> those of the module.
         order: As in `Network`.
+        positions: As there.
     """
 
     ours: Any
@@ -110,11 +161,12 @@ class Plain(NamedTuple):
     block: Callable[[int], Callable[[], nn.Module]]
     mapped: Callable[[Params], Params]
     order: int = 1
+    positions: int = 0
 
     def network(self, vocab: int) -> Network:
         """The whole network."""
         blocks = tuple(self.block(i) for i in range(self.ours.depth))
-        return Network(vocab, self.ours.width, blocks, self.order)
+        return Network(vocab, self.ours.width, blocks, self.order, self.positions)
 
     def params(self, params: Params) -> Params:
         """Our parameters where the network keeps them."""
@@ -124,6 +176,8 @@ class Plain(NamedTuple):
             for i in range(self.ours.depth)
         }
         ends = {"Embed_0": {"embedding": params["embedding"]}, "RMSNorm_0": _scale(params, "final")}
+        if "positions" in params:
+            ends["Embed_1"] = {"embedding": params["positions"]}
         readout = {"kernel": params["readout"]}
         if "join" in params:
             return named | ends | {"Dense_0": {"kernel": params["join"]}, "Dense_1": readout}
@@ -182,9 +236,38 @@ def _convolution(layer: Params) -> Params:
     return {"RMSNorm_0": _scale(layer), "Conv_0": conv, **_kernels(Dense_0=layer["out"])}
 
 
-def families(width: int) -> list[Plain]:
+def attention(layer: Params, head_size: int) -> Params:
+    """Parameters of the attention of a Transformer's block where linen keeps them."""
+    width = len(layer["qkv"])
+    heads = (width // head_size, head_size)
+    named = {
+        name: {"kernel": part.reshape(width, *heads)}
+        for name, part in zip(
+            ("query", "key", "value"), jnp.split(layer["qkv"], 3, axis=1), strict=True
+        )
+    }
+    return named | {"out": {"kernel": layer["attention_out"].reshape(*heads, width)}}
+
+
+def _mixture(layer: Params) -> Params:
+    return {
+        "RMSNorm_0": _scale(layer, "attention"),
+        "MultiHeadDotProductAttention_0": attention(layer, HEAD_SIZE),
+        "RMSNorm_1": _scale(layer, "ff"),
+        "Experts_0": {
+            "into": layer["ff_in"],
+            "out": layer["ff_out"],
+            **_kernels(Dense_0=layer["router"]),
+        },
+    }
+
+
+def families(width: int, context: int) -> list[Plain]:
     """Two layers of every family at a width."""
     size = {"width": width, "depth": 2}
+    mixture = MixtureOfExperts(
+        **size, head_size=HEAD_SIZE, positions="learned", activation="gelu", expansion=8
+    )
     return [
         Plain(
             LSTM(**size), "Recurrent",
@@ -194,4 +277,7 @@ def families(width: int) -> list[Plain]:
         Plain(MinGRU(**size), "Minimal", lambda _: Minimal, _min_gru),
         Plain(Convolutional(**size), "Gated", lambda i: lambda: Gated(2**i), _convolution),
         Plain(NeuralNGram(**size), "FeedForward", lambda _: FeedForward, _feed_forward, order=8),
+        Plain(
+            mixture, "Mixed", lambda _: lambda: Mixed(mixture), _mixture, positions=context,
+        ),
     ]  # fmt: skip

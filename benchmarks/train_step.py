@@ -15,7 +15,8 @@ ten steps on the same batches: what is timed is one and the same computation.
 - `torch`: eager PyTorch, one step a batch, `AdamW(fused=True)`. Left out where there is none.
 
 `--families` compares the other families of tokens, two layers of width 64, with the same models
-written in flax.linen (`plain_families.py`).
+written in flax.linen (`plain_families.py`). At width 128 it also tells the FLOPs of matrix products
+a second that three of them make in training, over those of a large product on the same core.
 
 The peers' loops gather a batch, step, and fetch the loss of every tenth step. One process on one
 core, every library with one thread, as workers run. The contestants take turns, for about a third
@@ -40,7 +41,7 @@ import optax
 from figures import Figure, machine, options, report
 from flax import linen as nn
 from flax.training.train_state import TrainState
-from plain_families import Plain, families
+from plain_families import HEAD_SIZE, Plain, attention, families
 
 from scaling.config import RunConfig, shape_of
 from scaling.data.text import Text
@@ -52,7 +53,6 @@ from scaling.trainers.token_step import Arguments, compiled, steps_in_block
 from scaling.training import Adam
 
 DEPTHS = {16: 2, 32: 2, 64: 2, 128: 4}
-HEAD_SIZE = 16
 DATA = Text(context=64)
 VOCAB = DATA.n_outputs
 RATE, B1, B2, DECAY, FLOOR, CLIP = 3e-3, 0.9, 0.95, 0.1, 0.1, 1.0
@@ -86,6 +86,9 @@ class Contestant(NamedTuple):
 
 LIMITS = {"linen": ("flax.linen and optax", 1.5), "torch": ("eager PyTorch", 1.3)}
 """The peers: their titles, and how many times as fast is asked."""
+
+SHARED = ("lstm", "convolutional", "mixture_of_experts")
+"""Families whose share of the ceiling is told."""
 
 Peers = dict[str, Callable[[Any, Any], Contestant]]
 
@@ -174,22 +177,15 @@ class GPT(nn.Module):
         return nn.Dense(VOCAB, use_bias=False)(nn.LayerNorm(use_bias=False)(x))
 
 
-def as_linen(params: Any, width: int, depth: int) -> Any:
+def as_linen(params: Any, depth: int) -> Any:
     """Parameters of `Transformer` where the linen model keeps them."""
     blocks = params["blocks"]
-    heads = (width // HEAD_SIZE, HEAD_SIZE)
 
     def block(i: int) -> dict[str, Any]:
         layer = {name: leaf[i] for name, leaf in blocks.items()}
-        qkv = jnp.split(layer["qkv"], 3, axis=1)
-        attention = {
-            name: {"kernel": part.reshape(width, *heads)}
-            for name, part in zip(("query", "key", "value"), qkv, strict=True)
-        }
-        out = {"kernel": layer["attention_out"].reshape(*heads, width)}
         return {
             "LayerNorm_0": {"scale": layer["attention_norm"]},
-            "MultiHeadDotProductAttention_0": attention | {"out": out},
+            "MultiHeadDotProductAttention_0": attention(layer, HEAD_SIZE),
             "LayerNorm_1": {"scale": layer["ff_norm"]},
             "Dense_0": {"kernel": layer["ff_in"]},
             "Dense_1": {"kernel": layer["ff_out"]},
@@ -206,7 +202,7 @@ def as_linen(params: Any, width: int, depth: int) -> Any:
 
 def linen(config: Transformer, params: Any) -> Contestant:
     """flax.linen and optax, a jitted step a batch."""
-    mapped = as_linen(params, config.width, config.depth)
+    mapped = as_linen(params, config.depth)
     return stepped(GPT(config.width, config.depth), mapped)
 
 
@@ -231,12 +227,12 @@ def stepped(model: nn.Module, mapped: Any) -> Contestant:
 
     @jax.jit
     def step(state: TrainState, batch: jax.Array) -> tuple[TrainState, jax.Array]:
-        def loss_of(params: Any) -> jax.Array:
-            logits = state.apply_fn({"params": params}, batch[:, :-1])
+        def loss_of(params: Any) -> tuple[jax.Array, jax.Array]:
+            logits, sown = state.apply_fn({"params": params}, batch[:, :-1], mutable="losses")
             each = optax.softmax_cross_entropy_with_integer_labels(logits, batch[:, 1:])
-            return each.mean()
+            return each.mean() + sum(jax.tree.leaves(sown)), each.mean()
 
-        loss, gradient = jax.value_and_grad(loss_of)(state.params)
+        (_, loss), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         return state.apply_gradients(grads=gradient), loss
 
     losses = []
@@ -364,7 +360,8 @@ def main() -> None:
     print(f"{about}; core {core}, one thread")
     print("family, width, depth, parameters; milliseconds a step, medians; times as long as ours")
     if arguments.families:
-        report(compare_families(arguments.rounds), arguments.json)
+        found = [*compare_families(arguments.rounds), *shares_of_ceiling(arguments.rounds)]
+        report(found, arguments.json)
         return
     found = [compare(transformer(width), peers, arguments.rounds) for width in arguments.widths]
     for name in peers:
@@ -376,7 +373,7 @@ def main() -> None:
 def compare_families(rounds: int) -> list[Figure]:
     """The ratio to flax.linen of every family that is no Transformer."""
     found = []
-    for plain in families(64):
+    for plain in families(64, DATA.context):
 
         def peer(_: Any, params: Any, plain: Plain = plain) -> Contestant:
             return stepped(plain.network(VOCAB), plain.params(params))
@@ -389,6 +386,39 @@ def compare_families(rounds: int) -> list[Figure]:
                 command="python benchmarks/train_step.py --families",
             )
         )  # fmt: skip
+    return found
+
+
+def shares_of_ceiling(rounds: int) -> list[Figure]:
+    """FLOPs of products a second at width 128, over those of a product of two large matrices."""
+    size = 1024
+    square = jnp.ones((size, size))
+    product = jax.jit(lambda x: x @ square)
+
+    def ceiling() -> float:
+        began = time.perf_counter()
+        for _ in range(5):
+            product(square).block_until_ready()
+        return 5 * 2 * size**3 / (time.perf_counter() - began)
+
+    ceiling()
+    found = []
+    for plain in families(128, DATA.context):
+        if plain.ours.kind not in SHARED:
+            continue
+        shape = (DATA.context, VOCAB)
+        contestant = ours(plain.ours, plain.ours.build(*shape).init(key_for(0, "init")))
+        flops = BATCH * (plain.ours.flops_forward(*shape) + plain.ours.flops_backward(*shape))
+        n_steps = max(10, round(1e3 * TURN_SECONDS / timed(contestant, 10)))
+        each = [1e3 * flops / timed(contestant, n_steps) / ceiling() for _ in range(rounds)]
+        found.append(
+            Figure(
+                what=f"share of the ceiling of matrix products, {plain.ours.kind}, width 128",
+                asked=0.3, at_least=True, measured=(statistics.median(each),), unit="of it",
+                command="python benchmarks/train_step.py --families",
+            )
+        )  # fmt: skip
+        print(f"{plain.ours.kind}: {found[-1].measured[0]:.2f} of the ceiling", flush=True)
     return found
 
 
