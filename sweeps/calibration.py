@@ -3,7 +3,8 @@
 Of each family and way to train, the smallest, the middle and the largest shape are run at two
 lengths, so that the seconds of a step are told from those of everything else, and at the longer one
 again, since the first run of a process loads data. All is done twice: the first time compiles, the
-second finds the programs.
+second finds the programs. Closed-form runs that share work are measured as they are, two packs of
+them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from contextlib import suppress
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.fields import replace_at
-from sweeps.plan import FLOPS_PER_SECOND, Plan, make_plan
+from scaling.packs import pack_of
+from sweeps.plan import FLOPS_PER_SECOND, Plan, PlannedRun, make_plan
 from sweeps.runner import run_sweeps
 from sweeps.speeds import Speeds, work_of
 from sweeps.store import Store
@@ -34,6 +36,7 @@ def calibrate(plan: Plan, speeds: Speeds) -> Speeds:
         StoreError: the machine has no room for a few runs.
     """
     short = [run for config in _chosen(plan, speeds) for run in _shortened(config)]
+    short += _packed(plan, speeds)
     if not short:
         return speeds
     plan = make_plan("calibration", short)
@@ -47,9 +50,11 @@ def calibrate(plan: Plan, speeds: Speeds) -> Speeds:
 
 
 def _chosen(plan: Plan, speeds: Speeds) -> list[RunConfig]:
-    """The smallest, the middle and the largest shape of each kind, unless they are known."""
+    """The smallest, the middle and the largest shape of each kind of runs that are done alone."""
     shapes: dict[str, dict[str, tuple[float, RunConfig]]] = {}
     for config, run in zip(plan.configs, plan.runs, strict=True):
+        if _pack(run) is not None:
+            continue
         work = work_of(config, run.group)
         shapes.setdefault(work.kinds, {}).setdefault(work.shape, (work.flops_a_step, config))
     chosen: dict[str, RunConfig] = {}
@@ -58,6 +63,28 @@ def _chosen(plan: Plan, speeds: Speeds) -> list[RunConfig]:
         for shape in (ordered[-1], ordered[len(ordered) // 2], ordered[0]):
             chosen[shape] = by_shape[shape][1]
     return [config for shape, config in chosen.items() if shape not in speeds.shapes]
+
+
+def _packed(plan: Plan, speeds: Speeds) -> list[RunConfig]:
+    """Two packs of each kind of closed-form runs that share work, unless they take long."""
+    packs: dict[str, dict[str, list[RunConfig]]] = {}
+    for config, run in zip(plan.configs, plan.runs, strict=True):
+        if (pack := _pack(run)) is not None and run.group not in speeds.shapes:
+            kinds = work_of(config, run.group).kinds
+            packs.setdefault(kinds, {}).setdefault(pack, []).append(config)
+    found = []
+    for by_key in packs.values():
+        first, *others = by_key.values()
+        second = others[0] if others else [replace_at(c, "seed", c.seed + 1) for c in first]
+        if sum(account(config).flops_train for config in first) < _LONGEST * FLOPS_PER_SECOND:
+            found += first + second
+    return found
+
+
+def _pack(run: PlannedRun) -> str | None:
+    """The pack of a closed-form run on a processor, where networks are not packed."""
+    pack = pack_of(run.config, run.group, "cpu")
+    return None if pack is None else pack.key
 
 
 def _shortened(config: RunConfig) -> Sequence[RunConfig]:

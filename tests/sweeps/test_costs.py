@@ -146,3 +146,14 @@ def test_calibration_runs_each_shape_at_two_shorter_lengths():
     assert [config.seed for config in calibration._shortened(SOLVED)] == [0, 1]
     known = learnt(plan, lambda c: 1.0)
     assert calibration._chosen(plan, known) == []
+
+
+def test_calibration_takes_whole_packs_of_what_shares_work():
+    plan = make_plan("x", grid(SOLVED, {"model.n_features": [2, 4, 8], "seed": range(3)}))
+    assert calibration._chosen(plan, Speeds()) == []
+    packed = calibration._packed(plan, Speeds())
+    assert [(c.model.n_features, c.seed) for c in packed] == [
+        (p, seed) for seed in (0, 1) for p in (2, 4, 8)
+    ]
+    alone = make_plan("x", [SOLVED])
+    assert [config.seed for config in calibration._packed(alone, Speeds())] == [0, 1]
