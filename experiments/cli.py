@@ -5,8 +5,12 @@ Nothing heavy is imported until a command needs it, so that help comes at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Annotated, TypeVar
 
 from tyro.conf import arg
@@ -260,6 +264,33 @@ def audit(options: Flags[AuditOptions]) -> int:
     return audit.run(options)
 
 
+class _Preempted(BaseException):
+    """A scheduler takes the machine away; no `except Exception` may swallow it."""
+
+
+@contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Ends a command in good order on a signal that would kill it: while it plans or analyses.
+
+    While it trains, the runner handles them (`sweeps.worker.handling_signals`). A signal that is
+    ignored, as `nohup` has SIGHUP ignored, stays so.
+    """
+
+    def end(number: int, _: object) -> None:
+        raise KeyboardInterrupt if number == signal.SIGHUP else _Preempted
+
+    handled = [signal.SIGTERM, *(getattr(signal, n, None) for n in ("SIGHUP", "SIGUSR1"))]
+    main_thread = threading.current_thread() is threading.main_thread()
+    numbers = [n for n in handled if n and main_thread and signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(args: list[str] | None = None) -> int:
     """Runs the `scaling` command; returns its exit status."""
     args = list(sys.argv[1:] if args is None else args)
@@ -270,18 +301,26 @@ def main(args: list[str] | None = None) -> int:
         print(f"scaling {scaling.__version__}")
         return 0
     try:
-        return app.cli(
-            prog="scaling",
-            description="Scaling-law and double-descent experiments. "
-            "--debug shows the traceback of an error, --version the version.",
-            args=args,
-            use_underscores=False,
-        )
+        with _ending_on_signals():
+            status = app.cli(
+                prog="scaling",
+                description="Scaling-law and double-descent experiments. "
+                "--debug shows the traceback of an error, --version the version.",
+                args=args,
+                use_underscores=False,
+            )
+            if sys.stdout is not None:  # where it is closed, there is none
+                sys.stdout.flush()
+            return status
     except KeyboardInterrupt:
         print("scaling: interrupted; the same command resumes", file=sys.stderr)
         return 130
+    except _Preempted:
+        print("scaling: preempted; the same command resumes", file=sys.stderr)
+        return 0
     except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         from analysis.errors import FitError, visible

@@ -1,9 +1,9 @@
 """One worker: visits runs, claims one or a pack, computes, publishes, and visits the next.
 
-`python -m sweeps.worker` reads its settings as one line of JSON from standard input and reports
-what happens as lines of JSON on standard output. When standard input ends, the parent is gone or
-no longer needs the worker, which exits at once. What runs print goes to standard error. The code of
-users that the settings name is loaded before anything is read from a results folder.
+`python -m scaling_descent worker` reads its settings as one line of JSON from standard input and
+reports what happens as lines of JSON on standard output. When standard input ends, the parent is
+gone or no longer needs the worker, which exits at once. What runs print goes to standard error. The
+code of users that the settings name is loaded before anything is read from a results folder.
 """
 
 from __future__ import annotations
@@ -383,7 +383,3 @@ def _exit_with_parent() -> None:
     while os.read(0, 4096):
         pass
     os._exit(0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

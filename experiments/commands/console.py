@@ -21,6 +21,9 @@ class _Plain(Console):
             *(visible(each) if isinstance(each, str) else each for each in objects), **options
         )
 
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # the reader has seen enough: `cli` ends the command
+
 
 # Texts of others are printed as they are: no markup, and ":100:" is no emoji.
 console = _Plain(highlight=False, markup=False, emoji=False)

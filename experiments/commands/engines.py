@@ -79,7 +79,7 @@ def _to_background(log: Path) -> None:
     words = [word for word in sys.argv[1:] if word != "--detach"]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.cli", *words],
+            [sys.executable, "-m", "scaling_descent", *words],
             env=os.environ | {"PYTHONPATH": code_path(), "PYTHONSAFEPATH": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,

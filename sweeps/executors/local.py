@@ -109,7 +109,7 @@ class LocalExecutor:
             if not self._alone:
                 own |= found.environment(worker, settings["workers"], devices, os.environ)
         process = subprocess.Popen(
-            [sys.executable, "-m", "sweeps.worker"],
+            [sys.executable, "-m", "scaling_descent", "worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -1,0 +1,63 @@
+"""The door of the program, under a name that no other package has: `python -m scaling_descent`.
+
+The rooms `scaling`, `sweeps`, `analysis` and `experiments` have names that users' own packages may
+have, too. Where one of those comes first on the path, the program finds its own all the same, and
+says which package it and the experiments that it runs do not see.
+"""
+
+import importlib.abc
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+ROOMS = ("scaling", "sweeps", "analysis", "experiments")
+ROOT = Path(__file__).resolve().parent
+
+
+class _OwnRooms(importlib.abc.MetaPathFinder):
+    """Finds the rooms beside this file, wherever else the path leads."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(fullname, [str(ROOT)]) if fullname in ROOMS else None
+
+
+def claim_rooms() -> list[Path]:
+    """Makes the names of the rooms those of this program; returns the packages that had them."""
+    others = []
+    for room in ROOMS:
+        spec = PathFinder.find_spec(room)
+        places = [] if spec is None else list(spec.submodule_search_locations or [spec.origin])
+        if places and Path(str(places[0])).resolve() != ROOT / room:
+            others.append(Path(str(places[0])))
+    if others and not any(isinstance(finder, _OwnRooms) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _OwnRooms())
+    return others
+
+
+def main() -> int:
+    """Runs the `scaling` command."""
+    for other in claim_rooms():
+        print(
+            f"scaling: {other} has the name of a package of this program, which does not see it, "
+            "nor do experiments that it runs. Rename it if one of them imports it",
+            file=sys.stderr,
+        )
+    from experiments import cli
+
+    return cli.main()
+
+
+def work() -> int:
+    """Runs one worker (`sweeps.worker`)."""
+    claim_rooms()
+    from sweeps import worker
+
+    return worker.main()
+
+
+if __name__ == "__main__":
+    sys.exit(work() if sys.argv[1:] == ["worker"] else main())

@@ -1,0 +1,76 @@
+"""The door of the program: own packages named alike, signals, closed pipes, other locales."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import scaling_descent
+from experiments import cli
+
+
+def test_own_packages_named_alike_are_named_and_not_taken(tmp_path):
+    for name in ("analysis", "experiments", "sweeps"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    code = (
+        "import sys, scaling_descent as door; others = door.claim_rooms();"
+        "import analysis, sweeps; print(*others, analysis.__file__, sweeps.__file__, sep='\\n')"
+    )
+    path = os.pathsep.join([str(tmp_path), str(scaling_descent.ROOT)])
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert set(found[:3]) == {str(tmp_path / n) for n in ("analysis", "experiments", "sweeps")}
+    assert all(Path(each).is_relative_to(scaling_descent.ROOT) for each in found[3:])
+
+
+def test_packages_that_nobody_else_has_are_left_as_they_are():
+    before = list(sys.meta_path)
+    assert scaling_descent.claim_rooms() == [] and sys.meta_path == before
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "says"),
+    [
+        (signal.SIGTERM, 0, "preempted; the same command resumes"),
+        (signal.SIGUSR1, 0, "preempted"),
+        (signal.SIGHUP, 130, "interrupted; the same command resumes"),
+        (signal.SIGINT, 130, "interrupted"),
+    ],
+)
+def test_signals_while_planning_end_the_command_in_good_order(number, status, says, monkeypatch):
+    before = signal.getsignal(number)
+    printed = []
+    monkeypatch.setattr(cli.app, "cli", lambda **_: os.kill(os.getpid(), number) or 1)
+    monkeypatch.setattr("builtins.print", lambda text, **_: printed.append(text))
+    assert cli.main(["list"]) == status
+    assert says in printed[0] and signal.getsignal(number) == before
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        monkeypatch.setattr(cli.app, "cli", lambda **_: print("x" * 100) or 0)
+        assert cli.main(["list"]) == 0
+
+
+def test_a_locale_without_letters_is_enough():
+    """As on bare nodes of a cluster."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    run = subprocess.run(
+        [sys.executable, "-m", "scaling_descent", "show", "hastie"],
+        env=os.environ | plain,
+        capture_output=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, b"") and b"Claim" in run.stdout
