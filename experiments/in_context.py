@@ -2,8 +2,8 @@
 
 Claim: trained on prompts of linear tasks, a Transformer answers as ridge regression does, the exact
 Bayes estimate, after few examples; what it loses to the exact floor after more falls with its size
-as a power law. Trained on few tasks it becomes the Bayes estimate for those alone, which fails on
-new ones; from some number of tasks on it answers new ones, too.
+as a power law, to what its training leaves. Trained on few tasks it becomes the Bayes estimate for
+those alone, which fails on new ones; from some number of tasks on it answers new ones, too.
 Paper: Garg, Tsipras, Liang, Valiant 2022 (arXiv 2208.01066); Raventos, Paul, Chen, Ganguli 2023
 (arXiv 2306.15063) for the number of tasks, whose tasks have 8 dimensions and whose thresholds lie
 at 2^11 to 2^15 of them, after 500,000 steps.
@@ -27,7 +27,7 @@ from analysis import theory
 from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.fit import Bootstrap, FitResult, fit
-from analysis.laws import POWER_LAW
+from analysis.laws import SATURATING_POWER_LAW
 from analysis.plots import style, ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
@@ -301,10 +301,14 @@ def _columns(rows: pd.DataFrame, *names: str) -> list[Floats]:
 
 
 def _law(by_size: pd.DataFrame) -> FitResult | None:
-    """The power law of the excess in parameters; None from too few sizes."""
+    """The power law of the excess in parameters; None from too few sizes.
+
+    What it levels off at is what the steps of training leave, at any size. Residuals are redrawn:
+    two runs a size are too few to redraw within one.
+    """
     x, y = (by_size[name].to_numpy(np.float64) for name in ("n_params", "excess"))
     try:
-        return fit(POWER_LAW, x, y, bootstrap=Bootstrap(n=200))
+        return fit(SATURATING_POWER_LAW, x, y, bootstrap=Bootstrap(n=200, kind="residuals"))
     except FitError:
         return None
 
@@ -313,7 +317,8 @@ def _exponent(law: FitResult | None) -> Measured:
     if law is None:
         return Measured(value=None, note="too few sizes")
     low, high = law.intervals["alpha"]
-    return Measured(value=law.params["alpha"], low=low, high=high)
+    left = f"{law.params['E']:.3f} is left at any size after these steps"
+    return Measured(value=law.params["alpha"], low=low, high=high, note=left)
 
 
 def _early(by_examples: pd.DataFrame, dimension: int) -> Measured:
@@ -427,7 +432,7 @@ def _draw_excess(ax: Axes, details: Details) -> None:
     ax.plot(rows["n_params"], rows["excess"], **style.SERIES[0].marks(filled=False))
     if (law := details.law) is not None:
         along = np.geomspace(rows["n_params"].min(), rows["n_params"].max(), 40)
-        draw_law(ax, along, law, f"exponent {law.params['alpha']:.2f}")
+        draw_law(ax, along, law, f"{law.params['E']:.3f} + power {law.params['alpha']:.2f}")
         ax.legend(loc="upper right")
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ticks.log_scale(ax, "y", ticks=(1, 2, 5))

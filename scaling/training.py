@@ -25,6 +25,7 @@ from scaling.data.parity_tasks import ParityTasks
 from scaling.data.power_law_features import PowerLawFeatures
 from scaling.data.preferences import Preferences
 from scaling.data.proxy_rewards import ProxyRewards
+from scaling.data.repeated import Repeated
 from scaling.data.small_table import SmallTable
 from scaling.data.smoothed_nodes import SmoothedNodes
 from scaling.data.sphere import SphereTeacher
@@ -121,6 +122,7 @@ DataConfig = (
     | PlantedTranslation
     | Text
     | NGram
+    | Repeated
 )
 
 

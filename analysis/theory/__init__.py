@@ -68,6 +68,7 @@ from analysis.theory.paired_views import (
     sign_agreement,
 )
 from analysis.theory.random_features import RandomFeatureRisk, random_feature_risk
+from analysis.theory.recall import least_recall_loss, recalled_bits
 from analysis.theory.sphere_features import RELU, Activation, sphere_features_excess_risk
 from analysis.theory.training_time import (
     gradient_descent_excess_risk,
@@ -110,6 +111,7 @@ __all__ = [
     "kernel_ridge_risk",
     "latent_space_problem",
     "learnability",
+    "least_recall_loss",
     "least_squares_answers",
     "least_squares_in_context",
     "log_density_ratio",
@@ -129,6 +131,7 @@ __all__ = [
     "quanta_exponents",
     "quanta_loss",
     "random_feature_risk",
+    "recalled_bits",
     "reinforced_kl",
     "ridge_answers",
     "ridge_excess_risk",
