@@ -1,11 +1,14 @@
-"""Finished reports of results folders, with the experiments and runs behind them."""
+"""Finished reports of results folders, with the experiments and runs behind them.
+
+Among them, where asked for, those of runs that cannot be analysed.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import catalogue
-from experiments.commands import report, run, sweep
+from experiments.commands import report, run
 from experiments.commands.options import PlanOptions
 from experiments.commands.report import Report
 from experiments.commands.run import Job
@@ -26,6 +29,8 @@ class Finished:
         jobs: Its parts at the size and overrides of the report.
         records: Runs of each part.
         state: Whether it still follows from runs and code.
+        failed: Why the runs as they are cannot be analysed; empty where they can. Without an older
+            report `made` holds no number, and `folder` no figure.
     """
 
     made: Report
@@ -34,6 +39,7 @@ class Finished:
     jobs: Sequence[Job]
     records: Sequence[Sequence[RunRecord]]
     state: State
+    failed: str = ""
 
     @property
     def runs(self) -> Sequence[RunRecord]:
@@ -47,7 +53,11 @@ class Finished:
 
 
 def finished(
-    folders: Iterable[str], own: Sequence[str] = (), budget: str | None = None
+    folders: Iterable[str],
+    own: Sequence[str] = (),
+    budget: str | None = None,
+    *,
+    failed: bool = False,
 ) -> list[Finished]:
     """Returns the reports in results folders, and those of the parts of what gathers others.
 
@@ -55,69 +65,80 @@ def finished(
         folders: Results folders, or folders of several.
         own: Files of experiments that are none of this package.
         budget: Name of the reports to take, such as "cpu"; all unless given.
+        failed: Whether to return those of runs that could never be analysed too.
 
     Raises:
         ValueError: A folder without a report, or a report that cannot be read.
     """
-    paths = dict.fromkeys(path for folder in folders for path in _reports(Path(folder), budget))
+    paths = dict.fromkeys(
+        path for folder in folders for path in _reports(Path(folder), budget, failed)
+    )
     files = {Path(each).stem: each for each in own}
     found = {path: _one(path, files) for path in paths}
     for each in list(found.values()):
         if isinstance(each.experiment, Gathering):
             for job in each.jobs:
-                path = job.folder / "report.json"
-                if path not in found and path.is_file():
+                path = job.folder
+                if path not in found and (path / "report.json").is_file():
                     found[path] = _one(path, files)
     return list(found.values())
 
 
-def _reports(folder: Path, budget: str | None) -> Iterator[Path]:
-    """The reports of a results folder, or of those in it."""
-    name = budget or "*"
-    here = sorted(folder.glob(f"reports/{name}/report.json"))
-    files = here or sorted(folder.glob(f"*/reports/{name}/report.json"))
-    if not files:
-        size = f" of size {budget}" if budget else ""
-        raise ValueError(
-            f"{folder} holds no report{size}: give a results folder such as results/NAME, after "
-            "`scaling run NAME`"
-        )
-    yield from files
+def _reports(folder: Path, budget: str | None, failed: bool) -> Iterator[Path]:
+    """The folders of the reports of a results folder, or of those in it."""
+    kept = ("report.json", *([report.FAILURE] if failed else []))
+    for within in ("reports", "*/reports"):
+        places = {
+            path.parent for name in kept for path in folder.glob(f"{within}/{budget or '*'}/{name}")
+        }
+        if places:
+            yield from sorted(places)
+            return
+    size = f" of size {budget}" if budget else ""
+    raise ValueError(
+        f"{folder} holds no report{size}: give a results folder such as results/NAME, after "
+        "`scaling run NAME`"
+    )
 
 
-def _one(path: Path, files: dict[str, str]) -> Finished:
-    made, folder = report.read(path), path.parent
-    if made is None or not (folder / "figure.png").is_file():
-        raise ValueError(
-            f"{path} is no report that this version reads, or its figure is gone: "
-            "`scaling run` with the same options makes it anew"
-        )
+def _one(folder: Path, files: dict[str, str]) -> Finished:
+    made, failure = _made(folder), report.read_failure(folder)
     try:
         experiment = catalogue.load(files.get(made.experiment, made.experiment))
     except ValueError:
-        return _of_sweep(made, folder)
+        failed = failure.why if failure is not None and failure.source == made.source else ""
+        return Finished(made, folder, None, (), (), "unknown", failed)
     options = PlanOptions(
         name=made.experiment,
         budget=made.budget,  # pyright: ignore[reportArgumentType]  # as a report keeps it
         overrides=tuple(made.overrides),
         results=str(folder.parent.parent.parent),
     )
-    return _with_runs(made, folder, experiment, run.jobs_for(experiment, options))
-
-
-def _of_sweep(made: Report, folder: Path) -> Finished:
-    """A report of a sweep that a command declared; one of an experiment that is not at hand."""
-    job = sweep.job_of_plan(Store.open(folder.parent.parent), folder.name)
-    if job is None:
-        return Finished(made, folder, None, (), (), "unknown")
-    return _with_runs(made, folder, job.experiment, [job])
-
-
-def _with_runs(
-    made: Report, folder: Path, experiment: Experiment | Gathering, jobs: Sequence[Job]
-) -> Finished:
+    jobs = run.jobs_for(experiment, options)
     records = [Store.open(job.root).read(job.plan) for job in jobs]
     source = report.source(experiment, [record for part in records for record in part])
-    return Finished(
-        made, folder, experiment, jobs, records, "fresh" if source == made.source else "stale"
+    failed = failure.why if failure is not None and failure.source == source else ""
+    fresh = source == made.source and not failed
+    return Finished(made, folder, experiment, jobs, records, "fresh" if fresh else "stale", failed)
+
+
+def _made(folder: Path) -> Report:
+    """The report in a folder, or one without numbers where its runs could never be analysed."""
+    made, failure = report.read(folder / "report.json"), report.read_failure(folder)
+    if made is not None and (folder / "figure.png").is_file():
+        return made
+    if failure is None or (folder / "report.json").exists():
+        raise ValueError(
+            f"{folder / 'report.json'} is no report that this version reads, or its figure is "
+            "gone: `scaling run` with the same options makes it anew"
+        )
+    return Report(
+        source=failure.source,
+        experiment=failure.experiment,
+        budget=failure.budget,
+        overrides=failure.overrides,
+        verdict="No answer: the runs cannot be analysed.",
+        measured={},
+        doubts=(),
+        more={},
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.checks.flags import without_flagged
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Redrawn
-from analysis.fitting.alternatives import refit_under
+from analysis.fitting.alternatives import other_losses, refit_under
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.highest_floor import WITH_FLOOR, at_highest_floor
@@ -35,9 +35,6 @@ from experiments.commands.options import FitOptions
 from experiments.commands.pairs import FIX
 from experiments.commands.rows import print_flags, read_rows, settled
 from scaling.fields import nearest
-
-HUBER = 1e-3
-"""The usual threshold on log loss (Hoffmann et al. 2022, arXiv 2203.15556, section 3.3)."""
 
 _ALONG_A_RUN = frozenset("step iteration iter update epoch token example sample image".split())
 """Words of a column that grows along a run, without the s of a plural."""
@@ -291,10 +288,7 @@ def _alternatives(
     """Fits of the same law under the other choices: losses, flagged rows, ways to count."""
     table = source.table
     loss = choices.loss
-    others = [replace(loss, delta=HUBER if loss.delta is None else None)]
-    if loss.above == 1 and law.output not in FRACTIONS:
-        others.append(Loss(scale="linear" if loss.scale == "log" else "log"))
-    losses = [replace(choices, loss=other) for other in others]
+    losses = [replace(choices, loss=other) for other in other_losses(law, loss)]
     kept = without_flagged(table, flags)
     tried = [("all rows", table, each) for each in losses]
     if len(kept) < len(table):

@@ -17,8 +17,8 @@ def write(options: ReportOptions) -> int:
     Raises:
         ValueError: A folder without a report.
     """
-    found = [_shown(each) for each in finished(options.results, options.experiments)]
-    stale = [each.name for each in found if each.state == "stale"]
+    found = [_shown(each) for each in finished(options.results, options.experiments, failed=True)]
+    stale = [each.name for each in found if each.state == "stale" and not each.failed]
     path = Path(options.to)
     text = page(found)
     with storing(path):
@@ -26,6 +26,9 @@ def write(options: ReportOptions) -> int:
     console.print(f"{path}: {len(found)} reports, {len(text.encode()) / 1e6:.2f} MB")
     for name in stale:
         console.print(f"{name} is stale: `scaling run {name}` draws it anew")
+    for each in found:
+        if each.failed:
+            console.print(f"{each.name} failed: {each.failed}")
     return 0
 
 
@@ -37,12 +40,14 @@ def _shown(found: Finished) -> Shown:
         budget=made.budget,
         overrides=made.overrides,
         state=found.state,
+        failed=found.failed,
         card="" if experiment is None else experiment.card,
         expected=expected,
         verdict=made.verdict,
         measured=made.measured,
         doubts=made.doubts,
         more=made.more,
+        fits=made.fits,
         caption=made.caption,
         alt=made.alt,
         folder=found.folder,

@@ -22,8 +22,9 @@ from experiments.papers.folder import Written
 from experiments.papers.folder import write as write_folder
 from experiments.papers.numbers import macros, word
 from experiments.papers.prose import remarks
-from experiments.papers.study import Study, fits_of
+from experiments.papers.study import Study
 from experiments.shared import captions
+from experiments.shared.fits import fits_of
 from scaling.record import RunRecord
 from sweeps.files import storing
 from sweeps.store import Store

@@ -18,12 +18,15 @@ import analysis
 import experiments
 from analysis.writing import replace_file
 from experiments.experiment import Experiment, Gathering, Json, Measured
+from experiments.shared.fits import ShownFit
+from scaling.fields import from_dict
 from scaling.record import RunRecord
 from scaling.sealed import DamagedFileError, parse, sha256, sha256_of_file, sign, signed
 from sweeps.files import MANY_BYTES, read_bytes
 
 FIGURES = ("figure.pdf", "figure.png", "figure.svg", "figure.csv")
 FILES = (*FIGURES, "report.json")
+FAILURE = "failure.json"
 _MOST_BYTES = 2**24
 _READ = (".py", ".toml", ".csv")
 """Files of the packages that findings follow from: code, published laws, and facts."""
@@ -41,7 +44,8 @@ class Report:
         verdict: The answer.
         measured: The numbers.
         doubts: Reasons to distrust the answer.
-        more: Fits and settings.
+        more: Settings, and what else the analysis keeps.
+        fits: Its fitted laws.
         caption: Words under the figure.
         alt: What the figure shows, for those who do not see it.
         figures: SHA-256 of each file of the figure, by name.
@@ -55,6 +59,7 @@ class Report:
     measured: Mapping[str, Measured]
     doubts: Sequence[str]
     more: Mapping[str, Json]
+    fits: Sequence[ShownFit] = ()
     caption: str = ""
     alt: str = ""
     figures: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +81,40 @@ def save(folder: Path, report: Report) -> None:
     content = sign(asdict(replace(report, figures=figures)))
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     replace_file(folder / "report.json", text.encode())
+    (folder / FAILURE).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why runs could not be analysed, kept in failure.json until they can.
+
+    Attributes:
+        source: Digest of the runs and the code, as of a report.
+        experiment: Name of the experiment.
+        budget: Declared size.
+        overrides: Fields that the command set, as it gave them.
+        why: The reason.
+    """
+
+    source: str
+    experiment: str
+    budget: str
+    overrides: tuple[str, ...]
+    why: str
+
+
+def save_failure(folder: Path, failure: Failure) -> None:
+    """Writes why there is no report of the runs as they are; an older report stays."""
+    text = json.dumps(sign(asdict(failure)), indent=1, allow_nan=False) + "\n"
+    replace_file(folder / FAILURE, text.encode())
+
+
+def read_failure(folder: Path) -> Failure | None:
+    """Reads what `save_failure` wrote into a folder; None where there is nothing of the kind."""
+    try:
+        return from_dict(Failure, signed(parse(read_bytes(folder / FAILURE, _MOST_BYTES))))
+    except (OSError, DamagedFileError, ValueError):
+        return None
 
 
 def load(folder: Path, source: str) -> Report | None:
@@ -100,7 +139,8 @@ def read(path: Path) -> Report | None:
         if "sha256" in plain:
             plain = signed(plain)
         measured = {name: Measured(**m) for name, m in plain["measured"].items()}
-        fields: dict[str, Any] = {**plain, "measured": measured}
+        fits = [from_dict(ShownFit, each) for each in plain.get("fits", ())]
+        fields: dict[str, Any] = {**plain, "measured": measured, "fits": fits}
         return Report(**fields)
     except (OSError, DamagedFileError, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -27,6 +27,7 @@ from experiments.commands.options import (
 from experiments.commands.report import Report
 from experiments.experiment import Experiment, Findings, Gathering
 from experiments.shared import captions
+from experiments.shared.fits import shown_fits
 from scaling.fields import nearest
 from scaling.record import RunRecord, row
 from scaling.sealed import DamagedFileError
@@ -178,10 +179,14 @@ def carry_out(
             costing.learn(job.plan, before, records[i])
         source = report.source(job.experiment, records[i])
         made = report.load(job.folder, source)
-        if made is None and (findings := _analyse(job, records[i])) is not None:
-            found[job.plan.name] = findings
-            made = _report(job, source, findings, records[i])
-            _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
+        if made is None:
+            findings = _analyse(job, records[i])
+            if isinstance(findings, Findings):
+                found[job.plan.name] = findings
+                made = _report(job, source, findings, records[i])
+                _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
+            else:
+                _say_failed(job, source, findings, records[i])
         if made is None:
             ok = False
         else:
@@ -245,8 +250,8 @@ def _gather(
     source = report.source(gathering, [record for part in records for record in part])
     if report.load(folder, source) is None:
         for job, rows in zip(jobs, records, strict=True):
-            findings = found.get(job.plan.name) or _analyse(job, rows, quiet=True)
-            if findings is None:
+            findings = found.get(job.plan.name) or _analyse(job, rows)
+            if not isinstance(findings, Findings):
                 return False
             found[job.plan.name] = findings
         parts = {job.plan.name: found[job.plan.name] for job in jobs}
@@ -285,17 +290,26 @@ def _done(job: Job) -> set[str]:
     return ids - Store.open(job.root).pending(ids).keys() if job.root.exists() else set()
 
 
-def _analyse(
-    job: Job, records: Sequence[RunRecord], *, quiet: bool = False
-) -> Findings[Any] | None:
-    """Analyses one experiment; where that fails, prints the reason and returns None."""
+def _analyse(job: Job, records: Sequence[RunRecord]) -> Findings[Any] | Exception:
+    """What one experiment found, or why it cannot be analysed."""
     try:
         return findings_of(job, records)
     except (ValueError, FitError) as error:
-        if not quiet:
-            counts = Counter(record.status for record in records)
-            show.print_unanalysed(job.plan.name, counts, error)
-        return None
+        return error
+
+
+def _say_failed(job: Job, source: str, error: Exception, records: Sequence[RunRecord]) -> None:
+    """Prints why an experiment cannot be analysed, and keeps the reason for its page."""
+    show.print_unanalysed(job.plan.name, Counter(record.status for record in records), error)
+    failure = report.Failure(
+        source=source,
+        experiment=job.plan.name,
+        budget=job.budget,
+        overrides=tuple(job.overrides),
+        why=str(error),
+    )
+    with storing(job.folder):
+        report.save_failure(job.folder, failure)
 
 
 def findings_of(job: Job, records: Sequence[RunRecord]) -> Findings[Any]:
@@ -358,6 +372,7 @@ def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[Ru
         measured=findings.measured,
         doubts=[*findings.doubts, *left_out, *computed],
         more=findings.report,
+        fits=shown_fits(findings.details),
         caption=caption,
         alt=alt,
     )

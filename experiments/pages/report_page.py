@@ -1,7 +1,6 @@
 """The page of one or more experiments: what was asked, expected, measured, drawn and run."""
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Any, Literal
 
 from experiments.experiment import Expected, Json, Measured, passes
 from experiments.pages import parts
+from experiments.pages.fits import fits_shown
+from experiments.shared.fits import ShownFit
 from experiments.shared.words import accepted, number
 from scaling.record import RunRecord, row
 
@@ -20,6 +21,9 @@ is not at hand."""
 
 MOST_ROWS = 1000
 """Most rows of a table of points or runs; the files have all."""
+
+MOST_LISTED = 12
+"""Most values of a list that a cell has; report.json has all."""
 
 _WORDS: Mapping[State, str] = {
     "fresh": "fresh",
@@ -48,12 +52,14 @@ class Shown:
         budget: Its declared size.
         overrides: Fields that the command set.
         state: Whether its report still stands.
+        failed: Why its runs as they are cannot be analysed; empty where they can.
         card: Claim, paper and command; empty where the experiment is not at hand.
         expected: Its predictions.
         verdict: The answer.
         measured: The numbers.
         doubts: Reasons to distrust the answer.
-        more: Fits and settings.
+        more: Settings, and what else the analysis keeps.
+        fits: Its fitted laws.
         caption: Words under its figure; empty of a report that older code wrote.
         alt: What the figure shows, for those who do not see it; likewise.
         folder: Holds its figure and numbers.
@@ -66,12 +72,14 @@ class Shown:
     budget: str
     overrides: Sequence[str]
     state: State
+    failed: str
     card: str
     expected: Sequence[Expected]
     verdict: str
     measured: Mapping[str, Measured]
     doubts: Sequence[str]
     more: Mapping[str, Json]
+    fits: Sequence[ShownFit]
     caption: str
     alt: str
     folder: Path
@@ -133,23 +141,47 @@ def _section(shown: Shown, number: int) -> str:
     return "".join(
         [
             f'<section id="{parts.text(shown.label)}"><h2>{parts.text(shown.name)} ',
-            parts.badge(_WORDS[shown.state], "fresh" if shown.state == "fresh" else "stale"),
+            *_badges(shown),
             "</h2>",
+            parts.paragraph(f"Failed: {shown.failed}", "failed") if shown.failed else "",
             parts.paragraph(size, "quiet"),
             parts.paragraph(shown.verdict),
             _judged(shown),
             _doubts(shown.doubts),
-            parts.figure(
-                shown.folder, number, shown.caption or shown.name, shown.alt or shown.verdict
-            ),
-            _points(shown),
+            *_drawn(shown, number),
             parts.details("Card", parts.preformatted(shown.card)) if shown.card else "",
-            _fits(shown.more),
+            fits_shown(shown.fits),
+            _settings(shown),
             _runs(shown),
             f'<p class="quiet">report {parts.text(shown.source)}'
             f"{', plan ' + parts.text(shown.plan_id) if shown.plan_id else ''}</p></section>",
         ]
     )
+
+
+def _badges(shown: Shown) -> Iterator[str]:
+    """Whether the report still stands, and how many of the expected numbers were met."""
+    if shown.failed:
+        yield parts.badge("failed: the runs as they are cannot be analysed", "failed")
+    else:
+        kind = "fresh" if shown.state == "fresh" else "stale"
+        yield parts.badge(_WORDS[shown.state], kind)
+    judged = [
+        passes(each, shown.measured[each.name])
+        for each in shown.expected
+        if each.name in shown.measured
+    ]
+    if judged:
+        met = f"{sum(judged)} of {len(judged)} expected numbers met"
+        yield " " + parts.badge(met, "fresh" if all(judged) else "failed")
+
+
+def _drawn(shown: Shown, number: int) -> Iterator[str]:
+    """The figure and its points; nothing where the runs could never be analysed."""
+    if (shown.folder / "figure.png").is_file():
+        caption, alt = shown.caption or shown.name, shown.alt or shown.verdict
+        yield parts.figure(shown.folder, number, caption, alt)
+        yield _points(shown)
 
 
 def _says(shown: Shown, name: str) -> str:
@@ -214,13 +246,34 @@ def _short(cell: str) -> str:
         return f"{len(names)} runs" if len(names) > 2 and len(names[0]) == 32 else cell
 
 
-def _fits(more: Mapping[str, Json]) -> str:
-    if not more:
+def _settings(shown: Shown) -> str:
+    """What else the analysis keeps, a row a value; long lists are in report.json."""
+    rows = [(name, _short_value(value)) for name, value in _flat(shown.more)]
+    if not rows:
         return ""
-    words = json.dumps(more, indent=1)
-    limit = 60_000
-    cut = words if len(words) <= limit else words[:limit] + "\n... (report.json has the rest)"
-    return parts.details("Fits and settings", parts.preformatted(cut))
+    cut = f", the first {MOST_ROWS:,}; report.json has all" if len(rows) > MOST_ROWS else ""
+    caption = f"{shown.name}: settings and numbers of the analysis{cut}"
+    listing = parts.table(("what", "value"), rows[:MOST_ROWS], caption, sortable=True)
+    return parts.details("Settings and numbers of the analysis", listing)
+
+
+def _flat(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
+    """The values of nested mappings and of lists of them, each behind its path."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _flat(each, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list) and any(isinstance(each, list | dict) for each in value):
+        for at, each in enumerate(value):
+            yield from _flat(each, f"{path}[{at}]")
+    else:
+        yield path, value
+
+
+def _short_value(value: Json) -> str:
+    if not isinstance(value, list):
+        return "none" if value is None else _cell(value)
+    shown = ", ".join("none" if each is None else _cell(each) for each in value[:MOST_LISTED])
+    return shown if len(value) <= MOST_LISTED else f"{shown}, ... ({len(value):,} in all)"
 
 
 def _runs(shown: Shown) -> str:

@@ -1,9 +1,7 @@
 """One experiment as a paper shows it."""
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -68,34 +66,3 @@ class Study:
     def prediction(self, name: str) -> Expected | None:
         """What was expected of a measured number, if anything."""
         return next((each for each in self.expected if each.name == name), None)
-
-
-def fits_of(details: Any) -> dict[str, FitResult]:
-    """Returns the fitted laws among what a figure needs, by law and, where fits share it, loss.
-
-    Args:
-        details: `Findings.details`: fits, in named tuples, dataclasses, mappings and sequences.
-    """
-    unique = list({id(each): each for each in _walk(details)}.values())
-    names = [each.law.name for each in unique]
-    found: dict[str, FitResult] = {}
-    for each, law in zip(unique, names, strict=True):
-        loss = "squared" if each.loss.delta is None else "Huber"
-        name = law if names.count(law) == 1 else f"{law} {loss}"
-        copies = sum(1 for known in found if known == name or known.startswith(f"{name} no "))
-        found[f"{name} no {copies + 1}" if copies else name] = each
-    return found
-
-
-def _walk(value: Any) -> Iterator[FitResult]:
-    if isinstance(value, FitResult):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _walk(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _walk(each)
-    elif dataclasses.is_dataclass(value):
-        for each in dataclasses.fields(value):
-            yield from _walk(getattr(value, each.name))

@@ -94,6 +94,32 @@ def test_a_page_says_whether_reports_still_stand(results, tmp_path, monkeypatch,
     assert "stale: records or code have changed" in to.read_text()
 
 
+def test_a_page_says_that_runs_cannot_be_analysed(done, tmp_path, capsys):
+    """Beside the figure that is left of better days, and alone where there never was one."""
+    own, to = tmp_path / "tiny.py", tmp_path / "page.html"
+    broken = 'def analyse(table):\n    raise ValueError("no peak to be seen")\n'
+    own.write_text(Path(TINY).read_text() + broken)
+    run = ["run", str(own), "--results", str(done.parent), "--workers", "1"]
+    page = ["report", str(done), "--to", str(to), "--experiment", str(own)]
+    assert main(run) == 1
+    assert main(page) == 0
+    assert "tiny failed: no peak to be seen" in capsys.readouterr().out
+    words = " ".join(read(to)[1].words)
+    assert "failed: the runs as they are cannot be analysed" in words and "Figure 1." in words
+    for path in (done / "reports" / "cpu").iterdir():
+        path.unlink()
+    assert main(run) == 1 and main(page) == 0
+    words = " ".join(read(to)[1].words)
+    assert "No answer" in words and "no peak to be seen" in words and "Figure 1." not in words
+    # Once the code is mended, nothing is left of it.
+    own.write_text(Path(TINY).read_text())
+    assert main(run) == 0
+    assert not (done / "reports" / "cpu" / report.FAILURE).exists()
+    assert main(page) == 0
+    text = to.read_text()
+    assert ">fresh<" in text and "1 of 1 expected numbers met" in text
+
+
 def test_two_pages_of_one_folder_are_equal(results, tmp_path):
     pages = []
     for name in ("a.html", "b.html"):
