@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis.errors import FitError
+from analysis.estimate import Bootstrap
 from analysis.fitting.fit import fit
 from analysis.fitting.ranking import rank
 from analysis.fitting.ranking_result import Ranking
@@ -55,6 +56,7 @@ LEVEL = 0.95
 KINDS = ("windows", "documents")
 TITLES = {"windows": "windows of all files", "documents": "whole files"}
 LAWS = (DATA_CONSTRAINED, OVERFITTING)
+_FEW = Bootstrap(n=200)
 
 
 def _sweep(
@@ -337,7 +339,7 @@ def _ranked(runs: pd.DataFrame) -> Ranking | None:
     """Both laws by how well they predict more epochs; None where runs are too few."""
     x, y = _points(runs)
     try:
-        return rank(LAWS, x, y, along=x[:, 2])
+        return rank(LAWS, x, y, along=x[:, 2], bootstrap=_FEW)
     except FitError:
         return None
 
@@ -345,7 +347,7 @@ def _ranked(runs: pd.DataFrame) -> Ranking | None:
 def _limit(runs: pd.DataFrame) -> Measured:
     """R_D* of Muennighoff's law, with its interval."""
     try:
-        found = fit(DATA_CONSTRAINED, *_points(runs))
+        found = fit(DATA_CONSTRAINED, *_points(runs), bootstrap=_FEW)
     except FitError:
         return Measured(value=None, note="too few runs for the law")
     low, high = found.intervals["R_D"]

@@ -25,6 +25,7 @@ from experiments.commands.options import (
     ShowPlanOptions,
 )
 from experiments.commands.report import Report
+from experiments.commands.teachers import outgrown
 from experiments.experiment import Experiment, Findings, Gathering
 from experiments.shared import captions
 from experiments.shared.fits import shown_fits
@@ -208,12 +209,13 @@ def _say_of_curves(store: Store, job: Job) -> None:
 
 
 def _say_of_grids(jobs: Sequence[Job]) -> None:
-    """Says which runs overrides made equal, and which grids miss what they are to show."""
+    """Says which runs overrides made equal, and what of their plans is doubtful."""
     for job in jobs:
         if job.folded is not None:
             show.print_folded(job.plan.name, job.overrides, job.folded)
         if (size := job.experiment.threshold_along) is not None:
-            show.print_missed(job.plan.name, missed_thresholds(job.plan.configs, size))
+            show.print_doubts(job.plan.name, missed_thresholds(job.plan.configs, size))
+        show.print_doubts(job.plan.name, outgrown(job.plan.configs))
 
 
 def _leads() -> bool:

@@ -61,9 +61,9 @@ def print_folded(name: str, overrides: Sequence[str], folded: Folded) -> None:
     )
 
 
-def print_missed(name: str, missed: Sequence[str]) -> None:
-    """Prints which grids of a sweep miss the interpolation threshold."""
-    for line in missed:
+def print_doubts(name: str, doubts: Sequence[str]) -> None:
+    """Prints what a plan says against itself: a threshold that is missed, a weak teacher."""
+    for line in doubts:
         console.print(f"{name}: {line}", soft_wrap=True)
 
 
