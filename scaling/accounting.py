@@ -153,6 +153,7 @@ def _tokens_of_example(config: RunConfig) -> _Tokens | None:
     """Tokens of an example; None without any, and where they are counted rather than trained on.
 
     A parameter of a decoder meets as many tokens as are predicted; the encoder's are counted alike.
+    In pre-training every parameter is counted as meeting the whole sequence.
     """
     model, data, train = config.model, config.data, config.train
     if isinstance(train, Pretraining):

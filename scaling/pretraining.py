@@ -20,7 +20,7 @@ from scaling.fields import (
 )
 from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram
-from scaling.models.family import ObservedFamily, RoutedFamily
+from scaling.models.family import ObservedFamily, RoutedFamily, TranslatingFamily, offers
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.objectives.causal import CAUSAL, Causal
 from scaling.objectives.distilled import Distilled
@@ -181,7 +181,8 @@ class Pretraining(Checked):
                 f"model.kind = {model.kind!r} has nothing that gradients could train: use "
                 "train.kind = 'counting'"
             )
-        if not isinstance(data, TokenSource) or not model.takes_tokens:
+        translates = offers(model, TranslatingFamily)
+        if not isinstance(data, TokenSource) or not (model.takes_tokens or translates):
             raise ValueError(
                 "train.kind = 'pretraining' trains a model that takes tokens, such as model.kind = "
                 f"'transformer', on data.kind = 'text' or 'ngram', not {model.kind!r} on "
@@ -245,6 +246,9 @@ class Pretraining(Checked):
             )
         for objective in self.objectives:
             objective.check(data.context)
+            if offers(model, TranslatingFamily):
+                self._check_source(objective, model, data.context)
+                continue
             for needed in objective.visibilities:
                 if needed not in model.visibilities:
                     of = "objective" if objective is self.objective else "evaluate_on"
@@ -266,6 +270,25 @@ class Pretraining(Checked):
                     f"{name} = True is for causal prediction, and {other[0]!r} is among the "
                     "objectives of the run: leave one of the two out"
                 )
+
+    def _check_source(
+        self, objective: PretrainingObjective, model: TranslatingFamily, context: int
+    ) -> None:
+        """Refuses an objective without a source for an encoder, and a source of another length."""
+        of = "objective" if objective is self.objective else "evaluate_on"
+        source = objective.source(context)
+        if source is None:
+            raise ValueError(
+                f"train.{of}: {objective.kind!r} has no source that model.kind = {model.kind!r} "
+                "could read before it predicts: use an objective of kind 'span', or model.kind = "
+                "'transformer'"
+            )
+        if source != model.source_length:
+            raise ValueError(
+                f"model.source_length = {model.source_length} differs from the {source} tokens "
+                f"that train.{of} of kind {objective.kind!r} gives an encoder of data.context = "
+                f"{context}: give model.source_length = {source}"
+            )
 
     def length(self, model: ModelConfig, data: DataConfig) -> Length:
         """Steps and tokens of a run of a model and data that `check` lets pass."""

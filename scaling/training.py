@@ -414,9 +414,13 @@ class Gradient(Checked):
 def check_pairs(model: ModelConfig, data: DataConfig) -> None:
     """Refuses a model of pairs on other data, other models on pairs, and two lengths of sources.
 
+    Tokens become pairs by the objective of a run, which `Pretraining.check` compares.
+
     Raises:
         ValueError: model and data do not go together.
     """
+    if isinstance(data, TokenSource):
+        return
     read = model.source_length if offers(model, TranslatingFamily) else None
     given = data.source_length if isinstance(data, PlantedTranslation) else None
     if read == given:

@@ -35,6 +35,11 @@ class Examples(NamedTuple):
     weights: Float[Array, "batch context"] | None = None
     visible: Int[Array, " batch"] | None = None
 
+    def after(self, source: int) -> Examples:
+        """The examples as an encoder-decoder takes them: it predicts what follows a source."""
+        weights = None if self.weights is None else self.weights[:, source:]
+        return Examples(self.inputs, self.targets[:, source:], weights)
+
 
 class SpecialTokens(NamedTuple):
     """Numbers of the tokens that no text has.
@@ -92,6 +97,14 @@ class Objective(Checked, ABC):
             key: What they are drawn from; None where nothing is drawn.
             special: Numbers of the tokens that no text has.
         """
+
+    def source(self, context: int) -> int | None:
+        """Tokens that an encoder reads, where a decoder predicts all that counts from the others.
+
+        None where its examples do not come apart so; here, none do.
+        """
+        del context
+        return None
 
     def n_special(self, context: int) -> int:
         """Tokens beyond those of the data that its examples may have; here, none."""

@@ -67,6 +67,14 @@ class Span(Objective):
         """Tokens of the answer."""
         return self.sizes(context).predicted
 
+    def source(self, context: int) -> int:
+        """The text with its holes but for the last sentinel, which begins the target.
+
+        A text ends with a hole, so that this token is the same in every example: as in Raffel et
+        al. a decoder begins with a token that tells it nothing.
+        """
+        return self.sizes(context).visible - 1
+
     def n_special(self, context: int) -> int:
         """The mask, which has its place in every vocabulary, the end, and a sentinel a span."""
         return 2 + self.sizes(context).spans

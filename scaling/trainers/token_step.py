@@ -24,7 +24,7 @@ from scaling.devices.sharding import (
 )
 from scaling.model import Model, Params
 from scaling.models.built import built
-from scaling.models.family import ObservedFamily
+from scaling.models.family import ObservedFamily, TranslatingFamily, offers
 from scaling.objectives.objective import Examples, Objective, SpecialTokens
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import positions
@@ -133,6 +133,7 @@ class Setup:
         activations: Gives what an evaluation measures the scales of, if anything:
             `scaling.models.family.ObservedFamily.activations`.
         teacher: Model whose predictions are learned, if any.
+        source: Tokens that the model reads before it predicts, if it is an encoder-decoder.
     """
 
     model: Model
@@ -143,6 +144,7 @@ class Setup:
     separator: int | None = None
     activations: Callable[..., dict[str, Array]] | None = None
     teacher: Model | None = None
+    source: int | None = None
 
     def optimizer(self, rates: Array) -> optax.GradientTransformation:
         """The optimizer at the learning rates of one step."""
@@ -151,6 +153,11 @@ class Setup:
     def segments(self, tokens: Array) -> dict[str, Array]:
         """Arguments, by name, that keep a model within documents."""
         return {} if self.separator is None else {"segments": segments_of(tokens, self.separator)}
+
+    def examples(self, objective: Objective, windows: Array, key: Array | None) -> Examples:
+        """Examples of an objective, as the model takes them."""
+        made = objective.examples(windows, key, self.special)
+        return made if self.source is None else made.after(self.source)
 
     def shown(self, examples: Examples) -> dict[str, Array]:
         """Arguments, by name, that say what each position sees."""
@@ -252,7 +259,7 @@ def _objective(
     setup: Setup, params: Params, sequences: Array, keys: Keys, teacher: Params | None = None
 ) -> tuple[Array, Array]:
     """The objective whose gradient is taken, and the mean loss within it."""
-    examples = setup.plan.objective.examples(sequences, keys.objective, setup.special)
+    examples = setup.examples(setup.plan.objective, sequences, keys.objective)
     more = setup.shown(examples)
     more |= {} if keys.dropout is None else {"dropout_key": keys.dropout}
     if setup.model.penalised is None:
@@ -277,7 +284,7 @@ def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
     def mean_loss(objective: Objective, sequence: Array, number: Array) -> tuple[Array, Array]:
         # The same examples at every evaluation of every run: differences of losses are paired.
         key = jax.random.fold_in(jax.random.key(0), number)
-        examples = objective.examples(sequence, key, setup.special)
+        examples = setup.examples(objective, sequence, key)
         each = setup.losses(params, examples)
         return _mean(each, examples.weights), each
 
@@ -367,6 +374,7 @@ def compiled(shape: Shape) -> Trainer:
             shape.separator,
             activations,
             teacher,
+            config.source_length if offers(config, TranslatingFamily) else None,
         )
     )
     key = jax.eval_shape(lambda: jax.random.key(0))

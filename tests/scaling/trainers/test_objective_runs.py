@@ -16,6 +16,7 @@ from scaling.config import RunConfig, load_config, resolved, run_id, shape_of
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
 from scaling.fields import replace_at, replace_together
+from scaling.models.encoder_decoder import EncoderDecoder
 from scaling.models.transformer import Transformer
 from scaling.objectives.causal import Causal
 from scaling.objectives.masked import Masked
@@ -151,6 +152,60 @@ class OneWay(Transformer):
 def test_what_does_not_fit_an_objective_is_refused(changes, says):
     with pytest.raises(ValueError, match=says):
         replace_together(RUN, changes)
+
+
+SPAN = Span(rate=0.25, mean=2)
+PAIRED = replace_together(
+    RUN,
+    {
+        "model": EncoderDecoder(width=8, depth=1, heads=2, source_length=SPAN.source(16)),
+        "train.objective": SPAN,
+        "train.evaluate_on": (),
+    },
+)
+
+
+def test_an_encoder_decoder_predicts_the_answer_from_the_text_with_its_holes():
+    """The decoder begins with the last sentinel, which ends every text, and predicts the answer."""
+    windows = jnp.asarray(DATA.load(0).sequences(0, 0, 4))
+    model, source = PAIRED.model.build(16, PAIRED.n_outputs), SPAN.source(16)
+    params = model.init(jax.random.key(1))
+    setup = token_step.Setup(model, PAIRED.train, None, 4, SPECIAL, source=source)
+
+    @jax.jit
+    def both(key):
+        ours = token_step._objective(setup, params, windows, token_step.Keys(objective=key))[0]
+        made = SPAN.examples(windows, jax.random.clone(key), SPECIAL)
+        return ours, made, model.apply(params, made.inputs)
+
+    ours, (inputs, targets, weights, visible), logits = both(jax.random.key(2))
+    assert (visible == source + 1).all()
+    assert (inputs[:, source] == SPECIAL.first_sentinel + SPAN.sizes(16).spans - 1).all()
+    assert logits.shape[1] == 16 - source and weights[:, :source].sum() == 0
+    each = optax.losses.softmax_cross_entropy_with_integer_labels(logits, targets[:, source:])
+    counted = weights[:, source:]
+    assert float(ours) == pytest.approx(float((counted * each).sum() / counted.sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train.objective": Causal()}, "'causal' has no source .*: use an objective of kind 's"),
+        ({"train.evaluate_on": (Prefix(),)}, "train.evaluate_on: 'prefix' has no source"),
+        ({"model.source_length": 5}, r"= 5 differs from the \d+ tokens .*: give model.source_l"),
+    ],
+)
+def test_what_an_encoder_cannot_read_is_refused(changes, says):
+    with pytest.raises(ValueError, match=says):
+        replace_together(PAIRED, changes)
+
+
+@pytest.mark.slow
+def test_an_encoder_decoder_trains_on_spans():
+    longer = {"train.steps": 60, "train.optimizer.learning_rate": 0.03}
+    record, curve = run(replace_together(PAIRED, longer))
+    assert record.n_tokens_predicted == 60 * 4 * SPAN.n_predicted(16)
+    assert curve[-1].train_loss < curve[0].train_loss < np.log(20)
 
 
 @pytest.mark.slow
