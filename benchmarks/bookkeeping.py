@@ -34,21 +34,27 @@ def nothing(config):
     return RunRecord(run_id=run_id(plain), status="done", config=plain, environment=environment), ()
 
 
-def measure(folder: Path, n_runs: int) -> dict[str, float]:
-    """One sweep, in this process and its workers."""
+def configs_of(n_runs: int):
+    """Runs that differ in seed and size."""
     from scaling.config import RunConfig
     from scaling.data.gaussian import GaussianTeacher, Isotropic
     from scaling.models.linear import Linear
     from scaling.training import Ridgeless
+
+    data = GaussianTeacher(n_train=20, dimension=60, spectrum=Isotropic(), noise_variance=0.25)
+    return [
+        RunConfig(model=Linear(n_features=1 + i % 50), data=data, train=Ridgeless(), seed=i)
+        for i in range(n_runs)
+    ]
+
+
+def measure(folder: Path, n_runs: int) -> dict[str, float]:
+    """One sweep, in this process and its workers."""
     from sweeps.plan import make_plan
     from sweeps.runner import run_sweeps
     from sweeps.store import Store
 
-    data = GaussianTeacher(n_train=20, dimension=60, spectrum=Isotropic(), noise_variance=0.25)
-    configs = [
-        RunConfig(model=Linear(n_features=1 + i % 50), data=data, train=Ridgeless(), seed=i)
-        for i in range(n_runs)
-    ]
+    configs = configs_of(n_runs)
     began = time.perf_counter()
     plan = make_plan("bookkeeping", configs)
     planned = time.perf_counter()

@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import re
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from typing import Any
 
 from scaling.sealed import DamagedFileError, sign, signed
 from sweeps import files
+from sweeps.places import Place
 
 LEASE_SECONDS = 30.0
 
@@ -37,11 +37,11 @@ _NUMBER = re.compile(r"[0-9]{4,12}")
 class Attempt:
     """One try at a run, in a separate folder; numbered from 1."""
 
-    folder: Path
+    folder: Place
     number: int
 
     @classmethod
-    def numbered(cls, folder: Path, number: int) -> Attempt:
+    def numbered(cls, folder: Place, number: int) -> Attempt:
         """The attempt with this number in a folder of attempts."""
         return cls(folder / f"{number:04d}", number)
 
@@ -49,15 +49,12 @@ class Attempt:
     def ended(self) -> bool:
         """Whether its process has recorded how it ended, or there is no folder to do so in."""
         names = ("end.json", "failure.json")
-        return any(os.path.lexists(self.folder / name) for name in names) or not self.is_folder
+        return any(files.exists(self.folder / name) for name in names) or not self.is_folder
 
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder of this results folder: not a file, nor a link to elsewhere."""
-        try:
-            return stat.S_ISDIR(os.lstat(self.folder).st_mode)
-        except FileNotFoundError:
-            return False
+        return files.is_folder(self.folder)
 
     def claim(self) -> dict[str, Any]:
         """The process that made it; empty where that cannot be believed (power was lost)."""
@@ -70,18 +67,15 @@ class Attempt:
             return {}
 
 
-def attempts_of(folder: Path) -> list[Attempt]:
+def attempts_of(folder: Place) -> list[Attempt]:
     """The attempts in a folder, oldest first."""
-    try:
-        names = os.listdir(folder)
-    except files.NO_FILE:
-        return []
+    names = files.names(folder)
     numbers = {int(name) for name in names if _NUMBER.fullmatch(name)}
     found = (Attempt.numbered(folder, number) for number in sorted(numbers))
     return [attempt for attempt in found if attempt.folder.name in names]
 
 
-def take(folder: Path, number: int) -> Attempt | None:
+def take(folder: Place, number: int) -> Attempt | None:
     """Claims attempt `number` for this process; None if another process was faster."""
     attempt = Attempt.numbered(folder, number)
     claim = json.dumps(sign({**identity(os.getpid()), "token": files.token()})) + "\n"
@@ -132,7 +126,7 @@ class Watch:
     def __init__(self, lease: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._lease = lease
         self._clock = clock
-        self._seen: dict[Path, tuple[bytes, float]] = {}
+        self._seen: dict[Place, tuple[bytes, float]] = {}
 
     def over(self, attempt: Attempt) -> bool:
         """Whether nobody works on this attempt any more."""

@@ -2,23 +2,28 @@
 
 A file is published by writing it under another name, fsync, and `os.link`, which refuses to
 replace; then fsync of the folder. Every call of the operating system that changes a results
-folder is made here, so that tests can make each of them fail in turn.
+folder is made here, so that tests can make each of them fail in turn. Those that are `operation`s
+take places of other kinds as well (`objects`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import math
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 from scaling.sealed import parse
+from sweeps.places import ObjectPath, Place
+
+operation = functools.singledispatch
+"""A function that does something else for each kind of place, its first argument."""
 
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """Errors where there is no file of this name."""
@@ -35,7 +40,7 @@ class StoreError(Exception):
 
 
 @contextlib.contextmanager
-def storing(path: Path) -> Iterator[None]:
+def storing(path: Place) -> Iterator[None]:
     """Turns an operating system's error while `path` is written or read into a StoreError."""
     try:
         yield
@@ -46,17 +51,54 @@ def storing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_new(path: Path, data: bytes, *, durable: bool) -> None:
+@operation
+def exists(path: Place) -> bool:
+    """Whether there is a file, folder or link of this name."""
+    return os.path.lexists(path)
+
+
+@operation
+def is_folder(path: Place) -> bool:
+    """Whether there is a folder of this name: not a file, nor a link to elsewhere."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+@operation
+def names(folder: Place) -> list[str]:
+    """Names in a folder, in no order; none where there is no folder."""
+    try:
+        return os.listdir(folder)
+    except NO_FILE:
+        return []
+
+
+@operation
+def note_published(root: Place, run_id: str) -> None:
+    """Helps `seems_published`, after a run of a results folder was published."""
+
+
+@operation
+def seems_published(root: Place, run_id: str, path: Place) -> bool:
+    """Whether a run, whose result has this path, is published: true only if it is or was."""
+    return exists(path)
+
+
+@operation
+def write_new(path: Place, data: bytes, *, durable: bool) -> None:
     """Creates a file; `durable` waits until its content is on the disk."""
     _write(path, data, os.O_EXCL, durable=durable)
 
 
-def overwrite(path: Path, data: bytes) -> None:
+@operation
+def overwrite(path: Place, data: bytes) -> None:
     """Writes a small file in place: for content that may be lost, such as a heartbeat."""
     _write(path, data, getattr(os, "O_NOFOLLOW", 0), durable=False)
 
 
-def _write(path: Path, data: bytes, flags: int, *, durable: bool) -> None:
+def _write(path: Place, data: bytes, flags: int, *, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
     try:
         view = memoryview(data)
@@ -68,7 +110,8 @@ def _write(path: Path, data: bytes, flags: int, *, durable: bool) -> None:
         os.close(descriptor)
 
 
-def publish(path: Path, data: bytes, *, scratch: Path, durable: bool) -> bool:
+@operation
+def publish(path: Place, data: bytes, *, scratch: Place, durable: bool) -> bool:
     """Makes a file appear, by an atomic write, unless there is one; returns whether it did.
 
     The temporary file is made in `scratch`, a folder on the same file system. `durable` waits until
@@ -91,7 +134,8 @@ def publish(path: Path, data: bytes, *, scratch: Path, durable: bool) -> bool:
     return won
 
 
-def sync_folder(folder: Path) -> None:
+@operation
+def sync_folder(folder: Place) -> None:
     """Waits until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -100,18 +144,20 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> bool:
+@operation
+def make_folder(folder: Place) -> bool:
     """Makes a folder unless it is there; returns whether it was made."""
     try:
         os.mkdir(folder)
     except FileExistsError:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise
         return False
     return True
 
 
-def make_filled_folder(folder: Path, name: str, data: bytes) -> bool:
+@operation
+def make_filled_folder(folder: Place, name: str, data: bytes) -> bool:
     """Makes a folder that holds one file, atomically; False if there is such a folder already.
 
     A rename cannot replace a folder that is not empty, so only one of several callers succeeds,
@@ -131,7 +177,8 @@ def make_filled_folder(folder: Path, name: str, data: bytes) -> bool:
     return True
 
 
-def set_aside(path: Path, quarantine: Path, name: str, reason: str) -> Path | None:
+@operation
+def set_aside(path: Place, quarantine: Place, name: str, reason: str) -> Place | None:
     """Moves a file into quarantine with a note of the reason; None if it has gone meanwhile."""
     check_inside(quarantine.parent, quarantine)
     make_folder(quarantine)
@@ -144,7 +191,16 @@ def set_aside(path: Path, quarantine: Path, name: str, reason: str) -> Path | No
     return target
 
 
-def put_back(path: Path, original: Path) -> None:
+def keep_aside(data: bytes, quarantine: Place, name: str, reason: str) -> None:
+    """Writes what came second into quarantine, with a note of the reason."""
+    check_inside(quarantine.parent, quarantine)
+    make_folder(quarantine)
+    target = quarantine / f"{name}-{token()}"
+    write_new(target, data, durable=True)
+    write_new(target.with_name(f"{target.name}.reason.txt"), f"{reason}\n".encode(), durable=False)
+
+
+def put_back(path: Place, original: Place) -> None:
     """Returns a file from quarantine to where it was, unless another has taken its place."""
     with contextlib.suppress(FileExistsError):
         os.link(path, original)
@@ -152,7 +208,8 @@ def put_back(path: Path, original: Path) -> None:
         os.unlink(path)
 
 
-def check_inside(root: Path, folder: Path) -> None:
+@operation
+def check_inside(root: Place, folder: Place) -> None:
     """Refuses to write where symbolic links lead out of a results folder.
 
     Raises:
@@ -166,7 +223,8 @@ def check_inside(root: Path, folder: Path) -> None:
         )
 
 
-def probe(folder: Path) -> None:
+@operation
+def probe(folder: Place) -> None:
     """Tries everything that publishing needs, before any run begins.
 
     Raises:
@@ -178,8 +236,9 @@ def probe(folder: Path) -> None:
         os.unlink(target)
 
 
+@operation
 @contextlib.contextmanager
-def opened(path: Path, most: float = math.inf) -> Iterator[IO[bytes]]:
+def opened(path: Place, most: float = math.inf) -> Iterator[IO[bytes]]:
     """Opens a file to be read. A pipe or a device is none, and is never waited for.
 
     Raises:
@@ -191,7 +250,8 @@ def opened(path: Path, most: float = math.inf) -> Iterator[IO[bytes]]:
         yield file
 
 
-def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+@operation
+def read_bytes(path: Place, most: int = MOST_BYTES) -> bytes:
     """Content of a file; raises as `opened` does."""
     descriptor, size = _open(path, most)
     try:
@@ -203,7 +263,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
         os.close(descriptor)
 
 
-def _open(path: Path, most: float) -> tuple[int, int]:
+def _open(path: Place, most: float) -> tuple[int, int]:
     """Descriptor and size of a regular file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     state = os.fstat(descriptor)
@@ -212,8 +272,13 @@ def _open(path: Path, most: float) -> tuple[int, int]:
     os.close(descriptor)
     if not stat.S_ISREG(state.st_mode):
         raise IsADirectoryError(errno.EISDIR, "not a regular file", str(path))
-    says = f"{state.st_size:,} bytes, more than the {most:,} that such a file may have"
-    raise OSError(errno.EFBIG, says, str(path))
+    raise too_large(path, state.st_size, most)
+
+
+def too_large(path: Place, size: int, most: float) -> OSError:
+    """The error of a file that holds more bytes than it may."""
+    says = f"{size:,} bytes, more than the {most:,} that such a file may have"
+    return OSError(errno.EFBIG, says, str(path))
 
 
 def is_damage(error: OSError) -> bool:
@@ -221,7 +286,7 @@ def is_damage(error: OSError) -> bool:
     return isinstance(error, NO_FILE) or error.errno in (errno.ELOOP, errno.EFBIG, errno.ENXIO)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Place) -> Any:
     """Content of a small JSON file; None where it is absent, torn or not strict JSON.
 
     Raises:
@@ -243,14 +308,16 @@ def token() -> str:
     return secrets.token_hex(8)
 
 
-def _same_file(one: Path, other: Path) -> bool:
+def _same_file(one: Place, other: Place) -> bool:
     try:
         return os.path.samestat(os.lstat(one), os.lstat(other))
     except FileNotFoundError:
         return False
 
 
-def _free(path: Path) -> str:
+def _free(path: Place) -> str:
+    if isinstance(path, ObjectPath):
+        return ""
     for folder in (path, *path.parents):
         with contextlib.suppress(OSError):
             return f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB free)"

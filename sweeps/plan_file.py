@@ -11,12 +11,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from scaling.record import SCHEMA_VERSION
 from scaling.sealed import DamagedFileError, parse, seal, unseal
 from sweeps import files
+from sweeps.places import Place
 from sweeps.plan import Plan, PlannedRun
 
 _START = re.compile(rb'\{"run_id": "([0-9a-f]{32})"')
@@ -29,14 +29,14 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class PlanFile:
     """A plan on disk that was found as it was written."""
 
-    path: Path
+    path: Place
     name: str
     command: str | None  # that made it, where that is known
     places: Mapping[str, int]  # where the line of each run begins, by run_id
     old: Mapping[str, PlannedRun]  # runs of a plan of older code
 
     @classmethod
-    def read(cls, path: Path) -> PlanFile:
+    def read(cls, path: Place) -> PlanFile:
         """Reads a plan, and checks all of it.
 
         Raises:
@@ -52,7 +52,7 @@ class PlanFile:
             raise
 
     @classmethod
-    def _checked(cls, path: Path, file: IO[bytes]) -> PlanFile:
+    def _checked(cls, path: Place, file: IO[bytes]) -> PlanFile:
         head = _head(file)
         try:
             if "runs" in head:
@@ -74,7 +74,7 @@ class PlanFile:
         """A run of the plan."""
         if self.old:
             return self.old[run_id]
-        with self.path.open("rb") as file:
+        with files.opened(self.path) as file:
             file.seek(self.places[run_id])
             return _planned(parse(file.readline(files.MOST_BYTES)))
 
@@ -83,7 +83,7 @@ class PlanFile:
         if self.old:
             yield from self.old.values()
             return
-        with self.path.open("rb") as file:
+        with files.opened(self.path) as file:
             file.readline(files.MOST_BYTES)
             for _ in self.places:
                 yield _planned(parse(file.readline(files.MOST_BYTES)))

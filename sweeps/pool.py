@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from scaling.record import RunRecord
@@ -15,6 +14,7 @@ from sweeps import publishing
 from sweeps.claims import Attempt
 from sweeps.executors import Executor
 from sweeps.files import StoreError
+from sweeps.places import Place
 from sweeps.plan import Plan, PlannedRun
 from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS
 from sweeps.store import Store
@@ -72,7 +72,7 @@ class JobSummary:
     """
 
     name: str
-    root: Path
+    root: Place
     planned: int
     already: int
     done: int
@@ -110,7 +110,7 @@ class Job:
         name, runs = store.load_plan(plan_id) if plan_id else ("", ())
         job = cls(index, store, name, plan_id or "", runs)
         before = settings["attempts_before"]
-        job.pending = {i: before.get(i, 0) for i in job.runs if not store.has_result(i)}
+        job.pending = {i: before.get(i, 0) for i in job.runs if not store.seems_published(i)}
         return job
 
     @property
@@ -163,7 +163,7 @@ class Pool:
     ) -> None:
         self.signals: list[int] = []
         self.notices: list[str] = []
-        self.unsettled: dict[tuple[Path, str], list[int]] = {}
+        self.unsettled: dict[tuple[Place, str], list[int]] = {}
         self._jobs = jobs
         self._progress = progress
         self._slots: dict[int, _Slot] = {}
@@ -214,12 +214,16 @@ class Pool:
                 "command resumes"
             )
 
-    def look(self, *, failures: bool = False) -> None:
-        """Settles the runs that are published and, with `failures`, those that failed meanwhile."""
+    def look(self, *, closely: bool = True, failures: bool = False) -> None:
+        """Settles the runs that are published and, with `failures`, those that failed meanwhile.
+
+        Unless it looks closely, some that were published lately may be passed over.
+        """
         for (root, run_id), indices in list(self.unsettled.items()):
             job = self._jobs[indices[0]]
+            published = job.store.has_result if closely else job.store.seems_published
             kind, message = "elsewhere", ""
-            if not job.store.has_result(run_id):
+            if not published(run_id):
                 failure = job.store.failure(run_id) if failures else None
                 if failure is None or (failure.attempt or 0) <= job.pending[run_id]:
                     continue

@@ -11,7 +11,6 @@ import datetime
 import json
 import shutil
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from scaling.record import RunRecord, column, differences, dump_record
@@ -44,7 +43,7 @@ Ending = Outcome | Literal["interrupted", "superfluous"]
 def declare(store: Store, plan: Plan) -> None:
     """Publishes a plan, unless the folder has it."""
     path = store.plan_path(plan.plan_id)
-    if path.exists() and store.load_plan(plan.plan_id)[1]:
+    if files.exists(path) and store.load_plan(plan.plan_id)[1]:
         return
     data = dump_plan(plan, now_utc())
     with storing(path):
@@ -74,7 +73,7 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
     folder = store.run_folder(run_id)
     with storing(folder):
         attempt = take(folder / "attempts", number)
-        if attempt is not None and not (folder / "config.json").exists():
+        if attempt is not None and (number == 1 or not files.exists(folder / "config.json")):
             text = json.dumps(config, indent=1, sort_keys=True) + "\n"
             files.publish(
                 folder / "config.json", text.encode(), scratch=attempt.folder, durable=False
@@ -85,7 +84,7 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
 def workspace(store: Store, run: PlannedRun) -> Workspace:
     """Folders of checkpoints of a run, until it is published, of its trunk, and of weights."""
     found = Workspace(
-        own=_checkpoints(store, run.run_id),
+        own=store.checkpoint_folder(run.run_id),
         trunk=store.trunk_folder(run.trunk_id) if run.trunk_id else None,
         init_from=store.weights_folder(run.parent_id) if run.parent_id else None,
         distilled_from=store.weights_folder(run.teacher_id) if run.teacher_id else None,
@@ -93,14 +92,8 @@ def workspace(store: Store, run: PlannedRun) -> Workspace:
     )
     for folder in found:
         if folder:
-            files.check_inside(store.root, folder)
+            files.check_inside(store.caches, folder)
     return found
-
-
-def _checkpoints(store: Store, run_id: str) -> Path:
-    folder = store.run_folder(run_id) / "checkpoints"
-    files.check_inside(store.root, folder)
-    return folder
 
 
 def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve: str) -> Outcome:
@@ -119,16 +112,16 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
             files.write_new(attempt.folder / "curve.jsonl", curve.encode(), durable=True)
             files.sync_folder(attempt.folder)
             files.sync_folder(attempt.folder.parent)
-        if record.environment:
-            environment = json.dumps(record.environment, indent=1).encode()
-            files.write_new(attempt.folder / "environment.json", environment, durable=False)
         # 2. The record appears, atomically: from here on the run is done.
         outcome = _publish(store, attempt, record, text.encode())
+        files.note_published(store.root, record.run_id)
     # 3. The attempt ends, so that nobody waits for its heartbeat to stop.
     end(store, attempt, outcome)
     # 4. Checkpoints are no longer needed. Those that cannot be removed cost space, no result;
     #    links are not followed.
-    shutil.rmtree(_checkpoints(store, record.run_id), ignore_errors=True)
+    checkpoints = store.checkpoint_folder(record.run_id)
+    files.check_inside(store.caches, checkpoints)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return outcome
 
 
@@ -180,12 +173,10 @@ def _publish(store: Store, attempt: Attempt, record: RunRecord, data: bytes) -> 
             continue
         if not differences(first, record):
             return "equal"
-        second = attempt.folder / "second.json"
-        files.write_new(second, data, durable=True)
         name = f"{record.run_id}-attempt-{attempt.number:04d}-result.json"
         number = column(first, "attempt")
         reason = f"came second: a different result, of attempt {number}, is published"
-        files.set_aside(second, store.quarantine, name, reason)
+        files.keep_aside(data, store.quarantine, name, reason)
         return "different"
     return "published"
 

@@ -4,7 +4,7 @@
     plans/<plan_id>.json                         sweeps as declared and resolved
     runs/<h2>/<run_id>/config.json               the configuration, canonical
     runs/<h2>/<run_id>/attempts/0001/            claim.json, heartbeat, curve.jsonl,
-                                                 environment.json, end.json or failure.json
+                                                 end.json or failure.json
     runs/<h2>/<run_id>/result.json               the one published record
     trunks/<h2>/<trunk_id>/                      checkpoints of trunks, the prefixes that runs share
     weights/<h2>/<run_id>/                       final weights of runs that others start from
@@ -39,9 +39,10 @@ from scaling.record import (
     record_text,
 )
 from scaling.sealed import DamagedFileError, entry, in_lines, sha256, sign, signed
-from sweeps import files
+from sweeps import files, objects
 from sweeps.claims import Attempt, attempts_of
 from sweeps.files import StoreError, storing
+from sweeps.places import ObjectPath, Place, local, place
 from sweeps.plan import Plan, PlannedRun
 from sweeps.plan_file import PlanFile
 
@@ -54,7 +55,12 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 class Store:
     """A results folder; `root` is absolute and free of links."""
 
-    root: Path
+    root: Place
+
+    @property
+    def caches(self) -> Path:
+        """Folder of what only saves time: checkpoints, trunks, weights. It is on this machine."""
+        return local(self.root)
 
     @classmethod
     def create(cls, root: str | os.PathLike[str]) -> Store:
@@ -64,9 +70,10 @@ class Store:
             ValueError: a folder that holds something else.
             StoreError: another schema version, or the machine refuses.
         """
-        store = cls(Path(os.path.realpath(root)))
+        store = cls(resolved(root))
         with storing(store.root):
-            os.makedirs(store.root, exist_ok=True)
+            if isinstance(store.root, Path):
+                os.makedirs(store.root, exist_ok=True)
             if store._version() is None:
                 store._mark()
         return cls.open(root)
@@ -79,7 +86,7 @@ class Store:
             ValueError: there is no results folder.
             StoreError: it has another schema version.
         """
-        store = cls(Path(os.path.realpath(root)))
+        store = cls(resolved(root))
         version = store._version()
         if version is None:
             if not store.holds_runs():
@@ -95,40 +102,51 @@ class Store:
             )
         return store
 
+    @classmethod
+    def is_at(cls, root: Place) -> bool:
+        """Whether there is a results folder, if perhaps one whose marker is damaged."""
+        return files.exists(root / "store.json") or cls(root).holds_runs()
+
     def holds_runs(self) -> bool:
         """Whether the folder is known as one of results even without its marker."""
-        return bool(self.run_ids()) or any(
-            _RUN_ID.fullmatch(path.stem) for path in self.root.glob("plans/*.json")
-        )
+        return bool(self.run_ids()) or any(map(_RUN_ID.fullmatch, self.plan_ids()))
 
-    def run_folder(self, run_id: str) -> Path:
+    def run_folder(self, run_id: str) -> Place:
         """Folder of everything about one run."""
-        return Path(f"{self.root}/runs/{run_id[:2]}/{run_id}")
+        return type(self.root)(f"{self.root}/runs/{run_id[:2]}/{run_id}")
+
+    def checkpoint_folder(self, run_id: str) -> Path:
+        """Folder of the checkpoints of a run under way."""
+        return self.caches / "runs" / run_id[:2] / run_id / "checkpoints"
 
     def trunk_folder(self, trunk_id: str) -> Path:
         """Folder of the checkpoints that runs have saved of their trunk."""
-        return self.root / "trunks" / trunk_id[:2] / trunk_id
+        return self.caches / "trunks" / trunk_id[:2] / trunk_id
 
     def weights_folder(self, run_id: str) -> Path:
         """Folder of the final weights that a run leaves for those that start from it."""
-        return self.root / "weights" / run_id[:2] / run_id
+        return self.caches / "weights" / run_id[:2] / run_id
 
-    def result_path(self, run_id: str) -> Path:
+    def result_path(self, run_id: str) -> Place:
         """File of the one published record of a run."""
-        return Path(f"{self.root}/runs/{run_id[:2]}/{run_id}/result.json")
+        return type(self.root)(f"{self.root}/runs/{run_id[:2]}/{run_id}/result.json")
 
-    def plan_path(self, plan_id: str) -> Path:
+    def plan_path(self, plan_id: str) -> Place:
         """File that declares a sweep."""
         return self.root / "plans" / f"{plan_id}.json"
 
     @property
-    def quarantine(self) -> Path:
+    def quarantine(self) -> Place:
         """Folder of the files that could not be read or came second."""
         return self.root / "quarantine"
 
     def has_result(self, run_id: str) -> bool:
         """Whether a run is published; does not read its file."""
-        return os.path.lexists(self.result_path(run_id))
+        return files.exists(self.result_path(run_id))
+
+    def seems_published(self, run_id: str) -> bool:
+        """Whether a run is known to be published; where asking is dear, by what was seen lately."""
+        return files.seems_published(self.root, run_id, self.result_path(run_id))
 
     def attempts(self, run_id: str) -> list[Attempt]:
         """All attempts at a run, oldest first."""
@@ -147,9 +165,17 @@ class Store:
 
     def pending(self, run_ids: Iterable[str]) -> dict[str, int]:
         """The runs that are not published, each with the number of its latest attempt or 0."""
-        waiting = [run_id for run_id in run_ids if not self.is_published(run_id)]
-        with storing(self.root):
-            return {i: max((a.number for a in self.attempts(i)), default=0) for i in waiting}
+        there = set(self.run_ids())
+        waiting: dict[str, int] = {}
+        for run_id in run_ids:
+            if run_id not in there:
+                waiting[run_id] = 0
+            elif not self.is_published(run_id):
+                with storing(self.root):
+                    waiting[run_id] = max((a.number for a in self.attempts(run_id)), default=0)
+            elif not self.seems_published(run_id):  # it was copied here, without what helps
+                files.note_published(self.root, run_id)
+        return waiting
 
     def is_in_the_way(self, run_id: str) -> bool:
         """Whether a damaged result cannot be set aside, so that its run cannot be done again."""
@@ -173,7 +199,7 @@ class Store:
         try:
             return _read(path, run_id)
         except DamagedFileError as error:
-            if not os.path.lexists(path):
+            if not files.exists(path):
                 return None
             damage = str(error)
         where = self._set_aside(run_id, damage)
@@ -235,15 +261,20 @@ class Store:
         """The runs that have a folder here, in order."""
         found = set[str]()
         with storing(self.root):
-            for above in _names(self.root / "runs"):
-                names = _names(self.root / "runs" / above)
+            for above in files.names(self.root / "runs"):
+                names = files.names(self.root / "runs" / above)
                 found |= {name for name in names if name[:2] == above and _RUN_ID.fullmatch(name)}
         return sorted(found)
 
+    def plan_ids(self) -> list[str]:
+        """The plans that are declared here, in order."""
+        names = files.names(self.root / "plans")
+        return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
     def plans(self) -> Iterator[PlanFile]:
         """The plans that can be read; one that is damaged is set aside."""
-        for path in sorted(self.root.glob("plans/*.json")):
-            if (plan := self._plan_file(path.stem)) is not None:
+        for plan_id in self.plan_ids():
+            if (plan := self._plan_file(plan_id)) is not None:
                 yield plan
 
     def texts(self) -> Iterator[bytes]:
@@ -358,7 +389,7 @@ class Store:
         log.warning("%s: %s; %s", path, damage, where)
         return None
 
-    def _curve_path(self, run_id: str, attempt: int) -> Path:
+    def _curve_path(self, run_id: str, attempt: int) -> Place:
         folder = self.run_folder(run_id) / "attempts"
         return Attempt.numbered(folder, attempt).folder / "curve.jsonl"
 
@@ -378,10 +409,14 @@ class Store:
     def _mark(self) -> None:
         """Makes a folder a results folder."""
         marker = self.root / "store.json"
-        if os.path.lexists(marker):
+        if files.exists(marker):
+            if self._version() is not None:  # another process has made it meanwhile
+                return
             files.set_aside(marker, self.quarantine, marker.name, "not readable")
-        elif not self.holds_runs() and (
-            foreign := sorted(n for n in os.listdir(self.root) if not n.startswith("."))
+        elif (
+            not self.holds_runs()
+            and (foreign := sorted(n for n in files.names(self.root) if not n.startswith(".")))
+            and not files.exists(marker)  # another process may have made it meanwhile
         ):
             raise ValueError(
                 f"{self.root} holds {foreign[0]!r} but no store.json, so it is no results folder. "
@@ -408,13 +443,22 @@ class Store:
         files.put_back(aside, path)
         return None
 
-    def _quarantined(self, path: Path, name: str, damage: str) -> tuple[Path | None, str]:
+    def _quarantined(self, path: Place, name: str, damage: str) -> tuple[Place | None, str]:
         """Moves a file into quarantine; returns it there, if this call moved it, and a notice."""
         try:
             aside = files.set_aside(path, self.quarantine, name, damage)
         except OSError as error:
             return None, f"it could not be set aside ({error.strerror})"
         return aside, f"set aside as {aside}" if aside else "set aside by another process"
+
+
+def resolved(root: str | os.PathLike[str]) -> Place:
+    """The place with this name, absolute and free of links."""
+    where = place(root)
+    if isinstance(where, ObjectPath):
+        objects.require()
+        return where
+    return Path(os.path.realpath(where))
 
 
 def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
@@ -434,7 +478,7 @@ def _failure_text(attempt: Attempt, run_id: str) -> bytes | None:
     try:
         return _read(path, run_id)
     except DamagedFileError:
-        if os.path.lexists(path):
+        if files.exists(path):
             raise
         return None
 
@@ -457,14 +501,7 @@ def _missing(run_id: str, config: Mapping[str, Any], damage: str | None) -> RunR
     return RunRecord(run_id=run_id, status="missing", config=config, reason=reason, message=damage)
 
 
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except files.NO_FILE:
-        return []
-
-
-def _read(path: Path, run_id: str) -> bytes:
+def _read(path: Place, run_id: str) -> bytes:
     """Text of the record in a file (`scaling.record.record_text`), which is that of a run.
 
     Raises:

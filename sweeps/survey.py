@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from scaling.fields import flatten
 from scaling.record import Status, column
 from scaling.sealed import entry, parse
+from sweeps.places import Place
 from sweeps.store import Store
 
 MOST_TROUBLES = 5
@@ -57,7 +57,7 @@ class Survey:
         holes: Where runs are lacking: values of a field of which some are complete and some not.
     """
 
-    root: Path
+    root: Place
     counts: Mapping[Status, int]
     environments: Mapping[bytes, int]
     troubled: Sequence[Trouble]

@@ -78,14 +78,14 @@ class Watcher:
 
     def look(self) -> Look:
         """Looks once."""
-        plans = sorted(path.stem for path in self.store.root.glob("plans/*.json"))
+        plans = self.store.plan_ids()
         runs = {run.run_id: run.config for plan in plans for run in self.store.load_plan(plan)[1]}
         counts: Counter[str] = Counter()
         under_way: list[UnderWay] = []
         failures: list[tuple[str, str]] = []
         n_under_way = 0
         for run_id, config in runs.items():
-            if run_id not in self._status and self.store.has_result(run_id):
+            if run_id not in self._status and self.store.seems_published(run_id):
                 self._note(run_id)
             if run_id in self._status:
                 counts[self._status[run_id]] += 1

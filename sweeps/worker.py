@@ -19,7 +19,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from scaling.record import Curve, RunRecord, dump_curve_line, dump_record, with_curve
@@ -27,6 +26,7 @@ from sweeps import compile_cache, publishing
 from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.computing import Compute, load_code
 from sweeps.files import StoreError, storing
+from sweeps.places import Place
 from sweeps.retries import (
     FAILURES_BEFORE_A_WORKER_STOPS,
     back_off_seconds,
@@ -126,9 +126,11 @@ class _Worker:
     n_attempts: int = 0
     failing: set[str] = field(default_factory=set)
     """Runs that failed since the last success, each in a way in which it had not failed before."""
-    given_up: set[tuple[Path, str]] = field(default_factory=set)
+    given_up: set[tuple[Place, str]] = field(default_factory=set)
     """Runs that failed too often."""
-    due: dict[Path, float] = field(default_factory=dict)  # when to try again after an attempt
+    tried: set[tuple[Place, str]] = field(default_factory=set)
+    """Runs that somebody has tried."""
+    due: dict[Place, float] = field(default_factory=dict)  # when to try again after an attempt
 
     @property
     def gives_up(self) -> bool:
@@ -166,14 +168,16 @@ class _Worker:
         """Claims a run if it is free and due; else says whether to look at it again."""
         store, run_id = task.store, task.run.run_id
         # 1. A published run is settled, whoever published it.
-        if store.has_result(run_id):
+        if store.seems_published(run_id):
             return self._settled(task, "elsewhere")
         # A run waits until those before it are published or given up.
         for parent in task.run.parents:
-            if not store.has_result(parent) and (store.root, parent) not in self.given_up:
+            if (store.root, parent) not in self.given_up and not store.seems_published(parent):
                 return "later"
         # 2. A run at which another process works is left alone; look again later.
-        attempts = store.attempts(run_id)
+        #    One that nobody has tried, for all this worker knows, is claimed without looking.
+        known = task.attempts_before or (store.root, run_id) in self.tried
+        attempts = store.attempts(run_id) if known else []
         number = attempts[-1].number if attempts else 0
         if attempts and not self._is_free(task, attempts[-1]):
             return self._settled(task, "elsewhere") if store.has_result(run_id) else "later"
@@ -191,10 +195,11 @@ class _Worker:
             return "later"
         # 4. Claim the next attempt; only one of several processes gets it.
         attempt = publishing.claim(store, run_id, number + 1, task.run.config)
+        self.tried.add((store.root, run_id))
         if attempt is None:
             return "later"
-        # 5. Another process may have published since step 1.
-        if store.has_result(run_id):
+        # 5. Another process may have published since step 1, in an attempt before this one.
+        if number and store.has_result(run_id):
             publishing.end(store, attempt, "superfluous")
             return self._settled(task, "elsewhere")
         return attempt
@@ -306,11 +311,11 @@ def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _F
 
 def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
     """The runs of several plans that are not published yet, each run of a folder once."""
-    tasks: dict[tuple[Path, str], Task] = {}
+    tasks: dict[tuple[Place, str], Task] = {}
     for index, job in enumerate(jobs):
         store = Store.open(job["root"])
         for run in store.load_plan(job["plan_id"])[1] if job["plan_id"] else ():
-            if not store.has_result(run.run_id):
+            if not store.seems_published(run.run_id):
                 task = Task(index, store, run, job["attempts_before"].get(run.run_id, 0))
                 tasks.setdefault((store.root, run.run_id), task)
     return list(tasks.values())

@@ -30,7 +30,7 @@ ORDER = {
         policy_gradient config packs accounting memory trainers run measures
     """.split(),
     "sweeps": """
-        guards files claims retries rules accelerators compile_cache
+        guards places files objects claims retries rules accelerators compile_cache
         plan plan_file axes space declared sweep_file shapes recipes sizes
         store survey visiting publishing computing worker executors pool processes progress
         watching member engines runner speeds costs calibration

@@ -11,6 +11,7 @@ from experiments.commands.console import console
 from experiments.commands.options import RunningOptions
 from sweeps.engines import Engine
 from sweeps.executors.local import code_path
+from sweeps.places import Place, shown
 from sweeps.runner import Summary
 
 
@@ -39,7 +40,7 @@ def check(options: RunningOptions) -> None:
 
 
 def engine_of(
-    options: RunningOptions, name: str, roots: Sequence[Path]
+    options: RunningOptions, name: str, roots: Sequence[Place]
 ) -> Engine | Literal["together", "background"] | None:
     """The engine that options ask for, as `run_sweeps` takes it.
 
@@ -54,7 +55,7 @@ def engine_of(
     Raises:
         ValueError: the engine is not here.
     """
-    beside = roots[0].parent
+    beside = shown(roots[0]).parent
     if options.executor == "slurm":
         from sweeps.engines.slurm import Slurm
 
@@ -102,7 +103,7 @@ def say_queued(summary: Summary) -> None:
     console.print("when they are done, the same command without --executor analyses the runs")
 
 
-def _say_where(roots: Sequence[Path]) -> None:
+def _say_where(roots: Sequence[Place]) -> None:
     for root in dict.fromkeys(roots):
         console.print(f"look on with: scaling watch {root}")
 

@@ -22,7 +22,8 @@ from experiments.commands.options import (
     VerifyOptions,
 )
 from experiments.commands.show import counted
-from sweeps.files import NO_FILE, check_inside, read_bytes, storing
+from sweeps.files import NO_FILE, check_inside, names, read_bytes, storing
+from sweeps.places import place
 from sweeps.store import Store
 from sweeps.survey import Survey, Trouble, survey
 
@@ -138,7 +139,7 @@ def prune(options: PruneOptions) -> int:
             total += size
             console.print(f"{folder}: {size / 1e6:.1f} MB{'' if options.remove else ' (kept)'}")
             if options.remove:
-                check_inside(store.root, folder)
+                check_inside(store.caches, folder)
                 shutil.rmtree(folder)
     verb = "removed" if options.remove else "could be removed with --remove"
     console.print(f"{total / 1e6:.1f} MB {verb}; no result depends on it")
@@ -181,10 +182,10 @@ def verify(options: VerifyOptions) -> int:
 
 def stores(results: str) -> list[Store]:
     """The results folder of that name, or those in it."""
-    folder = Path(results)
-    if _is_store(folder):
+    folder = place(results)
+    if Store.is_at(folder):
         return [Store.open(folder)]
-    below = sorted(filter(_is_store, folder.glob("*")))
+    below = sorted(filter(Store.is_at, (folder / name for name in names(folder))))
     return [Store.open(each) for each in below] or [Store.open(folder)]
 
 
@@ -192,10 +193,6 @@ def _pack(text: bytes) -> str:
     """Says of a run that was done with others that its last bits depend on them."""
     pack = json.loads(_entry(text, "environment")).get("pack")
     return f"; it was done in a pack of {pack['size']}: last bits depend on that" if pack else ""
-
-
-def _is_store(folder: Path) -> bool:
-    return (folder / "store.json").exists() or Store(folder).holds_runs()
 
 
 def _print_survey(found: Survey) -> None:
@@ -264,11 +261,14 @@ def _advice(store: Store, trouble: Trouble) -> Advice:
 
 
 def _quarantined(store: Store) -> Iterator[str]:
-    for note in sorted(store.quarantine.glob("*.reason.txt")):
+    for name in sorted(names(store.quarantine)):
+        if not name.endswith(".reason.txt"):
+            continue
+        note = store.quarantine / name
         reason = "its note cannot be read"
         with storing(note), contextlib.suppress(*NO_FILE):
             reason = read_bytes(note).decode(errors="replace")[:500].strip()
-        yield f"in quarantine: {note.name.removesuffix('.reason.txt')}: {reason}"
+        yield f"in quarantine: {name.removesuffix('.reason.txt')}: {reason}"
 
 
 def _entry(text: bytes, name: str) -> bytes:
@@ -291,11 +291,9 @@ def _why_again(store: Store, text: bytes, options: RetryOptions) -> str | None:
 
 
 def _prunable(store: Store) -> Iterator[tuple[Path, int]]:
-    folders = [store.root / "trunks", store.root / "weights"]
+    folders = [store.caches / "trunks", store.caches / "weights"]
     folders += [
-        store.run_folder(run_id) / "checkpoints"
-        for run_id in store.run_ids()
-        if store.is_published(run_id)
+        store.checkpoint_folder(run_id) for run_id in store.run_ids() if store.is_published(run_id)
     ]
     for folder in folders:
         if folder.is_dir() and not folder.is_symlink():

@@ -26,7 +26,7 @@ from experiments.papers.study import Study
 from experiments.shared import captions
 from experiments.shared.fits import fits_of
 from scaling.record import RunRecord
-from sweeps.files import storing
+from sweeps.files import MANY_BYTES, exists, read_bytes, storing
 from sweeps.store import Store
 
 _MOST_LINES = 40
@@ -217,4 +217,6 @@ def _say_unfinished(job: Job, records: Sequence[RunRecord]) -> None:
 def _plans(jobs: Sequence[Job]) -> Mapping[str, bytes]:
     """The plans of the jobs as their results folders keep them."""
     paths = {job.plan.plan_id: Store.open(job.root).plan_path(job.plan.plan_id) for job in jobs}
-    return {plan_id: path.read_bytes() for plan_id, path in paths.items() if path.is_file()}
+    return {
+        plan_id: read_bytes(path, MANY_BYTES) for plan_id, path in paths.items() if exists(path)
+    }

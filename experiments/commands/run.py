@@ -34,6 +34,7 @@ from scaling.record import RunRecord, row
 from scaling.sealed import DamagedFileError
 from sweeps.costs import check_fits
 from sweeps.files import storing
+from sweeps.places import Place, place, shown
 from sweeps.plan import Plan, empty_plan, make_plan
 from sweeps.space import Folded, folded, overridden
 from sweeps.store import Store
@@ -48,7 +49,7 @@ class Job:
 
     experiment: Experiment
     plan: Plan
-    root: Path
+    root: Place
     folder: Path
     budget: str
     overrides: Sequence[str]
@@ -83,8 +84,9 @@ def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[J
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
         label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
-        folder = Path(options.results) / name / "reports" / label
-        root = Path(options.results) / part.runs_of
+        results = place(options.results)
+        folder = shown(results) / name / "reports" / label
+        root = results / part.runs_of
         jobs.append(Job(part, plan, root, folder, budget, overrides, fewer))
     return jobs
 
@@ -96,8 +98,8 @@ def _untrained(part: Experiment, options: PlanOptions) -> Job:
             f"{part.name}: --set {' --set '.join(options.overrides)} has no run to change, since "
             "nothing is trained: leave it out"
         )
-    root = Path(options.results) / part.name
-    folder = root / "reports" / options.budget
+    root = place(options.results) / part.name
+    folder = shown(root) / "reports" / options.budget
     return Job(part, empty_plan(part.name), root, folder, options.budget, ())
 
 
@@ -248,7 +250,7 @@ def _gather(
     if any(job.folder.name != label for job in jobs):
         plans = "".join(job.plan.plan_id for job in jobs)
         label = f"{label}-{hashlib.sha256(plans.encode()).hexdigest()[:8]}"
-    folder = jobs[0].root.parent / name / "reports" / label
+    folder = shown(jobs[0].root).parent / name / "reports" / label
     source = report.source(gathering, [record for part in records for record in part])
     if report.load(folder, source) is None:
         for job, rows in zip(jobs, records, strict=True):
@@ -289,7 +291,7 @@ def verdicts(parts: Mapping[str, Findings[Any]]) -> str:
 def _done(job: Job) -> set[str]:
     """The runs of a job that are published."""
     ids = {run.run_id for run in job.plan.runs}
-    return ids - Store.open(job.root).pending(ids).keys() if job.root.exists() else set()
+    return ids - Store.open(job.root).pending(ids).keys() if Store.is_at(job.root) else set()
 
 
 def _analyse(job: Job, records: Sequence[RunRecord]) -> Findings[Any] | Exception:

@@ -70,7 +70,7 @@ def oversee(engine: Engine, pool: Pool, workers: int, settings: str) -> None:
     with handling_signals(pool.count_signal):
         while members and pool.unsettled and not pool.signals:
             began = time.monotonic()
-            pool.look()
+            pool.look(closely=False)
             if len(pool.unsettled) < open_runs:
                 losses, open_runs = 0, len(pool.unsettled)
             for member in members - set(engine.alive()):

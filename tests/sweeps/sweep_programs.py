@@ -24,14 +24,21 @@ class Program:
     """A sweep as a program of its own."""
 
     def __init__(
-        self, root: Path, n_runs: int, function: str, workers: int = 2, lease: float = 30.0
+        self,
+        root: Path,
+        n_runs: int,
+        function: str,
+        workers: int = 2,
+        lease: float = 30.0,
+        store: str | None = None,
     ) -> None:
-        words = [str(root), str(n_runs), function, str(workers), str(lease)]
+        """Starts it in the folder `root`; with `store`, its results lie there."""
+        words = [store or str(root), str(n_runs), function, str(workers), str(lease)]
         self.marks = root.with_name("marks")
         self.marks.mkdir(parents=True, exist_ok=True)
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "sweep_driver.py"), *words],
-            env=ENVIRONMENT | {"TRIVIAL_MARKS": str(self.marks)},
+            env=os.environ | ENVIRONMENT | {"TRIVIAL_MARKS": str(self.marks)},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
