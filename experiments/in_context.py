@@ -148,6 +148,14 @@ EXPECTED = (
         source=f"{_RAVENTOS}: more tasks, less error on new ones",
     ),
     Expected(
+        name="threshold",
+        says="tasks from which a model lies nearer to ridge than to the estimate for its own",
+        low=2**9.5,
+        high=2**13.5,
+        source=f"{_RAVENTOS}: 2^11 to 2^12 at this size, within a factor of 4",
+        budgets=("gpu",),
+    ),
+    Expected(
         name="diverges_at",
         says="examples after which least squares has its largest error, over D",
         low=1.0,
@@ -202,6 +210,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         "few_tasks": _nearer(by_tasks.loc[few], "discrete", "ridge"),
         "many_tasks": _nearer(by_tasks.loc[many], "ridge", "discrete"),
         "new_tasks": _largest_rise(by_tasks),
+        "threshold": Measured(value=threshold),
         "diverges_at": _diverges_at(floor, dimension),
     }
     shown = pd.concat([by_examples, by_size, by_tasks], ignore_index=True)
@@ -432,7 +441,8 @@ def _draw_excess(ax: Axes, details: Details) -> None:
     ax.plot(rows["n_params"], rows["excess"], **style.SERIES[0].marks(filled=False))
     if (law := details.law) is not None:
         along = np.geomspace(rows["n_params"].min(), rows["n_params"].max(), 40)
-        draw_law(ax, along, law, f"{law.params['E']:.3f} + power {law.params['alpha']:.2f}")
+        label = f"{law.params['E']:.3f} + $A N^{{-{law.params['alpha']:.2f}}}$"
+        draw_law(ax, along, law, label)
         ax.legend(loc="upper right")
     ticks.log_scale(ax, "x", ticks=(1, 2, 5))
     ticks.log_scale(ax, "y", ticks=(1, 2, 5))

@@ -110,7 +110,7 @@ def _sweep(size: Size) -> list[RunConfig]:
 
 SWEEP: Sweep = {
     "smoke": partial(_sweep, Size(8, 8, 16, (1, 2), 1, 150, ("min_gru",), (4,), 150)),
-    "cpu": partial(_sweep, Size(16, 32, 32, (1, 2), 2, 1200, tuple(RECURRENT), (4, 16, 32), 2000)),
+    "cpu": partial(_sweep, Size(16, 32, 32, (1, 2), 2, 1200, tuple(RECURRENT), (2, 8, 32), 2000)),
     "gpu": partial(
         _sweep,
         Size(
