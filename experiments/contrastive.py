@@ -132,7 +132,7 @@ class Details(NamedTuple):
 
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """Takes each run at its least loss, and fits the excess over the optimum of its pairs."""
-    runs, excluded = results.usable(table, ["eval_loss_nats", "eval_loss_sem_nats"])
+    runs, excluded = results.usable(table, ["eval_loss_nats"])
     best = curves.loc[curves.groupby("run_id")["eval_loss"].idxmin()].set_index("run_id")
     best = best.loc[runs["run_id"].tolist()]
     named = pd.DataFrame(best["eval_by"].tolist())
@@ -144,7 +144,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
             "n_train": runs["data.n_train"].to_numpy(np.float64),
             "seed": runs["seed"].to_numpy(),
             "loss": best["eval_loss"].to_numpy(np.float64),
-            "sem": runs["eval_loss_sem_nats"].to_numpy(np.float64),
+            "sem": best["eval_loss_sem"].to_numpy(np.float64),
             "optimum": named["optimum"].to_numpy(np.float64),
             "top_1": named["top-1 share"].to_numpy(np.float64),
             "ceiling": named["optimum top-1 share"].to_numpy(np.float64),

@@ -34,7 +34,7 @@ from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.panels import with_notes
 from scaling.config import RunConfig
-from scaling.data.preferences import TILTS, Preferences
+from scaling.data.preferences import Preferences
 from scaling.models.reward_model import RewardModel
 from scaling.streaming import Streaming
 from scaling.training import Adam
@@ -191,8 +191,9 @@ def _proxy(run: dict[str, float], named: dict[str, float]) -> Proxy:
     prefix = "gold best of "
     n = np.array([float(name.removeprefix(prefix)) for name in named if name.startswith(prefix)])
     gold = np.array([named[f"{prefix}{each:g}"] for each in n])
+    strengths = [name.removeprefix("kl tilt ") for name in named if name.startswith("kl tilt ")]
     kl, tilt = (
-        np.array([named[f"{name} tilt {strength:g}"] for strength in TILTS])
+        np.array([named[f"{name} tilt {strength}"] for strength in strengths])
         for name in ("kl", "gold")
     )
     within = kl < np.log(2 * run["data.n_eval"]) - 1  # beyond, one response has all the weight

@@ -153,7 +153,8 @@ class CurvePoint:
 
     `activation_scales` holds the root mean square of the output of each part of the model, by the
     part's name, where the run was to measure them; None for one that is not finite. So does
-    `eval_by` hold held-out losses by name, such as those of `positions`.
+    `eval_by` hold held-out losses by name, such as those of `positions`. `eval_loss_sem` is the
+    standard error of `eval_loss` over held-out examples, of runs on streams.
     """
 
     step: int
@@ -161,6 +162,7 @@ class CurvePoint:
     train_loss: float
     train_error: float | None = None
     eval_loss: float
+    eval_loss_sem: float | None = None
     eval_error: float | None = None
     train_error_clean: float | None = None
     weight_norm_l2: float | None = None

@@ -412,13 +412,19 @@ class Gradient(Checked):
 
 
 def check_pairs(model: ModelConfig, data: DataConfig) -> None:
-    """Refuses a model of pairs on other data, other models on pairs, and two lengths of sources.
+    """Refuses models of pairs on other data, other models on pairs, and two lengths of sources.
 
     Tokens become pairs by the objective of a run, which `Pretraining.check` compares.
 
     Raises:
         ValueError: model and data do not go together.
     """
+    for family, source in ((RewardModel, Preferences), (TwoEncoders, PairedViews)):
+        if isinstance(model, family) and not isinstance(data, source):
+            raise ValueError(
+                f"model.kind = {model.kind!r} takes the pairs of data.kind = {source.kind!r}, and "
+                f"data.kind = {data.kind!r} has none: use data.kind = {source.kind!r}"
+            )
     if isinstance(data, TokenSource):
         return
     read = model.source_length if offers(model, TranslatingFamily) else None

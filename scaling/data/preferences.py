@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NUMBERS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500, 800, 1200, 2000, 3000, 5000, 8000)
 """n of best-of-n that are measured."""
 
-TILTS = tuple(2.0**k for k in range(-4, 7))
+TILTS = tuple(2.0 ** (k / 2) for k in range(-8, 13))
 """Strengths of the exponential tilts, in units of the proxy's standard deviation."""
 
 Pairs = Annotated[int, Range(low=10)]

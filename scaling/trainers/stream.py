@@ -135,12 +135,13 @@ def _columns(config: RunConfig, evaluation: Evaluation, n_steps: int) -> dict[st
 
 def _point(config: RunConfig, columns: dict[str, Any]) -> CurvePoint:
     assert isinstance(config.train, OnStream)
-    name, _ = _loss_columns(config)
+    name, sem = _loss_columns(config)
     return CurvePoint(
         step=columns["steps"],
         n_examples_seen=columns["steps"] * config.train.batch_size,
         train_loss=columns[f"train_{name}"],
         eval_loss=columns[f"eval_{name}"],
+        eval_loss_sem=columns[f"eval_{sem}"],
         eval_error=columns.get("eval_error"),
         weight_norm_l2=columns["weight_norm_l2"],
         eval_by=columns["eval_by"],

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from analysis import theory
+from scaling.config import RunConfig
 from scaling.data.paired_views import PairedViews
 from scaling.data.parity_tasks import ParityTasks
 from scaling.data.preferences import Preferences, rank_weights
 from scaling.models.built import built
 from scaling.models.reward_model import RewardModel
 from scaling.models.two_encoders import TwoEncoders
+from scaling.streaming import Streaming
+from scaling.training import Adam
 
 PARITY = ParityTasks(tasks=5, bits=12, per_task=8)
 
@@ -124,6 +127,18 @@ def test_a_reward_model_judges_each_response_alone():
         RewardModel(width=4).check(7)
     with pytest.raises(ValueError, match=r"preferences\.n_eval = 9 is impossible.* at least 10"):
         Preferences(n_eval=9)
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [(RewardModel(width=4), "preferences"), (TwoEncoders(width=4), "paired_views")],
+)
+def test_models_of_pairs_refuse_data_that_merely_have_their_size(model, wanted):
+    """Both would train on 60 inputs of two classes without a word."""
+    data = ParityTasks(tasks=28, bits=32, sparse=3)
+    train = Streaming(optimizer=Adam(learning_rate=0.01), batch_size=8, steps=1)
+    with pytest.raises(ValueError, match=f"has none: use data.kind = '{wanted}'"):
+        RunConfig(model=model, data=data, train=train)
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ def test_a_run_learns_is_measured_by_name_and_counted():
     assert [point.step for point in curve] == [100, 200, 300, 400]
     assert record.eval_loss_nats is not None and record.eval_loss_nats < 0.2
     assert record.eval_by is not None and record.eval_by == curve[-1].eval_by
+    assert [point.eval_loss_sem for point in curve][-1] == record.eval_loss_sem_nats
     of_tasks = [record.eval_by[f"task {k}"] for k in (1, 2, 3)]
     assert float(RUN.data.probabilities @ of_tasks) == pytest.approx(record.eval_loss_nats)
     assert record.n_train_examples == 2**32 - 1 and record.n_examples_seen == 400 * 32
