@@ -19,6 +19,7 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws.law import ArrayLike, Law
+from analysis.laws.softplus import softplus
 
 _LEAST_WIDTH, _LARGEST_WIDTH = 0.02, 5.0
 _LARGEST_EXPONENT = 20.0
@@ -75,7 +76,7 @@ class _Breaks:
         xp, breaks = theta.__array_namespace__(), theta[..., None, 3:]
         change, width = breaks[..., : self.n], xp.exp(breaks[..., 2 * self.n :])
         distance = (log_x - breaks[..., self.n : 2 * self.n]) / width
-        return change, width, distance, xp.logaddexp(distance, xp.zeros_like(distance))
+        return change, width, distance, softplus(distance)
 
     def log_reducible(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
         change, width, _, bends = self.bends(theta, log_x)
@@ -93,13 +94,17 @@ class _Breaks:
         inverse = 1.0 / (theta[..., 0, None] + reducible)
         share = (reducible * inverse)[..., None]
         passed, scale = xp.exp(distance - bends), xp.ones_like(share)
+        # bends - distance * passed, whose terms cancel far from a break.
+        far = xp.abs(distance)
+        near = softplus(-far)
+        turned = near + far * xp.exp(-far - near)
         columns = [
             inverse[..., None],
             share,
             -log_x[:, :1] * share,
             -width * bends * share,
             change * passed * share,
-            change * width * (distance * passed - bends) * share,
+            -change * width * turned * share,
         ]
         return xp.concat([column * scale for column in columns], axis=-1)
 

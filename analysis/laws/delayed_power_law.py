@@ -13,13 +13,14 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws.law import ArrayLike, Law
+from analysis.laws.softplus import log_sum
 
 _START_EXPONENTS = (0.05, 0.15, 0.3, 0.6, 1.0, 2.0)
 _START_SCALES = (0.02, 0.2, 1.0)  # g as a share of 1 over the largest x
 
 
 def _log_sum(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-    return theta.__array_namespace__().logaddexp(-log_x[:, 0], theta[..., 2, None])
+    return log_sum(-log_x[:, 0], theta[..., 2, None])
 
 
 def _log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:

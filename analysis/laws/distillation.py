@@ -24,6 +24,7 @@ import numpy as np
 from analysis.estimate import Floats
 from analysis.laws.law import ArrayLike, Law
 from analysis.laws.power_terms import Joined, joined, nonnegative_coefficients
+from analysis.laws.softplus import log_sum, softplus
 
 _START_EXPONENTS = (0.2, 0.5)  # of alpha and beta
 _START_GAMMAS = (0.6, 1.3)
@@ -57,20 +58,20 @@ def _parts(theta: ArrayLike, log_x: ArrayLike) -> _Parts:
     terms = joined(log_a - alpha * log_n, log_b - beta * log_d, xp.exp(log_g))
     width = xp.exp(log_f1)
     place = (log_t - log_own - log_d1) / width
-    bend = xp.logaddexp(place, xp.zeros_like(place))
+    bend = softplus(place)
     return _Parts(log_e + log_t, terms.log_sum - c0 * log_t - c1 * width * bend, terms, bend, place)
 
 
 def _log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     parts = _parts(theta, log_x)
-    return theta.__array_namespace__().logaddexp(parts.log_teacher, parts.log_excess)
+    return log_sum(parts.log_teacher, parts.log_excess)
 
 
 def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     xp = theta.__array_namespace__()
     parts, c1 = _parts(theta, log_x), theta[..., 4, None]
     width, g = xp.exp(theta[..., 6, None]), xp.exp(theta[..., 9, None])
-    share = xp.exp(parts.log_excess - xp.logaddexp(parts.log_teacher, parts.log_excess))
+    share = xp.exp(parts.log_excess - log_sum(parts.log_teacher, parts.log_excess))
     n, d = share * parts.terms.by_n, share * parts.terms.by_d
     beyond = xp.exp(parts.place - parts.bend)
     columns = [

@@ -20,6 +20,7 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws.law import ArrayLike, Law, nothing_derived
+from analysis.laws.softplus import log_sum
 
 _LEAST_DAMPING = 1e-14  # keeps the normal equations of dependent columns solvable
 _LEAST_TERM = 1e-3  # of the mean y: a term that a start leaves out keeps a foothold
@@ -161,7 +162,7 @@ def joined(log_of_n: ArrayLike, log_of_d: ArrayLike, g: ArrayLike) -> Joined:
         g: Exponent, positive, shape `(..., 1)`.
     """
     xp = g.__array_namespace__()
-    log_root = xp.logaddexp(log_of_n / g, log_of_d / g)
+    log_root = log_sum(log_of_n / g, log_of_d / g)
     log_share_n, log_share_d = log_of_n / g - log_root, log_of_d / g - log_root
     of_n, of_d = xp.exp(log_share_n), xp.exp(log_share_d)
     # The logarithm of a share is what it is exponentiated from: without this, shares near 0 and 1

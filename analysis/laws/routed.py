@@ -22,6 +22,7 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws.law import ArrayLike, Law
+from analysis.laws.softplus import softplus
 
 _LOG_10 = float(np.log(10.0))
 _LEAST_K, _LARGEST_K = 0.01, 1e3
@@ -44,7 +45,7 @@ def _experts(log_k: ArrayLike, log_max: ArrayLike, log_x: ArrayLike) -> _Experts
     more = xp.expm1(xp.maximum(log_x, xp.zeros_like(log_x)))
     log_before = xp.log(more + xp.exp(log_k))
     # Xh over X - 1 + k: the share that saturation leaves.
-    log_left = -xp.logaddexp(log_before - log_max, xp.zeros_like(log_before))
+    log_left = -softplus(log_before - log_max)
     left, of_k = xp.exp(log_left), xp.exp(log_k - log_before)
     return _Experts(
         log10=(log_before + log_left) / _LOG_10,

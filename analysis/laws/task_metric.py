@@ -23,6 +23,7 @@ import numpy as np
 from analysis.estimate import Floats
 from analysis.laws.law import ArrayLike, Law
 from analysis.laws.power_terms import nonnegative_coefficients
+from analysis.laws.softplus import softplus
 
 _START_PLACES = (-0.25, 0.25, 0.5, 0.75, 1.25)  # of the midpoint, in the range of losses
 _START_WIDTHS = (1.5, 4.0, 10.0)  # slope, times the range of losses
@@ -36,8 +37,7 @@ def _sides(theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ArrayLike, Ar
     xp = theta.__array_namespace__()
     log_slope, log_midpoint = theta[..., 2, None], theta[..., 3, None]
     u = xp.exp(log_slope + log_x[:, 0]) - xp.exp(log_slope + log_midpoint)
-    zero = xp.zeros_like(u)
-    return xp.exp(-xp.logaddexp(u, zero)), xp.exp(-xp.logaddexp(-u, zero)), u
+    return xp.exp(-softplus(u)), xp.exp(-softplus(-u)), u
 
 
 def _sigmoid_log_predict(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
