@@ -55,6 +55,7 @@ def test_a_stream_of_tasks_is_read_in_any_order_and_after_a_resume():
         assert np.array_equal(again.targets, in_order[first // 4].targets)
 
 
+@pytest.mark.medium
 def test_tokens_hold_the_example_before_and_the_next_question():
     found, tokens, _ = held_out(SOME)
     before, y, x = np.split(tokens, [2, 3], axis=2)
@@ -75,6 +76,7 @@ def test_prompts_are_of_the_tasks_of_their_seed():
     assert set(off.argmin(axis=1)) == {0, 1, 2}
 
 
+@pytest.mark.medium
 def test_both_estimates_are_those_of_theory():
     """Tasks are weighed in parts, the last of which is not full."""
     found, tokens, tasks = held_out(SOME)
@@ -93,6 +95,7 @@ def test_both_estimates_are_those_of_theory():
                 np.testing.assert_allclose(measured, expected, rtol=2e-4)
 
 
+@pytest.mark.medium
 def test_of_endless_tasks_the_estimate_is_ridge_and_far_off_answers_overflow_nothing():
     found, *_ = held_out(SOME)
     endless = compiled()[2](DATA.load(0).world, found, found.targets)
