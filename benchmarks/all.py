@@ -12,6 +12,7 @@ Exit status 1 where a benchmark broke.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,11 @@ def no_accelerator() -> str | None:
     from sweeps.accelerators import accelerators
 
     return None if accelerators() else "JAX finds no accelerator"
+
+
+def absent(package: str) -> str | None:
+    """Why a benchmark that needs a package cannot run here; None if it can."""
+    return None if importlib.util.find_spec(package) else f"the package {package} is not installed"
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,27 @@ BENCHMARKS = (
     Benchmark("bookkeeping", "bookkeeping a run", ("bookkeeping.py",)),
     Benchmark("large_folder", "`scaling status` and `table` of 10,000 runs", ("large_folder.py",)),
     Benchmark("flips", "flipped bits and hostile files", ("flips.py",), is_long=True),
+    Benchmark(
+        "object_store",
+        "500 runs in an S3 folder by eight processes",
+        ("object_store.py",),
+        refusal=lambda: absent("moto"),
+    ),
+    Benchmark("cluster", "1,000 simulated workers, 100,000 runs", ("cluster.py",), is_long=True),
+    Benchmark(
+        "slurm",
+        "64 runs on Slurm, one worker killed",
+        ("engines.py", "slurm"),
+        is_long=True,
+        refusal=lambda: absent("submitit"),
+    ),
+    Benchmark(
+        "ray",
+        "64 runs on Ray, one worker killed",
+        ("engines.py", "ray"),
+        is_long=True,
+        refusal=lambda: absent("ray"),
+    ),
     Benchmark("tests", "`pytest`, default selection", ("default_tests.py",)),
     Benchmark("fit", "a Chinchilla fit", ("fit.py",)),
     Benchmark("tables", "`scaling fit` on a million rows", ("tables.py",)),

@@ -7,8 +7,9 @@ its own share, and then helps the others. Claims decide who does a run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import heapreplace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -64,33 +65,38 @@ def with_packs(tasks: Sequence[Task], platform: str) -> list[Task]:
     return [replace(task, pack=names.get((task.store, task.run.run_id))) for task in tasks]
 
 
-def packs(tasks: Iterable[Task]) -> list[list[Task]]:
+def packs(tasks: Iterable[Task]) -> Iterator[list[Task]]:
     """Neighbours that are done together, in the order of the tasks; other runs one by one."""
     groups = groupby(tasks, lambda task: task.pack or (task.store, task.run.run_id))
-    return [list(group) for _, group in groups]
+    return (list(group) for _, group in groups)
 
 
 def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
     """All tasks, in the order in which worker `worker` of `workers` looks at them."""
+    # A worker does its own share, then helps the others from the end of theirs backwards, so that
+    # two workers meet only when nearly all is done.
+    dealt = shares(tasks, workers)
+    others = [chain for step in range(1, workers) for chain in dealt[(worker + step) % workers]]
+    order = [task for chain in dealt[worker] + others[::-1] for task in chain]
+    # Runs that were tried before come last: they may fail again.
+    return sorted(order, key=lambda task: task.attempts_before > 0)
+
+
+def shares(tasks: Sequence[Task], workers: int) -> list[list[Chain]]:
+    """The chains that each of the workers does first, in their order; every worker deals alike."""
     # 1. Runs that share a compiled shape are one group. A group far above a worker's fair share is
     #    cut into parts; a trunk is never cut, so that each of its runs resumes the one before.
-    largest = MOST_OF_A_FAIR_SHARE * _seconds_of(tasks) / workers
+    fair = _seconds_of(tasks) / workers
     shapes: dict[str | None, str] = {}  # a pack of several shapes goes with the first
     for task in tasks:
         if task.pack:
             shapes.setdefault(task.pack, task.run.group)
     groups = _together(tasks, lambda task: shapes.get(task.pack, task.run.group))
-    parts = [part for group in groups for part in _parts(_chains(group), largest)]
+    parts = [part for group in groups for part in _parts(_chains(group), fair)]
     # 2. Parts are dealt out by cost, the most expensive first, each to the worker with the least so
     #    far. A worker begins with a shape that it is the first to compile, if it has one: meanwhile
     #    others compile what it shares with them (`sweeps.compile_cache`).
-    shares = [_chains_in_order(share) for share in _dealt(parts, workers)]
-    # 3. A worker does its own share, then helps the others from the end of theirs backwards, so
-    #    that two workers meet only when nearly all is done.
-    others = [chain for step in range(1, workers) for chain in shares[(worker + step) % workers]]
-    order = [task for chain in shares[worker] + others[::-1] for task in chain]
-    # 4. Runs that were tried before come last: they may fail again.
-    return sorted(order, key=lambda task: task.attempts_before > 0)
+    return [_chains_in_order(share) for share in _dealt(parts, workers)]
 
 
 def _together(tasks: Sequence[Task], key: Callable[[Task], str]) -> Iterable[list[Task]]:
@@ -112,10 +118,12 @@ def _chains(group: Sequence[Task]) -> list[Chain]:
     return [sorted(chain, key=lambda task: task.run.starts_at) for chain in chains]
 
 
-def _parts(chains: Sequence[Chain], largest: float) -> list[Part]:
-    """Cuts a group into as few parts as keep below `largest`, as equal as chains allow."""
+def _parts(chains: Sequence[Chain], fair: float) -> list[Part]:
+    """Cuts a group that is far above a worker's `fair` share, as equal as chains allow."""
     single = [Part([chain]) for chain in chains]
-    wanted = max(1, math.ceil(sum(map(_seconds, single)) / largest)) if largest else 1
+    n_shares = sum(map(_seconds, single)) / fair if fair else 1
+    # Rounding gives each worker a share of its own where one shape is all there is.
+    wanted = max(1, math.ceil(n_shares / MOST_OF_A_FAIR_SHARE), round(n_shares))
     dealt = _dealt(single, min(wanted, len(single)))
     return [
         Part([chain for part in share for chain in part.chains], is_first=number == 0)
@@ -126,12 +134,12 @@ def _parts(chains: Sequence[Chain], largest: float) -> list[Part]:
 def _dealt(parts: Sequence[Part], n_shares: int) -> list[list[Part]]:
     """Deals parts out by cost, the most expensive first, each where there is least so far."""
     shares: list[list[Part]] = [[] for _ in range(n_shares)]
-    loads = [0.0] * n_shares
+    # Among equals, a worker that does not begin with a shape yet gets the next one.
+    least = [(0.0, False, k) for k in range(n_shares)]
     for part in sorted(parts, key=_seconds, reverse=True):
-        # Among equals, a worker that does not begin with a shape yet gets the next one.
-        least = min(range(n_shares), key=lambda k: (loads[k], any(p.is_first for p in shares[k])))
-        shares[least].append(part)
-        loads[least] += _seconds(part)
+        load, begins_a_shape, k = least[0]
+        shares[k].append(part)
+        heapreplace(least, (load + _seconds(part), begins_a_shape or part.is_first, k))
     return shares
 
 

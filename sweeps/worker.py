@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -49,6 +50,9 @@ PARENT_DECIDES = (*INTERRUPTING, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that workers leave to their parent, which asks them by SIGTERM."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+_LOOKING = 0.25
+"""Most time of looking for something to do, as a share of the pause that follows."""
+
 _MESSAGE_LENGTH = 1000
 
 
@@ -61,7 +65,7 @@ class Stopped(BaseException):
 
 
 def work(
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     compute: Compute,
     *,
     lease: float,
@@ -78,16 +82,21 @@ def work(
     """
     with Heartbeat(lease) as heartbeat:
         worker = _Worker(compute, emit, patience, heartbeat, Watch(lease))
-        remaining, pause = packs(tasks), _SHORTEST_PAUSE
-        while remaining:
-            attempts = worker.n_attempts
-            # What is left of a pack is visited run by run: it failed, or others are at it.
-            remaining = [[task] for pack in remaining for task in worker.visit(pack)]
-            if worker.gives_up:
-                return
+        # 1. Every run is visited once. What is left of a pack is visited run by run from now on: it
+        #    failed, or others are at it.
+        waiting = deque([task] for pack in packs(tasks) for task in worker.visit(pack))
+        # 2. What is left is visited in turn. Looking takes a small share of the time: there may be
+        #    a thousand workers with nothing else to do, and the store slow.
+        pause = _SHORTEST_PAUSE
+        while waiting and not worker.gives_up:
+            attempts, began = worker.n_attempts, time.monotonic()
+            for _ in range(len(waiting)):
+                waiting.extend([task] for task in worker.visit(waiting.popleft()))
+                if worker.n_attempts > attempts or time.monotonic() - began > pause * _LOOKING:
+                    break
             if worker.n_attempts > attempts:
                 pause = _SHORTEST_PAUSE
-            elif remaining:
+            elif waiting:
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -202,6 +202,6 @@ def test_packs_are_few_equal_and_visited_whole(
             expected.update((n + i) // n_packs for i in range(n_packs))
     expected[1] += sum(group == 3 for group, _ in runs)
     for worker in range(workers):
-        groups = packs(visiting_order(packed, worker, workers))
+        groups = list(packs(visiting_order(packed, worker, workers)))
         assert Counter(map(len, groups)) == +expected
         assert sum(map(len, groups)) == len(tasks)
