@@ -65,9 +65,8 @@ def write(app: Sphinx) -> None:
     pages = {name: _page(catalogue.load(name), folder) for name in catalogue.names()}
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text)
-    listed = "\n".join(["```{toctree}", ":hidden:", ":titlesonly:", "", *pages, "```", ""])
     cards = "\n".join(_thumbnail(catalogue.load(name), folder) for name in pages)
-    (folder / "index.md").write_text(f"{HEAD}{listed}\n::::{{container}} gallery\n{cards}\n::::\n")
+    (folder / "index.md").write_text(f"{HEAD}::::{{container}} gallery\n{cards}\n::::\n")
 
 
 def draw(names: Iterable[str]) -> None:
@@ -102,7 +101,8 @@ def _folder(name: str) -> Path:
 def _page(experiment: Experiment | Gathering, folder: Path) -> str:
     """The page of an experiment: card, figure, and what was expected beside what was measured."""
     question, _, card = experiment.card.partition("\n")
-    parts = [f"# {experiment.name}", f"*{question}*"]
+    # They stand in no list of the sidebar, where forty names would hide all others.
+    parts = ["---\norphan: true\n---", f"# {experiment.name}", f"*{question}*"]
     made = report.read(_folder(experiment.name) / "report.json")
     if made is not None:
         shutil.copy(_folder(experiment.name) / "figure.svg", folder / f"{experiment.name}.svg")

@@ -9,9 +9,15 @@ TUTORIALS = HOUSE / "docs" / "tutorials"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["first_sweep", "own_model", "own_law"])
+@pytest.mark.parametrize("name", ["first_sweep", "own_model", "own_law", "cluster"])
 def test_tutorials_do_what_they_say(name, tmp_path):
     follow(TUTORIALS / f"{name}.md", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wandb", "hydra"])
+def test_what_other_tools_left_is_read(name, tmp_path):
+    follow(HOUSE / "docs" / "coming_from" / f"{name}.md", tmp_path)
 
 
 @pytest.mark.slow
