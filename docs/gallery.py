@@ -121,7 +121,8 @@ def _figure(name: str, made: Report) -> str:
 
 
 def _verdict(made: Report) -> str:
-    return f"At the smallest size: {_plain(made.verdict)}" if made.verdict else ""
+    lines = ["At the smallest size:", *made.verdict.splitlines()]
+    return "\\\n".join(map(_plain, lines)) if made.verdict else ""
 
 
 def _card(card: str) -> str:
