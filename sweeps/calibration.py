@@ -66,7 +66,10 @@ def _chosen(plan: Plan, speeds: Speeds) -> list[RunConfig]:
 
 
 def _packed(plan: Plan, speeds: Speeds) -> list[RunConfig]:
-    """Two packs of each kind of closed-form runs that share work, unless they take long."""
+    """Packs of each kind of closed-form runs that share work: small, middle and two large ones.
+
+    Those that take long are left out.
+    """
     packs: dict[str, dict[str, list[RunConfig]]] = {}
     for config, run in zip(plan.configs, plan.runs, strict=True):
         if (pack := _pack(run)) is not None and run.group not in speeds.shapes:
@@ -74,11 +77,17 @@ def _packed(plan: Plan, speeds: Speeds) -> list[RunConfig]:
             packs.setdefault(kinds, {}).setdefault(pack, []).append(config)
     found = []
     for by_key in packs.values():
-        first, *others = by_key.values()
-        second = others[0] if others else [replace_at(c, "seed", c.seed + 1) for c in first]
-        if sum(account(config).flops_train for config in first) < _LONGEST * FLOPS_PER_SECOND:
-            found += first + second
+        ordered = sorted(by_key.values(), key=_flops)
+        if len(ordered) == 1:
+            ordered.append([replace_at(each, "seed", each.seed + 1) for each in ordered[0]])
+        chosen = dict.fromkeys((len(ordered) - 1, len(ordered) - 2, len(ordered) // 2, 0))
+        for pack in map(ordered.__getitem__, chosen):
+            found += pack if _flops(pack) < _LONGEST * FLOPS_PER_SECOND else []
     return found
+
+
+def _flops(configs: Sequence[RunConfig]) -> float:
+    return sum(account(config).flops_train for config in configs)
 
 
 def _pack(run: PlannedRun) -> str | None:

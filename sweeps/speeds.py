@@ -57,10 +57,11 @@ class Speed:
     Attributes:
         kinds: As of `Work`.
         flops_a_step: As of `Work`.
-        fixed: Seconds of a run beside its steps: data, evaluations, files.
+        fixed: Seconds of a run beside its steps: evaluations, files.
         a_step: Seconds of a step.
-        compiling: Seconds until its program was there when it was compiled anew.
-        loading: The least seconds until it was there, from the cache of compiled programs.
+        compiling: Seconds that the first run of a process took longer, when its program was
+            compiled anew: for that, and for data.
+        loading: The same when the program came from the cache of compiled programs.
         peak_bytes: Most memory of a process that ran it; of several runs in one process, that
             after the first of them.
     """
@@ -78,7 +79,7 @@ class Predicted(NamedTuple):
     """Time and memory of one run, and whether anything measured stands behind them."""
 
     seconds: float
-    start: float  # seconds until the program of its shape is there
+    start: float  # seconds that the first run of its shape takes longer
     peak_bytes: float
     is_measured: bool
 
@@ -182,6 +183,8 @@ def _measured(runs: Sequence[tuple[Work, RunRecord]], known: Speed | None) -> Sp
         fixed = min(known.fixed, float(np.mean(seconds))) if known else 0.0
         a_step = (float(np.mean(seconds)) - fixed) / float(steps[0])
     compiling = max(each for _, each in times)
+    for (of, _), (alone, start) in zip(runs, times, strict=True):
+        compiling = max(compiling, alone + start - median_low(by_steps[of.steps]))
     peaks = [record.peak_memory_bytes for _, record in runs if record.peak_memory_bytes]
     new = Speed(
         kinds=work.kinds,

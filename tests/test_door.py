@@ -64,6 +64,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch):
         assert cli.main(["list"]) == 0
 
 
+@pytest.mark.medium
 def test_a_locale_without_letters_is_enough():
     """As on bare nodes of a cluster."""
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
