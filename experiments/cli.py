@@ -24,7 +24,10 @@ from experiments.commands.options import (
     DescentOptions,
     DesignOptions,
     DoctorOptions,
+    ExportOptions,
+    ExtendOptions,
     FitOptions,
+    ImportOptions,
     IsoflopOptions,
     LawsOptions,
     ModelsOptions,
@@ -94,6 +97,30 @@ def sweep(options: Flags[SweepOptions]) -> int:
     from experiments.commands import sweep
 
     return sweep.run(options)
+
+
+@app.command
+def extend(options: Flags[ExtendOptions]) -> int:
+    """Run more values of a sweep that `scaling sweep` made; what is done is kept."""
+    from experiments.commands import sweep
+
+    return sweep.extend(options)
+
+
+@app.command(name="import")
+def import_folder(options: Flags[ImportOptions]) -> int:
+    """Take finished runs of another results folder; none is replaced, and none is run again."""
+    from experiments.commands import folder
+
+    return folder.import_runs(options)
+
+
+@app.command
+def export(options: Flags[ExportOptions]) -> int:
+    """Write a results folder as two tables, runs and learning curves, for other programs."""
+    from experiments.commands import folder
+
+    return folder.export(options)
 
 
 @app.command

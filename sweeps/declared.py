@@ -19,7 +19,7 @@ import re
 import shlex
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from scaling.config import RunConfig
@@ -146,6 +146,44 @@ def configs_of(declared: Declaration) -> list[RunConfig]:
         numbers = sorted(random.Random(declared.random_seed).sample(numbers, n_runs))
     # 2. Each is made of the defaults of its model, what all share, and its own values.
     return [_config({**shared, **_row(blocks, number)}) for number in numbers]
+
+
+def extended(declared: Declaration, grid: Sequence[str], draws: int | None) -> Declaration:
+    """The declaration with more values of some fields, or more random settings.
+
+    Args:
+        declared: The sweep; those of its runs that are done are kept.
+        grid: More values, as axes; a field that all runs share becomes an axis.
+        draws: Number of random settings in all; the first are those of before.
+
+    Raises:
+        ValueError: nothing is added, the field is zipped or drawn, or the runs are a sample.
+    """
+    if declared.sample is not None:
+        raise ValueError(
+            "the runs are a sample, which more values would draw anew: declare another"
+        )
+    if not grid and (draws is None or draws <= declared.draws):
+        raise ValueError("nothing is added: give --grid with more values, or more --draws")
+    axes = {_full(axis.path): axis for axis in map(parse_axis, declared.grid)}
+    shared = {_full(split(text)[0]): split(text)[1] for text in declared.set}
+    for path in (_full(split(text)[0]) for text in (*declared.zip, *declared.draw)):
+        if path in {_full(split(text)[0]) for text in grid}:
+            raise ValueError(
+                f"{path} is zipped or drawn, and takes no more values: declare another"
+            )
+    for text in grid:
+        path, values = _full(split(text)[0]), parse_axis(text).values
+        before = axes[path].values if path in axes else [shared.pop(path)] if path in shared else []
+        if len(before) + len(values) > MAX_RUNS:
+            raise ValueError(f"{text!r} has {len(values):,} values: give fewer")
+        axes[path] = Axis(path, list(dict.fromkeys(map(str, (*before, *values)))))
+    return replace(
+        declared,
+        set=tuple(f"{path}={value}" for path, value in shared.items()),
+        grid=tuple(f"{path}={','.join(map(str, axis.values))}" for path, axis in axes.items()),
+        draws=draws or declared.draws,
+    )
 
 
 def check_name(name: str) -> None:

@@ -15,6 +15,8 @@ from experiments.commands import provenance
 from experiments.commands.console import console
 from experiments.commands.options import (
     DoctorOptions,
+    ExportOptions,
+    ImportOptions,
     PruneOptions,
     RetryOptions,
     StatusOptions,
@@ -104,6 +106,52 @@ def write_table(options: TableOptions) -> int:
     for damage in damaged:
         console.print(f"{damage}; the row is right, its curve cannot be read")
     return 1 if counts["failed"] or counts["missing"] or damaged else 0
+
+
+def export(options: ExportOptions) -> int:
+    """Writes runs and learning curves as two tables, joined by `run_id`."""
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from analysis.tables import results as tables
+    from scaling.sealed import DamagedFileError
+
+    to, damaged = Path(options.to), list[str]()
+    points: list[dict[str, Any]] = []
+    for store in stores(options.results):
+        for run_id in store.run_ids():
+            try:
+                points += [{"run_id": run_id, **asdict(each)} for each in store.curve(run_id)]
+            except DamagedFileError as error:
+                damaged.append(str(error))
+    curves = pd.json_normalize(points).dropna(axis="columns", how="all")
+    with storing(to):
+        to.mkdir(parents=True, exist_ok=True)
+        tables.write(curves, to / f"curves.{options.format}")
+    console.print(f"{to}/curves.{options.format}: {len(curves):,} points of learning curves")
+    for damage in damaged:
+        console.print(f"{damage}; it is left out")
+    runs = TableOptions(results=options.results, to=str(to / f"runs.{options.format}"))
+    return write_table(runs) or int(bool(damaged))
+
+
+def import_runs(options: ImportOptions) -> int:
+    """Takes finished runs of another results folder, which is not changed."""
+    from sweeps.importing import Became, import_runs
+
+    other = Store.open(options.other)
+    became = import_runs(Store.create(options.into), other)
+    says: dict[Became, str] = {
+        "new": "are published here",
+        "kept": "were here already",
+        "different": "have another result here, which stays",
+        "damaged": "cannot be read there",
+    }
+    for what, words in says.items():
+        if n_runs := became.get(what, 0):
+            console.print(f"{options.into}: {n_runs:,} runs of {options.other} {words}")
+    return 1 if became.get("different") or became.get("damaged") else 0
 
 
 def retry(options: RetryOptions) -> int:

@@ -176,6 +176,40 @@ class SweepOptions(CostOptions, RunningOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtendOptions(CostOptions, RunningOptions):
+    """Options of `scaling extend`."""
+
+    folder: Folder
+    grid: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=VALUES")] = ()
+    """More values of a field, e.g. seed=5..9; may be repeated."""
+    draws: int | None = None
+    """Number of random settings in all; those that were drawn stay."""
+    plan: bool = False
+    """Print what would be done and what it costs, and end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """Options of `scaling import`."""
+
+    other: Annotated[Positional[str], arg(metavar="OTHER")]
+    """The results folder to take runs from; it is not changed."""
+    into: Annotated[str, arg(metavar="RESULTS")]
+    """The results folder to take them into; made where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of `scaling export`."""
+
+    results: Folder
+    to: Annotated[str, arg(metavar="FOLDER")]
+    """Folder for runs and curves; files of these names in it are replaced."""
+    format: Literal["parquet", "csv"] = "parquet"
+    """Format of the files."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatusOptions:
     """Options of `scaling status`."""
 

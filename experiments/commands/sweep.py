@@ -13,12 +13,12 @@ import tyro
 from experiments import catalogue
 from experiments.commands import run as commands
 from experiments.commands.console import console
-from experiments.commands.options import SweepOptions
+from experiments.commands.options import ExtendOptions, SweepOptions
 from experiments.commands.run import Job
 from experiments.shared.swept import experiment_of
 from sweeps import sweep_file
 from sweeps.axes import split
-from sweeps.declared import Declaration, check_name, configs_of
+from sweeps.declared import Declaration, check_name, configs_of, extended
 from sweeps.plan import make_plan
 from sweeps.store import Store
 
@@ -37,6 +37,27 @@ def run(options: SweepOptions) -> int:
     _check_place(declared.name, Path(options.results))
     if ignored:
         console.print(f"--from {options.source}: has no meaning here: {', '.join(ignored)}")
+    if options.plan:
+        return commands.print_plan([job], options)
+    return commands.carry_out(job.experiment, [job], options)
+
+
+def extend(options: ExtendOptions) -> int:
+    """Runs more values of a sweep, as `run` does; its plans and runs stay.
+
+    Raises:
+        ValueError: the folder has no sweep that a command declared, or nothing is added.
+    """
+    store = Store.open(options.folder)
+    commands_of = [plan.command for plan in store.plans() if plan.command is not None]
+    if not commands_of:
+        raise ValueError(
+            f"{options.folder} holds no sweep that `scaling sweep` made. The runs of an experiment "
+            "are those that its file declares"
+        )
+    declared = [declared_by(command) for command in commands_of]
+    largest = max(declared, key=lambda each: len(configs_of(each)))
+    job = job_of(extended(largest, options.grid, options.draws), str(store.root.parent))
     if options.plan:
         return commands.print_plan([job], options)
     return commands.carry_out(job.experiment, [job], options)

@@ -1,12 +1,15 @@
 """Commands that look after a results folder: status, doctor, retry, prune, verify."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiments.cli import main
+from scaling.record import dump_record
 from sweeps.store import Store
 
 
@@ -130,3 +133,52 @@ def test_a_pipe_in_quarantine_is_not_waited_for(done, said):
     (done / "quarantine").mkdir()
     os.mkfifo(done / "quarantine" / "x.reason.txt")
     assert "in quarantine: x: its note cannot be read" in said("doctor", done)[1]
+
+
+def test_runs_of_another_folder_are_taken_once_and_never_replaced(done, said, tmp_path):
+    from scaling.record import CurvePoint
+
+    point = CurvePoint(step=1, n_examples_seen=1, train_loss=1.0, eval_loss=1.0)
+    curve_of(done, [point])
+    before = {path: path.read_bytes() for path in done.rglob("*") if path.is_file()}
+    into = tmp_path / "into"
+    code, printed = said("import", done, "--into", into)
+    assert code == 0 and "9 runs" in printed and "published here" in printed
+    here, there = Store.open(into), Store.open(done)
+    assert said("status", into)[0] == 0
+    for run_id in there.run_ids():
+        mine, theirs = here.load(run_id), there.load(run_id)
+        assert mine is not None and theirs is not None and mine.run_id == theirs.run_id
+        assert mine.eval_excess_risk == theirs.eval_excess_risk
+    assert here.curve(there.run_ids()[0]) == (point,)
+    assert [plan.name for plan in here.plans()] == [plan.name for plan in there.plans()]
+    assert "9 runs" in (printed := said("import", done, "--into", into)[1]) and "already" in printed
+    # A result that differs stays as it is here; one that is damaged there is named.
+    first, second = there.run_ids()[1:3]
+    text = there.result_path(first).read_text()
+    record = there.load(first)
+    assert record is not None
+    changed = dump_record(dataclasses.replace(record, eval_excess_risk=0.5))
+    there.result_path(first).write_text(changed)
+    there.result_path(second).write_bytes(b"torn")
+    code, printed = said("import", done, "--into", into)
+    assert code == 1 and "1 runs" in printed and "have another result here" in printed
+    assert "cannot be read there" in printed and there.result_path(second).read_bytes() == b"torn"
+    there.result_path(first).write_text(text)
+    there.result_path(second).write_bytes(before[there.result_path(second)])
+    assert before == {path: path.read_bytes() for path in done.rglob("*") if path.is_file()}
+
+
+def test_runs_and_curves_are_exported_as_two_tables(done, said, tmp_path):
+    from scaling.record import CurvePoint
+
+    points = [CurvePoint(step=s, n_examples_seen=s, train_loss=1.0, eval_loss=2.0) for s in (1, 2)]
+    curve_of(done, points)
+    code, printed = said("export", done, "--to", tmp_path / "out")
+    assert code == 0 and "2 points of learning curves" in printed
+    runs = pd.read_parquet(tmp_path / "out" / "runs.parquet")
+    curves = pd.read_parquet(tmp_path / "out" / "curves.parquet")
+    assert len(runs) == 9 and curves["step"].tolist() == [1, 2]
+    assert set(curves["run_id"]) <= set(runs["run_id"])
+    assert said("export", done, "--to", tmp_path / "out", "--format", "csv")[0] == 0
+    assert (tmp_path / "out" / "curves.csv").read_text().startswith("run_id,step,")

@@ -5,7 +5,7 @@ import pytest
 from experiments.cli import main
 from experiments.commands.sweep import declared_by, job_of
 from experiments.shared.swept import analyse, figure
-from sweeps.declared import Declaration, configs_of
+from sweeps.declared import Declaration, configs_of, extended
 from sweeps.store import Store
 
 LINEAR = ("--model", "linear", "--set", "data.n_train=20", "--set", "data.dimension=60")
@@ -111,3 +111,28 @@ def test_a_sweep_leaves_what_an_experiment_leaves(said, tmp_path):
     page = tmp_path / "page.html"
     assert said("report", tmp_path / "risk", "--to", page)[0] == 0
     assert "A sweep of 6 runs along model.n_features, seed." in page.read_text()
+
+
+def test_more_values_extend_a_sweep_and_what_was_declared_stays():
+    few = Declaration(
+        name="x",
+        set=("model=linear", "model.n_features=5"),
+        grid=("seed=0..2",),
+        draw=("data.noise_variance=0.1..1",),
+        draws=2,
+    )
+    more = extended(few, ("seed=2..4", "model.n_features=10"), 3)
+    assert more.grid == ("seed=0,1,2,3,4", "model.n_features=5,10")
+    before, after = configs_of(few), configs_of(more)
+    assert set(before) < set(after) and len(after) == 5 * 2 * 3
+    for grid, draws, says in (
+        ((), 2, "nothing is added"),
+        (("data.noise_variance=1",), None, "zipped or drawn"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            extended(few, grid, draws)
+
+
+def test_a_folder_of_an_experiment_is_not_extended_by_a_command(said, done):
+    code, printed = said("extend", done, "--grid", "seed=5..9")
+    assert code == 2 and "no sweep that `scaling sweep` made" in printed
