@@ -34,8 +34,9 @@ def import_runs(store: Store, other: Store) -> Mapping[Became, int]:
     Raises:
         StoreError: a folder cannot be read or written.
     """
-    for plan in other.root.glob("plans/*.json"):
-        _import_plan(store, other, plan.stem)
+    for name in files.names(other.root / "plans"):
+        if name.endswith(".json"):
+            _import_plan(store, other, name.removesuffix(".json"))
     ids = [run_id for run_id in other.run_ids() if other.has_result(run_id)]
     publishing.make_folders(store, ids)
     return Counter(_import_run(store, other, run_id) for run_id in ids)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import tyro
@@ -19,6 +18,8 @@ from experiments.shared.swept import experiment_of
 from sweeps import sweep_file
 from sweeps.axes import split
 from sweeps.declared import Declaration, check_name, configs_of, extended
+from sweeps.files import names
+from sweeps.places import Place, place, shown
 from sweeps.plan import make_plan
 from sweeps.store import Store
 
@@ -34,7 +35,7 @@ def run(options: SweepOptions) -> int:
     """
     declared, ignored = declaration(options)
     job = job_of(declared, options.results)
-    _check_place(declared.name, Path(options.results))
+    _check_place(declared.name, place(options.results))
     if ignored:
         console.print(f"--from {options.source}: has no meaning here: {', '.join(ignored)}")
     if options.plan:
@@ -110,12 +111,12 @@ def job_of(declared: Declaration, results: str) -> Job:
     """A sweep as the one part of an experiment; its report lies under the identity of its plan."""
     configs = configs_of(declared)
     plan = replace(make_plan(declared.name, configs), command=declared.command())
-    root = Path(results) / declared.name
+    root = place(results) / declared.name
     return Job(
         experiment=experiment_of(declared.name, configs, declared.axes()),
         plan=plan,
         root=root,
-        folder=root / "reports" / f"{BUDGET}-{plan.plan_id[:8]}",
+        folder=shown(root) / "reports" / f"{BUDGET}-{plan.plan_id[:8]}",
         budget=BUDGET,
         overrides=(),
     )
@@ -147,13 +148,13 @@ class _Command:
     options: tyro.conf.OmitArgPrefixes[SweepOptions]
 
 
-def _check_place(name: str, results: Path) -> None:
+def _check_place(name: str, results: Place) -> None:
     """Refuses a results folder of another sweep: an experiment's, or one that differs in case."""
     if name in catalogue.names():
         raise ValueError(
             f"--name {name}: an experiment has this name, and its runs this folder. Give another"
         )
-    twins = [path.name for path in results.glob("*") if path.name.lower() == name.lower()]
+    twins = [each for each in names(results) if each.lower() == name.lower()]
     if twin := next((twin for twin in twins if twin != name), None):
         raise ValueError(
             f"--name {name}: {results / twin} differs from it in case alone, and is the same "
