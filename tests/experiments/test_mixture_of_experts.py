@@ -8,11 +8,12 @@ import pytest
 
 from analysis.laws.routed import ROUTED
 from analysis.tables import results
+from experiments import granularity
 from experiments import mixture_of_experts as card
 from experiments.experiment import passes
 from scaling.config import RunConfig
 
-PLANTED = np.array([-0.08, -0.1, 0.015, 0.55, 1.2, 50.0])
+PLANTED = np.array([-0.08, -0.1, 0.015, 0.55, 1.0, 1e6])
 """a, b, c, d, k, X_max of the law of the hash."""
 GAINS = {
     ("hash", 400): 0.06,
@@ -76,3 +77,28 @@ def test_a_router_without_runs_is_named(table):
     done = table["model.router"] != "learned"
     with pytest.raises(ValueError, match="No run of hash, learned has a dense run"):
         card.analyse(table.assign(status=table["status"].where(done, "failed")))
+
+
+def test_a_planted_gain_of_finer_experts_is_found():
+    gains, rng = {1: 0.0, 2: 0.01, 4: 0.02}, np.random.default_rng(1)
+    rows = [
+        {
+            "run_id": f"{number:032x}",
+            "status": "done",
+            granularity.GRAIN: (grain := config.model.granularity),
+            card.RATE: (rate := config.train.optimizer.learning_rate),
+            "seed": config.seed,
+            "flops_train": 1e11 * (1 + 0.01 * grain),
+            "eval_loss_nats": 1.7 - gains[grain] + 5 * rate + 0.001 * rng.standard_normal(),
+        }
+        for number, config in enumerate(granularity.SWEEP["cpu"]())
+    ]
+    findings = granularity.analyse(results.frame(rows))
+    gain = findings.measured["gain"]
+    # Means of three pairs with noise of 0.001 in either run: a standard error of 0.0008.
+    assert gain.low < gain.value < gain.high and gain.value == pytest.approx(0.02, abs=0.003)
+    assert findings.measured["more_flops"].value == pytest.approx(0.03 / 1.01)
+    assert set(findings.report["rates"].values()) == {0.01}
+    assert len(granularity.figure(findings).axes) == 1
+    with pytest.raises(ValueError, match="No finer mixture has a run of whole experts"):
+        granularity.analyse(results.frame(rows[:6]))
