@@ -247,7 +247,8 @@ def hostile() -> dict[str, Callable[[Path], object]]:
 def look(root: Path) -> tuple[float, float, bool]:
     """Seconds and megabytes of `scaling status`, and whether it saw the other runs."""
     code = (
-        "import sys; from experiments.cli import main; main(['status', sys.argv[1], '--json'])\n"
+        "import sys; from experiments.cli import main\n"
+        "main(['status', sys.argv[1], '--json', '-'])\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     began = time.perf_counter()
@@ -255,7 +256,7 @@ def look(root: Path) -> tuple[float, float, bool]:
     printed = subprocess.run(words, capture_output=True, text=True).stdout.splitlines()
     seconds = time.perf_counter() - began
     try:
-        counts, kilobytes = json.loads(printed[0])[0]["counts"], int(printed[1])
+        counts, kilobytes = json.loads(printed[0])["folders"][0]["counts"], int(printed[1])
     except (ValueError, IndexError, TypeError):
         return seconds, 0.0, False
     return seconds, kilobytes / 1024, counts.get("done", 0) >= 3

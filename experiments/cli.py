@@ -21,6 +21,7 @@ from experiments.commands.options import (
     AllocateOptions,
     AuditOptions,
     CompareOptions,
+    CompletionOptions,
     DescentOptions,
     DesignOptions,
     DoctorOptions,
@@ -30,6 +31,7 @@ from experiments.commands.options import (
     ImportOptions,
     IsoflopOptions,
     LawsOptions,
+    ListOptions,
     ModelsOptions,
     PaperOptions,
     PredictOptions,
@@ -56,11 +58,11 @@ Flags = Annotated[T, arg(name="")]
 
 
 @app.command(name="list")
-def list_experiments() -> int:
+def list_experiments(options: Flags[ListOptions]) -> int:
     """List the experiments with the claim that each one tests."""
     from experiments.commands import show
 
-    return show.print_list()
+    return show.print_list(options)
 
 
 @app.command
@@ -68,7 +70,7 @@ def show(options: Flags[ShowOptions]) -> int:
     """Show the card of an experiment: claim, paper, command, cost, expected numbers."""
     from experiments.commands import show
 
-    return show.print_card(options.name)
+    return show.print_card(options)
 
 
 @app.command
@@ -318,6 +320,24 @@ def _ending_on_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@app.command
+def completion(options: Flags[CompletionOptions]) -> int:
+    """Print the script by which a shell completes commands and options."""
+    words = ["--tyro-write-completion", options.shell, "-"]
+    with contextlib.suppress(SystemExit):  # tyro ends once it has printed
+        app.cli(prog="scaling", args=words, use_underscores=False)
+    return 0
+
+
+def _beside_output(args: list[str]) -> contextlib.AbstractContextManager[None]:
+    """Keeps all but the result from the standard output, where the result is to go there."""
+    if "-" not in args:
+        return contextlib.nullcontext()
+    from experiments.commands.console import beside_output
+
+    return beside_output(args)
+
+
 def main(args: list[str] | None = None) -> int:
     """Runs the `scaling` command; returns its exit status."""
     args = list(sys.argv[1:] if args is None else args)
@@ -328,7 +348,7 @@ def main(args: list[str] | None = None) -> int:
         print(f"scaling {scaling.__version__}")
         return 0
     try:
-        with _ending_on_signals():
+        with _ending_on_signals(), _beside_output(args):
             status = app.cli(
                 prog="scaling",
                 description="Scaling-law and double-descent experiments. "

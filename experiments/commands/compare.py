@@ -1,7 +1,7 @@
 """`scaling compare`: two results, two sizes or two fits side by side, in standard errors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from analysis.plots import style
 from analysis.plots.differences import draw_differences
 from analysis.tables import results as tables
 from experiments.commands import fit_files
-from experiments.commands.console import console, print_table
+from experiments.commands.console import console, print_table, write_json
 from experiments.commands.finished import Finished, finished
 from experiments.commands.options import CompareOptions
 from experiments.experiment import Expected, Experiment, Measured, passes
@@ -75,6 +75,9 @@ def compare(options: CompareOptions) -> int:
         console.print(f"conclusion changes: {name}")
     if not changed:
         console.print("no conclusion changes")
+    numbers = [asdict(each) | {"changes": each.changes} for each in differences]
+    cells = table.to_dict(orient="records")
+    write_json(options.json, {"title": title, "numbers": numbers, "cells": cells})
     if options.to is not None:
         _write(Path(options.to), differences, table, title)
     return 1 if changed else 0

@@ -1,6 +1,11 @@
-"""The screen: one console, one way to print a table on it, and one to write and name a file."""
+"""The screen: one console, one way to print a table on it, and one to write and name a file.
 
-from collections.abc import Iterable, Sequence
+A file named "-" is the standard output; all else that is printed then goes to the standard error.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.errors import visible
-from analysis.writing import replace_file
+from analysis.writing import dumps, replace_file
 from sweeps.files import storing
 
 
@@ -29,6 +34,8 @@ class _Plain(Console):
 console = _Plain(highlight=False, markup=False, emoji=False)
 if not console.is_terminal:
     console.width = 1000  # in a file or a pipe a line stays one
+
+STANDARD_OUTPUT = "-"
 
 Justify = Literal["left", "right"]
 
@@ -53,12 +60,37 @@ def print_table(
     console.print(listing)
 
 
+@contextmanager
+def beside_output(args: Sequence[str]) -> Iterator[None]:
+    """Prints on the standard error within the block, where the result goes to the standard output.
+
+    Args:
+        args: Words of the command.
+    """
+    pairs = zip(args, [*args[1:], ""], strict=True)
+    before = console.stderr
+    console.stderr = any(each in (("--json", "-"), ("--latex", "-")) for each in pairs)
+    try:
+        yield
+    finally:
+        console.stderr = before
+
+
+def write_json(to: str | None, value: Any) -> None:
+    """Writes a result as strict JSON, where a file is asked for; otherwise as `write_text`."""
+    if to is not None:
+        write_text(to, dumps(value))
+
+
 def write_text(to: str, text: str) -> None:
-    """Writes a text file, atomically, and prints that it is written.
+    """Writes a text file, atomically, and prints that it is written; "-" is standard output.
 
     Raises:
         StoreError: The file cannot be written; an older one is kept.
     """
+    if to == STANDARD_OUTPUT:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        return
     path = Path(to)
     with storing(path):
         replace_file(path, (text.rstrip("\n") + "\n").encode())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 
 from analysis.planning.device_prices import accelerator
-from experiments.commands.console import Justify, console, print_table
+from experiments.commands.console import Justify, console, print_table, write_json
 from experiments.commands.options import CostOptions
 from scaling.record import RunRecord
 from sweeps.accelerators import accelerators
@@ -50,6 +51,12 @@ def print_plans(plans: Sequence[tuple[Plan, Collection[str]]], options: CostOpti
         rows,
         _SIDES,
     )
+    sweeps = [
+        {"name": plan.name, "plan_id": plan.plan_id, "runs": len(plan.runs), "done": len(done)}
+        | asdict(cost)
+        for (plan, done), cost in zip(plans, costs, strict=True)
+    ]
+    write_json(options.json, {"sweeps": sweeps})
     for (plan, _), cost in zip(plans, costs, strict=True):
         _say_of(plan, cost)
         if device is not None:

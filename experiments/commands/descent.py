@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from analysis.tables import read, results, selection
 from analysis.tables.names import words
 from analysis.writing import dumps, replace_file
 from experiments.commands import doubts
-from experiments.commands.console import console, print_table
+from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options import DescentOptions
 from sweeps.files import storing
 
@@ -88,8 +88,10 @@ def run(options: DescentOptions) -> int:
     about_rows = doubts.about(source.table.drop(columns="group", errors="ignore"), ("x",))
     of_table = [*_of_logarithm(options.x), *_unlike_units(source.table), *_copies(curves)]
     doubts.print_about([*of_table, *about_rows])
+    report = _report(options, source, judged, about_rows)
+    write_json(options.json, report)
     if options.out is not None:
-        _write(options, source, curves, judged, about_rows)
+        _write(options, curves, judged, report)
     return 0
 
 
@@ -424,12 +426,30 @@ def _axis(each: Named, options: DescentOptions) -> "SizeAxis":
     return axis_of_runs(options.axis, each.rows["x"], each.rows["axis"], runs)
 
 
-def _write(
+def _report(
     options: DescentOptions,
     source: read.Source,
-    curves: list[Named],
     judged: dict[str, Judgement],
     about_rows: list[str],
+) -> dict[str, Any]:
+    """What was asked and found, as JSON values."""
+    return {
+        "source": source.provenance(),
+        "x": options.x,
+        "test": options.test,
+        "train": options.train,
+        "axis": options.axis or options.x,
+        "where": options.where,
+        "about_rows": about_rows,
+        "curves": {name: to_dict(found) for name, found in judged.items()},
+    }
+
+
+def _write(
+    options: DescentOptions,
+    curves: list[Named],
+    judged: dict[str, Judgement],
+    report: dict[str, Any],
 ) -> None:
     """Writes figure.pdf .png .csv, report.json and table.tex."""
     from analysis.plots import style
@@ -443,16 +463,6 @@ def _write(
     ]
     label = size_label(options.x)
     figure = descent_figure(drawn, size=label, test=options.test, train=options.train)
-    report = {
-        "source": source.provenance(),
-        "x": options.x,
-        "test": options.test,
-        "train": options.train,
-        "axis": options.axis or options.x,
-        "where": options.where,
-        "about_rows": about_rows,
-        "curves": {name: to_dict(found) for name, found in judged.items()},
-    }
     caption = f"Double descent of {options.test} over {options.x}; 95 % intervals."
     with storing(folder):
         style.save(figure, folder / "figure")

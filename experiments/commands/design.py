@@ -18,7 +18,7 @@ from pathlib import Path
 from analysis.planning.design import Candidates, next_cells
 from analysis.tables import results
 from experiments.commands import fit_files
-from experiments.commands.console import console
+from experiments.commands.console import console, write_json
 from experiments.commands.options import DesignOptions
 from experiments.commands.pairs import AT
 from sweeps.files import storing
@@ -39,6 +39,7 @@ def run(options: DesignOptions) -> int:
         n_cells=options.cells,
     )
     console.print(design.summary())
+    write_json(options.json, {"cells": design.table().to_dict(orient="records")})
     if to is not None:
         with storing(to):
             results.write(design.table(), to)

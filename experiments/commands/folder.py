@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.commands import provenance
-from experiments.commands.console import console
+from experiments.commands.console import console, write_json
 from experiments.commands.options import (
     DoctorOptions,
     ExportOptions,
@@ -47,11 +47,9 @@ class Advice(NamedTuple):
 def print_status(options: StatusOptions) -> int:
     """Prints what a results folder, or each in a folder of several, holds."""
     found = [survey(store) for store in stores(options.results)]
-    if options.json:
-        print(json.dumps([_plain(each) for each in found], allow_nan=False))
-    else:
-        for each in found:
-            _print_survey(each)
+    for each in found:
+        _print_survey(each)
+    write_json(options.json, {"folders": [_plain(each) for each in found]})
     return 0 if all(each.is_complete for each in found) else 1
 
 
@@ -62,16 +60,14 @@ def print_doctor(options: DoctorOptions) -> int:
         store: [_advice(store, trouble) for trouble in (*each.troubled, *each.curves)]
         for store, each in found.items()
     }
-    if options.json:
-        every = [each._asdict() for listed in advice.values() for each in listed]
-        print(json.dumps(every, allow_nan=False))
-    else:
-        for store, listed in advice.items():
-            console.print(f"{store.root}: {len(listed):,} runs need attention")
-            for each in listed:
-                console.print(f"  {each.run_id} {each.says} {each.to_do}")
-            for line in _quarantined(store):
-                console.print(f"  {line}")
+    for store, listed in advice.items():
+        console.print(f"{store.root}: {len(listed):,} runs need attention")
+        for each in listed:
+            console.print(f"  {each.run_id} {each.says} {each.to_do}")
+        for line in _quarantined(store):
+            console.print(f"  {line}")
+    every = [each._asdict() for listed in advice.values() for each in listed]
+    write_json(options.json, {"advice": every})
     return 0 if not any(advice.values()) else 1
 
 
@@ -105,6 +101,8 @@ def write_table(options: TableOptions) -> int:
     )
     for damage in damaged:
         console.print(f"{damage}; the row is right, its curve cannot be read")
+    told = {"table": options.to, "rows": len(table), "columns": list(table.columns)}
+    write_json(options.json, told | {"counts": dict(counts), "damaged_curves": damaged})
     return 1 if counts["failed"] or counts["missing"] or damaged else 0
 
 
@@ -132,7 +130,9 @@ def export(options: ExportOptions) -> int:
     console.print(f"{to}/curves.{options.format}: {len(curves):,} points of learning curves")
     for damage in damaged:
         console.print(f"{damage}; it is left out")
-    runs = TableOptions(results=options.results, to=str(to / f"runs.{options.format}"))
+    runs = TableOptions(
+        results=options.results, to=str(to / f"runs.{options.format}"), json=options.json
+    )
     return write_table(runs) or int(bool(damaged))
 
 
@@ -151,12 +151,13 @@ def import_runs(options: ImportOptions) -> int:
     for what, words in says.items():
         if n_runs := became.get(what, 0):
             console.print(f"{options.into}: {n_runs:,} runs of {options.other} {words}")
+    write_json(options.json, {"runs": dict(became)})
     return 1 if became.get("different") or became.get("damaged") else 0
 
 
 def retry(options: RetryOptions) -> int:
     """Sets results aside whose runs are to be done again by the command that made them."""
-    chosen = 0
+    chosen: list[str] = []
     found = stores(options.results)
     known = {run_id for store in found for run_id in store.run_ids()} if options.run else {}
     if unknown := [run_id for run_id in options.run if run_id not in known]:
@@ -170,27 +171,29 @@ def retry(options: RetryOptions) -> int:
         for text in store.texts():
             reason = _why_again(store, text, options)
             if reason is not None:
-                store.reopen(json.loads(_entry(text, "run_id")), reason)
-                chosen += 1
+                chosen.append(json.loads(_entry(text, "run_id")))
+                store.reopen(chosen[-1], reason)
     console.print(
-        f"{chosen:,} runs are open again; their results lie in quarantine. The command that made "
-        "them does them again; runs that failed or are missing it tries in any case"
+        f"{len(chosen):,} runs are open again; their results lie in quarantine. The command that "
+        "made them does them again; runs that failed or are missing it tries in any case"
     )
+    write_json(options.json, {"open_again": chosen})
     return 0
 
 
 def prune(options: PruneOptions) -> int:
     """Removes what only saves time: trunks, weights, and checkpoints of published runs."""
-    total = 0
+    sizes: dict[str, int] = {}
     for store in stores(options.results):
         for folder, size in _prunable(store):
-            total += size
+            sizes[str(folder)] = size
             console.print(f"{folder}: {size / 1e6:.1f} MB{'' if options.remove else ' (kept)'}")
             if options.remove:
                 check_inside(store.caches, folder)
                 shutil.rmtree(folder)
     verb = "removed" if options.remove else "could be removed with --remove"
-    console.print(f"{total / 1e6:.1f} MB {verb}; no result depends on it")
+    console.print(f"{sum(sizes.values()) / 1e6:.1f} MB {verb}; no result depends on it")
+    write_json(options.json, {"removed": options.remove, "bytes": sizes})
     return 0
 
 
@@ -207,7 +210,8 @@ def verify(options: VerifyOptions) -> int:
         raise ValueError(
             f"--fraction {options.fraction:g} must be above 0 and at most 1; e.g. 0.01"
         )
-    differing = compared = 0
+    compared = 0
+    differing: dict[str, list[str]] = {}
     for store in stores(options.results):
         sample = _sample(store, options.fraction, options.seed)
         plan = make_plan("verify", [config for _, config in sample])
@@ -220,11 +224,12 @@ def verify(options: VerifyOptions) -> int:
             of_curve = ("curve_sha256", "n_curve_points")  # points may have more columns by now
             differ = [each for each in differences(text, again[run_id]) if each not in of_curve]
             if differ:
-                differing += 1
+                differing[run_id] = differ
                 console.print(
                     f"  {run_id} differs in {', '.join(differ[:MOST_HOLES])}{_pack(text)}"
                 )
-    console.print(f"{compared:,} runs done again; {differing:,} differ from what is published")
+    console.print(f"{compared:,} runs done again; {len(differing):,} differ from what is published")
+    write_json(options.json, {"compared": compared, "differing": differing})
     return 1 if differing else 0
 
 

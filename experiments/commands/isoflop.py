@@ -17,7 +17,7 @@ from analysis.plots.approaches import approaches_figure
 from analysis.tables import results
 from analysis.writing import replace_file
 from experiments.commands import doubts
-from experiments.commands.console import console, print_table
+from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options import IsoflopOptions
 from experiments.commands.rows import read_rows
 from experiments.shared.panels import growth_rows, size_cells
@@ -53,23 +53,24 @@ def run(options: IsoflopOptions) -> int:
     about_rows = doubts.about(chosen)
     if said := [*found.doubts(), *_refusals(found), *about_rows]:
         console.print("\n" + "\n".join(said), soft_wrap=True)
+    selection = {
+        "where": options.where,
+        "rows": len(chosen),
+        "curves": options.curves,
+        "budgets": options.budgets,
+        "span": options.span,
+        "noise": options.noise,
+    }
+    report = {
+        "source": source.provenance(),
+        "selection": selection,
+        "about_rows": about_rows,
+        **found.to_dict(),
+        "details": found.details(),
+    }
+    write_json(options.json, report)
     if options.out is not None:
         folder = Path(options.out)
-        selection = {
-            "where": options.where,
-            "rows": len(chosen),
-            "curves": options.curves,
-            "budgets": options.budgets,
-            "span": options.span,
-            "noise": options.noise,
-        }
-        report = {
-            "source": source.provenance(),
-            "selection": selection,
-            "about_rows": about_rows,
-            **found.to_dict(),
-            "details": found.details(),
-        }
         with storing(folder):
             style.save(approaches_figure(found), folder / "figure")
             results.write(pd.DataFrame(list(_shown(found))), folder / "figure.csv")

@@ -70,7 +70,28 @@ OutFolder = Annotated[str | None, arg(metavar="FOLDER")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowOptions:
+class JsonOptions:
+    """What every command that prints a result can be asked."""
+
+    json: File = None
+    """Write the result as JSON; - prints it, and all else to the standard error."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions(JsonOptions):
+    """Options of `scaling list`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompletionOptions:
+    """Options of `scaling completion`."""
+
+    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(metavar="SHELL")]
+    """Bash, zsh or fish, e.g. `scaling completion bash > ~/.bash_completion`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(JsonOptions):
     """Options of `scaling show`."""
 
     name: Name
@@ -92,7 +113,7 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostOptions:
+class CostOptions(JsonOptions):
     """Options of what is said before anything is spent."""
 
     calibrate: bool = False
@@ -117,7 +138,7 @@ class ShowPlanOptions(CostOptions, PlanOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunningOptions:
+class RunningOptions(JsonOptions):
     """Options of the commands that train: how, and what is held against the runs."""
 
     workers: int | None = None
@@ -189,7 +210,7 @@ class ExtendOptions(CostOptions, RunningOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportOptions:
+class ImportOptions(JsonOptions):
     """Options of `scaling import`."""
 
     other: Annotated[Positional[str], arg(metavar="OTHER")]
@@ -199,7 +220,7 @@ class ImportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(JsonOptions):
     """Options of `scaling export`."""
 
     results: Folder
@@ -210,25 +231,21 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StatusOptions:
+class StatusOptions(JsonOptions):
     """Options of `scaling status`."""
 
     results: Folder
-    json: bool = False
-    """Print JSON, for programs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorOptions:
+class DoctorOptions(JsonOptions):
     """Options of `scaling doctor`."""
 
     results: Folder
-    json: bool = False
-    """Print JSON, for programs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetryOptions:
+class RetryOptions(JsonOptions):
     """Options of `scaling retry`."""
 
     results: Folder
@@ -241,7 +258,7 @@ class RetryOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PruneOptions:
+class PruneOptions(JsonOptions):
     """Options of `scaling prune`."""
 
     results: Folder
@@ -250,7 +267,7 @@ class PruneOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyOptions:
+class VerifyOptions(JsonOptions):
     """Options of `scaling verify`."""
 
     results: Folder
@@ -263,7 +280,7 @@ class VerifyOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions:
+class TableOptions(JsonOptions):
     """Options of `scaling table`."""
 
     results: Folder
@@ -333,7 +350,7 @@ class RankOptions(RowOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsoflopOptions(RowOptions):
+class IsoflopOptions(JsonOptions, RowOptions):
     """Options of `scaling isoflop`."""
 
     curves: bool = False
@@ -351,7 +368,7 @@ class IsoflopOptions(RowOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DescentOptions(RowOptions):
+class DescentOptions(JsonOptions, RowOptions):
     """Options of `scaling descent`."""
 
     x: str
@@ -416,7 +433,7 @@ class AllocateOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DesignOptions:
+class DesignOptions(JsonOptions):
     """Options of `scaling design`."""
 
     fit: FitFile
@@ -437,7 +454,7 @@ class DesignOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReproduceOptions:
+class ReproduceOptions(JsonOptions):
     """Options of `scaling reproduce`."""
 
     name: Annotated[Positional[str], arg(metavar="PAPER|all")]
@@ -549,7 +566,7 @@ class ModelsOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions:
+class ReportOptions(JsonOptions):
     """Options of `scaling report`."""
 
     results: Annotated[
@@ -562,7 +579,7 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions:
+class CompareOptions(JsonOptions):
     """Options of `scaling compare`."""
 
     first: Annotated[Positional[str], arg(metavar="A")]
@@ -577,7 +594,7 @@ class CompareOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchOptions:
+class WatchOptions(JsonOptions):
     """Options of `scaling watch`."""
 
     results: Annotated[
@@ -590,7 +607,7 @@ class WatchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaperOptions:
+class PaperOptions(JsonOptions):
     """Options of `scaling paper`."""
 
     results: Annotated[

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from analysis.writing import replace_file
-from experiments.commands.console import console
+from experiments.commands.console import console, write_json
 from experiments.commands.finished import Finished, finished
 from experiments.commands.options import ReportOptions
 from experiments.experiment import Experiment
@@ -29,6 +29,10 @@ def write(options: ReportOptions) -> int:
     for each in found:
         if each.failed:
             console.print(f"{each.name} failed: {each.failed}")
+    listed = [
+        {"name": e.name, "size": e.folder.name, "state": e.state, "failed": e.failed} for e in found
+    ]
+    write_json(options.json, {"page": str(path), "reports": listed})
     return 0
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from analysis.errors import FitError, nearest_name
 from analysis.plots import style
 from analysis.plots.venues import VENUES, Venue
 from experiments.commands import run
-from experiments.commands.console import console
+from experiments.commands.console import console, write_json
 from experiments.commands.finished import Finished, finished
 from experiments.commands.options import PaperOptions
 from experiments.commands.run import Job
@@ -63,6 +64,7 @@ def write(options: PaperOptions) -> int:
         f"{folder}: {len(studies)} experiments, {runs:,} runs, {numbers} numbers, for "
         f"{venue.name}. `make -C {folder}` builds main.pdf"
     )
+    write_json(options.json, {"folder": str(folder), "drifts": [], "written": asdict(written)})
     return 0
 
 
@@ -114,6 +116,7 @@ def _check(options: PaperOptions, folder: Path) -> int:
         console.print(f"{folder}: {len(found)} drifts; `scaling paper` with its results writes it")
     else:
         console.print(f"{folder}: every macro, table and figure is as the results give it")
+    write_json(options.json, {"folder": str(folder), "drifts": found, "written": None})
     return 1 if found else 0
 
 

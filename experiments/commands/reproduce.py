@@ -18,7 +18,7 @@ from analysis.writing import replace_file
 from experiments import reproductions
 from experiments.catalogue import declaring
 from experiments.commands import show
-from experiments.commands.console import console, print_table
+from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options import ReproduceOptions
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
@@ -81,6 +81,7 @@ def run(options: ReproduceOptions) -> int:
     paper = load(options.name)
     made = _made(paper, Path(options.out) / paper.name)
     _print(paper, made)
+    write_json(options.json, _told({paper.name: (paper, made)}, {}))
     return 0 if made.passed else 1
 
 
@@ -146,6 +147,7 @@ def _run_all(options: ReproduceOptions) -> int:
                 ("left", "right", "right", "right"))  # fmt: skip
     for name, reason in left_out.items():
         console.print(f"left out: {name}: {reason}", soft_wrap=True)
+    write_json(options.json, _told(made, left_out))
     if options.page is not None:
         papers = [
             reproduced.Paper(paper, found.findings, found.judgements)
@@ -154,6 +156,22 @@ def _run_all(options: ReproduceOptions) -> int:
         for path in reproduced.write(papers, Path(options.page)):
             console.print(f"{path}: written")
     return 0 if all(found.passed for _, found in made.values()) else 1
+
+
+def _told(
+    made: Mapping[str, tuple[Reproduction, Made]], left_out: Mapping[str, str]
+) -> dict[str, Any]:
+    """What is printed of some reproductions, as JSON values."""
+    papers = [
+        {
+            "name": name,
+            "passed": found.passed,
+            "verdict": found.findings.verdict,
+            "numbers": [_number(p, found.findings.measured[p.name]) for p in paper.published],
+        }
+        for name, (paper, found) in made.items()
+    ]
+    return {"papers": papers, "left_out": dict(left_out)}
 
 
 def _report(paper: Reproduction, obtained: PublishedFile | None, made: Made) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
 from experiments.commands import costing, engines, overlay, plan_devices, provenance, report, show
+from experiments.commands.console import write_json
 from experiments.commands.grids import missed_thresholds
 from experiments.commands.options import (
     CostOptions,
@@ -174,7 +175,7 @@ def carry_out(
         return 0 if summary.preempted else 130
 
     # 4. Analyse and draw each part, unless its report still stands, and print it.
-    ok = summary.complete
+    ok, reports = summary.complete, []
     found: dict[str, Findings[Any]] = {}
     for i, (job, became) in enumerate(zip(jobs, summary.jobs, strict=True)):
         if became.already < became.planned:
@@ -194,11 +195,13 @@ def carry_out(
             ok = False
         else:
             judged = show.print_findings(job.experiment, made, job.folder)
+            reports.append((job.folder, made))
             overlay.show(laws, records[i], job.folder)
             ok &= "fail" not in judged
     # 5. Draw the parts together.
     if isinstance(experiment, Gathering):
         ok &= _gather(experiment, jobs, records, found)
+    write_json(options.json, show.told(summary, reports))
     return 0 if ok else 1
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.text import Text
 
 from experiments import catalogue
-from experiments.commands.console import console, print_table
+from experiments.commands.console import console, print_table, write_json
+from experiments.commands.options import ListOptions, ShowOptions
 from experiments.experiment import Experiment, passes
 from experiments.shared.words import accepted, number
 
@@ -25,30 +27,34 @@ Judgement = Literal["pass", "fail"]
 _COLOURS: dict[Judgement, str] = {"pass": "green", "fail": "red"}
 
 
-def print_list() -> int:
+def print_list(options: ListOptions) -> int:
     """Prints one line per experiment: its name and the first line of its card."""
-    names = catalogue.names()
-    print_table(
-        ("experiment", "question"),
-        [(name, catalogue.load(name).card.partition("\n")[0]) for name in names],
-    )
+    rows = [(n, catalogue.load(n).card.partition("\n")[0]) for n in catalogue.names()]
+    print_table(("experiment", "question"), rows)
     console.print("\nscaling show NAME prints a card, scaling run NAME runs it.")
+    listed = [{"name": name, "question": question} for name, question in rows]
+    write_json(options.json, {"experiments": listed})
     return 0
 
 
-def print_card(name: str) -> int:
+def print_card(options: ShowOptions) -> int:
     """Prints the card of an experiment, its declared sizes and what it expects."""
-    experiment = catalogue.load(name)
+    experiment, parts = catalogue.load(options.name), []
     console.print(experiment.card)
     for part in experiment.parts:
-        sizes = ", ".join(f"{budget} {len(sweep())}" for budget, sweep in part.sweep.items())
+        n_runs = {budget: len(sweep()) for budget, sweep in part.sweep.items()}
+        sizes = ", ".join(f"{budget} {n}" for budget, n in n_runs.items())
         runs = "nothing is trained" if part.facts else f"runs at each budget: {sizes}"
         console.print(f"\n{part.name}: {runs}")
+        expectations = [asdict(each) for each in part.expected]
+        parts.append({"name": part.name, "runs": n_runs, "expected": expectations})
         for expected in part.expected:
             sizes = ", ".join(budget for budget in expected.budgets if budget in part.sweep)
             at = "" if set(part.sweep) <= set(expected.budgets) else f", at {sizes}"
             line = f"  {expected.says}{at}: {accepted(expected)}  ({expected.source})"
             console.print(line)
+    told = {"name": experiment.name, "card": experiment.card, "parts": parts}
+    write_json(options.json, told)
     return 0
 
 
@@ -124,6 +130,33 @@ def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[J
         console.print(f"doubt: {doubt}")
     print_files(folder)
     return judged
+
+
+def told(summary: Summary, reports: Sequence[tuple[Path, Report]]) -> dict[str, Any]:
+    """Returns what a command that ran sweeps has to say, as JSON values."""
+    sweeps = [
+        {
+            "name": job.name,
+            "planned": job.planned,
+            "kept": job.already,
+            "done": job.done,
+            "diverged": job.diverged,
+            "failed": [asdict(each) for each in job.failed],
+            "missing": list(job.missing),
+        }
+        for job in summary.jobs
+    ]
+    found = [
+        {
+            "name": made.experiment,
+            "folder": str(folder),
+            "verdict": made.verdict,
+            "measured": {name: asdict(each) for name, each in made.measured.items()},
+            "doubts": list(made.doubts),
+        }
+        for folder, made in reports
+    ]
+    return {"complete": summary.complete, "sweeps": sweeps, "reports": found}
 
 
 def print_gathering(name: str, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.errors import visible
-from experiments.commands.console import console
+from experiments.commands.console import console, write_json
 from experiments.commands.folder import stores
 from experiments.commands.options import WatchOptions
 from sweeps.watching import SHARE, Look, Watcher
@@ -38,7 +39,23 @@ def watch(options: WatchOptions) -> int:
     else:
         with Live(console=console, refresh_per_second=4) as live:
             looks = _follow(watchers, options.every, live)
+    names = [watcher.store.root.name for watcher in watchers]
+    sweeps = [_told(name, look) for name, look in zip(names, looks, strict=True)]
+    write_json(options.json, {"sweeps": sweeps})
     return 1 if any(look.counts["failed"] for look in looks) else 0
+
+
+def _told(name: str, look: Look) -> dict[str, Any]:
+    """A look as JSON values."""
+    return {
+        "name": name,
+        "planned": look.planned,
+        "counts": dict(look.counts),
+        "under_way": look.n_under_way,
+        "runs_a_second": look.rate,
+        "seconds_left": look.seconds_left,
+        "failures": [{"run_id": run_id, "why": why} for run_id, why in look.failures],
+    }
 
 
 def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:

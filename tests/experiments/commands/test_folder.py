@@ -46,12 +46,12 @@ def test_status_and_doctor_say_where_runs_are_lacking_and_what_to_do(done, said)
     code, printed = said("status", done)
     assert code == 1 and "6 done, 3 missing" in printed
     assert "seed = 2: 3 of 3 runs are lacking" in printed and "model." not in printed
-    code, printed = said("status", done, "--json")
-    (found,) = json.loads(printed)
+    code, printed = said("status", done, "--json", "-")
+    (found,) = json.loads(printed)["folders"]
     assert code == 1 and found["counts"] == {"done": 6, "missing": 3} and not found["complete"]
     assert found["holes"] == [{"field": "seed", "value": 2, "n_open": 3, "n_runs": 3}]
-    code, printed = said("doctor", done, "--json")
-    assert code == 1 and {each["run_id"] for each in json.loads(printed)} == set(lost)
+    code, printed = said("doctor", done, "--json", "-")
+    assert code == 1 and {each["run_id"] for each in json.loads(printed)["advice"]} == set(lost)
     code, printed = said("doctor", done)
     assert printed.count("The same command does it.") == 3 and printed.count("in quarantine:") == 3
 
