@@ -31,7 +31,7 @@ METRICS = {
 }
 """Label and unit of what runs are compared by: the first that they have."""
 
-_WIDE = 8.0  # ratio of the ends of an axis that is drawn on a logarithmic scale
+_WIDE = 4.0  # ratio of the ends of an axis that is drawn on a logarithmic scale
 
 
 class Details(NamedTuple):
@@ -132,7 +132,7 @@ def _draw(ax: Axes, details: Details) -> None:
         line = look.marks() | (look.line() if joined else {})
         ax.plot(at[rows], middle[rows], **line, label=shown or None)
         ax.vlines(at[rows], low[rows], high[rows], color=look.color, linewidth=0.8, zorder=1.9)
-    several = " (mean, 68 % of seeds)" if cells["n_runs"].to_numpy().max() > 1 else ""
+    several = "\n(mean, 68 % of seeds)" if cells["n_runs"].to_numpy().max() > 1 else ""
     ax.set(xlabel=x, ylabel=f"{METRICS[metric][0]}{several}")
     if places is not None:
         ax.set_xticks(list(places.values()), [_shown(value) for value in places])
