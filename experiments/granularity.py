@@ -87,6 +87,15 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "Gain on whole experts over granularity, at equal parameters and compute.",
+    "The finest experts gain {gain}.",
+)
+ALT = (
+    "Line chart of the gain over the number of parts that an expert is cut into: {gain} at the "
+    "finest.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws.

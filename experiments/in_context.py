@@ -164,6 +164,20 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Squared error over the examples in the prompt, by width, beside exact ridge; (b) "
+    "excess over the floor over parameters; (c) error on own and on new tasks over the number "
+    "of tasks trained on, beside both Bayes estimates; (d) least squares and ridge, simulated "
+    "and exact.",
+    "Early in the prompt the widest model is within {early} of ridge; the excess falls as "
+    "parameters to the power {by_size}.",
+)
+ALT = (
+    "Charts of the error of a Transformer that regresses in its prompt: it falls with examples "
+    "beside ridge regression.",
+    "Early in the prompt the widest model is within {early} of ridge.",
+)
+
 
 class Floor(NamedTuple):
     """Errors of both regressions after k = 0, 1, ... examples.

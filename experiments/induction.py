@@ -166,6 +166,19 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Loss on repeated tokens over steps by depth, with log V and the loss of not knowing "
+    "the period; (b) loss by place in the sequence beside the exact one; (c) bits recalled over "
+    "the numbers in the state of recurrent families, with their bound.",
+    "Two layers reach {two_layers} of log V; one layer stays at {one_layer} times the loss of "
+    "not knowing the period.",
+)
+ALT = (
+    "Charts of loss on repeated tokens.",
+    "Two layers reach {two_layers} of log V, one layer {one_layer} times the loss of not "
+    "knowing the period.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws.

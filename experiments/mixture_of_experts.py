@@ -219,6 +219,17 @@ EXPECTED = (
     ),
 )
 
+CAPTION = (
+    "(a) Held-out loss over the number of experts, a series a size; (b) what a mixture is worth "
+    "as a dense model, in parameters, by the law; (c) gain on the dense model by router over "
+    "the length of training.",
+    "At equal active compute a hash of four experts gains {hash} and a learned router {learned}.",
+)
+ALT = (
+    "Charts of loss and gain over experts and over training.",
+    "Four experts gain {hash} by a hash and {learned} by a learned router.",
+)
+
 
 class Details(NamedTuple):
     """What the figure draws.
