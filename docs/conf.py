@@ -23,18 +23,18 @@ extensions = [
     "plain_docstrings",
     "gallery",
     "commands",
+    "offline",
 ]
 exclude_patterns = ["_build", "README.md"]
 
-# Pages are Markdown. Headings are targets of links, and `$...$` is mathematics.
-myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
+# Pages are Markdown, and headings are targets of links.
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]
 
 # Notebooks lie in the repository without outputs, and run whenever the site is built.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 60
+nb_execution_timeout = 300
 nb_execution_show_tb = True
 nb_merge_streams = True
 

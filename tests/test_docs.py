@@ -59,8 +59,10 @@ def test_architecture_has_a_place_for_every_file(room):
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_reference_has_every_public_name(room):
     page = (HOUSE / "docs" / "reference" / f"{room}.md").read_text()
-    shown = set(re.findall(rf":: {room}\.(\w+)", page))
+    directives = re.findall(r"^\.\. [\w:]+:: (\S+)$", page, re.MULTILINE)
+    shown = {name.split(".")[1] for name in directives if name.startswith(f"{room}.")}
     assert set(importlib.import_module(room).__all__) <= shown
+    assert len(directives) == len(set(directives)), "a name is shown twice"
 
 
 @pytest.mark.parametrize("path", sorted((HOUSE / "docs" / "notebooks").glob("*.ipynb")))
