@@ -13,6 +13,7 @@ from scaling.data.gaussian import TwoScales as TwoScales
 from scaling.data.graph import GraphNodes as GraphNodes
 from scaling.data.images import Images as Images
 from scaling.data.label_noise import LabelNoise as LabelNoise
+from scaling.data.linear_tasks import LinearTasks as LinearTasks
 from scaling.data.mnist1d import MNIST1D as MNIST1D
 from scaling.data.modular import ModularArithmetic as ModularArithmetic
 from scaling.data.network_teacher import NetworkTeacher as NetworkTeacher
@@ -23,6 +24,7 @@ from scaling.data.parity_tasks import ParityTasks as ParityTasks
 from scaling.data.power_law_features import PowerLawFeatures as PowerLawFeatures
 from scaling.data.preferences import Preferences as Preferences
 from scaling.data.proxy_rewards import ProxyRewards as ProxyRewards
+from scaling.data.repeated import Repeated as Repeated
 from scaling.data.small_table import SmallTable as SmallTable
 from scaling.data.smoothed_nodes import SmoothedNodes as SmoothedNodes
 from scaling.data.sphere import SphereTeacher as SphereTeacher
@@ -56,6 +58,7 @@ from scaling.models.neural_ngram import NeuralNGram as NeuralNGram
 from scaling.models.parametrization import MuP as MuP
 from scaling.models.parametrization import Standard as Standard
 from scaling.models.preact_resnet18 import PreActResNet18 as PreActResNet18
+from scaling.models.prompt_transformer import PromptTransformer as PromptTransformer
 from scaling.models.random_features import RandomFeatures as RandomFeatures
 from scaling.models.residual_stack import ResidualStack as ResidualStack
 from scaling.models.reward_model import RewardModel as RewardModel
