@@ -67,6 +67,7 @@ __all__, __getattr__, __dir__ = public(
         "data.translation": ("PlantedTranslation",),
         "data.label_noise": ("LabelNoise",),
         "data.parity_tasks": ("ParityTasks",),
+        "data.mixed_ngrams": ("MixedNGrams",),
         "data.preferences": ("Preferences",),
         "data.proxy_rewards": ("ProxyRewards",),
         "data.smoothed_nodes": ("SmoothedNodes",),

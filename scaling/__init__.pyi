@@ -14,6 +14,7 @@ from scaling.data.graph import GraphNodes as GraphNodes
 from scaling.data.images import Images as Images
 from scaling.data.label_noise import LabelNoise as LabelNoise
 from scaling.data.linear_tasks import LinearTasks as LinearTasks
+from scaling.data.mixed_ngrams import MixedNGrams as MixedNGrams
 from scaling.data.mnist1d import MNIST1D as MNIST1D
 from scaling.data.modular import ModularArithmetic as ModularArithmetic
 from scaling.data.network_teacher import NetworkTeacher as NetworkTeacher

@@ -15,6 +15,7 @@ from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.graph import GraphNodes
 from scaling.data.images import Images
 from scaling.data.linear_tasks import LinearTasks
+from scaling.data.mixed_ngrams import MixedNGrams
 from scaling.data.mnist1d import MNIST1D
 from scaling.data.modular import ModularArithmetic
 from scaling.data.network_teacher import NetworkTeacher
@@ -123,6 +124,7 @@ DataConfig = (
     | Text
     | NGram
     | Repeated
+    | MixedNGrams
 )
 
 

@@ -12,6 +12,7 @@ from analysis.laws.interaction import INTERACTION
 from analysis.laws.kaplan import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
 from analysis.laws.law import Law
 from analysis.laws.m4 import M4
+from analysis.laws.mixed_modal import MIXED_MODAL
 from analysis.laws.over_training import OVER_TRAINING
 from analysis.laws.overfitting import OVERFITTING
 from analysis.laws.power_law import POWER_LAW
@@ -56,6 +57,7 @@ LAWS = {
         QUANTA_N,
         BEST_OF_N,
         RL_REWARD,
+        MIXED_MODAL,
         TRANSFER,
         TRANSFER_P,
         TRANSFER_LOSS,
@@ -82,6 +84,7 @@ __all__ = [
     "KAPLAN_N",
     "LAWS",
     "M4",
+    "MIXED_MODAL",
     "OVERFITTING",
     "OVER_TRAINING",
     "POWER_LAW",

@@ -130,6 +130,12 @@ def chain_of(source: NGram) -> Chain:
     vocab, n_states = source.vocab_size, source.vocab_size**source.order
     rng = rng_for(source.generator_seed, "transitions")
     transitions = rng.dirichlet(np.full(vocab, source.concentration), size=n_states)
+    return Chain(transitions, stationary_of(transitions))
+
+
+def stationary_of(transitions: Float[np.ndarray, "states vocab"]) -> Float[np.ndarray, " states"]:
+    """Stationary distribution of the last tokens of a chain, the oldest the leading digit."""
+    n_states, vocab = transitions.shape
     # p = pT: one of its equations follows from the others: sum(p) = 1 replaces it.
     states = np.arange(n_states)
     following = (states * vocab % n_states)[:, None] + np.arange(vocab)
@@ -137,8 +143,7 @@ def chain_of(source: NGram) -> Chain:
     matrix[following, states[:, None]] = transitions
     matrix -= np.eye(n_states)
     matrix[0] = 1.0
-    stationary = np.linalg.solve(matrix, np.eye(n_states)[0])
-    return Chain(transitions, np.maximum(stationary, 0.0))
+    return np.maximum(np.linalg.solve(matrix, np.eye(n_states)[0]), 0.0)
 
 
 @functools.lru_cache(maxsize=8)

@@ -86,4 +86,5 @@ def test_what_laws_predict_has_a_name():
         "transfer_p": "D_T",
         "best_of_n": "exp_reward",
         "rl_reward": "exp_reward",
+        "mixed_modal": "exp_excess",
     }
