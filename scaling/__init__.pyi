@@ -5,6 +5,7 @@ from scaling.accounting import account as account
 from scaling.config import RunConfig as RunConfig
 from scaling.config import run_id as run_id
 from scaling.counting import Counting as Counting
+from scaling.data.byte_kinds import ByteKinds as ByteKinds
 from scaling.data.digits import Digits as Digits
 from scaling.data.gaussian import GaussianTeacher as GaussianTeacher
 from scaling.data.gaussian import Isotropic as Isotropic
@@ -68,6 +69,8 @@ from scaling.models.summed_embeddings import SummedEmbeddings as SummedEmbedding
 from scaling.models.transformer import Transformer as Transformer
 from scaling.models.two_encoders import TwoEncoders as TwoEncoders
 from scaling.objectives.causal import Causal as Causal
+from scaling.objectives.distilled import Distilled as Distilled
+from scaling.objectives.labelled import Labelled as Labelled
 from scaling.objectives.masked import Masked as Masked
 from scaling.objectives.mixture import Mixture as Mixture
 from scaling.objectives.objective import Objective as Objective

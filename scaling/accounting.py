@@ -88,6 +88,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
     if isinstance(train, Pretraining):
         steps = train.length(model, data).steps if steps is None else steps
         counted = seen = steps * train.batch_size
+        trainable = groups["readout"] if train.trained == "readout" else trainable
     elif isinstance(train, Gradient | OnePassSGD):
         planned, batch_size, _ = train.duration(data.n_train)
         steps = planned if steps is None else steps
@@ -114,11 +115,7 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         flops += flops_least_squares(seen, trainable // data.n_outputs, data.n_outputs)
         flops *= getattr(train, "members", 1)  # parameters are those of one member
     else:
-        each = model.flops_forward(*shape) + model.flops_backward(*shape)
-        if config.distilled_from is not None:
-            each += config.distilled_from.model.flops_forward(*shape)
-        flops = float(each) * seen
-        flops *= train.method.passes if isinstance(train, PolicyGradient) else 1
+        flops = float(_flops_of_example(config)) * seen
 
     def rule_of_thumb(n_params: int) -> float | None:
         return None if counted is None else 6.0 * n_params * counted
@@ -140,6 +137,17 @@ def account(config: RunConfig, steps: int | None = None) -> Account:
         flops_train_6n_matmul_d=rule_of_thumb(matmul),
         flops_train_6n_total_d=rule_of_thumb(total),
     )
+
+
+def _flops_of_example(config: RunConfig) -> int:
+    """FLOPs of an example in training by gradients: of all passes over it, and of a teacher's."""
+    model, train, shape = config.model, config.train, (config.data.n_inputs, config.n_outputs)
+    back = train if isinstance(train, Pretraining) else None
+    each = model.flops_forward(*shape)
+    each += back.flops_backward(model, *shape) if back else model.flops_backward(*shape)
+    if config.distilled_from is not None:
+        each += config.distilled_from.model.flops_forward(*shape)
+    return each * (train.method.passes if isinstance(train, PolicyGradient) else 1)
 
 
 class _Tokens(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from scaling.data.token_dataset import TokenSource
 from scaling.devices.mesh import Mesh
@@ -24,6 +24,7 @@ from scaling.models.family import ObservedFamily, RoutedFamily, TranslatingFamil
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.objectives.causal import CAUSAL, Causal
 from scaling.objectives.distilled import Distilled
+from scaling.objectives.labelled import Labelled
 from scaling.objectives.masked import Masked
 from scaling.objectives.mixture import Mixture
 from scaling.objectives.prefix import Prefix
@@ -73,7 +74,10 @@ class ScheduleFree(Checked):
 PretrainingOptimizer = SGD | Adam | Muon | ScheduleFree
 
 
-PretrainingObjective = Causal | Prefix | Masked | Span | Mixture | Distilled
+PretrainingObjective = Causal | Prefix | Masked | Span | Mixture | Distilled | Labelled
+
+Trained = Literal["all", "readout"]
+"""Which parameters change in training."""
 
 
 def learning_rates(optimizer: PretrainingOptimizer) -> tuple[float, ...]:
@@ -120,7 +124,8 @@ class Pretraining(Checked):
     over parts of a sequence (`scaling.record.positions`). `objective` says what is predicted.
     Losses of different objectives are not comparable, so every evaluation measures the held-out
     loss of the run's own, and by the names of their kinds those of `evaluate_on`, on the same
-    examples in every run. `mesh` spreads the run over devices, each
+    examples in every run. `trained` = "readout" leaves all other parameters as they were: a linear
+    probe of a pre-trained model. `mesh` spreads the run over devices, each
     of which takes an equal part of every batch or microbatch.
     """
 
@@ -142,6 +147,7 @@ class Pretraining(Checked):
     loss_by_position: Annotated[bool, Newer()] = False
     objective: Annotated[PretrainingObjective, Newer()] = CAUSAL
     evaluate_on: Annotated[tuple[PretrainingObjective, ...], Newer()] = ()
+    trained: Annotated[Trained, Newer()] = "all"
     mesh: Mesh = field(default_factory=Mesh)
 
     def __post_init__(self) -> None:
@@ -209,6 +215,7 @@ class Pretraining(Checked):
                 f"model.kind = {model.kind!r} gives them no roles: use 'adam', or define "
                 "`parameters` and `rule` as scaling.models.parametrization.Parametrized asks"
             )
+        self._check_trained(model, data)
         parametrization = getattr(model, "parametrization", Standard())
         if not isinstance(parametrization, Standard) and isinstance(self.optimizer, SGD | Muon):
             raise ValueError(
@@ -231,6 +238,16 @@ class Pretraining(Checked):
                 f"schedule's {tokens:,} tokens: warm up for fewer, or train for longer"
             )
         data.check_tokens(length.tokens)
+
+    def _check_trained(self, model: ModelConfig, data: DataConfig) -> None:
+        if self.trained == "readout" and not (
+            isinstance(model, Parametrized)
+            and model.count_params(data.n_inputs, data.n_outputs).get("readout")
+        ):
+            raise ValueError(
+                f"train.trained = 'readout' needs a model with a read-out of its own, and "
+                f"model.kind = {model.kind!r} has none: set model.tied = false, or trained = 'all'"
+            )
 
     def _check_objectives(self, model: ModelConfig, data: TokenSource) -> None:
         kinds = [objective.kind for objective in self.evaluate_on]
@@ -304,12 +321,18 @@ class Pretraining(Checked):
         else:
             assert self.flops is not None
             shape = (data.n_inputs, data.n_outputs + self.n_special(data.context))
-            a_sequence = model.flops_forward(*shape) + model.flops_backward(*shape)
+            a_sequence = model.flops_forward(*shape) + self.flops_backward(model, *shape)
             steps = math.ceil(self.flops / (a_sequence * self.batch_size))
         horizon = self.schedule.horizon if isinstance(self.schedule, Cosine) else None
         warmup = math.ceil(self.warmup_tokens / a_step)
         trunk = steps_of_trunk(self.schedule, steps)
         return Length(steps, warmup, trunk, horizon or steps, steps * a_step)
+
+    def flops_backward(self, model: ModelConfig, n_inputs: int, n_outputs: int) -> int:
+        """FLOPs of one backward pass, an example: the gradients of what is trained."""
+        if self.trained == "readout":
+            return 2 * model.count_params(n_inputs, n_outputs)["readout"] * n_inputs
+        return model.flops_backward(n_inputs, n_outputs)
 
     def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
         """The configuration with the duration in steps."""

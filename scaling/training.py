@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
+from scaling.data.byte_kinds import ByteKinds
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.graph import GraphNodes
@@ -123,6 +124,7 @@ DataConfig = (
     | PlantedTranslation
     | Text
     | NGram
+    | ByteKinds
     | Repeated
     | MixedNGrams
 )

@@ -17,7 +17,7 @@ from optax.contrib import MuonDimensionNumbers
 from scaling.model import Params
 from scaling.models.family import Family
 from scaling.models.parametrization import Parameter, Parametrized, learning_rate_multipliers
-from scaling.pretraining import Muon, PretrainingOptimizer, ScheduleFree
+from scaling.pretraining import Muon, PretrainingOptimizer, ScheduleFree, Trained
 from scaling.training import SGD, Adam
 
 
@@ -41,16 +41,25 @@ class ParamGroup:
         weight_decay: Factor of the parameter that is added to the direction.
         rate: Index of the parameter's learning rate among those of the optimizer.
         orthogonal: Whether Muon orthogonalises the momentum.
+        trained: Whether the parameter changes at all.
     """
 
     multiplier: float
     weight_decay: float
     rate: int = 0
     orthogonal: bool = False
+    trained: bool = True
+
+
+_FROZEN = ParamGroup(0.0, 0.0, trained=False)
 
 
 def param_groups(
-    optimizer: PretrainingOptimizer, model: Family, n_inputs: int, n_outputs: int
+    optimizer: PretrainingOptimizer,
+    model: Family,
+    n_inputs: int,
+    n_outputs: int,
+    trained: Trained = "all",
 ) -> Any:
     """The `ParamGroup` of each parameter of a model, in a tree like them.
 
@@ -64,6 +73,8 @@ def param_groups(
         return jax.tree.map(lambda leaf: _param_group(optimizer, decays=leaf.ndim > 1), params)
 
     def group(parameter: Parameter, multiplier: float) -> ParamGroup:
+        if trained == "readout" and parameter.group != "readout":
+            return _FROZEN
         matrix = parameter.shape[-2:] if parameter.role in ("hidden", "branch_out") else None
         return _param_group(
             optimizer,

@@ -214,6 +214,9 @@ def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> Sta
     plan = setup.plan
     keys = jax.tree.map(lambda key: jax.random.fold_in(key, state.step), arguments.keys)
     loss, gradient, norms = _gradient(setup, state.params, batch, keys, arguments.teacher)
+    gradient = jax.tree.map(
+        lambda group, leaf: leaf if group.trained else jnp.zeros_like(leaf), setup.groups, gradient
+    )
     if plan.clip_norm is not None:
         norm = optax.tree.norm(gradient)
         gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
@@ -368,7 +371,7 @@ def compiled(shape: Shape) -> Trainer:
         Setup(
             built(config, context, n_outputs),
             plan,
-            param_groups(plan.optimizer, config, context, n_outputs),
+            param_groups(plan.optimizer, config, context, n_outputs, plan.trained),
             max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
             SpecialTokens(n_outputs - plan.n_special(context)),
             shape.separator,

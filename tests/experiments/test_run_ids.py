@@ -13,6 +13,7 @@ import pytest
 
 from experiments import catalogue
 from experiments.experiment import Experiment
+from scaling.data.byte_kinds import ByteKinds
 from scaling.data.text import Text
 from sweeps.plan import make_plan
 
@@ -37,7 +38,8 @@ def names():
 
 def without_corpus(patch):
     """The standard library is the corpus, and another one on every Python."""
-    patch.setattr(Text, "fingerprint", lambda self: "text/any")
+    for source in (Text, ByteKinds):
+        patch.setattr(source, "fingerprint", lambda self: "text/any")
 
 
 @pytest.mark.medium

@@ -75,7 +75,7 @@ def test_planted_transfer_is_found():
         worth = float(data.n_tokens or 1)
         if config.init_from is not None:
             before = text(config.init_from).n_tokens or 1
-            worth += 3e-2 * worth**alpha * n**beta * before**delta
+            worth += 3e-3 * worth**alpha * n**beta * before**delta
         least = 1.2 + 3e3 / n + 40 * worth**-0.35
         slow = 0.05 if plan(config).optimizer.learning_rate < 5e-3 else 0.0
         return least + slow + 0.2, least + slow

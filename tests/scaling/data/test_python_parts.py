@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sysconfig
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_library import small_library
 
 from scaling.data.permutation import spread
 from scaling.data.python_parts import parts_of
@@ -49,14 +49,9 @@ def test_what_is_no_python_has_no_part(source):
 
 
 @pytest.fixture
-def library(tmp_path, monkeypatch):
-    """A standard library of 200 files whose comments and code name them; none has only one."""
-    monkeypatch.setenv("SCALING_CACHE_DIR", str(tmp_path / "cache"))
-    root = tmp_path / "lib"
-    root.mkdir()
-    for i in range(200):
-        (root / f"m{i}.py").write_text(f"# c{i:03} words\nx{i:03} = {i % 7}\n" * 10)
-    monkeypatch.setattr(sysconfig, "get_path", lambda name: str({"stdlib": root}[name]))
+def library(tmp_path):
+    with small_library(tmp_path):
+        yield
 
 
 def names(row, mark):
