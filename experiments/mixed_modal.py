@@ -10,8 +10,8 @@ Expected: modalities are two n-gram sources behind a marker, which have none, ha
 rules in common, so that the least loss of each is exact, and no run is below it. With all rules in
 common a mixture is one source of twice the tokens, and as far above its least loss as that is. It
 is below the mean of two models in every cell. With none, long mixtures are above it at every size,
-less so the larger the model. The law describes this roughly: with equal rules the
-gain falls with tokens, which the law takes to be constant.
+and least at the largest, though not in order of size. The law describes this roughly:
+with equal rules the gain depends on tokens, and the law takes it to be constant.
 """
 
 from collections.abc import Mapping
