@@ -6,10 +6,10 @@ Paper: Hernandez et al. 2021 (arXiv 2102.01293), equation 1.1: text to Python.
 Command: scaling run transfer
 Cost: 3 sizes from 1.1e4 to 6.8e4 parameters: 5 amounts of code from scratch, and 3 after each of 2
 amounts of English, each at 2 learning rates: 66 runs and 6 that they start from, 1.3e13 FLOPs.
-Expected: D_T > 0 wherever D_F is at most 65 kB; the multiplier falls with D_F; beta > 0. Not the
-published alpha of 0.18: there pre-training was on 24 billion characters, and here it is itself what
-limits, so that D_T also grows with its data D_P. One size of an early version had multipliers of
-4.3 at 8 kB and 3.1 at 65 kB.
+Expected: D_T > 0 wherever D_F is at most 65 kB; the multiplier falls with D_F; beta > 0. Published
+are alpha 0.18 and beta 0.38, after pre-training on 24 billion characters. Here pre-training is
+itself what limits, so that D_T also grows with its data D_P. One size of an early version had
+multipliers of 4.3 at 8 kB and 3.1 at 65 kB.
 
 Data, and not compute, must limit the runs from scratch: as windows, code may be read many times
 before that costs anything, so each amount is read 32 times within limits. A version that read at
@@ -358,7 +358,9 @@ def _draw_losses(ax: Axes, details: Details) -> None:
         ax.plot(rows["D_F"], rows["loss"], **look.line(), label=label)
         ax.plot(rows["D_F"], rows["loss"], **look.marks())
     ax.set(xscale="log", xlabel="code $D_F$ (bytes)", ylabel="best held-out loss (nats)")
-    ax.legend(title=f"{own['n_params_matmul'].max():.1e} parameters", title_fontsize=8)
+    ax.legend(
+        loc="lower left", title=f"{own['n_params_matmul'].max():.1e} parameters", title_fontsize=8
+    )
     log_ticks(ax, "x", most=4)
     mark_excluded(ax, details.excluded, "D_F")
 
