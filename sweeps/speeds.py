@@ -12,6 +12,7 @@ Measurements are a cache, by processor: they can be deleted at any time.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -226,4 +227,6 @@ def _between(alike: Sequence[Speed], flops_a_step: float) -> Speed:
 
 
 def _path() -> Path:
-    return cache_folder() / _NAME / f"{processor()}.json"
+    # Programs that XLA hardly optimises, as in tests, say nothing of others.
+    compiled = "-unoptimised" if os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") == "1" else ""
+    return cache_folder() / _NAME / f"{processor()}{compiled}.json"

@@ -86,11 +86,11 @@ def learn(plan: Plan, before: Sequence[RunRecord], after: Sequence[RunRecord]) -
         return
     speeds = Speeds.load()
     others = {run.run_id for run in plan.runs} - {record.run_id for _, _, record in new}
-    predicted, actual = cost_of(plan, others, speeds, 1).seconds, sum(taken)
-    console.print(
-        f"{plan.name}: {len(taken):,} runs took {actual:.3g} core-seconds; predicted were "
-        f"{predicted:.3g} ({100 * (predicted / actual - 1):+.0f} %)"
-    )
+    cost, actual = cost_of(plan, others, speeds, 1), sum(taken)
+    took = f"{plan.name}: {len(taken):,} runs took {actual:.3g} core-seconds"
+    if cost.is_measured:  # a guess taught nothing
+        took += f"; predicted were {cost.seconds:.3g} ({100 * (cost.seconds / actual - 1):+.0f} %)"
+    console.print(took)
     try:
         speeds.learning(new).save()
     except ValueError as error:  # a cache that cannot be written costs only the next prediction

@@ -34,6 +34,22 @@ from sweeps.plan import make_plan
 from sweeps.space import grid
 
 TINY = str(Path(__file__).with_name("tiny.py"))
+_OWN_FAMILY_IMPORTS = """from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from scaling.models.random_features import RandomFeatures
+"""
+_OWN_FAMILY = """
+
+@dataclass(frozen=True, kw_only=True)
+class Greedy(RandomFeatures):
+    kind: ClassVar[str] = "greedy"
+
+    def feature_map(self, n_inputs):
+        return np.ones(10**13)
+"""
 COMMAND = [sys.executable, "-m", "experiments.cli"]
 
 
@@ -245,9 +261,11 @@ def test_a_failed_expectation_is_exit_status_1(done, tmp_path, capsys):
 
 @pytest.mark.medium
 def test_runs_that_fail_are_listed_and_tried_again(tmp_path, capsys):
-    """Data of 80 terabytes cannot be had: a real failure, at once, in a real worker."""
+    """Features of 80 terabytes that no plan could foresee: a real failure, in a real worker."""
     broken = tmp_path / "tiny.py"
-    broken.write_text(Path(TINY).read_text().replace("dimension=60", "dimension=10**13"))
+    tiny = Path(TINY).read_text().replace("model=Linear(", "model=Greedy(")
+    tiny = tiny.replace("import pandas as pd\n", f"{_OWN_FAMILY_IMPORTS}import pandas as pd\n")
+    broken.write_text(tiny.replace("\n\ndef _sweep", f"{_OWN_FAMILY}\n\ndef _sweep"))
     for _ in range(2):
         arguments = ["run", str(broken), "--results", str(tmp_path / "results"), "--workers", "1"]
         assert main(arguments) == 1
