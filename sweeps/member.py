@@ -8,12 +8,20 @@ runs like every other worker, of this call or not.
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
-from sweeps.executors.local import LocalExecutor
+from sweeps.executors.local import LocalExecutor, code_path
 from sweeps.pool import Job, Pool
 from sweeps.worker import handling_signals
+
+
+def member_path() -> str:
+    """PYTHONPATH by which a member finds this program, before users' packages of its names."""
+    own = Path(__file__).resolve().parents[1]
+    return os.pathsep.join([str(own), code_path()])
 
 
 class Member:

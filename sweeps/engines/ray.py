@@ -14,8 +14,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from scaling.extras import needed
-from sweeps.executors.local import code_path
-from sweeps.member import Member
+from sweeps.member import Member, member_path
 from sweeps.pool import GRACE_SECONDS
 
 _ON_LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_USAGE_STATS_ENABLED")
@@ -74,7 +73,7 @@ class Ray:
         """Starts members, or starts them again. Ray keeps those that wait for room."""
         kind, _ = self._offered()
         devices = max(turn["devices"] for turn in json.loads(settings)["turns"])
-        wanted = {"num_cpus": 1, "runtime_env": {"env_vars": {"PYTHONPATH": code_path()}}}
+        wanted = {"num_cpus": 1, "runtime_env": {"env_vars": {"PYTHONPATH": member_path()}}}
         if kind == "GPU":
             wanted["num_gpus"] = devices
         elif kind == "TPU":

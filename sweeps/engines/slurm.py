@@ -24,8 +24,7 @@ from typing import Any
 
 from scaling.extras import needed
 from scaling.fields import nearest
-from sweeps.executors.local import code_path
-from sweeps.member import Member
+from sweeps.member import Member, member_path
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ class Slurm:
                 raise ValueError(
                     f"--slurm {name}: Slurm takes no such word; {nearest(name, known)}"
                 )
-        path = shlex.quote(code_path())
+        path = shlex.quote(member_path())
         setup = [f"export PYTHONPATH={path}", "export PYTHONSAFEPATH=1"]
         again = {"requeue": True}
         self._executor.update_parameters(

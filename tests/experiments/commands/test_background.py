@@ -12,12 +12,12 @@ from experiments.cli import main
 TINY = Path(__file__).parents[1] / "tiny.py"
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_a_detached_command_ends_at_once_and_its_work_goes_on(tmp_path, capsys):
     results = ["--results", str(tmp_path)]
     words = ["run", str(TINY), *results, "--workers", "1", "--detach"]
     said = subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *words],
+        [sys.executable, "-m", "scaling_descent", *words],
         text=True,
         capture_output=True,
         check=True,
