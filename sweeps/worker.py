@@ -188,8 +188,11 @@ class _Worker:
         known = task.attempts_before or (store.root, run_id) in self.tried
         attempts = store.attempts(run_id) if known else []
         number = attempts[-1].number if attempts else 0
-        if attempts and not self._is_free(task, attempts[-1]):
-            return self._settled(task, "elsewhere") if store.has_result(run_id) else "later"
+        free = not attempts or self._is_free(task, attempts[-1])
+        if attempts and store.has_result(run_id):
+            return self._settled(task, "elsewhere")
+        if not free:
+            return "later"
         # 3. A run that failed too often in this invocation is given up; else it waits until it is
         #    due again, and is then done alone: it may be to blame for its pack.
         recent = [failure_of(a, run_id) for a in attempts if a.number > task.attempts_before]
