@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from analysis.guards import positive
 from analysis.parallelism import devices, layout
@@ -11,7 +11,7 @@ from analysis.parallelism.layout import Recipe, Recompute
 from analysis.parallelism.plan import RESERVED, Plan, choose, plan
 from analysis.parallelism.published_runs import PublishedRun
 from analysis.parallelism.shape import TransformerShape
-from experiments.commands.console import console, print_table
+from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options import ShowPlanOptions
 from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenSource
@@ -86,6 +86,14 @@ def _show(asked: _Asked, options: ShowPlanOptions) -> int:
         console.print()
     for each, reason in lost:
         console.print(f"lost: {each.layout}: {reason}", soft_wrap=True)
+    write_json(
+        options.json,
+        {
+            "plans": [_plain(each, asked.tokens) for each in plans],
+            "lost": [{**_plain(each, asked.tokens), "reason": reason} for each, reason in lost],
+            "smallest": _plain(smallest, asked.tokens),
+        },
+    )
     if not plans:
         _say_what_it_takes(smallest)
         return 1
@@ -170,6 +178,22 @@ def _given(asked: _Asked, n_devices: int, device: Device, text: str) -> Plan:
             f"{n_devices:,}"
         )
     return plan(asked.shape, device, mesh, asked.given)
+
+
+def _plain(each: Plan, tokens: float) -> dict[str, Any]:
+    """A plan as JSON values: sizes in bytes, times in seconds."""
+    return {
+        "mesh": {name: int(n) for name, n in vars(each.layout).items()},
+        "microbatch": int(each.recipe.microbatch),
+        "interleave": int(each.recipe.interleave),
+        "recompute": each.recipe.recompute,
+        "fits": each.fits,
+        "memory_bytes": {name: float(n) for name, n in each.memory._asdict().items()},
+        "sent_bytes": {name: float(n) for name, n in each.sent._asdict().items()},
+        "seconds": {name: float(n) for name, n in each.seconds._asdict().items()},
+        "utilisation": each.utilisation,
+        "days": each.days(tokens),
+    }
 
 
 def _print_plans(plans: Sequence[Plan], tokens: float, price: float | None) -> None:

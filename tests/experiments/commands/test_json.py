@@ -42,7 +42,7 @@ SHAPES = {
 """Keys of what commands print, where the model behind them does not decide."""
 
 
-@pytest.mark.parametrize(("words", "keys"), SHAPES.items(), ids=lambda each: str(each)[:12])
+@pytest.mark.parametrize(("words", "keys"), SHAPES.items(), ids=list(SHAPES))
 def test_a_result_is_strict_json_alone_on_the_standard_output(
     words, keys, done, tmp_path, monkeypatch, capsys
 ):

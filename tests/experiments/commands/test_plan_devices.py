@@ -1,5 +1,7 @@
 """`scaling plan NAME --devices`: published runs, own runs, sentences for mistakes."""
 
+import json
+
 import pytest
 
 from experiments.cli import main
@@ -20,9 +22,13 @@ def test_a_published_run_is_planned_over_other_devices(capsys):
 
 def test_a_mesh_that_is_given_is_judged_alone(capsys):
     mesh = "data=2,fsdp=256,tensor=12"
-    assert main(["plan", "palm-540b", "--devices", "6144xtpu-v4", "--mesh", mesh]) == 0
-    out = capsys.readouterr().out
-    assert "ways to divide it" not in out and "lost:" not in out
+    command = ["plan", "palm-540b", "--devices", "6144xtpu-v4", "--mesh", mesh]
+    assert main([*command, "--json", "-"]) == 0
+    printed = capsys.readouterr()
+    assert "ways to divide it" not in printed.err and "lost:" not in printed.err
+    (only,) = json.loads(printed.out)["plans"]
+    assert only["mesh"]["fsdp"] == 256 and only["fits"]
+    assert 0.4 < only["utilisation"] < 0.5 < sum(only["seconds"].values()) / 20
 
 
 def test_what_fits_nowhere_says_what_it_would_take(capsys):
