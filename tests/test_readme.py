@@ -24,14 +24,17 @@ def test_commands_do_what_they_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     commands = [shlex.split(line, comments=True)[1:] for line in USE.strip().splitlines()]
     assert {command[0] for command in commands} == {
-        "list", "show", "plan", "run", "status", "table", "doctor", "report", "paper", "compare",
+        "list", "show", "plan", "run", "sweep", "status", "table", "doctor", "report", "paper",
+        "compare",
     }  # fmt: skip
     for command in commands:
         if command[0] == "run":
             command[-1] = "train.steps=50"
             command += ["--budget", "smoke", "--set", "model.width=8", "--workers", "1"]
-        # One width has no peak: exit status 1, and then no report: 2.
-        expected = {"run": 1, "report": 2, "paper": 2, "compare": 2}.get(command[0], 0)
+        if command[0] == "sweep":
+            command += ["--plan"]
+        # One width has no peak: exit status 1, a report that says so, and nothing to write of: 2.
+        expected = {"run": 1, "paper": 2, "compare": 2}.get(command[0], 0)
         assert main(command) == expected, capsys.readouterr()
     assert (tmp_path / "runs.parquet").exists()
 
