@@ -8,7 +8,7 @@ Command: scaling run granularity
 Cost: 3 granularities x 3 seeds x 2 learning rates, 7e12 FLOPs, of which those of the coarsest
 experts are runs of `mixture_of_experts`; about 2 min on two CPU cores.
 Expected: the finest experts are no more than 0.03 nats worse than whole ones. The gain is reported
-with its interval. After 800 and 2,400 steps at one seed and rate it was 0.02 and 0.00 nats.
+with its interval: over three seeds and size `cpu` 0.061 nats [-0.019, 0.141], which holds 0.
 
 Experts of every granularity have the same parameters in all, and are routed by what is learned. A
 finer mixture has a larger router, whose FLOPs are told. A token's gates sum to 1 where it meets

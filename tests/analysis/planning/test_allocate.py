@@ -374,8 +374,8 @@ def test_the_figure_shows_budget_bands_and_both_costs(noisy: FitResult, allocati
         at = [line.get_xdata() for line in ax.lines]
         assert any(list(each) == [FLOPS, FLOPS] for each in at)
         assert any(list(each) == [1e21, 1e21] for each in at)
-    points = {(float(x), float(y)) for line in sizes.lines if line.get_marker() in ("o", "s")
-              for x, y in zip(*line.get_data(), strict=True)}  # fmt: skip
+    alone = [line.get_data() for line in sizes.lines if len(line.get_xdata()) == 1]
+    points = {(float(x), float(y)) for xs, ys in alone for x, y in zip(xs, ys, strict=True)}
     assert points == {
         (FLOPS, allocation.parameters.value),
         (FLOPS, allocation.tokens.value),

@@ -10,9 +10,13 @@ import pytest
 
 from analysis.published import library
 from experiments.commands import overlay
+from scaling.pretraining import Pretraining
 from scaling.record import RunRecord
+from scaling.training import Adam
 
 BYTES = 4.3  # a token of the law's tokenizer
+_TRAINED = Pretraining(optimizer=Adam(learning_rate=1e-3), batch_size=1, steps=1)
+PLANS: list[Any] = [SimpleNamespace(configs=[SimpleNamespace(train=_TRAINED)])]
 
 
 def run_of(n: float, d: float, loss: float) -> RunRecord:
@@ -31,7 +35,7 @@ def test_runs_that_follow_a_law_lie_on_it_whatever_their_tokens(tmp_path, capsys
     sizes = [(1e6, 1e9), (1e7, 1e9), (1e7, 1e10)]
     losses = [float(law.predict({"N": n, "D": d})) for n, d in sizes]
     records = [run_of(n, d, loss) for (n, d), loss in zip(sizes, losses, strict=True)]
-    chosen = overlay.laws(["kaplan2020", "besiroglu2024"], [], BYTES)
+    chosen = overlay.laws(["kaplan2020", "besiroglu2024"], PLANS, BYTES)
     overlay.show(chosen, records, tmp_path)
     shown = pd.read_csv(tmp_path / "beside.csv")
     np.testing.assert_allclose(shown["kaplan2020"], shown["runs"], rtol=1e-9)
@@ -55,7 +59,7 @@ def test_runs_that_follow_a_law_lie_on_it_whatever_their_tokens(tmp_path, capsys
 )
 def test_what_does_not_compare_is_refused_with_a_remedy(name, bytes_per_token, said):
     with pytest.raises(ValueError, match=said):
-        overlay.laws([name], [], bytes_per_token)
+        overlay.laws([name], PLANS, bytes_per_token)
 
 
 def test_runs_that_are_no_language_models_are_refused():
