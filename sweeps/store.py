@@ -376,7 +376,10 @@ class Store:
     def load_plan(self, plan_id: str) -> tuple[str, tuple[PlannedRun, ...]]:
         """Name and runs of a declared sweep; no runs where its file is damaged and set aside."""
         plan = self._plan_file(plan_id)
-        return ("", ()) if plan is None else (plan.name, tuple(plan.runs()))
+        if plan is None:
+            return "", ()
+        with storing(plan.path):
+            return plan.name, tuple(plan.runs())
 
     def _plan_file(self, plan_id: str) -> PlanFile | None:
         path = self.plan_path(plan_id)
