@@ -357,10 +357,8 @@ def _draw_losses(ax: Axes, details: Details) -> None:
         label = f"{before / 1e6:.1f} MB of English" if before else "from scratch"
         ax.plot(rows["D_F"], rows["loss"], **look.line(), label=label)
         ax.plot(rows["D_F"], rows["loss"], **look.marks())
-    ax.set(xscale="log", xlabel="code $D_F$ (bytes)", ylabel="best held-out loss (nats)")
-    ax.legend(
-        loc="lower left", title=f"{own['n_params_matmul'].max():.1e} parameters", title_fontsize=8
-    )
+    ax.set(xscale="log", xlabel="code $D_F$ (bytes)", ylabel="best loss, largest model (nats)")
+    style.legend_above(ax, n_columns=1)
     log_ticks(ax, "x", most=4)
     mark_excluded(ax, details.excluded, "D_F")
 
@@ -372,7 +370,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     for size, look in _looks(details).items():
         rows = details.worth.loc[details.worth["n_params_matmul"] == size].dropna(subset=["D_E"])
         for before, own in rows.groupby("D_P"):
-            label = f"{size:.1e} parameters" if before == most else None
+            label = f"{size:,.0f} parameters" if before == most else None
             ax.plot(own["D_F"], own["multiplier"], **look.line(), label=label)
             ax.plot(own["D_F"], own["multiplier"], **look.marks(filled=before == most))
     ax.axhline(1, color=style.GREY, linewidth=0.7)
