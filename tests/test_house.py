@@ -13,7 +13,7 @@ from house import HOUSE, graph, imports, modules
 MAY_IMPORT = {
     "scaling": {"scaling"},
     "sweeps": {"sweeps", "scaling"},
-    "analysis": {"analysis", "scaling.record", "scaling.public"},
+    "analysis": {"analysis", "scaling.record"},
     "experiments": {"experiments", "analysis", "sweeps", "scaling"},
 }
 

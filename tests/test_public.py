@@ -69,9 +69,12 @@ def offered(room: str) -> dict[str, object]:
 def listed(room: str) -> dict[str, str]:
     """Public names as the head of a room lists them, with the modules that define them."""
     tree = ast.parse((HOUSE / room / "__init__.py").read_text())
-    call = next(node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    homes = {name: home for home, names in ast.literal_eval(call.args[1]).items() for name in names}
-    modules = [name for word in call.keywords for name in ast.literal_eval(word.value)]
+    table = next(node for node in ast.walk(tree) if isinstance(node, ast.Dict))
+    homes = {name: home for home, names in ast.literal_eval(table).items() for name in names}
+    # Those that are public as a whole: the last tuple of names of an assignment or a call.
+    said = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword | ast.Assign)]
+    wholes = [ast.literal_eval(value) for value in said if isinstance(value, ast.Tuple)]
+    modules = wholes[-1] if wholes else ()
     return {name: f"{room}.{home}" for name, home in homes.items()} | dict.fromkeys(modules, room)
 
 
