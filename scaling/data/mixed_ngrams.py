@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt16
 
 from scaling.data.ngram import MAX_STATES, stationary_of
-from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
+from scaling.data.token_dataset import TokenDataset, TokenSource, drawn_windows
 from scaling.fields import Count, Fraction, Positive, Range
 from scaling.keys import rng_for
 
@@ -121,12 +121,8 @@ def _entropy_of_sequence(source: MixedNGrams, number: int) -> float:
 
 @functools.lru_cache(maxsize=8)
 def _load(source: MixedNGrams) -> TokenDataset:
-    n_windows = -(-source.n_tokens // source.context)
-    held_out = _draw(source, source.n_eval, "eval")
-    read_train = functools.cache(lambda: _draw(source, n_windows, "data"))
-    return token_dataset(
-        train=TokenRow(read_train, n_windows * source.context + 1),
-        held_out=TokenRow(lambda: held_out, len(held_out)),
+    return drawn_windows(
+        functools.partial(_draw, source),
         context=source.context,
         n_tokens=source.n_tokens,
         n_eval=source.n_eval,

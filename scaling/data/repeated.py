@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from jaxtyping import Float, Int, UInt16
 
-from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
+from scaling.data.token_dataset import TokenDataset, TokenSource, drawn_windows
 from scaling.fields import Count, Range
 from scaling.keys import rng_for
 
@@ -99,13 +99,8 @@ class Repeated(TokenSource):
 
 @functools.lru_cache(maxsize=8)
 def _load(source: Repeated) -> TokenDataset:
-    n_windows = -(-source.n_tokens // source.context)
-    held_out = _draw(source, source.n_eval, "eval")
-    # Drawn when first read: a plan of runs asks only for their number.
-    read_train = functools.cache(lambda: _draw(source, n_windows, "data"))
-    return token_dataset(
-        train=TokenRow(read_train, n_windows * source.context + 1),
-        held_out=TokenRow(lambda: held_out, len(held_out)),
+    return drawn_windows(
+        functools.partial(_draw, source),
         context=source.context,
         n_tokens=source.n_tokens,
         n_eval=source.n_eval,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -218,3 +219,27 @@ def _gathered(
         part = slice(start, start + _READ_AT_ONCE)
         sequences[part] = read()[windows[part, None] * context + within]
     return sequences
+
+
+def drawn_windows(
+    draw: Callable[[int, str], np.ndarray], *, context: int, n_tokens: int, n_eval: int
+) -> TokenDataset:
+    """A data set of windows that are drawn: those to train on when they are first read.
+
+    Args:
+        draw: (number of windows, name of the stream, "data" or "eval") -> their row of tokens.
+        context: Tokens of a window.
+        n_tokens: Tokens to train on.
+        n_eval: Windows held out.
+    """
+    n_windows = -(-n_tokens // context)
+    held_out = draw(n_eval, "eval")
+    # A plan of runs asks only for their number.
+    read_train = functools.cache(lambda: draw(n_windows, "data"))
+    return token_dataset(
+        train=TokenRow(read_train, n_windows * context + 1),
+        held_out=TokenRow(lambda: held_out, len(held_out)),
+        context=context,
+        n_tokens=n_tokens,
+        n_eval=n_eval,
+    )
