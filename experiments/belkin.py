@@ -36,7 +36,7 @@ from experiments.double_descent_random_features import INTERPOLATED
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.cut_offs import cut_off_doubts
 from experiments.shared.panels import mark_excluded, peak_of, with_notes
-from experiments.shared.sampled_theory import Sampled, foretold, sampled
+from experiments.shared.sampled_theory import Sampled, predicted, sampled
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D, generate
@@ -242,7 +242,7 @@ def _theory(ratio: Floats, n: int, ridge: float) -> Floats:
             ridge=n * ridge, noise_variance=0.0,
         ).test_risk  # fmt: skip
 
-    return foretold(_modes(), risk)
+    return predicted(_modes(), risk)
 
 
 @functools.cache

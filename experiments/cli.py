@@ -263,7 +263,7 @@ def watch(options: Flags[WatchOptions]) -> int:
 
 @app.command
 def laws(options: Flags[LawsOptions]) -> int:
-    """List the published laws, tell one of them, or compare the models that they call best."""
+    """List the published laws, show one of them, or compare the models that they call best."""
     from experiments.commands import laws
 
     return laws.run(options)

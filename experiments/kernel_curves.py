@@ -1,4 +1,4 @@
-"""Can the learning curve of a kernel be foretold from its spectrum on the data? MNIST-1D.
+"""Can the learning curve of a kernel be predicted from its spectrum on the data? MNIST-1D.
 
 Claim: the test error of kernel ridge regression follows from the eigenvalues of the kernel and the
 power of the labels on its eigenvectors, both measured on a sample of the data, for every kernel and
@@ -23,7 +23,7 @@ from analysis.estimate import Floats
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.over_theory import Compared, Curve, agreement, compared, drawing
 from experiments.shared.panels import with_notes
-from experiments.shared.sampled_theory import Sampled, foretold, sampled
+from experiments.shared.sampled_theory import Sampled, predicted, sampled
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D, generate
 from scaling.models.kernel import Kernel
@@ -80,7 +80,7 @@ ALT = (
 
 
 def analyse(table: pd.DataFrame) -> Findings[Compared]:
-    """Compares learning curves of three kernels with those foretold from a sample."""
+    """Compares learning curves of three kernels with those predicted from a sample."""
     names = {kernel.kernel: name for name, kernel in KERNELS.items()}
     table = table.assign(
         size=table["data.n_train"], setting=[names[k] for k in table["model.kernel"]]
@@ -91,7 +91,7 @@ def analyse(table: pd.DataFrame) -> Findings[Compared]:
     return Findings(
         measured=measured | {"within_15_percent": Measured(value=within)},
         verdict=(
-            f"Learning curves foretold from a sample deviate by "
+            f"Learning curves predicted from a sample deviate by "
             f"{measured['median_deviation'].value:.1%} in the median; "
             f"{measured['median_deviation'].note}."
         ),
@@ -105,7 +105,7 @@ def theories() -> dict[str, Curve]:
     """The test squared error of each kernel over n."""
 
     def risk(name: str, n: Floats) -> Floats:
-        return foretold(
+        return predicted(
             _modes(name),
             lambda modes: (
                 theory.kernel_ridge_risk(

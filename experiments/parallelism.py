@@ -3,7 +3,7 @@
 Claim: no single way suffices. Data parallelism ends at the sequences of a batch, and gathers all
 weights over slow links; tensor parallelism pays from the device on that leaves the node; pipelines
 end at the layers, and idle where microbatches are few. Together they train a trillion parameters at
-half of the devices' peak. A roofline of products, memory and links tells it beforehand.
+half of the devices' peak. A roofline of products, memory and links predicts it.
 Paper: Narayanan et al. 2021 (arXiv 2104.04473), tables 1 and 2; Rajbhandari et al. 2019 (arXiv
 1910.02054); Korthikanti et al. 2022 (arXiv 2205.05198). The runs that the plan is held against are
 those of `analysis/parallelism/published_runs.toml`, with their sources.

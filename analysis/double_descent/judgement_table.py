@@ -72,7 +72,7 @@ def limits(judged: Judgement, *, has_train: bool, is_time: bool) -> list[str]:
 
 
 def early_sentence(judged: Judgement) -> str:
-    """Says whether the second descent beats early stopping; empty where nothing tells."""
+    """Says whether the second descent beats early stopping; empty where nothing shows it."""
     early = judged.early
     if early is None:
         return ""

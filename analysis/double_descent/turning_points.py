@@ -1,7 +1,7 @@
 """Where smooth curves turn: first minimum, bump and second minimum along training.
 
 A curve over the steps of one run, and the mean of such curves over seeds, is smooth: it turns where
-it turns, and needs no test against noise between its points. Seeds tell how well the places are
+it turns, and needs no test against noise between its points. Seeds show how well the places are
 known.
 """
 

@@ -23,8 +23,8 @@ class Placed:
         flops: C = 6 N D.
         best: The best model for C by the law.
         overtraining: Its tokens a parameter over those of the best: above 1 it is over-trained.
-        loss: Its loss by the law; None where the law tells none.
-        excess: That loss less the best's; None where the law tells none.
+        loss: Its loss by the law; None where the law gives none.
+        excess: That loss less the best's; None where the law gives none.
     """
 
     model: Model
@@ -41,7 +41,7 @@ def placed(model: Model, entry: Entry) -> Placed | None:
     The law was found on other data with another tokenizer: losses are those of its data.
 
     Raises:
-        ValueError: A law that tells no best model.
+        ValueError: A law that gives no best model.
         FitError: A law whose loss is monotone along the budget.
     """
     if model.active is None or model.tokens is None or model.confidence == "speculative":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 Confidence = Literal["stated", "derived", "estimated", "speculative"]
-"""How a model's facts are known: told by its makers, following from what they told, estimated by
+"""How a model's facts are known: stated by its makers, derived from what they stated, estimated by
 others, or guessed; speculative ones stay out of fits and comparisons."""
 
 Counted = Literal["model", "hardware"]
@@ -111,7 +111,7 @@ def find(name: str) -> Model:
             raise ValueError(f"several models begin with {name!r}: give one of {several}")
         close = difflib.get_close_matches(_bare(name), by_name, n=1, cutoff=0.5)
         nearest = f"did you mean {by_name[close[0]].name!r}? " if close else ""
-        raise ValueError(f"no model {name!r}: {nearest}`scaling models list` tells all names")
+        raise ValueError(f"no model {name!r}: {nearest}`scaling models list` prints all names")
     return by_name[_bare(name)]
 
 

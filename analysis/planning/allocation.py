@@ -63,13 +63,13 @@ class Allocation(JsonResult):
         law: Name of the law.
         formula: Its equation.
         flops: C.
-        level: Nominal coverage of the intervals; NaN where the law tells none.
+        level: Nominal coverage of the intervals; NaN where the law gives none.
         parameters: N_opt.
         tokens: D_opt.
         tokens_per_parameter: D_opt / N_opt.
         epochs: D_opt over the unique tokens, 1 or more; None where tokens never run out.
-        loss: L(N_opt, D_opt), in the unit of the fitted losses; None where the law tells none.
-        off: Models of half and of twice the optimal size; empty where the law tells no loss of
+        loss: L(N_opt, D_opt), in the unit of the fitted losses; None where the law gives none.
+        off: Models of half and of twice the optimal size; empty where the law gives no loss of
             them.
         over_trained: The alternative for an inference load; None where none was given.
         notes: Sentences on what to distrust; may be empty.

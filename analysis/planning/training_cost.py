@@ -160,7 +160,7 @@ def fit_cost(n_params: ArrayLike, tokens: ArrayLike, flops: ArrayLike) -> Traini
 
 
 def paid_cost(table: pd.DataFrame) -> TrainingCost:
-    """Returns the cost that a table's C tells of, where it is no multiple of N D; else 6 N D.
+    """Returns the cost that a table's C implies, where it is no multiple of N D; else 6 N D.
 
     Columns N, D and C count where all are there, positive and finite.
     """

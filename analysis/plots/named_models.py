@@ -71,7 +71,7 @@ def placing_figure(table: pd.DataFrame, law: str) -> Figure:
     Args:
         table: Columns model, year, parameters, tokens, flops, best_parameters, best_tokens and
             overtraining.
-        law: Name of the law that tells the best.
+        law: Name of the law that gives the best.
 
     Returns:
         A figure two columns wide.

@@ -26,10 +26,10 @@ from analysis.published.optimum import (
 
 
 def family_of(entry: Entry, curve: str | None, unique_tokens: float | None = None) -> Family:
-    """Returns the law whose least loss tells the best model; it has no replicates.
+    """Returns the law whose least loss gives the best model; it has no replicates.
 
     Raises:
-        ValueError: As `surface`; a law whose rules tell sizes without a loss; unique tokens for a
+        ValueError: As `surface`; a law whose rules give sizes without a loss; unique tokens for a
             law in which all tokens are new.
     """
     found = surface(entry, curve)
@@ -37,7 +37,7 @@ def family_of(entry: Entry, curve: str | None, unique_tokens: float | None = Non
         others = [each.name for each in entry.curves if gives_optimum(each)]
         by_curve = f"choose its loss by --curve {others[0]!r}, or " if others else ""
         raise ValueError(
-            f"{entry.name} tells N and D of a budget by rules (`scaling laws compare` draws them), "
+            f"{entry.name} gives N and D of a budget by rules (`scaling laws compare` draws them), "
             "which say nothing of other sizes, of serving, or of repeated tokens: "
             f"{by_curve}choose a law of N and D, such as hoffmann2022-approach3"
         )
@@ -66,7 +66,7 @@ def allocate_published(
         far: Whether a budget more than `MOST_BEYOND` times outside the law's data is allowed.
 
     Raises:
-        ValueError: An entry that tells no optimum or less than is asked, a number out of range, or
+        ValueError: An entry that gives no optimum or less than is asked, a number out of range, or
             a budget too far from the data.
         FitError: The loss is monotone along the budget.
     """

@@ -36,6 +36,6 @@ def find(name: str) -> Entry:
         raise ValueError(
             f"there is no published law {name!r}: "
             f"{nearest_name(name, sorted(papers.union(names())))}; "
-            "`scaling laws` tells what each says, and your own law is a path that ends in .toml"
+            "`scaling laws` lists them, and your own law is a path that ends in .toml"
         )
     return law_file.read(_FOLDER / f"{name}.toml")

@@ -18,7 +18,7 @@ from analysis.planning.best_models import Family, best_models
 from analysis.published.entry import Curve, Entry, Printed
 
 MOST_BEYOND = 1e3
-"""Times outside the data of a law beyond which it is not taken without being told to."""
+"""Times outside the data of a law beyond which it is not taken without being asked to."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Best:
     Attributes:
         parameters: N.
         tokens: D.
-        loss: Its loss, in the entry's unit; None where the entry does not tell it.
+        loss: Its loss, in the entry's unit; None where the entry does not give it.
         factor: Times the largest, or below the least, compute of the data; 1 inside the range,
             None where the range is not known.
         inferred: Which of N and D follows from C = 6 N D because the paper gives the other alone;
@@ -48,7 +48,7 @@ class Best:
 
 
 def rules(entry: Entry) -> dict[str, Curve]:
-    """Returns the paper's own rules for the best model of a budget by what they tell, N first."""
+    """Returns the paper's own rules for the best model of a budget by what they give, N first."""
     by_output = {curve.output: curve for curve in reversed(entry.curves)}
     if "flops_per_token" in by_output and "D" in by_output:
         return {"flops_per_token": by_output["flops_per_token"], "D": by_output["D"]}
@@ -56,12 +56,12 @@ def rules(entry: Entry) -> dict[str, Curve]:
 
 
 def gives_optimum(curve: Curve) -> bool:
-    """Whether a curve is a loss in N and D, whose least value tells the best model of a budget."""
+    """Whether a curve is a loss in N and D, whose least value gives the best model of a budget."""
     return curve.output == "loss" and {"N", "D"} <= set(curve.law.inputs) <= {"N", "D", "epochs"}
 
 
 def surface(entry: Entry, curve: str | None = None) -> Curve | None:
-    """Returns the loss in N and D whose least value tells the best model of a budget.
+    """Returns the loss in N and D whose least value gives the best model of a budget.
 
     Args:
         entry: The law.
@@ -71,7 +71,7 @@ def surface(entry: Entry, curve: str | None = None) -> Curve | None:
         The curve; None where the paper's own rules for N and D come first.
 
     Raises:
-        ValueError: A curve that is no loss in N and D, or an entry that tells no optimum.
+        ValueError: A curve that is no loss in N and D, or an entry that gives no optimum.
     """
     if curve is not None:
         named = entry.curve(curve)
@@ -87,7 +87,7 @@ def surface(entry: Entry, curve: str | None = None) -> Curve | None:
     found = next((each for each in entry.curves if each.output == "loss"), None)
     if found is None or not gives_optimum(found):
         raise ValueError(
-            f"{entry.name} tells no best model for a budget: choose a law of N and D, such as "
+            f"{entry.name} gives no best model for a budget: choose a law of N and D, such as "
             "hoffmann2022-approach3"
         )
     return found
@@ -105,7 +105,7 @@ def best_model(entry: Entry, flops: float, curve: str | None = None) -> Best:
         curve: Name of a loss in N and D of the entry, to go by in place of its rules.
 
     Raises:
-        ValueError: The entry tells no optimum.
+        ValueError: The entry gives no optimum.
         FitError: Its loss is monotone along the budget.
     """
     loss = surface(entry, curve)

@@ -27,7 +27,7 @@ from analysis.theory.emergence import (
     token_accuracy,
     wrong_tokens,
 )
-from analysis.theory.from_data import MeasuredModes, foretold_test_risk, measured_modes
+from analysis.theory.from_data import MeasuredModes, measured_modes, predicted_test_risk
 from analysis.theory.graph_convolution import GraphRisk, graph_convolution_risk
 from analysis.theory.in_context import (
     discrete_answers,
@@ -100,7 +100,6 @@ __all__ = [
     "exact_match",
     "expected_maximum",
     "feature_floor",
-    "foretold_test_risk",
     "gaussian_policy_gold",
     "gaussian_proxy_gold",
     "gradient_descent_excess_risk",
@@ -128,6 +127,7 @@ __all__ = [
     "power_law_exponent",
     "power_law_problem",
     "power_law_spectrum",
+    "predicted_test_risk",
     "quanta_exponents",
     "quanta_loss",
     "random_feature_risk",

@@ -1,4 +1,4 @@
-"""Test error foretold from training data alone: from one fit, or a whole learning curve.
+"""Test error predicted from training data alone: from one fit, or a whole learning curve.
 
 Both take the matrix K of a kernel between examples (`X X'` for a linear model) and the labels, one
 column of them. They assume what the theory does: modes that behave as Gaussian features do. On
@@ -65,7 +65,7 @@ def measured_modes(kernel: ArrayLike, labels: ArrayLike) -> MeasuredModes:
     return MeasuredModes(np.maximum(values, 0.0)[falling] / len(y), power[falling])
 
 
-def foretold_test_risk(kernel: ArrayLike, labels: ArrayLike, *, ridge: float) -> float:
+def predicted_test_risk(kernel: ArrayLike, labels: ArrayLike, *, ridge: float) -> float:
     """**Test** risk of kernel ridge regression, estimated from its training set alone.
 
         kappa = 1 / tr (K + delta)^-1,     test = train (n kappa / delta)^2

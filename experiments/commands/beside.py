@@ -1,4 +1,4 @@
-"""Published laws beside a fit: how well each foretells the rows that were fitted."""
+"""Published laws beside a fit: how well each predicts the rows that were fitted."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""`scaling laws`: the published laws listed, told, and laid side by side over compute."""
+"""`scaling laws`: the published laws listed, shown, and laid side by side over compute."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sweeps.files import storing
 if TYPE_CHECKING:
     import pandas as pd
 
-_REFERENCE = 1e21  # FLOPs at which the list tells the best model
+_REFERENCE = 1e21  # FLOPs at which the list gives the best model
 _MOST_FLOPS = 1e100
 _DRAWN = (1e-4, 10.0)  # from, to, in multiples of the budget
 _N_DRAWN = 21
@@ -35,7 +35,7 @@ Found = list[tuple[Entry, Best]]
 
 
 def run(options: LawsOptions) -> int:
-    """Lists, tells or compares published laws."""
+    """Lists, shows or compares published laws."""
     if options.action == "list":
         return _list()
     if options.action == "show":
@@ -51,7 +51,7 @@ def _list() -> int:
         rows.append((name, predicts, _ratio(entry), entry.title))
     headings = ("law", "predicts", f"D/N at {_REFERENCE:.0e}", "what it says")
     print_table(headings, rows, ("left", "left", "right", "left"))
-    console.print("\n`scaling laws show NAME` tells constants, conventions, range and doubts.")
+    console.print("\n`scaling laws show NAME` prints constants, conventions, range and doubts.")
     return 0
 
 
@@ -185,7 +185,7 @@ def _compare(options: LawsOptions) -> int:
 
 
 def _best_of(entries: list[Entry], flops: float, most: float) -> tuple[Found, dict[str, str]]:
-    """The best model by each law that tells one, and why others are left out."""
+    """The best model by each law that gives one, and why others are left out."""
     found: Found = []
     left_out: dict[str, str] = {}
     for entry in entries:
@@ -194,7 +194,7 @@ def _best_of(entries: list[Entry], flops: float, most: float) -> tuple[Found, di
         except FitError as error:
             left_out[entry.name] = str(error)
         except ValueError:
-            continue  # it tells no best model: nothing to compare
+            continue  # it gives no best model: nothing to compare
         else:
             if best.factor is not None and best.factor > most:
                 left_out[entry.name] = (

@@ -21,7 +21,7 @@ _SHARES = (0.5, 1.0, 2.0)  # of price and utilisation in a table of costs
 
 
 def run(options: ModelsOptions) -> int:
-    """Lists, tells, compares or prices named models."""
+    """Lists, shows, compares or prices named models."""
     actions = {"list": _list, "show": _show, "compare": _compare, "train-cost": _train_cost}
     return actions[options.action](options)
 
@@ -62,7 +62,7 @@ def _list(options: ModelsOptions) -> int:
     print_table(headings, rows, _sided(len(headings)))
     console.print(
         "\nN parameters, D tokens seen, C training FLOPs as the source counts them; hardware is "
-        "chips x hours x peak x utilisation. `scaling models show NAME` tells the sources.",
+        "chips x hours x peak x utilisation. `scaling models show NAME` prints the sources.",
         soft_wrap=True,
     )
     if options.json is not None:

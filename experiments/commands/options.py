@@ -472,7 +472,7 @@ class LawsOptions:
     action: Annotated[
         Positional[Literal["list", "show", "compare"]],
         arg(
-            metavar="{list,show,compare}", help="List all laws, tell one, or compare their optima."
+            metavar="{list,show,compare}", help="List all laws, show one, or compare their optima."
         ),
     ] = "list"
     name: Annotated[Positional[str | None], arg(metavar="LAW", help="Of `show`: a law.")] = None
@@ -483,7 +483,7 @@ class LawsOptions:
     far: bool = False
     """Of `compare`: keep laws more than 1,000 times beyond their data."""
     json: File = None
-    """Write what is told."""
+    """Write what is printed."""
     latex: File = None
     """Of `compare`: write the table of a paper."""
     figure: Stem = None
@@ -545,14 +545,14 @@ class ModelsOptions:
         Positional[Literal["list", "show", "compare", "train-cost"]],
         arg(
             metavar="{list,show,compare,train-cost}",
-            help="List named models, tell one, hold all against a law, or price a training.",
+            help="List named models, show one, hold all against a law, or price a training.",
         ),
     ] = "list"
     name: Annotated[
         Positional[str | None], arg(metavar="MODEL", help="Of `show` and `train-cost`: a model.")
     ] = None
     law: Annotated[str, arg(metavar="NAME|FILE.toml")] = "besiroglu2024"
-    """Of `compare`: the published law that tells the best model of a budget."""
+    """Of `compare`: the published law that gives the best model of a budget."""
     gpu: str = "a100"
     """Of `train-cost`: the accelerator, e.g. h100, tpu-v4."""
     mfu: float = 0.4
@@ -560,7 +560,7 @@ class ModelsOptions:
     dollars_per_hour: float = 2.0
     """Of `train-cost`: price of a device-hour."""
     json: File = None
-    """Write what is told."""
+    """Write what is printed."""
     figure: Stem = None
     """Of `compare`: draw STEM.pdf and .png, with a CSV."""
 

@@ -99,7 +99,7 @@ def _show(asked: _Asked, options: ShowPlanOptions) -> int:
         return 1
     console.print(
         "Products and activations are taken in bfloat16. Three constants of the time were set on "
-        "published runs; of eight others the plan tells the utilisation within 9 points "
+        "published runs; of eight others the plan predicts the utilisation within 9 points "
         "(docs/many_devices.md).",
         soft_wrap=True,
     )

@@ -35,7 +35,7 @@ def table(
     kinds: Sequence[str] | None = None,
     sortable: bool = False,
 ) -> str:
-    """Returns a table with a caption and headings that a screen reader tells.
+    """Returns a table with a caption and headings that a screen reader reads out.
 
     Args:
         headings: One a column.

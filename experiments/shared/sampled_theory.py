@@ -1,4 +1,4 @@
-"""Learning curves of a data set foretold from the kernel of a sample of it."""
+"""Learning curves of a data set predicted from the kernel of a sample of it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -42,7 +42,7 @@ def sampled(
     return Sampled(small, large, sizes)
 
 
-def foretold(modes: Sampled, risk: Callable[[theory.MeasuredModes], Floats]) -> Floats:
+def predicted(modes: Sampled, risk: Callable[[theory.MeasuredModes], Floats]) -> Floats:
     """Returns a risk under the distribution that the samples come from.
 
     The modes of a sample describe training sets drawn from the sample and tested on it: some test

@@ -72,7 +72,7 @@ def summary_of(path: str | None, text_field: str) -> Summary:
         raise ValueError(
             f"data.path = {path!r}: all of its {found.n_documents} distinct documents fall to "
             f"{'held-out' if found.n_held_out else 'training'} text (one in {ONE_HELD_OUT_IN} is "
-            "held out, by the hash of its content). Of 100 documents this befalls one corpus in "
+            "held out, by the hash of its content). Of 100 documents this happens to one corpus in "
             "170: give more of them, as JSON lines, as more files, or as one text file of 4 MiB, "
             "which is cut into more than 100"
         )

@@ -71,7 +71,7 @@ class Span(Objective):
         """The text with its holes but for the last sentinel, which begins the target.
 
         A text ends with a hole, so that this token is the same in every example: as in Raffel et
-        al. a decoder begins with a token that tells it nothing.
+        al. a decoder begins with a token that carries nothing.
         """
         return self.sizes(context).visible - 1
 

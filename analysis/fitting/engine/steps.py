@@ -219,7 +219,7 @@ class Secant:
 
     Attributes:
         own: Their contribution, symmetric, shape `(n_problems, n_params, n_params)`; 0 at first.
-        serves: Whether the last step would have been foretold better with it, shape
+        serves: Whether the last step would have been predicted better with it, shape
             `(n_problems,)`.
     """
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.theory import foretold_test_risk, kernel_ridge_risk, measured_modes
+from analysis.theory import kernel_ridge_risk, measured_modes, predicted_test_risk
 
 
 def regression(rng, n, p, s2=0.25, decay=0.5):
@@ -13,13 +13,13 @@ def regression(rng, n, p, s2=0.25, decay=0.5):
 
 
 @pytest.mark.parametrize(("ridge", "p"), [(0.5, 100), (0.01, 100), (0.0, 800)])
-def test_one_fit_foretells_its_test_error(ridge, p):
+def test_one_fit_predicts_its_test_error(ridge, p):
     rng, n = np.random.default_rng(5), 200
     told, true = [], []
     for _ in range(30):
         x, y, eigs, beta = regression(rng, n, p)
         kernel = x @ x.T
-        told.append(foretold_test_risk(kernel, y, ridge=ridge))
+        told.append(predicted_test_risk(kernel, y, ridge=ridge))
         fitted = x.T @ np.linalg.solve(kernel + ridge * np.eye(n), y)
         true.append(eigs @ (fitted - beta) ** 2 + 0.25)
     gap = np.subtract(told, true)
@@ -33,10 +33,10 @@ def test_equals_generalised_cross_validation():
     hat = kernel @ np.linalg.inv(kernel + ridge * np.eye(n))
     left = y - hat @ y
     gcv = np.mean(left**2) / (1 - np.trace(hat) / n) ** 2
-    assert foretold_test_risk(kernel, y, ridge=ridge) == pytest.approx(gcv, rel=1e-9)
+    assert predicted_test_risk(kernel, y, ridge=ridge) == pytest.approx(gcv, rel=1e-9)
 
 
-def test_a_sample_foretells_the_learning_curve_of_its_parts():
+def test_a_sample_predicts_the_learning_curve_of_its_parts():
     rng, big, ridge = np.random.default_rng(2), 1500, 0.2
     x, y, *_ = regression(rng, big, 200)
     modes = measured_modes(x @ x.T, y)
@@ -63,4 +63,4 @@ def test_what_is_no_kernel_is_refused():
     with pytest.raises(ValueError, match="never below 0"):
         measured_modes(np.diag([1.0, 1.0, -1.0]), y)
     with pytest.raises(ValueError, match="Give a larger ridge"):
-        foretold_test_risk(np.ones((3, 3)), y, ridge=0.0)
+        predicted_test_risk(np.ones((3, 3)), y, ridge=0.0)

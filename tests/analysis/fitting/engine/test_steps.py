@@ -38,9 +38,9 @@ def test_what_is_learnt_makes_up_for_the_change_of_the_gradient():
     secant.learn(every, now)
     learnt = np.abs(secant.own).max(axis=(1, 2)) > 0
     assert learnt.mean() > 0.9
-    foretold = now.bend(step) + (secant.own @ step[..., None])[..., 0]
+    predicted = now.bend(step) + (secant.own @ step[..., None])[..., 0]
     change = now.gradient - before.gradient
-    np.testing.assert_allclose(foretold[learnt], change[learnt], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(predicted[learnt], change[learnt], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(secant.own, np.swapaxes(secant.own, 1, 2), atol=1e-9)
 
 
