@@ -116,9 +116,7 @@ class Cluster:
         yield from _tasks(shares[number])
         for step in range(n - 1, 0, -1):
             share = shares[(number + step) % n]
-            if share and _is_open(share, self.published):
-                open_chains = (c for c in share[::-1] if _is_open([c], self.published))
-                yield from _tasks(open_chains)
+            yield from visiting.helping([c for c in share if _is_open([c], self.published)])
 
     def run(self) -> None:
         """Lets all workers live to their end."""

@@ -133,6 +133,10 @@ class Watch:
         if attempt.ended or is_dead(attempt.claim()):
             self._seen.pop(attempt.folder, None)
             return True
+        return self.see(attempt) >= self._lease
+
+    def see(self, attempt: Attempt) -> float:
+        """Looks at the heartbeat of an attempt; returns for how long it has not changed."""
         beat = b""
         try:
             # Read, not stat: network file systems answer stat from a cache.
@@ -144,8 +148,8 @@ class Watch:
         last, since = self._seen.setdefault(attempt.folder, (beat, now))
         if last != beat:
             self._seen[attempt.folder] = (beat, now)
-            return False
-        return now - since >= self._lease
+            return 0.0
+        return now - since
 
 
 class Heartbeat:

@@ -71,15 +71,37 @@ def packs(tasks: Iterable[Task]) -> Iterator[list[Task]]:
     return (list(group) for _, group in groups)
 
 
-def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
-    """All tasks, in the order in which worker `worker` of `workers` looks at them."""
-    # A worker does its own share, then helps the others from the end of theirs backwards, so that
-    # two workers meet only when nearly all is done.
+def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> Iterator[Task]:
+    """All tasks, in the order in which worker `worker` of `workers` looks at them.
+
+    A worker does its own share, then helps the others from the end of theirs backwards, so that two
+    workers meet only when nearly all is done. In the share of another it first looks at the run at
+    which that one should be: if it is lost, so is the run, and the sooner this is seen the better.
+    """
     dealt = shares(tasks, workers)
-    others = [chain for step in range(1, workers) for chain in dealt[(worker + step) % workers]]
-    order = [task for chain in dealt[worker] + others[::-1] for task in chain]
-    # Runs that were tried before come last: they may fail again.
-    return sorted(order, key=lambda task: task.attempts_before > 0)
+    for tried in (False, True):  # runs that were tried before come last: they may fail again
+
+        def part(number: int, tried: bool = tried) -> list[Chain]:
+            share = dealt[number % workers]
+            return [[t for t in chain if bool(t.attempts_before) == tried] for chain in share]
+
+        yield from (task for chain in part(worker) for task in chain)
+        for step in range(workers - 1, 0, -1):
+            yield from helping(part(worker + step))
+
+
+def helping(share: Sequence[Chain]) -> Iterator[Task]:
+    """The tasks of another worker's share: where it should be, then from the end backwards."""
+    open_chains = (
+        chain
+        for chain in share
+        if not all(task.store.seems_published(task.run.run_id) for task in chain)
+    )
+    current = next(open_chains, [])
+    yield from current
+    for chain in reversed(share):
+        if chain is not current:
+            yield from chain
 
 
 def shares(tasks: Sequence[Task], workers: int) -> list[list[Chain]]:

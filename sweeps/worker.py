@@ -53,6 +53,10 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _LOOKING = 0.25
 """Most time of looking for something to do, as a share of the pause that follows."""
 
+_LOOKING_EVERY, _LOOKING_MEANWHILE = 0.1, 0.2
+"""Least time between two looks at the runs of others while there is something to do, as a share of
+a lease, and most time of such a look, as a share of the time between two."""
+
 _MESSAGE_LENGTH = 1000
 
 
@@ -83,18 +87,19 @@ def work(
     with Heartbeat(lease) as heartbeat:
         worker = _Worker(compute, emit, patience, heartbeat, Watch(lease))
         # 1. Every run is visited once. What is left of a pack is visited run by run from now on: it
-        #    failed, or others are at it.
-        waiting = deque([task] for pack in packs(tasks) for task in worker.visit(pack))
+        #    failed, or others are at it. One that is lost to them is met here, long before the end.
+        waiting = deque[list[Task]]()
+        looked_at = time.monotonic()
+        for pack in packs(tasks):
+            waiting.extend([task] for task in worker.visit(pack))
+            if waiting and time.monotonic() - looked_at >= lease * _LOOKING_EVERY:
+                worker.look_again(waiting, lease * _LOOKING_EVERY * _LOOKING_MEANWHILE)
+                looked_at = time.monotonic()
         # 2. What is left is visited in turn. Looking takes a small share of the time: there may be
         #    a thousand workers with nothing else to do, and the store slow.
         pause = _SHORTEST_PAUSE
         while waiting and not worker.gives_up:
-            attempts, began = worker.n_attempts, time.monotonic()
-            for _ in range(len(waiting)):
-                waiting.extend([task] for task in worker.visit(waiting.popleft()))
-                if worker.n_attempts > attempts or time.monotonic() - began > pause * _LOOKING:
-                    break
-            if worker.n_attempts > attempts:
+            if worker.look_again(waiting, pause * _LOOKING):
                 pause = _SHORTEST_PAUSE
             elif waiting:
                 time.sleep(pause)
@@ -173,6 +178,15 @@ class _Worker:
         finally:
             self.heartbeat.on()
 
+    def look_again(self, waiting: deque[list[Task]], seconds: float) -> bool:
+        """Visits those that wait, in turn, for a time or until one is tried; returns whether."""
+        attempts, began = self.n_attempts, time.monotonic()
+        for _ in range(len(waiting)):
+            waiting.extend([task] for task in self.visit(waiting.popleft()))
+            if self.n_attempts > attempts or time.monotonic() - began > seconds:
+                break
+        return self.n_attempts > attempts
+
     def _look_at(self, task: Task, *, alone: bool) -> Attempt | Literal["settled", "later"]:
         """Claims a run if it is free and due; else says whether to look at it again."""
         store, run_id = task.store, task.run.run_id
@@ -209,6 +223,7 @@ class _Worker:
         attempt = publishing.claim(store, run_id, number + 1, task.run.config)
         self.tried.add((store.root, run_id))
         if attempt is None:
+            self.watch.see(Attempt.numbered(store.run_folder(run_id) / "attempts", number + 1))
             return "later"
         # 5. Another process may have published since step 1, in an attempt before this one.
         if number and store.has_result(run_id):

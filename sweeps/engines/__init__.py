@@ -71,6 +71,7 @@ def oversee(engine: Engine, pool: Pool, workers: int, settings: str) -> None:
         while members and pool.unsettled and not pool.signals:
             began = time.monotonic()
             pool.look(closely=False)
+            took = time.monotonic() - began
             if len(pool.unsettled) < open_runs:
                 losses, open_runs = 0, len(pool.unsettled)
             for member in members - set(engine.alive()):
@@ -80,7 +81,6 @@ def oversee(engine: Engine, pool: Pool, workers: int, settings: str) -> None:
                     losses += 1
                     if losses < FAILURES_BEFORE_A_WORKER_STOPS:
                         members |= set(engine.start([member], settings))
-            took = time.monotonic() - began
             time.sleep(max(SECONDS_BETWEEN_LOOKS, took / SHARE))
         engine.stop()
     pool.look(failures=True)

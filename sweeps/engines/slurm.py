@@ -5,6 +5,10 @@ preempted: a member then ends its attempts in good order and has itself queued a
 says that its place is wanted, but not by whom: it ends its attempts and waits, so that Slurm finds
 it running when it decides whether to queue it again. SIGINT ends a member for good.
 
+SIGUSR2 may come at any instant, and kills a process that has not said what to do with it; Slurm
+then calls the job failed. So a member holds it back (`_HOLDING`) from its first instant until it
+can note it, and ignores it once it has ended its attempts.
+
 What submitit needs, scripts, pickles and logs, lies in a folder of its own that all machines see.
 Nothing of it enters a results folder.
 """
@@ -17,8 +21,9 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +44,17 @@ _SECONDS_UNTIL_KILLED = 3600.0
 _TAIL_CHARACTERS = 1000
 _TRIES = 4
 
+_HOLDING = (
+    "import os, signal, sys; "
+    "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+"""Program of Python that becomes another, to which SIGUSR2 comes once it says that it may.
+
+The interpreter that runs it loads nothing, and is there in a hundredth of a second. (The option
+`--block-signal` of `env` would do, but older clusters lack it.)
+"""
+
 _PASSING = ("timed out", "Unable to contact", "Zero Bytes", "Resource temporarily unavailable")
 """What Slurm says when the same request may succeed a little later."""
 
@@ -51,10 +67,18 @@ class SlurmMember(Member):
 
     def __call__(self, settings: str, number: str) -> None:
         """Attends; see `Member.attend`."""
-        queue_again = signal.getsignal(signal.SIGUSR2)  # submitit's, back in place afterwards
+        early: list[int] = []
+
+        def note(number: int, _: object) -> None:
+            early.append(number)
+            self.stop()
+
+        queue_again = signal.signal(signal.SIGUSR2, note)  # submitit's comes after the attempts
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
         ended_by = self.attend(settings, int(number))
-        if signal.SIGUSR2 in ended_by and callable(queue_again):
-            queue_again(signal.SIGUSR2, None)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        if signal.SIGUSR2 in (*ended_by, *early) and callable(queue_again):
+            _insist(queue_again)
         elif signal.SIGTERM in ended_by:
             time.sleep(_SECONDS_UNTIL_KILLED)
 
@@ -95,7 +119,11 @@ class Slurm:
         self._alive: set[int] = set()
         self._listed: set[int] = set()  # those in squeue's last answer
         self._asked_at = -_SECONDS_BETWEEN_QUESTIONS
-        self._executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=_MOST_REQUEUES)
+        self._executor = submitit.SlurmExecutor(
+            folder=folder,
+            max_num_timeout=_MOST_REQUEUES,
+            python=shlex.join([sys.executable, "-ISc", _HOLDING]),
+        )
         known = self._executor._valid_parameters()
         for name in asked or {}:
             if name not in known:
@@ -204,6 +232,18 @@ class Slurm:
 
 class _Refused(Exception):
     """What sbatch said when it refused."""
+
+
+def _insist(queue_again: Callable[..., None]) -> None:
+    """Has submitit queue this job again, once more after a while where Slurm does not answer."""
+    for attempt in range(_TRIES):
+        try:
+            return queue_again(signal.SIGUSR2, None)  # exits where Slurm agrees
+        except subprocess.SubprocessError as error:
+            if attempt + 1 == _TRIES:
+                raise
+            log.warning("Slurm did not queue this worker again: %s", error)
+            time.sleep(2**attempt)
 
 
 def _largest_array() -> int:

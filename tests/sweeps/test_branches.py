@@ -153,7 +153,7 @@ def test_runs_of_a_trunk_are_visited_together_the_shortest_first(
         for i, (g, t, steps) in enumerate(runs)
     ]
     for worker in range(workers):
-        order = visiting_order(tasks, worker, workers)
+        order = list(visiting_order(tasks, worker, workers))
         assert sorted(task.run.run_id for task in order) == [task.run.run_id for task in tasks]
         chains = [list(c) for _, c in itertools.groupby(order, key=lambda t: t.run.trunk_id)]
         assert len(chains) == len({task.run.trunk_id for task in tasks})
@@ -168,7 +168,7 @@ def test_workers_do_not_share_a_trunk_before_they_must():
     store = Store(Path("/nowhere"))
     tasks = [Task(0, store, run, 0) for run in plan.runs]
     # One shape is one worker's; the other begins with the trunk that this one would take last.
-    one, other = (visiting_order(tasks, worker, 2) for worker in (0, 1))
+    one, other = (list(visiting_order(tasks, worker, 2)) for worker in (0, 1))
     assert {t.run.trunk_id for t in one[:6]}.isdisjoint(t.run.trunk_id for t in other[:6])
 
 

@@ -41,7 +41,7 @@ def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Pl
     publishing.declare(store, plan)
     publishing.make_folders(store, [run.run_id for run in plan.runs])
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
-    return store, plan, visiting_order(with_packs(load_tasks([job]), "cpu"), 0, 1)
+    return store, plan, list(visiting_order(with_packs(load_tasks([job]), "cpu"), 0, 1))
 
 
 def do(tasks: list[Task], run_pack: Any, run: Any = trivial_runs.run) -> list[tuple[str, int]]:

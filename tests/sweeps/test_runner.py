@@ -239,7 +239,7 @@ def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_
         Task(0, store, PlannedRun(f"{i:032x}", str(group), 1, seconds, {}), 0)
         for i, (group, seconds) in enumerate(runs)
     ]
-    orders = [visiting_order(tasks, k, workers) for k in range(workers)]
+    orders = [list(visiting_order(tasks, k, workers)) for k in range(workers)]
     for order in orders:
         assert sorted(t.run.run_id for t in order) == [t.run.run_id for t in tasks]
     cost: dict[str, float] = defaultdict(float)
@@ -269,7 +269,7 @@ def test_a_group_far_above_a_fair_share_is_cut_and_compiled_by_one_while_another
         Task(0, store, PlannedRun(f"{i:032x}", group, 1, seconds[group], {}), 0)
         for i, group in enumerate([group for group in seconds for _ in range(6)])
     ]
-    orders = [visiting_order(tasks, k, 2) for k in range(2)]
+    orders = [list(visiting_order(tasks, k, 2)) for k in range(2)]
     # Each does its own share, and only then what is left of the other's.
     own = [3 + 6 * sum(name != "large" for name in names) for names in expected]
     shares = [order[:n] for order, n in zip(orders, own, strict=True)]

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import needed_programs
 import pytest
 import slurm_cluster
 from slurm_cluster import said
-from sweep_programs import at_first, endings, processes_at_work, published, wait_until
+from sweep_programs import ENVIRONMENT, at_first, endings, processes_at_work, published, wait_until
 from trivial_runs import lasting, plan_of, truth
 
 from experiments import cli
-from sweeps.engines.slurm import Slurm
+from sweeps.engines.slurm import _HOLDING, Slurm
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
 
@@ -54,35 +57,36 @@ def test_the_table_is_that_of_local_workers_though_one_is_killed(cluster, tmp_pa
     assert sorted("--array=0-4%5" in text for text in arrays) == [False, True]
 
 
-def test_preempted_workers_are_queued_again_or_replaced(cluster, tmp_path: Path) -> None:
-    """Slurm's own signal ends no attempt as a failure, and the sweep goes on."""
-    plan, root = plan_of(40), tmp_path / "r"
+def test_workers_that_are_preempted_come_back(
+    cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm's own signal ends no attempt as a failure, and the same jobs go on."""
+    plan, root, marks = plan_of(40), tmp_path / "r", tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setenv("TRIVIAL_MARKS", str(marks))
+    mine = ("squeue", "--noheader", "--array", "--name=preempted")
 
     def preempt() -> None:
         wait_until(lambda: len(processes_at_work(root)) == 2)
         subprocess.run(["scancel", "--signal=USR2", "--name=preempted"], check=True)
-        # Slurm keeps a job that was queued again out of its queue for two minutes.
-        mine = ("squeue", "--noheader", "--array", "--name=preempted")
         wait_until(lambda: said(*mine, "--format=%T").split() == ["PENDING"] * 2)
+        (marks / "go").touch()
+        # Slurm keeps a job that was queued again out of its queue for two minutes. A second is
+        # enough: a node refuses a job that begins in the second in which it ended there.
+        time.sleep(1.1)
         for job in said(*mine, "--format=%i").split():
             subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
 
     engine = Slurm(tmp_path / "slurm", {"job_name": "preempted"})
-    summary = run_sweeps(
-        [(root, plan)],
-        workers=2,
-        run="trivial_runs:slow",
-        engine=engine,
-        progress=at_first(preempt),
-    )
-    # On a busy machine Slurm may call a job failed whose worker ended late: another replaces it.
-    assert summary.complete
+    with ThreadPoolExecutor(1) as thread:
+        preempted = thread.submit(preempt)
+        summary = run_sweeps([(root, plan)], workers=2, run="trivial_runs:held", engine=engine)
+        preempted.result()
+    assert summary.complete and not summary.notices
     assert lasting(Store.open(root).read(plan)) == truth(plan)
-    assert endings(root)["interrupted"] <= 2 and endings(root)["failed"] == 0
-    started = sum(
-        path.read_text().count("Starting with") for path in (tmp_path / "slurm").glob("*_log.out")
-    )
-    assert started + len(summary.notices) >= 4
+    assert endings(root)["interrupted"] == 2 and endings(root)["failed"] == 0
+    logs = [path.read_text() for path in (tmp_path / "slurm").glob("*_log.out")]
+    assert [log.count("Starting with") for log in logs] == [2, 2]
 
 
 def test_a_detached_experiment_is_done_and_then_analysed(cluster, tmp_path: Path, capsys) -> None:
@@ -169,3 +173,18 @@ def test_a_site_that_takes_fewer_workers_gets_fewer(
     assert engine.start(range(7), "{}") == [0, 1, 2]
     with pytest.raises(ValueError, match=r"QOSMaxSubmitJobPerUserLimit.*Nothing was started"):
         Slurm(tmp_path).start(range(2), "{}")
+
+
+_EARLY = """
+import os, signal
+os.kill(os.getpid(), signal.SIGUSR2)  # before anything of Slurm or submitit is loaded
+from sweeps.engines.slurm import SlurmMember
+signal.signal(signal.SIGUSR2, lambda *_: print("queued again"))
+SlurmMember()('{"jobs": [], "turns": [{"workers": 1}]}', "0")
+"""
+
+
+def test_a_signal_while_the_interpreter_starts_has_a_worker_queued_again() -> None:
+    words = [sys.executable, "-ISc", _HOLDING, "-c", _EARLY]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "queued again\n"), done.stderr
