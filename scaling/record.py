@@ -30,7 +30,9 @@ from scaling.sealed import (
 SCHEMA_VERSION = 1
 _THIS_VERSION = str(SCHEMA_VERSION).encode()
 
-Status = Literal["done", "diverged", "failed", "missing"]
+Status = Literal["done", "diverged", "failed", "missing", "paused"]
+"""What became of a run. One that is paused was measured before its end and is to be resumed: its
+record is no result, and stands in no table."""
 
 VOLATILE_COLUMNS = (
     "attempt",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Workspace(NamedTuple):
-    """Folders in which a run saves checkpoints, and from which it resumes.
+    """Folders in which a run saves checkpoints, and from which it resumes; where it is to pause.
 
     Attributes:
         own: Folder of this run alone, with the checkpoints of its earlier attempts.
@@ -17,6 +17,8 @@ class Workspace(NamedTuple):
         distilled_from: Folder of the final weights of the run that is its teacher, if any.
         leaves: Folder in which the run leaves its final weights for those that start from it;
             None where none does.
+        pause_at: Number of steps after which a run on tokens saves a checkpoint, is measured and
+            ends as `paused`; a later attempt resumes it. None for its end.
     """
 
     own: Path
@@ -24,3 +26,9 @@ class Workspace(NamedTuple):
     init_from: Path | None = None
     distilled_from: Path | None = None
     leaves: Path | None = None
+    pause_at: int | None = None
+
+    @property
+    def folders(self) -> tuple[Path | None, ...]:
+        """Its folders, in order."""
+        return self.own, self.trunk, self.init_from, self.distilled_from, self.leaves

@@ -6,7 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from scaling.record import RunRecord
@@ -29,11 +29,12 @@ LOSSES_BEFORE_THE_CACHE_IS_DOUBTED = 2
 
 _LISTEN_SECONDS = 0.1
 
-Settled = Literal["done", "diverged", "failed", "elsewhere"]
+Settled = Literal["done", "diverged", "failed", "paused", "elsewhere"]
 """How a run was settled.
 
 - done, diverged: the worker that reports it published it.
 - failed: it was tried as often as it may be (`retries`).
+- paused: it was done until the step that the call asks for.
 - elsewhere: it was found published, by another worker, another runner or a lost worker.
 """
 
@@ -46,7 +47,7 @@ Kind = Literal["planned", "started", "tried", "stopped", "conflict"] | Settled
 - tried: an attempt failed; the run may be tried again.
 - stopped: a worker stopped after too many failures in a row.
 - conflict: a result differs from the published one, and was set aside.
-- done, diverged, failed, elsewhere: the run is settled (`Settled`); one of them for each run.
+- done, diverged, failed, paused, elsewhere: the run is settled (`Settled`); one for each run.
 """
 
 
@@ -67,8 +68,8 @@ class Event:
 class JobSummary:
     """What became of the runs of one plan, read from the results folder afterwards.
 
-    Of the `planned` runs, `already` were published before; the others are done or diverged, or
-    there is a record of each that failed or is missing (not settled).
+    Of the `planned` runs, `already` were published before; the others are done, diverged or paused
+    where they were to be, or there is a record of each that failed or is missing (not settled).
     """
 
     name: str
@@ -77,28 +78,44 @@ class JobSummary:
     already: int
     done: int
     diverged: int
+    paused: int
     failed: tuple[RunRecord, ...]
     missing: tuple[RunRecord, ...]
 
 
+Stops = Mapping[str, int | None]
+"""Runs by `run_id`, each with the step after which it is to pause; None for its end."""
+
+
 class Job:
-    """The runs of one plan in its results folder, and those of them that are to be done."""
+    """The runs of one plan in its results folder, and those of them that are to be done.
+
+    `stops`, where there are any, are the only runs that it is about, each with the step after which
+    it is to pause; None for its end.
+    """
 
     def __init__(
-        self, index: int, store: Store, name: str, plan_id: str, runs: Sequence[PlannedRun]
+        self,
+        index: int,
+        store: Store,
+        name: str,
+        plan_id: str,
+        runs: Sequence[PlannedRun],
+        stops: Stops | None = None,
     ) -> None:
         self.index, self.store, self.name, self.plan_id = index, store, name, plan_id
-        self.runs = {run.run_id: run for run in runs}
+        self.stops = stops
+        self.runs = {run.run_id: run for run in runs if stops is None or run.run_id in stops}
         self.pending: dict[str, int] = {}
         """The runs to be done, each with the number of its latest attempt before this call."""
         self.unreadable: set[str] = set()
         """Runs whose damaged result is in the way."""
 
     @classmethod
-    def of(cls, index: int, store: Store, plan: Plan) -> Job:
+    def of(cls, index: int, store: Store, plan: Plan, stops: Stops | None = None) -> Job:
         """A plan, as the folder stands."""
-        job = cls(index, store, plan.name, plan.plan_id, plan.runs)
-        open_runs = store.pending(job.runs)
+        job = cls(index, store, plan.name, plan.plan_id, plan.runs, stops)
+        open_runs = {i: n for i, n in store.pending(job.runs).items() if not job.has_paused(i)}
         job.unreadable = {run_id for run_id in open_runs if store.is_in_the_way(run_id)}
         job.pending = {i: n for i, n in open_runs.items() if i not in job.unreadable}
         return job
@@ -108,10 +125,23 @@ class Job:
         """The job that has these `settings` in a call that another process began."""
         store, plan_id = Store.open(settings["root"]), settings["plan_id"]
         name, runs = store.load_plan(plan_id) if plan_id else ("", ())
-        job = cls(index, store, name, plan_id or "", runs)
+        job = cls(index, store, name, plan_id or "", runs, settings["stops"])
         before = settings["attempts_before"]
-        job.pending = {i: before.get(i, 0) for i in job.runs if not store.seems_published(i)}
+        job.pending = {i: before.get(i, 0) for i in job.runs if not job.is_there(i)}
         return job
+
+    def has_paused(self, run_id: str) -> bool:
+        """Whether a run has paused where it is to pause, if it is, by a record that can be read."""
+        step = (self.stops or {}).get(run_id)
+        return step is not None and self.store.paused(run_id, step) is not None
+
+    def is_there(self, run_id: str, *, closely: bool = False) -> bool:
+        """Whether a run is published, or has paused where it is to pause.
+
+        Unless it looks closely, what was published lately may be passed over.
+        """
+        published = self.store.has_result if closely else self.store.seems_published
+        return published(run_id) or self.has_paused(run_id)
 
     @property
     def already(self) -> int:
@@ -122,7 +152,12 @@ class Job:
         """The settings of a worker for this job."""
         before = {run_id: number for run_id, number in self.pending.items() if number}
         plan_id = self.plan_id if self.pending else None
-        return {"root": str(self.store.root), "plan_id": plan_id, "attempts_before": before}
+        return {
+            "root": str(self.store.root),
+            "plan_id": plan_id,
+            "attempts_before": before,
+            "stops": self.stops,
+        }
 
     def summary(self) -> JobSummary:
         """Counts what became of its runs; keeps no record of those that are published."""
@@ -130,6 +165,8 @@ class Job:
         kept: dict[str, list[RunRecord]] = {"failed": [], "missing": []}
         for run_id in [*self.pending, *self.unreadable]:
             record = self.store.record(run_id, self.runs[run_id].config)
+            if record.status in kept and self.has_paused(run_id):
+                record = replace(record, status="paused")
             counts[record.status] += 1
             if record.status in kept:
                 kept[record.status].append(record)
@@ -140,6 +177,7 @@ class Job:
             already=self.already,
             done=counts["done"],
             diverged=counts["diverged"],
+            paused=counts["paused"],
             failed=tuple(kept["failed"]),
             missing=tuple(kept["missing"]),
         )
@@ -221,9 +259,8 @@ class Pool:
         """
         for (root, run_id), indices in list(self.unsettled.items()):
             job = self._jobs[indices[0]]
-            published = job.store.has_result if closely else job.store.seems_published
             kind, message = "elsewhere", ""
-            if not published(run_id):
+            if not job.is_there(run_id, closely=closely):
                 failure = job.store.failure(run_id) if failures else None
                 if failure is None or (failure.attempt or 0) <= job.pending[run_id]:
                     continue

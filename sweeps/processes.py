@@ -42,8 +42,9 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         configs: Sequence[Mapping[str, Any]], workspaces: Sequence[Workspace]
     ) -> Sequence[tuple[RunRecord, Curve]]:
         (config,), (workspace,) = configs, workspaces  # runs that processes share are not packed
-        folders = [folder and str(folder) for folder in workspace]
-        broadcast_from_first(lambda: {"config": config, "workspace": folders})
+        folders = [folder and str(folder) for folder in workspace.folders]
+        told = {"config": config, "folders": folders, "pause_at": workspace.pause_at}
+        broadcast_from_first(lambda: told)
         return compute(configs, workspaces)
 
     def emit(kind: str, **more: Any) -> None:
@@ -67,8 +68,8 @@ def follow() -> None:
     """Takes part in every run that the first process begins, until there are no more."""
     compute = load_code(_received())
     while (task := _received()) is not None:
-        workspace = Workspace(*[folder and Path(folder) for folder in task["workspace"]])
-        compute([task["config"]], [workspace])
+        folders = [folder and Path(folder) for folder in task["folders"]]
+        compute([task["config"]], [Workspace(*folders, pause_at=task["pause_at"])])
     leave()
 
 

@@ -32,11 +32,12 @@ Outcome = Literal["published", "equal", "different"]
 - different: another result was there; this one is in quarantine.
 """
 
-Ending = Outcome | Literal["interrupted", "superfluous"]
+Ending = Outcome | Literal["interrupted", "superfluous", "paused"]
 """How an attempt ended: in one of the outcomes of its result, or without a result.
 
 - interrupted: its worker was asked to stop.
 - superfluous: another attempt published while this one was being claimed.
+- paused: it was asked to go no further, and a later attempt resumes it.
 """
 
 
@@ -90,7 +91,7 @@ def workspace(store: Store, run: PlannedRun) -> Workspace:
         distilled_from=store.weights_folder(run.teacher_id) if run.teacher_id else None,
         leaves=store.weights_folder(run.run_id) if run.is_parent else None,
     )
-    for folder in found:
+    for folder in found.folders:
         if folder:
             files.check_inside(store.caches, folder)
     return found
@@ -123,6 +124,24 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
     files.check_inside(store.caches, checkpoints)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return outcome
+
+
+def pause(store: Store, attempt: Attempt, record: RunRecord, text: str) -> None:
+    """Publishes the record of a paused run, with its text, beside those of other steps.
+
+    One that is there already is kept: what was decided by it stands.
+
+    Raises:
+        StoreError: the machine refuses; the run has not paused.
+    """
+    assert record.steps is not None
+    path = store.paused_path(record.run_id, record.steps)
+    with storing(path):
+        files.check_inside(store.root, path.parent)
+        if files.make_folder(path.parent):
+            files.sync_folder(path.parent.parent)
+        files.publish(path, text.encode(), scratch=attempt.folder, durable=True)
+    end(store, attempt, "paused")
 
 
 def fail(store: Store, attempt: Attempt, failure: RunRecord, traceback: str = "") -> None:

@@ -22,7 +22,7 @@ from sweeps.executors.local import LocalExecutor
 from sweeps.files import probe
 from sweeps.guards import require_positive
 from sweeps.plan import Plan
-from sweeps.pool import Event, Job, JobSummary, Pool
+from sweeps.pool import Event, Job, JobSummary, Pool, Stops
 from sweeps.store import Store
 from sweeps.worker import PREEMPTING, handling_signals
 
@@ -54,6 +54,7 @@ def run_sweeps(
     run_pack: str | Callable[..., Any] | None = None,
     lease: float = LEASE_SECONDS,
     engine: Engine | Literal["together"] | None = None,
+    stops: Stops | None = None,
 ) -> Summary:
     """Does the runs of several plans that are not done yet, in one pool of workers.
 
@@ -71,6 +72,8 @@ def run_sweeps(
         engine: Cluster whose machines have the workers; None for processes of this machine;
             "together" where this is the first of several processes that compute every run together
             (`sweeps.processes`), instead of workers that compute one each.
+        stops: The only runs to do, each with the step after which it is to pause, None for its end;
+            None for all runs. A run that paused resumes from there in any later call.
 
     Returns:
         What became of every run. Ctrl-C and SIGTERM end the call early, in good order.
@@ -93,7 +96,9 @@ def run_sweeps(
     require_positive("lease", lease)
     # 1. Everything that can be refused is refused before anything is written.
     origins = own_origins(config for _, plan in jobs for config in plan.configs)
-    opened = [Job.of(index, Store.create(root), plan) for index, (root, plan) in enumerate(jobs)]
+    opened = [
+        Job.of(index, Store.create(root), plan, stops) for index, (root, plan) in enumerate(jobs)
+    ]
     pool = Pool(opened, progress or (lambda event: None))
     # 2. The folder declares what is to be done; workers read it there.
     waiting = False

@@ -6,8 +6,10 @@
     runs/<h2>/<run_id>/attempts/0001/            claim.json, heartbeat, curve.jsonl,
                                                  end.json or failure.json
     runs/<h2>/<run_id>/result.json               the one published record
+    runs/<h2>/<run_id>/paused/<step>.json        its record when it paused there
     trunks/<h2>/<trunk_id>/                      checkpoints of trunks, the prefixes that runs share
     weights/<h2>/<run_id>/                       final weights of runs that others start from
+    decisions/<digest>/000001.json               what a sweep that chooses its runs saw and chose
     quarantine/                                  files that cannot be read or came second, and why
 
 The folder is the database: copy it, rsync it, mount it. A run is done when its result.json is
@@ -131,9 +133,40 @@ class Store:
         """File of the one published record of a run."""
         return type(self.root)(f"{self.root}/runs/{run_id[:2]}/{run_id}/result.json")
 
+    def paused_path(self, run_id: str, step: int) -> Place:
+        """File of the record of a run that paused after a step."""
+        return self.run_folder(run_id) / "paused" / f"{step:012d}.json"
+
+    def has_paused(self, run_id: str, step: int) -> bool:
+        """Whether a run has paused after a step; does not read its file."""
+        return files.exists(self.paused_path(run_id, step))
+
+    def paused(self, run_id: str, step: int) -> RunRecord | None:
+        """The record of a run that paused after a step; None if it has not.
+
+        One that cannot be read is set aside, and the run is to go there again.
+
+        Raises:
+            StoreError: it has another schema version, or the machine refuses to read it.
+        """
+        path = self.paused_path(run_id, step)
+        try:
+            return parse_record(_read(path, run_id))
+        except DamagedFileError as error:
+            if files.exists(path):
+                name = f"{run_id}-{path.name}"
+                _, where = self._quarantined(path, name, str(error))
+                log.warning("%s: %s; %s", path, error, where)
+            return None
+
     def plan_path(self, plan_id: str) -> Place:
         """File that declares a sweep."""
         return self.root / "plans" / f"{plan_id}.json"
+
+    @property
+    def decisions(self) -> Place:
+        """Folder of the decisions of sweeps that choose their runs."""
+        return self.root / "decisions"
 
     @property
     def quarantine(self) -> Place:

@@ -27,6 +27,15 @@ class Task:
     run: PlannedRun
     attempts_before: int  # by earlier invocations
     pack: str | None = None  # name of the runs that are done together with it, if any
+    pause_at: int | None = None  # step after which the run is to pause; None to do all of it
+
+    @property
+    def is_there(self) -> bool:
+        """Whether what is to be done is known to be published."""
+        store, run_id = self.store, self.run.run_id
+        if store.seems_published(run_id):
+            return True
+        return self.pause_at is not None and store.has_paused(run_id, self.pause_at)
 
 
 Chain = Sequence[Task]

@@ -190,8 +190,8 @@ class _Worker:
     def _look_at(self, task: Task, *, alone: bool) -> Attempt | Literal["settled", "later"]:
         """Claims a run if it is free and due; else says whether to look at it again."""
         store, run_id = task.store, task.run.run_id
-        # 1. A published run is settled, whoever published it.
-        if store.seems_published(run_id):
+        # 1. A published run is settled, whoever published it, and so is one that has paused there.
+        if task.is_there:
             return self._settled(task, "elsewhere")
         # A run waits until those before it are published or given up.
         for parent in task.run.parents:
@@ -203,7 +203,7 @@ class _Worker:
         attempts = store.attempts(run_id) if known else []
         number = attempts[-1].number if attempts else 0
         free = not attempts or self._is_free(task, attempts[-1])
-        if attempts and store.has_result(run_id):
+        if attempts and (store.has_result(run_id) or task.is_there):
             return self._settled(task, "elsewhere")
         if not free:
             return "later"
@@ -226,7 +226,7 @@ class _Worker:
             self.watch.see(Attempt.numbered(store.run_folder(run_id) / "attempts", number + 1))
             return "later"
         # 5. Another process may have published since step 1, in an attempt before this one.
-        if number and store.has_result(run_id):
+        if number and (store.has_result(run_id) or task.is_there):
             publishing.end(store, attempt, "superfluous")
             return self._settled(task, "elsewhere")
         return attempt
@@ -272,7 +272,10 @@ class _Worker:
         if not claimed:
             return []
         try:
-            spaces = [publishing.workspace(task.store, task.run) for task, _ in claimed]
+            spaces = [
+                publishing.workspace(task.store, task.run)._replace(pause_at=task.pause_at)
+                for task, _ in claimed
+            ]
             found = self.compute([task.run.config for task, _ in claimed], spaces)
             return [(each, _checked(each, *its)) for each, its in zip(claimed, found, strict=True)]
         except (Exception, SystemExit) as error:
@@ -291,6 +294,11 @@ class _Worker:
             return self._failed(claimed, failure, outcome.trace)
         if outcome.record.status == "failed":
             return self._failed(claimed, outcome.record)
+        if outcome.record.status == "paused":
+            publishing.pause(task.store, attempt, outcome.record, outcome.text)
+            self.failing.clear()
+            self._settled(task, "paused")
+            return None
         ending = publishing.publish(task.store, attempt, *outcome)
         self.failing.clear()
         if ending == "different":
@@ -324,12 +332,15 @@ def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _F
                 f"run {run_id} returned the record of run {record.run_id}: make the "
                 "record with run_id(config)"
             )
-        if record.status not in ("done", "diverged", "failed"):
+        allowed = ["done", "diverged", "failed"]
+        if claimed.task.pause_at is not None and record.steps == claimed.task.pause_at:
+            allowed.append("paused")
+        if record.status not in allowed:
             raise ValueError(
-                f"the run returned a record of status {record.status!r}: return 'done', "
-                "'diverged' or 'failed'"
+                f"the run returned a record of status {record.status!r}: return one of "
+                f"{', '.join(allowed)}"
             )
-        lines = "".join(map(dump_curve_line, curve))
+        lines = "" if record.status == "paused" else "".join(map(dump_curve_line, curve))
         record = with_curve(dataclasses.replace(record, attempt=claimed.attempt.number), lines)
         return _Result(record, dump_record(record), lines)
     except Exception as error:
@@ -337,13 +348,22 @@ def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _F
 
 
 def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
-    """The runs of several plans that are not published yet, each run of a folder once."""
+    """The runs of several plans that are not published yet, each run of a folder once.
+
+    Where a job has `stops`, they are those, each until the step that it gives.
+    """
     tasks: dict[tuple[Place, str], Task] = {}
     for index, job in enumerate(jobs):
-        store = Store.open(job["root"])
+        store, stops = Store.open(job["root"]), job.get("stops")
         for run in store.load_plan(job["plan_id"])[1] if job["plan_id"] else ():
-            if not store.seems_published(run.run_id):
-                task = Task(index, store, run, job["attempts_before"].get(run.run_id, 0))
+            if stops is not None and run.run_id not in stops:
+                continue
+            before, pause_at = (
+                job["attempts_before"].get(run.run_id, 0),
+                (stops or {}).get(run.run_id),
+            )
+            task = Task(index, store, run, before, pause_at=pause_at)
+            if not task.is_there:
                 tasks.setdefault((store.root, run.run_id), task)
     return list(tasks.values())
 

@@ -33,7 +33,7 @@ ORDER = {
         guards places files objects claims retries rules accelerators compile_cache
         plan plan_file axes space declared sweep_file shapes recipes sizes
         store survey visiting publishing computing worker executors pool processes progress
-        watching member engines runner speeds costs calibration importing
+        watching member engines runner decisions deciding halving speeds costs calibration importing
     """.split(),
     "analysis": """
         errors estimate guards writing latex survival effective_data

@@ -134,7 +134,7 @@ def next_cells(
         )
 
     # 3. The search, and what the plan leaves of the standard error.
-    rows = _rows(result, log_n, log_d, root, noise)
+    rows = gradients(result, log_inputs(result.law, log_n, log_d), root, noise)
     chosen = cheapest_to_know(rows, prices, target, flops, n_cells)
     if not len(chosen):
         raise FitError(
@@ -142,7 +142,10 @@ def next_cells(
             "or tokens, or choose another quantity."
         )
     even = _even(cost, bounds, float(prices[chosen].sum()) / len(chosen), len(chosen))
-    naive = None if even is None else variance_after(_rows(result, *even, root, noise), target)
+    naive = None
+    if even is not None:
+        log_x = log_inputs(result.law, *even)
+        naive = variance_after(gradients(result, log_x, root, noise), target)
     shares = gains_in_order(rows[chosen], target) / before**2
     return Design(
         law=result.law.name,
@@ -212,11 +215,20 @@ def _grid(ends: Range) -> Floats:
     return np.linspace(low, high, 1 + math.ceil(_PER_DECADE * (high - low) / math.log(10)))
 
 
-def _rows(result: FitResult, log_n: Floats, log_d: Floats, root: Floats, noise: float) -> Floats:
-    """Returns gradients of runs over their noise, in coordinates in which V is the identity."""
+def gradients(result: FitResult, log_x: Floats, root: Floats, noise: float) -> Floats:
+    """Returns gradients of runs over their noise, in coordinates in which V is the identity.
+
+    Args:
+        result: The fit.
+        log_x: Log inputs of the runs, shape `(n_runs, n_inputs)`.
+        root: Root of V (`design_search.root_of`).
+        noise: Noise of a run (`residual_sd`).
+
+    Returns:
+        Shape `(n_runs, rank)`.
+    """
     law = result.law
     theta = law.to_theta(np.array([result.params[name] for name in law.params]))
-    log_x = log_inputs(law, log_n, log_d)
     slopes = law.jacobian(theta, log_x)
     if result.loss.scale == "linear":
         slopes = slopes * np.exp(law.log_predict(theta, log_x))[:, None]

@@ -69,6 +69,40 @@ def cheapest_to_know(
     return np.array(_ordered(best, rows, target), dtype=np.intp)
 
 
+def cheapest_to_reach(
+    rows: Floats, prices: Floats, target: Floats, goal: float, budget: float
+) -> NDArray[np.intp]:
+    """Finds rows that bring the variance of a number down to a goal, each taken at most once.
+
+    Rows are taken by the variance that they remove for their price until the goal is reached; then
+    those without which it is reached as well are left out, the dearest first.
+
+    Args:
+        rows: Candidates, shape `(n_candidates, rank)`.
+        prices: Price of each, positive, shape `(n_candidates,)`.
+        target: Gradient of the number, shape `(rank,)`.
+        goal: The variance to reach.
+        budget: Largest sum of prices.
+
+    Returns:
+        Indices of the rows, in the order in which they were taken. Where the budget does not reach
+        the goal, as far as it goes.
+    """
+    taken: list[int] = []
+    while variance_after(rows[taken], target) > goal:
+        affordable = prices <= budget - prices[taken].sum()
+        affordable[taken] = False
+        if not np.any(affordable):
+            return np.array(taken, dtype=np.intp)
+        scores = _gains(rows[taken], rows, target) / prices
+        taken.append(int(np.argmax(np.where(affordable, scores, -np.inf))))
+    for row in sorted(taken, key=lambda row: -prices[row]):
+        others = [each for each in taken if each != row]
+        if variance_after(rows[others], target) <= goal:
+            taken = others
+    return np.array(taken, dtype=np.intp)
+
+
 def gains_in_order(rows: Floats, target: Floats) -> Floats:
     """Returns the variance that each row removes after those before it, shape `(n_rows,)`."""
     left = [variance_after(rows[:count], target) for count in range(len(rows) + 1)]

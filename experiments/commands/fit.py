@@ -159,7 +159,7 @@ def _print_cost(counted: FitResult, table: pd.DataFrame) -> None:
         )
 
 
-def load_law(name: str) -> Law:
+def load_law(name: str, flag: str = "--law") -> Law:
     """Returns a law by its name, or a user's own as `module:NAME`, found from this folder.
 
     Raises:
@@ -169,7 +169,7 @@ def load_law(name: str) -> Law:
     if not colon:
         if name not in LAWS:
             raise ValueError(
-                f"--law {name}: no such law; {nearest(name, LAWS)}, or your own module:NAME"
+                f"{flag} {name}: no such law; {nearest(name, LAWS)}, or your own module:NAME"
             )
         return LAWS[name]
     if (here := os.getcwd()) not in sys.path:
@@ -178,12 +178,12 @@ def load_law(name: str) -> Law:
         law = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever a user's module raises is the answer
         raise ValueError(
-            f"--law {name}: it cannot be imported ({type(error).__name__}: {error}). Give "
+            f"{flag} {name}: it cannot be imported ({type(error).__name__}: {error}). Give "
             "module:NAME of a module that Python finds from this folder"
         ) from None
     if not isinstance(law, Law):
         raise ValueError(
-            f"--law {name}: it is a {type(law).__name__}, not a law. Give an analysis.laws.Law, "
+            f"{flag} {name}: it is a {type(law).__name__}, not a law. Give an analysis.laws.Law, "
             "such as law_of in analysis.laws.own makes of a function"
         )
     return law

@@ -158,12 +158,37 @@ class RunningOptions(JsonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(RunningOptions, PlanOptions):
+class ChoosingOptions(RunningOptions):
+    """Options of the commands that can choose which runs of a sweep they do, as results arrive."""
+
+    tune: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD")] = ()
+    """Find the best value of this field by successive halving; may be repeated."""
+    reduction: float = 2.0
+    """Of --tune: of so many settings one goes on to the next rung, so many times as far."""
+    rungs: int = 3
+    """Of --tune: rungs at which runs are compared, their end included."""
+    adapt: Annotated[str | None, arg(metavar="LAW")] = None
+    """Fit this law as results arrive, and do the runs that shrink one interval most for their cost:
+    a name or your own module:NAME."""
+    quantity: str | None = None
+    """Of --adapt: the number to determine, a parameter, a derived one such as a, or loss."""
+    at: Annotated[str | None, arg(metavar="N=..,D=..")] = None
+    """Of --adapt: target of loss."""
+    width: float | None = None
+    """Of --adapt: width of the 95 % interval at which to stop, from end to end."""
+    flops: float | None = None
+    """Of --adapt: budget, the sum of the runs' training FLOPs."""
+    batch: int = 4
+    """Of --adapt: number of runs to choose at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ChoosingOptions, PlanOptions):
     """Options of `scaling run`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(CostOptions, RunningOptions):
+class SweepOptions(CostOptions, ChoosingOptions):
     """Options of `scaling sweep`."""
 
     name: str | None = None

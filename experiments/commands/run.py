@@ -15,7 +15,16 @@ from analysis.parallelism.published_runs import published_runs
 from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
-from experiments.commands import costing, engines, overlay, plan_devices, provenance, report, show
+from experiments.commands import (
+    choosing,
+    costing,
+    engines,
+    overlay,
+    plan_devices,
+    provenance,
+    report,
+    show,
+)
 from experiments.commands.console import write_json
 from experiments.commands.grids import missed_thresholds
 from experiments.commands.options import (
@@ -124,7 +133,10 @@ def print_plan(jobs: Sequence[Job], options: CostOptions) -> int:
 def run(options: RunOptions) -> int:
     """Plans, runs, analyses, draws and prints expected beside measured."""
     experiment = catalogue.load(options.name)
-    return carry_out(experiment, jobs_for(experiment, options), options)
+    jobs = jobs_for(experiment, options)
+    if choosing.is_asked(options):
+        return choosing.carry_out([(job.root, job.plan) for job in jobs], options)
+    return carry_out(experiment, jobs, options)
 
 
 def carry_out(

@@ -87,7 +87,7 @@ def print_summary(summary: Summary) -> None:
     """Prints what became of the runs of a command."""
     for job in (job for job in summary.jobs if job.planned):
         counts = {"kept": job.already, "done": job.done, "diverged": job.diverged}
-        counts |= {"failed": len(job.failed), "missing": len(job.missing)}
+        counts |= {"paused": job.paused, "failed": len(job.failed), "missing": len(job.missing)}
         became = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
         console.print(f"{job.name}: {job.planned:,} runs: {became}")
         for failure in job.failed[:MOST_FAILURES]:
@@ -141,6 +141,7 @@ def told(summary: Summary, reports: Sequence[tuple[Path, Report]]) -> dict[str, 
             "kept": job.already,
             "done": job.done,
             "diverged": job.diverged,
+            "paused": job.paused,
             "failed": [asdict(each) for each in job.failed],
             "missing": list(job.missing),
         }

@@ -10,6 +10,7 @@ from typing import Any
 import tyro
 
 from experiments import catalogue
+from experiments.commands import choosing
 from experiments.commands import run as commands
 from experiments.commands.console import console
 from experiments.commands.options import ExtendOptions, SweepOptions
@@ -40,6 +41,8 @@ def run(options: SweepOptions) -> int:
         console.print(f"--from {options.source}: has no meaning here: {', '.join(ignored)}")
     if options.plan:
         return commands.print_plan([job], options)
+    if choosing.is_asked(options):
+        return choosing.carry_out([(job.root, job.plan)], options)
     return commands.carry_out(job.experiment, [job], options)
 
 

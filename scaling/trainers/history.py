@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -73,12 +74,17 @@ class History:
         self._first_step = 0
         self._from_trunk_at: int | None = None
 
-    def restore(self, initial: State) -> State:
-        """State of the furthest checkpoint, of this run or its trunk; without one, the initial."""
+    def restore(self, initial: State, until: int = sys.maxsize) -> State:
+        """State of the furthest checkpoint, of this run or its trunk; without one, the initial.
+
+        Args:
+            initial: State before the first step.
+            until: Step after which the run ends or pauses: none beyond it is restored.
+        """
         if self._own is None:
             return initial
-        own = checkpoint.latest(*self._own, initial)
-        saved = self._on_trunk(initial, own.step if own else 0) or own
+        own = checkpoint.latest(*self._own, initial, range(until + 1))
+        saved = self._on_trunk(initial, own.step if own else 0, until) or own
         if saved is None:
             return initial
         notes = saved.notes
@@ -105,11 +111,11 @@ class History:
         """Says that steps begin now: the time until here is not theirs."""
         self._spent_otherwise = time.monotonic() - self._began
 
-    def _on_trunk(self, initial: Any, beyond: int) -> checkpoint.Checkpoint | None:
-        """The furthest checkpoint of the trunk beyond a step, if one can be read."""
+    def _on_trunk(self, initial: Any, beyond: int, until: int) -> checkpoint.Checkpoint | None:
+        """The furthest checkpoint of the trunk after a step, until one, if it can be read."""
         if self._trunk is None:
             return None
-        steps = range(beyond + 1, self._leaves_at + 1)
+        steps = range(beyond + 1, min(self._leaves_at, until) + 1)
         try:
             return checkpoint.latest(*self._trunk, initial, steps)
         except OSError as error:
@@ -118,7 +124,9 @@ class History:
             return None
 
     def add(self, columns: dict[str, Any], batch_size: int, evaluation: Evaluation) -> None:
-        """Adds an evaluation to the curve."""
+        """Adds an evaluation to the curve, unless it was added before the run paused there."""
+        if self._curve and self._curve[-1].step == columns["steps"]:
+            return
         scales = jax.device_get(evaluation.activation_scales)
         point = CurvePoint(
             step=columns["steps"],
@@ -135,14 +143,16 @@ class History:
         """Appends an evaluation to the curve."""
         self._curve.append(point)
 
-    def place(self, step: int) -> Place | None:
+    def place(self, step: int, *, pauses: bool = False) -> Place | None:
         """Where to save a checkpoint after a step; None for nowhere.
 
-        Where the trunk ends, it belongs to the trunk; elsewhere to the run, if it is time by the
-        clock of the first process.
+        Where the trunk ends, it belongs to the trunk; elsewhere to the run, if it `pauses` there or
+        it is time by the clock of the first process.
         """
         if self._trunk and step == self._leaves_at:
             return self._trunk
+        if pauses:
+            return self._own
         wait = max(SAVE_SECONDS, self._cost / SAVE_SHARE)
         if self._own and processes.broadcast_from_first(
             lambda: time.monotonic() - self._saved_at >= wait

@@ -78,7 +78,8 @@ def train_on_tokens(
         dataset: Data of the run.
         workspace: Folders in which to save checkpoints, from time to time and where the trunk ends,
             and from which to resume if an earlier attempt or a run with this trunk has saved one.
-            The results have the same bits.
+            The results have the same bits. With `pause_at`, the run is measured after that step as
+            at its end, and `paused`; what it does later has the same bits as well.
         plain: The resolved configuration, where the caller has it.
 
     Returns:
@@ -91,7 +92,8 @@ def train_on_tokens(
             one starts or is distilled from diverged.
     """
     trained = _trained(config, dataset, workspace, plain or resolved(config))
-    if workspace is not None and workspace.leaves is not None:
+    paused = trained.columns["status"] == "paused"
+    if workspace is not None and workspace.leaves is not None and not paused:
         _leave(trained, workspace.leaves, run_id(plain or config), workspace.own)
     return trained.columns, trained.curve
 
@@ -99,7 +101,7 @@ def train_on_tokens(
 class _Trained(NamedTuple):
     """What training leaves: what `train_on_tokens` returns, and the weights that it evaluated last.
 
-    There are no weights where the run diverged.
+    There are no weights where the run diverged or paused.
     """
 
     columns: dict[str, Any]
@@ -115,8 +117,11 @@ def _trained(
     began = time.monotonic()
     trainer = compiled(shape_of(config))
     compile_seconds = time.monotonic() - began
+    total = until = plan.length(model, data).steps
+    if workspace is not None and workspace.pause_at is not None:
+        until = min(total, workspace.pause_at)
     history = History(config, workspace, plain)
-    state = history.restore(trainer.init(key_for(config.seed, "init")))
+    state = history.restore(trainer.init(key_for(config.seed, "init")), until)
     teacher: Params | None = None
     if config.distilled_from is not None:
         teacher = _teacher(config, workspace)
@@ -124,24 +129,28 @@ def _trained(
     if config.init_from is not None and not int(state.step):
         state = trainer.start(_final_weights(config, "init_from", workspace, state.params))
         history.begin()
-    total = plan.length(model, data).steps
+    own_evaluations = {*evaluated_after(config)}
 
     columns: dict[str, Any] = {}
     params: Params | None = None
     pending: deque[Interval] = deque()
-    for block in _blocks(trainer, state, config, dataset, teacher):
+    for block in _blocks(trainer, state, config, dataset, teacher, until):
         pending += [block.interval] if block.interval else []
-        saving = history.place(block.step) if block.step < total else None
+        ends = block.step == until
+        saving = history.place(block.step, pauses=ends) if block.step < total else None
         # The last evaluation stays on the device while that is at the next block.
-        while len(pending) > (0 if saving or block.step == total else 1):
+        while len(pending) > (0 if saving or ends else 1):
             interval = pending.popleft()
             columns = _columns(interval, config, dataset.bytes_per_token)
             if columns["status"] == "diverged":
                 return _Trained(*history.result(columns, compile_seconds), None)
-            history.add(columns, plan.batch_size, interval.evaluation)
+            if columns["steps"] in own_evaluations:
+                history.add(columns, plan.batch_size, interval.evaluation)
         if saving:
             history.save(block.step, block.state, saving)
-        if block.step == total:
+        if ends and until < total:
+            columns |= {"status": "paused"}
+        elif ends:
             params = evaluated(plan.optimizer, block.state.optimizer, block.state.params)
     return _Trained(*history.result(columns, compile_seconds), params)
 
@@ -203,8 +212,9 @@ def _blocks(
     config: RunConfig,
     dataset: TokenDataset,
     teacher: Params | None,
+    until: int,
 ) -> Iterator[Block]:
-    """Trains from a state to the end, a block at a time.
+    """Trains from a state until some step, which is measured, a block at a time.
 
     A block waits until the one before the last has ended: the host is never far ahead.
     """
@@ -227,8 +237,14 @@ def _blocks(
     before: Array | None = None
     running: Array | None = None
     for start, end in itertools.pairwise([0, *evaluated_after(config)]):
+        if start >= until:
+            return
+        end = min(end, until)
         if start >= resumed:
             state = state.summed_anew()
+        elif resumed == until == end:  # it was saved there, but not measured
+            yield Block(until, state, Interval(until - start, trainer.measure(state, eval_tokens)))
+            return
         for first in range(max(start, resumed), end, in_block):
             count = min(in_block, end - first)
             block = _batches(dataset, seed, range(first, first + count), in_block, plan, devices)

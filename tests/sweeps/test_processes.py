@@ -116,7 +116,7 @@ def test_runs_that_take_no_workspace_are_given_none(
     (run,) = make_plan("x", [trivial_runs.config(7)]).runs
     sent = [
         {"run": "trivial_runs:run", "run_pack": None, "families": []},
-        {"config": run.config, "workspace": [str(tmp_path), None]},
+        {"config": run.config, "folders": [str(tmp_path), None], "pause_at": None},
         None,
     ]
     monkeypatch.setattr(hosts, "_received", lambda: sent.pop(0))

@@ -267,3 +267,47 @@ def test_whatever_steps_hand_on_a_branch_has_the_bits_of_the_run_alone(
 
     went_on = [branch(with_changes(of(steps)))[0] for steps in (40, 50, 75)]
     assert went_on == [None, 32, 40]
+
+
+WHOLE = changed(BASE, schedule=Cosine())
+"""40 steps, evaluated after 20 and 40."""
+
+
+@pytest.mark.medium
+def test_a_run_that_pauses_again_and_again_ends_with_the_bits_of_one_go(tmp_path: Path):
+    whole, curve = alone(WHOLE)
+    losses = {point.step: point for point in curve}
+    work = Workspace(tmp_path)
+
+    # 1. Between evaluations it is measured, and no point is added to its curve.
+    first, points = run(WHOLE, work._replace(pause_at=7))
+    assert (first.status, first.steps, points) == ("paused", 7, ())
+    assert first.flops_train == pytest.approx(whole.flops_train * 7 / 40)
+    # 2. A second attempt finds it there and measures the same.
+    again, _ = run(WHOLE, work._replace(pause_at=7))
+    assert lasting(again) == lasting(first)
+    assert again.environment["resumed_at_steps"] == [7]
+    # 3. Where it is evaluated anyway, the measurement is that of the curve, once.
+    for _ in range(2):
+        half, points = run(WHOLE, work._replace(pause_at=20))
+        assert [half.eval_loss_nats] == [point.eval_loss for point in points]
+        assert points == (losses[20],)
+    # 4. A checkpoint beyond the pause is left alone.
+    early, _ = run(WHOLE, work._replace(pause_at=9))
+    assert early.steps == 9 and early.eval_loss_nats not in (first.eval_loss_nats, None)
+    # 5. It ends as if it had never paused.
+    record, points = run(WHOLE, work)
+    assert lasting(record) == lasting(whole) and points == curve
+    assert record.environment["resumed_at_steps"][-1] == 20
+
+
+@pytest.mark.medium
+def test_a_pause_on_a_trunk_or_at_the_end_changes_nothing(tmp_path: Path):
+    """Of 40 steps the trunk has 32."""
+    whole, curve = alone(BASE)
+    work = Workspace(tmp_path / "own", tmp_path / "trunk")
+    for step in (5, 32, 40):
+        record, points = run(BASE, work._replace(pause_at=step))
+        assert (record.status, record.steps) == ("done" if step == 40 else "paused", step)
+    assert lasting(record) == lasting(whole) and points == curve
+    assert record.environment["from_trunk_at_step"] == 32

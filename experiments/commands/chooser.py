@@ -1,0 +1,63 @@
+"""What chooses the runs of a sweep, as commands see it, and what its runs took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from experiments.commands.console import console
+from scaling.accounting import account
+from sweeps.deciding import Decided
+from sweeps.decisions import Policy
+from sweeps.plan import Plan
+
+
+class Chooser(NamedTuple):
+    """What chooses runs.
+
+    Attributes:
+        policy: Chooses.
+        about: JSON values that say which policy it is, with which settings.
+        say: Prints what was found, and returns it as JSON values.
+    """
+
+    policy: Policy
+    about: Mapping[str, Any]
+    say: Callable[[Decided], dict[str, Any]]
+
+
+def say_cost(plan: Plan, decided: Decided, flag: str) -> dict[str, Any]:
+    """Prints what the runs took that were chosen, of what all runs would; returns it.
+
+    Args:
+        plan: All runs.
+        decided: What was chosen.
+        flag: The option without which the command does all runs.
+    """
+    spent, whole = _flops(plan, decided)
+    n_decisions = len(decided.decisions)
+    console.print(
+        f"{n_decisions} decisions, {spent:.3g} FLOPs of the {whole:.3g} of all {len(plan.runs):,} "
+        f"runs ({spent / whole:.1%}). Without {flag} the same command does the rest"
+    )
+    return {
+        "complete": decided.complete,
+        "decisions": n_decisions,
+        "flops": spent,
+        "flops_of_all": whole,
+    }
+
+
+def _flops(plan: Plan, decided: Decided) -> tuple[float, float]:
+    """FLOPs of the runs that were chosen, each until the last step chosen, and of all runs."""
+    furthest: dict[str, float] = {}
+    for decision in decided.decisions:
+        for run_id, step in decision.choice.jobs.items():
+            furthest[run_id] = max(furthest.get(run_id, 0), math.inf if step is None else step)
+    spent = whole = 0.0
+    for run, config in zip(plan.runs, plan.configs, strict=True):
+        whole += account(config).flops_train
+        if (step := furthest.get(run.run_id)) is not None:
+            spent += account(config, None if math.isinf(step) else int(step)).flops_train
+    return spent, whole

@@ -1,0 +1,139 @@
+"""Decisions of a sweep that chooses its runs as results arrive: what was seen, and what to do next.
+
+A policy is a pure function: of the outcomes seen and the decisions before it makes a choice. Each
+decision is published before it is acted on, as a file of its own that is never replaced. So a
+command that was killed continues with the decisions that it had made, and of several commands at
+work on one folder the first one decides for all. A decision holds the outcomes that came since the
+one before, and can be made again from the file alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from scaling.record import Status
+from scaling.sealed import DamagedFileError, digest, seal, unseal
+from sweeps import files
+from sweeps.files import storing
+from sweeps.places import Place
+from sweeps.pool import Stops
+from sweeps.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(NamedTuple):
+    """What is known of a run.
+
+    Attributes:
+        run_id: The run.
+        status: `paused` where it was measured before its end.
+        step: Step after which it paused; None otherwise.
+        loss: Held-out loss, in nats; None where there is none.
+    """
+
+    run_id: str
+    status: Status
+    step: int | None = None
+    loss: float | None = None
+
+
+class Choice(NamedTuple):
+    """What a policy wants.
+
+    Attributes:
+        jobs: Runs to do next, each with the step after which it is to pause, None for its end.
+        stop: Why no more is to be done; None where there are `jobs`.
+        facts: Numbers by which it was decided, for people.
+    """
+
+    jobs: Stops
+    stop: str | None = None
+    facts: Mapping[str, float | None] = {}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A choice, and the outcomes that came since the decision before."""
+
+    news: tuple[Outcome, ...]
+    choice: Choice
+
+
+Policy = Callable[[Sequence[Decision], Sequence[Outcome]], Choice]
+"""A pure function of the decisions so far, with the news that each saw, and of the news since."""
+
+
+def seen(past: Iterable[Decision], news: Iterable[Outcome] = ()) -> list[Outcome]:
+    """All outcomes that were seen, oldest first."""
+    return [*(outcome for decision in past for outcome in decision.news), *news]
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The decisions of one policy with one kind of settings about one plan, in a results folder."""
+
+    store: Store
+    about: Mapping[str, Any]
+    """What decides: JSON values that say plan, policy and settings."""
+
+    @property
+    def folder(self) -> Place:
+        """Its folder, named by what decides."""
+        return self.store.decisions / digest(self.about)[:32]
+
+    def read(self) -> list[Decision]:
+        """The decisions so far.
+
+        One that cannot be read is set aside. If it is the last, it is made again; else an empty one
+        stands in its place: its runs are known from what the others saw.
+        """
+        numbers = [int(n.removesuffix(".json")) for n in files.names(self.folder) if _is_name(n)]
+        found = {number: self._load(number) for number in numbers}
+        readable = [number for number, decision in found.items() if decision is not None]
+        lost = Decision((), Choice({}))
+        return [found.get(n) or lost for n in range(1, max(readable, default=0) + 1)]
+
+    def append(self, number: int, decision: Decision) -> None:
+        """Publishes decision `number`, unless another command has made it."""
+        content = {
+            "about": self.about,
+            "number": number,
+            "news": [outcome._asdict() for outcome in decision.news],
+            "choice": {**decision.choice._asdict(), "jobs": dict(decision.choice.jobs)},
+        }
+        with storing(self.folder):
+            files.check_inside(self.store.root, self.folder)
+            for folder in (self.folder.parent, self.folder):
+                files.make_folder(folder)
+                files.sync_folder(folder.parent)
+            data = seal("decision", content).encode()
+            files.publish(self.folder / _name(number), data, scratch=self.folder, durable=True)
+
+    def _load(self, number: int) -> Decision | None:
+        """Decision `number`; None where it is damaged and set aside."""
+        path = self.folder / _name(number)
+        try:
+            with storing(path):
+                content = unseal("decision", files.read_bytes(path))
+            if digest(content["about"]) != digest(self.about) or content["number"] != number:
+                raise DamagedFileError("it is another decision")
+            news = tuple(Outcome(**each) for each in content["news"])
+            return Decision(news, Choice(**content["choice"]))
+        except DamagedFileError as error:
+            log.warning("%s: %s; it is set aside", path, error)
+            with storing(path):
+                files.set_aside(path, self.store.quarantine, path.name, str(error))
+            return None
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}.json"
+
+
+def _is_name(name: str) -> bool:
+    return re.fullmatch(r"[0-9]{6}\.json", name) is not None
