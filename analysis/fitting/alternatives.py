@@ -1,6 +1,8 @@
 """A law refitted under the other choices that a table allows."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +22,9 @@ HUBER = 1e-3
 
 _FEW = 200
 """Replicates where intervals are not looked at: as few as a level of 95 % allows."""
+
+Fitted = TypeVar("Fitted")
+"""A fit, or its parameters alone."""
 
 
 def other_losses(law: Law, loss: Loss) -> list[Loss]:
@@ -61,20 +66,29 @@ def refit_under_losses(result: FitResult) -> list[tuple[Loss, FitResult | str]]:
 
 
 def refit_under(
+    fitted: Callable[..., Fitted],
     law: Law,
     source: Source,
     *,
     loss: Loss = Loss(),
     weights: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
-) -> list[tuple[Convention, FitResult | str]]:
+) -> list[tuple[Convention, Fitted | str]]:
     """Fits a law under every convention that changes one of its inputs.
+
+    Args:
+        fitted: `analysis.fitting.fit.fit`, or `estimate` for parameters alone.
+        law: The law.
+        source: The table.
+        loss: The loss.
+        weights: Weights of the rows.
+        clusters: Labels of the rows.
 
     Returns:
         Each convention with its fit, or with the reason why there is none.
     """
     inputs = list(law.inputs)
-    refits: list[tuple[Convention, FitResult | str]] = []
+    refits: list[tuple[Convention, Fitted | str]] = []
     seen = [source.table[inputs].to_numpy(np.float64)]
     for convention in conventions(source):
         try:
@@ -82,7 +96,7 @@ def refit_under(
             if any(np.allclose(x, other, rtol=SAME, atol=0) for other in seen):
                 continue
             seen.append(x)
-            found = fit(
+            found = fitted(
                 law, x, source.table[law.output], loss=loss, weights=weights, clusters=clusters
             )
         except (ValueError, FitError) as error:

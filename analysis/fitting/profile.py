@@ -12,7 +12,7 @@ noise has a trend, the deviance that ends an interval is that of a composite lik
 `analysis.fitting.bootstrap.units` finds the parameter's variance to be larger.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -23,11 +23,11 @@ from analysis.estimate import Floats
 from analysis.fitting.bootstrap.replicates import require_level
 from analysis.fitting.bootstrap.resampling import units_of
 from analysis.fitting.bootstrap.units import unit_noise
-from analysis.fitting.engine.coordinates import in_own_units, require_known, seen_through
+from analysis.fitting.engine.coordinates import in_own_units, require_known, seen_through_each
 from analysis.fitting.engine.likelihood import deviance_limit
 from analysis.fitting.engine.observations import observe, read_only
 from analysis.fitting.engine.problem import Problem, pose
-from analysis.fitting.profile_path import Path, first_stride, follow
+from analysis.fitting.profile_path import OneSide, Path, follow
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
 from analysis.writing import plain
@@ -114,17 +114,17 @@ def profile_likelihood(
     problem, theta = posed.problem, posed.theta
     names = problem.law.params if names is None else names
     require_known(problem.law, names)
-    profiles = {}
+    views, sought = [], []
     for name in names:
         column = problem.law.params.index(name)
         # Held as it is in the caller's units, the other coordinates centred.
         raw = result.law.params.index(name)
-        view = in_own_units(problem.to_raw, [column], [raw])
-        own = seen_through(problem.law, view, problem.law.params)
-        start = theta.copy()
+        start = np.append(theta, len(views))
         start[column] = problem.to_raw(theta)[raw]
-        profiles[name] = follow_both(posed, own, start, column, name, level)
-    return profiles
+        views.append(in_own_units(problem.to_raw, [column], [raw]))
+        sought.append(Sought(name, column, start))
+    found = follow_each(posed, seen_through_each(problem.law, views), sought, level)
+    return {profile.name: profile for profile in found}
 
 
 class Posed(NamedTuple):
@@ -165,17 +165,27 @@ def posed_again(result: FitResult, level: float) -> Posed:
     return Posed(problem, theta, allows_for)
 
 
-def follow_both(
-    posed: Posed, own: Law, start: Floats, column: int, name: str, level: float
-) -> Profile:
-    """Returns the profile of a coordinate of a view of the law, from its estimate to both sides.
+class Sought(NamedTuple):
+    """A coordinate to profile.
+
+    Attributes:
+        name: Its name.
+        column: Its column.
+        start: The solution, in the coordinates of which this is one.
+    """
+
+    name: str
+    column: int
+    start: Floats
+
+
+def follow_each(posed: Posed, own: Law, sought: Sequence[Sought], level: float) -> list[Profile]:
+    """Returns profiles of coordinates of a view of the law, from the estimate to both sides.
 
     Args:
         posed: The problem that was solved.
-        own: The law in coordinates of which `column` is the one to hold.
-        start: The solution in these coordinates.
-        column: Column of the one to hold.
-        name: Name of that one.
+        own: The law in coordinates of which some are to be held, one at a time.
+        sought: These.
         level: Level of confidence.
 
     Raises:
@@ -192,15 +202,34 @@ def follow_both(
         )
     at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
     constant = least - float(points.weights @ problem.loss.value(at_points))
-    inflation, freedom = _allowance(posed, own, start, column)
-    limit = deviance_limit(
-        level, n_rows, len(theta), inflation=inflation, degrees_of_freedom=freedom
-    )
-    path = Path(problem._replace(law=own), column, constant, least, limit)
-    stride = first_stride(path, start)
-    sides = follow(path, start, stride, name)
+    view = problem._replace(law=own)
+    found = []
+    for each in sought:
+        inflation, freedom = _allowance(posed, own, each)
+        limit = deviance_limit(
+            level, n_rows, len(theta), inflation=inflation, degrees_of_freedom=freedom
+        )
+        path = Path(view, each.name, each.column, each.start, constant, least, limit)
+        found.append((path, inflation, freedom))
+    followed = follow([path for path, _, _ in found])
+    return [
+        _profile(path, sides, level, allows_for, inflation, freedom)
+        for (path, inflation, freedom), sides in zip(found, followed, strict=True)
+    ]
 
-    values = [*reversed(sides[0].values), float(start[column]), *sides[1].values]
+
+def _profile(
+    path: Path,
+    sides: tuple[OneSide, OneSide],
+    level: float,
+    allows_for: AllowsFor | None,
+    inflation: float,
+    degrees_of_freedom: float,
+) -> Profile:
+    """The profile that the sides of a path make."""
+    own, name, column = path.problem.law, path.name, path.column
+    estimate = float(path.start[column])
+    values = [*reversed(sides[0].values), estimate, *sides[1].values]
     roots = np.array([*reversed(sides[0].roots), 0.0, *sides[1].roots])
     ends = [side.end for side in sides]
     open_sides: tuple[Side, ...] = tuple(
@@ -213,35 +242,35 @@ def follow_both(
     as_param = np.exp if own.is_log[column] else np.asarray
     return Profile(
         name=name,
-        estimate=float(as_param(start[column])),
+        estimate=float(as_param(estimate)),
         values=read_only(as_param(np.array(values))),
-        deviance=read_only(limit * roots**2),
-        limit=limit,
+        deviance=read_only(path.limit * roots**2),
+        limit=path.limit,
         level=level,
         allows_for=allows_for,
         inflation=inflation,
-        degrees_of_freedom=freedom,
+        degrees_of_freedom=degrees_of_freedom,
         interval=(float(as_param(low)), float(as_param(high))),
         open_sides=open_sides,
         reason=_reason(name, level, open_sides),
     )
 
 
-def _allowance(posed: Posed, own: Law, start: Floats, column: int) -> tuple[float, float]:
+def _allowance(posed: Posed, own: Law, sought: Sought) -> tuple[float, float]:
     """The inflation of a coordinate's variance, and its degrees of freedom."""
-    problem = posed.problem
+    problem, n_params, column = posed.problem, len(posed.theta), sought.column
     rows, residuals = problem.rows, problem.residuals(posed.theta)
     if posed.allows_for is None:
-        return 1.0, float(len(residuals) - len(start))
+        return 1.0, float(len(residuals) - n_params)
     root = np.sqrt(rows.weights)
     # Under Huber's loss what a row contributes is its influence. The curvature is then that of the
     # likelihood that the loss belongs to, and drops out of the ratio.
     pulls = root * problem.loss.influence(residuals) * residuals
-    jacobian = own.jacobian(start, rows.log_x) * root[:, None]
+    jacobian = own.jacobian(sought.start, rows.log_x)[:, :n_params] * root[:, None]
     lengths = np.linalg.norm(jacobian, axis=0)
     found = unit_noise(jacobian / np.where(lengths > 0, lengths, 1.0), pulls, units_of(rows))
     if not found.naive[column] > 0 or not found.variances[column] > 0:
-        return 1.0, float(len(residuals) - len(start))
+        return 1.0, float(len(residuals) - n_params)
     return (
         float(found.variances[column] / found.naive[column]),
         float(found.degrees_of_freedom[column]),

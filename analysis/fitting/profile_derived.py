@@ -13,7 +13,7 @@ import numpy as np
 from analysis.errors import FitError, nearest_name
 from analysis.estimate import Floats
 from analysis.fitting.engine.observations import read_only
-from analysis.fitting.profile import Profile, follow_both, posed_again
+from analysis.fitting.profile import Profile, Sought, follow_each, posed_again
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
 
@@ -63,7 +63,7 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
     own = _with_quantity(problem.law, lambda at: (derived(at) - estimate) / error, column, theta)
     start = theta.copy()
     start[column] = (derived(theta) - estimate) / error
-    found = follow_both(posed, own, start, column, name, level)
+    (found,) = follow_each(posed, own, [Sought(name, column, start)], level)
     low, high = (estimate + error * end for end in found.interval)
     return replace(
         found,

@@ -1,7 +1,7 @@
 """Following a profile outward from its estimate to the ends of the interval.
 
 A side is a generator: it asks for the parameter to be held at a value and goes on with what was
-found. The sides are followed in step, so that one call of the solver answers all of them.
+found. The sides of all profiles are followed in step, so that one call of the solver answers them.
 """
 
 from collections.abc import Generator, Sequence
@@ -31,44 +31,21 @@ class Path(NamedTuple):
 
     Attributes:
         problem: With a law whose coordinate `column` is the parameter's own, in the caller's units.
+        name: Name of the parameter, for messages.
         column: Column of the parameter.
+        start: Coordinates at the estimate, shape `(n_params,)`.
         constant: Loss that no curve can avoid: of rows about their mean at the same input.
         least: The objective at the estimate.
         limit: The deviance that ends the interval.
     """
 
     problem: Problem
+    name: str
     column: int
+    start: Floats
     constant: float
     least: float
     limit: float
-
-    def at(self, asked: Sequence["Asked"]) -> list["Found"]:
-        """Refits with the parameter held at each value asked for, from the best of its guesses."""
-        problem, column = self.problem, self.column
-        starts = np.concatenate([each.guesses for each in asked])
-        sizes = [len(each.guesses) for each in asked]
-        held = np.repeat([each.value for each in asked], sizes)
-        starts[:, column] = held
-        lower, upper = (
-            np.tile(ends, (len(starts), 1)) for ends in (problem.law.lower, problem.law.upper)
-        )
-        lower[:, column] = upper[:, column] = held
-        targets = problem.targets(problem.rows.log_y)
-        ends = solve(
-            problem.law,
-            problem.points,
-            np.broadcast_to(targets, (len(starts), len(targets))),
-            starts,
-            loss=problem.loss,
-            bounds=Bounds(lower, upper),
-        )
-        last = np.cumsum(sizes)
-        best = [
-            end - size + int(np.argmin(ends.objective[end - size : end]))
-            for end, size in zip(last, sizes, strict=True)
-        ]
-        return [Found(ends.theta[k], float(ends.objective[k]) + self.constant) for k in best]
 
     def root(self, objective: float) -> float:
         """Square root of the deviance, over that at the end of the interval."""
@@ -77,21 +54,21 @@ class Path(NamedTuple):
         found = deviance(raised, self.least, n_rows, self.problem.loss)[0]
         return float(np.sqrt(max(found, 0.0) / self.limit))
 
-
-def first_stride(path: Path, start: Floats) -> float:
-    """A step that raises the root deviance by about `_STRIDE`, from one trial of it."""
-    column, law = path.column, path.problem.law
-    residuals = path.problem.residuals(start)
-    jacobian = law.jacobian(start, path.problem.rows.log_x)
-    inverse = np.linalg.pinv(jacobian.T @ jacobian)
-    # Rounding may leave a coordinate without effect a negative variance.
-    error = np.sqrt(np.mean(residuals**2) * max(inverse[column, column], 0.0))
-    return float(_STRIDE * max(error, 1e-6))
+    def first_stride(self) -> float:
+        """A step that raises the root deviance by about `_STRIDE`, from one trial of it."""
+        column, law = self.column, self.problem.law
+        residuals = self.problem.residuals(self.start)
+        jacobian = law.jacobian(self.start, self.problem.rows.log_x)
+        inverse = np.linalg.pinv(jacobian.T @ jacobian)
+        # Rounding may leave a coordinate without effect a negative variance.
+        error = np.sqrt(np.mean(residuals**2) * max(inverse[column, column], 0.0))
+        return float(_STRIDE * max(error, 1e-6))
 
 
 class Asked(NamedTuple):
-    """A value to hold the parameter at, and guesses of all coordinates, `(n_guesses, n_params)`."""
+    """A column to hold at a value, and guesses of all coordinates, `(n_guesses, n_params)`."""
 
+    column: int
     value: float
     guesses: Floats
 
@@ -101,6 +78,33 @@ class Found(NamedTuple):
 
     theta: Floats
     objective: float
+
+
+def _refitted(problem: Problem, constant: float, asked: Sequence[Asked]) -> list[Found]:
+    """Refits with a parameter held at each value asked for, from the best of its guesses."""
+    starts = np.concatenate([each.guesses for each in asked])
+    sizes = [len(each.guesses) for each in asked]
+    rows, columns = np.arange(len(starts)), np.repeat([each.column for each in asked], sizes)
+    lower, upper = (
+        np.tile(ends, (len(starts), 1)) for ends in (problem.law.lower, problem.law.upper)
+    )
+    for ends in (starts, lower, upper):
+        ends[rows, columns] = np.repeat([each.value for each in asked], sizes)
+    targets = problem.targets(problem.rows.log_y)
+    ends = solve(
+        problem.law,
+        problem.points,
+        np.broadcast_to(targets, (len(starts), len(targets))),
+        starts,
+        loss=problem.loss,
+        bounds=Bounds(lower, upper),
+    )
+    last = np.cumsum(sizes)
+    best = [
+        end - size + int(np.argmin(ends.objective[end - size : end]))
+        for end, size in zip(last, sizes, strict=True)
+    ]
+    return [Found(ends.theta[k], float(ends.objective[k]) + constant) for k in best]
 
 
 class OneSide(NamedTuple):
@@ -114,27 +118,24 @@ class OneSide(NamedTuple):
 Side: TypeAlias = Generator[Asked, Found, OneSide]
 
 
-def follow(path: Path, start: Floats, stride: float, name: str) -> tuple[OneSide, OneSide]:
-    """Holds the parameter farther and farther out, others refitted, until no value is likely.
+def follow(paths: Sequence[Path]) -> list[tuple[OneSide, OneSide]]:
+    """Holds each parameter farther and farther out, others refitted, until no value is likely.
 
     Args:
-        path: Path of the profile.
-        start: Coordinates at the estimate, shape `(n_params,)`.
-        stride: The first step.
-        name: Name of the parameter, for messages.
+        paths: Paths of one problem, one for each profile.
 
     Returns:
-        The sides of lower and of higher values.
+        For each path the sides of lower and of higher values.
 
     Raises:
         FitError: A lower objective than that of the estimate.
     """
-    lower, upper = (_outward(path, start, sign * stride, name) for sign in (-1.0, 1.0))
-    return _ends(path, (lower, upper))
-
-
-def _ends(path: Path, sides: tuple[Side, Side]) -> tuple[OneSide, OneSide]:
-    """What sides return that are answered in step."""
+    strides = [path.first_stride() for path in paths]
+    sides = [
+        _outward(path, sign * stride)
+        for path, stride in zip(paths, strides, strict=True)
+        for sign in (-1.0, 1.0)
+    ]
     done: dict[Side, OneSide] = {}
     answers: dict[Side, Found | None] = dict.fromkeys(sides)  # None sets out
     while answers:
@@ -144,15 +145,14 @@ def _ends(path: Path, sides: tuple[Side, Side]) -> tuple[OneSide, OneSide]:
                 asked[side] = next(side) if answer is None else side.send(answer)
             except StopIteration as stop:
                 done[side] = stop.value
-        found = path.at([*asked.values()]) if asked else []
+        found = _refitted(paths[0].problem, paths[0].constant, [*asked.values()]) if asked else []
         answers = dict(zip(asked, found, strict=True))
-    lower, upper = sides
-    return done[lower], done[upper]
+    return [(done[sides[k]], done[sides[k + 1]]) for k in range(0, len(sides), 2)]
 
 
-def _outward(path: Path, start: Floats, stride: float, name: str) -> Side:
+def _outward(path: Path, stride: float) -> Side:
     """One side; the sign of the stride says which."""
-    column, law = path.column, path.problem.law
+    column, start, law = path.column, path.start, path.problem.law
     bound = law.upper[column] if stride > 0 else law.lower[column]
     reach = _LOG_RANGE if law.is_log[column] else _RANGE * abs(stride)
     farthest = start[column] + np.copysign(reach, stride)
@@ -167,8 +167,8 @@ def _outward(path: Path, start: Floats, stride: float, name: str) -> Side:
         # The others go on as they went, which follows a curved valley.
         moved = here[column] - before[column]
         ahead = here if moved == 0 else here + (here - before) * ((value - here[column]) / moved)
-        theta, objective = yield Asked(float(value), np.stack([ahead, here, start]))
-        _require_a_minimum(path, objective, name, float(value))
+        theta, objective = yield Asked(column, float(value), np.stack([ahead, here, start]))
+        _require_a_minimum(path, objective, float(value))
         root = path.root(objective)
         if root - roots[-1] > _JUMP and abs(stride) > least_stride:
             stride *= 0.25
@@ -203,16 +203,16 @@ def _end(
     for _ in range(_REFINEMENTS):
         share = (1 - inner[1]) / (outer[1] - inner[1])
         value = inner[0] + share * (outer[0] - inner[0])
-        guess, objective = yield Asked(float(value), guess[None])
+        guess, objective = yield Asked(path.column, float(value), guess[None])
         found = (value, path.root(objective))
         inner, outer = (inner, found) if found[1] >= 1 else (found, outer)
     return float(value)
 
 
-def _require_a_minimum(path: Path, objective: float, name: str, value: float) -> None:
+def _require_a_minimum(path: Path, objective: float, value: float) -> None:
     if objective < path.least * (1 - _SAME_MINIMUM):
         raise FitError(
-            f"The fit is not at its minimum: holding {name} at coordinate {value:.6g} lowers the "
-            f"objective from {path.least:.9g} to {objective:.9g}. Fit again, starting near that "
-            "value (law.starting_at)."
+            f"The fit is not at its minimum: holding {path.name} at coordinate {value:.6g} lowers "
+            f"the objective from {path.least:.9g} to {objective:.9g}. Fit again, starting near "
+            "that value (law.starting_at)."
         )

@@ -3,8 +3,9 @@
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ import pandas as pd
 from analysis.checks.flags import without_flagged
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Redrawn
-from analysis.fitting.alternatives import other_losses, refit_under
+from analysis.fitting.alternatives import Fitted, other_losses, refit_under
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import fit
+from analysis.fitting.fit import estimate, fit
 from analysis.fitting.highest_floor import WITH_FLOOR, at_highest_floor
 from analysis.fitting.known_errors import goodness_of_fit, weights_of
 from analysis.fitting.profile import Profile, profile_likelihood
@@ -106,7 +107,8 @@ def run(options: FitOptions) -> int:
         console.print(f"{score}\n", highlight=False)
     profiles = _profiles(result)
     fit_output.print_profiles(profiles)
-    others = list(_alternatives(law, source, flags, choices))
+    # Only a JSON file shows intervals of the others.
+    others = list(_alternatives(law, source, flags, choices, in_full=options.json is not None))
     fit_output.print_alternatives(result, others)
     beside.show(result, laws)
     print_flags(found, options.flagged)
@@ -226,6 +228,14 @@ def _weighed(choices: Choices, source: read.Source, output: str, options: FitOpt
 
 
 def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
+    return _fitted(partial(fit, bootstrap=Bootstrap(kind=choices.kind)), law, table, choices)
+
+
+def _estimate(law: Law, table: pd.DataFrame, choices: Choices) -> dict[str, float]:
+    return _fitted(estimate, law, table, choices)
+
+
+def _fitted(by: Callable[..., Fitted], law: Law, table: pd.DataFrame, choices: Choices) -> Fitted:
     by_cluster = choices.kind in (None, "clusters", "rows", "sandwich")
     clusters = _clusters(table, law, choices) if by_cluster else None
     if choices.kind == "clusters" and clusters is None:
@@ -233,14 +243,13 @@ def _fit(law: Law, table: pd.DataFrame, choices: Choices) -> FitResult:
             "--bootstrap clusters redraws runs, but the rows are not several runs with several "
             "rows each. Name the column of runs, as --columns run=NAME, or leave --bootstrap out"
         )
-    return fit(
+    return by(
         law,
         table.loc[:, list(law.inputs)],
         table[law.output],
         weights=choices.weights_in(table, law.output),
         clusters=clusters,
         loss=choices.loss,
-        bootstrap=Bootstrap(kind=choices.kind),
         fixed=choices.fixed,
     )
 
@@ -283,9 +292,12 @@ def _profiles(result: FitResult) -> dict[str, Profile] | str:
 
 
 def _alternatives(
-    law: Law, source: read.Source, flags: pd.DataFrame, choices: Choices
+    law: Law, source: read.Source, flags: pd.DataFrame, choices: Choices, *, in_full: bool
 ) -> Iterator[Alternative]:
-    """Fits of the same law under the other choices: losses, flagged rows, ways to count."""
+    """Fits of the same law under the other choices: losses, flagged rows, ways to count.
+
+    Those that are not `in_full` are estimates without intervals.
+    """
     table = source.table
     loss = choices.loss
     losses = [replace(choices, loss=other) for other in other_losses(law, loss)]
@@ -296,12 +308,14 @@ def _alternatives(
     for name, rows, each in tried:
         label = f"{name}, {_loss(each.loss)}"
         try:
-            yield f"{label} ({len(rows):,})", _fit(law, rows, each)
+            found = _fit(law, rows, each) if in_full else _estimate(law, rows, each)
+            yield f"{label} ({len(rows):,})", found
         except (ValueError, FitError) as error:
             yield label, str(error)
     if not choices.fixed:
         in_logs = replace(choices, loss=Loss(loss.delta))
         for convention, refit in refit_under(
+            fit if in_full else estimate,
             law,
             source,
             loss=in_logs.loss,

@@ -11,8 +11,8 @@ from analysis.fitting.profile import Profile
 from analysis.fitting.result import FitResult
 from experiments.commands.console import console, print_table
 
-Alternative: TypeAlias = tuple[str, FitResult | str]
-"""Another choice: its name, and the fit or why there is none."""
+Alternative: TypeAlias = tuple[str, FitResult | dict[str, float] | str]
+"""Another choice: its name, and the fit, its parameters alone, or why there is none."""
 
 
 def print_profiles(profiles: Mapping[str, Profile] | str) -> None:
@@ -37,7 +37,8 @@ def print_alternatives(result: FitResult, others: Sequence[Alternative]) -> None
         if isinstance(fitted, str):
             reasons.append(f"{name}: {fitted}")
         else:
-            rows.append((name, *(f"{value:.5g}" for value in fitted.params.values())))
+            params = fitted.params if isinstance(fitted, FitResult) else fitted
+            rows.append((name, *(f"{value:.5g}" for value in params.values())))
     headings = ("how it would change", *result.params)
     print_table(headings, rows, ("left", *("right" for _ in result.params)))
     for reason in reasons:

@@ -98,6 +98,44 @@ def seen_through(law: Law, view: Affine, names: tuple[str, ...]) -> Law:
     )
 
 
+def seen_through_each(law: Law, views: Sequence[Affine]) -> Law:
+    """Returns the law as a function of coordinates that each problem of a batch has of its own.
+
+    Problems that one law sees differently are then one batch of the solver.
+
+    Args:
+        law: The law.
+        views: Maps from coordinates to those of the law, which have the bounds of the law's.
+
+    Returns:
+        The law with one coordinate more, the last: the number of the view that the others are read
+        by. It has no slope, so that no step of a search changes it.
+    """
+    matrices = np.stack([view.matrix for view in views])
+    shifts = np.stack([view.shift for view in views])
+
+    def own(theta: Floats) -> tuple[Floats, Floats]:
+        which = np.asarray(theta[..., -1], dtype=np.intp)
+        return np.matvec(matrices[which], theta[..., :-1]) + shifts[which], matrices[which]
+
+    def predict(theta: Floats, log_x: Floats) -> Floats:
+        return law.log_predict(own(theta)[0], log_x)
+
+    def jacobian(theta: Floats, log_x: Floats) -> Floats:
+        at, matrix = own(theta)
+        slopes = np.zeros((*theta.shape[:-1], len(log_x), theta.shape[-1]))
+        np.matmul(law.jacobian(at, log_x), matrix, out=slopes[..., :-1])
+        return slopes
+
+    return law._replace(
+        params=(*law.params, "view"),
+        lower=(*law.lower, 0.0),
+        upper=(*law.upper, float(len(views))),
+        log_predict=predict,
+        jacobian=jacobian,
+    )
+
+
 def hold(law: Law, to_raw: Affine, fixed: Mapping[str, float]) -> tuple[Law, Affine]:
     """Returns the law with parameters held, as a function of the coordinates that are left.
 

@@ -86,6 +86,6 @@ def test_a_refit_under_another_count_takes_weights(tmp_path):
     table.assign(params_total=table["N"] + 3e6).to_csv(path, index=False)
     source = read.read(path, {"N": "N"})
     weights = np.linspace(1, 5, len(table))
-    ((_, found),) = refit_under(CHINCHILLA, source, weights=weights)
+    ((_, found),) = refit_under(fit, CHINCHILLA, source, weights=weights)
     x = np.stack([table["N"] + 3e6, table["D"]], axis=1)
     assert found.params == pytest.approx(fit(CHINCHILLA, x, table["loss"], weights=weights).params)

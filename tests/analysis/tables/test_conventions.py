@@ -52,7 +52,7 @@ def models(tmp_path):
 
 
 def fits(law, source):
-    refits = dict(refit_under(law, source))
+    refits = dict(refit_under(fit, law, source))
     assert all(isinstance(found, FitResult) for found in refits.values()), refits
     return refits
 
@@ -159,7 +159,7 @@ def test_a_measured_compute_and_the_rule_of_thumb_are_told_apart(tmp_path):
         "N = params_non_embedding, C = flops_train_6n_total_d",
     ]
     # A law in N and D sees the count of N alone; one in C that of C: each count once.
-    assert [each for each, _ in refit_under(CHINCHILLA, source)] == [NON_EMBEDDING]
+    assert [each for each, _ in refit_under(fit, CHINCHILLA, source)] == [NON_EMBEDDING]
     refits = fits(KAPLAN_C, source)
     assert list(refits) == [Convention(c=THUMB), Convention(c="flops_train_6n_non_embedding_d")]
     # C 6 / 6.5 of what the loss depends on: the exponent stays, and the scale moves with it.
@@ -185,7 +185,7 @@ def test_one_convention_leaves_nothing_to_refit(tmp_path):
     width, tokens = grid()
     small = 12 * width**3
     alone = read(tmp_path, params=small, tokens=tokens, loss=loss_of(small, tokens))
-    assert conventions(alone) == [] and refit_under(CHINCHILLA, alone) == []
+    assert conventions(alone) == [] and refit_under(fit, CHINCHILLA, alone) == []
     # No embeddings: the same number by two names is one convention.
     same = read(
         tmp_path, "N=params_total", params_total=small, params_non_embedding=small,
@@ -200,7 +200,7 @@ def test_a_count_with_holes_is_reported_and_not_fitted(models):
     (convention,) = conventions(models)
     with pytest.raises(ValueError, match=r"N is nan in line 5 \(1 such rows\)"):
         recount(models, convention)
-    ((other, reason),) = refit_under(CHINCHILLA, models)
+    ((other, reason),) = refit_under(fit, CHINCHILLA, models)
     assert other == NON_EMBEDDING and "fill the column in" in reason
 
 
@@ -210,5 +210,5 @@ def test_a_refit_that_cannot_be_done_is_reported_with_its_reason(tmp_path):
         tmp_path, "N=params_total", params_total=12 * width**3, tokens=tokens,
         params_non_embedding=np.full(len(width), 1e6), loss=loss_of(12 * width**3, tokens),
     )  # fmt: skip
-    ((_, reason),) = refit_under(CHINCHILLA, source)
+    ((_, reason),) = refit_under(fit, CHINCHILLA, source)
     assert isinstance(reason, str) and "N = 1e+06 in every row" in reason

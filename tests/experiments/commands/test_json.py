@@ -61,7 +61,7 @@ def test_a_result_is_strict_json_alone_on_the_standard_output(
 def test_fits_and_what_follows_from_them_are_json(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fit, "Bootstrap", partial(Bootstrap, n=200))
-    monkeypatch.setattr(fit, "_alternatives", lambda *args: iter(()))
+    monkeypatch.setattr(fit, "_alternatives", lambda *args, **choices: iter(()))
     few = partial(isoflop.three_approaches, bootstrap=Bootstrap(n=200))
     monkeypatch.setattr(isoflop, "three_approaches", few)
     planted().to_csv("runs.csv", index=False)

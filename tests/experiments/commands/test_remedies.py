@@ -173,7 +173,7 @@ def quick(monkeypatch: pytest.MonkeyPatch):
     """Commands without what takes long and has no remedy to give."""
     monkeypatch.setattr(fit, "Bootstrap", partial(Bootstrap, n=200))
     monkeypatch.setattr(fit, "_profiles", lambda result: "no profiles")
-    monkeypatch.setattr(fit, "_alternatives", lambda *args: iter(()))
+    monkeypatch.setattr(fit, "_alternatives", lambda *args, **choices: iter(()))
     monkeypatch.setattr(rank, "rank", partial(rank.rank, bootstrap=Bootstrap(n=200)))
     monkeypatch.setattr(
         rank,

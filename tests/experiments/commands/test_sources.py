@@ -31,7 +31,7 @@ def quick(monkeypatch):
     """Commands without what takes long and does not depend on the source."""
     monkeypatch.setattr(fit, "Bootstrap", partial(Bootstrap, n=FEW))
     monkeypatch.setattr(fit, "_profiles", lambda result: "no profiles")
-    monkeypatch.setattr(fit, "_alternatives", lambda *args: iter(()))
+    monkeypatch.setattr(fit, "_alternatives", lambda *args, **choices: iter(()))
     few = partial(approaches.three_approaches, bootstrap=Bootstrap(n=FEW))
     monkeypatch.setattr(isoflop, "three_approaches", few)
     monkeypatch.setattr(rank, "rank", partial(rank.rank, bootstrap=Bootstrap(n=FEW)))
