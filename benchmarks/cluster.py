@@ -10,7 +10,10 @@ them an hour, without a word; their runs are done again once their claims are ov
 at a time, the one whose time comes first, so that the same seed gives the same events.
 
 Efficiency is the time of runs that were published over the time of living workers until the last
-run was published.
+run was published. The ideal, 100 %, is thus a cluster whose folder answers at once, which knows of
+a lost worker at once, and whose workers all end in the same instant. No protocol reaches it: nobody
+knows how long a run takes, so that the last one ends up to 90 s after there is nothing left to
+claim, and workers wait for it half of that in the mean, 0.7 % of 100 minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,7 +37,7 @@ from sweeps import claims, files, visiting, worker
 from sweeps.places import ObjectPath
 from sweeps.plan import PlannedRun
 from sweeps.store import Store
-from sweeps.visiting import Chain, Task
+from sweeps.visiting import Share, Task
 
 OPERATION_SECONDS = 0.01
 SECONDS = (30.0, 90.0)
@@ -110,10 +113,10 @@ class Cluster:
         rate = LOST_AN_HOUR / 3600
         self.workers = [Worker(self, k, draw.expovariate(rate)) for k in range(n_workers)]
 
-    def order(self, number: int) -> Iterator[Task]:
+    def order(self, number: int) -> Iterator[Share]:
         """`visiting.visiting_order`, without the runs that a look would find published anyway."""
         shares, n = self._shares, len(self._shares)
-        yield from _tasks(shares[number])
+        yield shares[number]
         for step in range(n - 1, 0, -1):
             share = shares[(number + step) % n]
             yield from visiting.helping([c for c in share if _is_open([c], self.published)])
@@ -164,12 +167,7 @@ def _planned(number: int, seconds: float) -> PlannedRun:
     return PlannedRun(f"{number:032x}", "shape", 1, estimate, config)
 
 
-def _tasks(chains: Iterable[Chain]) -> Iterator[Task]:
-    for chain in chains:
-        yield from chain
-
-
-def _is_open(chains: Sequence[Chain], published: dict[str, float]) -> bool:
+def _is_open(chains: Share, published: dict[str, float]) -> bool:
     return any(task.run.run_id not in published for chain in chains for task in chain)
 
 
@@ -326,7 +324,7 @@ def main() -> None:
         ),
         Figure(
             what=f"{what}: runs not published exactly once", asked=0,
-            measured=(arguments.runs - results + arguments.runs - ends["published"],), unit="runs",
+            measured=(arguments.runs - results + ends["equal"] + ends["different"],), unit="runs",
             command=command,
         ),
     ]  # fmt: skip

@@ -16,11 +16,13 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any, TypeVar
 
 from scaling.sealed import parse
 from sweeps.places import ObjectPath, Place
+
+T = TypeVar("T")
 
 operation = functools.singledispatch
 """A function that does something else for each kind of place, its first argument."""
@@ -73,6 +75,24 @@ def names(folder: Place) -> list[str]:
         return os.listdir(folder)
     except NO_FILE:
         return []
+
+
+@operation
+def mapped(place: Place, read: Callable[[str], T], names: Iterable[str]) -> Iterator[T]:
+    """What `read` finds for each name, in order; several at once where answers take long."""
+    return map(read, names)
+
+
+@operation
+def names_below(folder: Place) -> list[str]:
+    """Names two levels below a folder whose first level is their first two letters, in no order."""
+    return [name for above in names(folder) for name in names(folder / above) if name[:2] == above]
+
+
+@operation
+def costs_requests(place: Place) -> bool:
+    """Whether every file there costs a request: what other files say is then not written again."""
+    return False
 
 
 @operation

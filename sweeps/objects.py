@@ -17,7 +17,9 @@ import errno
 import functools
 import io
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
 from scaling.extras import needed
@@ -30,6 +32,7 @@ SECONDS_BETWEEN_LISTS = 1.0
 where that is more."""
 
 _SHARE = 0.05
+_AT_ONCE = 32  # requests; a store answers each in some 20 ms, however many there are
 _LISTED = "published"
 
 
@@ -138,6 +141,30 @@ def _names(folder: ObjectPath) -> list[str]:
     return [name.rstrip("/").rsplit("/", 1)[-1] for name in below]
 
 
+@files.mapped.register
+def _mapped(place: ObjectPath, read: Callable[[str], Any], names: Iterable[str]) -> Iterator[Any]:
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        asked = deque[Future[Any]]()
+        for name in names:
+            asked.append(threads.submit(read, name))
+            if len(asked) > 2 * _AT_ONCE:
+                yield asked.popleft().result()
+        yield from (each.result() for each in asked)
+
+
+@files.names_below.register
+def _names_below(folder: ObjectPath) -> list[str]:
+    # Everything below, a thousand objects in a request: up to 256 folders would take one each.
+    depth = len(folder.parts) - 2
+    found = {(*path.split("/")[depth : depth + 2],) for path in _keys(folder)}
+    return [name for above, name in (each for each in found if len(each) == 2) if name[:2] == above]
+
+
+@files.costs_requests.register
+def _costs_requests(place: ObjectPath) -> bool:
+    return True
+
+
 @files.sync_folder.register
 @files.check_inside.register
 def _nothing(folder: ObjectPath, *_: object) -> None:
@@ -198,7 +225,7 @@ class _Published:
     def holds(self, run_id: str) -> bool:
         if run_id not in self._known and time.monotonic() >= self._next:
             began = time.monotonic()
-            self._known |= set(_listed(self._folder))
+            self._known |= {key.rsplit("/", 1)[-1] for key in _keys(self._folder)}
             now = time.monotonic()
             self._next = now + max(SECONDS_BETWEEN_LISTS, (now - began) / _SHARE)
         return run_id in self._known
@@ -217,7 +244,7 @@ def _seems_published(root: ObjectPath, run_id: str, path: ObjectPath) -> bool:
     return known_as_published(root / _LISTED).holds(run_id)
 
 
-def _listed(folder: ObjectPath) -> Iterator[str]:
+def _keys(folder: ObjectPath) -> Iterator[str]:
     with _asking(folder) as store:
         for chunk in store.list(_bucket(folder.bucket), folder.key):
-            yield from (each["path"].rsplit("/", 1)[-1] for each in chunk)
+            yield from (each["path"] for each in chunk)

@@ -115,8 +115,9 @@ class Job:
     def of(cls, index: int, store: Store, plan: Plan, stops: Stops | None = None) -> Job:
         """A plan, as the folder stands."""
         job = cls(index, store, plan.name, plan.plan_id, plan.runs, stops)
-        open_runs = {i: n for i, n in store.pending(job.runs).items() if not job.has_paused(i)}
-        job.unreadable = {run_id for run_id in open_runs if store.is_in_the_way(run_id)}
+        attempts, in_the_way = store.open_runs(job.runs)
+        open_runs = {i: n for i, n in attempts.items() if not job.has_paused(i)}
+        job.unreadable = in_the_way & open_runs.keys()
         job.pending = {i: n for i, n in open_runs.items() if i not in job.unreadable}
         return job
 
@@ -163,9 +164,10 @@ class Job:
         """Counts what became of its runs; keeps no record of those that are published."""
         counts = Counter[str]()
         kept: dict[str, list[RunRecord]] = {"failed": [], "missing": []}
-        for run_id in [*self.pending, *self.unreadable]:
-            record = self.store.record(run_id, self.runs[run_id].config)
-            if record.status in kept and self.has_paused(run_id):
+        open_runs = [*self.pending, *self.unreadable]
+        configs = {run_id: self.runs[run_id].config for run_id in open_runs}
+        for record in self.store.records(configs):
+            if record.status in kept and self.has_paused(record.run_id):
                 record = replace(record, status="paused")
             counts[record.status] += 1
             if record.status in kept:

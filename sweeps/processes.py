@@ -52,10 +52,10 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
         failed |= kind == "tried"
         pool.hear(0, {"kind": kind, **more})
 
-    tasks = visiting_order(load_tasks(settings["jobs"]), 0, 1)
+    shares = visiting_order(load_tasks(settings["jobs"]), 0, 1)
     with handling_signals(stop):
         try:
-            work(tasks, compute_with_others, lease=settings["lease"], emit=emit, patience=1)
+            work(shares, compute_with_others, lease=settings["lease"], emit=emit, patience=1)
         except Stopped as stopped:
             pool.count_signal(stopped.number)
             return

@@ -74,7 +74,9 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
     folder = store.run_folder(run_id)
     with storing(folder):
         attempt = take(folder / "attempts", number)
-        if attempt is not None and (number == 1 or not files.exists(folder / "config.json")):
+        if attempt is None or files.costs_requests(folder):
+            return attempt
+        if number == 1 or not files.exists(folder / "config.json"):
             text = json.dumps(config, indent=1, sort_keys=True) + "\n"
             files.publish(
                 folder / "config.json", text.encode(), scratch=attempt.folder, durable=False
@@ -117,7 +119,8 @@ def publish(store: Store, attempt: Attempt, record: RunRecord, text: str, curve:
         outcome = _publish(store, attempt, record, text.encode())
         files.note_published(store.root, record.run_id)
     # 3. The attempt ends, so that nobody waits for its heartbeat to stop.
-    end(store, attempt, outcome)
+    if outcome != "published" or not files.costs_requests(store.root):  # else the result says so
+        end(store, attempt, outcome)
     # 4. Checkpoints are no longer needed. Those that cannot be removed cost space, no result;
     #    links are not followed.
     checkpoints = store.checkpoint_folder(record.run_id)

@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scaling.config import run_id as identity_of
 from scaling.record import (
@@ -51,6 +51,15 @@ from sweeps.plan_file import PlanFile
 log = logging.getLogger(__name__)
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class OpenRuns(NamedTuple):
+    """Runs that are not published."""
+
+    attempts: dict[str, int]
+    """Number of the latest attempt at each, or 0."""
+    in_the_way: set[str]
+    """Those whose damaged result cannot be set aside, so that they cannot be done again."""
 
 
 @dataclass(frozen=True)
@@ -198,20 +207,32 @@ class Store:
 
     def pending(self, run_ids: Iterable[str]) -> dict[str, int]:
         """The runs that are not published, each with the number of its latest attempt or 0."""
+        return self.open_runs(run_ids).attempts
+
+    def open_runs(self, run_ids: Iterable[str]) -> OpenRuns:
+        """The runs that are not published."""
         there = set(self.run_ids())
-        waiting: dict[str, int] = {}
-        for run_id in run_ids:
+        attempts: dict[str, int] = {}
+        in_the_way = set[str]()
+
+        def is_published(run_id: str) -> bool:
+            return run_id in there and self.is_published(run_id)
+
+        wanted = list(run_ids)
+        published = files.mapped(self.root, is_published, wanted)
+        for run_id, done in zip(wanted, published, strict=True):
             if run_id not in there:
-                waiting[run_id] = 0
-            elif not self.is_published(run_id):
+                attempts[run_id] = 0
+            elif not done:
                 with storing(self.root):
-                    waiting[run_id] = max((a.number for a in self.attempts(run_id)), default=0)
+                    attempts[run_id] = max((a.number for a in self.attempts(run_id)), default=0)
+                if self._is_in_the_way(run_id):
+                    in_the_way.add(run_id)
             elif not self.seems_published(run_id):  # it was copied here, without what helps
                 files.note_published(self.root, run_id)
-        return waiting
+        return OpenRuns(attempts, in_the_way)
 
-    def is_in_the_way(self, run_id: str) -> bool:
-        """Whether a damaged result cannot be set aside, so that its run cannot be done again."""
+    def _is_in_the_way(self, run_id: str) -> bool:
         if not self.has_result(run_id):
             return False
         try:
@@ -288,16 +309,17 @@ class Store:
 
     def read(self, plan: Plan) -> list[RunRecord]:
         """One record for every run of a plan, in its order."""
-        return [self.record(run.run_id, run.config) for run in plan.runs]
+        return list(self.records({run.run_id: run.config for run in plan.runs}))
+
+    def records(self, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[RunRecord]:
+        """One record for every run of these configurations, in their order; see `record`."""
+        return files.mapped(self.root, lambda run_id: self.record(run_id, configs[run_id]), configs)
 
     def run_ids(self) -> list[str]:
         """The runs that have a folder here, in order."""
-        found = set[str]()
         with storing(self.root):
-            for above in files.names(self.root / "runs"):
-                names = files.names(self.root / "runs" / above)
-                found |= {name for name in names if name[:2] == above and _RUN_ID.fullmatch(name)}
-        return sorted(found)
+            names = files.names_below(self.root / "runs")
+        return sorted(name for name in names if _RUN_ID.fullmatch(name))
 
     def plan_ids(self) -> list[str]:
         """The plans that are declared here, in order."""
@@ -317,8 +339,9 @@ class Store:
         (`scaling.record.column`).
         """
         declared = {run_id: plan for plan in self.plans() for run_id in plan.run_ids}
-        for run_id in sorted(declared.keys() | self.run_ids()):
-            match self._found(run_id):
+        known = sorted(declared.keys() | self.run_ids())
+        for run_id, found in zip(known, files.mapped(self.root, self._found, known), strict=True):
+            match found:
                 case bytes(text):
                     yield text
                 case damage:

@@ -120,26 +120,35 @@ def _setting(config: bytes) -> _Setting:
     *_, found = (None, *_SEED.finditer(config))  # the last: those before it are of parents
     if found is None:
         return _Setting(config, None)
-    return _Setting(config[: found.start(1)] + b"0" + config[found.end(1) :], int(found[1]))
+    return _Setting(config[: found.start(1)] + b"null" + config[found.end(1) :], int(found[1]))
 
 
 def _holes(settings: Mapping[_Setting, int], unpublished: Mapping[_Setting, int]) -> list[Hole]:
     """Where runs are lacking, by field and value; fields that lack runs at every value are not."""
+    # Seeds apart, few configurations differ: each is taken to pieces once.
+    n_runs, n_open = Counter[bytes | int | None](), Counter[bytes | int | None]()
+    for setting, n in settings.items():
+        for part in setting:
+            n_runs[part] += n
+            n_open[part] += unpublished.get(setting, 0)
     fields: dict[str, dict[Any, Hole]] = {}
-    flat: dict[bytes, dict[str, Any]] = {}
-    for setting, n_runs in settings.items():
-        if setting.seedless not in flat:
-            flat[setting.seedless] = flatten(parse(setting.seedless))
-        n_open = unpublished.get(setting, 0)
-        seed = {} if setting.seed is None else {"seed": setting.seed}
-        for field, value in (flat[setting.seedless] | seed).items():
+    for part, n in n_runs.items():
+        for field, value in _fields(part).items():
             if not isinstance(value, list):
                 values = fields.setdefault(field, {})
                 old = values.get(value, Hole(field, value, 0, 0))
-                values[value] = Hole(field, value, old.n_open + n_open, old.n_runs + n_runs)
+                values[value] = Hole(field, value, old.n_open + n_open[part], old.n_runs + n)
     found: list[Hole] = []
     for values in fields.values():
         lacking = [each for each in values.values() if each.n_open]
         if 0 < len(lacking) < len(values):
             found += sorted(lacking, key=lambda each: -each.n_open / each.n_runs)
     return found
+
+
+def _fields(part: bytes | int | None) -> dict[str, Any]:
+    """The fields of one part of a setting, by their dotted names."""
+    if isinstance(part, bytes):
+        found = flatten(parse(part))
+        return {name: value for name, value in found.items() if (name, value) != ("seed", None)}
+    return {} if part is None else {"seed": part}

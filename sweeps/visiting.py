@@ -42,6 +42,9 @@ Chain = Sequence[Task]
 """Runs that one worker does in a row: those of a trunk, the shortest first, those of a pack, or
 one run."""
 
+Share = Sequence[Chain]
+"""Chains that one worker does, in this order or, where it meets another worker, backwards."""
+
 
 class Part(NamedTuple):
     """Runs of one compiled shape that one worker does."""
@@ -80,7 +83,7 @@ def packs(tasks: Iterable[Task]) -> Iterator[list[Task]]:
     return (list(group) for _, group in groups)
 
 
-def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> Iterator[Task]:
+def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> Iterator[Share]:
     """All tasks, in the order in which worker `worker` of `workers` looks at them.
 
     A worker does its own share, then helps the others from the end of theirs backwards, so that two
@@ -90,30 +93,28 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> Iterator
     dealt = shares(tasks, workers)
     for tried in (False, True):  # runs that were tried before come last: they may fail again
 
-        def part(number: int, tried: bool = tried) -> list[Chain]:
+        def part(number: int, tried: bool = tried) -> Share:
             share = dealt[number % workers]
-            return [[t for t in chain if bool(t.attempts_before) == tried] for chain in share]
+            kept = ([t for t in chain if bool(t.attempts_before) == tried] for chain in share)
+            return [chain for chain in kept if chain]
 
-        yield from (task for chain in part(worker) for task in chain)
+        yield part(worker)
         for step in range(workers - 1, 0, -1):
             yield from helping(part(worker + step))
 
 
-def helping(share: Sequence[Chain]) -> Iterator[Task]:
-    """The tasks of another worker's share: where it should be, then from the end backwards."""
+def helping(share: Share) -> Iterator[Share]:
+    """What another worker leaves of its share: where it should be, then from the end backwards."""
     open_chains = (
-        chain
-        for chain in share
-        if not all(task.store.seems_published(task.run.run_id) for task in chain)
+        number for number, chain in enumerate(share) if not all(task.is_there for task in chain)
     )
-    current = next(open_chains, [])
-    yield from current
-    for chain in reversed(share):
-        if chain is not current:
-            yield from chain
+    current = next(open_chains, len(share))
+    yield share[current : current + 1]
+    yield share[:current:-1]
+    yield share[:current]  # published: whoever counts them is told
 
 
-def shares(tasks: Sequence[Task], workers: int) -> list[list[Chain]]:
+def shares(tasks: Sequence[Task], workers: int) -> list[Share]:
     """The chains that each of the workers does first, in their order; every worker deals alike."""
     # 1. Runs that share a compiled shape are one group. A group far above a worker's fair share is
     #    cut into parts; a trunk is never cut, so that each of its runs resumes the one before.

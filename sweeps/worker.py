@@ -36,7 +36,7 @@ from sweeps.retries import (
     says_the_same,
 )
 from sweeps.store import Store, failure_of
-from sweeps.visiting import Task, packs, visiting_order, with_packs
+from sweeps.visiting import Share, Task, packs, visiting_order, with_packs
 
 Emit = Callable[..., None]
 """A function that reports an event: its kind, and `job`, `run_id` and more as keywords."""
@@ -69,14 +69,14 @@ class Stopped(BaseException):
 
 
 def work(
-    tasks: Iterable[Task],
+    shares: Iterable[Share],
     compute: Compute,
     *,
     lease: float,
     emit: Emit,
     patience: int = FAILURES_BEFORE_A_WORKER_STOPS,
 ) -> None:
-    """Visits all tasks, in their order, until each is published or given up.
+    """Visits the tasks of all shares, in their order, until each is published or given up.
 
     Claims of others are over after `lease` seconds without a heartbeat. The worker stops early
     after failures of `patience` different runs in a row.
@@ -85,15 +85,16 @@ def work(
         StoreError: the results folder cannot be written; no run is to blame.
     """
     with Heartbeat(lease) as heartbeat:
-        worker = _Worker(compute, emit, patience, heartbeat, Watch(lease))
+        between_looks = lease * _LOOKING_EVERY
+        worker = _Worker(compute, emit, patience, heartbeat, Watch(lease), between_looks)
         # 1. Every run is visited once. What is left of a pack is visited run by run from now on: it
         #    failed, or others are at it. One that is lost to them is met here, long before the end.
         waiting = deque[list[Task]]()
         looked_at = time.monotonic()
-        for pack in packs(tasks):
+        for pack in _met_once(shares, worker):
             waiting.extend([task] for task in worker.visit(pack))
-            if waiting and time.monotonic() - looked_at >= lease * _LOOKING_EVERY:
-                worker.look_again(waiting, lease * _LOOKING_EVERY * _LOOKING_MEANWHILE)
+            if waiting and time.monotonic() - looked_at >= between_looks:
+                worker.look_again(waiting, between_looks * _LOOKING_MEANWHILE)
                 looked_at = time.monotonic()
         # 2. What is left is visited in turn. Looking takes a small share of the time: there may be
         #    a thousand workers with nothing else to do, and the store slow.
@@ -104,6 +105,21 @@ def work(
             elif waiting:
                 time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _met_once(shares: Iterable[Share], worker: _Worker) -> Iterator[list[Task]]:
+    """The packs of shares, in order, but from the other end once another worker was at a run.
+
+    Workers of two commands have the same shares. Without this they would go through them in step,
+    each trying to claim what the other has just claimed.
+    """
+    for share in shares:
+        left, met = deque(share), worker.n_met
+        while left:
+            yield from packs(left.popleft())
+            if worker.n_met > met:
+                left.reverse()
+                met = worker.n_met
 
 
 class _Claimed(NamedTuple):
@@ -137,7 +153,10 @@ class _Worker:
     patience: int
     heartbeat: Heartbeat
     watch: Watch
+    between_looks: float  # least seconds between two looks at the runs of others
     n_attempts: int = 0
+    n_met: int = 0  # claims for which another process was faster
+    took: float = 0.0  # seconds, of the last runs that it did
     failing: set[str] = field(default_factory=set)
     """Runs that failed since the last success, each in a way in which it had not failed before."""
     given_up: set[tuple[Place, str]] = field(default_factory=set)
@@ -168,11 +187,15 @@ class _Worker:
                     left.append(task)
             self.n_attempts += len(claimed)
             self.heartbeat.on(*(attempt for _, attempt in claimed))
-            return left + self._do(claimed)
+            began = time.monotonic()
+            left += self._do(claimed)
+            if claimed:
+                self.took = time.monotonic() - began
+            return left
         except (Stopped, StoreError):
             for task, attempt in claimed:
                 with contextlib.suppress(StoreError):
-                    if not attempt.ended:
+                    if not (attempt.ended or task.store.has_result(task.run.run_id)):
                         publishing.end(task.store, attempt, "interrupted")
             raise
         finally:
@@ -200,12 +223,11 @@ class _Worker:
         # 2. A run at which another process works is left alone; look again later.
         #    One that nobody has tried, for all this worker knows, is claimed without looking.
         known = task.attempts_before or (store.root, run_id) in self.tried
+        if known and (store.has_result(run_id) or task.is_there):
+            return self._settled(task, "elsewhere")
         attempts = store.attempts(run_id) if known else []
         number = attempts[-1].number if attempts else 0
-        free = not attempts or self._is_free(task, attempts[-1])
-        if attempts and (store.has_result(run_id) or task.is_there):
-            return self._settled(task, "elsewhere")
-        if not free:
+        if attempts and not self._is_free(task, attempts[-1]):
             return "later"
         # 3. A run that failed too often in this invocation is given up; else it waits until it is
         #    due again, and is then done alone: it may be to blame for its pack.
@@ -219,11 +241,16 @@ class _Worker:
             return "later"
         if failures and not alone:
             return "later"
-        # 4. Claim the next attempt; only one of several processes gets it.
+        # 4. Claim the next attempt; only one of several processes gets it. The last one may have
+        #    published and ended between the two questions of step 2.
+        if attempts and (store.has_result(run_id) or task.is_there):
+            return self._settled(task, "elsewhere")
         attempt = publishing.claim(store, run_id, number + 1, task.run.config)
         self.tried.add((store.root, run_id))
         if attempt is None:
-            self.watch.see(Attempt.numbered(store.run_folder(run_id) / "attempts", number + 1))
+            self.n_met += 1
+            if self.took >= self.between_looks:  # where runs take long, its lease begins here
+                self.watch.see(Attempt.numbered(store.run_folder(run_id) / "attempts", number + 1))
             return "later"
         # 5. Another process may have published since step 1, in an attempt before this one.
         if number and (store.has_result(run_id) or task.is_there):
@@ -395,8 +422,8 @@ def main() -> int:
         tasks = [task for task in tasks if task.run.devices == settings["devices"]]
         if settings["run_pack"]:
             tasks = with_packs(tasks, settings["platform"])
-        tasks = visiting_order(tasks, settings["worker"], settings["workers"])
-        work(tasks, compute, lease=settings["lease"], emit=emit)
+        shares = visiting_order(tasks, settings["worker"], settings["workers"])
+        work(shares, compute, lease=settings["lease"], emit=emit)
     except Stopped:
         return 0
     except StoreError as error:

@@ -216,7 +216,10 @@ def test_a_worker_loads_no_code_but_what_its_settings_name(tmp_path):
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
     compute = computing(run)
     work(
-        load_tasks([job]), compute, lease=10, emit=lambda kind, **more: events.append((kind, more))
+        [[load_tasks([job])]],
+        compute,
+        lease=10,
+        emit=lambda kind, **more: events.append((kind, more)),
     )
     kind, more = events[-1]
     assert kind == "failed"

@@ -46,8 +46,8 @@ def sweep(root: Path) -> None:
         publishing.declare(store, PLAN)
         publishing.make_folders(store, pending)
         job = {"root": str(root), "plan_id": PLAN.plan_id, "attempts_before": pending}
-        tasks = visiting_order(load_tasks([job]), 0, 1)
-        work(tasks, computing(run), lease=30.0, emit=lambda kind, **more: None)
+        shares = visiting_order(load_tasks([job]), 0, 1)
+        work(shares, computing(run), lease=30.0, emit=lambda kind, **more: None)
 
 
 def inject(fault: str, n: int) -> Callable[[], bool]:

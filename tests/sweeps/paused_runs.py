@@ -74,5 +74,5 @@ def perform(store: Store, plan: Plan, stops: Stops) -> Summary:
         "attempts_before": pending,
         "stops": stops,
     }
-    work(load_tasks([settings]), computing(run), lease=30.0, emit=lambda kind, **more: None)
+    work([[load_tasks([settings])]], computing(run), lease=30.0, emit=lambda kind, **more: None)
     return DONE

@@ -14,7 +14,7 @@ import trivial_runs
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from trivial_runs import as_published, lasting
+from trivial_runs import as_published, in_order, lasting
 
 import scaling.config
 from scaling.accounting import account
@@ -37,7 +37,7 @@ from sweeps.recipes import Recipe, achieved, aspect_ratio, branches, ladder
 from sweeps.runner import run_sweeps
 from sweeps.space import grid
 from sweeps.store import Store
-from sweeps.visiting import Task, visiting_order
+from sweeps.visiting import Task
 from sweeps.worker import load_tasks, work
 
 BASE = RunConfig(
@@ -153,7 +153,7 @@ def test_runs_of_a_trunk_are_visited_together_the_shortest_first(
         for i, (g, t, steps) in enumerate(runs)
     ]
     for worker in range(workers):
-        order = list(visiting_order(tasks, worker, workers))
+        order = in_order(tasks, worker, workers)
         assert sorted(task.run.run_id for task in order) == [task.run.run_id for task in tasks]
         chains = [list(c) for _, c in itertools.groupby(order, key=lambda t: t.run.trunk_id)]
         assert len(chains) == len({task.run.trunk_id for task in tasks})
@@ -168,7 +168,7 @@ def test_workers_do_not_share_a_trunk_before_they_must():
     store = Store(Path("/nowhere"))
     tasks = [Task(0, store, run, 0) for run in plan.runs]
     # One shape is one worker's; the other begins with the trunk that this one would take last.
-    one, other = (list(visiting_order(tasks, worker, 2)) for worker in (0, 1))
+    one, other = (in_order(tasks, worker, 2) for worker in (0, 1))
     assert {t.run.trunk_id for t in one[:6]}.isdisjoint(t.run.trunk_id for t in other[:6])
 
 
@@ -184,7 +184,7 @@ def test_runs_of_a_trunk_are_given_its_folder_and_others_none(tmp_path: Path):
     publishing.declare(store, plan)
     publishing.make_folders(store, [run.run_id for run in plan.runs])
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
-    work(load_tasks([job]), computing(note), lease=30.0, emit=lambda kind, **more: None)
+    work([[load_tasks([job])]], computing(note), lease=30.0, emit=lambda kind, **more: None)
     trunk = trunk_of(runs[0])
     assert trunk is not None
     folder = store.root / "trunks" / trunk.trunk_id[:2] / trunk.trunk_id
@@ -234,7 +234,7 @@ def test_a_worker_resolves_a_configuration_once(times_resolved: Counter[str], tm
     publishing.make_folders(store, times_resolved)
     times_resolved.clear()
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
-    work(load_tasks([job]), computing(run), lease=30.0, emit=lambda kind, **more: None)
+    work([[load_tasks([job])]], computing(run), lease=30.0, emit=lambda kind, **more: None)
     assert store.status(plan)["done"] == 2
     assert times_resolved == {run.run_id: 1 for run in plan.runs}
 

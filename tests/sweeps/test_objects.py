@@ -65,7 +65,10 @@ def test_workers_do_a_sweep_and_others_find_it_done(store: Store) -> None:
     events: list[str] = []
     for _ in range(2):
         work(
-            tasks, computing(trivial_runs.run), lease=30, emit=lambda kind, **_: events.append(kind)
+            [[tasks]],
+            computing(trivial_runs.run),
+            lease=30,
+            emit=lambda kind, **_: events.append(kind),
         )
     assert events.count("done") == 5 and events.count("elsewhere") == 6
     assert lasting(store.read(plan)) == truth(plan) and store.status()["done"] == 5
@@ -104,7 +107,8 @@ def test_what_is_damaged_is_said_and_stays(store: Store) -> None:
     folders.publish(store)
     path = store.result_path(folders.RUN.run_id)
     files.overwrite(path, files.read_bytes(path).replace(b"done", b"gone"))
-    assert not store.is_published(folders.RUN.run_id) and store.is_in_the_way(folders.RUN.run_id)
+    assert not store.is_published(folders.RUN.run_id)
+    assert store.open_runs([folders.RUN.run_id]).in_the_way == {folders.RUN.run_id}
     with pytest.raises(DamagedFileError, match=r"could not be set aside .an object store moves"):
         store.load(folders.RUN.run_id)
     assert files.exists(path)

@@ -13,7 +13,7 @@ import pytest
 import trivial_runs
 from hypothesis import given
 from hypothesis import strategies as st
-from trivial_runs import config, lasting, plan_of, truth
+from trivial_runs import config, in_order, lasting, plan_of, truth
 
 from scaling.config import RunConfig
 from scaling.packs import Pack
@@ -23,7 +23,7 @@ from sweeps.computing import computing
 from sweeps.plan import Plan, PlannedRun, make_plan
 from sweeps.runner import run_sweeps
 from sweeps.store import Store
-from sweeps.visiting import Task, packs, visiting_order, with_packs
+from sweeps.visiting import Task, packs, with_packs
 from sweeps.worker import load_tasks, work
 
 
@@ -41,7 +41,7 @@ def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Pl
     publishing.declare(store, plan)
     publishing.make_folders(store, [run.run_id for run in plan.runs])
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
-    return store, plan, list(visiting_order(with_packs(load_tasks([job]), "cpu"), 0, 1))
+    return store, plan, in_order(with_packs(load_tasks([job]), "cpu"), 0, 1)
 
 
 def do(tasks: list[Task], run_pack: Any, run: Any = trivial_runs.run) -> list[tuple[str, int]]:
@@ -52,7 +52,7 @@ def do(tasks: list[Task], run_pack: Any, run: Any = trivial_runs.run) -> list[tu
     def emit(kind: str, run_id: str, **more: Any) -> None:
         events.append((kind, seeds[run_id]))
 
-    work(tasks, computing(run, run_pack=run_pack), lease=30.0, emit=emit)
+    work([[tasks]], computing(run, run_pack=run_pack), lease=30.0, emit=emit)
     return events
 
 
@@ -202,6 +202,6 @@ def test_packs_are_few_equal_and_visited_whole(
             expected.update((n + i) // n_packs for i in range(n_packs))
     expected[1] += sum(group == 3 for group, _ in runs)
     for worker in range(workers):
-        groups = list(packs(visiting_order(packed, worker, workers)))
+        groups = list(packs(in_order(packed, worker, workers)))
         assert Counter(map(len, groups)) == +expected
         assert sum(map(len, groups)) == len(tasks)

@@ -103,7 +103,7 @@ def sweep(store: Store, plan: Plan, compute: Any) -> list[RunRecord]:
     publishing.make_folders(store, [run.run_id for run in plan.runs])
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
     tasks = load_tasks([job])[::-1]
-    work(tasks, computing(compute), lease=30.0, emit=lambda kind, **more: None)
+    work([[tasks]], computing(compute), lease=30.0, emit=lambda kind, **more: None)
     return store.read(plan)
 
 

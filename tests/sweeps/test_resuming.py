@@ -43,7 +43,7 @@ def test_a_second_attempt_finds_what_the_first_left(store: Store):
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
     while tasks := load_tasks([job]):
         # Two at a time: five different runs that fail in a row would stop the worker.
-        work(tasks[:2], computing(halves), lease=30.0, emit=lambda kind, **more: None)
+        work([[tasks[:2]]], computing(halves), lease=30.0, emit=lambda kind, **more: None)
     assert lasting(store.read(plan)) == trivial_runs.truth(plan)
     assert all(len(store.attempts(run.run_id)) == 2 for run in plan.runs)
     assert not workspaces(store.root)

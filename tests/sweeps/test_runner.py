@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from rich.console import Console
-from trivial_runs import config, lasting, plan_of, truth
+from trivial_runs import config, in_order, lasting, plan_of, truth
 
 from sweeps import retries
 from sweeps.executors.local import LocalExecutor
@@ -27,7 +27,7 @@ from sweeps.progress import show_progress
 from sweeps.runner import run_sweeps
 from sweeps.space import grid
 from sweeps.store import Store
-from sweeps.visiting import MOST_OF_A_FAIR_SHARE, Task, visiting_order
+from sweeps.visiting import MOST_OF_A_FAIR_SHARE, Task
 
 
 @pytest.mark.medium
@@ -239,7 +239,7 @@ def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_
         Task(0, store, PlannedRun(f"{i:032x}", str(group), 1, seconds, {}), 0)
         for i, (group, seconds) in enumerate(runs)
     ]
-    orders = [list(visiting_order(tasks, k, workers)) for k in range(workers)]
+    orders = [in_order(tasks, k, workers) for k in range(workers)]
     for order in orders:
         assert sorted(t.run.run_id for t in order) == [t.run.run_id for t in tasks]
     cost: dict[str, float] = defaultdict(float)
@@ -248,7 +248,7 @@ def test_every_worker_visits_every_run_and_groups_of_a_fair_share_are_dealt_out_
     if max(cost.values()) <= MOST_OF_A_FAIR_SHARE * sum(cost.values()) / workers:
         firsts = [order[0].run.group for order in orders[: len(cost)]]
         assert len(set(firsts)) == len(firsts)
-    alone = [task.run.group for task in visiting_order(tasks, 0, 1)]
+    alone = [task.run.group for task in in_order(tasks, 0, 1)]
     assert [group for group, _ in itertools.groupby(alone)] == sorted(
         cost, key=lambda group: -sum(t.run.seconds for t in tasks if t.run.group == group)
     )
@@ -269,7 +269,7 @@ def test_a_group_far_above_a_fair_share_is_cut_and_compiled_by_one_while_another
         Task(0, store, PlannedRun(f"{i:032x}", group, 1, seconds[group], {}), 0)
         for i, group in enumerate([group for group in seconds for _ in range(6)])
     ]
-    orders = [list(visiting_order(tasks, k, 2)) for k in range(2)]
+    orders = [in_order(tasks, k, 2) for k in range(2)]
     # Each does its own share, and only then what is left of the other's.
     own = [3 + 6 * sum(name != "large" for name in names) for names in expected]
     shares = [order[:n] for order, n in zip(orders, own, strict=True)]
@@ -285,7 +285,7 @@ def test_runs_that_were_tried_before_come_last() -> None:
         Task(0, store, PlannedRun(f"{i:032x}", "g", 1, 1.0, {}), before)
         for i, before in enumerate((2, 0, 1, 0))
     ]
-    assert [t.attempts_before for t in visiting_order(tasks, 0, 1)] == [0, 0, 2, 1]
+    assert [t.attempts_before for t in in_order(tasks, 0, 1)] == [0, 0, 2, 1]
 
 
 @pytest.mark.parametrize(

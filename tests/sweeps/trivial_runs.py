@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from scaling.config import RunConfig, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher, Isotropic
@@ -27,6 +27,7 @@ from scaling.record import (
 )
 from scaling.training import Ridgeless
 from sweeps.plan import Plan, make_plan
+from sweeps.visiting import Task, visiting_order
 
 SECONDS_A_RUN = 0.02
 
@@ -149,6 +150,12 @@ def _mark(config: RunConfig) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def in_order(tasks: Sequence[Task], worker: int, workers: int) -> list[Task]:
+    """The tasks as a worker visits them where it meets no other."""
+    shares = visiting_order(tasks, worker, workers)
+    return [task for share in shares for chain in share for task in chain]
 
 
 def lasting(records: list[RunRecord]) -> list[dict]:
