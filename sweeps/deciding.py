@@ -53,7 +53,7 @@ def run_deciding(
 
     Raises:
         ValueError: runs of the plan start from others of it, and could wait for one that is never
-            chosen.
+            chosen; or a choice that is none.
         StoreError: the results folder cannot be written.
     """
     if any(run.parents for run in plan.runs):
@@ -75,7 +75,10 @@ def run_deciding(
         if (summary is not None and summary.interrupted) or lacking:
             return Decided(past, summary)
         # What is chosen is on the disk before it is done. Another command may have been faster.
-        journal.append(len(past) + 1, Decision(news, policy(past, news)))
+        choice = policy(past, news)
+        if not choice.jobs and choice.stop is None:
+            raise ValueError("the policy chose no run and gave no reason to stop: give one of them")
+        journal.append(len(past) + 1, Decision(news, choice))
 
 
 def _news(

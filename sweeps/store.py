@@ -51,6 +51,7 @@ from sweeps.plan_file import PlanFile
 log = logging.getLogger(__name__)
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_PAUSED = re.compile(r"([0-9]{12,20})\.json")
 
 
 class OpenRuns(NamedTuple):
@@ -145,6 +146,12 @@ class Store:
     def paused_path(self, run_id: str, step: int) -> Place:
         """File of the record of a run that paused after a step."""
         return self.run_folder(run_id) / "paused" / f"{step:012d}.json"
+
+    def paused_steps(self, run_id: str) -> list[int]:
+        """Steps after which a run has paused, ascending; does not read the files."""
+        names = files.names(self.run_folder(run_id) / "paused")
+        found = (_PAUSED.fullmatch(name) for name in names)
+        return sorted(int(each[1]) for each in found if each)
 
     def has_paused(self, run_id: str, step: int) -> bool:
         """Whether a run has paused after a step; does not read its file."""

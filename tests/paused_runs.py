@@ -12,7 +12,7 @@ from scaling.record import Curve, RunRecord
 from scaling.training import Adam
 from scaling.workspace import Workspace
 from sweeps import publishing
-from sweeps.computing import computing
+from sweeps.computing import Run, computing
 from sweeps.plan import Plan, make_plan
 from sweeps.pool import Stops
 from sweeps.runner import Summary
@@ -63,7 +63,7 @@ def run(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
     return record, ()
 
 
-def perform(store: Store, plan: Plan, stops: Stops) -> Summary:
+def perform(store: Store, plan: Plan, stops: Stops, run: Run = run) -> Summary:
     """What `run_sweeps` does with `stops`, in this process."""
     pending = store.pending(stops)
     publishing.declare(store, plan)

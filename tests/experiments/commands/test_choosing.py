@@ -1,0 +1,109 @@
+"""`--tune` and `--adapt`: runs of a sweep that are chosen as results arrive."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from paused_runs import RATE, STEPS, loss, perform
+from paused_runs import run as planted
+
+from experiments.cli import main
+from scaling.accounting import account
+from sweeps.store import Store
+
+SWEEP = (
+    *("sweep", "--name", "rates", "--model", "transformer", "--set", "model.heads=2"),
+    *("--set", "model.depth=1", "--set", "data.kind=ngram", "--set", "data.vocab_size=8"),
+    *("--set", "data.context=8", "--set", "data.n_tokens=65536", "--set", "data.n_eval=8"),
+    *("--set", "train.batch_size=2"),
+)
+RATES = ("--grid", f"{RATE}=0.001,0.003,0.01,0.03,0.1", "--set", f"train.steps={STEPS}")
+WIDTH = ("--set", "model.width=8")
+SIZES = ("--grid", "model.width=8..64*2", "--grid", "train.steps=8..512*2")
+
+
+def by_size(config, workspace):
+    """Chinchilla's law with noise that follows from the run."""
+    record, curve = planted(config, workspace)
+    counts = account(config)
+    noise = 0.002 * math.sin(counts.n_params_total * counts.n_tokens_seen)
+    value = 1.5 + 20 / counts.n_params_total**0.4 + 30 / counts.n_tokens_seen**0.5
+    return replace(record, status="done", eval_loss_nats=value * (1 + noise)), curve
+
+
+@pytest.fixture
+def said(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def printed(*words, run=planted):
+        def run_sweeps(jobs, *, stops, **more):
+            ((root, plan),) = jobs
+            return perform(Store.open(root), plan, stops, run)
+
+        monkeypatch.setattr("sweeps.runner.run_sweeps", run_sweeps)
+        code = main([*map(str, words)])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return printed
+
+
+@pytest.mark.medium
+def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
+    words = (*SWEEP, *RATES, "--grid", "model.width=8,16", "--tune", RATE, "--json", "found.json")
+    code, printed = said(*words)
+    assert code == 0 and "width 16  learning_rate 0.01" in printed
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["best"] == [
+        {"group": {"model.width": width}, "best": {RATE: 0.01}, "loss_nats": loss(0.01, 0, STEPS)}
+        for width in (8, 16)
+    ]
+    # Of five, two go on after 23 steps and one after 45 of 90.
+    assert found["flops"] / found["flops_of_all"] == pytest.approx((5 * 23 + 2 * 22 + 45) / 450)
+    assert found["complete"] and found["decisions"] == 4
+    again = said(*words)
+    assert again == (code, printed)
+
+
+def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
+    words = ("--adapt", "chinchilla", "--quantity", "alpha", "--width", "0.3", "--flops", "1e12")
+    code, printed = said(*SWEEP, *SIZES, *words, "--json", "found.json", run=by_size)
+    assert code == 0 and "the interval is narrow enough" in printed
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["low"] <= 0.4 <= found["high"] and found["high"] - found["low"] <= 0.3
+    assert found["flops"] < 0.5 * found["flops_of_all"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--tune", "seed"), "'seed' is no field that can be tuned"),
+        (("--tune", RATE, "--reduction", "1"), "reduction = 1"),
+        (("--tune", RATE, "--adapt", "chinchilla"), "give one of them"),
+        (("--rungs", "4"), "--rungs is of --tune"),
+        (("--width", "1"), "--width is of --adapt"),
+        (("--tune", RATE, "--hosts"), "--hosts does not go with --tune"),
+        (("--tune", RATE, "--beside", "hoffmann2022"), "--beside does not go with --tune"),
+        (("--adapt", "chinchilla"), "--adapt chinchilla needs --quantity"),
+        (("--adapt", "x", "--quantity", "E", "--width", "1", "--flops", "1"), "no such law"),
+        (
+            ("--adapt", "chinchilla", "--quantity", "alpha", "--width", "1", "--flops", "1e9"),
+            "in every run, so chinchilla, a law of N, D, cannot be fitted",
+        ),
+    ],
+)
+def test_mistakes_end_before_anything_is_written(said, tmp_path, words, says):
+    code, printed = said(*SWEEP, *RATES, *WIDTH, *words)
+    assert code == 2 and says in printed and printed.count("\n") == 1, printed
+    assert not any(tmp_path.iterdir())
+
+
+def test_several_sweeps_and_facts_have_nothing_to_tune(said, tmp_path):
+    for name, says in (
+        ("double_descent", "--tune is for one sweep"),
+        ("named_models", "nothing is"),
+    ):
+        code, printed = said("run", name, "--tune", "seed")
+        assert code == 2 and says in printed
+    assert not any(tmp_path.iterdir())
