@@ -69,13 +69,16 @@ class Extrapolation:
         law: The law.
         windows: From the smallest sizes to the largest.
         largest: Leave-the-largest-out: fitted to all sizes but the largest, scored on that one.
-        horizon: Factor beyond its fitted sizes up to which a window is scored; None where windows
-            share out the sizes. It is less than asked for where the rows do not span as much.
+        sizes: Least and greatest size of the rows.
+        horizon: Factor beyond its fitted sizes up to which a window is scored, as far as there are
+            rows; None where windows share out the sizes. It is less than asked for where the rows
+            do not span as much.
     """
 
     law: Law
     windows: tuple[Window, ...]
     largest: Window
+    sizes: tuple[float, float]
     horizon: float | None = None
 
     @property
@@ -116,8 +119,10 @@ def extrapolation(
         always_fitted: Share of the distinct sizes, the smallest ones, that every window fits and
             none scores; rounded up. The others are dealt to the windows evenly.
         to: A size beyond those of the rows that is to be predicted. Every window is then scored as
-            far beyond its fitted sizes, by a factor, as this size is beyond all of them; of the
-            places where the rows can be cut so, the later ones count.
+            far beyond its fitted sizes, by a factor, as this size is beyond all of them, or as the
+            rows reach. The cuts begin at the later half of those with rows for the whole horizon
+            and end below the largest size, evenly: a law that the last rows speak against is found
+            out by a fit to nearly all of them, although it can be scored on few.
         loss: The loss of the fits.
 
     Returns:
@@ -151,7 +156,8 @@ def extrapolation(
     windows = tuple(_window(law, inputs, values, size, block, loss) for block in blocks)
     alone = windows[-1].scored_from == distinct[-1]
     largest = windows[-1] if alone else _window(law, inputs, values, size, distinct[-1:], loss)
-    return Extrapolation(law, windows, largest, horizon)
+    sizes = float(distinct[0]), float(distinct[-1])
+    return Extrapolation(law, windows, largest, sizes, horizon)
 
 
 def _dealt(distinct: Floats, n_windows: int, always_fitted: float) -> list[Floats]:
@@ -178,10 +184,12 @@ def _as_far(
     reach = np.searchsorted(distinct, distinct * horizon * (1 + 1e-9), side="right")
     cuts = np.arange(least, len(distinct))
     full = distinct[cuts - 1] * horizon <= distinct[-1] * (1 + 1e-9)
-    cuts = cuts[full & (reach[cuts - 1] > cuts)]
-    if not len(cuts):
+    scored = reach[cuts - 1] > cuts
+    if not scored.any():
         return [distinct[-1:]], horizon
-    later = cuts[min(int(always_fitted * len(cuts)), len(cuts) - 1) :]
+    whole = np.flatnonzero(full & scored)
+    first = whole[min(int(always_fitted * len(whole)), len(whole) - 1)] if len(whole) else 0
+    later = cuts[first:][scored[first:]]
     chosen = np.unique(np.linspace(0, len(later) - 1, n_windows).round().astype(int))
     return [distinct[cut : reach[cut - 1]] for cut in later[chosen]], horizon
 

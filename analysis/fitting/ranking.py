@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.combination import weights_of
 from analysis.fitting.engine.ending import EXACT_RESIDUAL
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.extrapolation import extrapolation, pooled_rmsle
@@ -24,7 +25,6 @@ from analysis.laws.law import Law
 
 _LEAST_FREEDOM = 2  # rows of a window less parameters: with fewer a curve goes through all rows
 _SAME_CURVE = 1e-3  # of the residuals: what two curves may differ by and be one
-_ALIKE = 1.5  # times the least error: laws that the few windows of a table cannot tell apart
 
 
 def rank(
@@ -47,11 +47,13 @@ def rank(
     goes nearly through all of them. A law that is left with
     fewer than half of the windows is not ranked.
 
-    With a horizon, the laws within 1.5 times the least error are combined, with weights as the
-    inverse squares of their errors: of laws that windows cannot tell apart the mean often errs less
-    than a choice. It is used where windows say so: each is scored by laws combined, and by a law
-    chosen, by the others. Laws with the same curve count once. Without a horizon the best law
-    stands alone: farther out than any window reaches, one of several may go anywhere.
+    With a horizon, laws are combined with the weights of `analysis.fitting.combination`: the mean
+    of laws that windows cannot tell apart, or that err to opposite sides, often errs less than a
+    choice. How it fares is measured by windows: each is scored by laws combined, and by a law
+    chosen, by the others. Laws with the same curve count once. A law counts where it leaves the
+    range of y by no more, in logs, than that range spans; by as many times as much, if `to` lies
+    farther beyond the rows than they span. Without a horizon the best law stands alone: farther out
+    than any window reaches, one of several may go anywhere.
 
     Args:
         laws: The laws, such as `analysis.laws.LAWS.values()`. Those for another number of inputs
@@ -97,7 +99,21 @@ def rank(
             continue
         criteria = information(result) if loss == Loss() else None
         judged.append(RankedLaw(law, None, found, result, criteria, result.reason))
-    return _ranked(judged)
+    ranking = _ranked(judged)
+    if to is None:
+        return ranking
+    low, high = _counted_within(judged, np.asarray(y, dtype=np.float64), to)
+    return replace(ranking, counted_from=low, counted_to=high)
+
+
+def _counted_within(judged: list[RankedLaw], y: Floats, to: float) -> tuple[float, float]:
+    """Range of log y within which a law counts in the combination."""
+    least, greatest = next(
+        row.extrapolation.sizes for row in judged if row.extrapolation is not None
+    )
+    again = max(1.0, math.log(to / greatest) / math.log(greatest / least))
+    low, high = np.log(y.min()), np.log(y.max())
+    return float(low - again * (high - low)), float(high + again * (high - low))
 
 
 def _ranked(judged: list[RankedLaw]) -> Ranking:
@@ -127,12 +143,14 @@ def _ranked(judged: list[RankedLaw]) -> Ranking:
     # The sort is stable: laws alike in both, and those not ranked, stay in the caller's order.
     rows.sort(key=_place)
     horizon = None if reference.extrapolation is None else reference.extrapolation.horizon
-    different = _different(rows)
-    weights = _combined(different)
+    weights, blind = {rows[0].law.name: 1.0}, None
     # Windows that share out the sizes say nothing of how laws part farther beyond.
-    blind = None if horizon is None else _blind(different, everywhere)
-    if blind is None or blind.combined > blind.best:
-        weights = {rows[0].law.name: 1.0}
+    if horizon is not None:
+        different = _different(rows)
+        weights = _combined(
+            different, {judged[number].law.name: compared[number] for number in compared}
+        )
+        blind = _blind(different, everywhere)
     return Ranking(
         tuple(rows),
         tuple(sorted(everywhere)),
@@ -207,20 +225,16 @@ def _different(rows: list[RankedLaw]) -> list[RankedLaw]:
     return found
 
 
-def _combined(rows: Iterable[RankedLaw]) -> dict[str, float]:
-    """Weights of the laws that windows cannot tell from the best."""
-    return _shares({row.law.name: row.error for row in rows if row.error is not None})
+def _combined(rows: list[RankedLaw], counted: Mapping[str, set[int]]) -> dict[str, float]:
+    """Weights of laws by their errors, and by the windows that count for all of them."""
+    errors = {row.law.name: row.error for row in rows if row.error is not None}
+    shared = set.intersection(*(counted[name] for name in errors))
+    return weights_of(errors, [_log_errors(rows, number) for number in sorted(shared)])
 
 
-def _shares(errors: Mapping[str, float]) -> dict[str, float]:
-    """Weights by inverse squared error of the laws near the least; of the least where it is 0."""
-    least = min(errors.values())
-    if not 0 < least < math.inf:
-        return {next(name for name, error in errors.items() if error == least): 1.0}
-    shares = {
-        name: (least / error) ** 2 for name, error in errors.items() if error <= _ALIKE * least
-    }
-    return {name: share / sum(shares.values()) for name, share in shares.items()}
+def _log_errors(rows: list[RankedLaw], number: int) -> dict[str, Floats]:
+    """Log errors of each law in a window."""
+    return {row.law.name: np.array(row.windows[number].log_errors) for row in rows}
 
 
 def _blind(rows: list[RankedLaw], everywhere: set[int]) -> Blind | None:
@@ -228,18 +242,15 @@ def _blind(rows: list[RankedLaw], everywhere: set[int]) -> Blind | None:
     whole = [row for row in rows if all(row.windows[n].rmsle is not None for n in everywhere)]
     if len(whole) < 2 or len(everywhere) < 2:
         return None
-    off = {
-        row.law.name: {number: np.array(row.windows[number].log_errors) for number in everywhere}
-        for row in whole
-    }
+    off = {number: _log_errors(whole, number) for number in everywhere}
     squares: dict[str, list[Floats]] = {"combined": [], "best": []}
     for number in sorted(everywhere):
         errors = {row.law.name: _pooled(row, everywhere - {number}) for row in whole}
-        shares, best = _shares(errors), min(errors, key=lambda name: errors[name])
-        # log y - log f is linear in log f, whose weighted mean is the combination.
-        mean = np.sum([share * off[name][number] for name, share in shares.items()], axis=0)
+        best = min(errors, key=lambda name: errors[name])
+        weights = weights_of(errors, [off[other] for other in sorted(everywhere - {number})])
+        mean = np.sum([weight * off[number][name] for name, weight in weights.items()], axis=0)
         squares["combined"].append(mean**2)
-        squares["best"].append(off[best][number] ** 2)
+        squares["best"].append(off[number][best] ** 2)
     combined, best = (float(np.sqrt(np.mean(np.concatenate(each)))) for each in squares.values())
     return Blind(combined, best)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimate import Floats
 from analysis.fitting.extrapolation import Extrapolation, Window
@@ -88,11 +88,13 @@ class Ranking:
         n_windows: Windows in all.
         reference: Name of the law that the others are compared with, window by window.
         weights: Weights of the laws that are combined, by name; they sum to 1. Of the best alone
-            where windows do not show that a combination errs less.
+            without a horizon.
         blind: How the combination and the best law fare in windows that had no say; None without a
             horizon.
         horizon: Factor beyond its rows up to which each window is scored; None where windows share
             out the sizes.
+        counted_from: Least log y at which a law counts in the combination.
+        counted_to: Greatest log y at which it does.
     """
 
     rows: tuple[RankedLaw, ...]
@@ -102,6 +104,8 @@ class Ranking:
     weights: Mapping[str, float]
     blind: Blind | None
     horizon: float | None
+    counted_from: float = -math.inf
+    counted_to: float = math.inf
 
     @property
     def best(self) -> RankedLaw:
@@ -111,15 +115,52 @@ class Ranking:
     def predict(self, x: ArrayLike) -> Floats:
         """The combined prediction: the weighted geometric mean of the laws' curves.
 
+        A law counts where its curve is within `counted_from` and `counted_to`: one that runs off,
+        as to no loss at all, would take the mean with it. Where none is, all count.
+
         Args:
             x: Inputs, shape `(n,)`, or `(n, n_inputs)`; positive.
 
         Returns:
             y, shape `(n,)`.
         """
+        logs, counts = self._counted(x)
+        shares = np.array(list(self.weights.values()))[:, None] * counts
+        shares = np.where(shares.any(axis=0), shares, list(zip(self.weights.values(), strict=True)))
+        return np.exp(np.sum(shares * logs, axis=0) / np.sum(shares, axis=0))
+
+    def left_out(self, x: ArrayLike) -> list[str]:
+        """Names of the laws of the combination that do not count at some of the inputs.
+
+        Args:
+            x: Inputs, as `predict` takes them.
+        """
+        _, counts = self._counted(x)
+        return [name for name, each in zip(self.weights, counts, strict=True) if not each.all()]
+
+    def _counted(self, x: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+        """Log y of the laws that are combined, and where each counts; both `(n_laws, n)`."""
         fits = {row.law.name: row.fit for row in self.rows if row.fit is not None}
-        logs = [weight * np.log(fits[name].predict(x)) for name, weight in self.weights.items()]
-        return np.exp(np.sum(logs, axis=0))
+        with np.errstate(divide="ignore"):
+            logs = np.stack([np.log(fits[name].predict(x)) for name in self.weights])
+        return logs, (self.counted_from <= logs) & (logs <= self.counted_to)
+
+    def nearest(self, x: ArrayLike) -> RankedLaw:
+        """The law whose curve is nearest to the combination at some inputs.
+
+        Where one law has to do for all of them, it is the choice with the least expected squared
+        log error, if each law is right with the probability of its weight.
+
+        Args:
+            x: Inputs, as `predict` takes them.
+        """
+        combined = np.log(self.predict(x))
+
+        def distance(row: RankedLaw) -> float:
+            assert row.fit is not None
+            return float(np.sum((np.log(row.fit.predict(x)) - combined) ** 2))
+
+        return min((row for row in self.rows if row.law.name in self.weights), key=distance)
 
     def summary(self) -> str:
         """The ranking as a plain-text table."""

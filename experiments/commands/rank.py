@@ -59,6 +59,12 @@ def run(options: RankOptions) -> int:
     ranking = rank(laws, x, y, along=sizes, to=to, loss=Loss(options.huber))
     console.print(f"\nextrapolation to larger {size}{of_runs}", highlight=False)
     console.print(ranking.summary())
+    at = _asked_for(ranking, kept, inputs, to)
+    nearest = None if at is None else ranking.nearest(at).law.name
+    if at is not None:
+        console.print(f"the one law nearest to the combination there: {nearest}", highlight=False)
+        for name in ranking.left_out(at):
+            console.print(f"{name} runs off there and does not count", highlight=False)
     scores = {} if kept is None else _scores(ranking, kept, inputs)
     for name, score in scores.items():
         console.print(f"held out, {options.holdout}: RMSLE {score:.4g}, {name}", highlight=False)
@@ -74,6 +80,7 @@ def run(options: RankOptions) -> int:
             "predict": to,
             "holdout": options.holdout,
             "holdout_rmsle": scores,
+            "nearest": nearest,
             "huber": options.huber,
             "floor": options.floor,
             "doubts": about_rows,
@@ -108,6 +115,18 @@ def _scores(ranking: Ranking, kept: pd.DataFrame, inputs: tuple[str, ...]) -> di
     return {
         name: float(np.sqrt(np.mean(log_errors(each, x, y) ** 2))) for name, each in predict.items()
     }
+
+
+def _asked_for(
+    ranking: Ranking, kept: pd.DataFrame | None, inputs: tuple[str, ...], to: float | None
+) -> np.ndarray | None:
+    """The inputs to predict: those of the rows held out, or the size.
+
+    None where nothing is combined, or one size does not say what the other inputs are.
+    """
+    if ranking.horizon is None or (kept is None and len(inputs) > 1):
+        return None
+    return np.array([[to]]) if kept is None else kept.loc[:, list(inputs)].to_numpy(np.float64)
 
 
 def _draw(

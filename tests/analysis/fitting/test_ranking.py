@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from published_data import published_path
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.combination import weights_of
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.extrapolation import extrapolation
 from analysis.fitting.fit import fit
@@ -294,42 +296,84 @@ def test_windows_with_a_horizon_are_scored_as_far_as_asked():
     step = SIZES[1] / SIZES[0]
     found = extrapolation(POWER_LAW, SIZES, y, to=SIZES[-1] * step**3)
     assert found.horizon == pytest.approx(step**3)
-    assert [each.n_scored for each in found.windows] == [3] * 5
+    # From the later half of the 14 cuts with three sizes beyond, to the largest size alone.
+    assert [each.n_fitted for each in found.windows] == [11, 13, 15, 17, 19]
+    assert [each.n_scored for each in found.windows] == [3, 3, 3, 3, 1]
     for each in found.windows:
-        assert each.scored_to / each.fitted_to == pytest.approx(step**3)
+        reached = min(each.fitted_to * step**3, SIZES[-1])
+        assert each.scored_to == pytest.approx(reached)
         assert each.rmsle == pytest.approx(np.sqrt(np.mean(np.square(each.log_errors))))
-    assert found.windows[-1].scored_to == SIZES[-1]
-    # Farther than the rows reach: one window, as far as they do.
+    assert found.largest == found.windows[-1]
+    # Farther than the rows reach: each window as far as they do.
     far = extrapolation(POWER_LAW, SIZES, y, to=1e6 * SIZES[-1])
     assert far.horizon == pytest.approx(SIZES[-1] / SIZES[3])
-    assert [each.n_fitted for each in far.windows] == [4]
+    assert [each.n_fitted for each in far.windows] == [4, 8, 12, 15, 19]
+    assert {each.scored_to for each in far.windows} == {SIZES[-1]}
     with pytest.raises(ValueError, match=r"to = 1e\+06, but the largest size.*1e\+10"):
         extrapolation(POWER_LAW, SIZES, y, to=SIZES[0])
 
 
+def test_a_horizon_shorter_than_the_last_step_is_scored_where_there_are_rows():
+    x = np.append(SIZES[:10], SIZES[12])
+    found = extrapolation(POWER_LAW, x, x**-0.1, to=1.5 * (SIZES[1] / SIZES[0]) * x[-1])
+    assert [each.n_fitted for each in found.windows] == [7, 8, 9]
+
+
 @pytest.mark.parametrize("to", [None, 3 * SIZES[-1]], ids=["shared out", "horizon"])
-@pytest.mark.parametrize("seed", range(3))
-def test_laws_are_combined_where_windows_that_had_no_say_ask_for_it(to: float | None, seed: int):
-    y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), SIZES[:, None], seed)
+def test_laws_are_combined_with_a_horizon(to: float | None):
+    y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), SIZES[:, None])
     laws = [SATURATING_POWER_LAW, DELAYED_POWER_LAW, POWER_LAW]
     ranking = rank(laws, SIZES, y, to=to, bootstrap=Bootstrap(n=200))
-    errors = {row.law.name: row.error for row in ranking.rows if row.error is not None}
-    alike = {k: v for k, v in errors.items() if v <= 1.5 * min(errors.values())}
     if to is None:
         assert ranking.blind is None
-    if ranking.blind is not None and ranking.blind.combined <= ranking.blind.best:
-        assert set(ranking.weights) == set(alike)
-    else:
         assert ranking.weights == {ranking.best.law.name: 1.0}
-    assert sum(ranking.weights.values()) == pytest.approx(1)
-    products = [weight * alike[name] ** 2 for name, weight in ranking.weights.items()]
-    np.testing.assert_allclose(products, products[0])
+    else:
+        errors = {row.law.name: row.error for row in ranking.rows if row.error is not None}
+        assert ranking.weights == pytest.approx(weights_of(errors, windows_of(ranking)))
     fits = {row.law.name: row.fit for row in ranking.rows if row.fit is not None}
     logs = [w * np.log(fits[name].predict(SIZES)) for name, w in ranking.weights.items()]
     np.testing.assert_allclose(np.log(ranking.predict(SIZES)), np.sum(logs, axis=0))
     assert json.loads(ranking.to_json())["weights"] == dict(ranking.weights)
     said = f"{ranking.blind.combined:.4g}, the best law by" if ranking.blind else "combined: 1.00"
     assert said in ranking.summary()
+    # The nearest law has the least squared distance to all laws, weighed.
+    nearest = ranking.nearest(10 * SIZES[-1:]).law.name
+    at = {name: math.log(fits[name].predict(10 * SIZES[-1:])[0]) for name in ranking.weights}
+    risk = {
+        name: sum(w * (at[name] - at[other]) ** 2 for other, w in ranking.weights.items())
+        for name in ranking.weights
+    }
+    assert nearest == min(risk, key=lambda name: risk[name])
+
+
+def test_a_law_that_runs_off_does_not_count():
+    y = planted(SATURATING_POWER_LAW, (1.7, 300.0, 0.35), SIZES[:, None])
+    laws = [SATURATING_POWER_LAW, POWER_LAW]
+    ranking = rank(laws, SIZES, y, to=10 * SIZES[-1], bootstrap=Bootstrap(n=200))
+    low, high = np.log(y.min()), np.log(y.max())
+    assert ranking.counted_from == pytest.approx(2 * low - high)
+    assert ranking.counted_to == pytest.approx(2 * high - low)
+    # The rows span four orders of magnitude; eight more are passed in two times as many.
+    far = rank(laws, SIZES, y, to=1e8 * SIZES[-1], bootstrap=Bootstrap(n=200))
+    assert far.counted_to == pytest.approx(high + 2 * (high - low))
+    half = replace(ranking, weights={"saturating_power_law": 0.5, "power_law": 0.5})
+    at = 1e40 * SIZES[-1:]  # where the power law is near no loss at all
+    assert half.left_out(at) == ["power_law"] and half.left_out(SIZES) == []
+    floor = next(row.fit for row in half.rows if row.law is SATURATING_POWER_LAW)
+    assert floor is not None
+    assert half.predict(at) == pytest.approx(floor.predict(at))
+    assert half.nearest(at).law is SATURATING_POWER_LAW
+    alone = replace(half, weights={"power_law": 1.0})  # where none counts, all do
+    line = next(row.fit for row in half.rows if row.law is POWER_LAW)
+    assert line is not None and alone.predict(at) == pytest.approx(line.predict(at))
+
+
+def windows_of(ranking: Ranking) -> list[dict[str, Floats]]:
+    """Log errors by law of each window."""
+    return [
+        {row.law.name: np.array(row.windows[number].log_errors) for row in ranking.rows}
+        for number in ranking.windows
+    ]
 
 
 def test_windows_are_scored_by_what_the_others_choose():
@@ -337,19 +381,17 @@ def test_windows_are_scored_by_what_the_others_choose():
     ranking = rank(
         [SATURATING_POWER_LAW, POWER_LAW], SIZES, y, to=3 * SIZES[-1], bootstrap=Bootstrap(n=200)
     )
-    off = {
-        row.law.name: [np.array(each.log_errors) for each in row.windows] for row in ranking.rows
-    }
+    windows = windows_of(ranking)
     combined, best = [], []
-    for left in range(ranking.n_windows):
+    for left, off in enumerate(windows):
+        others = windows[:left] + windows[left + 1 :]
         error = {
-            name: math.sqrt(np.mean(np.concatenate(each[:left] + each[left + 1 :]) ** 2))
-            for name, each in off.items()
+            name: math.sqrt(np.mean(np.concatenate([each[name] for each in others]) ** 2))
+            for name in off
         }
-        least = min(error.values())
-        near = {name: 1 / value**2 for name, value in error.items() if value <= 1.5 * least}
-        combined.append(sum(w * off[name][left] for name, w in near.items()) / sum(near.values()))
-        best.append(off[min(error, key=lambda name: error[name])][left])
+        weights = weights_of(error, others)
+        combined.append(sum(weight * off[name] for name, weight in weights.items()))
+        best.append(off[min(error, key=lambda name: error[name])])
     expected = [math.sqrt(np.mean(np.concatenate(each) ** 2)) for each in (combined, best)]
     assert ranking.blind == pytest.approx(expected)
 
