@@ -29,8 +29,11 @@ def visible(text: str) -> str:
 
 
 def typed(text: str) -> str:
-    """Returns an argument as it is typed in a shell: in quotes where a shell would change it."""
-    plain = re.fullmatch(r"[\w@%+=:,./\[\]-]+", text, re.ASCII)
+    """Returns an argument as it is typed in a shell: in quotes where a shell would change it.
+
+    zsh takes brackets for a pattern of file names, and stops where no file has such a name.
+    """
+    plain = re.fullmatch(r"[\w@%+=:,./-]+", text, re.ASCII)
     return text if plain else shlex.quote(text)
 
 

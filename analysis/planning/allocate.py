@@ -80,7 +80,7 @@ def allocate(
             raise ValueError(
                 f"flops = {flops:.4g} is {flops / largest_flops:.3g} times the largest compute of "
                 f"the fit, {largest_flops:.4g}; at most {TOO_FAR:g} times is allowed. Fit again "
-                "with the units of N and D declared, as --columns N=NAME[M],D=NAME[B]; if they "
+                "with the units of N and D declared, as --columns 'N=NAME[M],D=NAME[B]'; if they "
                 "are right, allow it by --far (far=True in Python)"
             )
         if flops > FAR * largest_flops:
@@ -133,6 +133,12 @@ def allocate_by(
             f"No compute-optimal model at {flops:.4g} FLOPs: the loss of {law.name} with "
             f"{found} is monotone along this budget, as with an exponent at or near 0. Fit rows "
             "that span more sizes and more tokens."
+        )
+    size, tokens = float(np.exp(best.log_n[0])), float(np.exp(best.log_d[0]))
+    if min(size, tokens) < 1:
+        raise ValueError(
+            f"flops = {flops:.4g} buys {size:.3g} parameters on {tokens:.3g} tokens, but a model "
+            "has at least one of each: give e.g. 1e21"
         )
     served = None
     if inference_tokens is not None:

@@ -21,11 +21,12 @@ from analysis.errors import nearest_name, typed
 from analysis.tables import results, units
 from analysis.tables.cells import numbers
 from analysis.tables.headings import BRACKETED, Heading, known, readings, stated, unsure_unit
-from analysis.tables.names import KNOWN, bare
+from analysis.tables.names import KNOWN, bare, words
 from analysis.tables.near import is_spread, near
 from analysis.tables.origins import Column
 
 LABELS = ("run", "group", "seed")
+_COUNTED = ("N", "D", "C", "U")
 _ALWAYS = ("N", "D", "C", "U", "loss", "seed", "run", "group")
 _ALIKE = 1e-9
 """Relative difference up to which two columns hold the same values."""
@@ -41,6 +42,11 @@ _OF_RESULTS = {
     "run": ("run_id",),
     "seed": ("seed",),
 }
+_ELSEWHERE = frozenset(
+    "batch batches vocab vocabulary context sequence seq block length step steps warmup lr rate "
+    "hours seconds minutes time cost price gpu gpus".split()
+)
+"""Words of a column that holds something else than a count of parameters, tokens or FLOPs."""
 _DECLARATION = re.compile(
     r"""\s*(?P<quantity>\w+)\s*=\s*
         (?P<column>"[^"]*"|'[^']*'|[^,=\[\]]*(?:\[[^\]]*\])?)\s*
@@ -162,6 +168,7 @@ def missing(frame: pd.DataFrame, quantity: str) -> str:
         for heading in readings(name, quantity)
         for word in known
         if len(word) > 1 and bare(heading.name) not in others and not is_spread(name)
+        if quantity not in _COUNTED or _ELSEWHERE.isdisjoint(words(name.lower()))
     ]
     score, nearest = max(near, default=(0.0, ""))
     if score < 0.6:

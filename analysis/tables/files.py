@@ -29,6 +29,12 @@ _MAGIC = {
     b"\xff\xfe": "line 1 is not UTF-8 but UTF-16; save the file as UTF-8",
     b"\xfe\xff": "line 1 is not UTF-8 but UTF-16; save the file as UTF-8",
 }
+_TEXTS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the table; fetch that by git lfs pull",
+    b"<!doctype html": "a page of HTML, not a table; save the table itself, as CSV or JSON",
+    b"<html": "a page of HTML, not a table; save the table itself, as CSV or JSON",
+}
+"""What stands in place of a table, by how it begins, in small letters."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
@@ -78,13 +84,17 @@ def require_size(path: Path, size: int) -> None:
 
 
 def require_utf8(path: Path, data: bytes) -> None:
-    """Refuses bytes that are no UTF-8, by line.
+    """Refuses bytes that are no UTF-8, by line, and texts that stand in place of a table.
 
     Raises:
         ValueError: They are not.
     """
     for magic, what in _MAGIC.items():
         if data.startswith(magic):
+            raise ValueError(f"{path}: {what}")
+    head = data[:64].lstrip().lower()
+    for start, what in _TEXTS.items():
+        if head.startswith(start):
             raise ValueError(f"{path}: {what}")
     try:
         data.decode()

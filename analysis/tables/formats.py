@@ -122,7 +122,8 @@ def _read_delimited(path: Path, data: bytes, delimiter: str) -> pd.DataFrame:
         data = data.replace(b"\r", b"\n")  # lines end as those of old Macs do
     header_line, header = _first_line(data)
     if delimiter not in header:
-        delimiter = next((other for other in "\t;" if other in header), delimiter)
+        delimiter = next((other for other in "\t;|" if other in header), delimiter)
+    _require_separated(path, header, header_line, delimiter)
     names = _names(path, next(csv.reader([header], delimiter=delimiter)), header_line)
     labels = {name: pa.string() for name in names if plain(name) in LABELS}
     try:
@@ -152,6 +153,20 @@ def _parse_delimited(
     )
 
 
+def _require_separated(path: Path, header: str, line: int, delimiter: str) -> None:
+    """Refuses a table of Markdown, and a header whose names are separated by blanks alone."""
+    words = header.split()
+    if header.lstrip().startswith("|"):
+        form = "a table of Markdown"
+    elif delimiter not in header and len(words) > 1 and not header.startswith("#"):
+        form = f"one name, {header.strip()!r}, unless blanks separate several"
+    else:
+        return
+    raise ValueError(
+        f"{path}: line {line} has {form}; separate names and values by commas, as in N,D,loss"
+    )
+
+
 def _names(path: Path, header: list[str], line: int) -> list[str]:
     """The names of the columns; refuses a header that names one twice or holds numbers."""
     names = [name.strip() or f"column {place}" for place, name in enumerate(header, 1)]
@@ -173,6 +188,11 @@ def _ragged(
 ) -> ValueError:
     """The error on the first line with another number of values than there are columns."""
     for line, values in _csv_records(data, delimiter):
+        if len(values) != len(names) and names[0].startswith("#"):
+            return ValueError(
+                f"{path}: line {line} has {len(values)} values, but the first line is a comment "
+                f"({names[0]}); delete the lines that begin with #"
+            )
         if len(values) != len(names):
             return ValueError(
                 f"{path}: line {line} has {len(values)} values, but there are {len(names)} "
@@ -205,9 +225,9 @@ def _json_lines(path: Path, data: bytes) -> Iterator[dict[str, object]]:
                 f"{path}: line {place} is not JSON ({error}); give one object a line"
             ) from None
         if not isinstance(value, dict):
-            raise ValueError(
-                f'{path}: line {place} is no JSON object; give one a line, such as {{"N": 1e6}}'
-            )
+            a_list = isinstance(value, list)
+            remedy = "rename it to .json" if a_list else 'give one a line, such as {"N": 1e6}'
+            raise ValueError(f"{path}: line {place} is no JSON object; {remedy}")
         yield value
 
 

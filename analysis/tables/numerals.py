@@ -8,6 +8,9 @@ from typing import NamedTuple
 NO_VALUE = frozenset({"", "-", "--", "nan", "n/a", "na", "null", "none", "missing"})
 """Texts, in small letters, that programs write where there is no value."""
 
+SUFFIXES = {"k": "1e3", "m": "1e6", "b": "1e9", "g": "1e9", "t": "1e12"}
+"""Factors of the letters after a number, in small letters."""
+
 _POWER = r"(?:e[+-]?\d+)?"
 _BY_MARKS = r"(?P<by>[,' _])\d{3}(?:(?P=by)\d{3})*(?:\.\d+)?"
 _BY_DOTS = r"(?:\.\d{3}){2,}"

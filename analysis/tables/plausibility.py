@@ -24,6 +24,10 @@ FEWEST_TOKENS = 1e3
 """Tokens of a longest run below which a column may be in billions."""
 FEWEST_TOKENS_PER_PARAMETER = 1e-4
 """Tokens per parameter, in every row, below which one of the two may be in another unit."""
+FEWEST_DERIVED = 0.1
+"""The same where D follows from C."""
+TYPICAL = 20.0
+"""Tokens per parameter by which a unit of C is guessed (Hoffmann et al. 2022)."""
 FLOPS_OFF = 300.0
 """Factor between C and k N D in every row from which a column is in another unit."""
 _WITHIN = 4.0
@@ -53,8 +57,29 @@ def doubts(
                     f"units, declare them, as --columns "
                     f"{declaration(name, origin.columns[0], noun)}"
                 )
+    yield from _derived(values, origins)
     yield from _ratios(values, origins, product, largest)
     yield from _loss(values, origins)
+
+
+def _derived(values: Mapping[str, pd.Series], origins: Mapping[str, Origin]) -> Iterator[str]:
+    """A doubt about C without a unit, where D or N follows from it and is far too small."""
+    compute = origins.get("C")
+    found = [each for each in origins.values() if isinstance(each, Product)]
+    if not found or not isinstance(compute, Column) or compute.unit:
+        return
+    size = found[0].quantity
+    largest, ratio = float(values[size].max()), values["D"] / values["N"]
+    if size == "N" and largest >= FEWEST_PARAMETERS:
+        return
+    if size == "D" and largest >= FEWEST_TOKENS and float(ratio.max()) >= FEWEST_DERIVED:
+        return
+    short = TYPICAL / float(ratio.median())
+    unit = units.of_factor("C", short if size == "D" else 1 / short, math.inf)
+    yield (
+        f"{found[0]} is at most {largest:.3g}; if {compute.columns[0]!r} is in other units than "
+        f"FLOPs, declare them, as --columns {declaration('C', compute.columns[0], unit)}"
+    )
 
 
 def _ratios(

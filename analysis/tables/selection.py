@@ -32,6 +32,7 @@ from analysis.errors import nearest_name, typed
 from analysis.tables import results
 from analysis.tables.cells import parsed
 from analysis.tables.columns import LABELS
+from analysis.tables.numerals import SUFFIXES
 from analysis.tables.units import number
 
 MOST_VALUES = 12
@@ -103,15 +104,29 @@ def parse(text: str) -> tuple[Condition, ...]:
         sign = found["sign"].replace("==", "=")
         limit = number(value)
         if sign in _ORDERS and (limit is None or np.isnan(limit)):
-            name, mirrored = found["name"], sign.translate(_MIRRORED)
-            turned = number(name) is not None
-            such_as = f"{value}{mirrored}{name}" if turned else f"{name}{sign}1e7"
+            how, such_as = _instead(found["name"], sign, value)
             raise ValueError(
-                f"--where {text}: {value!r} is no number to compare with; write "
-                f"{'the column first' if turned else 'one'}, such as '{such_as}'"
+                f"--where {text}: {value!r} is no number to compare with; write {how}, such as "
+                f"'{such_as}'"
             )
         conditions.append(Condition(found["name"], sign, value))
     return tuple(conditions)
+
+
+def _instead(name: str, sign: str, value: str) -> tuple[str, str]:
+    """How to write a range whose end is no number, and an example."""
+    if number(name) is not None:  # 1e7<N, 1e7<N<1e8
+        turned = sign.translate(_MIRRORED)
+        inner = _CONDITION.fullmatch(value)
+        if inner is None:
+            return "the column first", f"{value}{turned}{name}"
+        column = inner["name"]
+        return "two conditions", f"{column}{turned}{name},{column}{inner['sign']}{inner['value']}"
+    factor = number(SUFFIXES.get(value[-1:].lower(), ""))
+    amount = number(value[:-1])
+    if factor is None or amount is None:
+        return "one", f"{name}{sign}1e7"
+    return "it out", f"{name}{sign}{amount * factor:g}"
 
 
 def equals(name: str, value: object) -> str | None:

@@ -47,7 +47,7 @@ _SAGEMAKER = (
     "maxwaittimeexceeded interrupted pending restarting updating deleting"
 )
 # This project's own records, and words that people write by hand.
-_OTHER = "diverged missing queued canceled aborted incomplete notfinished nan"
+_OTHER = "diverged missing queued canceled aborted incomplete notfinished nan failure"
 UNFINISHED = frozenset(
     " ".join((_WANDB, _OPTUNA, _RAY, _SLURM, _KUBERNETES, _MLFLOW, _SAGEMAKER, _OTHER)).split()
 )
@@ -60,13 +60,16 @@ FINISHED = frozenset(
 )
 """States of runs that finished."""
 
-_NAMES = frozenset({"status", "state"})
+_NAMES = frozenset({"status", "state", "stat"})  # the last of LSF's bjobs
 _OWNERS = frozenset(
     "run runs job jobs trial training task experiment exp pod secondary final sweep process wandb "
-    "slurm mlflow ray info config summary trainingjob exit".split()
+    "slurm mlflow ray info config summary trainingjob exit sys".split()
 )
 _EXIT_CODES = frozenset("exitcode exitstatus returncode retcode exit".split())
 _PHASES = frozenset("pending running succeeded failed unknown".split())
+_TRUTH = {"true": True, "yes": True, "y": True, "1": True} | dict.fromkeys(
+    ("false", "no", "n", "0"), False
+)
 _MOST_SHOWN = 5
 _SHORTEST = 4
 """Letters from which a word may have a reason after it; shorter ones are Slurm's codes."""
@@ -159,14 +162,15 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
             yield from _exits(name, column)
             continue
         ends = (words(name.lower()) or [""])[-1] in _NAMES
-        if pd.api.types.is_bool_dtype(column):
+        truth = _truth(column)
+        if truth is not None:
             word = finished(name)
-            odd = column.eq(not word)
+            odd = truth.eq(not word)
             if word is not None and odd.any():
-                pair = equals(name, word)
+                pair = equals(name, next(iter(column[truth.eq(word)]), word))
                 remedy = f"; --where {pair} leaves them out" if pair else ""
                 rows = f"{int(odd.sum())} rows, which are kept"
-                yield f"column {name!r} is {not word} in {rows}{remedy}"
+                yield f"column {name!r} is {column[odd].iloc[0]} in {rows}{remedy}"
         elif is_states(name) and column.notna().any() and not _holds_states(name, column):
             shown = ", ".join(map(str, column.dropna().unique()[:_MOST_SHOWN]))
             yield (
@@ -180,6 +184,16 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
                     f"column {name!r} holds {', '.join(map(str, odd[:_MOST_SHOWN]))}: these rows "
                     f"are kept; if that is a run's state, take the others by --where {name}=VALUE"
                 )
+
+
+def _truth(column: pd.Series) -> pd.Series | None:
+    """A column of truth values, also of yes and no or 1 and 0; None for any other."""
+    if pd.api.types.is_bool_dtype(column):
+        return column
+    cells = column.dropna().astype(str).str.strip().str.lower().str.removesuffix(".0")
+    if cells.empty or not set(cells) <= set(_TRUTH):
+        return None
+    return cells.map(_TRUTH).reindex(column.index)
 
 
 def _exits(name: str, column: pd.Series) -> Iterator[str]:

@@ -49,9 +49,8 @@ _PLAIN = {
             for name in ("f", "flop", "flops", "flop/s", "flops/s")
             for s in ("", "s")
         },
-        "petaflopday": 1e15 * DAY_SECONDS,
-        "petaflopdays": 1e15 * DAY_SECONDS,
-        "petaflop/sdays": 1e15 * DAY_SECONDS,
+        **dict.fromkeys(("petaflopday", "petaflopdays"), 1e15 * DAY_SECONDS),
+        **dict.fromkeys(("petaflopsdays", "petaflop/sdays"), 1e15 * DAY_SECONDS),
     },
     "loss": {
         **dict.fromkeys(("nats", "nats/token", "nats/byte"), 1.0),

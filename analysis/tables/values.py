@@ -10,7 +10,7 @@ from analysis.estimate import Floats
 from analysis.tables import results
 from analysis.tables.cells import parsed
 from analysis.tables.columns import LABELS, declaration
-from analysis.tables.numerals import NO_VALUE, readings, written
+from analysis.tables.numerals import NO_VALUE, SUFFIXES, readings, written
 from analysis.tables.origins import Column
 from analysis.tables.selection import filled
 from analysis.tables.units import number
@@ -39,7 +39,7 @@ _NAMES = {
 }
 LEAST, MOST = 1e-50, 1e50
 """Range of positive quantities: products and squares of a fit stay within float64."""
-_SUFFIXES = {"k": "1e3", "m": "1e6", "b": "1e9", "g": "1e9", "t": "1e12"}
+_SUCH_AS = {"loss": "2.31", "accuracy": "0.25", "error": "0.25"}
 
 
 def read_values(frame: pd.DataFrame, origin: Column, *, positive: bool = False) -> pd.Series:
@@ -122,15 +122,21 @@ def _to_write(text: str, origin: Column, comma: bool) -> str:
         comma: Whether a comma that could be either is a decimal comma.
     """
     amount, factor = text.strip(), None
+    share = number(amount[:-1]) if amount.endswith("%") else None
+    if origin.quantity in FRACTIONS and share is not None and 0 <= share <= 100:
+        return (
+            f"write {written(share / 100)}, or {written(share)} and the other values in per cent, "
+            f"declared as --columns {declaration(origin.quantity, origin.columns[0], '%')}"
+        )
     if origin.quantity not in ("loss", *FRACTIONS):
-        factor = _SUFFIXES.get(amount[-1:].lower())
+        factor = SUFFIXES.get(amount[-1:].lower())
         amount = amount if factor is None else amount[:-1].strip()
     found = readings(amount)
     plain = number(amount) if factor else None
     thousands = found.thousands if found.decimal is None or not comma else None
     meant = [value for value in (plain, thousands, found.decimal) if value is not None]
     if not meant or not np.isfinite(meant[0]):
-        return "write a number, such as 1.3e9"
+        return f"write a number, such as {_SUCH_AS.get(origin.quantity, '1.3e9')}"
     if factor:
         return (
             f"write {written(meant[0] * float(factor))}, or {written(meant[0])} and the other "

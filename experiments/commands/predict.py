@@ -61,7 +61,14 @@ def _points(options: PredictOptions, inputs: Sequence[str]) -> dict[str, Floats]
             "--points TABLE"
         )
     if options.at is not None:
-        return {name: np.array([value]) for name, value in AT.parse_numbers(options.at).items()}
+        at = AT.parse_numbers(options.at)
+        for name, value in at.items():
+            if value <= 0:
+                raise ValueError(
+                    f"--at {options.at}: {name} = {value:g}, but it is a number above 0; write "
+                    f"{AT.form}"
+                )
+        return {name: np.array([value]) for name, value in at.items()}
     assert options.points is not None
     # The sizes of points may be all alike, where those of rows to fit may not.
     needs = [name for name in inputs if name not in _SIZES]

@@ -90,7 +90,7 @@ def test_a_metric_is_a_fraction(tmp_path):
     bare = text.replace(" (%)", "")
     said = refusal(tmp_path, bare, None, "loss", "accuracy")
     assert "line 2, column 'accuracy': 25 cannot be an accuracy" in said
-    assert "--columns accuracy=accuracy[%]; correct the value" in said
+    assert "--columns 'accuracy=accuracy[%]'; correct the value" in said
     declared = sources.read(tmp_path / "runs.csv", "accuracy=accuracy[%]").table
     assert declared["accuracy"].tolist() == pytest.approx([0.25, 0.405])
     none = refusal(tmp_path, "loss,error_rate\n3,0\n2,0.5\n", None, "loss", "error")

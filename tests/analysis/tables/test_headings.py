@@ -184,7 +184,7 @@ def test_a_unit_taken_from_a_declared_name_is_said(tmp_path):
     assert "N = 'size_M' [M, by its name]" in source.describe()
     assert source.table["N"].tolist() == [2e7, 2e8]
     assert source.table["D"].tolist() == [1e9, 2e9]
-    assert "if the last letter of 'seen_b' is a unit, declare --columns D=seen_b[B]" in (
+    assert "if the last letter of 'seen_b' is a unit, declare --columns 'D=seen_b[B]'" in (
         source.describe()
     )
     # A unit given by hand stands.

@@ -1,5 +1,7 @@
 """A whole column in another unit is a doubt, with a remedy that removes it."""
 
+import shlex
+
 import pytest
 
 from analysis.tables import read
@@ -58,7 +60,7 @@ def test_a_loss_beyond_its_range_is_perhaps_a_perplexity(tmp_path, heading, doub
     source = read.read(path)
     assert len(source.doubts) == doubted
     if doubted:
-        remedy = source.doubts[0].rpartition("--columns ")[2]
+        (remedy,) = shlex.split(source.doubts[0].rpartition("--columns ")[2])
         assert remedy == f"loss={heading}[perplexity]"
         assert not read.read(path, remedy).doubts
 
@@ -69,3 +71,28 @@ def test_a_share_that_is_declared_as_loss_is_doubted(tmp_path, heading):
     path.write_text(f"params,tokens,{heading}\n2e7,1e9,33.1\n2e8,1e9,20.1\n")
     (doubt,) = read.read(path, f'loss="{heading}"').doubts
     assert f"loss is read from {heading!r}, which is named for an " in doubt
+
+
+@pytest.mark.parametrize(
+    ("factor", "declared"),
+    [
+        (1e3, "C=flops[KFLOPs]"),
+        (1e9, "C=flops[GFLOPs]"),
+        (1e12, "C=flops[TFLOPs]"),
+        (1e15, "C=flops[PFLOPs]"),
+    ],
+)
+@pytest.mark.parametrize("given", ["params", "tokens"])
+def test_compute_is_doubted_by_the_size_that_follows_from_it(tmp_path, factor, declared, given):
+    rows = [(n if given == "params" else d, 6 * n * d / factor, loss) for n, d, loss in ROWS]
+    path = tmp_path / "runs.csv"
+    path.write_text(f"{given},flops,loss\n" + "\n".join(",".join(map(repr, row)) for row in rows))
+    source = read.read(path)
+    if given == "tokens" and factor == 1e3:  # models as small as somebody may train
+        assert not source.doubts
+        return
+    (doubt,) = source.doubts
+    assert f"--columns '{declared}'" in doubt
+    again = read.read(path, declared)
+    assert not again.doubts
+    assert again.table["N"].tolist() == pytest.approx([n for n, _, _ in ROWS])

@@ -80,7 +80,7 @@ def test_text_that_means_a_number_has_its_remedy(tmp_path):
         tmp_path,
         GOOD + "1.3B,1e8,2.8\n7B,1e9,2.5\n",
         "line 5, column 'params': '1.3B' is not a number; write 1.3e+09",
-        "--columns N=params[1e9]",
+        "--columns 'N=params[1e9]'",
         "(likewise in 6)",
     )
     refused(tmp_path, GOOD + '"1,300,000",1e8,2.8\n', "write 1300000, without separators")
@@ -158,6 +158,32 @@ def test_files_that_are_not_what_they_say(tmp_path):
     refused(tmp_path, "{", "not JSON", name="a.json")
     refused(tmp_path, '{"a": 1}', "neither a list of objects nor", name="a.json")
     refused(tmp_path, "PAR1", "not a complete Parquet file", name="a.parquet")
+    rows = '[{"N": 1e6, "D": 1e8, "loss": 3}, {"N": 1e7, "D": 1e8, "loss": 2}]'
+    refused(tmp_path, rows, "rename it to .json", name="a.jsonl")
+    (tmp_path / "a.jsonl").rename(tmp_path / "a.json")
+    assert len(read.read(tmp_path / "a.json").table) == 2
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        (" ", "unless blanks separate several; separate names and values by commas"),
+        (" | ", "a table of Markdown; separate names and values by commas"),
+        ("#", r"the first line is a comment (# exported); delete the lines that begin with #"),
+    ],
+)
+def test_a_table_in_other_marks_is_told_how_to_be_one(tmp_path, mark: str, said: str):
+    lines = GOOD.splitlines()
+    if mark == "#":
+        text = "\n".join(["# exported", *lines])
+    else:
+        text = "\n".join(mark.join(["", *line.split(","), ""]) for line in lines)
+    refused(tmp_path, text, said)
+
+
+def test_bars_separate_values_too(tmp_path):
+    (tmp_path / "a.csv").write_text(GOOD.replace(",", "|"))
+    assert len(read.read(tmp_path / "a.csv").table) == len(GOOD.splitlines()) - 1
 
 
 @pytest.mark.parametrize(
@@ -184,6 +210,8 @@ def test_a_key_that_an_object_has_twice_is_not_lost(tmp_path, name: str, text: s
         (b"PK\x03\x04", "a zip archive or a workbook"),
         (b"PAR1", "rename it to .parquet"),
         ("N,D\n".encode("utf-16"), "but UTF-16; save the file as UTF-8"),
+        (b"\n<!DOCTYPE HTML><html>404", "a page of HTML, not a table"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "by git lfs pull"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.jsonl"])

@@ -98,7 +98,15 @@ def test_a_text_that_stands_for_no_number_gets_none(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("quantity", "other"),
-    [("N", "n_layers"), ("D", "n_embd"), ("loss", "val_acc"), ("M", "tokens"), ("U", "n_examples")],
+    [
+        ("N", "n_layers"),
+        ("D", "n_embd"),
+        ("loss", "val_acc"),
+        ("M", "tokens"),
+        ("U", "n_examples"),
+        ("D", "batch_size"),
+        ("N", "n_params_per_gpu_hour"),
+    ],
 )
 def test_a_name_that_means_something_else_is_not_offered(quantity, other):
     said = missing(pd.DataFrame({other: [1.0], "note": ["x"]}), quantity)
@@ -112,3 +120,16 @@ def test_a_column_declared_for_another_quantity_is_said(tmp_path):
     with pytest.raises(ValueError, match="declared for another quantity; leave that out"):
         read(path, "x=N,y=loss", needs=("x", "loss"))
     assert list(read(path, "x=N", needs=("x", "loss")).table["loss"]) == [3, 2.9]
+
+
+def test_a_share_in_per_cent_has_a_remedy_that_works(tmp_path):
+    path, needs = tmp_path / "t.csv", ("N", "accuracy")
+    text = "params,accuracy\n2e7,0.31\n1e8,42.5%\n5e8,0.5\n"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"write 0\.425, or 42\.5 .*accuracy=accuracy\[%\]"):
+        read(path, needs=needs)
+    path.write_text(text.replace("42.5%", "0.425"))
+    assert read(path, needs=needs).table["accuracy"].tolist() == [0.31, 0.425, 0.5]
+    path.write_text(text.replace("42.5%", "oops"))
+    with pytest.raises(ValueError, match=r"write a number, such as 0\.25"):
+        read(path, needs=needs)

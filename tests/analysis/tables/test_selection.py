@@ -1,5 +1,6 @@
 """Rows that `--where` asks for: which are taken, that the others harm nobody, what is refused."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_rows_taken(path, where, taken):
         ("=3", "'=3' is no condition"),
         ("N=>3", "'N=>3' is no condition|no such value"),
         ("schedule=constant,,lr=64", "'' is no condition"),
-        ("N>10M", "'10M' is no number to compare with; write one, such as 'N>1e7'"),
+        ("N>10M", "'10M' is no number to compare with; write it out, such as 'N>1e[+]07'"),
         ("schedule>3", "no cell of 'schedule' is a number; compare numbers, or .*schedule=VALUE"),
         ("schedule=constant,val_loss=3.1", r"valid: .* and 33 more|valid: .* and 78 more"),
         ("lr=last", "no column tells runs apart.*as --columns run=NAME.*'schedule'"),
@@ -189,3 +190,13 @@ def test_a_condition_the_wrong_way_round_is_turned(typed: str, meant: str):
     with pytest.raises(ValueError, match=f"write the column first, such as '{meant}'"):
         parse(typed)
     parse(meant)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("1e7<N<=1e8", "N>1e7,N<=1e8"), ("N>15M", "N>1.5e+07"), ("D <= 2.5b", "D<=2.5e+09")],
+)
+def test_a_range_in_other_words_is_written_out(typed: str, meant: str):
+    with pytest.raises(ValueError, match=f"such as '{re.escape(meant)}'"):
+        parse(typed)
+    assert all(each.sign in "<=>" for each in parse(meant))

@@ -87,6 +87,13 @@ def test_what_is_not_understood_is_said(tmp_path):
     source = read.read(table(tmp_path, ["true", "false", "false"], "failed"))
     assert "column 'failed' is True in 1 rows" in source.doubts[0]
     assert len(read.read(table(tmp_path, ["true", "false"], "failed"), where="failed=False").table)
+    for cells in (["yes", "no", "no"], ["1", "0", "0"]):
+        doubt = read.read(table(tmp_path, cells, "failed")).doubts[0]
+        assert f"column 'failed' is {cells[0]} in 1 rows" in doubt
+        assert f"--where failed={cells[1]} leaves them out" in doubt
+    assert "none is known (Active)" in read.read(table(tmp_path, ["Active"], "sys/state")).doubts[0]
+    with pytest.raises(ValueError, match="unknown states of runs, 'EXIT'"):
+        read.read(table(tmp_path, ["DONE", "EXIT"], "STAT"))
     source = read.read(table(tmp_path, ["pending", "ok"], "review_status"))
     assert "column 'review_status' holds pending: these rows are kept" in source.describe()
     assert "TERMINATED counts as finished" in read.read(table(tmp_path, ["TERMINATED"])).describe()

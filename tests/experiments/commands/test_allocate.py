@@ -126,6 +126,7 @@ def test_a_bare_fit_is_a_fit(result, tmp_path, capsys):
         ({**HOURS, "mfu": 40.0}, "mfu = 40.0.*up to 1"),
         ({**HOURS, "hours": -1.0}, "hours = -1.0"),
         ({"flops": -1e21}, "flops = -1e.21"),
+        ({"flops": 1e-3}, "flops = 0.001 buys 0.0.* parameters .*at least one.*give e.g. 1e21"),
         ({"flops": 1e21, "unique_tokens": 1e9}, "every token is new"),
     ],
 )
@@ -163,8 +164,8 @@ def test_the_loss_of_a_published_law_is_drawn(tmp_path):
         ({"law": "hofman2022"}, "did you mean 'hoffmann2022'"),
         ({"law": "kaplan2020", "curve": "L(N)"}, r"no loss of N and D: choose 'L\(N, D\)'"),
         ({"law": "kaplan2020", "inference_tokens": 1e12}, r"by --curve 'L\(N, D\)'"),
-        ({"law": "bi2024", "figure": "x"}, "bi2024 tells N and D of a budget by rules"),
-        ({"law": "li2025"}, "tells no best model"),
+        ({"law": "bi2024", "figure": "x"}, "bi2024 gives N and D of a budget by rules"),
+        ({"law": "li2025"}, "gives no best model"),
         ({"law": "hoffmann2022-approach3", "unique_tokens": 1e9}, "every token is new"),
         ({"law": "hoffmann2022-approach1", "flops": 1e26}, r"times outside the data.*--far"),
         ({"fit": "f.json", "curve": "L(N)"}, "leave it out with --fit"),

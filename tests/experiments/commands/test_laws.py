@@ -124,6 +124,7 @@ def test_an_audit_finds_planted_constants_and_refuses_others(tmp_path, capsys):
         (["laws", "compare", "--flops", "1e-9"], "between 1 and 1e+100 FLOPs; give e.g. 1e24"),
         (["predict", "--at", "N=1"], "give one of --fit"),
         (["predict", "--law", "kaplan2020"], "predict where?"),
+        (["predict", "--law", "besiroglu2024", "--at", "N=0,D=1e9"], "N = 0, but it is a number"),
         (["predict", "--law", "besiroglu2024", "--at", "N=1e9"], "D is not given"),
         (["predict", "--law", "besiroglu2024", "--at", "N=1e9,D=1e9,X=2"], "not of X"),
         (["predict", "--law", "kaplan2020", "--curve", "L(X)", "--at", "N=1"], "no curve 'L(X)'"),
