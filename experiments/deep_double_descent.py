@@ -43,7 +43,6 @@ from experiments.shared.deep_descent import (
     Slice,
     judged_along,
     largest_sets,
-    mean_of,
     of_slice,
     rise_between,
     sentence,
@@ -51,6 +50,7 @@ from experiments.shared.deep_descent import (
     usable,
 )
 from experiments.shared.panels import measured, peak_of, plain, stacked
+from experiments.shared.seeds import mean_of
 from scaling.config import RunConfig
 from scaling.data.images import Images
 from scaling.data.label_noise import LabelNoise

@@ -39,13 +39,13 @@ from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.deep_descent import (
     NETWORKS,
     judged_along,
-    mean_of,
     rise_between,
     sentence,
     shown_by_seeds,
     usable,
 )
 from experiments.shared.panels import measured, peak_of, plain, stacked, tick_widths
+from experiments.shared.seeds import mean_of
 from scaling.config import RunConfig
 from scaling.data.translation import PlantedTranslation
 from scaling.models.encoder_decoder import EncoderDecoder

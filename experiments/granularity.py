@@ -30,23 +30,17 @@ from matplotlib.ticker import NullLocator
 from analysis.plots import style
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.mixture_of_experts import (
-    FEW,
-    LARGE,
-    MIDDLE,
-    RATE,
-    SMALL,
-    Size,
-    base,
-    model,
-    over_seeds,
-)
+from experiments.shared.expert_runs import FEW, LARGE, MIDDLE, SMALL, Size, base, model
 from experiments.shared.panels import mark_excluded, one_panel, stacked
+from experiments.shared.seeds import mean_of
+from experiments.shared.tuned import RATE, at_best_rates
 from scaling.config import RunConfig
 from sweeps.space import grid
 
 RUNS_OF = "mixture_of_experts"
 GRAIN = "model.granularity"
+FEWER = MIDDLE._replace(n_seeds=3, routers={**MIDDLE.routers, "learned": (1e-2, 2e-2)})
+"""The middle size with fewer seeds and rates than the comparison of routers has."""
 
 
 def _sweep(size: Size, grains: Sequence[int]) -> list[RunConfig]:
@@ -57,7 +51,7 @@ def _sweep(size: Size, grains: Sequence[int]) -> list[RunConfig]:
         {
             "model": [replace(whole, granularity=each) for each in grains],
             "train.steps": size.lengths[-1:],
-            RATE: size.rates,
+            RATE: size.routers["learned"],
             "seed": range(size.n_seeds),
         },
     )
@@ -65,7 +59,7 @@ def _sweep(size: Size, grains: Sequence[int]) -> list[RunConfig]:
 
 SWEEP: Sweep = {
     "smoke": partial(_sweep, SMALL, (1, 2)),
-    "cpu": partial(_sweep, MIDDLE, (1, 2, 4)),
+    "cpu": partial(_sweep, FEWER, (1, 2, 4)),
     "gpu": partial(_sweep, LARGE, (1, 2, 4, 8, 16)),
 }
 
@@ -116,9 +110,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         ValueError: No finer mixture is done at a seed at which whole experts are.
     """
     usable, excluded = results.usable(table, ["eval_loss_nats"])
-    mean = results.summarise(usable, [GRAIN, RATE], "eval_loss_nats")
-    best = mean.loc[mean.groupby(GRAIN)["mean"].idxmin(), [GRAIN, RATE]]
-    runs = usable.merge(best, on=[GRAIN, RATE])
+    runs = at_best_rates(usable, [GRAIN])
     whole = runs.loc[runs[GRAIN] == 1].set_index("seed")
     finer = runs.loc[(runs[GRAIN] > 1) & runs["seed"].isin(whole.index)]
     if finer.empty:
@@ -131,7 +123,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     gains = gains.loc[:, [GRAIN, "seed", RATE, "flops_train", "gain", "run_id"]]
     finest = gains.loc[gains[GRAIN] == gains[GRAIN].max()]
     flops = float(finest["flops_train"].iloc[0] / whole["flops_train"].iloc[0])
-    gain = over_seeds(finest["gain"].to_numpy(np.float64))
+    gain = mean_of(finest["gain"])
     shown = results.summarise(gains, [GRAIN], "gain")
     each = ", ".join(
         f"{value:+.3f} at {grain:.0f}" for grain, value in shown[[GRAIN, "mean"]].to_numpy()
@@ -145,7 +137,9 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         ),
         details=Details(gains, excluded),
         report={
-            "rates": {f"{grain:.0f}": rate for grain, rate in best.to_numpy(np.float64).tolist()}
+            "rates": {
+                f"{grain:.0f}": float(own[RATE].iloc[0]) for grain, own in runs.groupby(GRAIN)
+            }
         },
     )
 

@@ -27,14 +27,13 @@ losses bend away from a power of N within these sizes: intervals are as wide as 
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-from scipy import stats
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
@@ -45,143 +44,19 @@ from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared.expert_runs import FEW, LARGE, MIDDLE, ROUTERS, SMALL, sweep
 from experiments.shared.panels import mark_excluded, stacked
-from scaling.config import RunConfig
-from scaling.data.text import Text
-from scaling.models.mixture_of_experts import MixtureOfExperts
-from scaling.pretraining import Pretraining
-from scaling.training import Adam
-from sweeps.space import chain, grid
+from experiments.shared.seeds import LEVEL, interval_of, mean_of
+from experiments.shared.tuned import RATE, at_best_rates, at_the_edge
 
-LEVEL = 0.95
-FEW = 4
-"""Experts where routers are compared."""
-HASH_ROOM = 4.0
-"""Places of an expert of a hash over an even share: with 16 experts, 5 % of the bytes find none."""
 UNSATURATED = {"k": 1.0, "X_max": 1e6}
 """One expert counts as one, and no number of them is too many."""
-ROUTERS = ("dense", "hash", "learned")
-RATE = "train.optimizer.learning_rate"
 CELL = ["router", "model.expansion", "model.width", "steps"]
 
-
-class Size(NamedTuple):
-    """One size of the sweep.
-
-    Attributes:
-        widths: Widths at which the law is fitted, with a hash.
-        expansions: Numbers of experts there, 1 among them.
-        steps: Length of these runs.
-        rates: Learning rates that every cell of the sweep tries.
-        width: Width at which routers are compared.
-        lengths: Lengths of these runs, in steps.
-        n_seeds: Their seeds.
-    """
-
-    widths: Sequence[int]
-    expansions: Sequence[int]
-    steps: int
-    rates: Sequence[float]
-    width: int
-    lengths: Sequence[int]
-    n_seeds: int
-    depth: int = 2
-    head_size: int = 8
-    context: int = 64
-    batch_size: int = 16
-    n_eval: int = 256
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
-
-
-def model(size: Size, expansion: int, router: Literal["hash", "learned"]) -> MixtureOfExperts:
-    """A mixture of some experts at the width where routers are compared."""
-    return MixtureOfExperts(
-        width=size.width,
-        depth=size.depth,
-        head_size=size.head_size,
-        activation="gelu",
-        expansion=expansion,
-        router=router,
-        capacity_factor=HASH_ROOM if router == "hash" else 1.25,
-        compute_dtype=size.compute_dtype,
-    )
-
-
-def base(size: Size) -> RunConfig:
-    """The dense model at the first learning rate."""
-    return RunConfig(
-        model=model(size, 1, "hash"),
-        data=Text(context=size.context, n_eval=size.n_eval, repeat=True),
-        train=Pretraining(
-            optimizer=Adam(learning_rate=size.rates[0]),
-            batch_size=size.batch_size,
-            steps=size.steps,
-            evaluations=1,
-        ),
-    )
-
-
-def _sweep(size: Size) -> list[RunConfig]:
-    """Every size and number of experts by hash; and every router at every length and seed."""
-    law = grid(
-        base(size),
-        {"model.width": size.widths, "model.expansion": size.expansions, RATE: size.rates},
-    )
-    routers = [model(size, 1, "hash"), model(size, FEW, "hash"), model(size, FEW, "learned")]
-    compared = grid(
-        base(size),
-        {
-            "model": routers,
-            "train.steps": size.lengths,
-            RATE: size.rates,
-            "seed": range(size.n_seeds),
-        },
-    )
-    return chain(law, compared)
-
-
-SMALL = Size(
-    widths=(8,),
-    expansions=(1, FEW),
-    steps=150,
-    rates=(2e-2,),
-    width=8,
-    lengths=(50, 150),
-    n_seeds=1,
-    depth=1,
-    context=32,
-    batch_size=8,
-    n_eval=64,
-)
-MIDDLE = Size(
-    widths=(16, 24, 32, 48),
-    expansions=(1, 2, 4, 16),
-    steps=800,
-    rates=(1e-2, 2e-2),
-    width=32,
-    lengths=(400, 1600),
-    n_seeds=3,
-)
-LARGE = Size(
-    widths=(128, 256, 512, 1024),
-    expansions=(1, 4, 16, 64),
-    steps=5000,
-    rates=(1e-3, 2e-3),
-    width=256,
-    lengths=(2500, 20_000),
-    n_seeds=3,
-    depth=8,
-    head_size=64,
-    context=512,
-    batch_size=64,
-    n_eval=1024,
-    compute_dtype="bfloat16",
-)
-
 SWEEP: Sweep = {
-    "smoke": partial(_sweep, SMALL),
-    "cpu": partial(_sweep, MIDDLE),
-    "gpu": partial(_sweep, LARGE),
+    "smoke": partial(sweep, SMALL),
+    "cpu": partial(sweep, MIDDLE),
+    "gpu": partial(sweep, LARGE),
 }
 
 _FULL = ("cpu", "gpu")
@@ -254,7 +129,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         ValueError: No run of a router is done at any length at which the dense model is.
     """
     usable, excluded = results.usable(_with_router(table), ["eval_loss_nats"])
-    runs = _at_best_rates(usable)
+    runs = at_best_rates(usable, CELL)
     gains = _gains(runs)
     if missing := [name for name in ROUTERS[1:] if name not in set(gains["router"])]:
         raise ValueError(
@@ -284,7 +159,10 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             excluded.loc[:, [*CELL, "why"]].assign(part="left out"),
         ),
         details=Details(law, fitted, gains, excluded),
-        doubts=[] if fitted is None or fitted.verdict is Verdict.CONVERGED else [fitted.reason],
+        doubts=[
+            *([] if fitted is None or fitted.verdict is Verdict.CONVERGED else [fitted.reason]),
+            *at_the_edge(usable, runs, CELL),
+        ],
         report={
             "rates": _rates(runs),
             "routed": None if fitted is None else {**fitted.params},
@@ -295,13 +173,6 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 def _with_router(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the router by name; one expert is the dense model."""
     return table.assign(router=table["model.router"].where(table["model.expansion"] > 1, "dense"))
-
-
-def _at_best_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of each cell at the rate with the least mean loss over seeds."""
-    mean = results.summarise(runs, [*CELL, RATE], "eval_loss_nats")
-    best = mean.loc[mean.groupby(CELL)["mean"].idxmin(), [*CELL, RATE]]
-    return runs.merge(best, on=[*CELL, RATE])
 
 
 def _rates(runs: pd.DataFrame) -> dict[str, float]:
@@ -340,16 +211,7 @@ def _gain(gains: pd.DataFrame, router: str, *, longest: bool) -> Measured:
     """Mean gain over seeds at the longest or shortest training."""
     of = gains.loc[gains["router"] == router]
     steps = of["steps"].max() if longest else of["steps"].min()
-    return over_seeds(of.loc[of["steps"] == steps, "gain"].to_numpy(np.float64))
-
-
-def over_seeds(gains: Floats) -> Measured:
-    """Mean of the gains of some seeds, with Student's interval; none of one seed."""
-    mean = float(gains.mean())
-    if len(gains) < 2:
-        return Measured(value=mean, note="one seed: no interval")
-    reach = stats.t.ppf((1 + LEVEL) / 2, len(gains) - 1) * stats.sem(gains)
-    return Measured(value=mean, low=float(mean - reach), high=float(mean + reach))
+    return mean_of(of.loc[of["steps"] == steps, "gain"])
 
 
 def _inputs(law: pd.DataFrame) -> Floats:
@@ -385,15 +247,9 @@ def _exponent(fitted: FitResult | None, law: pd.DataFrame) -> Measured:
 
 
 def _line(router: str, early: Measured, late: Measured, steps: Sequence[int]) -> str:
-    def told(found: Measured) -> str:
-        if found.low is None:
-            return f"{found.value:+.3f} nats"
-        return f"{found.value:+.3f} nats ({found.low:.3f} to {found.high:.3f})"
-
-    first, last = steps[0], steps[-1]
     return (
-        f"{router}, {FEW} experts, gains {told(early)} on the dense model after {first} steps and "
-        f"{told(late)} after {last}"
+        f"{router}, {FEW} experts, gains {interval_of(early)} nats on the dense model after "
+        f"{steps[0]} steps and {interval_of(late)} after {steps[-1]}"
     )
 
 

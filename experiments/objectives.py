@@ -2,34 +2,37 @@
 
 Claim: at small compute, data efficiency per prediction decides. A causal model is far better at
 continuing text and a masked one at filling it in; a prefix seen from both sides buys nothing on
-bytes, and costs the predictions within it. A masked model is adapted to causal prediction by a
-tenth more compute.
+bytes, and costs the predictions within it. A masked model becomes a causal one for less compute
+than a new causal model would take.
 Paper: Wang et al. 2022 (arXiv 2204.05832): causal decoders with full language modelling are best
 after pre-training alone, and either objective can be adapted into the other; Raffel et al. 2019
 (arXiv 1910.10683), section 3.1.4: spans; Devlin et al. 2018 (arXiv 1810.04805): masks.
 Command: scaling run objectives
-Cost: 4 objectives x 3 lengths x 2 learning rates x 2 seeds, a Transformer of 5.5e4 parameters, up
-to 1.0 MB of text a run, 1.6e13 FLOPs.
+Cost: 4 objectives x 3 lengths x 3 learning rates x 3 seeds, a Transformer of 5.5e4 parameters, up
+to 1.0 MB of text a run; 54 adaptations of masked models and 45 probes: 207 runs, 5e13 FLOPs.
 Expected: filling in hidden bytes from both sides, masked training is better than causal training by
 more than 1 nat, and the reverse for predicting the next byte. After a visible prefix, prefix
-training is within 0.15 nats of causal training. After a tenth more steps of causal training, a
-masked model is within 0.1 nats of one trained causally from scratch. One seed at the higher rate
-gave 2.35 and 1.88 nats, 0.11 and, against the claim, 0.46 nats: a tenth of 500 steps is too short.
+training is within 0.15 nats of causal training. A masked model is adapted to causal prediction for
+less compute than a causal model takes to its loss. That a tenth more compute brings it within 0.1
+nats of causal training is expected of long training, and was not found after 500 steps.
 
 Losses of different objectives are not comparable. Every run is evaluated on the next byte, on the
 next byte after a visible prefix of half the context, and on hidden bytes, on the same held-out text
 with the same masks, and each is judged by these common evaluations alone. A causal model has never
 seen the mask, so its loss there says "not trained for". The compute of a sequence does not depend
-on the objective, so equal compute is equal sequences. Every objective, length and adaptation takes
-the better of the same learning rates, by its own loss. The slope of its own loss in compute is
-reported for each, without an expectation: published pairs of exponents are of allocation (Cheng et
-al. 2024, bioRxiv 2024.06.06.597716).
+on the objective, so equal compute is equal sequences. Every objective, length, adaptation and probe
+takes the best of its learning rates, by its own loss. Differences are paired by seed. The slope of
+its own loss in compute is reported for each, without an expectation: published pairs of exponents
+are of allocation (Cheng et al. 2024, bioRxiv 2024.06.06.597716).
+
+A probe learns the kind of a byte, by Python's own tokenizer, from 8,000 labels: a read-out on the
+frozen states of the longest runs, whose positions see what they saw in training. Its accuracy is
+reported for each objective, beside that on the states of an untrained model.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,91 +40,73 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from analysis.effective_data import effective_data
 from analysis.plots import style
-from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
+from experiments.shared import objective_figures as figures
+from experiments.shared.objective_runs import (
+    EVALUATIONS,
+    NAMES,
+    UNTRAINED,
+    Probe,
+    Size,
+    sweep,
+    with_parts,
+)
 from experiments.shared.panels import mark_excluded, stacked
-from scaling.config import RunConfig
-from scaling.data.text import Text
-from scaling.fields import replace_together
-from scaling.models.transformer import Transformer
-from scaling.objectives.causal import Causal
-from scaling.objectives.masked import Masked
-from scaling.objectives.prefix import Prefix
-from scaling.objectives.span import Span
-from scaling.pretraining import Pretraining
+from experiments.shared.seeds import LEVEL, interval_of, mean_of
+from experiments.shared.tuned import at_best_rates, at_the_edge
 from scaling.record import finite
-from scaling.training import Adam
-from sweeps.space import chain, grid
 
-LEVEL = 0.95
-EVALUATIONS = (Causal(), Prefix(share=0.5), Masked())
-TRAINED = (Causal(), Prefix(), Masked(), Span())
-NAMES = tuple(objective.kind for objective in TRAINED)
-TITLES = {"causal": "next\nbyte", "prefix": "after a\nprefix", "masked": "hidden\nbytes"}
-"""Common evaluations, as a figure names them."""
-ADAPTED = "masked, then causal"
-MORE = 0.1
-"""Share of the steps that a masked model is trained on causally after them."""
+COMMON = tuple(objective.kind for objective in EVALUATIONS)
+TENTH = 0.1
+"""Share of the compute of a masked model that is to adapt it."""
 
 
-def _sweep(
-    width: int,
-    steps: Sequence[int],
-    rates: Sequence[float],
-    n_seeds: int,
-    *,
-    depth: int = 2,
-    context: int = 128,
-    batch_size: int = 16,
-    n_eval: int = 128,
-) -> list[RunConfig]:
-    """Every objective at every length, rate and seed; and masked models adapted at the end."""
-    base = RunConfig(
-        model=Transformer(width=width, depth=depth, head_size=16),
-        data=Text(context=context, n_eval=n_eval),
-        train=Pretraining(
-            optimizer=Adam(learning_rate=rates[0]),
-            batch_size=batch_size,
-            steps=steps[0],
-            evaluations=1,
-            evaluate_on=EVALUATIONS,
-        ),
-    )
-    rate = "train.optimizer.learning_rate"
-    scratch = grid(
-        base,
-        {
-            "train.objective": TRAINED,
-            "train.steps": steps,
-            rate: rates,
-            "seed": range(n_seeds),
-        },
-    )
-    masked = grid(
-        replace_together(base, {"train.objective": Masked(), "train.steps": steps[-1]}),
-        {rate: rates[-1:], "seed": range(n_seeds)},
-    )
-    adapted = [
-        replace(replace_together(parent, changes), init_from=parent)
-        for parent in masked
-        for changes in (
-            {"train.objective": Causal(), "train.steps": round(MORE * steps[-1]), rate: value}
-            for value in rates
-        )
-    ]
-    return chain(scratch, adapted)
+def _rates(causal: Sequence[float], masked: Sequence[float]) -> dict[str, Sequence[float]]:
+    """Rates of objectives that predict most tokens, and of those that predict few."""
+    return {"causal": causal, "prefix": causal, "masked": masked, "span": masked}
 
 
+SMALL = Size(
+    width=16,
+    steps=(60, 240),
+    rates=_rates((1e-2,), (1e-2,)),
+    n_seeds=1,
+    shares=(TENTH,),
+    adapting_rates=(1e-2,),
+    probe=Probe(200, 200, 60, (3e-2,)),
+    depth=1,
+    context=32,
+    batch_size=8,
+    n_eval=64,
+)
+MIDDLE = Size(
+    width=48,
+    steps=(125, 250, 500),
+    rates=_rates((5e-3, 1e-2, 2e-2), (2.5e-3, 5e-3, 1e-2)),
+    n_seeds=3,
+    shares=(TENTH, 0.2, 0.4, 0.8),
+    adapting_rates=(5e-3, 1e-2, 2e-2),
+    probe=Probe(8000, 2000, 256, (1e-2, 4e-2, 1.6e-1)),
+)
+LARGE = Size(
+    width=256,
+    steps=(200, 800, 3200),
+    rates=_rates((5e-4, 1e-3, 2e-3), (5e-4, 1e-3, 2e-3)),
+    n_seeds=3,
+    shares=(TENTH, 0.2, 0.4, 0.8),
+    adapting_rates=(5e-4, 1e-3, 2e-3),
+    probe=Probe(2000, 2000, 512, (3e-3, 1e-2, 3e-2)),
+    depth=6,
+    context=512,
+    n_eval=512,
+)
 SWEEP: Sweep = {
-    "smoke": partial(
-        _sweep, 16, (60, 240), (1e-2,), 1, depth=1, context=32, batch_size=8, n_eval=64
-    ),
-    "cpu": partial(_sweep, 48, (125, 250, 500), (2.5e-3, 5e-3), 2),
-    "gpu": partial(
-        _sweep, 256, (200, 800, 3200), (1e-3, 2e-3), 3, depth=6, context=512, n_eval=512
-    ),
+    "smoke": partial(sweep, SMALL),
+    "cpu": partial(sweep, MIDDLE),
+    "gpu": partial(sweep, LARGE),
 }
 
 SOURCE = "Wang et al. 2022"
@@ -165,17 +150,35 @@ EXPECTED = (
         unit="nats",
         budgets=("cpu", "gpu"),
     ),
+    Expected(
+        name="saving",
+        says="compute of causal training to the loss of an adapted model, over that of adapting it",
+        low=1.0,
+        source=f"{SOURCE}: adaptation takes less compute than training anew",
+        budgets=("cpu", "gpu"),
+    ),
+    Expected(
+        name="probe",
+        says="accuracy of a probe on the worst objective's states less that on untrained ones",
+        low=0.0,
+        source="Devlin et al. 2018: states of a pre-trained model serve other tasks",
+        budgets=("cpu", "gpu"),
+    ),
 )
 
 CAPTION = (
     "(a) Loss of every objective (rows) on every evaluation (columns), the best of a column in "
-    "bold; (b) loss of the next byte and (c) each objective's own held-out loss over compute.",
+    "bold; (b) loss of the next byte and (c) each objective's own held-out loss over compute; (d) "
+    "accuracy of a probe of frozen states, with its interval over seeds; loss of adapted masked "
+    "models less that of causal ones (e) over the compute of adaptation and (f) after a tenth, "
+    "over that of the training before.",
     "Masked training is {infill} better on hidden bytes, causal training {continuation} better "
     "on the next byte.",
+    "A tenth more compute brings a masked model to {adaptation} of a causal one.",
 )
 ALT = (
-    "A table of losses, shaded by the distance from the best of each column, and two line "
-    "charts over compute.",
+    "A table of losses, line charts of losses over compute, accuracies of probes, and charts of "
+    "what adapted models are behind causal ones.",
     "Masked training is {infill} better on hidden bytes, causal training {continuation} on the "
     "next byte.",
 )
@@ -193,15 +196,20 @@ class Details(NamedTuple):
     """What the figure draws.
 
     Attributes:
-        runs: Runs at the best rate of each objective and length.
+        runs: Runs from scratch at the best rate of each objective and length.
         losses: Mean loss of each objective (row) on each evaluation (column), longest runs.
         slopes: Slope of own loss in compute, by objective.
-        excluded: Runs that are left out, and why.
+        probes: Accuracy of the probe on held-out labels, by objective.
+        gaps: Adapted runs at their best rates, with the nats by which they are `behind` causal ones
+            of the same seed and length, and the compute that they `save`.
+        excluded: Runs from scratch that are left out, and why.
     """
 
     runs: pd.DataFrame
     losses: pd.DataFrame
     slopes: dict[str, Slope]
+    probes: dict[str, Measured]
+    gaps: pd.DataFrame
     excluded: pd.DataFrame
 
 
@@ -209,91 +217,137 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Compares objectives on common evaluations, at the most compute that all have.
 
     Raises:
-        ValueError: An objective has no run that is done.
+        ValueError: An objective, adaptation or probe has no run that is done.
     """
-    names = [f"eval_by.{kind}" for kind in TITLES]
-    usable, excluded = results.usable(_with_objective(table), ["eval_loss_nats", *names])
-    runs = _at_best_rates(usable)
-    longest = runs.loc[runs["steps"] == runs.groupby("objective")["steps"].transform("max")]
-    found = longest.groupby("objective")[names].mean()
-    found.columns = list(TITLES)
-    if missing := [name for name in (*NAMES, ADAPTED) if name not in found.index]:
-        raise ValueError(
-            f"No run by {', '.join(missing)} is done, so objectives cannot be compared. Run the "
-            "same command again; `scaling show` gives the reasons."
-        )
-    slopes = {kind: _slope(runs.loc[runs["objective"] == kind]) for kind in NAMES}
-
-    def behind(worse: str, better: str, evaluation: str) -> Measured:
-        pair = [
-            longest.loc[longest["objective"] == name, f"eval_by.{evaluation}"].to_numpy(np.float64)
-            for name in (worse, better)
-        ]
-        return _difference(*pair)
-
-    measured = {
-        "infill": behind("causal", "masked", "masked"),
-        "continuation": behind("masked", "causal", "causal"),
-        "prefix": behind("prefix", "causal", "prefix"),
-        "adaptation": behind(ADAPTED, "causal", "causal"),
-    }
-    crossed = [measured[name].value for name in ("infill", "continuation")]
-    measured["crossed"] = Measured(value=min(value for value in crossed if value is not None))
-    slopes_told = ", ".join(
-        f"{kind} C^{slope.slope:.3f} ({_interval(slope)})" for kind, slope in slopes.items()
+    parts = with_parts(table)
+    on_text = parts["part"] != "probe"
+    usable, excluded = results.usable(parts.loc[on_text], [f"eval_by.{kind}" for kind in COMMON])
+    probed, not_probed = results.usable(parts.loc[~on_text], ["eval_error"])
+    scratch = usable.loc[usable["part"] == "scratch"]
+    adapted = usable.loc[usable["part"] == "adapted"]
+    cell, cell_adapted, cell_probed = (
+        ["objective", "steps"], ["length", "share"], ["part", "objective"]
+    )  # fmt: skip
+    runs = at_best_rates(scratch, cell)
+    _check_done(runs, adapted, probed)
+    gaps = _gaps(runs, at_best_rates(adapted, cell_adapted))
+    probes = at_best_rates(probed, cell_probed)
+    longest = runs.loc[runs["steps"] == runs["steps"].max()]
+    losses = longest.groupby("objective")[[f"eval_by.{kind}" for kind in COMMON]].mean()
+    losses.columns = list(COMMON)
+    details = Details(
+        runs,
+        losses,
+        {kind: _slope(runs.loc[runs["objective"] == kind]) for kind in NAMES},
+        {str(kind): mean_of(1 - each) for kind, each in probes.groupby("objective")["eval_error"]},
+        gaps,
+        excluded.loc[excluded["part"] == "scratch"],
     )
-    by_evaluation = [
-        results.summarise(runs, ["objective", "steps", "flops_train"], name).assign(
-            evaluation=name.removeprefix("eval_by.")
-        )
-        for name in names
-    ]
     return Findings(
-        measured=measured,
-        verdict=(
-            f"next byte: causal {found['causal']['causal']:.2f}, prefix "
-            f"{found['causal']['prefix']:.2f}, masked {found['causal']['masked']:.2f} nats, masked "
-            f"then causal {found['causal'][ADAPTED]:.2f}; hidden bytes: masked "
-            f"{found['masked']['masked']:.2f}, causal {found['masked']['causal']:.2f} (not trained "
-            f"for); own losses fall as {slopes_told}"
-        ),
-        shown=stacked(
-            *by_evaluation, excluded[["objective", "steps", "why"]].assign(evaluation="left out")
-        ),
-        details=Details(runs, found, slopes, excluded),
+        measured=_measured(longest, gaps, probes),
+        verdict=_verdict(details),
+        shown=_shown(details, probes, pd.concat([excluded, not_probed])),
+        details=details,
+        doubts=[
+            *at_the_edge(scratch, runs, cell),
+            *at_the_edge(adapted, gaps, cell_adapted),
+            *at_the_edge(probed, probes, cell_probed),
+        ],
         report={
             kind: {name: finite(value) for name, value in slope._asdict().items()}
-            for kind, slope in slopes.items()
+            for kind, slope in details.slopes.items()
         },
     )
 
 
-def _with_objective(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the objective of each run by name; the causal one is named nowhere."""
-    own, parent = (
-        table.get(name, pd.Series(index=table.index, dtype=object))
-        for name in ("train.objective.kind", "init_from.train.objective.kind")
+def _check_done(runs: pd.DataFrame, adapted: pd.DataFrame, probed: pd.DataFrame) -> None:
+    """Refuses a comparison in which an objective, the adaptation or a probe is missing."""
+    longest = runs.loc[runs["steps"] == runs["steps"].max(), "objective"]
+    missing = [f"{kind} training" for kind in NAMES if kind not in set(longest)]
+    missing += ["adaptation"] if adapted.empty else []
+    seen = set(probed["objective"])
+    missing += [f"the probe of {kind} states" for kind in (*NAMES, UNTRAINED) if kind not in seen]
+    if missing:
+        raise ValueError(
+            f"No run of {', '.join(missing)} is done, so objectives cannot be compared. Run the "
+            "same command again; `scaling show` gives the reasons."
+        )
+
+
+def _gaps(runs: pd.DataFrame, adapted: pd.DataFrame) -> pd.DataFrame:
+    """Adapted runs beside causal ones: nats `behind`, and causal compute over theirs, `saving`."""
+    causal = runs.loc[runs["objective"] == "causal"]
+    beside = causal.set_index(["length", "seed"])["eval_by.causal"].rename("beside")
+    rows = adapted.merge(beside, left_on=["length", "seed"], right_index=True)
+    saving = np.full(len(rows), np.nan)
+    mean = causal.groupby("flops_train")["eval_by.causal"].mean()
+    if len(mean) > 1:
+        saving = effective_data(mean.index, mean, rows["eval_by.causal"])
+    return rows.assign(
+        behind=rows["eval_by.causal"] - rows["beside"],
+        saving=saving / rows["flops_train"].to_numpy(np.float64),
     )
-    assert own is not None and parent is not None
-    own = own.fillna("causal")
-    return table.assign(objective=own.where(parent.isna(), ADAPTED))
 
 
-def _at_best_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of each objective and length at the rate with the least own loss over seeds."""
-    cell, rate = ["objective", "steps"], "train.optimizer.learning_rate"
-    mean = results.summarise(runs, [*cell, rate], "eval_loss_nats")
-    best = mean.loc[mean.groupby(cell)["mean"].idxmin(), [*cell, rate]]
-    return runs.merge(best, on=[*cell, rate])
+def _measured(
+    longest: pd.DataFrame, gaps: pd.DataFrame, probes: pd.DataFrame
+) -> dict[str, Measured]:
+    """What is expected, from the longest runs."""
+
+    def behind(worse: str, better: str, evaluation: str) -> Measured:
+        losses = longest.pivot_table("eval_by." + evaluation, "seed", "objective")
+        return mean_of((losses[worse] - losses[better]).dropna())
+
+    tenth = gaps.loc[(gaps["length"] == gaps["length"].max()) & (gaps["share"] == TENTH)]
+    right = 1 - probes.pivot_table("eval_error", "seed", "objective")
+    gains = [mean_of((right[kind] - right[UNTRAINED]).dropna()) for kind in NAMES]
+    measured = {
+        "infill": behind("causal", "masked", "masked"),
+        "continuation": behind("masked", "causal", "causal"),
+        "prefix": behind("prefix", "causal", "prefix"),
+        "adaptation": mean_of(tenth["behind"]),
+        "saving": mean_of(tenth["saving"].dropna(), "" if len(tenth) > 1 else "one seed"),
+        "probe": min(gains, key=lambda gain: np.inf if gain.value is None else gain.value),
+    }
+    crossed = [measured[name].value for name in ("infill", "continuation")]
+    measured["crossed"] = Measured(value=min(value for value in crossed if value is not None))
+    return measured
 
 
-def _difference(worse: np.ndarray, better: np.ndarray) -> Measured:
-    """Difference of means with Welch's interval over seeds; none where there is one seed."""
-    value = float(worse.mean() - better.mean())
-    if min(len(worse), len(better)) < 2:
-        return Measured(value=value, note="one seed: no interval")
-    low, high = stats.ttest_ind(worse, better, equal_var=False).confidence_interval(LEVEL)
-    return Measured(value=value, low=float(low), high=float(high))
+def _verdict(details: Details) -> str:
+    losses, gaps = details.losses, details.gaps
+    longest = gaps.loc[gaps["length"] == gaps["length"].max()]
+    behind = "; ".join(
+        f"{share:.0%} {interval_of(mean_of(rows['behind']))}"
+        for share, rows in longest.groupby("share")
+    )
+    slopes = ", ".join(
+        f"{kind} C^{slope.slope:.3f} ({_interval(slope)})" for kind, slope in details.slopes.items()
+    )
+    right = ", ".join(f"{kind} {interval_of(each)}" for kind, each in details.probes.items())
+    return (
+        f"next byte: causal {losses['causal']['causal']:.2f}, prefix "
+        f"{losses['causal']['prefix']:.2f}, masked {losses['causal']['masked']:.2f} nats; hidden "
+        f"bytes: masked {losses['masked']['masked']:.2f}, causal {losses['masked']['causal']:.2f} "
+        f"(not trained for)\nown losses fall as {slopes}\naccuracy of the probe: {right}\nnats by "
+        f"which adapted masked models are behind causal ones, by their further compute: {behind}"
+    )
+
+
+def _shown(details: Details, probes: pd.DataFrame, excluded: pd.DataFrame) -> pd.DataFrame:
+    scratch = [
+        results.summarise(
+            details.runs, ["objective", "steps", "flops_train"], f"eval_by.{kind}"
+        ).assign(evaluation=kind)
+        for kind in COMMON
+    ]
+    gaps = results.summarise(details.gaps, ["length", "share", "flops_train"], "behind")
+    return stacked(
+        *scratch,
+        gaps.assign(evaluation="behind causal training"),
+        results.summarise(probes, ["objective"], "eval_error").assign(evaluation="probe, error"),
+        excluded.loc[:, ["objective", "steps", "why"]].assign(evaluation="left out"),
+    )
 
 
 def _slope(runs: pd.DataFrame) -> Slope:
@@ -317,51 +371,26 @@ def _interval(slope: Slope) -> str:
 
 
 def figure(findings: Findings[Details]) -> Figure:
-    """Draws every objective on every evaluation, and losses against compute."""
+    """Draws objectives on all evaluations, over compute and under a probe, and adaptation."""
+    details = findings.details
     with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=3.0)
-        matrix, common, own = axes[0]
-        _draw_matrix(matrix, findings.details.losses)
+        drawing, panels, _ = style.new_panels(6, height=2.3, margin=0.4)
+        matrix, common, own, probes, shares, lengths = panels
+        figures.draw_matrix(matrix, details.losses)
         overview(common, findings)
-        _draw_losses(own, findings.details, "eval_loss_nats")
+        figures.draw_losses(own, details.runs, "eval_loss_nats")
         own.set_ylabel("own held-out loss (nats)")
+        figures.draw_probes(probes, details.probes)
+        figures.draw_shares(shares, details.gaps)
+        figures.draw_lengths(lengths, details.gaps.loc[details.gaps["share"] == TENTH])
         style.outer_legend(drawing, [common], "outside lower center", 5)
-        style.letter_panels(axes)
     return drawing
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the loss of the next byte against compute, by objective."""
     details = findings.details
-    _draw_losses(ax, details, "eval_by.causal")
-    adapted = details.runs.loc[details.runs["objective"] == ADAPTED]
-    total = adapted["flops_train"] * (1 + 1 / MORE)
-    look: dict[str, Any] = style.SERIES[len(NAMES)].marks(filled=False) | {"markersize": 5}
-    ax.plot(total, adapted["eval_by.causal"], **look, label=ADAPTED)
+    figures.draw_losses(ax, details.runs, "eval_by.causal")
+    figures.draw_adapted(ax, details.gaps)
     ax.set_ylabel("loss of the next byte (nats)")
     mark_excluded(ax, details.excluded, "flops_train")
-
-
-def _draw_losses(ax: Axes, details: Details, name: str) -> None:
-    for series, kind in zip(style.SERIES, NAMES, strict=False):
-        runs = details.runs.loc[details.runs["objective"] == kind]
-        mean = runs.groupby("flops_train")[name].mean()
-        ax.plot(mean.index, mean, **series.line(), label=kind)
-        ax.plot(runs["flops_train"], runs[name], **series.marks())
-    ax.set(xscale="log", yscale="log", xlabel="training compute (FLOPs)")
-    log_ticks(ax, "x", "y", most=4)
-
-
-def _draw_matrix(ax: Axes, losses: pd.DataFrame) -> None:
-    """A table of losses, each cell shaded by how far it is from the best of its column."""
-    rows = [*NAMES, ADAPTED]
-    values = losses.loc[rows, list(TITLES)].to_numpy(np.float64)
-    worse = values - values.min(axis=0)
-    ax.imshow(worse, cmap="Greys", vmin=0, vmax=2 * worse.max(), aspect="auto")
-    for (i, j), value in np.ndenumerate(values):
-        weight = "bold" if worse[i, j] == 0 else "normal"
-        ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontweight=weight)
-    ax.set_xticks(range(len(TITLES)), list(TITLES.values()))
-    ax.set_yticks(range(len(rows)), [name.replace(", ", ",\n") for name in rows])
-    ax.tick_params(length=0)
-    ax.set(xlabel="loss on (nats)", ylabel="trained on")

@@ -42,6 +42,7 @@ from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.panels import mark_excluded, stacked
+from experiments.shared.tuned import RATE, at_the_edge
 from scaling.config import RunConfig
 from scaling.data.text import Text
 from scaling.fields import replace_together
@@ -82,10 +83,18 @@ class Amounts(NamedTuple):
         return max(size, min(max(self.passes * size, self.least), self.most))
 
 
+class Rates(NamedTuple):
+    """Learning rates of a sweep: of English, and those tried on code from scratch and after it."""
+
+    pretrained: float
+    scratch: Sequence[float]
+    fine_tuned: Sequence[float]
+
+
 def _sweep(
     widths: Sequence[int],
     amounts: Amounts,
-    rates: Sequence[float],
+    rates: Rates,
     *,
     depth: int = 2,
     context: int = 64,
@@ -96,7 +105,7 @@ def _sweep(
         model=Transformer(width=widths[0], depth=depth, head_size=8),
         data=Text(part="english", context=context, n_eval=512, unique="windows", repeat=True),
         train=Pretraining(
-            optimizer=Adam(learning_rate=rates[0]),
+            optimizer=Adam(learning_rate=rates.pretrained),
             batch_size=batch_size,
             tokens=amounts.least,
             evaluations=16,
@@ -105,18 +114,18 @@ def _sweep(
     )
 
     def on_code(
-        start: RunConfig, sizes: Sequence[int], parent: RunConfig | None
+        start: RunConfig, sizes: Sequence[int], tried: Sequence[float], parent: RunConfig | None
     ) -> list[RunConfig]:
         return [
             replace(replace_together(start, changes), init_from=parent)
             for size in sizes
-            for rate in rates
+            for rate in tried
             for changes in (
                 {
                     "data.part": "code",
                     "data.n_tokens": size,
                     "train.tokens": amounts.read(size),
-                    "train.optimizer.learning_rate": rate,
+                    RATE: rate,
                 },
             )
         ]
@@ -128,8 +137,8 @@ def _sweep(
         for size in amounts.pretrained
     ]
     return chain(
-        *(on_code(each, amounts.scratch, None) for each in sized),
-        *(on_code(parent, amounts.fine_tuned, parent) for parent in parents),
+        *(on_code(each, amounts.scratch, rates.scratch, None) for each in sized),
+        *(on_code(parent, amounts.fine_tuned, rates.fine_tuned, parent) for parent in parents),
     )
 
 
@@ -142,21 +151,21 @@ SWEEP: Sweep = {
         _sweep,
         (16,),
         Amounts((2**17,), (2**12, 2**13), _powers(12, 16), 2**16, 2**16, 16),
-        (1e-2,),
+        Rates(1e-2, (1e-2,), (1e-2,)),
         depth=1,
         batch_size=8,
     ),
     "cpu": partial(
         _sweep,
         (16, 32, 48),
-        Amounts((2**19, 2**21), _powers(10, 14), _powers(10, 18), 2**17, 2**21),
-        (1e-2, 2.5e-3),
+        Amounts((2**19, 2**21), _powers(10, 16), _powers(10, 18), 2**17, 2**21),
+        Rates(1e-2, (1e-2, 2.5e-3, 4e-2), (1e-2, 2.5e-3, 6.25e-4)),
     ),
     "gpu": partial(
         _sweep,
         (64, 128, 256, 512),
         Amounts((2**20, 2**21, 2**22), _powers(10, 18), _powers(10, 22), 2**20, 2**26),
-        (2e-3, 5e-4),
+        Rates(2e-3, (2e-3, 5e-4), (2e-3, 5e-4)),
         depth=4,
         context=256,
         batch_size=32,
@@ -269,6 +278,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         ),
         shown=stacked(worth, best.loc[best["D_P"] == 0], excluded.loc[:, [*_CELL, "why"]]),
         details=Details(best, worth, law, excluded),
+        doubts=at_the_edge(code, best, _CELL),
         report={
             "law": law.to_dict() if law else None,
             "loss law": loss_law.to_dict() if loss_law else None,
@@ -292,8 +302,7 @@ def _best(code: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         loss=lambda merged: merged["eval_loss"]
     )
     best = each.loc[each.groupby(_CELL)["loss"].idxmin()]
-    rate = "train.optimizer.learning_rate"
-    return best[[*_CELL, "loss", rate, "run_id"]].rename(columns={"run_id": "run_ids"})
+    return best[[*_CELL, "loss", RATE, "run_id"]].rename(columns={"run_id": "run_ids"})
 
 
 def _worth(best: pd.DataFrame) -> pd.DataFrame:

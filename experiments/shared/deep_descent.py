@@ -10,13 +10,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from analysis.double_descent import verdict
 from analysis.double_descent.seeds import Statistic
 from analysis.double_descent.verdict import DoubleDescent
 from analysis.tables import results
 from experiments.experiment import Measured
+from experiments.shared.seeds import mean_of
 
 
 class Network(NamedTuple):
@@ -54,8 +54,6 @@ INTERPOLATED = 0.01
 
 FEWEST = 3
 """Fewest sizes of a curve."""
-
-LEVEL = 0.95
 
 
 class Slice(NamedTuple):
@@ -159,16 +157,6 @@ def judged_along(
         else:
             found[each] = judged(size[several], rows.loc[several])
     return found, doubts
-
-
-def mean_of(values: ArrayLike, note: str = "") -> Measured:
-    """A mean over seeds with Student's interval."""
-    each = np.asarray(values, dtype=np.float64)
-    n, mean = len(each), float(each.mean())
-    if n < 2:
-        return Measured(value=mean, note=note)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * each.std(ddof=1) / np.sqrt(n))
-    return Measured(value=mean, low=mean - half, high=mean + half, note=note)
 
 
 def rise_between(

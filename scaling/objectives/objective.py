@@ -72,10 +72,12 @@ class Objective(Checked, ABC):
     Attributes:
         kind: Name of the objective in configurations, tables and named losses.
         draws: Whether its examples are drawn at random, anew at every step.
+        predicts_labels: Whether what it predicts is right or wrong, so that errors are measured.
     """
 
     kind: ClassVar[str]
     draws: ClassVar[bool] = True
+    predicts_labels: ClassVar[bool] = False
 
     @property
     @abstractmethod

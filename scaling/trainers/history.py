@@ -133,6 +133,7 @@ class History:
             n_examples_seen=columns["steps"] * batch_size,
             train_loss=columns["train_loss_nats"],
             eval_loss=columns["eval_loss_nats"],
+            eval_error=columns["eval_error"],
             **{name: columns[name] for name in gradient_noise.COLUMNS},
             activation_scales={name: finite(each) for name, each in scales.items()} or None,
             eval_by=columns["eval_by"],

@@ -91,6 +91,7 @@ class Evaluation(NamedTuple):
     Attributes:
         eval_losses: Mean loss of each held-out sequence.
         eval_by: Mean loss of each over a part of it, or by another objective, by name.
+        eval_wrong: Share of the labels of each that are predicted wrongly; None without labels.
     """
 
     step: Int[Array, ""]
@@ -102,6 +103,7 @@ class Evaluation(NamedTuple):
     weight_norm: Float[Array, ""]
     activation_scales: dict[str, Float[Array, ""]]
     eval_by: dict[str, Float[Array, " n_eval"]]
+    eval_wrong: Float[Array, " n_eval"] | None
 
 
 class Trainer(NamedTuple):
@@ -164,10 +166,9 @@ class Setup:
         visible = {} if examples.visible is None else {"visible": examples.visible}
         return self.segments(examples.inputs) | visible
 
-    def losses(self, params: Params, examples: Examples) -> Array:
-        """Loss of every prediction."""
-        logits = self.model.apply(params, examples.inputs, **self.shown(examples))
-        return objectives.cross_entropy(logits, examples.targets)
+    def logits(self, params: Params, examples: Examples) -> Array:
+        """Logits of every prediction."""
+        return self.model.apply(params, examples.inputs, **self.shown(examples))
 
     def trained_on(self, logits: Array, examples: Examples, teacher: Params | None) -> Array:
         """Loss of every prediction in training: against a teacher's, where there is one."""
@@ -281,37 +282,56 @@ def _mean(each: Array, weights: Array | None) -> Array:
     return jnp.mean(each) if weights is None else jnp.sum(weights * each) / jnp.sum(weights)
 
 
+class _Predicted(NamedTuple):
+    """A held-out sequence by one objective.
+
+    Attributes:
+        mean: Mean loss.
+        each: Loss of every prediction.
+        wrong: Share of the labels that are predicted wrongly; None without labels.
+    """
+
+    mean: Array
+    each: Array
+    wrong: Array | None
+
+
 def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
     params = evaluated(setup.plan.optimizer, state.optimizer, state.params)
 
-    def mean_loss(objective: Objective, sequence: Array, number: Array) -> tuple[Array, Array]:
+    def predicted(objective: Objective, sequence: Array, number: Array) -> _Predicted:
         # The same examples at every evaluation of every run: differences of losses are paired.
         key = jax.random.fold_in(jax.random.key(0), number)
         examples = setup.examples(objective, sequence, key)
-        each = setup.losses(params, examples)
-        return _mean(each, examples.weights), each
+        logits = setup.logits(params, examples)
+        each, wrong = objectives.cross_entropy(logits, examples.targets), None
+        if objective.predicts_labels:
+            wrong = _mean(jnp.argmax(logits, axis=-1) != examples.targets, examples.weights)
+        return _Predicted(_mean(each, examples.weights), each, wrong)
 
     def of_sequence(
         sequence: Array, number: Array
-    ) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    ) -> tuple[Array, dict[str, Array], dict[str, Array], Array | None]:
         sequence, parts, named = sequence[None], {}, {}
         if setup.activations is not None:
             tokens = sequence[:, :-1]
             parts = setup.activations(params, tokens, **setup.segments(tokens))
-        mean, each = mean_loss(setup.plan.objective, sequence, number)
+        own = predicted(setup.plan.objective, sequence, number)
         if setup.plan.loss_by_position:
-            where = positions(each.shape[1])
-            named = {part.name: jnp.mean(each[:, part.first : part.end]) for part in where}
+            where = positions(own.each.shape[1])
+            named = {part.name: jnp.mean(own.each[:, part.first : part.end]) for part in where}
         for other in setup.plan.evaluate_on:
-            named[other.kind], _ = mean_loss(other, sequence, number)
-        return mean, jax.tree.map(_power, parts), named
+            named[other.kind] = predicted(other, sequence, number).mean
+        return own.mean, jax.tree.map(_power, parts), named, own.wrong
 
     rounds = _in_rounds(eval_tokens, setup.n_eval_at_once, setup.plan.mesh.size)
     numbers = jnp.resize(jnp.arange(len(eval_tokens)), rounds.shape[:2])
     found = jax.lax.map(
         lambda given: jax.vmap(of_sequence)(*given), (shard_sequences(rounds, axis=1), numbers)
     )
-    each, powers, named = jax.tree.map(lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found)
+    each, powers, named, wrong = jax.tree.map(
+        lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found
+    )
     return Evaluation(
         state.step,
         state.watch,
@@ -322,6 +342,7 @@ def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
         jnp.asarray(optax.tree.norm(params)),
         jax.tree.map(lambda power: jnp.sqrt(jnp.mean(power)), powers),
         named,
+        wrong,
     )
 
 

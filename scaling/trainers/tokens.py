@@ -290,13 +290,13 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
     n_spikes = {"n_loss_spikes": int(evaluation.n_spikes)}
     if diverged := diverged_columns(steps, evaluation.watch, [loss]):
         return diverged | n_spikes
-    sem = float(losses.std(ddof=1)) / math.sqrt(len(losses)) if len(losses) > 1 else math.nan
     return {
         "status": "done",
         "steps": steps,
         "train_loss_nats": float(evaluation.loss_sum) / interval.n_steps,
         "eval_loss_nats": loss,
-        "eval_loss_sem_nats": sem,
+        "eval_loss_sem_nats": _sem(losses),
+        **_error_columns(evaluation.eval_wrong),
         # A loss on some of the tokens, given others, is no code length of the text.
         "eval_bits_per_byte": loss / math.log(2) / bytes_per_token
         if isinstance(plan.objective, Causal)
@@ -315,3 +315,15 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
             plan.microbatches,
         ),
     }
+
+
+def _error_columns(wrong: Any) -> dict[str, float | None]:
+    """Share of the held-out labels that are predicted wrongly, and its standard error."""
+    if wrong is None:
+        return {"eval_error": None, "eval_error_sem": None}
+    each = np.asarray(wrong, np.float64)
+    return {"eval_error": float(each.mean()), "eval_error_sem": _sem(each)}
+
+
+def _sem(each: np.ndarray) -> float:
+    return float(each.std(ddof=1)) / math.sqrt(len(each)) if len(each) > 1 else math.nan

@@ -11,6 +11,8 @@ from analysis.tables import results
 from experiments import granularity
 from experiments import mixture_of_experts as card
 from experiments.experiment import passes
+from experiments.shared.expert_runs import MIDDLE
+from experiments.shared.tuned import RATE
 from scaling.config import RunConfig
 
 PLANTED = np.array([-0.08, -0.1, 0.015, 0.55, 1.0, 1e6])
@@ -26,8 +28,8 @@ SIZES = {16: 10_240, 24: 19_968, 32: 32_768, 48: 67_584}
 
 def loss_of(config: RunConfig, noise: float) -> float:
     model, steps = config.model, config.train.steps
-    worse = 0.1 * (config.train.optimizer.learning_rate > 0.015)
-    if steps != card.MIDDLE.steps:
+    worse = 0.1 * (config.train.optimizer.learning_rate != 0.01)
+    if steps != MIDDLE.steps:
         router = model.router if model.expansion > 1 else "dense"
         return 1.9 - GAINS.get((router, steps), 0.0) + worse + noise + 0.03 * config.seed
     x = np.array([[SIZES[model.width], model.expansion]], np.float64)
@@ -49,7 +51,7 @@ def table() -> pd.DataFrame:
             "flops_train": 1e11,
             "steps": config.train.steps,
             "seed": config.seed,
-            card.RATE: config.train.optimizer.learning_rate,
+            RATE: config.train.optimizer.learning_rate,
             "eval_loss_nats": loss_of(config, 0.001 * rng.standard_normal()),
         }
         for number, config in enumerate(card.SWEEP["cpu"]())
@@ -63,13 +65,16 @@ def test_planted_gains_and_exponents_are_found(table):
         assert passes(expected, findings.measured[expected.name]), expected.name
     for name in ("hash", "learned"):
         gain = findings.measured[name]
-        # Three seeds with noise of 0.001 in either run of a pair.
+        # Five seeds with noise of 0.001 in either run of a pair.
         assert gain.value == pytest.approx(GAINS[name, 1600], abs=0.003)
-        assert gain.low < GAINS[name, 1600] < gain.high
+        each = findings.details.gains.query("router == @name and steps == 1600")["gain"]
+        assert gain.high - gain.low == pytest.approx(2 * 2.776 * each.sem(), rel=1e-3)  # t, 4 d.f.
     exponent, planted = findings.measured["exponent"], -0.1 + 0.015 * np.log10(67_584)
     assert exponent.low < planted < exponent.high < 0
     assert set(findings.details.law["model.width"]) == set(SIZES)
     assert set(findings.report["rates"].values()) == {0.01}
+    # It is within the rates of the learned router, and at the end of those of the hash.
+    assert {doubt.partition(",")[0] for doubt in findings.doubts} == {"dense", "hash"}
     assert len(card.figure(findings).axes) == 3
 
 
@@ -86,10 +91,13 @@ def test_a_planted_gain_of_finer_experts_is_found():
             "run_id": f"{number:032x}",
             "status": "done",
             granularity.GRAIN: (grain := config.model.granularity),
-            card.RATE: (rate := config.train.optimizer.learning_rate),
+            RATE: (rate := config.train.optimizer.learning_rate),
             "seed": config.seed,
             "flops_train": 1e11 * (1 + 0.01 * grain),
-            "eval_loss_nats": 1.7 - gains[grain] + 5 * rate + 0.001 * rng.standard_normal(),
+            "eval_loss_nats": 1.7
+            - gains[grain]
+            + 5 * abs(rate - 0.01)
+            + 0.001 * rng.standard_normal(),
         }
         for number, config in enumerate(granularity.SWEEP["cpu"]())
     ]

@@ -91,6 +91,11 @@ def test_the_label_alone_counts():
     found = Labelled().examples(windows, None, SpecialTokens(99))
     assert found.weights is not None and found.weights.sum() == 2
     assert found.targets[found.weights == 1].tolist() == windows[:, -2].tolist()
+    assert found.visible is None
+    # Seen from both sides is all before the label, which is the last input.
+    found = Labelled(view="full").examples(windows, None, SpecialTokens(99))
+    assert found.visible is not None and found.visible.tolist() == [15, 15]
+    assert found.inputs[:, 15].tolist() == windows[:, -2].tolist()
 
 
 @pytest.mark.medium
@@ -107,6 +112,11 @@ def test_only_the_read_out_learns_and_only_it_is_priced():
         lambda p: token_step._step(setup, token_step._start(setup, p), batch, arguments)
     )
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), params, after(params).params)
+    # Of labels it is also measured how many are told wrongly.
+    labels = setup.logits(params, Labelled().examples(batch, None, setup.special))[:, -2].argmax(-1)
+    measured = token_step._measure(setup, token_step._start(setup, params), batch)
+    assert measured.eval_wrong is not None
+    assert measured.eval_wrong.tolist() == (labels != batch[:, -2]).tolist()
     assert moved.pop("readout") and not any(jax.tree.leaves(moved))
     whole = account(replace_together(RUN, {"train.trained": "all"}))
     assert account(RUN).n_params_trainable == 8 * 8 < whole.n_params_trainable
