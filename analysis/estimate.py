@@ -15,6 +15,9 @@ Redrawn = Literal[
 ]
 """What a fit redraws for its replicates; `analysis.fitting.bootstrap.resampling` defines each."""
 
+FEW_REPLICATES = 200
+"""Replicates where intervals are not looked at: as few as a level of 95 % allows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:

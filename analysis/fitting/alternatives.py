@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import FitError
-from analysis.estimate import Bootstrap
+from analysis.estimate import FEW_REPLICATES, Bootstrap
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
@@ -19,9 +19,6 @@ from analysis.tables.values import FRACTIONS
 
 HUBER = 1e-3
 """The usual threshold on log loss (Hoffmann et al. 2022, arXiv 2203.15556, section 3.3)."""
-
-_FEW = 200
-"""Replicates where intervals are not looked at: as few as a level of 95 % allows."""
 
 Fitted = TypeVar("Fitted")
 """A fit, or its parameters alone."""
@@ -56,7 +53,7 @@ def refit_under_losses(result: FitResult) -> list[tuple[Loss, FitResult | str]]:
                 weights=rows.weights,
                 clusters=clusters,
                 loss=loss,
-                bootstrap=Bootstrap(n=_FEW),
+                bootstrap=Bootstrap(n=FEW_REPLICATES),
                 fixed={name: result.params[name] for name in result.fixed},
             )
         except (ValueError, FitError) as error:

@@ -83,8 +83,9 @@ class Law(NamedTuple):
     def starting_at(self, params: ArrayLike) -> "Law":
         """The same law with other starts for its fits.
 
-        A factor of y brings each start to the level of the rows first. Where a fit holds a
-        parameter, its value replaces that of the start.
+        A factor of y brings each start to the level of the rows first. Under squared error of logs
+        the parameters of `linear` take their best values for the others: starts that differ in
+        these alone are one. Where a fit holds a parameter, its value replaces that of the start.
 
         Args:
             params: Parameters to start from, in the order of `params` and the units of x and y,

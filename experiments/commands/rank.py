@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.checks.flags import is_flagged
+from analysis.estimate import FEW_REPLICATES, Bootstrap
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.fitting.highest_floor import at_highest_floor
@@ -56,7 +57,9 @@ def run(options: RankOptions) -> int:
             f"--predict {to:g}: the largest size of the rows is {sizes.max():g}, and a prediction "
             "lies beyond it; give a larger size, or leave --predict out"
         )
-    ranking = rank(laws, x, y, along=sizes, to=to, loss=Loss(options.huber))
+    # Verdicts look at replicates; their intervals are not shown.
+    few = Bootstrap(n=FEW_REPLICATES)
+    ranking = rank(laws, x, y, along=sizes, to=to, loss=Loss(options.huber), bootstrap=few)
     console.print(f"\nextrapolation to larger {size}{of_runs}", highlight=False)
     console.print(ranking.summary())
     at = _asked_for(ranking, kept, inputs, to)

@@ -23,6 +23,8 @@ from analysis.fitting.engine.ending import (
 )
 from analysis.fitting.engine.least_squares import FARTHEST, Solutions, solve
 from analysis.fitting.engine.problem import Problem
+from analysis.laws.power_terms import nonnegative_coefficients
+from analysis.laws.scales import linear_basis
 
 _AGREEMENT = 1e-6  # of the objective
 _BARRIER = 1e3  # times that tolerance: midway between two optima the objective lies higher
@@ -32,6 +34,7 @@ _PRECISION = 1e-15  # SciPy's tolerances, a little above the epsilon of float64
 _NEAR = 100.0  # times the least squared error: ten times its root
 _MANY, _SAMPLE = 20_000, 2_000  # points
 _SAME_ON_SAMPLE = 1e-3  # less than what the rows left out move an end by
+_LEAST_TERM = 1e-3  # of the mean y: a term that a start leaves out keeps a foothold
 _SAME_PLACE = 1e-5  # coordinates that round to one multiple of it are the same
 
 
@@ -67,10 +70,12 @@ def find_optimum(problem: Problem) -> Optimum:
     # 1. Search from all starts. Of very many points an evenly spread sample finds the basins: the
     # starts end there first, and go on from where they ended.
     sample = task.sample(_SAMPLE) if len(task.log_y) > _MANY else task
-    starts = problem.starts
-    if starts is None:
+    if problem.starts is None:
         starts = law.starts(sample.points.log_x, sample.log_y)
-    found = _search(sample, starts)
+        found = _search(sample, starts, starts)
+    else:
+        starts = problem.starts
+        found = _search(sample, starts, _levelled(sample, starts))
     if len(task.log_y) > _MANY:
         near = found.objective <= _NEAR * found.objective.min()
         found = _solve_all(task, found.theta[near], _SAME_ON_SAMPLE)
@@ -147,10 +152,33 @@ def _settled(task: Task, theta: Floats) -> tuple[Floats, Ending]:
     return theta, ending
 
 
-def _search(task: Task, starts: Floats) -> Solutions:
-    """Where every start comes to rest."""
-    found = _solve_all(task._replace(loss=task.loss.squared()), starts)
+def _search(task: Task, starts: Floats, levelled: Floats) -> Solutions:
+    """Where every start comes to rest; under squared error from starts that may be levelled."""
+    found = _solve_all(task._replace(loss=task.loss.squared()), levelled)
     return found if task.loss.delta is None else _under_huber(task, starts, found)
+
+
+def _levelled(task: Task, starts: Floats) -> Floats:
+    """A caller's starts, with the coordinates in which y is linear at their best for the others.
+
+    Variable projection's first step: starts that differ in these coordinates alone become one.
+    """
+    law, log_x = task.law, task.points.log_x
+    if not law.linear or task.loss.scale == "linear":
+        return starts  # on the linear scale every step projects
+    others, place = np.unique(np.where(law.is_linear, 0.0, starts), axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        basis = linear_basis(law, others, log_x)
+    usable = np.isfinite(np.sum(basis, axis=(-2, -1)))
+    basis = np.where(usable[:, None, None], basis, 1.0)
+    # Errors over y itself are nearly those of log y.
+    y = np.exp(task.log_y)
+    best = nonnegative_coefficients(basis, y, task.points.weights / y**2)
+    least = _LEAST_TERM * y.mean() / basis.mean(axis=1)
+    is_log = law.is_log[law.is_linear]
+    others[:, law.is_linear] = np.where(is_log, np.log(np.maximum(best, least)), best)
+    return np.where(usable[place, None], others[place], starts)
 
 
 def _under_huber(task: Task, starts: Floats, squared: Solutions) -> Solutions:
