@@ -19,9 +19,10 @@ written in flax.linen (`plain_families.py`). At width 128 it also tells the FLOP
 a second that three of them make in training, over those of a large product on the same core.
 
 The peers' loops gather a batch, step, and fetch the loss of every tenth step. One process on one
-core, every library with one thread, as workers run. The contestants take turns, for about a third
-of a second each. A ratio is the median over the rounds of the ratios within each, so that other
-work of the machine slows both.
+core, every library with one thread, as workers run. Times are those of the processor, which other
+work of the machine does not add to. The contestants take turns, for about a third of a second each,
+and a ratio is the median over the rounds of the ratios within each, so that what slows the
+processor slows both.
 """
 
 from __future__ import annotations
@@ -304,10 +305,10 @@ def eager(config: Transformer, params: Any) -> Contestant:
 
 
 def timed(contestant: Contestant, n_steps: int) -> float:
-    """Milliseconds a step."""
-    began = time.perf_counter()
+    """Milliseconds of the processor a step."""
+    began = time.process_time()
     contestant.run(n_steps)
-    return 1e3 * (time.perf_counter() - began) / n_steps
+    return 1e3 * (time.process_time() - began) / n_steps
 
 
 def transformer(width: int) -> Transformer:
@@ -358,7 +359,7 @@ def main() -> None:
     about, core = machine(), max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})  # before JAX starts, which takes a thread for each core
     print(f"{about}; core {core}, one thread")
-    print("family, width, depth, parameters; milliseconds a step, medians; times as long as ours")
+    print("family, width, depth, parameters; processor milliseconds a step; times as long as ours")
     if arguments.families:
         found = [*compare_families(arguments.rounds), *shares_of_ceiling(arguments.rounds)]
         report(found, arguments.json)
@@ -396,10 +397,10 @@ def shares_of_ceiling(rounds: int) -> list[Figure]:
     product = jax.jit(lambda x: x @ square)
 
     def ceiling() -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(5):
             product(square).block_until_ready()
-        return 5 * 2 * size**3 / (time.perf_counter() - began)
+        return 5 * 2 * size**3 / (time.process_time() - began)
 
     ceiling()
     found = []

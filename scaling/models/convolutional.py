@@ -38,7 +38,7 @@ class Convolutional(ResidualStack):
     def block_parameters(self) -> Mapping[str, Parameter]:
         """Rows of "window" are the oldest token of a window first; columns are all a, then all b.
 
-        A convolution is a product with patches: the tokens of each window side by side.
+        They are as for a product with patches, the tokens of each window side by side.
         """
         return {
             "norm": gain(self.width),
@@ -53,9 +53,10 @@ class Convolutional(ResidualStack):
         import jax.numpy as jnp
 
         from scaling.models.layers import normalise
-        from scaling.models.residual_stack_apply import causal_patches, product
+        from scaling.models.residual_stack_apply import causal_convolution, product
 
-        patches = causal_patches(normalise(x, layer["norm"], centred=False), KERNEL, 2**place)
-        both = product(patches, layer["window"]) + layer["bias"].astype(x.dtype)[None, None]
+        normed = normalise(x, layer["norm"], centred=False)
+        both = causal_convolution(normed, layer["window"], KERNEL, 2**place)
+        both = both + layer["bias"].astype(x.dtype)[None, None]
         value, gate = jnp.split(both, 2, axis=-1)
         return x + self.branch_multiplier * product(value * jax.nn.sigmoid(gate), layer["out"])

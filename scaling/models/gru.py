@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from jax import Array
 
     from scaling.model import Params
+    from scaling.models.recurrence import Pulled, States
+
+    Kept = tuple[Array, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +42,16 @@ class GRU(ResidualStack):
     def block(self, x: Array, layer: Params, place: int) -> Array:
         """The residual stream after a layer of the recurrent network."""
         from scaling.models.layers import normalise
-        from scaling.models.recurrence import recurrence
+        from scaling.models.recurrence import Cell, recurrence
         from scaling.models.residual_stack_apply import product
 
         given = product(normalise(x, layer["norm"], centred=False), layer["input"])
         given = given.astype("float32") + layer["bias"][None, None]
-        h = recurrence(_cell, 1, layer["recurrent"], given)
+        h = recurrence(Cell(1, _forward, _back), layer["recurrent"], given)
         return x + (self.branch_multiplier * h).astype(x.dtype)
 
 
-def _cell(states: tuple[Array, ...], given: Array, product: Array) -> tuple[Array, ...]:
+def _forward(states: States, given: Array, product: Array) -> tuple[States, Kept]:
     import jax
     import jax.numpy as jnp
 
@@ -57,4 +60,19 @@ def _cell(states: tuple[Array, ...], given: Array, product: Array) -> tuple[Arra
     r_product, z_product, n_product = jnp.split(product, 3, axis=-1)
     reset, keep = jax.nn.sigmoid(r_given + r_product), jax.nn.sigmoid(z_given + z_product)
     new = jnp.tanh(n_given + reset * n_product)
-    return (new + keep * (before - new),)
+    return (new + keep * (before - new),), (reset, keep, new, n_product, before)
+
+
+def _back(kept: Kept, later: States) -> Pulled:
+    import jax.numpy as jnp
+
+    from scaling.models.recurrence import Pulled
+
+    reset, keep, new, n_product, before = kept
+    (output,) = later
+    of_new = output * (1 - keep) * (1 - new * new)
+    of_keep = output * (before - new) * keep * (1 - keep)
+    of_reset = of_new * n_product * reset * (1 - reset)
+    of_given = jnp.concatenate([of_reset, of_keep, of_new], axis=-1)
+    of_product = jnp.concatenate([of_reset, of_keep, of_new * reset], axis=-1)
+    return Pulled((output * keep,), of_given, of_product)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from jax import Array
 
     from scaling.model import Params
+    from scaling.models.recurrence import Pulled, States
+
+    Kept = tuple[Array, ...]
 
 FORGET_BIAS = 1.0
 """What is added to the forget gate, so that a memory lasts from the start (Jozefowicz et al. 2015,
@@ -43,19 +46,39 @@ class LSTM(ResidualStack):
     def block(self, x: Array, layer: Params, place: int) -> Array:
         """The residual stream after a layer of the recurrent network."""
         from scaling.models.layers import normalise
-        from scaling.models.recurrence import recurrence
+        from scaling.models.recurrence import Cell, recurrence
         from scaling.models.residual_stack_apply import product
 
         given = product(normalise(x, layer["norm"], centred=False), layer["input"])
         given = given.astype("float32") + layer["bias"][None, None]
-        h = recurrence(_cell, 2, layer["recurrent"], given)
+        h = recurrence(Cell(2, _forward, _back), layer["recurrent"], given)
         return x + (self.branch_multiplier * h).astype(x.dtype)
 
 
-def _cell(states: tuple[Array, ...], given: Array, product: Array) -> tuple[Array, ...]:
+def _forward(states: States, given: Array, product: Array) -> tuple[States, Kept]:
     import jax
     import jax.numpy as jnp
 
     write, keep, new, read = jnp.split(given + product, 4, axis=-1)
-    memory = jax.nn.sigmoid(keep + FORGET_BIAS) * states[1] + jax.nn.sigmoid(write) * jnp.tanh(new)
-    return jax.nn.sigmoid(read) * jnp.tanh(memory), memory
+    i, f, o = map(jax.nn.sigmoid, (write, keep + FORGET_BIAS, read))
+    g, before = jnp.tanh(new), states[1]
+    memory = f * before + i * g
+    shown = jnp.tanh(memory)
+    return (o * shown, memory), (i, f, g, o, before, shown)
+
+
+def _back(kept: Kept, later: States) -> Pulled:
+    import jax.numpy as jnp
+
+    from scaling.models.recurrence import Pulled
+
+    i, f, g, o, before, shown = kept
+    output, memory = later
+    memory = memory + output * o * (1 - shown * shown)
+    of_gates = [
+        memory * g * i * (1 - i),
+        memory * before * f * (1 - f),
+        memory * i * (1 - g * g),
+        output * shown * o * (1 - o),
+    ]
+    return Pulled((jnp.zeros_like(output), memory * f), jnp.concatenate(of_gates, axis=-1))

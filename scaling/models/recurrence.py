@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,38 @@ from jaxtyping import Array, Float
 States = tuple[Array, ...]
 """What a cell passes to the next step, each (batch, width); the first is its output."""
 
-Cell = Callable[[States, Array, Array], States]
-"""Element-wise: (states, inputs of this step, product of output and weights) -> new states."""
+
+class Pulled(NamedTuple):
+    """Cotangents of what a cell was given.
+
+    Attributes:
+        states: Of the states before, but not through the product.
+        given: Of the inputs of the step.
+        product: Of the product; None where it is that of the inputs, because the cell adds the two.
+    """
+
+    states: States
+    given: Array
+    product: Array | None = None
+
+
+class Cell(NamedTuple):
+    """What happens within a step, element by element, and back.
+
+    Attributes:
+        n_states: Number of states, the output among them.
+        forward: (states, inputs of this step, product of output and weights) -> new states, and
+            what is kept for the way back.
+        back: (what was kept, cotangents of the new states) -> those of what it was given.
+    """
+
+    n_states: int
+    forward: Callable[[States, Array, Array], tuple[States, Any]]
+    back: Callable[[Any, States], Pulled]
 
 
 def recurrence(
     cell: Cell,
-    n_states: int,
     weights: Float[Array, "width gates"],
     inputs: Float[Array, "time batch gates"],
 ) -> Float[Array, "time batch width"]:
@@ -31,48 +56,47 @@ def recurrence(
 
     Args:
         cell: What happens within a step. It holds no array of a gradient's: those are `inputs`.
-        n_states: Number of states, the output among them.
         weights: Matrix that the output before is multiplied by.
         inputs: What each step is given, projected already.
     """
-    outputs: Any = _recurrence(cell, n_states, weights, inputs)
+    outputs: Any = _recurrence(cell, weights, inputs)
     return outputs
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _recurrence(cell: Cell, n_states: int, weights: Array, inputs: Array) -> Array:
-    return _run(cell, n_states, weights, inputs)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _recurrence(cell: Cell, weights: Array, inputs: Array) -> Array:
+    return _run(cell, weights, inputs)[0]
 
 
-def _zeros(n_states: int, weights: Array, inputs: Array) -> States:
-    return (jnp.zeros((inputs.shape[1], len(weights)), inputs.dtype),) * n_states
+def _zeros(cell: Cell, weights: Array, cotangents: Array) -> States:
+    return (jnp.zeros((cotangents.shape[1], len(weights)), cotangents.dtype),) * cell.n_states
 
 
-def _run(cell: Cell, n_states: int, weights: Array, inputs: Array) -> tuple[Array, Any]:
-    def step(states: States, given: Array) -> tuple[States, tuple[Array, States, Array]]:
-        product = states[0] @ weights
-        new = cell(states, given, product)
-        return new, (new[0], states, product)
+def _run(cell: Cell, weights: Array, inputs: Array) -> tuple[Array, Any]:
+    def step(states: States, given: Array) -> tuple[States, tuple[Array, Any]]:
+        new, kept = cell.forward(states, given, states[0] @ weights)
+        return new, (new[0], kept)
 
-    _, (outputs, before, products) = jax.lax.scan(step, _zeros(n_states, weights, inputs), inputs)
-    return outputs, (weights, inputs, before, products)
+    _, (outputs, kept) = jax.lax.scan(step, _zeros(cell, weights, inputs), inputs)
+    return outputs, (weights, outputs, kept)
 
 
-def _run_back(cell: Cell, n_states: int, saved: Any, cotangents: Array) -> tuple[Array, Array]:
-    weights, inputs, before, products = saved
+def _run_back(cell: Cell, saved: Any, cotangents: Array) -> tuple[Array, Array]:
+    weights, outputs, kept = saved
     transposed = weights.T
 
-    def step(later: States, given: Any) -> tuple[States, tuple[Array, Array]]:
-        *at_step, cotangent = given
-        _, pull_back = jax.vjp(cell, *at_step)
-        earlier, of_input, of_product = pull_back((later[0] + cotangent, *later[1:]))
-        return (earlier[0] + of_product @ transposed, *earlier[1:]), (of_input, of_product)
+    def step(later: States, at_step: Any) -> tuple[States, tuple[Array, Array | None]]:
+        kept, cotangent = at_step
+        states, given, product = cell.back(kept, (later[0] + cotangent, *later[1:]))
+        through = (given if product is None else product) @ transposed
+        return (states[0] + through, *states[1:]), (given, product)
 
-    start = _zeros(n_states, weights, inputs)
-    each = (before, inputs, products, cotangents)
-    _, (of_inputs, of_products) = jax.lax.scan(step, start, each, reverse=True)
+    start = _zeros(cell, weights, cotangents)
+    _, (of_inputs, of_products) = jax.lax.scan(step, start, (kept, cotangents), reverse=True)
+    before = jnp.concatenate([jnp.zeros_like(outputs[:1]), outputs[:-1]])
+    added = of_inputs if of_products is None else of_products
     width, gates = weights.shape
-    return before[0].reshape(-1, width).T @ of_products.reshape(-1, gates), of_inputs
+    return before.reshape(-1, width).T @ added.reshape(-1, gates), of_inputs
 
 
 _recurrence.defvjp(_run, _run_back)

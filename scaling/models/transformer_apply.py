@@ -25,6 +25,7 @@ from scaling.models.layers import (
     causal_attention,
     dropout,
     normalise,
+    product,
     rotary_angles,
     widened_product,
 )
@@ -164,7 +165,7 @@ def feed_forward(
         hidden = jax.nn.silu(gate) * value
     else:
         hidden = jax.nn.gelu(hidden)
-    return hidden @ layer["ff_out"]
+    return product(hidden, layer["ff_out"])
 
 
 def _feed_forward(

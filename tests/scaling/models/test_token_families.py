@@ -16,7 +16,14 @@ from scaling.models.lstm import LSTM
 from scaling.models.min_gru import GATE_BIASES, MinGRU
 from scaling.models.neural_ngram import NeuralNGram
 from scaling.models.parametrization import MuP, learning_rate_multipliers
-from scaling.models.recurrence import associative, linear_recurrence, recurrence, sequential
+from scaling.models.recurrence import (
+    Cell,
+    Pulled,
+    associative,
+    linear_recurrence,
+    recurrence,
+    sequential,
+)
 from scaling.models.selective_ssm import STEPS, SelectiveSSM
 
 CONTEXT, VOCAB = 7, 11
@@ -229,23 +236,28 @@ def test_gradients_of_a_recurrence_are_those_of_the_loop():
     random = np.random.default_rng(1)
     weights, inputs = (random.normal(size=shape).astype("f4") for shape in ((3, 6), (5, 2, 6)))
 
-    def cell(states, given, product):
+    def step(states, given, product):
         new, gate = jnp.split(given * product + given, 2, axis=-1)
         return jnp.tanh(new + states[1]), jnp.sin(gate + states[0] * states[1])
 
+    def forward(*taken):
+        return jax.vjp(step, *taken)
+
+    cell = Cell(2, forward, lambda kept, later: Pulled(*kept(later)))
+
     def plain(weights, inputs):
-        def step(states, given):
-            states = cell(states, given, states[0] @ weights)
+        def through(states, given):
+            states = step(states, given, states[0] @ weights)
             return states, states[0]
 
-        return jax.lax.scan(step, (jnp.zeros((2, 3)),) * 2, inputs)[1]
+        return jax.lax.scan(through, (jnp.zeros((2, 3)),) * 2, inputs)[1]
 
     def total(outputs):
         return jnp.sum(jnp.sin(3 * outputs))
 
     ours, theirs = (
         jax.jit(jax.value_and_grad(lambda *x, of=of: total(of(*x)), argnums=(0, 1)))
-        for of in (lambda *x: recurrence(cell, 2, *x), plain)
+        for of in (lambda *x: recurrence(cell, *x), plain)
     )
     pairs = zip(*(jax.tree.leaves(each(weights, inputs)) for each in (ours, theirs)), strict=True)
     for one, other in pairs:
