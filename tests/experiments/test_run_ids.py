@@ -36,14 +36,22 @@ def names():
     return [name for name, card in cards.items() if isinstance(card, Experiment) and not card.facts]
 
 
+QUICK = ("contrastive", "emergence", "gradient_flow", "grokking", "kaplan", "predict_emergence")
+"""Experiments whose plans take no time: of every Python, and of the default selection."""
+
+
+def marked():
+    """The names, those that are not quick marked."""
+    return [n if n in QUICK else pytest.param(n, marks=pytest.mark.medium) for n in names()]
+
+
 def without_corpus(patch):
     """The standard library is the corpus, and another one on every Python."""
     for source in (Text, ByteKinds):
         patch.setattr(source, "fingerprint", lambda self: "text/any")
 
 
-@pytest.mark.medium
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", marked())
 def test_run_ids_are_those_of_before_and_every_plan_has_a_price(name, monkeypatch):
     without_corpus(monkeypatch)
     found = plans(name)

@@ -116,10 +116,10 @@ def zipf_batches(n, batch, context, vocab):
 
 def scale_after_training(config, learning_rate, steps=5, seeds=4):
     """RMS of each activation on unseen tokens after some Adam steps, geometric mean over seeds."""
-    context, vocab = 32, 128
+    context, vocab = 16, 128
     model = config.build(context, vocab)
     rates = learning_rate_multipliers(config, context, vocab)
-    batches = zipf_batches(steps + 1, 32, context, vocab)
+    batches = zipf_batches(steps + 1, 16, context, vocab)
     adam = optax.scale_by_adam()
 
     def loss(params, tokens):
