@@ -104,8 +104,16 @@ def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
         record, eval_excess_risk=1e-9, environment={**record.environment, "pack": {"size": 3}}
     )
     store.result_path(run_id).write_text(dump_record(forged))
+    packed = store.load(store.run_ids()[5])
+    packed = dataclasses.replace(
+        packed,
+        eval_excess_risk=packed.eval_excess_risk * (1 + 1e-6),
+        environment={**packed.environment, "pack": {"size": 2}},
+    )
+    store.result_path(packed.run_id).write_text(dump_record(packed))
     code, printed = said(*words)
     words_of_it = " ".join(printed.split())
+    assert "1 differ from what is published 1 more agree to 2e-05" in words_of_it
     assert code == 1 and f"{run_id} differs in eval_excess_risk; it was done in a pack of 3" in (
         words_of_it
     )
