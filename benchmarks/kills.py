@@ -1,29 +1,35 @@
-"""An experiment run through, and once more with everything killed five times: the same table?
+"""An experiment run through, and again with kill -9 at random instants: the same table?
 
     python benchmarks/kills.py chinchilla --budget smoke
+    python benchmarks/kills.py double_descent --budget smoke --kills 200 --kinds group worker parent
 
-First the command as it is, timed. Then the same into another folder; its process group, runner and
-workers, gets SIGKILL at five random instants, each drawn evenly from a fifth of the first one's
-time. After each kill the same command resumes; the last one runs to its end. Both begin with
-nothing compiled. Prints both times and compares every run's record and learning curve, columns of
-time and place aside, and the numbers of the figure. Exit status 1 where anything differs.
+First the command as it is, timed. Then the same into other folders, until it was killed so many
+times, at most five in each: SIGKILL goes to its process group, runner and workers, to one worker
+alone, or to the runner alone, by turns, at an instant drawn evenly from a fifth of the first one's
+time. The same command resumes, and the last one runs to its end. The first of them begins with
+nothing compiled. Prints times and compares every run's record and learning curve, columns of time
+and place aside, and the numbers of the figure. Exit status 1 where anything differs.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from figures import Figure, machine, options, report
 
 KILLS = 5
+KINDS = ("group", "worker", "parent")
 
 
 def command(experiment: str, budget: str, results: Path) -> list[str]:
@@ -42,18 +48,44 @@ def run_through(words: list[str], log: Path) -> float:
     return time.perf_counter() - began
 
 
-def killed_after(seconds: float, words: list[str]) -> bool:
-    """Kills a command and its workers after a time; returns whether it was still running."""
-    process = subprocess.Popen(
+def kill_in_turn(kinds: Sequence[str], instants: Sequence[float], words: list[str]) -> int:
+    """Begins a command and kills of it what is said, after each of these times; counts the kills.
+
+    It ends early where the command does. What is left of it at the end is killed as well.
+    """
+    process, killed = _begun(words), 0
+    for kind, instant in zip(kinds, instants, strict=True):
+        try:
+            process.wait(instant)
+            return killed
+        except subprocess.TimeoutExpired:
+            killed += _killed(kind, process)
+        if process.poll() is not None:
+            process = _begun(words)
+    _killed("group", process)
+    return killed
+
+
+def _begun(words: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    try:
-        process.wait(seconds)
-        return False
-    except subprocess.TimeoutExpired:
+
+
+def _killed(kind: str, process: subprocess.Popen[bytes]) -> bool:
+    """Kills the group of a command, one worker or the command alone; whether there was one."""
+    if kind == "worker":
+        tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
+        workers = [int(each) for task in tasks for each in task.read_text().split()]
+        for worker in workers[:1]:
+            os.kill(worker, signal.SIGKILL)
+        return bool(workers)
+    if kind == "parent":
+        process.kill()
+    else:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return True
+    process.wait()
+    return True
 
 
 def lasting(experiment: str, root: Path) -> dict[str, Any]:
@@ -73,48 +105,62 @@ def lasting(experiment: str, root: Path) -> dict[str, Any]:
     return found
 
 
+def figure_of(root: Path, experiment: str, budget: str) -> bytes:
+    """The numbers of the figure of a report."""
+    return (root / experiment / "reports" / budget / "figure.csv").read_bytes()
+
+
 def main() -> None:
-    """Runs it twice, once with kills, and compares."""
+    """Runs it once, then with kills, and compares."""
     parser = options(__doc__)
     parser.add_argument("experiment", nargs="?", default="chinchilla")
     parser.add_argument("--budget", default="smoke")
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["group"])
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where to work")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     given = parser.parse_args()
     print(machine())
-    draw = random.Random(given.seed)
+    draw, kinds = random.Random(given.seed), itertools.cycle(given.kinds)
+    kills, n_runs, n_differing, spent = 0, 0, 0, 0.0
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        through, killed = Path(scratch, "through"), Path(scratch, "killed")
+        through = Path(scratch, "through")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled"))
         seconds = run_through(
             command(given.experiment, given.budget, through), Path(scratch, "through.log")
         )
         print(f"{given.experiment}, {given.budget}, run through: {seconds:.1f} s", flush=True)
+        expected = lasting(given.experiment, through)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled_anew"))
-        words = command(given.experiment, given.budget, killed)
-        instants = [draw.uniform(0, seconds / KILLS) for _ in range(KILLS)]
-        kills = sum(killed_after(instant, words) for instant in instants)
-        rest = run_through(words, Path(scratch, "killed.log"))
-        shown = ", ".join(f"{instant:.1f}" for instant in instants)
-        print(f"killed {kills} times, after {shown} s; then {rest:.1f} s to the end", flush=True)
-        one, other = lasting(given.experiment, through), lasting(given.experiment, killed)
-        differing = [key for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
-        figures = [
-            (root / given.experiment / "reports" / given.budget / "figure.csv").read_bytes()
-            for root in (through, killed)
-        ]
-        print(
-            f"{len(differing)} of {len(one)} runs differ; the numbers of the figure "
-            f"{'are the same' if figures[0] == figures[1] else 'differ'}"
-        )
-        figure = Figure(
-            what=f"runs of {given.experiment} that differ where all is killed {kills} times",
-            asked=0, measured=(len(differing),), unit=f"of {len(one)} runs",
-            command=f"python benchmarks/kills.py {given.experiment} --budget {given.budget}",
-            note=f"{sum(instants) + rest:.0f} s against {seconds:.0f} s",
-        )  # fmt: skip
-        report([figure], given.json)
-        sys.exit(bool(differing) or figures[0] != figures[1] or kills < KILLS)
+        while kills < given.kills:
+            killed = Path(scratch, "killed")
+            words = command(given.experiment, given.budget, killed)
+            wanted = min(KILLS, given.kills - kills)
+            instants = [draw.uniform(0, seconds / KILLS) for _ in range(wanted)]
+            began = time.perf_counter()
+            kills += kill_in_turn([next(kinds) for _ in instants], instants, words)
+            run_through(words, Path(scratch, "killed.log"))
+            spent += time.perf_counter() - began
+            found = lasting(given.experiment, killed)
+            n_runs += len(expected)
+            n_differing += sum(
+                expected.get(key) != found.get(key) for key in expected.keys() | found.keys()
+            )
+            one, other = (
+                figure_of(root, given.experiment, given.budget) for root in (through, killed)
+            )
+            n_differing += one != other
+            print(f"killed {kills} times, {n_differing} of {n_runs} runs differ", flush=True)
+            shutil.rmtree(killed)
+    options_given = f"{given.experiment} --budget {given.budget} --kills {given.kills}"
+    figure = Figure(
+        what=f"runs of {given.experiment} that differ where it is killed {kills} times",
+        asked=0, measured=(n_differing,), unit=f"of {n_runs} runs",
+        command=f"python benchmarks/kills.py {options_given} --kinds {' '.join(given.kinds)}",
+        note=f"{spent:.0f} s with the kills, {seconds:.0f} s for one without",
+    )  # fmt: skip
+    report([figure], given.json)
+    sys.exit(bool(n_differing))
 
 
 if __name__ == "__main__":

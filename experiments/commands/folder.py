@@ -112,7 +112,9 @@ def write_table(options: TableOptions) -> int:
 
 
 def export(options: ExportOptions) -> int:
-    """Writes runs and learning curves as two tables, joined by `run_id`."""
+    """Writes runs and learning curves as two tables, joined by `run_id`, or mirrors them."""
+    if options.format not in ("parquet", "csv"):
+        return _mirror(options)
     from dataclasses import asdict
 
     import pandas as pd
@@ -139,6 +141,19 @@ def export(options: ExportOptions) -> int:
         results=options.results, to=str(to / f"runs.{options.format}"), json=options.json
     )
     return write_table(runs) or int(bool(damaged))
+
+
+def _mirror(options: ExportOptions) -> int:
+    from experiments.commands.mirrors import mirror
+
+    to = Path(options.to)
+    with storing(to):
+        became = mirror(stores(options.results), options.format, to)
+    console.print(f"{to}: {became.written:,} runs mirrored, {became.kept:,} were there")
+    for damage in became.damaged:
+        console.print(f"{damage}; its run is left out")
+    write_json(options.json, became._asdict())
+    return int(bool(became.damaged))
 
 
 def import_runs(options: ImportOptions) -> int:

@@ -251,8 +251,8 @@ class ExportOptions(JsonOptions):
     results: Folder
     to: Annotated[str, arg(metavar="FOLDER")]
     """Folder for runs and curves; files of these names in it are replaced."""
-    format: Literal["parquet", "csv"] = "parquet"
-    """Format of the files."""
+    format: Literal["parquet", "csv", "tensorboard", "mlflow", "wandb", "trackio"] = "parquet"
+    """Format of the files: tables, or a one-way mirror in another program's format, offline."""
 
 
 @dataclass(frozen=True, kw_only=True)
