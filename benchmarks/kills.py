@@ -1,7 +1,7 @@
 """An experiment run through, and again with kill -9 at random instants: the same table?
 
     python benchmarks/kills.py chinchilla --budget smoke
-    python benchmarks/kills.py double_descent --budget smoke --kills 200 --kinds group worker parent
+    python benchmarks/kills.py tests/experiments/tiny.py --kills 200 --kinds group worker parent
 
 First the command as it is, timed. Then the same into other folders, until it was killed so many
 times, at most five in each: SIGKILL goes to its process group, runner and workers, to one worker
@@ -124,13 +124,13 @@ def main() -> None:
     draw, kinds = random.Random(given.seed), itertools.cycle(given.kinds)
     kills, n_runs, n_differing, spent = 0, 0, 0, 0.0
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
-        through = Path(scratch, "through")
+        through, name = Path(scratch, "through"), Path(given.experiment).stem
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled"))
         seconds = run_through(
             command(given.experiment, given.budget, through), Path(scratch, "through.log")
         )
         print(f"{given.experiment}, {given.budget}, run through: {seconds:.1f} s", flush=True)
-        expected = lasting(given.experiment, through)
+        expected = lasting(name, through)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled_anew"))
         while kills < given.kills:
             killed = Path(scratch, "killed")
@@ -141,14 +141,12 @@ def main() -> None:
             kills += kill_in_turn([next(kinds) for _ in instants], instants, words)
             run_through(words, Path(scratch, "killed.log"))
             spent += time.perf_counter() - began
-            found = lasting(given.experiment, killed)
+            found = lasting(name, killed)
             n_runs += len(expected)
             n_differing += sum(
                 expected.get(key) != found.get(key) for key in expected.keys() | found.keys()
             )
-            one, other = (
-                figure_of(root, given.experiment, given.budget) for root in (through, killed)
-            )
+            one, other = (figure_of(root, name, given.budget) for root in (through, killed))
             n_differing += one != other
             print(f"killed {kills} times, {n_differing} of {n_runs} runs differ", flush=True)
             shutil.rmtree(killed)

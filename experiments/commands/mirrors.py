@@ -149,10 +149,7 @@ class Trackio:
 
     def __init__(self, folder: Path) -> None:
         os.environ["TRACKIO_DIR"] = str(folder)  # read when the package is loaded
-        _needed("trackio", "trackio")
-        from trackio.sqlite_storage import SQLiteStorage
-
-        self._storage = SQLiteStorage
+        self._storage = _needed("trackio.sqlite_storage", "trackio").SQLiteStorage
 
     def replace(self, run: Mirrored) -> None:
         """Writes a run; see `Mirror`."""
