@@ -4,8 +4,9 @@ Claim: pre-training is worth an amount D_T of fine-tuning data, D_T = k D_F^alph
 multiplier (D_F + D_T) / D_F falls as there is more of the target, and grows with the model.
 Paper: Hernandez et al. 2021 (arXiv 2102.01293), equation 1.1: text to Python.
 Command: scaling run transfer
-Cost: 3 sizes from 1.1e4 to 6.8e4 parameters: 5 amounts of code from scratch, and 3 after each of 2
-amounts of English, each at 2 learning rates: 66 runs and 6 that they start from, 1.3e13 FLOPs.
+Cost: 3 sizes from 1.1e4 to 6.8e4 parameters: 5 amounts of code from scratch, and 4 after each of 2
+amounts of English, each at 4 learning rates: 156 runs and 6 that they start from, 3.7e13 FLOPs,
+twelve minutes of a core.
 Expected: D_T > 0 wherever D_F is at most 65 kB; the multiplier falls with D_F; beta > 0. Published
 are alpha 0.18 and beta 0.38, after pre-training on 24 billion characters. Here pre-training is
 itself what limits, so that D_T also grows with its data D_P. One size of an early version had
@@ -17,8 +18,8 @@ most 0.5 MB had losses as good at 65 kB as at 262 kB, and multipliers that rose.
 
 English is comments and docstrings of the standard library, code is the rest, both without the same
 held-out files. D_F is drawn in windows of all files: its first whole files would be one or two
-(`scaling run repetition`). Every run takes its best evaluation, and the better of two learning
-rates, the same two for all. The data that training from scratch needs for a loss are interpolated
+(`scaling run repetition`). Every run takes its best evaluation, and the best of four learning
+rates, the same four for all. The data that training from scratch needs for a loss are interpolated
 in the logarithm and never extrapolated: what lies beyond is left out.
 """
 
@@ -83,18 +84,10 @@ class Amounts(NamedTuple):
         return max(size, min(max(self.passes * size, self.least), self.most))
 
 
-class Rates(NamedTuple):
-    """Learning rates of a sweep: of English, and those tried on code from scratch and after it."""
-
-    pretrained: float
-    scratch: Sequence[float]
-    fine_tuned: Sequence[float]
-
-
 def _sweep(
     widths: Sequence[int],
     amounts: Amounts,
-    rates: Rates,
+    rates: Sequence[float],
     *,
     depth: int = 2,
     context: int = 64,
@@ -105,7 +98,7 @@ def _sweep(
         model=Transformer(width=widths[0], depth=depth, head_size=8),
         data=Text(part="english", context=context, n_eval=512, unique="windows", repeat=True),
         train=Pretraining(
-            optimizer=Adam(learning_rate=rates.pretrained),
+            optimizer=Adam(learning_rate=rates[0]),
             batch_size=batch_size,
             tokens=amounts.least,
             evaluations=16,
@@ -114,12 +107,12 @@ def _sweep(
     )
 
     def on_code(
-        start: RunConfig, sizes: Sequence[int], tried: Sequence[float], parent: RunConfig | None
+        start: RunConfig, sizes: Sequence[int], parent: RunConfig | None
     ) -> list[RunConfig]:
         return [
             replace(replace_together(start, changes), init_from=parent)
             for size in sizes
-            for rate in tried
+            for rate in rates
             for changes in (
                 {
                     "data.part": "code",
@@ -137,8 +130,8 @@ def _sweep(
         for size in amounts.pretrained
     ]
     return chain(
-        *(on_code(each, amounts.scratch, rates.scratch, None) for each in sized),
-        *(on_code(parent, amounts.fine_tuned, rates.fine_tuned, parent) for parent in parents),
+        *(on_code(each, amounts.scratch, None) for each in sized),
+        *(on_code(parent, amounts.fine_tuned, parent) for parent in parents),
     )
 
 
@@ -151,7 +144,7 @@ SWEEP: Sweep = {
         _sweep,
         (16,),
         Amounts((2**17,), (2**12, 2**13), _powers(12, 16), 2**16, 2**16, 16),
-        Rates(1e-2, (1e-2,), (1e-2,)),
+        (1e-2,),
         depth=1,
         batch_size=8,
     ),
@@ -159,13 +152,13 @@ SWEEP: Sweep = {
         _sweep,
         (16, 32, 48),
         Amounts((2**19, 2**21), _powers(10, 16), _powers(10, 18), 2**17, 2**21),
-        Rates(1e-2, (1e-2, 2.5e-3, 4e-2), (1e-2, 2.5e-3, 6.25e-4)),
+        (1e-2, 2.5e-3, 4e-2, 6.25e-4),
     ),
     "gpu": partial(
         _sweep,
         (64, 128, 256, 512),
         Amounts((2**20, 2**21, 2**22), _powers(10, 18), _powers(10, 22), 2**20, 2**26),
-        Rates(2e-3, (2e-3, 5e-4), (2e-3, 5e-4)),
+        (2e-3, 5e-4),
         depth=4,
         context=256,
         batch_size=32,

@@ -67,10 +67,14 @@ def draw_probes(ax: Axes, accuracy: Mapping[str, Measured]) -> None:
     ax.locator_params(axis="x", nbins=4)
 
 
-def draw_shares(ax: Axes, gaps: pd.DataFrame) -> None:
-    """Draws what the longest models are behind causal ones, against the compute of adaptation."""
+def draw_shares(ax: Axes, gaps: pd.DataFrame, near: float) -> None:
+    """Draws what the longest models are behind causal ones, against the compute of adaptation.
+
+    A dotted line is at `near`, where they count as causal.
+    """
     longest = gaps.loc[gaps["length"] == gaps["length"].max()]
     _draw_behind(ax, longest, "share")
+    ax.axhline(near, color=style.GREY, linewidth=0.7, linestyle=":")
     ax.set_xlabel("compute of adaptation,\nshare of the masked training")
     shares = np.unique(longest["share"].to_numpy(np.float64)).tolist()
     ax.set_xticks(shares, [f"{share:.0%}" for share in shares])

@@ -27,7 +27,7 @@ PLANTED = {
 OWN = {"causal": -0.1, "prefix": -0.08, "masked": -0.05, "span": -0.06}
 """Slopes of own losses in compute."""
 ERRORS = {"causal": 0.3, "prefix": 0.29, "masked": 0.32, "span": 0.33, "untrained": 0.4}
-BEHIND = {0.1: 0.05, 0.4: 0.02}
+BEHIND = {0.1: 0.2, 0.4: 0.05}
 """Nats by which adapted models are behind causal ones, by the share of compute."""
 
 
@@ -92,11 +92,13 @@ def test_planted_differences_and_slopes_are_found(table):
     for expected in objectives.EXPECTED:
         assert passes(expected, findings.measured[expected.name]), expected.name
     assert findings.measured["infill"].value == pytest.approx(2.32, abs=0.03)
-    assert findings.measured["adaptation"].value == pytest.approx(0.05, abs=0.02)
+    assert findings.measured["adaptation"].value == pytest.approx(0.2, abs=0.01)
+    # Two thirds of the way from a tenth to 0.4, in the logarithm; noise is 5 % of it a seed.
+    assert findings.measured["within"].value == pytest.approx(0.1 * 4 ** (2 / 3), rel=0.15)
     # The least gain is that of span, from 0.4 to 0.33.
     assert findings.measured["probe"].value == pytest.approx(0.07, abs=0.005)
-    # A tenth reaches the loss of causal training for (1.87 / 1.92)^10 of its compute.
-    assert findings.measured["saving"].value == pytest.approx(10 * (1.87 / 1.92) ** 10, rel=0.1)
+    # A tenth reaches the loss of causal training for (1.87 / 2.07)^10 of its compute.
+    assert findings.measured["saving"].value == pytest.approx(10 * (1.87 / 2.07) ** 10, rel=0.1)
     for kind, slope in findings.details.slopes.items():
         # Noise of 0.002 over a factor 4 of compute, two seeds each: a standard error of 0.0014.
         assert slope.slope == pytest.approx(OWN[kind], abs=0.005)
