@@ -3,6 +3,7 @@
 The site needs no network to be read: theme, scripts and search lie beside the pages.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ HOUSE = Path(__file__).parent.parent
 sys.path[:0] = [str(HOUSE), str(HOUSE / "docs"), str(HOUSE / "tests")]
 
 import scaling  # noqa: E402  # found by the line above
+from sweeps import compile_cache  # noqa: E402
 
 project = "scaling"
 author = "The scaling maintainers"
@@ -31,7 +33,9 @@ exclude_patterns = ["_build", "README.md"]
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 
-# Notebooks lie in the repository without outputs, and run whenever the site is built.
+# Notebooks lie in the repository without outputs, and run whenever the site is built. What they
+# compile is kept where sweeps keep it.
+os.environ |= compile_cache.environment(os.environ)
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300

@@ -125,9 +125,9 @@ def falling_fit(curves: Floats, weights: Floats) -> Floats:
         curves: Shape (n_curves, n_sizes).
         weights: Weight of each size, positive, shape (n_sizes,).
     """
-    found = np.full(curves.shape, np.inf)
+    found, weighted = np.full(curves.shape, np.inf), curves * weights
     for first in range(curves.shape[1]):
-        means = np.cumsum((curves * weights)[:, first:], axis=1) / np.cumsum(weights[first:])
+        means = np.cumsum(weighted[:, first:], axis=1) / np.cumsum(weights[first:])
         means[:, 0] = curves[:, first]  # not even rounding moves what falls already
         largest = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
         found[:, first:] = np.minimum(found[:, first:], largest)
@@ -137,12 +137,24 @@ def falling_fit(curves: Floats, weights: Floats) -> Floats:
 def valley_fit(curve: Floats, weights: Floats) -> Floats:
     """Returns the nearest curve without interior maximum: it falls or stays, then rises or stays.
 
-    Exact weighted least squares: every split into a falling and a rising part is tried.
+    Exact weighted least squares: every split into a falling and a rising part is tried, each part
+    fitted as in `falling_fit`.
     """
-    fits = []
-    for split in range(1, len(curve) + 1):
-        fall = falling_fit(curve[None, :split], weights[:split])[0]
-        rise = -falling_fit(-curve[None, split:], weights[split:])[0]
-        fits.append(np.concatenate([fall, rise]))
-    misfit = [np.sum(weights * (fit - curve) ** 2) for fit in fits]
-    return fits[int(np.argmin(misfit))]
+    n_sizes = len(curve)
+    is_mean = np.triu(np.ones((n_sizes, n_sizes), dtype=bool))
+    means = np.zeros((n_sizes, n_sizes))  # [a, b]: from a to b
+    for first in range(n_sizes):
+        means[first, first:] = np.cumsum((curve * weights)[first:]) / np.cumsum(weights[first:])
+    np.fill_diagonal(means, curve)
+    low, high = np.where(is_mean, means, -np.inf), np.where(is_mean, means, np.inf)
+    smallest = np.minimum.accumulate(high[:, ::-1], axis=1)[:, ::-1]
+    smallest = np.where(is_mean, smallest, -np.inf)
+    fits = np.tile(curve, (n_sizes, 1))
+    for split in range(1, n_sizes + 1):
+        largest = np.maximum.accumulate(low[:split, split - 1 :: -1], axis=1)[:, ::-1]
+        largest = np.where(is_mean[:split, :split], largest, np.inf)
+        fits[split - 1, :split] = largest.min(axis=0)
+        if split < n_sizes:
+            fits[split - 1, split:] = smallest[split:, split:].max(axis=0)
+    misfit = np.sum(weights * (fits - curve) ** 2, axis=1)
+    return fits[np.argmin(misfit)]

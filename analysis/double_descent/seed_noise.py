@@ -1,10 +1,11 @@
 """How much each size of a curve errs by its seeds, and curves simulated with that noise."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from analysis.double_descent.seeds import IntArray, Replicates, Statistic, centre_of
+from analysis.double_descent.seeds import IntArray, Replicates, Statistic, centres_of, over_runs
 from analysis.estimate import Floats
 
 LARGEST_CORRELATION = 0.95
@@ -91,8 +92,7 @@ def simulate(
         for level, spread, codes in zip(curve, noise.spread, noise.seeds, strict=True)
     ]
     spread, correlation = _estimate(values, noise.seeds)
-    centres = np.stack([centre_of(each, statistic) for each in values], axis=1)
-    return centres, SizeNoise(spread / np.sqrt(noise.counts), correlation)
+    return centres_of(values, statistic), SizeNoise(spread / np.sqrt(noise.counts), correlation)
 
 
 def _estimate(values: list[Floats], seeds: tuple[IntArray, ...]) -> tuple[Floats, Floats]:
@@ -101,7 +101,7 @@ def _estimate(values: list[Floats], seeds: tuple[IntArray, ...]) -> tuple[Floats
     The spread of a few seeds is itself uncertain by half; neighbours err alike. Where a size errs
     by more than its neighbours, as at the interpolation threshold, its own spread stands.
     """
-    raw = np.stack([each.std(axis=1, ddof=1) for each in values], axis=1)
+    raw = over_runs(functools.partial(np.std, ddof=1), values)
     # Seeds that agree to the last digit leave the smallest spread that differences can show.
     scale = np.max([np.abs(each).max() for each in values])
     raw = np.maximum(raw, 1e-12 * max(float(scale), 1e-300))
@@ -111,18 +111,16 @@ def _estimate(values: list[Floats], seeds: tuple[IntArray, ...]) -> tuple[Floats
 
 
 def _correlation(values: list[Floats], raw: Floats, seeds: tuple[IntArray, ...]) -> Floats:
-    n_labels = 1 + max(int(codes.max()) for codes in seeds)
-    total, squares = np.zeros((2, len(raw), n_labels))
-    sizes_of = np.zeros(n_labels)
+    sizes_of = np.bincount(np.concatenate(seeds))
+    n_pairs = float(sizes_of @ (sizes_of - 1))
+    if not n_pairs:
+        return np.zeros(len(raw))
+    total, squares = np.zeros((2, len(raw), len(sizes_of)))
     for at, (each, codes) in enumerate(zip(values, seeds, strict=True)):
         # Centred on their mean: the sum of squares has one degree of freedom less than runs.
         z = (each - each.mean(axis=1, keepdims=True)) / raw[:, [at]]
         z *= np.sqrt(len(codes) / (len(codes) - 1))
         total[:, codes] += z
         squares[:, codes] += z**2
-        sizes_of[codes] += 1
-    n_pairs = float(sizes_of @ (sizes_of - 1))
-    if not n_pairs:
-        return np.zeros(len(raw))
     pairs = np.sum(total**2 - squares, axis=1) / n_pairs
     return np.clip(pairs, 0.0, LARGEST_CORRELATION)

@@ -3,12 +3,13 @@
 Input columns are long: one row a run, with its `size`, its `seed` label and its metrics.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from analysis.estimate import Bootstrap, Floats
 from analysis.guards import DROP_ROWS, finite, positive
@@ -119,20 +120,30 @@ def centre(values: tuple[Floats, ...], statistic: Statistic) -> Floats:
     """Returns the mean or median over the runs at each size, shape (n_sizes,)."""
     if statistic not in _CENTRES:
         raise ValueError(f"statistic is {statistic!r}: choose one of {', '.join(_CENTRES)}")
-    return np.array([_CENTRES[statistic](each) for each in values])
+    return over_runs(_CENTRES[statistic], values)
 
 
-def centre_of(samples: Floats, statistic: Statistic) -> Floats:
-    """Returns the mean or median of each of many samples, shape (n_samples, n_runs)."""
-    return _CENTRES[statistic](samples, axis=1)
+def centres_of(samples: Sequence[Floats], statistic: Statistic) -> Floats:
+    """Returns centres (n_samples, n_sizes) of samples (n_samples, n_runs) at each size."""
+    return over_runs(_CENTRES[statistic], samples)
+
+
+def over_runs(of: Callable[..., Floats], values: Sequence[Floats]) -> Floats:
+    """A statistic over the last axis, the runs, of the values at each size; sizes come last.
+
+    Sizes with as many runs are one call.
+    """
+    alike = len({each.shape for each in values}) == 1
+    found = of(np.stack(values), axis=-1) if alike else [of(each, axis=-1) for each in values]
+    return np.ascontiguousarray(np.moveaxis(np.asarray(found), 0, -1))
 
 
 def resampled_centre(
     values: tuple[Floats, ...], draws: tuple[IntArray, ...], statistic: Statistic
 ) -> Floats:
     """Returns the mean or median over resampled runs, shape (n_replicates, n_sizes)."""
-    drawn = (each[rows] for each, rows in zip(values, draws, strict=True))
-    return np.stack([centre_of(each, statistic) for each in drawn], axis=1)
+    drawn = [each[rows] for each, rows in zip(values, draws, strict=True)]
+    return centres_of(drawn, statistic)
 
 
 def stretch(n_seeds: int, level: float, n_sizes: int = 1) -> float:
@@ -149,5 +160,5 @@ def stretch(n_seeds: int, level: float, n_sizes: int = 1) -> float:
         n_sizes: Number of sizes compared; t has n_sizes * (n_seeds - 1) degrees of freedom.
     """
     upper = (1 + level) / 2
-    student = stats.t.ppf(upper, n_sizes * (n_seeds - 1)) / stats.norm.ppf(upper)
+    student = special.stdtrit(n_sizes * (n_seeds - 1), upper) / special.ndtri(upper)
     return float(np.sqrt(n_seeds / (n_seeds - 1)) * student)
