@@ -12,6 +12,7 @@ from products import flops_of_products
 from scaling.models.built import built
 from scaling.models.convolutional import Convolutional
 from scaling.models.gru import GRU
+from scaling.models.layers import product
 from scaling.models.lstm import LSTM
 from scaling.models.min_gru import GATE_BIASES, MinGRU
 from scaling.models.neural_ngram import NeuralNGram
@@ -24,6 +25,7 @@ from scaling.models.recurrence import (
     recurrence,
     sequential,
 )
+from scaling.models.residual_stack_apply import causal_convolution, causal_patches
 from scaling.models.selective_ssm import STEPS, SelectiveSSM
 
 CONTEXT, VOCAB = 7, 11
@@ -262,6 +264,33 @@ def test_gradients_of_a_recurrence_are_those_of_the_loop():
     pairs = zip(*(jax.tree.leaves(each(weights, inputs)) for each in (ours, theirs)), strict=True)
     for one, other in pairs:
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_tall_matrix_has_the_derivatives_of_the_plain_product():
+    random = np.random.default_rng(3)
+    x, tall = (random.normal(size=shape).astype("f4") for shape in ((2, 5, 8), (2, 8, 3)))
+
+    def slope(multiply, x, matrix):
+        return jax.grad(lambda *f: jnp.sum(jnp.sin(multiply(*f))), argnums=(0, 1))(x, matrix)
+
+    def both(multiply, x, matrix):
+        """In reverse, and forwards through that."""
+        return jax.jvp(functools.partial(slope, multiply), (x, matrix), (x, matrix))
+
+    for factors in ((x, tall), (x[0], tall[0])):
+        found, expected = (jax.tree.leaves(both(of, *factors)) for of in (product, jnp.matmul))
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_causal_convolution_is_the_product_with_patches():
+    random = np.random.default_rng(4)
+    x, window = (jnp.asarray(random.normal(size=shape), "f4") for shape in ((6, 2, 3), (9, 4)))
+    for apart in (1, 2, 7):
+        patches = causal_patches(x, 3, apart).reshape(12, 9)
+        expected = (patches @ window).reshape(6, 2, 4)
+        found = causal_convolution(x, window, 3, apart)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_linear_recurrences_agree_with_each_other_and_so_do_their_gradients():
