@@ -125,9 +125,10 @@ class Ranking:
             y, shape `(n,)`.
         """
         logs, counts = self._counted(x)
-        shares = np.array(list(self.weights.values()))[:, None] * counts
-        shares = np.where(shares.any(axis=0), shares, list(zip(self.weights.values(), strict=True)))
-        return np.exp(np.sum(shares * logs, axis=0) / np.sum(shares, axis=0))
+        weights = np.array(list(self.weights.values()))[:, None]
+        shares = np.where(counts.any(axis=0), weights * counts, weights)
+        counted = np.where(shares > 0, logs, 0.0)  # what does not count may be infinite
+        return np.exp(np.sum(shares * counted, axis=0) / np.sum(shares, axis=0))
 
     def left_out(self, x: ArrayLike) -> list[str]:
         """Names of the laws of the combination that do not count at some of the inputs.
@@ -141,7 +142,8 @@ class Ranking:
     def _counted(self, x: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
         """Log y of the laws that are combined, and where each counts; both `(n_laws, n)`."""
         fits = {row.law.name: row.fit for row in self.rows if row.fit is not None}
-        with np.errstate(divide="ignore"):
+        # A law may leave float64 far from its rows.
+        with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
             logs = np.stack([np.log(fits[name].predict(x)) for name in self.weights])
         return logs, (self.counted_from <= logs) & (logs <= self.counted_to)
 
@@ -154,13 +156,11 @@ class Ranking:
         Args:
             x: Inputs, as `predict` takes them.
         """
-        combined = np.log(self.predict(x))
-
-        def distance(row: RankedLaw) -> float:
-            assert row.fit is not None
-            return float(np.sum((np.log(row.fit.predict(x)) - combined) ** 2))
-
-        return min((row for row in self.rows if row.law.name in self.weights), key=distance)
+        logs, _ = self._counted(x)
+        apart = np.sum((logs - np.log(self.predict(x))) ** 2, axis=1)
+        apart = np.nan_to_num(apart, nan=math.inf)
+        name = list(self.weights)[int(np.argmin(apart))]
+        return next(row for row in self.rows if row.law.name == name)
 
     def summary(self) -> str:
         """The ranking as a plain-text table."""

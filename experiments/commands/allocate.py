@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from analysis.planning.allocate import allocate, laws_of
+from analysis.planning.allocate import FAR, allocate, laws_of
 from analysis.planning.allocation import Allocation
 from analysis.planning.best_models import Family
 from analysis.planning.device_prices import Accelerator, accelerator
@@ -79,11 +79,26 @@ def _by_fit(options: AllocateOptions, budget: float) -> _Allocated:
         cost=fitted.cost,
     )
 
+    allocation = replace(allocation, notes=(*allocation.notes, *_below(allocation, fitted.ranges)))
+
     def family() -> tuple[Family, float]:
         return laws_of(fitted.result, options.unique_tokens, None, fitted.cost)
 
     origin = {"fit": {"path": str(fitted.path), "sha256": fitted.sha256}}
     return _Allocated(allocation, origin, fitted.largest_flops, family)
+
+
+def _below(allocation: Allocation, ranges: Mapping[str, tuple[float, float]]) -> Iterator[str]:
+    """Notes on an optimum far below the rows of the fit."""
+    optimum = {"N": allocation.parameters.value, "D": allocation.tokens.value}
+    for name in ranges.keys() & optimum:
+        least = ranges[name][0]
+        if optimum[name] * FAR < least:
+            yield (
+                f"{name} = {optimum[name]:.4g} lies {least / optimum[name]:.3g} times below the "
+                f"least {name} of the fit, {least:.4g}; the intervals assume that the law still "
+                "holds there."
+            )
 
 
 def _by_law(options: AllocateOptions, budget: float) -> _Allocated:

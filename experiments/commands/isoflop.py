@@ -1,6 +1,7 @@
 """`scaling isoflop`: a table -> minima at each budget, exponents, and three approaches at once."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,15 @@ def run(options: IsoflopOptions) -> int:
 
 def _numbers(text: str) -> list[float]:
     try:
-        return [float(part) for part in text.split(",")]
+        budgets = [float(part) for part in text.split(",")]
     except ValueError:
+        budgets = [math.nan]
+    if not all(0 < each < math.inf for each in budgets):
         raise ValueError(
-            f"--budgets {text}: not numbers with commas between; give FLOPs such as 6e18,1e19,3e19"
-        ) from None
+            f"--budgets {text}: not numbers with commas between, each above 0; give FLOPs such as "
+            "6e18,1e19,3e19"
+        )
+    return budgets
 
 
 def _isoflops(found: Approaches) -> list[tuple[Approach, IsoflopResult]]:

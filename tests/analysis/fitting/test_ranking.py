@@ -363,6 +363,8 @@ def test_a_law_that_runs_off_does_not_count():
     assert floor is not None
     assert half.predict(at) == pytest.approx(floor.predict(at))
     assert half.nearest(at).law is SATURATING_POWER_LAW
+    gone = np.array([1e306])  # and where the power law leaves float64
+    assert half.predict(gone) == pytest.approx(floor.predict(gone))
     alone = replace(half, weights={"power_law": 1.0})  # where none counts, all do
     line = next(row.fit for row in half.rows if row.law is POWER_LAW)
     assert line is not None and alone.predict(at) == pytest.approx(line.predict(at))

@@ -41,7 +41,11 @@ def result() -> FitResult:
 def file(result: FitResult, tmp_path: Path) -> Path:
     written = {
         "fit": result.to_dict(),
-        "source": {"path": "runs.csv", "largest_flops": 1.8e22},
+        "source": {
+            "path": "runs.csv",
+            "largest_flops": 1.8e22,
+            "range": {"N": [5e7, 1e10], "D": [1e9, 3e11]},
+        },
     }
     path = tmp_path / "fit.json"
     path.write_text(json.dumps(written))
@@ -91,6 +95,9 @@ def test_budgets_far_beyond_the_rows_are_told(file, capsys):
     assert allocated(file, flops=1e24) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "55.6 times beyond the largest compute of the fit" in out
+    assert allocated(file, flops=1e12) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"N = [\d.e+]+ lies [\d.]+ times below the least N of the fit", out)
 
 
 @pytest.mark.medium

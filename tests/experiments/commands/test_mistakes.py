@@ -138,6 +138,10 @@ MISTAKES = {
     "negative threshold": Mistake(
         f"{FIT} --huber -1", "delta = -1", "positive", "Give e.g. 1e-3",
     ),
+    "budget of nothing": Mistake(
+        "isoflop runs.csv --budgets 0,1e19", "--budgets 0,1e19", "each above 0",
+        "give FLOPs such as 6e18,1e19",
+    ),
     "budgets that are no numbers": Mistake(
         "isoflop runs.csv --budgets 6e18;1e19", "--budgets 6e18;1e19",
         "numbers with commas between", "give FLOPs such as 6e18,1e19",
