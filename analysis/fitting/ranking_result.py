@@ -180,7 +180,8 @@ class Ranking:
         return "\n".join(lines)
 
     def _combined(self) -> str:
-        names = ", ".join(f"{weight:.2f} {name}" for name, weight in self.weights.items())
+        shown = {name: f"{weight:.2f}" for name, weight in self.weights.items()}
+        names = ", ".join(f"{text} {name}" for name, text in shown.items() if text != "0.00")
         if self.blind is None:
             return f"combined: {names}"
         combined, best = self.blind

@@ -144,9 +144,10 @@ def _draw(
     stem = options.figure
     assert stem is not None
     best = [row for row in ranking.rows if row.error is not None][:MOST_DRAWN]
-    windows = best[0].extrapolation
-    assert windows is not None
-    beyond = sizes >= windows.windows[ranking.windows[0]].scored_from
+    fitted = [[row.windows[number].rmsle is not None for row in best] for number in ranking.windows]
+    place = next((place for place, each in enumerate(fitted) if all(each)), -1)
+    beyond = sizes >= best[0].windows[ranking.windows[place]].scored_from
+    best = [row for row, has_fit in zip(best, fitted[place], strict=True) if has_fit]
     loss = Loss(options.huber)
     fits = [fit(row.law, x[~beyond], y[~beyond], loss=loss) for row in best]
     with storing(Path(stem)):

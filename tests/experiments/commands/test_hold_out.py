@@ -1,13 +1,15 @@
 """Rows held out are not fitted, and scored in screen, JSON and figure."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.laws import POWER_LAW, SATURATING_POWER_LAW
+from analysis.estimate import Bootstrap
+from analysis.laws import M4, POWER_LAW, SATURATING_POWER_LAW
 from experiments.cli import main
 from experiments.commands import rank
 
@@ -47,6 +49,26 @@ def test_rank_scores_rows_held_out_and_sets_the_horizon(
     assert found["predict"] == pytest.approx(1e9)
     assert found["holdout_rmsle"]["combined"] < 0.05
     assert found["ranking"]["horizon"] > 4
+    assert found["nearest"] in found["ranking"]["weights"]
+
+
+@pytest.mark.medium
+def test_laws_are_drawn_from_the_first_window_in_which_all_have_a_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(rank, "applicable", lambda _: [POWER_LAW, M4])
+    monkeypatch.setattr(rank, "rank", partial(rank.rank, bootstrap=Bootstrap(n=200)))
+    x = np.geomspace(1e6, 1e9, 9)
+    y = (1.5 + 300 * x**-0.35) * np.exp(0.002 * np.random.default_rng(0).standard_normal(9))
+    pd.DataFrame({"x": x, "loss": y}).to_csv(tmp_path / "t.csv", index=False)
+    drawn = []
+    monkeypatch.setattr(rank, "held_out_figure", lambda fits, *_, **__: drawn.extend(fits))
+    monkeypatch.setattr(rank, "held_out_table", lambda *_, **__: pd.DataFrame({"x": x}))
+    monkeypatch.setattr(rank.style, "save", lambda *_: None)
+    asked = ["rank", str(tmp_path / "t.csv"), "--columns", "x=x,loss=loss", "--predict", "5e9"]
+    assert main([*asked, "--figure", str(tmp_path / "drawn")]) == 0
+    assert {each.law for each in drawn} == {POWER_LAW, M4}
+    assert {each.n_points for each in drawn} == {6}
 
 
 @pytest.mark.parametrize(
