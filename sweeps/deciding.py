@@ -72,7 +72,7 @@ def run_deciding(
         if now is not None and now.jobs:
             summary = perform(now.jobs)
         news, lacking = _news(store, plan, past)
-        if (summary is not None and summary.interrupted) or lacking:
+        if lacking or (summary is not None and not summary.settled):
             return Decided(past, summary)
         # What is chosen is on the disk before it is done. Another command may have been faster.
         choice = policy(past, news)

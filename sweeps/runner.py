@@ -38,6 +38,7 @@ class Summary:
     preempted: bool  # whether that signal was a scheduler's (`worker.PREEMPTING`)
     notices: tuple[str, ...]  # for people: conflicts, lost workers, workers that gave up
     seconds: float  # wall time of the call
+    settled: bool = True  # whether every run was done as far as asked, or given up
 
     @property
     def complete(self) -> bool:
@@ -136,6 +137,7 @@ def run_sweeps(
         preempted=bool(pool.signals and pool.unsettled) and pool.signals[0] in PREEMPTING,
         notices=tuple(pool.notices),
         seconds=time.monotonic() - began,
+        settled=not pool.unsettled,
     )
 
 

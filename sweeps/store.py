@@ -289,11 +289,18 @@ class Store:
         unreadable = None
         for attempt in reversed(attempts):
             try:
+                if self._ended_paused(attempt):
+                    return None
                 if (text := _failure_text(attempt, run_id)) is not None:
                     return text
             except DamagedFileError as error:
                 unreadable = unreadable or _unreadable(attempt, run_id, error)
         return None if unreadable is None else in_lines(vars(unreadable)).encode()
+
+    def _ended_paused(self, attempt: Attempt) -> bool:
+        """Whether an attempt went as far as it was to go: failures before it are no more."""
+        end = files.read_json(attempt.folder / "end.json")
+        return isinstance(end, dict) and end.get("ending") == "paused"
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
         """The record of a run: `done` or `diverged` as published, `failed`, or `missing`.

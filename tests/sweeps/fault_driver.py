@@ -1,12 +1,13 @@
 """Makes every call that changes a results folder fail in turn; prints what went wrong as JSON.
 
-    python fault_driver.py FOLDER FAULT STEP
+    python fault_driver.py FOLDER FAULT STEP [choosing]
 
-A sweep of two runs is done in a forked child in which the n-th call, for n = 1, 1 + STEP, ...,
-meets the fault: `kill` (SIGKILL instead of the call), `tear` (SIGKILL when half of the n-th write
-is written) or the name of an error, which is raised once (`ENOSPC`) or from then on (`ENOSPC+`).
-Then the same sweep is run again, undisturbed, and its table compared. fsync is only counted: what
-SIGKILL leaves does not depend on it, and the tests are to be quick.
+A sweep of two runs, or one of three that chooses which of them go on, is done in a forked child in
+which the n-th call, for n = 1, 1 + STEP, ..., meets the fault: `kill` (SIGKILL instead of the
+call), `tear` (SIGKILL when half of the n-th write is written) or the name of an error, which is
+raised once (`ENOSPC`) or from then on (`ENOSPC+`). Then the same sweep is run again, undisturbed,
+and what it leaves compared. fsync is only counted: what SIGKILL leaves does not depend on it, and
+the tests are to be quick.
 """
 
 from __future__ import annotations
@@ -22,22 +23,43 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import paused_runs
 from trivial_runs import config, lasting, run
 
 from sweeps import files, publishing
 from sweeps.computing import computing
+from sweeps.deciding import run_deciding
+from sweeps.decisions import Journal
 from sweeps.files import StoreError
-from sweeps.plan import make_plan
+from sweeps.halving import contest
+from sweeps.plan import Plan, make_plan
+from sweeps.pool import Stops
+from sweeps.runner import Summary
 from sweeps.store import Store
 from sweeps.visiting import visiting_order
 from sweeps.worker import load_tasks, work
 
 CALLS = ("mkdir", "open", "write", "fsync", "link", "unlink", "rename", "rmdir")
 PLAN = make_plan("faults", [config(3), config(4)])
+CHOSEN = paused_runs.plan_of(0.001, 0.01, 0.1)
+ABOUT = {"policy": "halving"}
 STOPPED, NOT_MET = 10, 11
+Sweep = Callable[[Path], None]
 
 
-def sweep(root: Path) -> None:
+def choosing(root: Path) -> None:
+    """A sweep that chooses its runs, in this process."""
+    store = Store.create(root)
+    policy = contest(CHOSEN, [paused_runs.RATE], 3, 2).policy
+
+    def perform(stops: Stops) -> Summary:
+        return paused_runs.perform(store, CHOSEN, stops)
+
+    run_deciding(store, CHOSEN, policy, ABOUT, perform)
+
+
+def plainly(root: Path) -> None:
     """What `run_sweeps` does, in this process."""
     store = Store.create(root)
     pending = store.pending(r.run_id for r in PLAN.runs)
@@ -77,7 +99,7 @@ def inject(fault: str, n: int) -> Callable[[], bool]:
     return lambda: next(count) > n
 
 
-def child(root: Path, fault: str, n: int) -> int:
+def child(sweep: Sweep, root: Path, fault: str, n: int) -> int:
     """Exit status: NOT_MET, or STOPPED by an error that says what it should, or a mistake."""
     met = inject(fault, n)
     try:
@@ -95,18 +117,28 @@ def published(root: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in root.glob("runs/*/*/result.json")}
 
 
-def main(folder: Path, fault: str, step: int) -> dict[str, Any]:
+def left(root: Path, plan: Plan) -> Any:
+    """What a sweep leaves: its table and its decisions."""
+    store = Store.open(root)
+    journal = Journal(store, {"plan": plan.plan_id, **ABOUT})
+    return lasting(store.read(plan)), journal.read()
+
+
+def main(folder: Path, fault: str, step: int, kind: str = "plain") -> dict[str, Any]:
     os.fsync = lambda descriptor: None
+    sweep, plan = (choosing, CHOSEN) if kind == "choosing" else (plainly, PLAN)
     sweep(folder / "undisturbed")
-    truth = lasting(Store.open(folder / "undisturbed").read(PLAN))
-    assert len(truth) == 2 and {r["status"] for r in truth} == {"done", "diverged"}
+    truth = left(folder / "undisturbed", plan)
+    assert {r["status"] for r in truth[0]} == (
+        {"done", "missing"} if truth[1] else {"done", "diverged"}
+    )
     problems: list[str] = []
     for n in itertools.count(1, step):
         root = folder / str(n)
         pid = os.fork()
         if pid == 0:
             try:
-                os._exit(child(root, fault, n))
+                os._exit(child(sweep, root, fault, n))
             finally:
                 os._exit(3)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -115,8 +147,8 @@ def main(folder: Path, fault: str, step: int) -> dict[str, Any]:
         before = published(root)
         sweep(root)
         store = Store.open(root)
-        if lasting(store.read(PLAN)) != truth:
-            problems.append(f"{fault} at call {n}: another table")
+        if left(root, plan) != truth:
+            problems.append(f"{fault} at call {n}: another table, or other decisions")
         if before.items() - published(root).items():
             problems.append(f"{fault} at call {n}: a result that was published has changed")
         if any(store.quarantine.glob("*")) or store.scan() != store.scan():
@@ -127,4 +159,4 @@ def main(folder: Path, fault: str, step: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *sys.argv[4:])))

@@ -44,8 +44,8 @@ def start() -> Iterator[Callable[..., Program]]:
         program.process.stdout.close()  # pyright: ignore[reportOptionalMemberAccess]
 
 
-def drive_faults(folder: Path, fault: str, step: int) -> None:
-    command = [sys.executable, str(HERE / "fault_driver.py"), str(folder), fault, str(step)]
+def drive_faults(folder: Path, fault: str, step: int, kind: str = "plain") -> None:
+    command = [sys.executable, str(HERE / "fault_driver.py"), str(folder), fault, str(step), kind]
     out = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
     report = json.loads(out.stdout)
@@ -57,6 +57,12 @@ def drive_faults(folder: Path, fault: str, step: int) -> None:
 @pytest.mark.parametrize(("fault", "step"), [("kill", 3), ("tear", 1), ("ENOSPC", 7)])
 def test_faults_at_some_calls(tmp_path: Path, fault: str, step: int) -> None:
     drive_faults(tmp_path, fault, step)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(("fault", "step"), [("kill", 11), ("ENOSPC", 29)])
+def test_faults_while_runs_are_chosen(tmp_path: Path, fault: str, step: int) -> None:
+    drive_faults(tmp_path, fault, step, "choosing")
 
 
 @pytest.mark.slow

@@ -62,8 +62,9 @@ def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
     # Of five, two go on after 23 steps and one after 45 of 90.
     assert found["flops"] / found["flops_of_all"] == pytest.approx((5 * 23 + 2 * 22 + 45) / 450)
     assert found["complete"] and found["decisions"] == 4
-    again = said(*words)
-    assert again == (code, printed)
+    assert said(*words) == (code, printed)
+    code, printed = said("doctor", "results/rates")
+    assert code == 1 and printed.count("has paused after step 23, and others went on (--tune)") == 6
 
 
 def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
