@@ -9,6 +9,7 @@ one before, and can be made again from the file alone.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 from scaling.record import Status
 from scaling.sealed import DamagedFileError, digest, seal, unseal
 from sweeps import files
-from sweeps.files import storing
+from sweeps.files import StoreError, storing
 from sweeps.places import Place
 from sweeps.pool import Stops
 from sweeps.store import Store
@@ -99,7 +100,12 @@ class Journal:
         return [found.get(n) or lost for n in range(1, max(readable, default=0) + 1)]
 
     def append(self, number: int, decision: Decision) -> None:
-        """Publishes decision `number`, unless another command has made it."""
+        """Publishes decision `number`, unless another command has made it.
+
+        Raises:
+            StoreError: the machine refuses, or a damaged decision is in the way.
+        """
+        path = self.folder / _name(number)
         content = {
             "about": self.about,
             "number": number,
@@ -112,7 +118,12 @@ class Journal:
                 files.make_folder(folder)
                 files.sync_folder(folder.parent)
             data = seal("decision", content).encode()
-            files.publish(self.folder / _name(number), data, scratch=self.folder, durable=True)
+            won = files.publish(path, data, scratch=self.folder, durable=True)
+        if not won and self._load(number) is None and files.exists(path):
+            raise StoreError(
+                f"{path} is damaged and cannot be set aside. Move it away by hand, and the same "
+                "command resumes"
+            )
 
     def _load(self, number: int) -> Decision | None:
         """Decision `number`; None where it is damaged and set aside."""
@@ -125,8 +136,8 @@ class Journal:
             news = tuple(Outcome(**each) for each in content["news"])
             return Decision(news, Choice(**content["choice"]))
         except DamagedFileError as error:
-            log.warning("%s: %s; it is set aside", path, error)
-            with storing(path):
+            log.warning("%s: %s", path, error)
+            with contextlib.suppress(OSError):  # where it stays, it is passed over
                 files.set_aside(path, self.store.quarantine, path.name, str(error))
             return None
 

@@ -5,9 +5,10 @@ be, that is all; else the runs are found that are expected to make it so for the
 (`analysis.planning.design`), and the first few of them are next. They change the fit, and with it
 what comes after them.
 
-An interval is believed once there are `ROWS_A_PARAMETER` rows for each parameter and nothing is
-doubtful about the fit. Before there is a fit, rows are spread over the cheaper half of the grid.
-Like every design this one takes the law to be true: bound the grid by where you trust it.
+An interval is believed once there are `ROWS_A_PARAMETER` rows for each parameter, nothing is
+doubtful about the fit, and the law has predicted a run that is dearer than those it was fitted to:
+informative runs are mostly cheap ones, and a law that holds for them alone has narrow intervals
+about wrong numbers. Before there is a fit, rows are spread over the cheaper half of the grid.
 """
 
 import math
@@ -29,6 +30,8 @@ from analysis.planning.quantities import covariance_of, quantity_of
 
 ROWS_A_PARAMETER = 2
 """Rows for each parameter of a law, at least, before its intervals are believed."""
+CHECK_SHARE = 1 / 3
+"""Part of all FLOPs so far, at least, of the run that a law is to have predicted."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,11 @@ def choose(aim: Aim, grid: Grid, y: Floats, open_: NDArray[np.bool_], spent: flo
     result = _fitted(aim, grid.x[known], y[known]) if len(known) >= aim.n_first else None
     found = Next() if result is None else _interval(aim, result)
     if result is not None and _is_narrow(aim, result, found):
-        return _with(found, stop="the interval is narrow enough")
+        check_run = _check_run(grid, known, affordable)
+        if check_run is not None:
+            return _with(found, runs=(check_run,))
+        if _predicts_dearest(aim, grid, y, known):
+            return _with(found, stop="the interval is narrow enough")
     if not np.any(affordable):
         why = "the budget is spent" if np.any(open_) else "all runs are done"
         return _with(found, stop=why)
@@ -188,6 +195,31 @@ def _is_narrow(aim: Aim, result: FitResult, found: Next) -> bool:
     """Whether the interval is as narrow as it is to be, and to be believed."""
     assert found.low is not None and found.high is not None
     return found.high - found.low <= aim.width and result.verdict is Verdict.CONVERGED
+
+
+def _check_run(grid: Grid, known: NDArray[np.intp], affordable: NDArray[np.bool_]) -> int | None:
+    """A dear run for the law to predict; None where there was one, or none can be had.
+
+    It costs at most as much as all runs so far.
+    """
+    prices = grid.prices[known]
+    if prices.max() >= CHECK_SHARE * prices.sum():
+        return None
+    dearer = affordable & (grid.prices > prices.max()) & (grid.prices <= prices.sum())
+    if not np.any(dearer):
+        return None
+    return int(np.argmax(np.where(dearer, grid.prices, -np.inf)))
+
+
+def _predicts_dearest(aim: Aim, grid: Grid, y: Floats, known: NDArray[np.intp]) -> bool:
+    """Whether the dearest run is as the law says that is fitted to all others."""
+    dearest = known[int(np.argmax(grid.prices[known]))]
+    others = known[known != dearest]
+    result = _fitted(aim, grid.x[others], y[others])
+    if result is None:
+        return False
+    low, high = result.prediction_interval(grid.x[[dearest]])
+    return bool(low[0] <= y[dearest] <= high[0])
 
 
 def _informative(

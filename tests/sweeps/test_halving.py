@@ -16,6 +16,7 @@ from paused_runs import BEST, DONE, RATE, STEPS, loss, perform, plan_of
 from scaling.record import differences
 from sweeps.deciding import Decided, run_deciding
 from sweeps.decisions import Choice, Decision, Journal, Outcome, seen
+from sweeps.files import StoreError
 from sweeps.halving import best, contest
 from sweeps.plan import Plan, make_plan
 from sweeps.pool import Stops
@@ -140,6 +141,22 @@ def test_a_damaged_decision_is_set_aside_and_the_others_stand(store: Store, numb
         each.choice for each in truth[number:]
     ]
     assert len(store.pending(run.run_id for run in plan.runs)) == 8
+
+
+def test_a_damaged_decision_that_cannot_be_set_aside_ends_the_call_in_words(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    plan = plan_of(*NINE)
+    halved(store, plan, doing=lambda stops: DONE)
+    (path,) = (store.root / "decisions").glob("*/*.json")
+    path.write_text("{")
+
+    def refuses(*args: object) -> None:
+        raise OSError("read-only")
+
+    monkeypatch.setattr("sweeps.decisions.files.set_aside", refuses)
+    with pytest.raises(StoreError, match="is damaged and cannot be set aside"):
+        halved(store, plan)
 
 
 def test_a_paused_record_that_is_damaged_is_made_again(store: Store):
