@@ -17,7 +17,7 @@ import multiprocessing
 import re
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -39,6 +39,8 @@ log = getLogger(__name__)
 
 DRAWN = HOUSE / "build" / "gallery"
 BUDGET = "smoke"
+_IN_THIS_PROCESS = 6
+"""Figures that are drawn in less time than two processes take to start."""
 
 HEAD = """# Gallery
 
@@ -74,11 +76,21 @@ def draw(names: Iterable[str]) -> None:
     wanted = {part.name for name in names for part in catalogue.load(name).parts}
     groups = [[name for name in group if name in wanted] for group in GROUPS.values()]
     gathering = [[name] for name in names if isinstance(catalogue.load(name), Gathering)]
-    # Two at once, each on a core. What gathers others comes after them.
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        for failed in (*pool.map(_draw, filter(None, groups)), *pool.map(_draw, gathering)):
+    with _applying(len(wanted)) as apply:
+        # What gathers others comes after them.
+        for failed in (*apply(_draw, filter(None, groups)), *apply(_draw, gathering)):
             if failed:
                 log.warning("gallery: %s cannot be drawn from its stored runs", failed)
+
+
+@contextlib.contextmanager
+def _applying(n_figures: int) -> Iterator[Callable[..., Iterable[str | None]]]:
+    """As `map`; two figures at once, each on a core, where they are many."""
+    if n_figures <= _IN_THIS_PROCESS:
+        yield map
+        return
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        yield pool.map
 
 
 def _draw(group: list[str]) -> str | None:

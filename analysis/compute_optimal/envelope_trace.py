@@ -86,24 +86,25 @@ def interpolate(curves: Sequence[LearningCurve]) -> Grid:
 
 def trace(grid: Grid, runs: NDArray[np.intp]) -> Trace:
     """Returns the envelope of some of the runs, given by ascending index."""
-    starts = np.flatnonzero(np.diff(grid.size[runs], prepend=-1))
-    sizes, log_loss = grid.size[runs[starts]], grid.log_loss[runs]
+    of_run, log_loss = grid.size[runs], grid.log_loss[runs]
+    is_first = np.append(True, of_run[1:] != of_run[:-1])
+    sizes = of_run[is_first]
     if len(sizes) < len(runs):
-        log_loss = np.minimum.reduceat(log_loss, starts, axis=0)
+        log_loss = np.minimum.reduceat(log_loss, np.flatnonzero(is_first), axis=0)
     along = np.arange(len(grid.log_flops))
     winner = log_loss.argmin(axis=0)
     nearest = winner + np.array([[-1], [0], [1]])
     nearest = np.where((nearest < 0) | (nearest == len(sizes)), winner, nearest)
     smaller, same, larger = np.isfinite(log_loss[nearest, along])
     bracketed = smaller & same & larger
-    edges = np.flatnonzero(np.diff(bracketed)) + 1
+    edges = np.flatnonzero(bracketed[1:] != bracketed[:-1]) + 1
     ordered = winner.copy()
     for part in np.split(along, edges):
         if bracketed[part[0]]:
             # Chernozhukov, Fernandez-Val & Galichon (arXiv:0704.3686): putting an estimate of an
             # increasing function in order brings it nearer to the truth, whatever its noise.
             ordered[part] = np.sort(winner[part])
-    at = np.flatnonzero((np.diff(ordered) > 0) & bracketed[:-1] & bracketed[1:])
+    at = np.flatnonzero((ordered[1:] > ordered[:-1]) & bracketed[:-1] & bracketed[1:])
     moved = float(np.mean(ordered[bracketed] != winner[bracketed])) if bracketed.any() else 0.0
     numbers = sizes[ordered]
     return Trace(numbers, bracketed, at, numbers[at], numbers[at + 1], moved)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
+from unittest import mock
+
+from sweep_driver import program
 
 from sweeps.claims import Attempt, is_dead, start_of
 from sweeps.pool import Event
@@ -20,8 +25,12 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 PATIENCE = 30.0
 
 
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["sweep_driver"])
+
+
 class Program:
-    """A sweep as a program of its own."""
+    """A sweep as a program of its own, forked from a process that has loaded what it needs."""
 
     def __init__(
         self,
@@ -33,17 +42,17 @@ class Program:
         store: str | None = None,
     ) -> None:
         """Starts it in the folder `root`; with `store`, its results lie there."""
-        words = [store or str(root), str(n_runs), function, str(workers), str(lease)]
         self.marks = root.with_name("marks")
         self.marks.mkdir(parents=True, exist_ok=True)
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "sweep_driver.py"), *words],
-            env=os.environ | ENVIRONMENT | {"TRIVIAL_MARKS": str(self.marks)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
+        with mock.patch.dict(os.environ, ENVIRONMENT):  # by which it finds what it is to load
+            forkserver.ensure_running()
+        self.answers, theirs = FORKS.Pipe()
+        environment = os.environ | ENVIRONMENT | {"TRIVIAL_MARKS": str(self.marks)}
+        options = (store or root, n_runs, function, workers, lease)
+        self.process = FORKS.Process(target=program, args=(environment, theirs, *options))
+        self.process.start()
+        theirs.close()
+        assert self.answers.recv() == "begun"
 
     @property
     def members(self) -> list[int]:
@@ -70,8 +79,17 @@ class Program:
             os.killpg(self.process.pid, number)
 
     def summary(self) -> dict:
-        out, _ = self.process.communicate(timeout=PATIENCE)
-        return json.loads(out)
+        """What it says at its end."""
+        assert self.answers.poll(PATIENCE), "waited in vain"
+        found = self.answers.recv()
+        self.process.join()
+        return found
+
+    def end(self) -> None:
+        """Kills it and its workers."""
+        self.signal(signal.SIGKILL)
+        self.process.join()
+        self.answers.close()
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -39,9 +39,7 @@ def start() -> Iterator[Callable[..., Program]]:
 
     yield start
     for program in programs:
-        program.signal(signal.SIGKILL)
-        program.process.wait()
-        program.process.stdout.close()  # pyright: ignore[reportOptionalMemberAccess]
+        program.end()
 
 
 def drive_faults(folder: Path, fault: str, step: int, kind: str = "plain") -> None:
@@ -78,8 +76,7 @@ def kill_at_random_instants(start: Callable[..., Program], root: Path, kills: in
     for _ in range(kills):
         program = start(root, n_runs, "brief")
         time.sleep(chance.uniform(0.05, 0.9))
-        program.signal(signal.SIGKILL)
-        program.process.wait()
+        program.end()
         wait_until(lambda program=program: not program.members)
         assert not safe.items() - published(root).items()
         safe = published(root)

@@ -51,6 +51,7 @@ def test_besiroglu_2024_table(besiroglu: FitResult):
     assert besiroglu.n_starts_agreeing == besiroglu.n_starts
 
 
+@pytest.mark.medium
 def test_besiroglu_2024_standard_errors_and_intervals(besiroglu: FitResult):
     for name, published in {"E": 0.026, "alpha": 0.015, "beta": 0.021}.items():
         assert besiroglu.standard_errors[name] == pytest.approx(published, rel=0.1)

@@ -66,6 +66,7 @@ def test_saved_files_are_complete_and_identical_every_time(figure, saved, tmp_pa
         assert tuple(path.read_bytes() for path in others) == first
 
 
+@pytest.mark.medium
 def test_files_are_fit_for_print(saved):
     pdf, png = saved
     raw = pdf.read_bytes()

@@ -42,6 +42,7 @@ def test_cells_and_conclusions_are_compared(two, tmp_path, capsys):
     assert (tmp_path / "c.pdf").exists() and (tmp_path / "c.png").exists()
 
 
+@pytest.mark.medium
 def test_a_conclusion_that_changes_is_exit_status_1(two, tmp_path, capsys):
     first = two[0]
     copy = shutil.copytree(first.parents[1], tmp_path / "tiny")

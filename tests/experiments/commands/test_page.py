@@ -80,6 +80,7 @@ def test_a_page_needs_no_address_and_tells_all(results, tmp_path, capsys):
     assert to.stat().st_size < 5e6
 
 
+@pytest.mark.medium
 def test_a_page_says_whether_reports_still_stand(results, tmp_path, monkeypatch, capsys):
     to = tmp_path / "page.html"
     command = ["report", str(results / "tiny"), "--to", str(to), "--experiment", TINY]

@@ -191,6 +191,7 @@ def test_results_that_changed_are_named(copy, capsys):
     assert main(["paper", "--check", str(folder), "--experiment", TINY]) == 0
 
 
+@pytest.mark.medium
 def test_the_pieces_are_renewed_beside_the_text_of_an_author(copy, capsys, monkeypatch):
     folder, results = copy
     (folder / "main.tex").write_text("my text")
@@ -213,6 +214,7 @@ def test_the_pieces_are_renewed_beside_the_text_of_an_author(copy, capsys, monke
     assert Path("chapter.tex").read_text() == "more of mine"
 
 
+@pytest.mark.medium
 def test_a_piece_that_a_hand_has_changed_is_kept(copy, capsys):
     folder, results = copy
     whole = files(folder)

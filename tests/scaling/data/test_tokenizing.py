@@ -48,6 +48,7 @@ def test_bytes_come_back_whatever_they_are(texts):
     assert [tokenizer.decode(tokens) for tokens in tokenizer.encode(texts)] == texts
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.text(max_size=60) | st.sampled_from(["<|endoftext|>", " the\u00e9\n"]), max_size=4)

@@ -343,6 +343,7 @@ def test_saving_takes_a_bounded_share_of_the_time(tmp_path: Path, monkeypatch: p
     assert history.History(RUN, None).place(1) is None
 
 
+@pytest.mark.medium
 def test_a_checkpoint_that_cannot_be_written_ends_no_run(
     tmp_path: Path,
     saving: Callable[[int | None], list[int]],

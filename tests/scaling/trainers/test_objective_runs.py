@@ -165,6 +165,7 @@ PAIRED = replace_together(
 )
 
 
+@pytest.mark.medium
 def test_an_encoder_decoder_predicts_the_answer_from_the_text_with_its_holes():
     """The decoder begins with the last sentinel, which ends every text, and predicts the answer."""
     windows = jnp.asarray(DATA.load(0).sequences(0, 0, 4))

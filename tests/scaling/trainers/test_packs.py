@@ -83,6 +83,7 @@ def test_members_of_a_regression_in_full_batches_agree():
         assert_agree(run(config), together)
 
 
+@pytest.mark.medium
 def test_a_member_that_diverges_leaves_the_others_as_they_were():
     beside = {rate: run_pack([member(0), member(1, rate), member(2)]) for rate in (0.05, 1e30)}
     calm, wild = beside[0.05], beside[1e30]

@@ -58,6 +58,7 @@ def test_a_run_learns_is_measured_by_name_and_counted():
     assert counts.epochs == 400 * 32 / (2**32 - 1)
 
 
+@pytest.mark.medium
 def test_a_killed_run_on_a_fixed_set_resumes_bit_for_bit(tmp_path, monkeypatch):
     """Kills once within an interval and once at its end."""
     config = replace_at(replace_at(RUN, "data.n_train", 100), "train.steps", 600)

@@ -172,6 +172,7 @@ def test_kills_on_the_trunk_and_on_the_branch_change_nothing(
     assert branch(of(50)) == (32, [45])
 
 
+@pytest.mark.medium
 def test_damaged_states_of_a_trunk_are_set_aside_and_trained_anew(
     tmp_path: Path, branch: Any, caplog: pytest.LogCaptureFixture
 ):
