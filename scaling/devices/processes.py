@@ -90,10 +90,10 @@ def _broadcast(text: bytes) -> bytes:
     from jax.experimental import multihost_utils
 
     size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
-    padded = np.zeros(size, np.int32)
+    padded = np.zeros(1 << size.bit_length(), np.int32)  # few lengths: each is compiled once
     if is_first():
-        padded[:] = list(text)
-    return bytes(multihost_utils.broadcast_one_to_all(padded).astype(np.uint8))
+        padded[:size] = list(text)
+    return bytes(multihost_utils.broadcast_one_to_all(padded)[:size].astype(np.uint8))
 
 
 def _count(name: str) -> int | None:
