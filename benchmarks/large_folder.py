@@ -3,7 +3,8 @@
     python benchmarks/large_folder.py [--runs 10000 100000] [FOLDER]
 
 The folder is written as workers write it, but without fsync, which is not the subject here. Then
-`scaling status` and `scaling table` are timed as commands, with their peak memory.
+`scaling status` and `scaling table` are timed as commands, with their peak memory, and
+`scaling sweep --plan` of as many runs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from typing import NamedTuple
 
 from figures import Figure, machine, options, report
 
-LIMITS = {10_000: {"status": 1.0, "table": 2.0}, 100_000: {"status": 5.0, "table": 15.0}}
+LIMITS = {
+    10_000: {"status": 1.0, "table": 2.0},
+    100_000: {"status": 5.0, "table": 15.0, "sweep --plan": 20.0},
+}
 
 
 def build(root: Path, n_runs: int) -> None:
@@ -109,6 +113,11 @@ def main() -> None:
             commands = {
                 "status": ["status", str(root)],
                 "table": ["table", str(root), "--to", str(Path(scratch, "runs.parquet"))],
+                "sweep --plan": [
+                    *("sweep", "--plan", "--name", "large", "--model", "linear"),
+                    *("--grid", "model.n_features=1..50", "--grid", f"seed=1..{n_runs // 50}"),
+                    *("--results", str(Path(scratch, "none"))),
+                ],
             }
             for name, words in commands.items():
                 found = [timed(words) for _ in range(given.repeats)]

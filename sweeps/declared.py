@@ -144,8 +144,18 @@ def configs_of(declared: Declaration) -> list[RunConfig]:
     numbers: Sequence[int] = range(n_all)
     if declared.sample is not None:
         numbers = sorted(random.Random(declared.random_seed).sample(numbers, n_runs))
-    # 2. Each is made of the defaults of its model, what all share, and its own values.
-    return [_config({**shared, **_row(blocks, number)}) for number in numbers]
+    # 2. Each is made of the defaults of its model, what all share, and its own values. Many differ
+    #    in seeds alone: the rest of them is made and checked once.
+    made: dict[tuple[tuple[str, Value], ...], RunConfig] = {}
+    found: list[RunConfig] = []
+    for number in numbers:
+        values = {**shared, **_row(blocks, number)}
+        seed = {name: values.pop(name) for name in ("seed",) if name in values}
+        rest = tuple(values.items())
+        if rest not in made:
+            made[rest] = _config(values)
+        found.append(replace(made[rest], **seed) if seed else made[rest])
+    return found
 
 
 def extended(declared: Declaration, grid: Sequence[str], draws: int | None) -> Declaration:
