@@ -14,11 +14,12 @@
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 from analysis.laws.softplus import softplus
 
 _LEAST_WIDTH, _LARGEST_WIDTH = 0.02, 5.0
@@ -65,48 +66,62 @@ def broken_power_law(n_breaks: int) -> Law:
     )
 
 
+class _Break(NamedTuple):
+    """A break: its change of exponent, its width, how many widths beyond it x is, their softplus.
+
+    The first two have shape `(..., 1)`, the others `(..., n_points)`.
+    """
+
+    change: ArrayLike
+    width: ArrayLike
+    distance: ArrayLike
+    bend: ArrayLike
+
+
 @dataclass(frozen=True)
 class _Breaks:
     """The functions of a law with n breaks; theta is E, log B, c0, the c_i, log d_i and log f_i."""
 
     n: int
 
-    def bends(self, theta: ArrayLike, log_x: ArrayLike) -> tuple[ArrayLike, ...]:
-        """Changes, widths, distances in widths and their softplus, by break along the last axis."""
-        xp, breaks = theta.__array_namespace__(), theta[..., None, 3:]
-        change, width = breaks[..., : self.n], xp.exp(breaks[..., 2 * self.n :])
-        distance = (log_x - breaks[..., self.n : 2 * self.n]) / width
-        return change, width, distance, softplus(distance)
+    def breaks(self, theta: ArrayLike, log_x: ArrayLike) -> list[_Break]:
+        """The breaks, in order."""
+        xp, found = theta.__array_namespace__(), []
+        for column in range(3, 3 + self.n):
+            change, place, log_width = (theta[..., column + k * self.n, None] for k in range(3))
+            width = xp.exp(log_width)
+            distance = (log_x[:, 0] - place) / width
+            found.append(_Break(change, width, distance, softplus(distance)))
+        return found
 
-    def log_reducible(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-        change, width, _, bends = self.bends(theta, log_x)
-        bent = theta.__array_namespace__().sum(change * width * bends, axis=-1)
-        return theta[..., 1, None] - theta[..., 2, None] * log_x[:, 0] - bent
+    def reducible(self, theta: ArrayLike, log_x: ArrayLike, breaks: list[_Break]) -> ArrayLike:
+        """Returns y - E."""
+        log_y = theta[..., 1, None] - theta[..., 2, None] * log_x[:, 0]
+        for change, width, _, bend in breaks:
+            log_y = log_y - change * width * bend
+        return theta.__array_namespace__().exp(log_y)
 
     def log_predict(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-        xp = theta.__array_namespace__()
-        return xp.log(theta[..., 0, None] + xp.exp(self.log_reducible(theta, log_x)))
+        reducible = self.reducible(theta, log_x, self.breaks(theta, log_x))
+        return theta.__array_namespace__().log(theta[..., 0, None] + reducible)
 
     def jacobian(self, theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
-        xp = theta.__array_namespace__()
-        change, width, distance, bends = self.bends(theta, log_x)
-        reducible = xp.exp(self.log_reducible(theta, log_x))
+        xp, breaks = theta.__array_namespace__(), self.breaks(theta, log_x)
+        reducible = self.reducible(theta, log_x, breaks)
         inverse = 1.0 / (theta[..., 0, None] + reducible)
-        share = (reducible * inverse)[..., None]
-        passed, scale = xp.exp(distance - bends), xp.ones_like(share)
-        # bends - distance * passed, whose terms cancel far from a break.
-        far = xp.abs(distance)
-        near = softplus(-far)
-        turned = near + far * xp.exp(-far - near)
-        columns = [
-            inverse[..., None],
-            share,
-            -log_x[:, :1] * share,
-            -width * bends * share,
-            change * passed * share,
-            -change * width * turned * share,
-        ]
-        return xp.concat([column * scale for column in columns], axis=-1)
+        share = reducible * inverse
+        by_change, by_place, by_width = [], [], []
+        for change, width, distance, bend in breaks:
+            # bend - distance * passed, whose terms cancel far from a break.
+            far = xp.abs(distance)
+            near = softplus(-far)
+            turned = near + far * xp.exp(-far - near)
+            by_change.append(-width * bend * share)
+            by_place.append(change * xp.exp(distance - bend) * share)
+            by_width.append(-change * width * turned * share)
+        return from_columns(
+            [inverse, share, -log_x[:, 0] * share, *by_change, *by_place, *by_width]
+        )
 
     def starts(self, log_x: Floats, log_y: Floats) -> Floats:
         # For given floor, breaks and widths log(y - E) is linear in the rest.

@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws.chinchilla import CHINCHILLA, growth
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 
 _LEAST_EXPONENT = 0.01  # at 0 no number of parameters is optimal
 _SMALLEST, _LARGEST = 0.01, 1e4  # of R_D and R_N: no value at all, and full value, in practice
@@ -107,7 +107,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
         -beta * d * parts.tokens.by_limit,
         -alpha * n * parts.parameters.by_limit,
     ]
-    return xp.stack(columns, axis=-1)
+    return from_columns(columns)
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 from analysis.laws.power_terms import Joined, joined, nonnegative_coefficients
 from analysis.laws.softplus import log_sum, softplus
 
@@ -86,7 +86,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
         -log_x[:, 3] * d,
         share * g * parts.terms.by_g,
     ]
-    return xp.stack(columns, axis=-1)
+    return from_columns(columns)
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws.chinchilla import CHINCHILLA
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 from analysis.laws.power_terms import Joined, joined
 
 _START_GAMMAS = (0.5, 1.0, 2.0)
@@ -42,7 +42,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     share = reducible * inverse
     n, d = share * terms.by_n, share * terms.by_d
     columns = [inverse, n, d, -log_x[:, 0] * n, -log_x[:, 1] * d, share * g * terms.by_g]
-    return xp.stack(columns, axis=-1)
+    return from_columns(columns)
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:

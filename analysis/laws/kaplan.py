@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 from analysis.laws.power_law import POWER_LAW
 from analysis.laws.power_terms import joined
 
@@ -54,7 +54,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     terms = joined(*_terms(theta, log_x))
     n, d = terms.by_n, terms.by_d
     columns = [n, d, -log_x[:, 0] * n, -log_x[:, 1] * d + terms.by_g]
-    return theta.__array_namespace__().stack(columns, axis=-1)
+    return from_columns(columns)
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:

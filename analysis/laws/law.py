@@ -1,6 +1,6 @@
 """The interface of every scaling law."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -10,6 +10,15 @@ from analysis.estimate import Floats
 
 ArrayLike: TypeAlias = Any
 """An array of NumPy, JAX or any other library that follows the Python array API standard."""
+
+
+def from_columns(columns: Sequence[ArrayLike]) -> ArrayLike:
+    """Returns the Jacobian `(..., n_points, n_params)` whose columns have shape `(..., n_points)`.
+
+    Points are neighbours in memory, as a fit wants them, which sums over points.
+    """
+    xp = columns[0].__array_namespace__()
+    return xp.moveaxis(xp.stack(columns, axis=-2), -2, -1)
 
 
 def nothing_settled(x: Floats, y: Floats) -> dict[str, float]:

@@ -13,7 +13,7 @@
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 from analysis.laws.softplus import softplus
 
 _LEAST_DELTA, _LARGEST_DELTA = 0.02, 20.0
@@ -63,7 +63,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     by_target = share * xp.exp(-softplus(u)) / slope
     by_delta = -by_target * xp.exp(theta[..., 4, None]) * softplus(u)
     columns = [inverse, share - by_target, by_target, -log_x[:, 0] * by_target, by_delta]
-    return xp.stack(columns, axis=-1)
+    return from_columns(columns)
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:

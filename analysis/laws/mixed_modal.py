@@ -19,7 +19,7 @@ from itertools import product
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 
 _START_EXPONENTS = (0.05, 0.3, 0.8, 1.5)
 _FOOTHOLD = 1e-3  # of the spread of the excess, for a competition that a start leaves out
@@ -39,7 +39,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     xp = theta.__array_namespace__()
     term = _competition(theta, log_x)
     columns = [-xp.ones_like(term), term, -log_x[:, 0] * term, -log_x[:, 1] * term]
-    return xp.stack(columns, axis=-1)
+    return from_columns(columns)
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:

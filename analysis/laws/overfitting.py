@@ -23,7 +23,7 @@ import numpy as np
 
 from analysis.estimate import Floats
 from analysis.laws.chinchilla import CHINCHILLA, growth
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 from analysis.laws.power_terms import nonnegative_coefficients
 
 _START_EXPONENTS = (0.15, 0.4, 0.8)  # of alpha and beta
@@ -67,7 +67,7 @@ def _jacobian(theta: ArrayLike, log_x: ArrayLike) -> ArrayLike:
     log_repeats, log_share = _logs(log_x)
     columns = [inverse, n, d, penalty, -log_x[:, 0] * n, -log_x[:, 1] * d]
     columns += [log_repeats * penalty, log_share * penalty]
-    return theta.__array_namespace__().stack(columns, axis=-1)
+    return from_columns(columns)
 
 
 def _starts(log_x: Floats, log_y: Floats) -> Floats:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law, nothing_derived
+from analysis.laws.law import ArrayLike, Law, from_columns, nothing_derived
 from analysis.laws.softplus import log_sum
 
 _LEAST_DAMPING = 1e-14  # keeps the normal equations of dependent columns solvable
@@ -111,7 +111,7 @@ class _SumOfPowers:
                 slope = sign * log_x[:, x] * share
                 slopes[exponent] = slopes[exponent] + slope if exponent in slopes else slope
         by_exponent = [slopes[column] for column in sorted(slopes)]
-        return theta.__array_namespace__().stack([inverse, *shares, *by_exponent], axis=-1)
+        return from_columns([inverse, *shares, *by_exponent])
 
     def starts(self, log_x: Floats, log_y: Floats) -> Floats:
         # The law is linear in all but its exponents: for given ones the best floor and coefficients

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.estimate import Floats
-from analysis.laws.law import ArrayLike, Law
+from analysis.laws.law import ArrayLike, Law, from_columns
 
 _START_EXPONENTS = (0.15, 0.4, 1.0)
 _START_LEARNT = (0.3, 2.0, 15.0, 100.0)  # tasks learnt at the mean row
@@ -73,7 +73,7 @@ class _Quanta:
             -inverse * by_log_learnt * power,
             inverse * alpha * far * tasks / (tasks + 0.5),
         ]
-        return xp.stack([xp.ones_like(left), *slopes], axis=-1)
+        return from_columns([xp.ones_like(left), *slopes])
 
     def starts(self, log_x: Floats, log_y: Floats) -> Floats:
         grids = np.meshgrid(_START_EXPONENTS, _START_LEARNT, _START_TASKS)

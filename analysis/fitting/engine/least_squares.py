@@ -35,7 +35,9 @@ FARTHEST = 200.0
 Some could go on without end: one that leaves the curve, or two that make up for one another.
 """
 
-_MAX_ITERATIONS = 300
+_MAX_STEPS = 300
+_HEAT = 100  # steps after which rivals are compared
+_IN_REACH = 1.2  # times the least objective of rivals: beyond it a search is given up
 _RELATIVE_DECREMENT = 1e-12  # of the objective: coordinates within ~1e-6 standard errors
 _ROUNDING = 2e-15  # of a log residual
 _EASE, _CAUTION = 1 / 3, 4.0  # what a step that was accepted, or refused, makes of the damping
@@ -44,7 +46,7 @@ _FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e8
 _SLOW = 0.3  # share that a slow step leaves of the decrease promised
 _FAR = 0.5  # share of the objective: a start that promises more is still on its way to the rows
 _PATIENCE = 3  # slow steps on end from which corrections serve
-_VALUES_IN_STEP = 30_000  # of y: what a step makes of them stays in the cache
+_VALUES_IN_STEP = 15_000  # of y: what a step makes of them stays in the cache
 
 
 class Points(NamedTuple):
@@ -83,6 +85,7 @@ def solve(
     loss: Loss = Loss(),
     bounds: Bounds | None = None,
     project: Project | None = None,
+    max_steps: int = _MAX_STEPS,
 ) -> Solutions:
     """Minimises `sum_i w_i loss(log y_i - log f(x_i; theta))` for each problem of a batch.
 
@@ -104,6 +107,7 @@ def solve(
         loss: The loss, its threshold in units of log y.
         bounds: Bounds of each problem; those of the law unless given.
         project: Sets the coordinates of `law.linear` to their best; squared error alone.
+        max_steps: Steps after which a problem is left as it is.
 
     Returns:
         The solutions. A problem that has not converged carries its best point.
@@ -116,7 +120,7 @@ def solve(
 
     def solve_share(share: slice) -> Solutions:
         problems = Problems(law, points.log_x, weights[share], log_y[share], loss, project)
-        return _Batch(problems, theta[share], bounds.take(share)).solved()
+        return _Batch(problems, theta[share], bounds.take(share)).solved(max_steps)
 
     n_threads = _n_cores()
     if n_problems <= _in_step(log_y) or n_threads == 1:
@@ -130,6 +134,55 @@ def solve(
         for whole, part in zip(solutions, share, strict=True):
             whole[first::n_threads] = part
     return solutions
+
+
+def solve_rivals(
+    law: Law,
+    points: Points,
+    log_y: Floats,
+    theta: Floats,
+    rivals: NDArray[np.intp],
+    *,
+    loss: Loss = Loss(),
+    bounds: Bounds | None = None,
+    project: Project | None = None,
+) -> Solutions:
+    """Returns what `solve` does where only the lowest of several ends is sought.
+
+    Most steps are those of searches that lead nowhere. One that after 100 steps still lies a fifth
+    above the lowest of its rivals, on its way or not, goes no farther.
+
+    Args:
+        law: The law.
+        points: Inputs and weights; one weight for each point.
+        log_y: As in `solve`, and likewise the others.
+        theta: Where each problem starts.
+        rivals: A number that problems with the same rows and bounds share, shape `(n_problems,)`.
+        loss: The loss.
+        bounds: Bounds of each problem.
+        project: Step of variable projection.
+    """
+    found = solve(
+        law, points, log_y, theta, loss=loss, bounds=bounds, project=project, max_steps=_HEAT
+    )
+    least = np.full(int(rivals.max()) + 1, np.inf)
+    np.minimum.at(least, rivals, found.objective)
+    left = ~found.converged & (found.objective <= _IN_REACH * least[rivals])
+    left = np.flatnonzero(left & np.isfinite(found.objective))
+    if left.size:
+        farther = solve(
+            law,
+            points,
+            log_y[left],
+            found.theta[left],
+            loss=loss,
+            bounds=None if bounds is None else bounds.take(left),
+            project=project,
+            max_steps=_MAX_STEPS - _HEAT,
+        )
+        for whole, part in zip(found, farther, strict=True):
+            whole[left] = part
+    return found
 
 
 def _n_cores() -> int:
@@ -163,14 +216,14 @@ class _Batch:
         self.seen, self.gone = np.zeros((2, *self.theta.shape), dtype=bool)
         self.secant = Secant(*self.theta.shape)
 
-    def solved(self) -> Solutions:
+    def solved(self, max_steps: int) -> Solutions:
         """Solves them: as many in step as fit the cache, then the next ones."""
         size = _in_step(self.residuals)
         waiting = np.flatnonzero(np.isfinite(self.objective))
         todo, waiting = waiting[:size], waiting[size:]
         while todo.size:
             self._step(todo)
-            todo = todo[~self.converged[todo] & (self.n_steps[todo] < _MAX_ITERATIONS)]
+            todo = todo[~self.converged[todo] & (self.n_steps[todo] < max_steps)]
             n_free = size - len(todo)
             todo, waiting = np.concatenate([todo, waiting[:n_free]]), waiting[n_free:]
         return Solutions(self.theta, self.objective, self.converged)
@@ -202,8 +255,11 @@ class _Batch:
         accepted = after <= before + np.sqrt(2 * before * slightest) + slightest
         slow = slow[accepted[slow]]
         if slow.size:
-            moves, changes = (trial - at.theta)[slow], (after - before)[slow]
-            self.secant.remember(todo[slow], at.take(slow), moves, changes)
+            moves = trial - at.theta
+            bent, changes = at.bend(moves), after - before
+            self.secant.remember(
+                todo[slow], moves[slow], bent[slow], at.gradient[slow], changes[slow]
+            )
         moved = todo[accepted]
         self.theta[moved], self.objective[moved] = trial[accepted], after[accepted]
         self.residuals[moved] = residuals[accepted]

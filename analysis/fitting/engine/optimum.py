@@ -21,7 +21,7 @@ from analysis.fitting.engine.ending import (
     condition_number,
     ending_at,
 )
-from analysis.fitting.engine.least_squares import FARTHEST, Solutions, solve
+from analysis.fitting.engine.least_squares import FARTHEST, Solutions, solve_rivals
 from analysis.fitting.engine.problem import Problem
 from analysis.laws.power_terms import nonnegative_coefficients
 from analysis.laws.scales import linear_basis
@@ -198,13 +198,19 @@ def _under_huber(task: Task, starts: Floats, squared: Solutions) -> Solutions:
 
 
 def _solve_all(task: Task, starts: Floats, same_place: float = _SAME_PLACE) -> Solutions:
-    """`solve` from every start, once for starts that coincide."""
+    """The ends of searches from every start, of one for starts that coincide."""
     _, first, place = np.unique(
         np.round(starts / same_place), axis=0, return_index=True, return_inverse=True
     )
     targets = np.broadcast_to(task.log_y, (len(first), len(task.log_y)))
-    found = solve(
-        task.law, task.points, targets, starts[first], loss=task.loss, project=task.project
+    found = solve_rivals(
+        task.law,
+        task.points,
+        targets,
+        starts[first],
+        np.zeros(len(first), dtype=np.intp),
+        loss=task.loss,
+        project=task.project,
     )
     every = place.reshape(-1)
     return Solutions(found.theta[every], found.objective[every], found.converged[every])

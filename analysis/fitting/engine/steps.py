@@ -83,9 +83,12 @@ class Problems(NamedTuple):
             value = np.vecdot(self.loss.value(residuals), self.weights)
         return residuals, np.where(np.isnan(value), np.inf, value)
 
-    def slopes(self, residuals: Floats) -> Floats:
-        """Weighted derivative of the loss over the residual, the shape of `residuals`."""
-        return self.weights * residuals * self.loss.influence(residuals)
+    def derivatives(self, residuals: Floats) -> tuple[Floats, Floats]:
+        """Weighted first and second derivatives of the loss, each the shape of `residuals`."""
+        if self.loss.is_squared:
+            return self.weights * residuals, self.weights
+        slopes = self.weights * residuals * self.loss.influence(residuals)
+        return slopes, self.weights * self.loss.curvature(residuals)
 
 
 class Tangent(NamedTuple):
@@ -164,8 +167,8 @@ def tangent(
     Coordinates pushed against a bound are held there, and those that are `gone` stay as they are.
     """
     jacobian = problems.law.jacobian(theta, problems.log_x)
-    bends = problems.weights * problems.loss.curvature(residuals)
-    gradient = -(problems.slopes(residuals)[:, None, :] @ jacobian)[:, 0, :]
+    slopes, bends = problems.derivatives(residuals)
+    gradient = -(slopes[:, None, :] @ jacobian)[:, 0, :]
     hessian = np.swapaxes(jacobian * bends[..., None], -1, -2) @ jacobian
     diagonal = np.diagonal(hessian, axis1=-2, axis2=-1)
     still = (
@@ -229,20 +232,23 @@ class Secant:
         self._has_moved = np.zeros(n_problems, dtype=bool)
         self._step, self._gradient = np.zeros((2, n_problems, n_params))
 
-    def remember(self, which: NDArray[np.intp], at: Tangent, step: Floats, change: Floats) -> None:
+    def remember(
+        self, which: NDArray[np.intp], step: Floats, bent: Floats, gradient: Floats, change: Floats
+    ) -> None:
         """Notes steps that problems have made.
 
         Args:
             which: Numbers of the problems, shape `(n_some,)`.
-            at: Their tangents, without curvature of the law's own.
             step: The steps, shape `(n_some, n_params)`.
+            bent: The Hessians there, without curvature of the law's own, times the steps.
+            gradient: The gradients there.
             change: Change of the objective, shape `(n_some,)`.
         """
-        plain = 0.5 * np.vecdot(step, at.bend(step))
+        plain = 0.5 * np.vecdot(step, bent)
         added = 0.5 * np.vecdot(step, (self.own[which] @ step[..., None])[..., 0])
-        real = change - np.vecdot(at.gradient, step)
+        real = change - np.vecdot(gradient, step)
         self.serves[which] = np.abs(plain + added - real) < np.abs(plain - real)
-        self._step[which], self._gradient[which] = step, at.gradient
+        self._step[which], self._gradient[which] = step, gradient
         self._has_moved[which] = True
 
     def learn(self, which: NDArray[np.intp], at: Tangent) -> None:

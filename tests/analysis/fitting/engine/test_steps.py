@@ -33,14 +33,15 @@ def test_what_is_learnt_makes_up_for_the_change_of_the_gradient():
     there = theta + step
     residuals, after = problems.objective(there)
     secant = Secant(*theta.shape)
-    secant.remember(every, before, step, after - problems.objective(theta)[1])
+    change = after - problems.objective(theta)[1]
+    secant.remember(every, step, before.bend(step), before.gradient, change)
     now = tangent(problems, there, residuals, bounds, gone)
     secant.learn(every, now)
     learnt = np.abs(secant.own).max(axis=(1, 2)) > 0
     assert learnt.mean() > 0.9
     predicted = now.bend(step) + (secant.own @ step[..., None])[..., 0]
-    change = now.gradient - before.gradient
-    np.testing.assert_allclose(predicted[learnt], change[learnt], rtol=1e-6, atol=1e-9)
+    bent = now.gradient - before.gradient
+    np.testing.assert_allclose(predicted[learnt], bent[learnt], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(secant.own, np.swapaxes(secant.own, 1, 2), atol=1e-9)
 
 
