@@ -4,14 +4,15 @@
 
 The first case, `engine`, is the work of Besiroglu et al. 2024 (arXiv 2404.10102): the Chinchilla
 law on 240 points, Huber 1e-3 on log loss, from a grid of 4,500 starts, 4,000 bootstraps of cases,
-and on top the profile likelihood of every parameter. The loop calls `scipy.optimize.minimize` once
-for each start (L-BFGS-B) and each replicate (BFGS, from the estimate); it runs on an evenly spaced
-subsample, and its time is scaled up. It is timed twice: with gradients by finite differences,
-SciPy's default, and with exact ones. It does no profiles.
+and on top the profile likelihood of every parameter. The engine gives E, A and B their best values
+for each pair of exponents first, so that 25 starts differ and end for all. The loop calls
+`scipy.optimize.minimize` once for each start (L-BFGS-B) and each replicate (BFGS, from the
+estimate); it runs on an evenly spaced subsample, and its time is scaled up. It is timed twice: with
+gradients by finite differences, SciPy's default, and with exact ones. It does no profiles.
 
 The others are commands as a user types them (`fit_cases.py`): table read and checked, law fitted,
-1,000 replicates, profiles, and the same fit under other losses. Beside each stands SciPy's
-`least_squares` for the first of these fits alone.
+1,000 replicates, profiles, and the same law estimated under other losses. Beside each stands
+SciPy's `least_squares` for the first of these fits alone.
 
 CPU seconds, user and system, are the median of five processes, imports included: a machine that is
 shared stretches them less than it stretches the clock.

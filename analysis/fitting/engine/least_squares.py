@@ -157,7 +157,8 @@ def solve_rivals(
         points: Inputs and weights; one weight for each point.
         log_y: As in `solve`, and likewise the others.
         theta: Where each problem starts.
-        rivals: A number that problems with the same rows and bounds share, shape `(n_problems,)`.
+        rivals: A number below `n_problems` that problems with the same rows and bounds share, shape
+            `(n_problems,)`.
         loss: The loss.
         bounds: Bounds of each problem.
         project: Step of variable projection.
@@ -165,7 +166,7 @@ def solve_rivals(
     found = solve(
         law, points, log_y, theta, loss=loss, bounds=bounds, project=project, max_steps=_HEAT
     )
-    least = np.full(int(rivals.max()) + 1, np.inf)
+    least = np.full(len(rivals), np.inf)
     np.minimum.at(least, rivals, found.objective)
     left = ~found.converged & (found.objective <= _IN_REACH * least[rivals])
     left = np.flatnonzero(left & np.isfinite(found.objective))

@@ -11,7 +11,7 @@ from scipy import stats
 
 from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import FitError, fit
+from analysis.fitting.fit import FitError, estimate, fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
@@ -37,6 +37,26 @@ def curve(law: Law, params: tuple[float, ...], x: np.ndarray) -> np.ndarray:
 def noisy(law: Law, x: np.ndarray, sigma: float = 0.02, seed: int = 0) -> np.ndarray:
     noise = sigma * np.random.default_rng(seed).standard_normal(len(x))
     return curve(law, PLANTED[law.name][0], x) * np.exp(noise)
+
+
+def test_an_estimate_is_the_parameters_of_the_fit():
+    x = np.geomspace(16, 4096, 9)
+    y = noisy(SATURATING_POWER_LAW, x)
+    held = {"fixed": {"alpha": 0.5}, "loss": Loss(1e-2)}
+    found = fit(SATURATING_POWER_LAW, x, y, bootstrap=Bootstrap(n=200), **held)
+    assert estimate(SATURATING_POWER_LAW, x, y, **held) == found.params
+
+
+def test_starts_that_differ_in_linear_parameters_alone_end_as_one():
+    x = np.geomspace(16, 4096, 9)
+    y = noisy(SATURATING_POWER_LAW, x)
+    starts = [
+        [floor, scale, alpha] for floor in (0, 1) for scale in (1e-9, 1e9) for alpha in (0.3, 0.5)
+    ]
+    found = fit(SATURATING_POWER_LAW.starting_at(starts), x, y, bootstrap=Bootstrap(n=200))
+    assert found.n_starts == found.n_starts_agreeing == len(starts)
+    usual = estimate(SATURATING_POWER_LAW, x, y)
+    np.testing.assert_allclose(list(found.params.values()), list(usual.values()), rtol=1e-6)
 
 
 def estimates(result: FitResult) -> np.ndarray:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from analysis.fitting.engine.least_squares import Points, solve
+from analysis.fitting.engine import least_squares as least_squares_of_batches
+from analysis.fitting.engine.least_squares import Points, solve, solve_rivals
 from analysis.fitting.engine.loss import Loss
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
 
@@ -69,6 +70,19 @@ def test_a_batch_is_its_problems_one_by_one():
         one = slice(problem, problem + 1)
         alone = solve(law, points, log_y[one], start[one])
         np.testing.assert_allclose(alone.theta, together.theta[one], rtol=1e-9, atol=1e-12)
+
+
+def test_rivals_far_above_the_lowest_are_given_up_and_the_lowest_ends_as_ever(monkeypatch):
+    points, log_y, start = problems(SATURATING_POWER_LAW, 0.01)
+    rivals = np.repeat(np.arange(3), 2)
+    theta = start[:6].copy()
+    theta[1::2] = [0.0, 2.0, 3.0]
+    rows = log_y[rivals]
+    alone = solve(SATURATING_POWER_LAW, points, rows, theta)
+    monkeypatch.setattr(least_squares_of_batches, "_HEAT", 3)
+    found = solve_rivals(SATURATING_POWER_LAW, points, rows, theta, rivals)
+    np.testing.assert_allclose(found.objective[::2], alone.objective[::2], rtol=1e-9)
+    assert np.all(found.converged[::2]) and not np.any(found.converged[1::2])
 
 
 def test_a_weight_is_that_many_copies_of_a_row():
