@@ -9,8 +9,25 @@ if TYPE_CHECKING:
     from flax import nnx
     from jax import Array
 
+    from scaling.devices.axes import Axes
+
 Params = Any
 """A pytree of arrays."""
+
+
+class Spread(NamedTuple):
+    """A model of tokens as each device of a mesh computes it, on its part of every array.
+
+    Attributes:
+        hidden: (parameters, tokens, in_training=, and by name what `Model.apply` takes) -> a row of
+            states for each token, and the penalty that training adds to its loss.
+        read_out: parameters -> (rows of states -> logits of this device's part of the vocabulary).
+        vocabulary: Axes of the mesh that divide the vocabulary.
+    """
+
+    hidden: Callable[..., tuple[Array, Array]]
+    read_out: Callable[[Params], Callable[[Array], Array]]
+    vocabulary: tuple[Any, ...]
 
 
 class Model(NamedTuple):
@@ -29,6 +46,8 @@ class Model(NamedTuple):
     `apply` takes and returns outputs and a number that training adds to its loss. Evaluations use
     `apply`, and no loss that is reported has that number in it.
 
+    A model that devices can share offers `spread(axes)`: what each of them computes.
+
     The interface follows optax's `GradientTransformation`: a NamedTuple of functions, so that
     `jax.jit`, `grad`, `vmap` and `eval_shape` apply to it without ceremony.
     """
@@ -37,6 +56,7 @@ class Model(NamedTuple):
     apply: Callable[..., Array]
     train: Callable[[Params, Array], tuple[Array, Params]] | None = None
     penalised: Callable[..., tuple[Array, Array]] | None = None
+    spread: Callable[[Axes], Spread] | None = None
 
 
 RUNNING = "running_statistics"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 
 from scaling.data.token_dataset import TokenSource
-from scaling.devices.mesh import Mesh
+from scaling.devices.mesh import Axis, Mesh
 from scaling.fields import (
     Argument,
     Checked,
@@ -20,7 +20,13 @@ from scaling.fields import (
 )
 from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram
-from scaling.models.family import ObservedFamily, RoutedFamily, TranslatingFamily, offers
+from scaling.models.family import (
+    ObservedFamily,
+    RoutedFamily,
+    SharedFamily,
+    TranslatingFamily,
+    offers,
+)
 from scaling.models.parametrization import Parametrized, Standard
 from scaling.objectives.causal import CAUSAL, Causal
 from scaling.objectives.distilled import Distilled
@@ -158,11 +164,11 @@ class Pretraining(Checked):
                 f"{self.batch_size}: give a divisor"
             )
         at_once = self.batch_size // self.microbatches
-        if at_once % self.mesh.size:
+        if at_once % self.mesh.replicas:
             raise ValueError(
                 f"pretraining.mesh of {self.mesh.size} devices ({self.mesh}) does not divide the "
                 f"{at_once} sequences of a batch or microbatch: give a multiple of "
-                f"{self.mesh.size} in batch_size / microbatches, or fewer devices"
+                f"{self.mesh.replicas} in batch_size / microbatches, or fewer devices"
             )
         if isinstance(self.optimizer, ScheduleFree) and not isinstance(self.schedule, Constant):
             raise ValueError(
@@ -175,6 +181,23 @@ class Pretraining(Checked):
     def objectives(self) -> tuple[PretrainingObjective, ...]:
         """The run's own objective, and those that it is evaluated on."""
         return (self.objective, *self.evaluate_on)
+
+    @property
+    def adds_gradients(self) -> bool:
+        """Whether the gradients of microbatches are made one by one and added up.
+
+        In a pipeline microbatches follow each other closely, and there is one gradient of all.
+        """
+        return self.microbatches > 1 and self.mesh.pipe == 1
+
+    def is_shared(self, model: ModelConfig) -> bool:
+        """Whether devices each compute a part of the model, as the family says.
+
+        Elsewhere XLA divides the program of one device. Tokens that compete for places must know of
+        those of other devices.
+        """
+        routed = self.mesh.size > 1 and isinstance(model, RoutedFamily)
+        return routed or self.mesh.divides_models
 
     def n_special(self, context: int) -> int:
         """Tokens of the vocabulary that the data do not have."""
@@ -196,8 +219,9 @@ class Pretraining(Checked):
             )
         self._check_objectives(model, data)
         if isinstance(model, RoutedFamily):
-            sequences = self.batch_size // (self.microbatches * self.mesh.size)
-            model.check_share(sequences * data.context)
+            model.check_share(self.batch_size // self.microbatches * data.context)
+        if self.is_shared(model):
+            self._check_shared(model, data)
         if getattr(data, "document_mask", False) and not model.takes_segments:
             raise ValueError(
                 f"data.document_mask = True asks models to keep within documents, and model.kind = "
@@ -238,6 +262,41 @@ class Pretraining(Checked):
                 f"schedule's {tokens:,} tokens: warm up for fewer, or train for longer"
             )
         data.check_tokens(length.tokens)
+
+    def _check_shared(self, model: ModelConfig, data: TokenSource) -> None:
+        """Refuses a mesh whose axes do not divide a model or its data."""
+        mesh, kind = self.mesh, model.kind
+        for axis in (axis for axis in get_args(Axis) if mesh.along(axis) > 1):
+            divided = model.divided_by(axis) if offers(model, SharedFamily) else None
+            if divided is None:
+                raise ValueError(
+                    f"train.mesh.{axis} = {mesh.along(axis)}: model.kind = {kind!r} has nothing "
+                    f"that {axis} divides. Set train.mesh.{axis} = 1 and use another axis"
+                )
+            if axis == "context":
+                divided = {**divided, "tokens of data.context": data.context}
+            n = mesh.along(axis) * (mesh.interleave if axis == "pipe" else 1)
+            for what, size in divided.items():
+                if size % n:
+                    raise ValueError(
+                        f"train.mesh.{axis} = {mesh.along(axis)} does not divide the {size:,} "
+                        f"{what}{_of_groups(mesh, axis)}: give {_divisors_near(size, n)}"
+                    )
+        if mesh.interleave > 1 and self.microbatches % mesh.pipe:
+            raise ValueError(
+                f"train.mesh.interleave = {mesh.interleave} takes microbatches through the "
+                f"pipeline {mesh.pipe} at a time, and train.microbatches = {self.microbatches}: "
+                f"give a multiple of {mesh.pipe}, or interleave = 1"
+            )
+        for name, asked in (
+            ("model.dropout", model.takes_dropout),
+            ("train.objective of kind 'distilled'", isinstance(self.objective, Distilled)),
+        ):
+            if asked:
+                raise ValueError(
+                    f"{name} works on train.mesh.data and train.mesh.fsdp alone, not on a mesh of "
+                    f"{mesh} for model.kind = {kind!r}: leave one of the two out"
+                )
 
     def _check_trained(self, model: ModelConfig, data: DataConfig) -> None:
         if self.trained == "readout" and not (
@@ -341,6 +400,19 @@ class Pretraining(Checked):
             self, tokens=None, epochs=None, flops=None, steps=length.steps,
             evaluations=min(self.evaluations, length.steps - length.trunk),
         )  # fmt: skip
+
+
+def _of_groups(mesh: Mesh, axis: Axis) -> str:
+    if axis != "pipe" or mesh.interleave == 1:
+        return ""
+    return f" into {mesh.interleave} groups a device (train.mesh.interleave)"
+
+
+def _divisors_near(size: int, n: int) -> str:
+    """The divisors of a size below and above a number."""
+    below = max(k for k in range(1, n) if size % k == 0)
+    above = next((k for k in range(n + 1, size + 1) if size % k == 0), None)
+    return f"{below}" if above is None else f"{below} or {above}"
 
 
 _SEEN = {

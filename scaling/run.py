@@ -119,7 +119,7 @@ def _record(
         "precision": trained.precision,
         **place,
     }
-    for name in ("resumed_at_steps", "from_trunk_at_step"):
+    for name in ("resumed_at_steps", "from_trunk_at_step", "continued_on_meshes"):
         if value := columns.pop(name, None):
             environment[name] = value
     timed_steps = columns.pop("timed_steps", 0)

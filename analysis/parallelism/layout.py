@@ -81,6 +81,9 @@ class Recipe:
         gradient_bytes: Bytes of a gradient.
         optimizer_bytes: Bytes of optimizer state and master weights, for a parameter.
         shard_optimizer: Whether optimizer state is divided over `data` (stage 1).
+        activation_bytes: Bytes of a number among activations, and of weights and gradients on their
+            way.
+        own: Whether this project's own program computes it (`analysis.parallelism.program`).
     """
 
     batch: int
@@ -94,6 +97,8 @@ class Recipe:
     gradient_bytes: int = 4
     optimizer_bytes: int = 12
     shard_optimizer: bool = True
+    activation_bytes: int = 2
+    own: bool = False
 
     def microbatches(self, layout: Layout) -> Numbers:
         """m, microbatches of a step that one group of devices computes."""
@@ -123,8 +128,14 @@ def parse_layout(text: str) -> Layout:
 def misfits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> list[str]:
     """What a layout does not divide, each with the nearest numbers that do; empty if nothing."""
     found = []
-    # Beyond their number, heads of keys and values are copied.
+    # Other programs copy heads of keys and values beyond their number, and have uneven stages.
+    of_own = (
+        ("heads of keys and values", shape.kv_heads, "tensor"),
+        ("features of the residual stream", shape.width, "fsdp"),
+        ("layers", shape.layers, "pipe"),
+    )
     for what, size, axis in (
+        *(of_own if recipe.own else ()),
         ("heads", shape.heads, "tensor"),
         ("features of a feed-forward layer", shape.ff_width, "tensor"),
         ("tokens of the context", shape.context, "context"),
@@ -138,6 +149,11 @@ def misfits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> list[str
         found.append(
             f"pipe = {layout.pipe:g} with {recipe.interleave:g} groups a stage needs {groups} "
             f"layers, and there are {shape.layers}: give fewer"
+        )
+    elif recipe.own and shape.layers % groups:
+        found.append(
+            f"pipe = {layout.pipe:g} with {recipe.interleave:g} groups a stage does not divide "
+            f"{shape.layers} layers: {_nearest(shape.layers, groups)} in all"
         )
     together = int(layout.replicas * recipe.microbatch)
     if recipe.batch % together:

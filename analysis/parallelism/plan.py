@@ -13,6 +13,7 @@ from analysis.guards import positive
 from analysis.parallelism.devices import Device
 from analysis.parallelism.layout import Layout, Recipe, Recompute, misfits
 from analysis.parallelism.memory import Memory, memory
+from analysis.parallelism.program import program_memory
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import StepTime, repeats, step_time
 from analysis.parallelism.traffic import Traffic, inside_node, traffic
@@ -105,7 +106,7 @@ def plan(shape: TransformerShape, device: Device, layout: Layout, recipe: Recipe
         device,
         layout,
         recipe,
-        memory(shape, layout, recipe),
+        _memory(shape, layout, recipe),
         traffic(shape, layout, recipe),
         step_time(shape, layout, recipe, device),
     )
@@ -154,10 +155,10 @@ def choose(
         ValueError: No layout divides model and batch.
     """
     # 1. Every layout as one row of arrays.
-    rows = _candidates(shape, n_devices, recipe.batch, axes)
+    rows = _candidates(shape, n_devices, recipe, axes)
     if not len(rows):
         fewer = (2**k for k in range(int(math.log2(n_devices)), -1, -1) if 2**k < n_devices)
-        able = next((n for n in fewer if len(_candidates(shape, n, recipe.batch, axes))), 1)
+        able = next((n for n in fewer if len(_candidates(shape, n, recipe, axes))), 1)
         raise ValueError(
             f"no mesh of {n_devices:,} devices divides {shape.heads} heads, {shape.layers} layers, "
             f"{shape.context:,} tokens and {recipe.batch:,} sequences: give {able:,} devices, or "
@@ -170,7 +171,7 @@ def choose(
     least: list[tuple[float, Layout, Recipe]] = []
     for recompute in _RECOMPUTES:
         each = replace(recipe, microbatch=microbatch, interleave=interleave, recompute=recompute)
-        total = np.asarray(memory(shape, layouts, each).total)
+        total = np.asarray(_memory(shape, layouts, each).total)
         least.append((float(total.min()), *_row(rows[total.argmin()], each)))
         fits = total <= (1 - RESERVED) * device.memory
         seconds = np.asarray(step_time(shape, layouts, each, device).total)
@@ -194,8 +195,12 @@ def choose(
     )
 
 
+def _memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Memory:
+    return (program_memory if recipe.own else memory)(shape, layout, recipe)
+
+
 def _candidates(
-    shape: TransformerShape, n_devices: int, batch: int, axes: Collection[str]
+    shape: TransformerShape, n_devices: int, recipe: Recipe, axes: Collection[str]
 ) -> NDArray[np.int64]:
     """Layouts with their microbatch and schedule, a row each, shape `(n, 8)`."""
 
@@ -203,22 +208,23 @@ def _candidates(
         longest = math.gcd(size, of) if axis in axes else 1
         return [k for k in range(1, longest + 1) if longest % k == 0]
 
-    found = []
+    found, batch, own = [], recipe.batch, recipe.own
     experts = lengths("expert", shape.experts, n_devices)
     contexts = [
         k
         for k in lengths("context", shape.context, n_devices)
         if k == 1 or shape.context // k >= _LEAST_CONTEXT
     ]
-    tensors = lengths("tensor", math.gcd(shape.heads, shape.ff_width), n_devices)
+    heads = math.gcd(shape.heads, shape.kv_heads) if own else shape.heads
+    tensors = lengths("tensor", math.gcd(heads, shape.ff_width), n_devices)
     for tensor, context, expert in itertools.product(tensors, contexts, experts):
         if n_devices % (tensor * context * expert):
             continue
         left = n_devices // (tensor * context * expert)
-        for pipe in lengths("pipe", left, left):
+        for pipe in lengths("pipe", shape.layers if own else left, left):
             if pipe > shape.layers:
                 break
-            for fsdp in lengths("fsdp", left // pipe, left // pipe):
+            for fsdp in lengths("fsdp", shape.width if own else left // pipe, left // pipe):
                 data = left // (pipe * fsdp)
                 replicas = data * fsdp * expert
                 if batch % replicas or (data > 1 and "data" not in axes):
@@ -230,6 +236,15 @@ def _candidates(
                     for interleave in _INTERLEAVES:
                         if interleave > 1 and (pipe == 1 or pipe * interleave > shape.layers):
                             break
+                        if (
+                            own
+                            and interleave > 1
+                            and (
+                                shape.layers % (pipe * interleave)
+                                or of_replica // microbatch % pipe
+                            )
+                        ):
+                            continue
                         found.append(
                             (data, fsdp, tensor, context, expert, pipe, microbatch, interleave)
                         )

@@ -29,6 +29,8 @@ class TransformerShape:
         parallel_blocks: Whether attention and feed-forward layer of a block read the same input, so
             that their outputs are added up over devices at once (Chowdhery et al. 2022, arXiv
             2204.02311, section 2).
+        capacity: Places of the experts, over what tokens would take if all were chosen evenly.
+        tied: Whether the embedding is the read-out too.
     """
 
     layers: int
@@ -43,6 +45,8 @@ class TransformerShape:
     experts: int = 1
     chosen: int = 1
     parallel_blocks: bool = False
+    capacity: float = 1.25
+    tied: bool = True
 
     @property
     def attention_parameters(self) -> int:
@@ -61,9 +65,9 @@ class TransformerShape:
 
     @property
     def parameters(self) -> int:
-        """N, with one embedding that the read-out shares; gains and routers are left out."""
+        """N; gains and routers are left out."""
         block = self.attention_parameters + self.experts * self.expert_parameters
-        return self.layers * block + self.readout_parameters
+        return self.layers * block + (1 if self.tied else 2) * self.readout_parameters
 
     @property
     def active_parameters(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analysis.parallelism.devices import Device
 from analysis.parallelism.layout import Layout, Numbers, Recipe
 from analysis.parallelism.memory import held, stages, tokens_at_once
+from analysis.parallelism.program import messages
 from analysis.parallelism.shape import TransformerShape
 
 _ACTIVATION_BYTES = 2  # of weights and gradients on their way, too
@@ -31,7 +32,7 @@ class Traffic(NamedTuple):
 
 
 def traffic(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Traffic:
-    """Returns the bytes that a device sends in a step.
+    """Returns the bytes that a device sends in a step, of this project's program or of others.
 
     - tensor: two all-reduces of the activations a layer and pass, one where blocks are parallel;
       passes are forward, backward, and forward again where all is computed again (Shoeybi et al.
@@ -44,6 +45,12 @@ def traffic(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Traffic:
       anew, except in a pipeline, which keeps them for the step.
     - data: an all-reduce of gradients.
     """
+    if recipe.own:
+        sent = messages(shape, layout, recipe)
+        return Traffic(*(
+            sum((each.sent for each in sent if each.axis == axis), start=0.0)
+            for axis in Traffic._fields
+        ))  # fmt: skip
     t, c, e, p = layout.tensor, layout.context, layout.expert, layout.pipe
     m, n = recipe.microbatches(layout), stages(shape, layout).layers
     tokens, again = tokens_at_once(shape, layout, recipe), recipe.recompute == "full"

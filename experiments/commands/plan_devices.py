@@ -16,6 +16,7 @@ from experiments.commands.options import ShowPlanOptions
 from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenSource
 from scaling.models.architecture import Architecture
+from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 
@@ -134,16 +135,21 @@ def _of(config: RunConfig, options: ShowPlanOptions) -> _Asked:
     assert isinstance(model, Architecture)
     assert isinstance(train, Pretraining) and isinstance(data, TokenSource)
     heads, kv_heads, head_size, ff_width = model.sizes
+    routed = isinstance(model, MixtureOfExperts)
     shape = TransformerShape(
         layers=model.depth,
         width=model.width,
         heads=heads,
         kv_heads=kv_heads,
         head_size=head_size,
-        ff_width=ff_width,
+        ff_width=ff_width // model.granularity if routed else ff_width,
         gated=model.activation == "swiglu",
         vocabulary=data.n_outputs,
         context=data.n_inputs,
+        experts=model.n_experts if routed else 1,
+        chosen=model.n_active if routed else 1,
+        capacity=model.capacity_factor if routed else 1.0,
+        tied=model.tied,
     )
     # Float32 weights and gradients, and Adam's two moments, sharded by fsdp alone.
     recipe = Recipe(
@@ -154,6 +160,9 @@ def _of(config: RunConfig, options: ShowPlanOptions) -> _Asked:
         gradient_bytes=4,
         optimizer_bytes=8,
         shard_optimizer=False,
+        sequence=False,
+        activation_bytes=4 if model.compute_dtype == "float32" else 2,
+        own=True,
     )
     given = replace(recipe, recompute=_RECOMPUTES[model.remat])
     if options.mesh is not None:

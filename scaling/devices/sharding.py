@@ -8,7 +8,7 @@ them it would send activations.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import jax
 import numpy as np
@@ -17,10 +17,10 @@ from jax.sharding import PartitionSpec as P
 from jax.tree_util import DictKey
 from jaxtyping import Array
 
-from scaling.devices.mesh import Mesh
+from scaling.devices.mesh import SEQUENCES, Axis, Mesh
 
-AXES = ("data", "fsdp")
-"""Axes of a mesh of devices; sequences of a batch are divided over both."""
+AXES: tuple[Axis, ...] = get_args(Axis)
+"""Axes of a mesh of devices, the outermost first."""
 
 Tree = TypeVar("Tree")
 
@@ -43,9 +43,9 @@ def mesh_of_devices(mesh: Mesh) -> jax.sharding.Mesh:
             f"processes of this run have {there}, and all must take part: give a mesh of {there}"
         )
     return jax.make_mesh(
-        (mesh.data, mesh.fsdp),
+        tuple(map(mesh.along, AXES)),
         AXES,
-        axis_types=(AxisType.Auto, AxisType.Auto),
+        axis_types=(AxisType.Auto,) * len(AXES),
         devices=jax.devices()[: mesh.size],
     )
 
@@ -61,7 +61,7 @@ def put(values: np.ndarray, sharding: NamedSharding) -> Array:
 
 
 def by_sequence(devices: jax.sharding.Mesh, axis: int) -> NamedSharding:
-    """Sharding of arrays whose axis `axis` counts sequences: over all devices."""
+    """Sharding of arrays whose axis `axis` counts sequences: over the axes `SEQUENCES`."""
     return NamedSharding(devices, _by_sequence(axis))
 
 
@@ -83,7 +83,7 @@ def sharded(devices: jax.sharding.Mesh, state: Any) -> Any:
 
 
 def shard_sequences(sequences: Array, axis: int) -> Array:
-    """Divides an array made on the devices, whose axis `axis` counts sequences, over all."""
+    """Divides an array made on the devices, whose axis `axis` counts sequences, among them."""
     if get_abstract_mesh().size <= 1:
         return sequences
     return jax.lax.with_sharding_constraint(sequences, _by_sequence(axis))
@@ -105,9 +105,9 @@ def all_gather(weights: Tree) -> Tree:
 def save_all_but_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
     """A policy of `jax.checkpoint`: everything is kept for the backward pass but gathered weights.
 
-    The backward pass gathers them again.
+    The backward pass gathers them again, and inside `jax.shard_map` whatever else was gathered.
     """
-    return primitive.name != "sharding_constraint"
+    return primitive.name not in ("sharding_constraint", "all_gather")
 
 
 @jax.custom_vjp
@@ -132,7 +132,7 @@ def _is_stacked(path: tuple[Any, ...]) -> bool:
 
 
 def _by_sequence(axis: int) -> P:
-    return P(*[None] * axis, AXES)
+    return P(*[None] * axis, SEQUENCES)
 
 
 def _over_longest(shape: tuple[int, ...], devices: int) -> P:

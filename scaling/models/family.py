@@ -25,7 +25,9 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from jax import Array
 
+    from scaling.devices.mesh import Axis
     from scaling.model import Model, Params
+    from scaling.models.parametrization import Tree
 
 Visibility = Literal["causal", "prefix", "full"]
 """What positions of a sequence see: those before; also a prefix its own; or all of them all."""
@@ -161,7 +163,27 @@ class RoutedFamily(Family, Protocol):
         """Refuses shares of a batch that have too few tokens for the parts of a model.
 
         Args:
-            n_tokens: Tokens that are routed together: those of a microbatch on one device.
+            n_tokens: Tokens that are routed together: those of a microbatch.
+        """
+        ...
+
+
+@runtime_checkable
+class SharedFamily(Family, Protocol):
+    """A family of tokens whose models the devices of a mesh can share.
+
+    It says what the axes of its parameters count (`scaling.models.parametrization.Along`), and its
+    models offer `spread` (`scaling.model.Model`).
+    """
+
+    def parameters(self, n_inputs: int, n_outputs: int) -> Tree:
+        """Every parameter by name."""
+        ...
+
+    def divided_by(self, axis: Axis) -> dict[str, int] | None:
+        """What an axis of a mesh divides in a model, each with its number.
+
+        None where the family knows nothing of the axis.
         """
         ...
 

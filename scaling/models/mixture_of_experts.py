@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from scaling.devices.mesh import Axis
 from scaling.fields import Count, NonNegative, Positive
 from scaling.models.parametrization import Parameter, Tree
 from scaling.models.transformer import Transformer
@@ -31,8 +32,8 @@ class MixtureOfExperts(Transformer):
 
     In training an expert takes at most `capacity_factor` times its even share of the tokens. Tokens
     beyond it, in their order in the batch, pass it by (Fedus et al. 2021, arXiv 2101.03961, section
-    2.2): whether one does depends on no later token. Evaluations drop none. A step at a batch
-    spread over devices shares out the places of each device by itself.
+    2.2): whether one does depends on no later token. Evaluations drop none. Devices that share a
+    batch share out the places that one device has.
 
     A learned router takes the softmax p of a product with the token's state, in float32. Training
     adds `balance` * experts * sum_i f_i p_i to the loss for every block, where f_i is the share of
@@ -97,8 +98,8 @@ class MixtureOfExperts(Transformer):
         if self.n_experts > n_tokens:
             raise ValueError(
                 f"model has {self.n_experts} experts and a share of a batch {n_tokens} tokens "
-                "(train.batch_size * data.context / microbatches / devices), so that some experts "
-                "learn nothing: give fewer experts or larger batches"
+                "(train.batch_size * data.context / microbatches), so that some experts learn "
+                "nothing: give fewer experts or larger batches"
             )
 
     def resolve(self) -> Self:
@@ -140,12 +141,29 @@ class MixtureOfExperts(Transformer):
         n, narrow = self.n_experts, self.sizes.ff_width // self.granularity
         depth, width, hidden = blocks["ff_in"].shape
         into = (depth, n, width, hidden // self.granularity)
-        blocks["ff_in"] = replace(blocks["ff_in"], shape=into)
-        out = (depth, n, narrow, width)
-        blocks["ff_out"] = replace(blocks["ff_out"], shape=out, fan_in=narrow)
+        blocks["ff_in"] = replace(
+            blocks["ff_in"],
+            shape=into,
+            along=("layers", "experts", "width", "hidden"),
+            side_by_side=(narrow,) * (into[-1] // narrow),
+        )
+        out, along = (depth, n, narrow, width), ("layers", "experts", "hidden", "width")
+        blocks["ff_out"] = replace(blocks["ff_out"], shape=out, fan_in=narrow, along=along)
         if self.router == "learned":
-            blocks["router"] = Parameter((depth, width, n), "readout", "router", width, True)
+            shape = (depth, width, n)
+            blocks["router"] = Parameter(
+                shape, "readout", "router", width, True, ("layers", "width", None)
+            )
         return tree | {"blocks": blocks}
+
+    def divided_by(self, axis: Axis) -> dict[str, int] | None:
+        """What an axis of a mesh divides in a model, each with its number."""
+        if axis == "expert":
+            return {"experts": self.n_experts}
+        divided = super().divided_by(axis)
+        if divided is not None and axis == "tensor":
+            divided["features of a feed-forward layer"] = self.sizes.ff_width // self.granularity
+        return divided
 
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
         """Parameters by group: in "feed_forward" all experts, in "router" what chooses them."""

@@ -1,21 +1,21 @@
 """The computation of a mixture of experts: tokens are sent to places of experts, and come back.
 
 Weights of experts are stacked, and so are their places: a layer is two batched products, whatever
-the number of experts. Devices that each keep some experts would divide both along that axis.
+the number of experts. Devices that each keep some experts send each other the rows at their places.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import get_abstract_mesh
 from jaxtyping import Array, Float, Int
 
+from scaling.devices.axes import ONE, Axes
+from scaling.devices.mesh import TOKENS
 from scaling.model import Model, Params
 from scaling.models import transformer_apply
 from scaling.models.architecture import Architecture
@@ -82,28 +82,26 @@ def activations(
 
 
 def _routed(architecture: Architecture, experts: Experts) -> Routed:
-    def of(tokens: Tokens, in_training: bool) -> FeedForward:
-        # Devices share out places of their own: rows stay where they are.
-        shares = max(1, get_abstract_mesh().size) if in_training else 1
-        number = tokens.reshape(shares, -1)
-        n_places = number.shape[1]
+    def of(tokens: Tokens, in_training: bool, axes: Axes = ONE) -> FeedForward:
+        number = tokens.reshape(-1)
+        n_places = capacity = number.size
         if in_training:
-            even = experts.capacity_factor * n_places * experts.n_active / experts.n
-            n_places = min(n_places, math.ceil(even))
+            n_all = n_places * axes.mesh.replicas * axes.mesh.context
+            capacity = math.ceil(experts.capacity_factor * n_all * experts.n_active / experts.n)
+            n_places = min(n_places, capacity)
 
         def layer_of(x: Rows, layer: Params) -> Fed:
-            rows = x.reshape(shares, -1, x.shape[-1])
-            choose = functools.partial(choice, experts, layer.get("router"))
-            chosen = jax.vmap(choose)(rows, number)
-            place = jax.vmap(functools.partial(places, experts.n, n_places))(chosen.experts)
-            sent = jax.vmap(functools.partial(_sent, experts.n * n_places))(rows, place)
-            sent = sent.reshape(shares, experts.n, n_places, -1).swapaxes(0, 1)
-            sent = sent.reshape(experts.n, shares * n_places, -1)
-            made = transformer_apply.feed_forward(architecture, sent, layer)
-            made = made.reshape(experts.n, shares, n_places, -1).swapaxes(0, 1)
-            made = made.reshape(shares, experts.n * n_places, -1)
-            back = jax.vmap(_back)(made, place, chosen.gates).reshape(x.shape)
-            return Fed(back, experts.balance * jnp.mean(chosen.imbalance))
+            chosen = choice(experts, layer.get("router"), x, number, axes)
+            taken = None
+            if in_training and axes.longer(TOKENS):
+                taken = _taken_elsewhere(experts.n, chosen.experts, len(tokens), axes)
+            place = places(experts.n, n_places, chosen.experts, taken, capacity)
+            sent = _sent(experts.n * n_places, axes.varying(x, "tensor"), place)
+            made = _at_experts(architecture, sent.reshape(experts.n, n_places, -1), layer, axes)
+            # An axis of one before the others keeps the order in which XLA adds up choices.
+            given = made.reshape(1, experts.n * n_places, -1), place[None], chosen.gates[None]
+            back = jax.vmap(_back)(*given).reshape(x.shape)
+            return Fed(axes.sum(back, "tensor"), experts.balance * chosen.imbalance)
 
         return layer_of
 
@@ -115,6 +113,7 @@ def choice(
     router: Float[Array, "features experts"] | None,
     rows: Float[Array, "tokens features"],
     number: Int[Array, " tokens"],
+    axes: Axes = ONE,
 ) -> Choice:
     """Experts of each token, best first, by a hash of its number or by a learned router."""
     if router is None:
@@ -128,24 +127,66 @@ def choice(
         gates = experts.n * best
     else:
         gates = best / jnp.sum(best, axis=-1, keepdims=True)
-    share = jnp.mean(jax.nn.one_hot(chosen, experts.n), axis=(0, 1))
-    imbalance = experts.n * jnp.sum(share * jnp.mean(chances, axis=0))
+    share = axes.mean_over_tokens(jnp.mean(jax.nn.one_hot(chosen, experts.n), axis=(0, 1)))
+    chance = axes.mean_over_tokens(jnp.mean(chances, axis=0))
+    imbalance = experts.n * jnp.sum(share * chance)
     return Choice(chosen, gates.astype(rows.dtype), imbalance)
 
 
 def places(
-    n: int, n_places: int, chosen: Int[Array, "tokens active"]
+    n: int,
+    n_places: int,
+    chosen: Int[Array, "tokens active"],
+    taken: Int[Array, "tokens active"] | None = None,
+    capacity: int | None = None,
 ) -> Int[Array, "tokens active"]:
     """The place that each choice gets, of n * n_places; n * n_places for those that get none.
 
     Places are given to tokens in their order, so that none depends on what a later token chooses;
     giving them to all first choices before any second one would.
+
+    Args:
+        n: Number of experts.
+        n_places: Places of an expert on this device.
+        chosen: Experts of each token.
+        taken: For each choice, the places of its expert that go to earlier tokens elsewhere.
+        capacity: Places of an expert on all devices; `n_places` unless given.
     """
     flat = chosen.reshape(-1)
     earlier = jnp.cumsum(jax.nn.one_hot(flat, n, dtype=jnp.int32), axis=0)
     within = jnp.take_along_axis(earlier, flat[:, None], axis=1)[:, 0] - 1
-    place = jnp.where(within < n_places, flat * n_places + within, n * n_places)
+    everywhere = within if taken is None else within + taken.reshape(-1)
+    has_one = everywhere < (n_places if capacity is None else capacity)
+    place = jnp.where(has_one, flat * n_places + within, n * n_places)
     return place.reshape(chosen.shape)
+
+
+def _taken_elsewhere(
+    n: int, chosen: Int[Array, "tokens active"], n_sequences: int, axes: Axes
+) -> Int[Array, "tokens active"]:
+    """For each choice, how often earlier tokens of other devices choose the same expert."""
+    of_sequence = chosen.reshape(n_sequences, -1)
+    counts = jnp.sum(jax.nn.one_hot(of_sequence, n, dtype=jnp.int32), axis=1)
+    elsewhere = axes.before_this(counts) - (jnp.cumsum(counts, axis=0) - counts)
+    return jnp.take_along_axis(elsewhere, of_sequence, axis=1).reshape(chosen.shape)
+
+
+def _at_experts(
+    architecture: Architecture,
+    sent: Float[Array, "experts places features"],
+    layer: Params,
+    axes: Axes,
+) -> Float[Array, "experts places features"]:
+    """What experts make of rows at their places; each is computed where its weights are."""
+    n_devices, (n, n_places, width) = axes.mesh.expert, sent.shape
+    if n_devices == 1:
+        return transformer_apply.feed_forward(architecture, sent, layer)
+    # From (device of the expert, expert there, place) to (expert here, device of the token, place).
+    sent = axes.exchanged(sent, 0).reshape(n_devices, n // n_devices, n_places, width)
+    sent = sent.swapaxes(0, 1).reshape(n // n_devices, n_devices * n_places, width)
+    made = transformer_apply.feed_forward(architecture, sent, layer)
+    made = made.reshape(n // n_devices, n_devices, n_places, width).swapaxes(0, 1)
+    return axes.exchanged(made.reshape(n, n_places, width), 0)
 
 
 def _sent(

@@ -35,6 +35,12 @@ from scaling.fields import Checked, Count, Range
 
 Role = Literal["embedding", "tied_embedding", "hidden", "branch_out", "gain", "bias", "readout"]
 
+Along = Literal["layers", "experts", "heads", "hidden", "width", "vocabulary"]
+"""What an axis of a parameter counts, and so which axis of a mesh divides it."""
+
+Counted = tuple[Along | None, ...]
+"""What each axis of a parameter counts; None for what no mesh divides."""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -46,6 +52,8 @@ class Parameter:
         group: Group in which it is counted.
         fan_in: Number of terms in each sum of the product with it.
         in_block: Whether it belongs to a residual block, of which there are `depth`.
+        along: What each axis counts.
+        side_by_side: Sizes of the matrices that the last axis holds one after another.
     """
 
     shape: tuple[int, ...]
@@ -53,6 +61,8 @@ class Parameter:
     group: str
     fan_in: int
     in_block: bool = False
+    along: Counted = ()
+    side_by_side: tuple[int, ...] = ()
 
 
 Tree = Mapping[str, "Parameter | Tree"]

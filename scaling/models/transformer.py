@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from scaling.devices.mesh import Axis
 from scaling.models.architecture import Architecture
 from scaling.models.family import Family, Visibility
-from scaling.models.parametrization import Parameter, Role, Rule, Tree, count_groups
+from scaling.models.parametrization import Along, Counted, Parameter, Role, Rule, Tree, count_groups
 
 if TYPE_CHECKING:
     from jax import Array
@@ -71,33 +72,61 @@ class Transformer(Architecture, Family):
         heads, kv_heads, head_size, ff_width = self.sizes
         width, attended, gated = self.width, heads * head_size, self.activation == "swiglu"
 
-        def matrix(fan_in: int, fan_out: int, role: Role, group: str) -> Parameter:
-            return Parameter((self.depth, fan_in, fan_out), role, group, fan_in, in_block=True)
+        def into(what: Along, *sizes: int) -> Parameter:
+            """Columns of matrices side by side."""
+            group = "attention" if what == "heads" else "feed_forward"
+            shape, along = (self.depth, width, sum(sizes)), _counted("layers", "width", what)
+            return Parameter(shape, "hidden", group, width, True, along, sizes)
 
-        def gain(size: int) -> Parameter:
-            return Parameter((self.depth, size), "gain", "norm", 1, in_block=True)
+        def out(what: Along, size: int) -> Parameter:
+            group = "attention" if what == "heads" else "feed_forward"
+            shape, along = (self.depth, size, width), _counted("layers", what, "width")
+            return Parameter(shape, "branch_out", group, size, True, along)
 
+        def gain(size: int, what: Along | None = None) -> Parameter:
+            return Parameter((self.depth, size), "gain", "norm", 1, True, ("layers", what))
+
+        of_keys = kv_heads * head_size
         blocks = {
-            "attention_norm": gain(width),
-            "qkv": matrix(width, attended + 2 * kv_heads * head_size, "hidden", "attention"),
-            "attention_out": matrix(attended, width, "branch_out", "attention"),
-            "ff_norm": gain(width),
-            "ff_in": matrix(width, (1 + gated) * ff_width, "hidden", "feed_forward"),
-            "ff_out": matrix(ff_width, width, "branch_out", "feed_forward"),
+            "attention_norm": gain(width, "width"),
+            "qkv": into("heads", attended, of_keys, of_keys),
+            "attention_out": out("heads", attended),
+            "ff_norm": gain(width, "width"),
+            "ff_in": into("hidden", *[ff_width] * (1 + gated)),
+            "ff_out": out("hidden", ff_width),
         }
         if self.qk_norm:
             blocks |= {"query_norm": gain(head_size), "key_norm": gain(head_size)}
         embedding: Role = "tied_embedding" if self.tied else "embedding"
+        table = _counted("vocabulary", "width")
         tree: dict[str, Any] = {
-            "embedding": Parameter((n_outputs, width), embedding, "embedding", 1),
+            "embedding": Parameter((n_outputs, width), embedding, "embedding", 1, along=table),
             "blocks": blocks,
-            "final_norm": Parameter((width,), "gain", "norm", 1),
+            "final_norm": Parameter((width,), "gain", "norm", 1, along=("width",)),
         }
         if self.positions == "learned":
-            tree["positions"] = Parameter((n_inputs, width), "embedding", "embedding", 1)
+            shape, along = (n_inputs, width), _counted(None, "width")
+            tree["positions"] = Parameter(shape, "embedding", "embedding", 1, along=along)
         if not self.tied:
-            tree["readout"] = Parameter((width, n_outputs), "readout", "readout", width)
+            shape, along = (width, n_outputs), _counted("width", "vocabulary")
+            tree["readout"] = Parameter(shape, "readout", "readout", width, along=along)
         return tree
+
+    def divided_by(self, axis: Axis) -> dict[str, int] | None:
+        """What an axis of a mesh divides in a model, each with its number; None of an unknown."""
+        heads, kv_heads, _, ff_width = self.sizes
+        match axis:
+            case "tensor":
+                of_heads = {"heads": heads, "heads of keys and values": kv_heads}
+                return of_heads | {"features of a feed-forward layer": ff_width}
+            case "pipe":
+                return {"layers": self.depth}
+            case "fsdp":
+                return {"features of the residual stream": self.width}
+            case "data" | "context":
+                return {}
+            case "expert":
+                return None
 
     def rule(self, parameter: Parameter) -> Rule:
         """Rule by which a parameter is drawn, multiplied and trained."""
@@ -127,3 +156,7 @@ class Transformer(Architecture, Family):
         feed_forward = (3 if self.activation == "swiglu" else 2) * self.width * ff_width
         block = projections + scores_and_mixing + feed_forward
         return 2 * n_inputs * (self.depth * block + self.width * n_outputs)
+
+
+def _counted(*along: Along | None) -> Counted:
+    return along

@@ -115,6 +115,11 @@ def latest(folder: Path, run_id: str, like: Any, steps: range = range(2**63)) ->
     return Checkpoint(found["step"], _load(Path(found["path"]), like), found["notes"])
 
 
+def is_in(folder: Path) -> bool:
+    """Whether a folder has a checkpoint, damaged or not."""
+    return bool(_checkpoints(folder))
+
+
 def _unfinished(folder: Path, scratch: Path) -> str:
     """Path at which a checkpoint is made before it appears in its folder."""
     for needed in (folder, scratch):

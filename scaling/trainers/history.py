@@ -16,6 +16,10 @@ import numpy as np
 from scaling.config import Resolved, RunConfig, resolved, run_id, trunk_of
 from scaling.data.token_dataset import TokenSource
 from scaling.devices import processes, runtime
+from scaling.devices.mesh import Mesh
+from scaling.fields import from_dict, to_dict
+from scaling.models.family import SharedFamily
+from scaling.models.placement import rearranged
 from scaling.pretraining import Pretraining
 from scaling.record import Curve, CurvePoint, finite
 from scaling.sealed import digest
@@ -73,6 +77,7 @@ class History:
         self._cost = self._spent_otherwise = self._earlier_seconds = 0.0
         self._first_step = 0
         self._from_trunk_at: int | None = None
+        self._continued_on: list[str] = []
 
     def restore(self, initial: State, until: int = sys.maxsize) -> State:
         """State of the furthest checkpoint, of this run or its trunk; without one, the initial.
@@ -87,7 +92,13 @@ class History:
         saved = self._on_trunk(initial, own.step if own else 0, until) or own
         if saved is None:
             return initial
-        notes = saved.notes
+        notes, state = saved.notes, saved.state
+        self._continued_on = notes.get("continued_on_meshes", [])
+        if isinstance(plan := self._config.train, Pretraining) and "mesh" in notes:
+            before = from_dict(Mesh, notes["mesh"])
+            state = moved(self._config, state, before, plan.mesh)
+            if before != plan.mesh:
+                self._continued_on = [*self._continued_on, str(plan.mesh)]
         ends = evaluated_after(self._config)
         points = [CurvePoint(**point) for point in notes["curve"]]
         self._curve = [point for point in points if point.step in ends]
@@ -105,7 +116,7 @@ class History:
                 *(self._own.identity, saved.step, ", ".join(sorted(changed))),
             )
         self.begin()
-        return saved.state
+        return state
 
     def begin(self) -> None:
         """Says that steps begin now: the time until here is not theirs."""
@@ -176,6 +187,8 @@ class History:
             "from_trunk_at_step": self._from_trunk_at,
             "environment": deciding_environment(),
         }
+        if isinstance(plan := self._config.train, Pretraining):
+            notes |= {"mesh": to_dict(plan.mesh), "continued_on_meshes": self._continued_on}
         scratch, run = self._own
         try:
             checkpoint.save(*place, step, state, notes, scratch)
@@ -196,8 +209,20 @@ class History:
             "earlier_seconds": self._earlier_seconds,
             "resumed_at_steps": self._resumed_at,
             "from_trunk_at_step": self._from_trunk_at,
+            "continued_on_meshes": self._continued_on,
         }
         return columns | more, tuple(self._curve)
+
+
+def moved(config: RunConfig, state: State, before: Mesh, after: Mesh) -> State:
+    """Parameters or optimizer state in the order of another mesh, on the devices where they are."""
+    if before.order == after.order or not isinstance(config.model, SharedFamily):
+        return state
+    parameters = config.model.parameters(config.data.n_inputs, config.n_outputs)
+    own = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return jax.jit(lambda state: rearranged(parameters, state, before, after), out_shardings=own)(
+        state
+    )
 
 
 def evaluated_after(config: RunConfig) -> list[int]:

@@ -14,6 +14,8 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from scaling.config import Shape
+from scaling.devices.axes import Axes
+from scaling.devices.mesh import Mesh
 from scaling.devices.runtime import compile_quickly
 from scaling.devices.sharding import (
     by_sequence,
@@ -25,11 +27,13 @@ from scaling.devices.sharding import (
 from scaling.model import Model, Params
 from scaling.models.built import built
 from scaling.models.family import ObservedFamily, TranslatingFamily, offers
+from scaling.models.parametrization import Parametrized, Tree
+from scaling.models.placement import placed, rearranged
 from scaling.objectives.objective import Examples, Objective, SpecialTokens
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import positions
 from scaling.schedules import share_of_peak
-from scaling.trainers import objectives
+from scaling.trainers import objectives, shared
 from scaling.trainers.divergence import Spikes, Watch, no_spikes, unharmed
 from scaling.trainers.gradient_noise import SquaredNorms, no_norms
 from scaling.trainers.optimizers import build_optimizer, evaluated, param_groups
@@ -46,7 +50,7 @@ class State(NamedTuple):
         step: Number of steps taken.
         loss_sum: Sum of the losses since the last evaluation, each before its update.
         norms: Squared norms of the gradients since the last evaluation, each before it is clipped;
-            None where batches have one part.
+            0 where parts have none of their own, None where batches have one part.
     """
 
     params: Params
@@ -136,6 +140,8 @@ class Setup:
             `scaling.models.family.ObservedFamily.activations`.
         teacher: Model whose predictions are learned, if any.
         source: Tokens that the model reads before it predicts, if it is an encoder-decoder.
+        parameters: Every parameter by name, where the devices of the mesh share the model; else
+            XLA divides the program of one device.
     """
 
     model: Model
@@ -147,6 +153,7 @@ class Setup:
     activations: Callable[..., dict[str, Array]] | None = None
     teacher: Model | None = None
     source: int | None = None
+    parameters: Tree | None = None
 
     def optimizer(self, rates: Array) -> optax.GradientTransformation:
         """The optimizer at the learning rates of one step."""
@@ -189,6 +196,8 @@ def make_trainer(setup: Setup) -> Trainer:
 
 
 def _start(setup: Setup, params: Params) -> State:
+    if setup.parameters is not None:
+        params = rearranged(setup.parameters, params, Mesh(), setup.plan.mesh)
     peaks = jnp.array(learning_rates(setup.plan.optimizer))
     return State(
         params,
@@ -241,10 +250,13 @@ def _gradient(
 ) -> tuple[Array, Params, SquaredNorms | None]:
     """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
     n_parts = setup.plan.microbatches
-    both = jax.value_and_grad(partial(_objective, setup, teacher=teacher), has_aux=True)
-    if n_parts == 1:
+    if setup.parameters is None:
+        both = jax.value_and_grad(partial(_objective, setup, teacher=teacher), has_aux=True)
+    else:
+        both = partial(_shared_gradient, setup, setup.parameters)
+    if not setup.plan.adds_gradients:
         (_, loss), gradient = both(params, batch, keys)
-        return loss, gradient, None
+        return loss, gradient, None if n_parts == 1 else no_norms()
 
     def add(total: Any, given: Any) -> tuple[Any, None]:
         (_, loss), gradient = both(params, *given)
@@ -276,6 +288,30 @@ def _objective(
         normaliser = jax.nn.logsumexp(logits, axis=-1)
         objective += setup.plan.z_loss * _mean(jnp.square(normaliser), examples.weights)
     return objective, loss
+
+
+def _shared_gradient(
+    setup: Setup, parameters: Tree, params: Params, sequences: Array, keys: Keys
+) -> tuple[tuple[Array, Array], Params]:
+    """What the gradient of `_objective` is, where the devices of a mesh share the model."""
+    plan, objective = setup.plan, setup.plan.objective
+    n_parts = plan.microbatches if plan.mesh.pipe > 1 else 1
+
+    def made(windows: Array, key: Array | None) -> tuple[Examples, dict[str, Array]]:
+        examples = setup.examples(objective, windows, key)
+        return examples, setup.segments(examples.inputs)
+
+    # All parts at once; each draws its examples as if it were alone.
+    parts = shard_sequences(sequences.reshape(n_parts, -1, sequences.shape[-1]), axis=1)
+    given: Any
+    if n_parts == 1:
+        given = jax.tree.map(lambda leaf: leaf[None], made(sequences, keys.objective))
+    elif keys.objective is None:
+        given = jax.vmap(lambda windows: made(windows, None))(parts)
+    else:
+        given = jax.vmap(made)(parts, jax.random.split(keys.objective, n_parts))
+    own = shared.Shared(setup.model, parameters, Axes(plan.mesh, n_parts))
+    return shared.gradient(own, plan.z_loss, params, *given)
 
 
 def _mean(each: Array, weights: Array | None) -> Array:
@@ -324,11 +360,13 @@ def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
             named[other.kind] = predicted(other, sequence, number).mean
         return own.mean, jax.tree.map(_power, parts), named, own.wrong
 
-    rounds = _in_rounds(eval_tokens, setup.n_eval_at_once, setup.plan.mesh.size)
+    mesh = setup.plan.mesh
+    rounds = _in_rounds(eval_tokens, setup.n_eval_at_once, mesh.replicas, mesh.pipe)
     numbers = jnp.resize(jnp.arange(len(eval_tokens)), rounds.shape[:2])
-    found = jax.lax.map(
-        lambda given: jax.vmap(of_sequence)(*given), (shard_sequences(rounds, axis=1), numbers)
-    )
+    of_round = jax.vmap(of_sequence)
+    if setup.parameters is not None:
+        of_round = partial(_measure_round, setup, setup.parameters, params)
+    found = jax.lax.map(lambda given: of_round(*given), (shard_sequences(rounds, axis=1), numbers))
     each, powers, named, wrong = jax.tree.map(
         lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found
     )
@@ -346,6 +384,52 @@ def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
     )
 
 
+def _measure_round(
+    setup: Setup, parameters: Tree, params: Params, sequences: Array, numbers: Array
+) -> tuple[Array, dict[str, Array], dict[str, Array], Array | None]:
+    """What `_measure` has of each sequence, where the devices of a mesh share the model."""
+    mesh = setup.plan.mesh
+    own = shared.Shared(setup.model, parameters, Axes(mesh, mesh.pipe))
+
+    def in_parts(leaf: Array) -> Array:
+        return leaf.reshape(mesh.pipe, -1, *leaf.shape[1:])
+
+    def predicted(objective: Objective) -> _Predicted:
+        def of(sequence: Array, number: Array) -> Examples:
+            key = jax.random.fold_in(jax.random.key(0), number)
+            made = setup.examples(objective, sequence[None], key)
+            return jax.tree.map(lambda leaf: leaf[0], made)
+
+        examples = jax.vmap(of)(sequences, numbers)
+        given: Any = jax.tree.map(in_parts, (examples, setup.segments(examples.inputs)))
+        found = shared.losses(own, params, *given)
+        each, wrong = (leaf.reshape(examples.targets.shape) for leaf in found)
+        means = [
+            jnp.mean(leaf, axis=1)
+            if examples.weights is None
+            else jax.vmap(_mean)(leaf, examples.weights)
+            for leaf in (each, wrong)
+        ]
+        return _Predicted(means[0], each, means[1] if objective.predicts_labels else None)
+
+    of_all = predicted(setup.plan.objective)
+    named = {other.kind: predicted(other).mean for other in setup.plan.evaluate_on}
+    if setup.plan.loss_by_position:
+        for part in positions(of_all.each.shape[1]):
+            named[part.name] = jnp.mean(of_all.each[:, part.first : part.end], axis=1)
+    powers: dict[str, Array] = {}
+    if setup.activations is not None:
+        observe, tokens = setup.activations, sequences[:, :-1]
+        plain = rearranged(parameters, params, mesh, Mesh())
+
+        def of_tokens(tokens: Array) -> dict[str, Array]:
+            own = tokens[None]
+            return jax.tree.map(_power, observe(plain, own, **setup.segments(own)))
+
+        powers = jax.vmap(of_tokens)(tokens)
+    return of_all.mean, powers, named, of_all.wrong
+
+
 def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Array, "batch context"]:
     """The document of each input of a sequence, counted from 0.
 
@@ -355,16 +439,23 @@ def segments_of(tokens: Int[Array, "batch context"], separator: int) -> Int[Arra
     return jnp.cumsum(tokens == separator, axis=1, dtype=jnp.int32)
 
 
-def _in_rounds(sequences: Array, at_once: int, n_devices: int) -> Array:
+def _in_rounds(sequences: Array, at_once: int, n_devices: int, n_parts: int = 1) -> Array:
     """Held-out sequences in rounds, each with an equal number of them for every device.
 
     Where there are too few, the first ones are repeated at the end.
+
+    Args:
+        sequences: (sequences, tokens).
+        at_once: Sequences of a round on each device.
+        n_devices: Devices with sequences of their own.
+        n_parts: Parts of those of a device.
 
     Returns:
         (rounds, sequences, tokens).
     """
     rounds = math.ceil(len(sequences) / (at_once * n_devices))
-    together = n_devices * math.ceil(len(sequences) / (rounds * n_devices))
+    least = n_devices * n_parts
+    together = least * math.ceil(len(sequences) / (rounds * least))
     return jnp.resize(sequences, (rounds, together, sequences.shape[-1]))
 
 
@@ -387,7 +478,11 @@ def compiled(shape: Shape) -> Trainer:
         assert isinstance(config, ObservedFamily)
         activations = config.activations
     teacher = None if shape.teacher is None else built(shape.teacher, context, n_outputs)
-    trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.size)
+    trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.replicas)
+    parameters: Tree | None = None
+    if plan.is_shared(config):
+        assert isinstance(config, Parametrized)
+        parameters = config.parameters(context, n_outputs)
     trainer = make_trainer(
         Setup(
             built(config, context, n_outputs),
@@ -399,6 +494,7 @@ def compiled(shape: Shape) -> Trainer:
             activations,
             teacher,
             config.source_length if offers(config, TranslatingFamily) else None,
+            parameters,
         )
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -415,6 +511,8 @@ def compiled(shape: Shape) -> Trainer:
     arguments = Arguments(rates, count, count, count, keys, weights)
     devices = mesh_of_devices(plan.mesh)
     states, alike = sharded(devices, state), replicated(devices)
+    if parameters is not None:
+        states = placed(parameters, plan.mesh, devices, state)
     advance = jax.jit(
         trainer.advance,
         donate_argnames="state",

@@ -7,10 +7,12 @@ before it, so that neither waits for the other. `token_step` holds what the devi
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +23,8 @@ from jaxtyping import Array
 
 from scaling.config import Resolved, RunConfig, resolved, run_id, shape_of
 from scaling.data.token_dataset import TokenDataset, TokenSource
-from scaling.devices import sharding
+from scaling.devices import processes, sharding
+from scaling.devices.mesh import Mesh
 from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
 from scaling.model import Params
@@ -29,9 +32,9 @@ from scaling.models.built import built
 from scaling.objectives.causal import Causal
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import Curve, finite
-from scaling.trainers import gradient_noise, weights
+from scaling.trainers import checkpoint, gradient_noise, weights
 from scaling.trainers.divergence import diverged_columns
-from scaling.trainers.history import History, evaluated_after
+from scaling.trainers.history import History, evaluated_after, moved
 from scaling.trainers.optimizers import evaluated
 from scaling.trainers.token_step import (
     Arguments,
@@ -43,6 +46,8 @@ from scaling.trainers.token_step import (
     steps_in_block,
 )
 from scaling.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 class Interval(NamedTuple):
@@ -84,8 +89,8 @@ def train_on_tokens(
 
     Returns:
         Columns of a RunRecord, with `timed_steps`, the number that this attempt took, and
-        `earlier_seconds`, `resumed_at_steps` and `from_trunk_at_step` of what was done before; and
-        the learning curve.
+        `earlier_seconds`, `resumed_at_steps` and `from_trunk_at_step` of what was done before,
+        `continued_on_meshes` where not all devices were left; and the learning curve.
 
     Raises:
         ValueError: the workspace holds checkpoints of another run or trunk, or a run that this
@@ -112,6 +117,7 @@ class _Trained(NamedTuple):
 def _trained(
     config: RunConfig, dataset: TokenDataset, workspace: Workspace | None, plain: Resolved
 ) -> _Trained:
+    config = _on_devices_here(config, workspace)
     plan, model, data = config.train, config.model, config.data
     assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
     began = time.monotonic()
@@ -152,7 +158,25 @@ def _trained(
             columns |= {"status": "paused"}
         elif ends:
             params = evaluated(plan.optimizer, block.state.optimizer, block.state.params)
+            params = moved(config, params, plan.mesh, Mesh())
     return _Trained(*history.result(columns, compile_seconds), params)
+
+
+def _on_devices_here(config: RunConfig, workspace: Workspace | None) -> RunConfig:
+    """The run on what is left of its mesh, where devices were lost after it saved a checkpoint."""
+    plan, there = config.train, jax.device_count()
+    assert isinstance(plan, Pretraining)
+    if plan.mesh.size <= there or workspace is None or config.parents:
+        return config
+    if not processes.broadcast_from_first(lambda: checkpoint.is_in(workspace.own)):
+        return config
+    left = plan.mesh.fitting(there)
+    log.warning(
+        "train.mesh = (%s) needs %d devices and %d are left: the run continues on (%s), and its "
+        "last bits may differ",
+        *(plan.mesh, plan.mesh.size, there, left),
+    )
+    return replace(config, train=replace(plan, mesh=left))
 
 
 def _teacher(config: RunConfig, workspace: Workspace | None) -> Params:
@@ -309,7 +333,7 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
         "weight_norm_l2": float(evaluation.weight_norm),
         **n_spikes,
         **gradient_noise.columns(
-            evaluation.norms,
+            evaluation.norms if plan.adds_gradients else None,
             interval.n_steps,
             plan.batch_size * config.data.n_inputs,
             plan.microbatches,

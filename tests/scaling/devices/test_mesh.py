@@ -116,7 +116,7 @@ def test_grouped_heads_tied_embeddings_and_microbatches_too(tmp_path: Path):
 
 
 def test_only_leaves_named_right_below_blocks_are_taken_for_stacked():
-    devices: Any = AbstractMesh((1, 2), AXES)
+    devices: Any = AbstractMesh((1, 2, 1, 1, 1, 1), AXES)
     names = jax.tree.map(
         lambda sharding: tuple(sharding.spec),
         sharded(
@@ -161,7 +161,7 @@ def test_more_devices_than_there_are_are_refused_in_a_sentence():
         ("train.mesh.fsdp", 3, "3 devices .* does not divide the 64 sequences of a batch"),
         ("train.mesh.data", 128, "give a multiple of 128 in batch_size / microbatches, or fewer"),
         ("train.mesh.data", 0, "Mesh.data = 0 is impossible: give a value at least 1"),
-        ("train.mesh.model", 2, "no field 'model' in Mesh; .*valid: data, fsdp"),
+        ("train.mesh.model", 2, "no field 'model' in Mesh; .*valid: context, data, .*fsdp"),
     ],
 )
 def test_what_cannot_be_divided_is_refused_in_a_sentence(path: str, value: int, sentence: str):

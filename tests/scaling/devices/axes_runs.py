@@ -1,0 +1,101 @@
+"""Runs over eight emulated devices along every axis, as a program of its own.
+
+JAX_NUM_CPU_DEVICES=8 python axes_runs.py FOLDER    prints what it finds as JSON
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from scaling.config import RunConfig
+from scaling.data.ngram import NGram
+from scaling.devices.axes import Axes
+from scaling.devices.mesh import Mesh
+from scaling.devices.sharding import mesh_of_devices
+from scaling.models.mixture_of_experts import MixtureOfExperts
+from scaling.models.transformer import Transformer
+from scaling.objectives.objective import Examples
+from scaling.pretraining import Pretraining
+from scaling.run import run
+from scaling.trainers import history, shared
+from scaling.trainers.objectives import cross_entropy
+from scaling.training import Adam
+from scaling.workspace import Workspace
+
+SIZES: dict[str, Any] = {"width": 16, "depth": 2, "heads": 4, "kv_heads": 2, "tied": True}
+DENSE = Transformer(**SIZES, qk_norm=True)
+MIXTURE = MixtureOfExperts(**SIZES, expansion=4, capacity_factor=1.0)
+MESH = Mesh(tensor=2, expert=2, pipe=2)
+
+
+def config(mesh: Mesh) -> RunConfig:
+    return RunConfig(
+        model=MIXTURE,
+        data=NGram(vocab_size=24, context=8, n_tokens=2**12, n_eval=30),
+        train=Pretraining(
+            optimizer=Adam(learning_rate=0.01, weight_decay=0.1),
+            batch_size=16,
+            microbatches=2,
+            warmup_tokens=3 * 128,
+            clip_norm=0.5,
+            steps=10,
+            evaluations=10,
+            mesh=mesh,
+        ),
+        seed=3,
+    )
+
+
+def losses(config: RunConfig, workspace: Path | None = None) -> dict[str, Any]:
+    record, curve = run(config, Workspace(workspace) if workspace else None)
+    return {
+        "train": [point.train_loss for point in curve],
+        "eval": [point.eval_loss for point in curve],
+        "end": [record.eval_loss_sem_nats or 0.0, record.weight_norm_l2 or 0.0],
+        "resumed": record.environment.get("resumed_at_steps", []),
+        "meshes": record.environment.get("continued_on_meshes", []),
+    }
+
+
+def of_masked() -> list[Any]:
+    """Losses of tokens that see a prefix, within documents: on one device and on eight."""
+    model, parameters = DENSE.build(8, 24), DENSE.parameters(8, 24)
+    random = np.random.default_rng(0)
+    tokens, targets = random.integers(0, 24, (2, 1, 2, 8))
+    segments = np.cumsum(random.integers(0, 4, (1, 2, 8)) == 0, axis=-1)
+    examples = Examples(tokens, targets, None, np.array([[3, 6]]))
+    mesh = Mesh(fsdp=2, context=4)
+    devices, params = mesh_of_devices(mesh), model.init(jax.random.key(0))
+    logits = model.apply(params, tokens[0], segments=segments[0], visible=examples.visible[0])
+    own = shared.Shared(model, parameters, Axes(mesh))
+    with jax.set_mesh(devices):
+        found = jax.jit(lambda *given: shared.losses(own, *given))(
+            params, examples, {"segments": segments}
+        )
+    return [cross_entropy(logits, targets[0]).tolist(), found[0][0].tolist()]
+
+
+def main(folder: Path) -> Any:
+    """A run on one device and on eight, resumed there, and continued where one is left."""
+    history.SAVE_SECONDS, history.SAVE_SHARE = 0.0, float("inf")
+    found = {"masked": of_masked(), "one": losses(config(Mesh()))}
+    found["whole"] = losses(config(MESH), folder)
+    shutil.rmtree(max(folder.glob("[0-9]*")))
+    found["again"] = losses(config(MESH), folder)
+    for step in folder.glob("[0-9]*"):
+        if int(step.name) > 8:
+            shutil.rmtree(step)
+    jax.device_count = lambda: 1
+    found["left"] = losses(config(MESH), folder)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]))))

@@ -1,0 +1,180 @@
+"""Every axis of a mesh: the losses of one device, the order of arrays, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from scaling.config import RunConfig, load_config, resolved, run_id
+from scaling.data.ngram import NGram
+from scaling.devices.axes import ONE
+from scaling.devices.mesh import Mesh
+from scaling.fields import replace_at
+from scaling.models.gru import GRU
+from scaling.models.mixture_of_experts import MixtureOfExperts
+from scaling.models.placement import over_vocabulary, rearranged, specs
+from scaling.models.transformer import Transformer
+from scaling.pretraining import Pretraining
+from scaling.trainers.objectives import cross_entropy
+from scaling.trainers.shared import cross_entropy as divided_cross_entropy
+from scaling.training import Adam
+
+ROUNDING = 1e-5
+"""Relative: see `test_mesh.ROUNDING`."""
+
+RUN = RunConfig(
+    model=Transformer(width=16, depth=4, heads=4, kv_heads=2),
+    data=NGram(vocab_size=8, context=8, n_tokens=2**12, n_eval=32),
+    train=Pretraining(optimizer=Adam(learning_rate=0.01), batch_size=16, steps=4),
+)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    environment = {"JAX_NUM_CPU_DEVICES": "8", "PYTHONPATH": os.pathsep.join(sys.path)}
+    folder = tmp_path_factory.mktemp("axes") / "checkpoints"
+    out = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("axes_runs.py")), str(folder)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout)
+
+
+def agree(some: dict[str, Any], others: dict[str, Any], steps: int = 10) -> None:
+    for name in ("train", "eval", "end"):
+        assert len(some[name]) == len(others[name]) == (2 if name == "end" else steps)
+        assert some[name] == pytest.approx(others[name], rel=ROUNDING), name
+
+
+@pytest.mark.slow
+def test_devices_along_tensor_expert_and_pipe_do_the_work_of_one(found: Any):
+    """At a capacity of 1: which tokens get a place depends on those of every device."""
+    agree(found["whole"], found["one"])
+
+
+@pytest.mark.slow
+def test_attention_over_divided_sequences_keeps_to_prefixes_and_documents(found: Any):
+    one, divided = map(np.array, found["masked"])
+    np.testing.assert_allclose(divided, one, rtol=ROUNDING)
+
+
+@pytest.mark.slow
+def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(found: Any):
+    again = found["again"]
+    assert again["resumed"] == [8] and not found["whole"]["resumed"]
+    assert {**again, "resumed": []} == found["whole"]
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_devices_that_are_left_and_says_so(found: Any):
+    """Here with one, on which the arrays have another order."""
+    agree(found["left"], found["whole"])
+    assert found["left"]["resumed"] == [8]
+    assert found["left"]["meshes"] == ["data = 1 x fsdp = 1"]
+
+
+def test_axes_that_are_not_there_leave_identities_as_they_were():
+    again = replace_at(replace_at(RUN, "train.mesh.data", 2), "train.mesh.fsdp", 2)
+    assert resolved(again)["train"]["mesh"] == {"data": 2, "fsdp": 2}
+    tensor = replace_at(RUN, "train.mesh.tensor", 2)
+    assert run_id(tensor) != run_id(RUN) and run_id(load_config(resolved(tensor))) == run_id(tensor)
+    assert tensor.n_devices == 2
+
+
+def test_a_shard_has_its_part_of_each_matrix_side_by_side():
+    """Two heads of queries, one of keys and one of values on each of two devices."""
+    parameters = RUN.model.parameters(8, 8)
+    columns = jnp.arange(32)[None, None]
+    state = {"blocks": {"qkv": jnp.broadcast_to(columns, (4, 16, 32))}, "count": jnp.zeros(())}
+    moved = rearranged(parameters, state, Mesh(), Mesh(tensor=2))
+    first, second = np.split(np.asarray(moved["blocks"]["qkv"][0, 0]), 2)
+    assert first.tolist() == [*range(8), *range(16, 20), *range(24, 28)]
+    assert sorted([*first.tolist(), *second.tolist()]) == list(range(32))
+    for before, after in ((Mesh(tensor=2), Mesh()), (Mesh(tensor=2), Mesh(pipe=2, interleave=2))):
+        other = rearranged(parameters, rearranged(parameters, moved, before, after), after, before)
+        assert jax.tree.all(jax.tree.map(np.array_equal, other, moved))
+
+
+def test_groups_of_layers_go_to_devices_in_turn():
+    parameters = RUN.model.parameters(8, 8)
+    gain = jnp.arange(4)[:, None] * jnp.ones((1, 16))
+    mesh = Mesh(pipe=2, interleave=2)
+    moved = rearranged(parameters, {"blocks": {"ff_norm": gain}}, Mesh(), mesh)
+    assert moved["blocks"]["ff_norm"][:, 0].tolist() == [0, 2, 1, 3]
+
+
+def test_roles_decide_what_divides_each_axis():
+    mesh = Mesh(data=2, fsdp=2, tensor=2, expert=2, pipe=2)
+    mixture = MixtureOfExperts(width=16, depth=4, heads=4, expansion=4)
+    found = specs(mixture.parameters(8, 8), mesh)
+    assert found["embedding"] == P(("pipe", "tensor"), ("fsdp",))
+    assert found["blocks"]["ff_in"] == P(("pipe",), ("expert",), ("fsdp",), ("tensor",))
+    assert found["blocks"]["attention_out"] == P(("pipe",), ("tensor",), ("fsdp",))
+    assert found["blocks"]["router"] == P(("pipe",), ("fsdp",), None)
+    assert found["final_norm"] == P(("fsdp",))
+    # What does not divide the vocabulary leaves it whole.
+    assert [over_vocabulary(mesh, size) for size in (8, 6, 7)] == [
+        ("pipe", "tensor"),
+        ("tensor",),
+        (),
+    ]
+
+
+def test_cross_entropy_of_one_part_is_that_of_all():
+    random = np.random.default_rng(0)
+    logits, labels = jnp.asarray(random.normal(size=(5, 7))), jnp.asarray(random.integers(0, 7, 5))
+    each, normaliser, is_wrong = divided_cross_entropy(ONE, (), logits, labels)
+    assert (is_wrong == (jnp.argmax(logits, axis=-1) != labels)).all()
+    np.testing.assert_allclose(each, cross_entropy(logits, labels), rtol=1e-6)
+    np.testing.assert_allclose(normaliser, jax.nn.logsumexp(logits, axis=-1), rtol=1e-6)
+
+
+def test_fewer_devices_keep_what_cannot_be_copied():
+    mesh = Mesh(data=2, fsdp=4, tensor=2, pipe=2)
+    assert mesh.fitting(32) == mesh
+    assert mesh.fitting(16) == Mesh(fsdp=4, tensor=2, pipe=2)
+    assert mesh.fitting(5) == Mesh(tensor=2, pipe=2)
+    assert Mesh(pipe=2, interleave=2).fitting(1) == Mesh()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tensor": 3}, "tensor = 3 does not divide the 4 heads: give 2 or 4"),
+        ({"tensor": 4}, "tensor = 4 does not divide the 2 heads of keys and values: give 2"),
+        ({"pipe": 3}, "pipe = 3 does not divide the 4 layers: give 2 or 4"),
+        ({"pipe": 4, "interleave": 2}, "4 layers into 2 groups a device .*: give"),
+        ({"context": 3}, "context = 3 does not divide the 8 tokens of data.context: give 2 or 4"),
+        ({"expert": 2}, "model.kind = 'transformer' has nothing that expert divides. Set"),
+        ({"fsdp": 3, "tensor": 2}, "does not divide the 16 sequences of a batch"),
+        ({"pipe": 2, "interleave": 2}, "microbatches = 1: give a multiple of 2, or interleave = 1"),
+        ({"interleave": 2}, "pipe = 1 has none: give interleave = 1, or a larger pipe"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused_in_a_sentence(changes: Any, sentence: str):
+    with pytest.raises(ValueError, match=sentence):
+        replace_at(RUN, "train.mesh", Mesh(**changes))
+
+
+def test_families_without_roles_and_what_needs_one_device_are_refused():
+    tensor = replace_at(RUN, "train.mesh.tensor", 2)
+    with pytest.raises(ValueError, match=r"model.kind = 'gru' has nothing that tensor divides"):
+        replace_at(tensor, "model", GRU(width=8, depth=1))
+    with pytest.raises(
+        ValueError, match=r"model.dropout works on train.mesh.data and .*fsdp alone"
+    ):
+        replace_at(tensor, "model.dropout", 0.1)
