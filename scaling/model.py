@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from flax import nnx
     from jax import Array
 
-    from scaling.devices.axes import Axes
-
 Params = Any
 """A pytree of arrays."""
 
@@ -46,7 +44,8 @@ class Model(NamedTuple):
     `apply` takes and returns outputs and a number that training adds to its loss. Evaluations use
     `apply`, and no loss that is reported has that number in it.
 
-    A model that devices can share offers `spread(axes)`: what each of them computes.
+    A model that devices can share offers `spread`: from the `scaling.devices.axes.Axes` of a mesh
+    to what each of them computes.
 
     The interface follows optax's `GradientTransformation`: a NamedTuple of functions, so that
     `jax.jit`, `grad`, `vmap` and `eval_shape` apply to it without ceremony.
@@ -56,7 +55,7 @@ class Model(NamedTuple):
     apply: Callable[..., Array]
     train: Callable[[Params, Array], tuple[Array, Params]] | None = None
     penalised: Callable[..., tuple[Array, Array]] | None = None
-    spread: Callable[[Axes], Spread] | None = None
+    spread: Callable[[Any], Spread] | None = None
 
 
 RUNNING = "running_statistics"

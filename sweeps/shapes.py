@@ -209,7 +209,7 @@ def run_of_tokens(
 
 def _batch(recipe: Recipe, train: Pretraining, cell: Cell) -> tuple[int, int]:
     """Sequences of a batch, and the number of microbatches; both divide over all devices."""
-    batch_size, parts, devices = train.batch_size, train.microbatches, train.mesh.size
+    batch_size, parts, devices = train.batch_size, train.microbatches, train.mesh.replicas
     if recipe.batch_size is not None:
         least = devices if recipe.at_once is not None else devices * parts
         batch_size = max(2 ** max(0, round(math.log2(recipe.batch_size(cell)))), least)

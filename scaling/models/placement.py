@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -88,7 +87,7 @@ def rearranged(parameters: Tree, state: Any, before: Mesh, after: Mesh) -> Any:
         orders = zip(_orders(parameter, before), _orders(parameter, after), strict=True)
         for dimension, (old, new) in enumerate(orders):
             if not np.array_equal(old, new):
-                leaf = jnp.take(leaf, np.argsort(old)[new], axis=dimension)
+                leaf = leaf.take(np.argsort(old)[new], axis=dimension)
         return leaf
 
     return jax.tree.map_with_path(moved, state)

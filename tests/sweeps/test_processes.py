@@ -1,4 +1,4 @@
-"""Sweeps in two processes that compute together, on the loopback interface."""
+"""Sweeps in processes that compute together, on the loopback interface."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def two_processes(root: Path, **more: str) -> Iterator[list[subprocess.Popen[str]]]:
-    """Process 0 and 1 of a sweep, with two devices each."""
+def together(n: int, root: Path, **more: str) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes of a sweep, which share four devices."""
     environment = {
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "JAX_NUM_CPU_DEVICES": "2",
+        "JAX_NUM_CPU_DEVICES": str(4 // n),
         "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}",
-        "JAX_NUM_PROCESSES": "2",
+        "JAX_NUM_PROCESSES": str(n),
         **more,
     }
     started = [
@@ -51,7 +51,7 @@ def two_processes(root: Path, **more: str) -> Iterator[list[subprocess.Popen[str
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for number in range(2)
+        for number in range(n)
     ]
     try:
         yield started
@@ -62,16 +62,17 @@ def two_processes(root: Path, **more: str) -> Iterator[list[subprocess.Popen[str
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does_and_go_on_where_they_were_killed(tmp_path: Path):
-    """Killed once, and compared with a sweep in one process with four devices."""
+def test_processes_do_what_one_does_and_go_on_where_others_were_killed(tmp_path: Path):
+    """Of four one is killed during a save; two go on, and are compared with a single one."""
     plan, root = shared_runs.PLAN, tmp_path / "together"
-    with two_processes(root, SHARED_RUNS_KILL="0") as (first, second):
-        first.communicate(timeout=PATIENCE)
-        second.communicate(timeout=PATIENCE)
-        assert first.returncode == -signal.SIGKILL and second.returncode != 0
+    with together(4, root, SHARED_RUNS_KILL="0") as (first, *others):
+        for process in (first, *others):
+            process.communicate(timeout=PATIENCE)
+        assert first.returncode == -signal.SIGKILL
+        assert all(process.returncode != 0 for process in others)
     assert Store.open(root).status(plan)["done"] == 0
 
-    with two_processes(root) as processes:
+    with together(2, root) as processes:
         printed = [process.communicate(timeout=PATIENCE)[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0], printed
         pid = processes[0].pid
