@@ -209,7 +209,9 @@ def _of_weights(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tupl
     dense, experts, table = _parameters(shape, layout)
     dense, experts = n * width * dense, n * width * experts
     tables = (_FLOAT + width) * table
-    gathered = often * _part(f) * (again * (dense + experts) + tables)
+    # In float32 a tied table is gathered once for both uses.
+    of_tables = tables / 2 if shape.tied and width == _FLOAT else tables
+    gathered = often * _part(f) * (again * (dense + experts) + of_tables)
     scattered = often * _part(f) * (dense + experts + tables)
     copies, of_experts = layout.data * layout.expert * layout.context, layout.data * layout.context
     added = _sum(copies) * (dense + tables) + _sum(of_experts) * experts
