@@ -10,6 +10,8 @@ import numpy as np
 from jax.extend.backend import get_backend
 from jaxtyping import Array, Float, Int
 
+from scaling.devices.sharding import weights_are_sharded
+
 Rows = Float[Array, "tokens features"]
 Heads = Float[Array, "batch context heads head_size"]
 SharedHeads = Float[Array, "batch context kv_heads head_size"]
@@ -117,12 +119,14 @@ def _has_fused_kernel(q: Heads) -> bool:
 def product(
     x: Float[Array, "*stack rows features"], matrix: Float[Array, "*stack features out"]
 ) -> Float[Array, "*stack rows out"]:
-    """Rows times a matrix; where the matrix is taller than wide, its gradient is made transposed.
+    """Rows times a matrix; on a CPU the gradient of one that is taller than wide is transposed.
 
-    On a CPU, XLA multiplies (features, rows) by (rows, out) two to three times as fast where out is
-    the larger of the two, and the barrier keeps it from turning the factors around.
+    There XLA multiplies (features, rows) by (rows, out) two to three times as fast where out is the
+    larger of the two, and the barrier keeps it from turning the factors around. Sharded weights are
+    multiplied as they are: a transposed copy of what was gathered would be kept for the way back.
     """
-    if matrix.shape[-2] <= matrix.shape[-1]:
+    is_tall = matrix.shape[-2] > matrix.shape[-1]
+    if not is_tall or get_backend().platform != "cpu" or weights_are_sharded():
         return x @ matrix
     return x @ jax.lax.optimization_barrier(matrix.swapaxes(-1, -2)).swapaxes(-1, -2)
 
