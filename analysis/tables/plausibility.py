@@ -24,8 +24,8 @@ FEWEST_TOKENS = 1e3
 """Tokens of a longest run below which a column may be in billions."""
 FEWEST_TOKENS_PER_PARAMETER = 1e-4
 """Tokens per parameter, in every row, below which one of the two may be in another unit."""
-FEWEST_DERIVED = 0.1
-"""The same where D follows from C."""
+FEWEST_OF_TEXT = 0.1
+"""The same of a column that is named for tokens, and where D follows from C."""
 TYPICAL = 20.0
 """Tokens per parameter by which a unit of C is guessed (Hoffmann et al. 2022)."""
 FLOPS_OFF = 300.0
@@ -72,7 +72,7 @@ def _derived(values: Mapping[str, pd.Series], origins: Mapping[str, Origin]) -> 
     largest, ratio = float(values[size].max()), values["D"] / values["N"]
     if size == "N" and largest >= FEWEST_PARAMETERS:
         return
-    if size == "D" and largest >= FEWEST_TOKENS and float(ratio.max()) >= FEWEST_DERIVED:
+    if size == "D" and largest >= FEWEST_TOKENS and float(ratio.max()) >= FEWEST_OF_TEXT:
         return
     short = TYPICAL / float(ratio.median())
     unit = units.of_factor("C", short if size == "D" else 1 / short, math.inf)
@@ -94,8 +94,10 @@ def _ratios(
     }
     if {"N", "D"} <= set(taken):
         per_parameter = float((values["D"] / values["N"]).max())
+        of_text = "token" in taken["D"].columns[0].lower()
+        least = FEWEST_OF_TEXT if of_text else FEWEST_TOKENS_PER_PARAMETER
         large = largest["N"] >= FEWEST_PARAMETERS and largest["D"] >= FEWEST_TOKENS
-        if large and per_parameter < FEWEST_TOKENS_PER_PARAMETER:
+        if large and per_parameter < least:
             yield (
                 f"D is at most {per_parameter:.2g} times N; if {taken['D'].columns[0]!r} is in "
                 f"other units, declare them, as --columns "

@@ -96,3 +96,10 @@ def test_compute_is_doubted_by_the_size_that_follows_from_it(tmp_path, factor, d
     again = read.read(path, declared)
     assert not again.doubts
     assert again.table["N"].tolist() == pytest.approx([n for n, _, _ in ROWS])
+
+
+@pytest.mark.parametrize(("heading", "doubted"), [("tokens", True), ("examples", False)])
+def test_few_tokens_a_parameter_are_doubted_where_few_examples_are_not(tmp_path, heading, doubted):
+    path = tmp_path / "runs.csv"
+    path.write_text(f"params,{heading},loss\n2e7,1e5,3.5\n2e8,4e6,3.0\n2e9,3e7,2.2\n")
+    assert any("--columns 'D=tokens[M]'" in each for each in read.read(path).doubts) == doubted
