@@ -24,10 +24,11 @@ SIZES = ("--grid", "model.width=8..64*2", "--grid", "train.steps=8..512*2")
 
 
 def by_size(config, workspace):
-    """Chinchilla's law with noise that follows from the run."""
+    """Chinchilla's law with noise of at most 0.2 %, spread evenly by the golden ratio."""
     record, curve = planted(config, workspace)
     counts = account(config)
-    noise = 0.002 * math.sin(counts.n_params_total * counts.n_tokens_seen)
+    place = counts.n_params_total * counts.n_tokens_seen * (math.sqrt(5) - 1) / 2
+    noise = 0.002 * (2 * (place % 1) - 1)
     value = 1.5 + 20 / counts.n_params_total**0.4 + 30 / counts.n_tokens_seen**0.5
     return replace(record, status="done", eval_loss_nats=value * (1 + noise)), curve
 
@@ -73,7 +74,7 @@ def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
     assert code == 0 and "the interval is narrow enough" in printed
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["low"] <= 0.4 <= found["high"] and found["high"] - found["low"] <= 0.3
-    assert found["flops"] < 0.5 * found["flops_of_all"]
+    assert found["flops"] < 0.1 * found["flops_of_all"]
 
 
 @pytest.mark.parametrize(
