@@ -1,14 +1,16 @@
-"""An experiment run through, and again with kill -9 at random instants: the same table?
+r"""An experiment run through, and again with kill -9 at random instants: the same table?
 
     python benchmarks/kills.py chinchilla --budget smoke
-    python benchmarks/kills.py tests/experiments/tiny.py --kills 200 --kinds group worker parent
+    python benchmarks/kills.py tests/experiments/tiny.py --kills 200 --kinds group worker parent \
+        --within 0.8
 
 First the command as it is, timed. Then the same into other folders, until it was killed so many
 times, at most five in each: SIGKILL goes to its process group, runner and workers, to one worker
-alone, or to the runner alone, by turns, at an instant drawn evenly from a fifth of the first one's
-time. The same command resumes, and the last one runs to its end. The first of them begins with
-nothing compiled. Prints times and compares every run's record and learning curve, columns of time
-and place aside, and the numbers of the figure. Exit status 1 where anything differs.
+alone, or to the runner alone, by turns, at an instant drawn evenly from a fifth (`--within`) of the
+shortest time that the command took so far. The same command resumes, and the last one runs to its
+end. The first of them begins with nothing compiled. Prints times and compares every run's record
+and learning curve, columns of time and place aside, and the numbers of the figure. Exit status 1
+where anything differs.
 """
 
 from __future__ import annotations
@@ -117,6 +119,7 @@ def main() -> None:
     parser.add_argument("--budget", default="smoke")
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["group"])
+    parser.add_argument("--within", type=float, default=1 / KILLS, help="share of a run's time")
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where to work")
     parser.add_argument("--seed", type=int, default=0, help="of the instants")
     given = parser.parse_args()
@@ -132,14 +135,15 @@ def main() -> None:
         print(f"{given.experiment}, {given.budget}, run through: {seconds:.1f} s", flush=True)
         expected = lasting(name, through)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(scratch, "compiled_anew"))
+        shortest = seconds
         while kills < given.kills:
             killed = Path(scratch, "killed")
             words = command(given.experiment, given.budget, killed)
             wanted = min(KILLS, given.kills - kills)
-            instants = [draw.uniform(0, seconds / KILLS) for _ in range(wanted)]
+            instants = [draw.uniform(0, given.within * shortest) for _ in range(wanted)]
             began = time.perf_counter()
             kills += kill_in_turn([next(kinds) for _ in instants], instants, words)
-            run_through(words, Path(scratch, "killed.log"))
+            shortest = min(shortest, run_through(words, Path(scratch, "killed.log")))
             spent += time.perf_counter() - began
             found = lasting(name, killed)
             n_runs += len(expected)
