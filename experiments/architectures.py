@@ -26,7 +26,8 @@ of it. They are reported with their intervals and without an expectation.
 
 The compute is what the Transformer needs: its gain from far tokens comes with training. With a
 fifteenth of it, at half these rates, the LSTM was still ahead by 0.074 nats [0.035, 0.113] beyond
-64 tokens, and with a quarter of it (one seed) by 0.014, and by 0.030 on the first 16 tokens.
+64 tokens, and with a quarter of it (one seed) by 0.014, and by 0.030 on the first 16 tokens. With
+all of it the sweep has not been run to its end: whether its expectations hold is open.
 """
 
 from collections.abc import Sequence
