@@ -125,7 +125,7 @@ def _to_write(text: str, origin: Column, comma: bool) -> str:
     share = number(amount[:-1]) if amount.endswith("%") else None
     if origin.quantity in FRACTIONS and share is not None and 0 <= share <= 100:
         return (
-            f"write {written(share / 100)}, or {written(share)} and the other values in per cent, "
+            f"write {share / 100:.12g}, or {written(share)} and the other values in per cent, "
             f"declared as --columns {declaration(origin.quantity, origin.columns[0], '%')}"
         )
     if origin.quantity not in ("loss", *FRACTIONS):
