@@ -31,9 +31,9 @@ from analysis import theory
 from analysis.errors import FitError
 from analysis.estimate import Floats
 from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.fitting.survival import DelayLaw, fit_delays
 from analysis.laws import QUANTA, QUANTA_N, Law
 from analysis.plots import style, ticks
-from analysis.survival import DelayLaw, fit_delays
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Json, Measured, Sweep
 from experiments.shared.panels import with_notes

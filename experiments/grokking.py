@@ -27,8 +27,8 @@ from matplotlib.ticker import NullLocator
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
+from analysis.fitting.survival import DelayLaw, fit_delays
 from analysis.plots import style, ticks
-from analysis.survival import DelayLaw, fit_delays
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.panels import measured, with_notes

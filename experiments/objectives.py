@@ -40,7 +40,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from analysis.effective_data import effective_data
+from analysis.planning.effective_data import effective_data
 from analysis.plots import style
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep

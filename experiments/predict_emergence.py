@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.estimate import Floats
+from analysis.fitting.survival import DelayLaw, fit_delays
 from analysis.plots import style, ticks
-from analysis.survival import DelayLaw, fit_delays
 from analysis.tables import results
 from experiments import emergence
 from experiments.experiment import Budget, Expected, Findings, Measured, Sweep

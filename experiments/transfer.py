@@ -33,11 +33,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.effective_data import effective_data
 from analysis.errors import FitError
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import TRANSFER_LOSS, TRANSFER_P
+from analysis.planning.effective_data import effective_data
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results

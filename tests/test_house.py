@@ -36,8 +36,8 @@ ORDER = {
         watching member engines runner decisions deciding halving speeds costs calibration importing
     """.split(),
     "analysis": """
-        errors estimate guards writing latex survival effective_data
-        laws tables comparison checks
+        errors estimate guards writing latex
+        laws tables checks
         fitting.engine fitting.bootstrap fitting
         planning parallelism published named_models compute_optimal double_descent theory plots
     """.split(),

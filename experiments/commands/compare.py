@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.comparison import FAR, Known, apart, cells, error_of
+from analysis.checks.comparison import FAR, Known, apart, cells, error_of
 from analysis.plots import style
 from analysis.plots.differences import draw_differences
 from analysis.tables import results as tables

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.errors import FitError
-from analysis.survival import fit_delays
+from analysis.fitting.survival import fit_delays
 
 INVERSE_DECAYS = np.repeat([1.0, 2.0, 3.0, 5.0], 4)
 

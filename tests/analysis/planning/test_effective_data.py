@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.effective_data import effective_data
+from analysis.planning.effective_data import effective_data
 
 DATA = 4096.0 * 2.0 ** np.arange(11)
 

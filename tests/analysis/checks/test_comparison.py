@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.comparison import FAR, Known, apart, cells, error_of
+from analysis.checks.comparison import FAR, Known, apart, cells, error_of
 
 
 def runs(shift=0.0, seed=0, n=8, sd=0.1, sizes=20):
