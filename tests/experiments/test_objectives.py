@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,26 +33,30 @@ BEHIND = {0.1: 0.2, 0.4: 0.05}
 """Nats by which adapted models are behind causal ones, by the share of compute."""
 
 
-def planted(config: RunConfig) -> dict:
-    """Losses of a run at its best rate, the middle one."""
+def plan(config: RunConfig) -> Pretraining:
     assert isinstance(config.train, Pretraining)
-    kind, parent = config.train.objective.kind, config.init_from
+    return config.train
+
+
+def planted(config: RunConfig) -> dict[str, Any]:
+    """Losses of a run at its best rate, the middle one."""
+    kind, parent = plan(config).objective.kind, config.init_from
     compute = account(config).flops_train
     if kind == "labelled":
-        before = "untrained" if parent is None else parent.train.objective.kind
+        before = "untrained" if parent is None else plan(parent).objective.kind
         return {"eval_loss_nats": 1.0, "eval_error": ERRORS[before]}
     if parent is None:
         own = 3 * (compute / 1e11) ** OWN[kind]
         evaluations = dict(PLANTED[kind])
         if kind == "causal":
-            evaluations["causal"] *= (500 / config.train.steps) ** 0.1
+            evaluations["causal"] *= (500 / (plan(config).steps or 1)) ** 0.1
         return {"eval_loss_nats": own, "eval_by": evaluations}
     share = compute / account(parent).flops_train
-    loss = 1.87 * (500 / parent.train.steps) ** 0.1 + BEHIND[round(share, 3)]
+    loss = 1.87 * (500 / (plan(parent).steps or 1)) ** 0.1 + BEHIND[round(share, 3)]
     return {"eval_loss_nats": loss, "eval_by": PLANTED["causal"] | {"causal": loss}}
 
 
-def scaled(value: float | dict, by: float) -> float | dict:
+def scaled(value: Any, by: float) -> Any:
     return {k: v * by for k, v in value.items()} if isinstance(value, dict) else value * by
 
 
@@ -63,12 +69,12 @@ def table() -> pd.DataFrame:
         for source in (Text, ByteKinds):
             patch.setattr(source, "fingerprint", lambda self: "text/any")
         for config in sweep(size):
-            kind, rates = config.train.objective.kind, size.adapting_rates
+            kind, rates = plan(config).objective.kind, size.adapting_rates
             if kind == "labelled":
                 rates = size.probe.rates
             elif config.init_from is None:
                 rates = size.rates[kind]
-            worse = 1.0 if config.train.optimizer.learning_rate == rates[1] else 1.05
+            worse = 1.0 if plan(config).optimizer.learning_rate == rates[1] else 1.05
             noise = 1 + 0.002 * rng.standard_normal()
             found = {name: scaled(v, worse * noise) for name, v in planted(config).items()}
             counts = account(config)
