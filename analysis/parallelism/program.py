@@ -73,8 +73,8 @@ def program_memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> M
     kept = (n * (dense + experts) + (1 if shape.tied else 2) * tables) / layout.fsdp
     # 2. Activations; a pipeline keeps those of every tick, and rows that go in and come out.
     kept_of = _kept(shape, layout, recipe)
-    # What a tick keeps is there twice, until it lies beside that of the others.
-    passes = np.where(p > 1, (m * v + p) / v, 1.0)
+    # What a tick of several layers keeps is there twice, until it lies beside that of the others.
+    passes = np.where(p > 1, (m * v + p - np.where(n > 1, 0, 1)) / v, 1.0)
     rows = np.where(p > 1, 4 * m + 2 * passes * v, 3.0) * shape.width
     activations = _FLOAT * tokens * (passes * n * kept_of.always + kept_of.at_work + rows)
     # 3. Logits, their softmax and its gradient, of one microbatch.

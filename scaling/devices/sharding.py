@@ -107,7 +107,8 @@ def save_all_but_gathered(primitive: Any, *_: Any, **__: Any) -> bool:
 
     The backward pass gathers them again, and inside `jax.shard_map` whatever else was gathered.
     """
-    return primitive.name not in ("sharding_constraint", "all_gather")
+    # A gathered weight of one expert is squeezed next, and would be kept in that shape.
+    return primitive.name not in ("sharding_constraint", "all_gather", "squeeze")
 
 
 @jax.custom_vjp
