@@ -79,9 +79,9 @@ def program_memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> M
     activations = _FLOAT * tokens * (passes * n * kept_of.always + kept_of.at_work + rows)
     # 3. Logits, their softmax and its gradient, of one microbatch.
     logits = 2 * _FLOAT * tokens * shape.vocabulary / _over_vocabulary(shape, layout)
-    # 4. Weights in full of one layer, in a pipeline of all, and of a table; whole keys and values,
-    # and their gradients.
-    whole = np.where(p > 1, n, 1.0) * (dense + experts) + tables
+    # 4. Weights in full of one layer, in a pipeline of all with their gradients, and of a table;
+    # whole keys and values, and their gradients.
+    whole = np.where(p > 1, 2 * n, 1.0) * (dense + experts) + tables
     buffers = np.where(np.asarray(layout.fsdp) > 1, recipe.activation_bytes * whole, 0.0)
     keys = shape.kv_heads * shape.head_size / layout.tensor * tokens * layout.context
     buffers = buffers + np.where(np.asarray(layout.context) > 1, 4 * _FLOAT * keys, 0.0)
