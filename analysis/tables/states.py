@@ -170,7 +170,7 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
                 pair = equals(name, next(iter(column[truth.eq(word)]), word))
                 remedy = f"; --where {pair} leaves them out" if pair else ""
                 rows = f"{int(odd.sum())} rows, which are kept"
-                yield f"column {name!r} is {column[odd].iloc[0]} in {rows}{remedy}"
+                yield f"column {name!r} is {next(iter(column[odd]))} in {rows}{remedy}"
         elif is_states(name) and column.notna().any() and not _holds_states(name, column):
             shown = ", ".join(map(str, column.dropna().unique()[:_MOST_SHOWN]))
             yield (
