@@ -20,6 +20,8 @@ from scaling.data.text import Text
 from scaling.pretraining import Pretraining
 from scaling.record import RunRecord, row
 
+pytestmark = pytest.mark.medium
+
 PLANTED = {
     "causal": {"causal": 1.87, "prefix": 1.87, "masked": 4.4},
     "prefix": {"causal": 1.99, "prefix": 1.98, "masked": 4.3},
