@@ -14,13 +14,14 @@ thirteen minutes of a core.
 Expected: filling in hidden bytes from both sides, masked training is better than causal training by
 more than 1 nat, and the reverse for predicting the next byte. After a visible prefix, prefix
 training is within 0.15 nats of causal training. A masked model comes within 0.1 nats of causal
-training for less compute than its own training took, and to any loss for less than a new causal
-model takes. Size `cpu` gave 2.5 [2.0, 2.9] and 2.3 [0.8, 3.8] nats; 0.157 [0.068, 0.247] for the
-prefix, which fails by less than seeds resolve; 0.42 [0.34, 0.51] of the compute, and 3.1 [2.5, 3.7]
-times less than anew.
+training for a tenth more compute, or at least for less than its own training took, and to any loss
+for less than a new causal model takes. Size `cpu` gave 2.5 [2.0, 2.9] and 2.3 [0.8, 3.8] nats;
+0.157 [0.068, 0.247] for the prefix, which fails by less than seeds resolve; 0.39 [0.34, 0.45] nats
+after a tenth more compute, which fails; within 0.1 nats for 0.42 [0.34, 0.51] of the compute, and
+3.1 [2.5, 3.7] times less than anew.
 
-A tenth more compute is not enough: it left 0.39 [0.34, 0.45] nats after 500 steps, and 0.31 and
-0.29 after 250 and 125, so that longer training before does not close the gap at these lengths. In
+What a tenth more leaves was 0.31 and 0.29 nats after 250 and 125 steps of training before, in place
+of 500, so that longer training does not close the gap at these lengths. In
 one seed warm-up of the rate changed it by 0.01 nats, and batches four times smaller, with as many
 more steps, by 0.1 nats, which is why adaptation has them.
 
@@ -150,6 +151,14 @@ EXPECTED = (
         says="nats by which prefix training is behind causal training after a prefix",
         high=0.15,
         source=f"{SOURCE}: non-causal decoders are close behind",
+        unit="nats",
+        budgets=("cpu", "gpu"),
+    ),
+    Expected(
+        name="adaptation",
+        says="nats by which a masked model is behind causal training after a tenth more compute",
+        high=NEAR,
+        source=f"{SOURCE}: either can be adapted into the other",
         unit="nats",
         budgets=("cpu", "gpu"),
     ),
