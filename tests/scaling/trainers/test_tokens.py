@@ -290,6 +290,7 @@ def columns_of(**changes: Any) -> dict[str, Any]:
         eval_losses=jnp.array([1.0, 2.0, 3.0, 6.0]),
         weight_norm=jnp.float32(5.0),
         activation_scales={},
+        eval_wrong=None,
         eval_by={},
     )
     interval = train_tokens.Interval(10, evaluation._replace(**changes))
