@@ -305,6 +305,8 @@ def test_columns_of_an_evaluation():
         "train_loss_nats": 3.0,
         "eval_loss_nats": 3.0,
         "eval_loss_sem_nats": pytest.approx(np.sqrt((4 + 1 + 0 + 9) / 3) / 2),
+        "eval_error": None,
+        "eval_error_sem": None,
         # 3 nats a token of 4 bytes.
         "eval_bits_per_byte": pytest.approx(3 / np.log(2) / 4),
         "eval_by": None,
