@@ -27,6 +27,7 @@ class Task:
     run: PlannedRun
     attempts_before: int  # by earlier invocations
     pack: str | None = None  # name of the runs that are done together with it, if any
+    mates: Sequence[PlannedRun] = ()  # all runs of its pack, those that are done among them
     pause_at: int | None = None  # step after which the run is to pause; None to do all of it
 
     @property
@@ -59,22 +60,25 @@ loads or compiles its shape would cost more than the first one's extra time."""
 
 
 def with_packs(tasks: Sequence[Task], platform: str) -> list[Task]:
-    """The tasks, each with the name of its pack where runs are faster together on a device.
+    """The tasks of a plan, all its runs, each with its pack where runs are faster together.
 
     The runs that may be done together are divided into as few packs as hold them, of equal size as
-    nearly as can be, since every size is compiled. Runs that were tried before are packed apart.
+    nearly as can be, since every size is compiled. Last bits depend on the pack, so it must not
+    depend on what is done already: a sweep that was killed ends as one that was not.
     """
-    found: dict[tuple[Pack, bool], list[Task]] = {}
+    found: dict[Pack, list[Task]] = {}
     for task in tasks:
         if pack := pack_of(task.run.config, task.run.group, platform):
-            found.setdefault((pack, task.attempts_before > 0), []).append(task)
-    names: dict[tuple[Store, str], str] = {}
-    for (pack, tried), members in found.items():
+            found.setdefault(pack, []).append(task)
+    packed: dict[str, Task] = {}
+    for pack, members in found.items():
         n_packs = math.ceil(len(members) / pack.most)
-        for i, task in enumerate(members):
-            name = f"{pack.key}/{tried}/{i * n_packs // len(members)}"
-            names[task.store, task.run.run_id] = name
-    return [replace(task, pack=names.get((task.store, task.run.run_id))) for task in tasks]
+        numbered = ((i * n_packs // len(members), task) for i, task in enumerate(members))
+        for number, group in groupby(numbered, lambda each: each[0]):
+            together = [task for _, task in group]
+            name, mates = f"{pack.key}/{number}", tuple(task.run for task in together)
+            packed |= {t.run.run_id: replace(t, pack=name, mates=mates) for t in together}
+    return [packed.get(task.run.run_id, task) for task in tasks]
 
 
 def packs(tasks: Iterable[Task]) -> Iterator[list[Task]]:
@@ -95,12 +99,17 @@ def visiting_order(tasks: Sequence[Task], worker: int, workers: int) -> Iterator
 
         def part(number: int, tried: bool = tried) -> Share:
             share = dealt[number % workers]
-            kept = ([t for t in chain if bool(t.attempts_before) == tried] for chain in share)
+            kept = ([t for t in chain if _tried(t, chain) == tried] for chain in share)
             return [chain for chain in kept if chain]
 
         yield part(worker)
         for step in range(workers - 1, 0, -1):
             yield from helping(part(worker + step))
+
+
+def _tried(task: Task, chain: Chain) -> bool:
+    """Whether a run was tried before or, as runs of a pack are done together, one of its pack."""
+    return any(each.attempts_before for each in (chain if task.pack else [task]))
 
 
 def helping(share: Share) -> Iterator[Share]:

@@ -28,6 +28,7 @@ from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.computing import Compute, load_code
 from sweeps.files import StoreError, storing
 from sweeps.places import Place
+from sweeps.plan import PlannedRun
 from sweeps.retries import (
     FAILURES_BEFORE_A_WORKER_STOPS,
     back_off_seconds,
@@ -87,12 +88,12 @@ def work(
     with Heartbeat(lease) as heartbeat:
         between_looks = lease * _LOOKING_EVERY
         worker = _Worker(compute, emit, patience, heartbeat, Watch(lease), between_looks)
-        # 1. Every run is visited once. What is left of a pack is visited run by run from now on: it
-        #    failed, or others are at it. One that is lost to them is met here, long before the end.
+        # 1. Every run is visited once. What is left of a pack waits: it failed, or others are at
+        #    it. One that is lost to them is met here, long before the end.
         waiting = deque[list[Task]]()
         looked_at = time.monotonic()
         for pack in _met_once(shares, worker):
-            waiting.extend([task] for task in worker.visit(pack))
+            waiting.extend(worker.visit(pack))
             if waiting and time.monotonic() - looked_at >= between_looks:
                 worker.look_again(waiting, between_looks * _LOOKING_MEANWHILE)
                 looked_at = time.monotonic()
@@ -161,25 +162,32 @@ class _Worker:
     """Runs that failed since the last success, each in a way in which it had not failed before."""
     given_up: set[tuple[Place, str]] = field(default_factory=set)
     """Runs that failed too often."""
+    blamed: set[tuple[Place, str]] = field(default_factory=set)
+    """Runs that may be to blame for the failure of their pack."""
     tried: set[tuple[Place, str]] = field(default_factory=set)
     """Runs that somebody has tried."""
-    due: dict[Place, float] = field(default_factory=dict)  # when to try again after an attempt
+    due: dict[tuple[Place | str, int], float] = field(default_factory=dict)
+    """When to try a run, or a pack as one, again after an attempt of this number."""
 
     @property
     def gives_up(self) -> bool:
         """Whether so many different runs have failed in a row that the machine is at fault."""
         return len(self.failing) >= self.patience
 
-    def visit(self, pack: Sequence[Task]) -> list[Task]:
-        """Does the runs of a pack that are free, together; returns those not settled."""
+    def visit(self, pack: Sequence[Task]) -> list[list[Task]]:
+        """Does the runs of a pack that are free, together.
+
+        Returns:
+            Those not settled: in one list, but for each that is from now on done alone.
+        """
         if self.gives_up:
-            return list(pack)
+            return [list(pack)]
         left: list[Task] = []
         claimed: list[_Claimed] = []
         try:
             for task in pack:
                 with storing(task.store.run_folder(task.run.run_id)):
-                    found = self._look_at(task, alone=len(pack) == 1)
+                    found = self._look_at(task)
                 if isinstance(found, Attempt):
                     claimed.append(_Claimed(task, found))
                     self._report(task, "started", attempt=found.number)
@@ -191,7 +199,8 @@ class _Worker:
             left += self._do(claimed)
             if claimed:
                 self.took = time.monotonic() - began
-            return left
+            together = [task for task in left if not self._is_alone(task)]
+            return [*([together] if together else []), *([t] for t in left if self._is_alone(t))]
         except (Stopped, StoreError):
             for task, attempt in claimed:
                 with contextlib.suppress(StoreError):
@@ -205,12 +214,16 @@ class _Worker:
         """Visits those that wait, in turn, for a time or until one is tried; returns whether."""
         attempts, began = self.n_attempts, time.monotonic()
         for _ in range(len(waiting)):
-            waiting.extend([task] for task in self.visit(waiting.popleft()))
+            waiting.extend(self.visit(waiting.popleft()))
             if self.n_attempts > attempts or time.monotonic() - began > seconds:
                 break
         return self.n_attempts > attempts
 
-    def _look_at(self, task: Task, *, alone: bool) -> Attempt | Literal["settled", "later"]:
+    def _is_alone(self, task: Task) -> bool:
+        """Whether a run is done alone since it may be to blame for the failure of its pack."""
+        return (task.store.root, task.run.run_id) in self.blamed
+
+    def _look_at(self, task: Task) -> Attempt | Literal["settled", "later"]:
         """Claims a run if it is free and due; else says whether to look at it again."""
         store, run_id = task.store, task.run.run_id
         # 1. A published run is settled, whoever published it, and so is one that has paused there.
@@ -230,17 +243,20 @@ class _Worker:
         if attempts and not self._is_free(task, attempts[-1]):
             return "later"
         # 3. A run that failed too often in this invocation is given up; else it waits until it is
-        #    due again, and is then done alone: it may be to blame for its pack.
+        #    due again, and is then done alone: it may be to blame for its pack. A worker that was
+        #    lost once was more likely killed.
         recent = [failure_of(a, run_id) for a in attempts if a.number > task.attempts_before]
         failures = [failure for failure in recent if failure]
         reasons = [failure.reason or "" for failure in failures]
         if exhausted(reasons):
             self.given_up.add((store.root, run_id))
             return self._settled(task, "failed", message=failures[-1].message)
-        if attempts and not self._is_due(attempts[-1], reasons):
+        if attempts and not self._is_due(task, attempts[-1], reasons):
             return "later"
-        if failures and not alone:
-            return "later"
+        if failures and reasons != ["worker_lost"] and not self._is_alone(task):
+            self.blamed.add((store.root, run_id))
+            if len(task.mates) > 1:
+                return "later"
         # 4. Claim the next attempt; only one of several processes gets it. The last one may have
         #    published and ended between the two questions of step 2.
         if attempts and (store.has_result(run_id) or task.is_there):
@@ -274,15 +290,16 @@ class _Worker:
             publishing.fail(task.store, last, lost)
         return True
 
-    def _is_due(self, last: Attempt, reasons: list[str]) -> bool:
+    def _is_due(self, task: Task, last: Attempt, reasons: list[str]) -> bool:
         now = time.monotonic()
-        return now >= self.due.setdefault(last.folder, now + back_off_seconds(reasons))
+        place = last.folder if task.pack is None or self._is_alone(task) else task.pack
+        return now >= self.due.setdefault((place, last.number), now + back_off_seconds(reasons))
 
     def _do(self, claimed: Sequence[_Claimed]) -> list[Task]:
         """Does claimed runs together and publishes them; returns those that failed."""
         failed: list[Task] = []
         message = None
-        for each, outcome in self._computed(claimed):
+        for each, outcome in self._computed(claimed, self._companions(claimed)):
             if failure := self._settle(each, outcome):
                 failed.append(each.task)
                 message = failure.message
@@ -290,24 +307,42 @@ class _Worker:
             self._report(failed[-1], "stopped", message=message, failures=len(self.failing))
         return failed
 
-    def _computed(self, claimed: Sequence[_Claimed]) -> list[tuple[_Claimed, _Result | _Failed]]:
-        """What became of claimed runs, computed together.
+    def _companions(self, claimed: Sequence[_Claimed]) -> Sequence[PlannedRun]:
+        """Published runs of the pack, which are computed once more so that bits are its own."""
+        if not claimed or self._is_alone(claimed[0].task):
+            return ()
+        ids = {task.run.run_id for task, _ in claimed}
+        return [run for run in claimed[0].task.mates if run.run_id not in ids]
 
-        A pack that fails is computed again in halves, so that a run fails for itself alone, and a
-        pack that is too large for the memory becomes smaller.
+    def _computed(
+        self, claimed: Sequence[_Claimed], companions: Sequence[PlannedRun] = ()
+    ) -> list[tuple[_Claimed, _Result | _Failed]]:
+        """What became of claimed runs, computed together, with `companions`.
+
+        A pack that fails is computed again in halves and without companions, so that a run fails
+        for itself alone, and a pack that is too large for the memory becomes smaller.
         """
         if not claimed:
             return []
         try:
+            store = claimed[0].task.store
+            places = [(task.store, task.run, task.pause_at) for task, _ in claimed]
+            places += [(store, run, None) for run in companions]
+            # Runs of a pack are computed in the order of the plan, whichever are claimed.
+            order = {run.run_id: number for number, run in enumerate(claimed[0].task.mates)}
+            places.sort(key=lambda place: order.get(place[1].run_id, 0))
             spaces = [
-                publishing.workspace(task.store, task.run)._replace(pause_at=task.pause_at)
-                for task, _ in claimed
+                publishing.workspace(store, run)._replace(pause_at=pause_at)
+                for store, run, pause_at in places
             ]
-            found = self.compute([task.run.config for task, _ in claimed], spaces)
-            return [(each, _checked(each, *its)) for each, its in zip(claimed, found, strict=True)]
+            found = self.compute([run.config for _, run, _ in places], spaces)
+            its = {run.run_id: each for (_, run, _), each in zip(places, found, strict=True)}
+            return [(each, _checked(each, *its[each.task.run.run_id])) for each in claimed]
         except (Exception, SystemExit) as error:
-            if len(claimed) == 1:
+            if len(claimed) == 1 and not companions:
                 return [(claimed[0], _Failed(error, traceback.format_exc()))]
+        if len(claimed) == 1:
+            return self._computed(claimed)
         half = len(claimed) // 2
         return self._computed(claimed[:half]) + self._computed(claimed[half:])
 
@@ -374,24 +409,27 @@ def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _F
         return _Failed(error, traceback.format_exc())
 
 
-def load_tasks(jobs: Sequence[dict[str, Any]]) -> list[Task]:
+def load_tasks(jobs: Sequence[dict[str, Any]], platform: str | None = None) -> list[Task]:
     """The runs of several plans that are not published yet, each run of a folder once.
 
-    Where a job has `stops`, they are those, each until the step that it gives.
+    Where a job has `stops`, they are those, each until the step that it gives. Runs are in packs
+    where the `platform` of the device is given.
     """
     tasks: dict[tuple[Place, str], Task] = {}
     for index, job in enumerate(jobs):
-        store, stops = Store.open(job["root"]), job.get("stops")
-        for run in store.load_plan(job["plan_id"])[1] if job["plan_id"] else ():
-            if stops is not None and run.run_id not in stops:
-                continue
-            before, pause_at = (
-                job["attempts_before"].get(run.run_id, 0),
-                (stops or {}).get(run.run_id),
+        store, stops, before = Store.open(job["root"]), job.get("stops"), job["attempts_before"]
+        planned = [
+            Task(
+                index, store, run, before.get(run.run_id, 0), pause_at=(stops or {}).get(run.run_id)
             )
-            task = Task(index, store, run, before, pause_at=pause_at)
+            for run in (store.load_plan(job["plan_id"])[1] if job["plan_id"] else ())
+            if stops is None or run.run_id in stops
+        ]
+        if platform is not None:
+            planned = with_packs(planned, platform)
+        for task in planned:
             if not task.is_there:
-                tasks.setdefault((store.root, run.run_id), task)
+                tasks.setdefault((store.root, task.run.run_id), task)
     return list(tasks.values())
 
 
@@ -418,10 +456,8 @@ def main() -> int:
         except ValueError as error:
             emit("broken", message=str(error))
             return 1
-        tasks = load_tasks(settings["jobs"])
+        tasks = load_tasks(settings["jobs"], settings["platform"] if settings["run_pack"] else None)
         tasks = [task for task in tasks if task.run.devices == settings["devices"]]
-        if settings["run_pack"]:
-            tasks = with_packs(tasks, settings["platform"])
         shares = visiting_order(tasks, settings["worker"], settings["workers"])
         work(shares, compute, lease=settings["lease"], emit=emit)
     except Stopped:

@@ -41,7 +41,7 @@ def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, Pl
     publishing.declare(store, plan)
     publishing.make_folders(store, [run.run_id for run in plan.runs])
     job = {"root": str(store.root), "plan_id": plan.plan_id, "attempts_before": {}}
-    return store, plan, in_order(with_packs(load_tasks([job]), "cpu"), 0, 1)
+    return store, plan, in_order(load_tasks([job], "cpu"), 0, 1)
 
 
 def do(tasks: list[Task], run_pack: Any, run: Any = trivial_runs.run) -> list[tuple[str, int]]:
@@ -65,8 +65,7 @@ def test_runs_are_done_in_packs(tmp_path: Path, workers: int) -> None:
     assert summary.complete and not summary.notices
     store = Store.open(root)
     assert lasting(store.read(plan)) == truth(plan)
-    if workers == 1:  # a second worker may come when part of it is done, and divide what is left
-        assert sizes(store, plan) == [3, 3, 3, 3, 3, 3, 4, 4, 4, 4]
+    assert sizes(store, plan) == [3, 3, 3, 3, 3, 3, 4, 4, 4, 4]
     assert store.curve(plan.runs[1].run_id) == trivial_runs.POINTS
     assert all(len(store.attempts(run.run_id)) == 1 for run in plan.runs)
 
@@ -144,6 +143,7 @@ def test_what_another_process_is_at_is_left_to_it(
     events = do(tasks, late)
     assert ("elsewhere", config.seed) in events
     assert lasting(store.read(plan)) == truth(plan)
+    assert sizes(store, plan) == [1, 4, 4, 4]  # the first run here was done by `trivial_runs.run`
     assert not store.quarantine.exists()
 
 
@@ -157,10 +157,11 @@ def test_kill_9_in_the_middle_of_a_pack_loses_nothing_that_was_published(tmp_pat
         run_pack=packed_runs.run_pack_and_die_while_publishing,
     )
     store = Store.open(root)
-    # The two that were published stay; the others are done by the worker that took its place.
+    # The two that were published stay. The worker that took its place does the whole pack again,
+    # on which last bits depend, for the two others.
     assert summary.complete and any("SIGKILL" in notice for notice in summary.notices)
     assert lasting(store.read(plan)) == truth(plan)
-    assert sizes(store, plan) == [1, 1, 4, 4]
+    assert sizes(store, plan) == [4, 4, 4, 4]
     assert sorted(len(store.attempts(run.run_id)) for run in plan.runs) == [1, 1, 2, 2]
 
 
@@ -170,7 +171,8 @@ def test_a_pack_that_kills_its_worker_is_done_run_by_run(tmp_path: Path) -> None
     run_pack = packed_runs.run_pack_fatally
     assert run_sweeps(jobs, workers=1, run=packed_runs.run, run_pack=run_pack).complete
     store = Store.open(tmp_path)
-    assert [len(store.attempts(run.run_id)) for run in plan.runs] == [2] * 4
+    # Lost once, the pack was more likely killed from outside; lost twice, a run may be to blame.
+    assert [len(store.attempts(run.run_id)) for run in plan.runs] == [3] * 4
     assert all((store.failure(r.run_id) or r).reason == "worker_lost" for r in store.read(plan))
 
 
@@ -182,7 +184,7 @@ def test_a_pack_that_kills_its_worker_is_done_run_by_run(tmp_path: Path) -> None
 def test_packs_are_few_equal_and_visited_whole(
     runs: list[tuple[int, bool]], most: int, workers: int
 ) -> None:
-    """Those of group 3 are done alone; groups 1 and 2 may be packed together."""
+    """Those of group 3 are done alone; groups 1 and 2 may be packed together, tried or not."""
     keys = {"0": "zero", "1": "both", "2": "both"}
     tasks = [
         Task(0, Store(Path("/nowhere")), PlannedRun(f"{i:032x}", str(group), 1, 1.0, {}), tried)
@@ -196,12 +198,14 @@ def test_packs_are_few_equal_and_visited_whole(
     assert [task.run for task in packed] == [task.run for task in tasks]
     expected: Counter[int] = Counter()
     for key in ("zero", "both"):
-        for before in (False, True):
-            n = sum(keys.get(str(g)) == key and tried == before for g, tried in runs)
-            n_packs = math.ceil(n / most)
-            expected.update((n + i) // n_packs for i in range(n_packs))
+        n = sum(keys.get(str(g)) == key for g, _ in runs)
+        n_packs = math.ceil(n / most)
+        expected.update((n + i) // n_packs for i in range(n_packs))
     expected[1] += sum(group == 3 for group, _ in runs)
     for worker in range(workers):
         groups = list(packs(in_order(packed, worker, workers)))
         assert Counter(map(len, groups)) == +expected
+        assert all(
+            [t.run for t in group] == list(group[0].mates) for group in groups if len(group) > 1
+        )
         assert sum(map(len, groups)) == len(tasks)

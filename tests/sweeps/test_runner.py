@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from trivial_runs import config, in_order, lasting, plan_of, truth
 
+from scaling.devices.mesh import Mesh
+from scaling.fields import replace_at
 from sweeps import retries
 from sweeps.executors.local import LocalExecutor
 from sweeps.plan import Plan, PlannedRun, make_plan
@@ -78,7 +80,7 @@ def test_workers_are_fresh_single_threaded_and_pinned(tmp_path: Path) -> None:
 @pytest.mark.medium
 def test_a_worker_stands_for_as_many_devices_as_its_runs_share(tmp_path: Path) -> None:
     """Runs over one, two and four devices in one plan, and none left out."""
-    run = shared_runs.PLAN.configs[0]
+    run = replace_at(shared_runs.PLAN.configs[0], "train.mesh", Mesh())
     meshes = {"train.mesh.data": (1, 2), "train.mesh.fsdp": (1, 2), "seed": range(2)}
     plan = make_plan("devices", grid(run, meshes))
     events: list[Event] = []

@@ -49,7 +49,7 @@ def test_a_training_is_priced_over_utilisation_and_price(capsys):
         (["train-cost", "elmo"], "is not known, so it has no price"),
         (["train-cost", "gpt3", "--gpu", "h1000"], "did you mean 'h100'"),
         (["train-cost", "gpt3", "--mfu", "2"], "share above 0"),
-        (["compare", "--law", "li2025"], "tells no best model"),
+        (["compare", "--law", "li2025"], "gives no best model"),
     ],
 )
 def test_mistakes_are_told_with_a_remedy(arguments, said, capsys):
