@@ -37,7 +37,7 @@ Some could go on without end: one that leaves the curve, or two that make up for
 
 _MAX_STEPS = 300
 _HEAT = 100  # steps after which rivals are compared
-_IN_REACH = 1.2  # times the least objective of rivals: beyond it a search is given up
+_IN_REACH = 4.0  # times the least objective of rivals: beyond it a search is given up
 _RELATIVE_DECREMENT = 1e-12  # of the objective: coordinates within ~1e-6 standard errors
 _ROUNDING = 2e-15  # of a log residual
 _EASE, _CAUTION = 1 / 3, 4.0  # what a step that was accepted, or refused, makes of the damping
@@ -85,7 +85,6 @@ def solve(
     loss: Loss = Loss(),
     bounds: Bounds | None = None,
     project: Project | None = None,
-    max_steps: int = _MAX_STEPS,
 ) -> Solutions:
     """Minimises `sum_i w_i loss(log y_i - log f(x_i; theta))` for each problem of a batch.
 
@@ -107,33 +106,12 @@ def solve(
         loss: The loss, its threshold in units of log y.
         bounds: Bounds of each problem; those of the law unless given.
         project: Sets the coordinates of `law.linear` to their best; squared error alone.
-        max_steps: Steps after which a problem is left as it is.
 
     Returns:
         The solutions. A problem that has not converged carries its best point.
     """
-    n_problems = len(log_y)
-    if bounds is None:
-        shape = (n_problems, len(law.params))
-        bounds = Bounds(np.broadcast_to(law.lower, shape), np.broadcast_to(law.upper, shape))
-    weights = np.broadcast_to(points.weights, log_y.shape)
-
-    def solve_share(share: slice) -> Solutions:
-        problems = Problems(law, points.log_x, weights[share], log_y[share], loss, project)
-        return _Batch(problems, theta[share], bounds.take(share)).solved(max_steps)
-
-    n_threads = _n_cores()
-    if n_problems <= _in_step(log_y) or n_threads == 1:
-        return solve_share(slice(None))
-    with ThreadPoolExecutor(n_threads) as threads:
-        shares = list(
-            threads.map(solve_share, [slice(i, None, n_threads) for i in range(n_threads)])
-        )
-    solutions = Solutions(np.empty_like(theta), np.empty(n_problems), np.empty(n_problems, bool))
-    for first, share in enumerate(shares):
-        for whole, part in zip(solutions, share, strict=True):
-            whole[first::n_threads] = part
-    return solutions
+    problems = Problems(law, points.log_x, points.weights, log_y, loss, project)
+    return _advanced(_batches(problems, theta, bounds), _MAX_STEPS)
 
 
 def solve_rivals(
@@ -149,8 +127,8 @@ def solve_rivals(
 ) -> Solutions:
     """Returns what `solve` does where only the lowest of several ends is sought.
 
-    Most steps are those of searches that lead nowhere. One that after 100 steps still lies a fifth
-    above the lowest of its rivals, on its way or not, goes no farther.
+    Most steps are those of searches that lead nowhere. One that after 100 steps still lies four
+    times as high as the lowest of its rivals goes no farther, though it might have come below.
 
     Args:
         law: The law.
@@ -163,27 +141,49 @@ def solve_rivals(
         bounds: Bounds of each problem.
         project: Step of variable projection.
     """
-    found = solve(
-        law, points, log_y, theta, loss=loss, bounds=bounds, project=project, max_steps=_HEAT
-    )
+    problems = Problems(law, points.log_x, points.weights, log_y, loss, project)
+    batches = _batches(problems, theta, bounds)
+    objective = _advanced(batches, _HEAT).objective
     least = np.full(len(rivals), np.inf)
-    np.minimum.at(least, rivals, found.objective)
-    left = ~found.converged & (found.objective <= _IN_REACH * least[rivals])
-    left = np.flatnonzero(left & np.isfinite(found.objective))
-    if left.size:
-        farther = solve(
-            law,
-            points,
-            log_y[left],
-            found.theta[left],
-            loss=loss,
-            bounds=None if bounds is None else bounds.take(left),
-            project=project,
-            max_steps=_MAX_STEPS - _HEAT,
-        )
-        for whole, part in zip(found, farther, strict=True):
-            whole[left] = part
-    return found
+    np.minimum.at(least, rivals, objective)
+    return _advanced(batches, _MAX_STEPS, objective <= _IN_REACH * least[rivals])
+
+
+def _batches(problems: Problems, theta: Floats, bounds: Bounds | None) -> list["_Batch"]:
+    """The problems, dealt to as many batches as there are cores; to one if they are few."""
+    law, log_y = problems.law, problems.log_y
+    if bounds is None:
+        shape = (len(log_y), len(law.params))
+        bounds = Bounds(np.broadcast_to(law.lower, shape), np.broadcast_to(law.upper, shape))
+    problems = problems._replace(weights=np.broadcast_to(problems.weights, log_y.shape))
+    n_batches = 1 if len(log_y) <= _in_step(log_y) else _n_cores()
+    shares = [slice(first, None, n_batches) for first in range(n_batches)]
+    return [_Batch(problems.take(each), theta[each], bounds.take(each)) for each in shares]
+
+
+def _advanced(
+    batches: list["_Batch"], max_steps: int, chosen: NDArray[np.bool_] | None = None
+) -> Solutions:
+    """Where problems stand after so many steps in all, the batches on a core each.
+
+    Args:
+        batches: Those of `_batches`. They remember what they have learnt on the way.
+        max_steps: Steps, with those that a problem has made before.
+        chosen: Which problems go on, shape `(n_problems,)`; all unless given.
+    """
+    n_batches = len(batches)
+    each = [None if chosen is None else chosen[first::n_batches] for first in range(n_batches)]
+    if n_batches == 1:
+        return batches[0].advanced(max_steps, each[0])
+    with ThreadPoolExecutor(n_batches) as threads:
+        parts = list(threads.map(_Batch.advanced, batches, [max_steps] * n_batches, each))
+    n_problems = sum(len(part.objective) for part in parts)
+    theta = np.empty((n_problems, parts[0].theta.shape[1]))
+    whole = Solutions(theta, np.empty(n_problems), np.empty(n_problems, bool))
+    for first, part in enumerate(parts):
+        for all_of, some in zip(whole, part, strict=True):
+            all_of[first::n_batches] = some
+    return whole
 
 
 def _n_cores() -> int:
@@ -217,10 +217,11 @@ class _Batch:
         self.seen, self.gone = np.zeros((2, *self.theta.shape), dtype=bool)
         self.secant = Secant(*self.theta.shape)
 
-    def solved(self, max_steps: int) -> Solutions:
-        """Solves them: as many in step as fit the cache, then the next ones."""
+    def advanced(self, max_steps: int, chosen: NDArray[np.bool_] | None) -> Solutions:
+        """Goes on with some of them: as many in step as fit the cache, then the next ones."""
         size = _in_step(self.residuals)
-        waiting = np.flatnonzero(np.isfinite(self.objective))
+        goes_on = np.isfinite(self.objective) & ~self.converged & (self.n_steps < max_steps)
+        waiting = np.flatnonzero(goes_on if chosen is None else goes_on & chosen)
         todo, waiting = waiting[:size], waiting[size:]
         while todo.size:
             self._step(todo)

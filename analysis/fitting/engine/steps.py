@@ -72,7 +72,7 @@ class Problems(NamedTuple):
     loss: Loss
     project: Project | None
 
-    def take(self, which: NDArray[np.intp]) -> "Problems":
+    def take(self, which: NDArray[np.intp] | slice) -> "Problems":
         """Some of the problems."""
         return self._replace(weights=self.weights[which], log_y=self.log_y[which])
 

@@ -85,6 +85,21 @@ def test_rivals_far_above_the_lowest_are_given_up_and_the_lowest_ends_as_ever(mo
     assert np.all(found.converged[::2]) and not np.any(found.converged[1::2])
 
 
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_a_search_that_is_not_given_up_goes_on_as_if_never_compared(monkeypatch, n_cores):
+    """Its damping and what it has learnt of the law's curvature are those of an unbroken search."""
+    monkeypatch.setattr(least_squares_of_batches, "_n_cores", lambda: n_cores)
+    monkeypatch.setattr(least_squares_of_batches, "_VALUES_IN_STEP", 1)
+    points, log_y, start = problems(SATURATING_POWER_LAW, 0.05)
+    unbroken = solve(SATURATING_POWER_LAW, points, log_y[:6], start[:6])
+    monkeypatch.setattr(least_squares_of_batches, "_HEAT", 3)
+    monkeypatch.setattr(least_squares_of_batches, "_IN_REACH", np.inf)
+    rivals = np.zeros(6, dtype=np.intp)
+    broken = solve_rivals(SATURATING_POWER_LAW, points, log_y[:6], start[:6], rivals)
+    for ours, theirs in zip(broken, unbroken, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_weight_is_that_many_copies_of_a_row():
     law = SATURATING_POWER_LAW
     points, log_y, start = problems(law, 0.05)
