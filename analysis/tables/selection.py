@@ -32,7 +32,7 @@ from analysis.errors import nearest_name, typed
 from analysis.tables import results
 from analysis.tables.cells import parsed
 from analysis.tables.columns import LABELS
-from analysis.tables.numerals import SUFFIXES
+from analysis.tables.numerals import SUFFIXES, written
 from analysis.tables.units import number
 
 MOST_VALUES = 12
@@ -124,9 +124,9 @@ def _instead(name: str, sign: str, value: str) -> tuple[str, str]:
         return "two conditions", f"{column}{turned}{name},{column}{inner['sign']}{inner['value']}"
     factor = number(SUFFIXES.get(value[-1:].lower(), ""))
     amount = number(value[:-1])
-    if factor is None or amount is None:
+    if factor is None or amount is None or np.isnan(amount):
         return "one", f"{name}{sign}1e7"
-    return "it out", f"{name}{sign}{amount * factor:g}"
+    return "it out", f"{name}{sign}{written(amount * factor)}"
 
 
 def equals(name: str, value: object) -> str | None:

@@ -162,11 +162,11 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
             yield from _exits(name, column)
             continue
         ends = (words(name.lower()) or [""])[-1] in _NAMES
-        truth = _truth(column)
+        word = finished(name)
+        truth = None if word is None else _truth(column)
         if truth is not None:
-            word = finished(name)
             odd = truth.eq(not word)
-            if word is not None and odd.any():
+            if odd.any():
                 pair = equals(name, next(iter(column[truth.eq(word)]), word))
                 remedy = f"; --where {pair} leaves them out" if pair else ""
                 rows = f"{int(odd.sum())} rows, which are kept"

@@ -91,6 +91,7 @@ def test_rows_taken(path, where, taken):
         ("N=>3", "'N=>3' is no condition|no such value"),
         ("schedule=constant,,lr=64", "'' is no condition"),
         ("N>10M", "'10M' is no number to compare with; write it out, such as 'N>1e[+]07'"),
+        ("N>12345678k", "write it out, such as 'N>12345678000[.]0'"),
         ("schedule>3", "no cell of 'schedule' is a number; compare numbers, or .*schedule=VALUE"),
         ("schedule=constant,val_loss=3.1", r"valid: .* and 33 more|valid: .* and 78 more"),
         ("lr=last", "no column tells runs apart.*as --columns run=NAME.*'schedule'"),

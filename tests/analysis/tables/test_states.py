@@ -91,6 +91,9 @@ def test_what_is_not_understood_is_said(tmp_path):
         doubt = read.read(table(tmp_path, cells, "failed")).doubts[0]
         assert f"column 'failed' is {cells[0]} in 1 rows" in doubt
         assert f"--where failed={cells[1]} leaves them out" in doubt
+    for cells in (["1", "0", "1"], ["yes", "no", "yes"], ["True", "False", "True"]):
+        doubts = read.read(table(tmp_path, cells, "status")).doubts
+        assert "column 'status' seems to hold states" in doubts[0], cells
     assert "none is known (Active)" in read.read(table(tmp_path, ["Active"], "sys/state")).doubts[0]
     with pytest.raises(ValueError, match="unknown states of runs, 'EXIT'"):
         read.read(table(tmp_path, ["DONE", "EXIT"], "STAT"))
