@@ -90,7 +90,7 @@ class Ranking:
         weights: Weights of the laws that are combined, by name; they sum to 1. Of the best alone
             without a horizon.
         blind: How the combination and the best law fare in windows that had no say; None without a
-            horizon.
+            horizon, and where fewer than two laws or two windows can be compared.
         horizon: Factor beyond its rows up to which each window is scored; None where windows share
             out the sizes.
         counted_from: Least log y at which a law counts in the combination.
@@ -126,7 +126,7 @@ class Ranking:
         """
         logs, counts = self._counted(x)
         weights = np.array(list(self.weights.values()))[:, None]
-        shares = np.where(counts.any(axis=0), weights * counts, weights)
+        shares = weights * counts
         counted = np.where(shares > 0, logs, 0.0)  # what does not count may be infinite
         return np.exp(np.sum(shares * counted, axis=0) / np.sum(shares, axis=0))
 
@@ -139,13 +139,29 @@ class Ranking:
         _, counts = self._counted(x)
         return [name for name, each in zip(self.weights, counts, strict=True) if not each.all()]
 
-    def _counted(self, x: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
-        """Log y of the laws that are combined, and where each counts; both `(n_laws, n)`."""
+    def runs_off(self, x: ArrayLike) -> bool:
+        """Whether at some of the inputs every law runs off, so that all of them count.
+
+        Args:
+            x: Inputs, as `predict` takes them.
+        """
+        return not self._within(self._logs(x)).any(axis=0).all()
+
+    def _logs(self, x: ArrayLike) -> Floats:
+        """Log y of the laws that are combined, shape `(n_laws, n)`."""
         fits = {row.law.name: row.fit for row in self.rows if row.fit is not None}
         # A law may leave float64 far from its rows.
         with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
-            logs = np.stack([np.log(fits[name].predict(x)) for name in self.weights])
-        return logs, (self.counted_from <= logs) & (logs <= self.counted_to)
+            return np.stack([np.log(fits[name].predict(x)) for name in self.weights])
+
+    def _within(self, logs: Floats) -> NDArray[np.bool_]:
+        return (self.counted_from <= logs) & (logs <= self.counted_to)
+
+    def _counted(self, x: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+        """Log y of the laws that are combined, and where each counts; both `(n_laws, n)`."""
+        logs = self._logs(x)
+        within = self._within(logs)
+        return logs, within | ~within.any(axis=0)
 
     def nearest(self, x: ArrayLike) -> RankedLaw:
         """The law whose curve is nearest to the combination at some inputs.

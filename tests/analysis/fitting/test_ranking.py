@@ -365,7 +365,9 @@ def test_a_law_that_runs_off_does_not_count():
     assert half.nearest(at).law is SATURATING_POWER_LAW
     gone = np.array([1e306])  # and where the power law leaves float64
     assert half.predict(gone) == pytest.approx(floor.predict(gone))
+    assert not half.runs_off(at)
     alone = replace(half, weights={"power_law": 1.0})  # where none counts, all do
+    assert alone.runs_off(at) and alone.left_out(at) == []
     line = next(row.fit for row in half.rows if row.law is POWER_LAW)
     assert line is not None and alone.predict(at) == pytest.approx(line.predict(at))
 
