@@ -42,6 +42,7 @@ from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared import language_models as lm
 from experiments.shared.panels import mark_excluded, one_panel, plain, with_notes
+from experiments.shared.tuned import RATE, at_best_rates
 from scaling.config import RunConfig
 from scaling.models.transformer import Transformer
 from sweeps.recipes import Recipe, crossed
@@ -51,7 +52,6 @@ SAME_SIZE = 1.3
 """Sizes within this factor of the next count as one size."""
 
 SHAPE = ["model.width", "model.depth"]
-RATE = "train.optimizer.learning_rate"
 
 
 def of_depth(recipe: Recipe, depth: int, head_size: int, rate: float) -> Recipe:
@@ -163,7 +163,8 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             "the command again, or lower the rates."
         )
     lost = _lost(runs, table.loc[table["model.depth"] > 1])
-    runs = _best_rates(runs.assign(size=_sizes(runs["n_params_matmul"].to_numpy(np.float64))))
+    sized = runs.assign(size=_sizes(runs["n_params_matmul"].to_numpy(np.float64)))
+    runs = at_best_rates(sized, SHAPE)
     slope = _slope(runs)
     off = (runs["size"] / runs["n_params_matmul"].to_numpy(np.float64)) ** slope
     runs = runs.assign(loss=runs["eval_loss_nats"] * off)
@@ -228,13 +229,6 @@ def _lost(runs: pd.DataFrame, table: pd.DataFrame) -> str:
         f"width {width:.0f}, depth {depth:.0f}" for width, depth in sorted(asked - kept)
     )
     return f"no learning rate has every seed done at {shapes}"
-
-
-def _best_rates(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs of every shape at the learning rate with the lowest mean loss over seeds."""
-    means = runs.groupby([*SHAPE, RATE])["eval_loss_nats"].transform("mean")
-    best = means.groupby([runs[name] for name in SHAPE]).transform("min")
-    return runs.loc[means == best]
 
 
 def _slope(runs: pd.DataFrame) -> float:

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from analysis.estimate import Floats
 from experiments.experiment import Measured
+from experiments.shared.seeds import mean_of
 from scaling.data.ngram import NGram
 from scaling.fields import from_dict
 from scaling.models.convolutional import Convolutional
@@ -73,16 +72,7 @@ def mean_difference(difference: pd.DataFrame, first: int, end: int | None) -> Me
         return Measured(value=None, note="the context is too short")
     weights = (rows["end"] - rows["first"]).to_numpy(np.float64)
     weighted = rows.assign(total=weights * rows["difference"], weight=weights).groupby("seed")
-    return _over_seeds((weighted["total"].sum() / weighted["weight"].sum()).to_numpy(np.float64))
-
-
-def _over_seeds(values: Floats) -> Measured:
-    """A mean with a 95 % interval by Student's t; without one where there is one seed."""
-    mean, n = float(values.mean()), len(values)
-    if n < 2:
-        return Measured(value=mean, note="one seed")
-    half = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
-    return Measured(value=mean, low=mean - half, high=mean + half)
+    return mean_of(weighted["total"].sum() / weighted["weight"].sum())
 
 
 def crossing(difference: pd.DataFrame) -> Measured:

@@ -10,6 +10,7 @@ from analysis.errors import FitError
 from analysis.estimate import Estimate
 from analysis.fitting.fit import Bootstrap, FitResult, fit
 from analysis.laws.shared_floor import shared_floor
+from experiments.shared.tuned import RATE
 
 LEAST_CELLS = 5
 """Sizes and lengths that a family must have: its own part of the law has four parameters."""
@@ -61,7 +62,7 @@ def family_exponents(runs: pd.DataFrame, rates: Mapping[str, float]) -> FamilyEx
         rates: Learning rate of each family.
     """
     compared = np.isclose(
-        runs["train.optimizer.learning_rate"].to_numpy(np.float64),
+        runs[RATE].to_numpy(np.float64),
         np.array([rates[kind] for kind in runs["model.kind"]]),
     )
     kept = runs.loc[compared].rename(
