@@ -331,7 +331,8 @@ def _measured(
         "probe": min(gains, key=lambda gain: np.inf if gain.value is None else gain.value),
     }
     crossed = [measured[name].value for name in ("infill", "continuation")]
-    measured["crossed"] = Measured(value=min(value for value in crossed if value is not None))
+    known = [value for value in crossed if value is not None]
+    measured["crossed"] = Measured(value=min(known, default=None))
     return measured
 
 
@@ -343,8 +344,8 @@ def _within(longest: pd.DataFrame) -> Measured:
         aim = float(own["beside"].iloc[0]) + NEAR
         if loss[0] <= aim:
             found.append(share[0])
-        elif len(share) > 1:
-            found.append(float(effective_data(share, loss, aim)))
+        else:
+            found.append(float(effective_data(share, loss, aim)) if len(share) > 1 else np.nan)
     reached = [each for each in found if np.isfinite(each)]
     if len(reached) < len(found) or not found:
         return Measured(value=None, note="beyond the compute that was tried")

@@ -14,6 +14,9 @@ def at_best_rates(
 ) -> pd.DataFrame:
     """Returns the runs of each cell at the learning rate with the least mean over seeds.
 
+    A rate at which fewer seeds are done than at another is not considered: of one at which some
+    diverged, those that are left could win on their own.
+
     Args:
         runs: Runs that are done.
         cell: Columns that name a cell: a setting whose rate is tuned for itself.
@@ -21,6 +24,7 @@ def at_best_rates(
     """
     cell = list(cell)
     mean = results.summarise(runs, [*cell, RATE], by)
+    mean = mean.loc[mean["n_runs"] == mean.groupby(cell)["n_runs"].transform("max")]
     best = mean.loc[mean.groupby(cell)["mean"].idxmin(), [*cell, RATE]]
     return runs.merge(best, on=[*cell, RATE])
 

@@ -138,3 +138,22 @@ def test_what_has_no_runs_is_named(table, gone, named):
     status = table["status"].mask(table.index.isin(table.query(gone).index), "failed")
     with pytest.raises(ValueError, match=f"No run of .*{named}"):
         objectives.analyse(table.assign(status=status))
+
+
+def test_objectives_without_a_seed_in_common_are_not_compared(table):
+    """Of the longest runs masked ones have one seed, and all others another."""
+    longest = (table["data.kind"] == "text") & (table["train.steps"] == 500)
+    masked = table["train.objective.kind"] == "masked"
+    scratch = longest & table["init_from.seed"].isna()
+    gone = scratch & ((masked & (table["seed"] == 0)) | (~masked & (table["seed"] == 1)))
+    found = objectives.analyse(table.assign(status=table["status"].mask(gone, "failed")))
+    assert found.measured["infill"].value is None and found.measured["crossed"].value is None
+
+
+def test_a_share_is_not_named_where_a_seed_has_not_come_near(table):
+    """One seed has the least share alone, after which it is still behind."""
+    own = table["train.steps"] * table["train.batch_size"]
+    share = own / (table["init_from.train.steps"] * table["init_from.train.batch_size"])
+    gone = (share.round(6) == 0.4) & (table["seed"] == 1) & (table["data.kind"] == "text")
+    within = objectives.analyse(table.assign(status=table["status"].mask(gone, "failed")))
+    assert within.measured["within"].value is None
