@@ -153,8 +153,9 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     measured = {name: _gain(gains, name, longest=True) for name in ROUTERS[1:]}
     measured["later"] = _later(gains)
     dense = law.loc[law["model.expansion"] == 1].set_index("model.width")["mean"]
-    above = law["mean"].to_numpy() - dense.loc[law["model.width"]].to_numpy()
-    measured["worse"] = Measured(value=float(np.max(above)))
+    beside = law.loc[law["model.width"].isin(dense.index)]
+    above = beside["mean"].to_numpy() - dense.loc[beside["model.width"]].to_numpy()
+    measured["worse"] = Measured(value=float(np.max(above)) if len(above) else None)
     measured["exponent"] = _exponent(fitted, law)
     early = {name: _gain(gains, name, longest=False) for name in ROUTERS[1:]}
     return Findings(
@@ -230,6 +231,8 @@ def _gain(gains: pd.DataFrame, router: str, *, longest: bool) -> Measured:
 def _later(gains: pd.DataFrame) -> Measured:
     """What a learned router gains at the longest training less what it gains at the shortest."""
     wide = gains.loc[gains["router"] == "learned"].pivot_table("gain", "seed", "steps")
+    if len(wide.columns) < 2:
+        return Measured(value=None, note="the learned router has one length of training")
     return mean_of((wide[wide.columns[-1]] - wide[wide.columns[0]]).dropna())
 
 

@@ -78,6 +78,16 @@ def test_planted_gains_and_exponents_are_found(table):
     assert len(card.figure(findings).axes) == 3
 
 
+def test_what_has_nothing_beside_it_is_not_compared(table):
+    """The learned router has its shortest training alone, and one width no dense model."""
+    longest = (table["model.router"] == "learned") & (table["steps"] == 1600)
+    dense = (table["model.expansion"] == 1) & (table["model.width"] == 16)
+    findings = card.analyse(table.assign(status=table["status"].mask(longest | dense, "failed")))
+    assert findings.measured["later"].value is None
+    assert findings.measured["learned"].value == pytest.approx(-0.02, abs=0.003)
+    assert findings.measured["worse"].value == 0.0
+
+
 def test_a_router_without_runs_is_named(table):
     done = table["model.router"] != "learned"
     with pytest.raises(ValueError, match="No run of hash, learned has a dense run"):
