@@ -228,20 +228,20 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             "compared. Run the same command again; `scaling show` gives the reasons."
         )
     worst, *_, best = (name for name in losses if name in set(gains["teacher"]))
-    judged = sorted(gains["steps"].unique())[-2]
+    judged = sorted(gains["steps"].unique())[-2:][0]
 
-    def gain(teacher: str, short: bool) -> np.ndarray:
+    def gain(teacher: str, short: bool) -> pd.Series:
         found = gains.loc[(gains["teacher"] == teacher) & (gains["short"] == short)]
-        return np.concatenate(list(found.loc[found["steps"] == judged, "each"]) or [np.empty(0)])
+        found = found.loc[found["steps"] == judged, "each"]
+        return pd.Series(dtype=np.float64) if found.empty else found.iloc[0]
 
     all_text, few = gain(best, False), gain(best, True)
-    n = min(len(all_text), len(few))
     crossings = {name: _crossing(gains, name) for name in (worst, best)}
     at = gains.loc[gains["steps"] == judged, "compute"].iloc[0]
     measured = {
-        "order": mean_of(all_text - gain(worst, False)),
+        "order": mean_of((all_text - gain(worst, False)).dropna()),
         "best": mean_of(all_text),
-        "short": mean_of(few[:n] - all_text[:n]),
+        "short": mean_of((few - all_text).dropna()),
         "worst": mean_of(gain(worst, False)),
         "crossing": Measured(value=crossings[worst] / at),
         "later": Measured(value=crossings[best] / crossings[worst]),
@@ -299,7 +299,7 @@ def _divided(usable: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:
 
 
 def _gains(students: pd.DataFrame, teachers: Sequence[str]) -> pd.DataFrame:
-    """Loss of the student by itself less that after each teacher, paired by seed."""
+    """Loss of the student by itself less that after each teacher: `each` by seed, and the mean."""
     wide = students.pivot_table(
         index=["short", "steps", "compute", "seed"], columns="teacher", values="eval_loss_nats"
     )
@@ -309,7 +309,7 @@ def _gains(students: pd.DataFrame, teachers: Sequence[str]) -> pd.DataFrame:
             continue
         gain = (wide[_BY_ITSELF] - wide[teacher]).dropna()
         for short, steps, compute in gain.index.droplevel("seed").unique():
-            each = gain.loc[(short, steps, compute)].to_numpy(np.float64)
+            each = gain.loc[(short, steps, compute)].astype(np.float64)
             rows.append(
                 {"teacher": teacher, "short": short, "steps": steps, "compute": compute,
                  "each": each, "mean": float(each.mean())}

@@ -224,7 +224,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         kind: ", ".join(
             f"{epochs} epochs {mean_of(each).value:+.3f}"
             for (width, of, epochs), each in costs.items()
-            if (width, of) == (middle, kind)
+            if (width, of) == (middle, kind) and len(each)
         )
         for kind in KINDS
     }
@@ -274,30 +274,32 @@ def _size(runs: pd.DataFrame, width: int) -> float:
     return float(runs.loc[runs["model.width"] == width, "n_params_matmul"].iloc[0])
 
 
-def _costs(longest: pd.DataFrame) -> dict[tuple[int, str, int], np.ndarray]:
-    """Loss less that of one epoch, a number a seed, by width, kind and epochs."""
+def _costs(longest: pd.DataFrame) -> dict[tuple[int, str, int], pd.Series]:
+    """Loss less that of one epoch by seed, for each width, kind and number of epochs."""
     loss = longest.pivot_table(
         index=["model.width", "kind", "seed"], columns="epochs", values="eval_loss_nats"
     )
     once, *more = loss.columns
-    found: dict[tuple[int, str, int], np.ndarray] = {}
+    found: dict[tuple[int, str, int], pd.Series] = {}
+    if once != 1:
+        return found
     for width in np.unique(longest["model.width"].to_numpy(np.int64)).tolist():
         for kind in KINDS:
             own = loss.query("`model.width` == @width and kind == @kind")
             for epochs in more:
                 paired = (own[epochs] - own[once]).dropna()
-                found[width, kind, int(epochs)] = paired.to_numpy(np.float64)
+                seeds = paired.index.get_level_values("seed")
+                found[width, kind, int(epochs)] = pd.Series(paired.to_numpy(np.float64), seeds)
     return found
 
 
-def _by_size(costs: Mapping[tuple[int, str, int], np.ndarray]) -> Measured:
+def _by_size(costs: Mapping[tuple[int, str, int], pd.Series]) -> Measured:
     """Cost of 16 epochs of windows to the largest model less that to the smallest."""
     widths = sorted(width for width, kind, epochs in costs if (kind, epochs) == ("windows", 16))
     if len(set(widths)) < 2:
         return Measured(value=None, note="one size")
     small, large = (costs[width, "windows", 16] for width in (widths[0], widths[-1]))
-    n = min(len(small), len(large))
-    return mean_of(large[:n] - small[:n])
+    return mean_of((large - small).dropna())
 
 
 def _behind(longest: pd.DataFrame, width: int) -> Measured:
