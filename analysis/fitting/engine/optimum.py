@@ -1,7 +1,8 @@
 """The best fit from many starts, with its diagnostics.
 
-All starts run at once (`least_squares.solve`); SciPy's dogbox, which shares no code with them, then
-takes the best one to where the objective no longer falls: about a millionth of a standard error.
+All starts run at once (`least_squares.solve_rivals`); SciPy's dogbox, which shares no code with
+them, then takes the best one to where the objective no longer falls: about a millionth of a
+standard error.
 """
 
 from dataclasses import replace
