@@ -45,7 +45,7 @@ def messages(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tuple[M
     passes = np.where(np.asarray(p) > 1, (m * v + p - 1) / v, m)
     often = passes * stages(shape, layout).layers
     return (
-        *_of_tensor(shape, layout, recipe, often * activations),
+        *_of_tensor(layout, recipe, often * activations),
         *_of_vocabulary(shape, layout, recipe),
         *_of_context(shape, layout, recipe, often),
         *_of_experts(shape, layout, recipe, often),
@@ -135,10 +135,11 @@ def _parameters(shape: TransformerShape, layout: Layout) -> tuple[Numbers, Numbe
 
 
 def _over_vocabulary(shape: TransformerShape, layout: Layout) -> Numbers:
-    """Devices over which the vocabulary is divided."""
-    n = layout.pipe * layout.tensor
-    n = np.where(shape.vocabulary % n == 0, n, layout.tensor)
-    return np.where(shape.vocabulary % n == 0, n, 1)
+    """Devices over which the vocabulary is divided: `scaling.models.placement.over_vocabulary`."""
+    p, t = layout.pipe, layout.tensor
+    able = [shape.vocabulary % n == 0 for n in (p * t, t)]
+    alone = np.where(shape.vocabulary % p == 0, p, 1)
+    return np.where(able[0], p * t, np.where(able[1] & (np.asarray(t) > 1), t, alone))
 
 
 def _places(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Numbers:
@@ -149,11 +150,8 @@ def _places(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Numbers:
     return shape.experts * np.minimum(tokens, capacity)
 
 
-def _of_tensor(
-    shape: TransformerShape, layout: Layout, recipe: Recipe, activations: Numbers
-) -> tuple[Message, ...]:
+def _of_tensor(layout: Layout, recipe: Recipe, activations: Numbers) -> tuple[Message, ...]:
     """Sums after attention and feed-forward layers, and before them on the way back."""
-    del shape
     sums = 4 if recipe.recompute == "none" else 5
     return (Message("tensor", "all-reduce", sums * _sum(layout.tensor) * activations),)
 
@@ -166,7 +164,8 @@ def _of_vocabulary(shape: TransformerShape, layout: Layout, recipe: Recipe) -> t
     numbers = np.where((np.asarray(layout.pipe) > 1) & (m > 1), 5, 3)
     a_token = (_FLOAT + recipe.activation_bytes) * shape.width + numbers * _FLOAT
     sent = m * _sum(n) * tokens * a_token
-    by_tensor = np.asarray(layout.tensor) > 1
+    # A ring over both axes crosses the links of the one whose devices lie further apart.
+    by_tensor = np.asarray(n) == layout.tensor
     return (
         Message("tensor", "all-reduce", np.where(by_tensor, sent, 0.0)),
         Message("pipe", "all-reduce", np.where(by_tensor, 0.0, sent)),

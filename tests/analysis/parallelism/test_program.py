@@ -43,6 +43,22 @@ def test_along_one_axis_it_sends_what_published_forms_say(axes: dict[str, int]):
         assert own[place] == pytest.approx(published[place], rel=0.1)
 
 
+@pytest.mark.parametrize(("vocabulary", "axis"), [(12, "pipe"), (4, "tensor"), (9, "pipe")])
+def test_a_divided_vocabulary_takes_the_longest_links_of_its_axes(vocabulary: int, axis: str):
+    """Divided over both axes, over `tensor`, or over `pipe` where that alone divides it."""
+
+    def sums(vocabulary: int) -> dict[str, float]:
+        found = {"pipe": 0.0, "tensor": 0.0}
+        shape = replace(SHAPE, vocabulary=vocabulary)
+        for each in messages(shape, Layout(pipe=3, tensor=2), OWN):
+            if each.kind == "all-reduce" and each.axis in found:
+                found[each.axis] += float(each.sent)
+        return found
+
+    whole, divided = sums(7), sums(vocabulary)
+    assert [name for name in whole if divided[name] > whole[name]] == [axis]
+
+
 def test_devices_that_share_a_model_keep_it_once():
     whole = program_memory(SHAPE, Layout(), OWN)
     assert whole.weights == OWN.weight_bytes * SHAPE.parameters
