@@ -278,9 +278,13 @@ class Pretraining(Checked):
             n = mesh.along(axis) * (mesh.interleave if axis == "pipe" else 1)
             for what, size in divided.items():
                 if size % n:
+                    divides, together = "does not divide", ""
+                    if n > mesh.along(axis):
+                        divides = f"with interleave = {mesh.interleave} {divides}"
+                        together = " as pipe * interleave"
                     raise ValueError(
-                        f"train.mesh.{axis} = {mesh.along(axis)} does not divide the {size:,} "
-                        f"{what}{_of_groups(mesh, axis)}: give {_divisors_near(size, n)}"
+                        f"train.mesh.{axis} = {mesh.along(axis)} {divides} the {size:,} {what}: "
+                        f"give {_divisors_near(size, n)}{together}"
                     )
         if mesh.interleave > 1 and self.microbatches % mesh.pipe:
             raise ValueError(
@@ -400,12 +404,6 @@ class Pretraining(Checked):
             self, tokens=None, epochs=None, flops=None, steps=length.steps,
             evaluations=min(self.evaluations, length.steps - length.trunk),
         )  # fmt: skip
-
-
-def _of_groups(mesh: Mesh, axis: Axis) -> str:
-    if axis != "pipe" or mesh.interleave == 1:
-        return ""
-    return f" into {mesh.interleave} groups a device (train.mesh.interleave)"
 
 
 def _divisors_near(size: int, n: int) -> str:

@@ -132,7 +132,6 @@ def misfits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> list[str
     of_own = (
         ("heads of keys and values", shape.kv_heads, "tensor"),
         ("features of the residual stream", shape.width, "fsdp"),
-        ("layers", shape.layers, "pipe"),
     )
     for what, size, axis in (
         *(of_own if recipe.own else ()),
@@ -145,15 +144,14 @@ def misfits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> list[str
         if size % n:
             found.append(f"{axis} = {n} does not divide {size:,} {what}: {_nearest(size, n)}")
     groups = int(layout.pipe * recipe.interleave)
+    pipe = f"pipe = {layout.pipe:g}"
+    if recipe.interleave > 1:
+        pipe += f" with {recipe.interleave:g} groups a stage"
     if groups > shape.layers:
-        found.append(
-            f"pipe = {layout.pipe:g} with {recipe.interleave:g} groups a stage needs {groups} "
-            f"layers, and there are {shape.layers}: give fewer"
-        )
+        found.append(f"{pipe} needs {groups} layers, and there are {shape.layers}: give fewer")
     elif recipe.own and shape.layers % groups:
         found.append(
-            f"pipe = {layout.pipe:g} with {recipe.interleave:g} groups a stage does not divide "
-            f"{shape.layers} layers: {_nearest(shape.layers, groups)} in all"
+            f"{pipe} does not divide {shape.layers} layers: {_nearest(shape.layers, groups)} in all"
         )
     together = int(layout.replicas * recipe.microbatch)
     if recipe.batch % together:

@@ -81,4 +81,5 @@ def test_only_meshes_that_training_takes_are_proposed():
         "tensor = 16 does not divide 8 heads of keys and values: give 8"
     ]
     assert not misfits(SHAPE, Layout(tensor=16), OTHERS)
-    assert "does not divide 96 layers: give 4 or 6" in misfits(SHAPE, Layout(pipe=5), OWN)[0]
+    (of_layers,) = misfits(SHAPE, Layout(pipe=5), OWN)
+    assert of_layers == "pipe = 5 does not divide 96 layers: give 4 or 6 in all"
