@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import shared_runs
 import trivial_runs
+from quick_programs import QUICKLY
 from sweep_programs import HERE
 from trivial_runs import lasting
 
@@ -46,7 +47,7 @@ def together(n: int, root: Path, **more: str) -> Iterator[list[subprocess.Popen[
     started = [
         subprocess.Popen(
             [sys.executable, str(HERE / "hosts_driver.py"), str(root)],
-            env=os.environ | environment | {"JAX_PROCESS_ID": str(number)},
+            env=os.environ | QUICKLY | environment | {"JAX_PROCESS_ID": str(number)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

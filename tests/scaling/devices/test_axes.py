@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
+from quick_programs import QUICKLY
 
 from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
@@ -45,7 +46,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("axes") / "checkpoints"
     out = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("axes_runs.py")), str(folder)],
-        env=os.environ | environment,
+        env=os.environ | QUICKLY | environment,
         capture_output=True,
         text=True,
         check=False,
