@@ -101,7 +101,7 @@ class _Standing(NamedTuple):
 
     Attributes:
         losses: Loss of each run by its seed, at each rung where all were measured that go on;
-            infinite where one diverged.
+            infinite where one diverged, and where none of them can reach the end.
         entered: Number of rungs that it was sent to; all where its runs have ended.
         ended: Whether nothing is left to do of its runs.
     """
@@ -190,7 +190,7 @@ def choose(halving: Halving, past: Sequence[Decision], news: Sequence[Outcome]) 
     jobs: dict[str, int | None] = {}
     for group in halving.groups:
         jobs |= _promoted(group, halving, known, sent)
-    return Choice(jobs, None if jobs else "the best settings have reached their end")
+    return Choice(jobs, None if jobs else "no setting is left that goes further")
 
 
 def best(halving: Halving, outcomes: Sequence[Outcome]) -> list[tuple[Setting, float] | None]:
@@ -285,6 +285,8 @@ def _standing(setting: Setting, end: int, known: _Known, sent: _Sent) -> _Standi
         measured = {run.seed: loss for run, loss in found.items() if loss is not None}
         if measured and not waiting:
             losses[rung] = measured
+    if ended and end not in losses:  # all have failed: the next best takes the place
+        losses = {rung: dict.fromkeys(measured, math.inf) for rung, measured in losses.items()}
     return _Standing(losses, end + 1 if ended else max(entered, default=0), ended)
 
 

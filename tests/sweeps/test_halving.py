@@ -213,6 +213,17 @@ def outcomes(plan: Plan, step: int, losses: Mapping[tuple[float, int], float]) -
     ]
 
 
+def test_the_next_takes_the_place_of_one_that_fails_after_it_went_on():
+    plan = plan_of(0.01, 0.02, 0.04)
+    policy = contest(plan, [RATE], 3, 3).policy
+    first = Decision((), policy((), ()))
+    news = outcomes(plan, 10, {(rate, 0): rate for rate in (0.01, 0.02, 0.04)})
+    second = Decision(tuple(news), policy([first], news))
+    assert rates_of(plan, second.choice.jobs) == {0.01: 30}
+    third = policy([first, second], [news[0]._replace(status="failed", step=30, loss=None)])
+    assert rates_of(plan, third.jobs) == {0.02: 30}
+
+
 @pytest.mark.parametrize(("gap", "go_on"), [(0.02, 2), (0.2, 1)])
 def test_a_setting_that_seeds_cannot_tell_from_the_last_goes_on_too(gap: float, go_on: int):
     """Seeds shift all settings alike by far more, which says nothing."""
