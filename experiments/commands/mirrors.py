@@ -1,15 +1,17 @@
 """One-way mirrors of a results folder in the formats of other programs, on this machine alone.
 
 The folder stays the record: a mirror is written from it, and may be deleted and written again.
-Beside what is mirrored lies `mirrored.jsonl`, with a line for each run and the checksum of its
-record. A run whose record stands there is passed over, so that the same command adds what is new;
-one that was cut short, or has another result by now, is written in place of what there is of it.
+Beside what is mirrored lies `mirrored.jsonl`, with a line for each program and run, and the
+checksum of its record. A run whose record stands there is passed over, so that the same command
+adds what is new; one that was cut short, or has another result by now, is written in place of what
+there is of it.
 No mirror asks for an account or sends anything: each of these programs has its own command that
 looks at such a folder, or sends it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -94,6 +96,11 @@ class MLflow:
     def __init__(self, folder: Path) -> None:
         mlflow = _needed("mlflow", "mlflow")
         _needed("sqlalchemy", "mlflow")
+        if found := sorted({*"%?#"} & {*str(folder)}):
+            raise ValueError(
+                f"--to {folder} has {found[0]} in its name, which MLflow reads as part of an "
+                "address: give another folder"
+            )
         self._entities = mlflow.entities
         self._client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
         self._artifacts = (folder / "artifacts").as_uri()
@@ -184,11 +191,18 @@ def mirror(stores: list[Store], program: str, folder: Path) -> Became:
     """Mirrors the published runs of results folders that are not mirrored yet.
 
     Raises:
-        ValueError: the package of the program is not installed.
+        ValueError: the package of the program is not installed or cannot write there, or the
+            folder is one of results.
     """
-    writer = MIRRORS[program](folder.absolute())
+    if any(Store.is_at(above) for above in (folder, *folder.absolute().parents)):
+        raise ValueError(
+            f"--to {folder} lies in a results folder, and a mirror is kept apart from what it is "
+            "written from: give another folder"
+        )
+    with _explaining(program, folder):
+        writer = MIRRORS[program](folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
-    known = _known(folder)
+    known = _known(folder, program)
     written, kept, damaged = 0, 0, list[str]()
     with (folder / _LEDGER).open("a", encoding="utf-8") as ledger:
         for store, text in _published(stores):
@@ -197,15 +211,37 @@ def mirror(stores: list[Store], program: str, folder: Path) -> Became:
                 kept += 1
                 continue
             try:
-                writer.replace(_mirrored(store, text))
+                run = _mirrored(store, text)
             except DamagedFileError as error:
                 damaged.append(str(error))
                 continue
-            line = {"sweep": store.root.name, "run_id": run_id, "sha256": digest}
+            with _explaining(program, folder):
+                writer.replace(run)
+            line = {
+                "program": program,
+                "sweep": store.root.name,
+                "run_id": run_id,
+                "sha256": digest,
+            }
             ledger.write(f"\n{json.dumps(line)}")  # a line that was cut short stays apart
             ledger.flush()
             written += 1
     return Became(written, kept, damaged)
+
+
+@contextlib.contextmanager
+def _explaining(program: str, folder: Path) -> Iterator[None]:
+    """Says in a sentence what the package of a program raises, which has errors of its own."""
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"--format {program} cannot write into {folder}: {lines[0].rstrip('.')}. Remove what "
+            "is there of it, or give another folder"
+        ) from error
 
 
 def _published(stores: list[Store]) -> Iterator[tuple[Store, bytes]]:
@@ -242,8 +278,8 @@ def _numbers(columns: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _known(folder: Path) -> dict[tuple[str, str], str]:
-    """Checksums of the records that are mirrored; a line that was cut short counts for nothing."""
+def _known(folder: Path, program: str) -> dict[tuple[str, str], str]:
+    """Checksums of the records that a program has; a line that was cut short counts for nothing."""
     found: dict[tuple[str, str], str] = {}
     try:
         lines = (folder / _LEDGER).read_text(encoding="utf-8").splitlines()
@@ -252,7 +288,8 @@ def _known(folder: Path) -> dict[tuple[str, str], str]:
     for line in lines:
         try:
             each = json.loads(line)
-            found[each["sweep"], each["run_id"]] = each["sha256"]
+            if each["program"] == program:
+                found[each["sweep"], each["run_id"]] = each["sha256"]
         except (ValueError, KeyError, TypeError):
             continue
     return found

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import needed_programs
 import pytest
@@ -83,6 +84,30 @@ def test_without_its_package_a_mirror_is_refused_in_a_sentence(done, tmp_path, m
     assert main(words) == 2
     assert "pip install 'scaling-descent[tensorboard]'" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "m").exists()
+
+
+def test_each_program_in_a_folder_has_all_runs_and_its_refusal_is_a_sentence(
+    done, tmp_path, monkeypatch, capsys
+):
+    class Broken:
+        def __init__(self, folder):
+            pass
+
+        def replace(self, run):
+            raise RuntimeError("database is locked.\nMore.")
+
+    store, to = Store.open(done), tmp_path / "m"
+    monkeypatch.setitem(mirrors.MIRRORS, "wandb", lambda folder: SimpleNamespace(replace=id))
+    monkeypatch.setitem(mirrors.MIRRORS, "trackio", Broken)
+    assert exported(store, "wandb", to, capsys) == (0, 9, 0, 0)
+    for program, where, says in (
+        ("trackio", to, f"cannot write into {to}: database is locked. Remove"),
+        ("wandb", store.root / "runs", "lies in a results folder"),
+    ):
+        assert main(["export", str(done), "--format", program, "--to", str(where)]) == 2
+        assert says in " ".join(capsys.readouterr().err.split())
+    monkeypatch.setitem(mirrors.MIRRORS, "mlflow", mirrors.MIRRORS["wandb"])
+    assert exported(store, "mlflow", to, capsys) == (0, 9, 0, 0)
 
 
 def of_tensorboard(folder: Path, sweep: str, run_id: str):
