@@ -98,8 +98,8 @@ def check(aim: Aim, grid: Grid) -> None:
     """Refuses an aim that no run of a grid could reach.
 
     Raises:
-        ValueError: No such quantity, an input of the law that does not vary, a width or a batch
-            that is none, or a budget below that of the first runs.
+        ValueError: No such quantity, an impossible target, an input of the law that does not vary,
+            a width or a batch that is none, or a budget below the price of the cheapest run.
     """
     law = aim.law
     positive("width", aim.width, "give the width of the interval from end to end, e.g. 0.05")
@@ -115,6 +115,13 @@ def check(aim: Aim, grid: Grid) -> None:
             f"at = {None if aim.at is None else dict(aim.at)}, but the loss is known at N "
             "and D, and no other quantity is at any: give e.g. N=1e9,D=2e10 with loss."
         )
+    if aim.at and (lacking := [name for name in law.inputs if name not in aim.at]):
+        raise ValueError(
+            f"{law.name} is a law of {', '.join(law.inputs)}, so N and D give no loss without "
+            f"{lacking[0]}: choose another quantity or law."
+        )
+    for name, value in (aim.at or {}).items():
+        positive(name, value, "give e.g. 1e9")
     for name, column in zip(law.inputs, grid.x.T, strict=True):
         if len(np.unique(column)) < 2:
             raise ValueError(

@@ -11,7 +11,7 @@ from planted import CHINCHILLA as TRUTH
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
-from analysis.laws import CHINCHILLA
+from analysis.laws import CHINCHILLA, KAPLAN_C
 from analysis.planning.adaptive import CHECK_SHARE, Aim, Grid, Next, check, choose
 from analysis.planning.design_search import cheapest_to_reach, variance_after
 
@@ -134,6 +134,8 @@ def test_a_goal_is_reached_by_rows_of_which_none_can_be_left_out():
         ({"batch": 0}, "batch = 0"),
         ({"quantity": "loss"}, "the loss is known at N and D"),
         ({"at": {"N": 1e9, "D": 1e10}}, "no other quantity is at any"),
+        ({"quantity": "loss", "at": {"N": 1e9, "D": -1.0}}, "D = -1"),
+        ({"quantity": "loss", "at": {"N": 1e9, "D": 1e10}, "law": KAPLAN_C}, "law of C, so N and"),
     ],
 )
 def test_aims_that_cannot_be_reached_are_refused(change: dict, says: str):
