@@ -44,15 +44,8 @@ def is_asked(options: ChoosingOptions) -> bool:
     return bool(asked)
 
 
-def carry_out(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) -> int:
-    """Does those runs of a sweep that a policy chooses, and prints what they say.
-
-    Args:
-        sweeps: The results folder and the plan of the sweep.
-        options: Of the command.
-
-    Returns:
-        0 where nothing more is to be chosen; 1 where runs are lacking; 130 where interrupted.
+def chooser_of(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) -> Chooser:
+    """What chooses the runs of a sweep, by the options of a command.
 
     Raises:
         ValueError: options that do not go together, several sweeps, or runs that the policy cannot
@@ -70,10 +63,27 @@ def carry_out(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) ->
         raise ValueError(
             f"{flag} is for one sweep, and these are {len(sweeps)}: give one of {names}"
         )
-    ((root, plan),) = sweeps
+    ((_, plan),) = sweeps
     if not plan.runs:
         raise ValueError(f"{plan.name}: nothing is trained, so {flag} has no runs to choose from")
-    chooser = (tuning if options.tune else adapting).chooser(plan, options)
+    return (tuning if options.tune else adapting).chooser(plan, options)
+
+
+def carry_out(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) -> int:
+    """Does those runs of a sweep that a policy chooses, and prints what they say.
+
+    Args:
+        sweeps: The results folder and the plan of the sweep.
+        options: Of the command.
+
+    Returns:
+        0 where nothing more is to be chosen; 1 where runs are lacking; 130 where interrupted.
+
+    Raises:
+        ValueError: what `chooser_of` refuses, or runs that do not fit into memory.
+    """
+    chooser = chooser_of(sweeps, options)
+    ((root, plan),) = sweeps
     if options.executor == "local":
         check_fits(plan, Store(root).is_published)
     decided = _decided(root, plan, chooser, options)

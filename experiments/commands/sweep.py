@@ -39,9 +39,12 @@ def run(options: SweepOptions) -> int:
     _check_place(declared.name, place(options.results))
     if ignored:
         console.print(f"--from {options.source}: has no meaning here: {', '.join(ignored)}")
+    chooses = choosing.is_asked(options)
     if options.plan:
+        if chooses:  # what cannot be chosen by is said before its cost
+            choosing.chooser_of([(job.root, job.plan)], options)
         return commands.print_plan([job], options)
-    if choosing.is_asked(options):
+    if chooses:
         return choosing.carry_out([(job.root, job.plan)], options)
     return commands.carry_out(job.experiment, [job], options)
 

@@ -80,10 +80,10 @@ def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--tune", "seed"), "'seed' is no field that can be tuned"),
+        (("--tune", "seed", "--plan"), "'seed' is no field that can be tuned"),
         (("--tune", RATE, "--reduction", "1"), "reduction = 1"),
         (("--tune", RATE, "--adapt", "chinchilla"), "give one of them"),
-        (("--rungs", "4"), "--rungs is of --tune"),
+        (("--rungs", "4", "--plan"), "--rungs is of --tune"),
         (("--width", "1"), "--width is of --adapt"),
         (("--tune", RATE, "--hosts"), "--hosts does not go with --tune"),
         (("--tune", RATE, "--beside", "hoffmann2022"), "--beside does not go with --tune"),
