@@ -356,8 +356,9 @@ def _advice(store: Store, trouble: Trouble) -> Advice:
         says = f"is missing: {why}."
         return Advice(trouble.run_id, status, says, "The same command does it again.")
     if steps := store.paused_steps(trouble.run_id):
-        says = f"has paused after step {steps[-1]:,}, and others went on (--tune)."
-        return Advice(trouble.run_id, status, says, "Its command without --tune does the rest.")
+        says = f"has paused after step {steps[-1]:,} (--tune)."
+        to_do = "The same command goes on with the best; without --tune it does the rest of all."
+        return Advice(trouble.run_id, status, says, to_do)
     return Advice(trouble.run_id, status, "has not been done.", "The same command does it.")
 
 

@@ -65,7 +65,7 @@ def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
     assert found["complete"] and found["decisions"] == 4
     assert said(*words) == (code, printed)
     code, printed = said("doctor", "results/rates")
-    assert code == 1 and printed.count("has paused after step 23, and others went on (--tune)") == 6
+    assert code == 1 and printed.count("has paused after step 23 (--tune)") == 6
 
 
 def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
