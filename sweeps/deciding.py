@@ -30,6 +30,20 @@ class Decided:
         return bool(self.decisions) and self.decisions[-1].choice.stop is not None
 
 
+def check_independent(plan: Plan) -> None:
+    """Refuses a plan whose runs cannot be chosen one by one.
+
+    Raises:
+        ValueError: runs of the plan start from others of it, and could wait for one that is never
+            chosen.
+    """
+    if any(run.parents for run in plan.runs):
+        raise ValueError(
+            f"{plan.name}: some runs start from others, which may not be chosen. Do all of "
+            "the sweep"
+        )
+
+
 def run_deciding(
     store: Store,
     plan: Plan,
@@ -52,15 +66,10 @@ def run_deciding(
             `stops`).
 
     Raises:
-        ValueError: runs of the plan start from others of it, and could wait for one that is never
-            chosen; or a choice that is none.
+        ValueError: what `check_independent` refuses, or a choice that is none.
         StoreError: the results folder cannot be written.
     """
-    if any(run.parents for run in plan.runs):
-        raise ValueError(
-            f"{plan.name}: some runs start from others, which may not be chosen. Do all of "
-            "the sweep"
-        )
+    check_independent(plan)
     publishing.declare(store, plan)
     journal = Journal(store, {"plan": plan.plan_id, **about})
     summary: Summary | None = None

@@ -13,7 +13,7 @@ from experiments.commands.chooser import Chooser
 from experiments.commands.console import write_json
 from experiments.commands.options import ChoosingOptions
 from sweeps.costs import check_fits
-from sweeps.deciding import Decided, run_deciding
+from sweeps.deciding import Decided, check_independent, run_deciding
 from sweeps.places import Place
 from sweeps.plan import Plan
 from sweeps.pool import Stops
@@ -66,6 +66,7 @@ def chooser_of(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) -
     ((_, plan),) = sweeps
     if not plan.runs:
         raise ValueError(f"{plan.name}: nothing is trained, so {flag} has no runs to choose from")
+    check_independent(plan)
     return (tuning if options.tune else adapting).chooser(plan, options)
 
 

@@ -101,11 +101,12 @@ def test_mistakes_end_before_anything_is_written(said, tmp_path, words, says):
     assert not any(tmp_path.iterdir())
 
 
-def test_several_sweeps_and_facts_have_nothing_to_tune(said, tmp_path):
+def test_several_sweeps_facts_and_runs_with_parents_have_nothing_to_tune(said, tmp_path):
     for name, says in (
         ("double_descent", "--tune is for one sweep"),
         ("named_models", "nothing is"),
+        ("transfer", "some runs start from others"),
     ):
-        code, printed = said("run", name, "--tune", "seed")
+        code, printed = said("run", name, "--budget", "smoke", "--tune", "seed")
         assert code == 2 and says in printed
     assert not any(tmp_path.iterdir())
