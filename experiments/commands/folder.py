@@ -112,7 +112,17 @@ def write_table(options: TableOptions) -> int:
 
 
 def export(options: ExportOptions) -> int:
-    """Writes runs and learning curves as two tables, joined by `run_id`, or mirrors them."""
+    """Writes runs and learning curves as two tables, joined by `run_id`, or mirrors them.
+
+    Raises:
+        ValueError: an address where a folder is to be, a package that is lacking, or a mirror that
+            cannot be written there.
+    """
+    if "://" in options.to:
+        raise ValueError(
+            f"--to {options.to} is an address, and exports are written on this machine: give a "
+            "folder, and copy it there"
+        )
     if options.format not in ("parquet", "csv"):
         return _mirror(options)
     from dataclasses import asdict

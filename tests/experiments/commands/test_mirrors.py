@@ -103,6 +103,7 @@ def test_each_program_in_a_folder_has_all_runs_and_its_refusal_is_a_sentence(
     for program, where, says in (
         ("trackio", to, f"cannot write into {to}: database is locked. Remove"),
         ("wandb", store.root / "runs", "lies in a results folder"),
+        ("csv", "s3://bucket/m", "--to s3://bucket/m is an address"),
     ):
         assert main(["export", str(done), "--format", program, "--to", str(where)]) == 2
         assert says in " ".join(capsys.readouterr().err.split())
