@@ -273,7 +273,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         ),
         shown=stacked(worth, best.loc[best["D_P"] == 0], excluded.loc[:, [*_CELL, "why"]]),
         details=Details(best, worth, law, excluded),
-        doubts=at_the_edge(code, best, _CELL),
+        doubts=[*at_the_edge(code, best, _CELL), *_left_out_of_the_law(known)],
         report={
             "law": law.to_dict() if law else None,
             "loss law": loss_law.to_dict() if loss_law else None,
@@ -326,6 +326,13 @@ def _fitted(known: pd.DataFrame) -> FitResult | None:
         return fit(TRANSFER_P, rows[["D_F", "n_params_matmul", "D_P"]], rows["D_T"])
     except FitError:
         return None
+
+
+def _left_out_of_the_law(known: pd.DataFrame) -> list[str]:
+    """A doubt where pre-training was worth nothing: a power law takes no such row."""
+    if not (n := int(np.count_nonzero(known["D_T"] <= 0))):
+        return []
+    return [f"{n} of {len(known)} amounts with D_T <= 0 are left out of the law of D_T"]
 
 
 def _loss_law(worth: pd.DataFrame) -> FitResult | None:
