@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import FitError
-from analysis.estimate import Estimate
+from analysis.estimate import Estimate, interval_text
 from analysis.fitting.fit import Bootstrap, FitResult, fit
 from analysis.laws.shared_floor import shared_floor
 from experiments.shared.tuned import RATE
@@ -47,7 +47,7 @@ class FamilyExponents(NamedTuple):
         if self.law is None:
             return f"no exponents of allocation: {self.reason}"
         told = ", ".join(
-            f"{family} {a.value:.2f} ({a.low:.2f} to {a.high:.2f})"
+            f"{family} {a.value:.2f} {interval_text(a.low, a.high, '.2f')}"
             for family, a in self.of_parameters().items()
         )
         floor = self.law.params["E"]
