@@ -251,6 +251,7 @@ class Secant:
         self._step[which], self._gradient[which] = step, gradient
         self._has_moved[which] = True
 
+    @np.errstate(over="ignore", invalid="ignore")  # a change beyond all range teaches nothing
     def learn(self, which: NDArray[np.intp], at: Tangent) -> None:
         """Learns from the tangents where the noted steps of some problems have led."""
         moved = self._has_moved[which]

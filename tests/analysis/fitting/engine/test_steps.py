@@ -45,6 +45,17 @@ def test_what_is_learnt_makes_up_for_the_change_of_the_gradient():
     np.testing.assert_allclose(secant.own, np.swapaxes(secant.own, 1, 2), atol=1e-9)
 
 
+def test_a_change_of_the_gradient_beyond_all_range_teaches_nothing():
+    problems, bounds, theta = noisy()
+    every, gone = np.arange(N_PROBLEMS), np.zeros(theta.shape, dtype=bool)
+    at = tangent(problems, theta, problems.objective(theta)[0], bounds, gone)
+    secant = Secant(*theta.shape)
+    step = -0.02 * at.gradient
+    secant.remember(every, step, at.bend(step), 1e200 * step, np.zeros(N_PROBLEMS))
+    secant.learn(every, at._replace(gradient=2e200 * step))
+    assert not secant.own.any()
+
+
 def test_a_bent_step_follows_the_curve_to_second_order():
     problems, bounds, theta = noisy()
     at = tangent(
