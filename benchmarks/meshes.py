@@ -22,13 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from collectives import sent
 from figures import Figure, machine, options, report
 
 from analysis.parallelism.layout import Layout, Recipe, Recompute
 from analysis.parallelism.program import messages, program_memory
 from analysis.parallelism.shape import TransformerShape
 from scaling.devices.axes import Axes
-from scaling.devices.collectives import sent
 from scaling.devices.mesh import Mesh
 from scaling.devices.sharding import AXES, by_sequence, mesh_of_devices, replicated
 from scaling.models import transformer_apply

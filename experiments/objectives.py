@@ -21,9 +21,9 @@ after a tenth more compute, which fails; within 0.1 nats for 0.42 [0.34, 0.51] o
 3.1 [2.5, 3.7] times less than anew.
 
 What a tenth more leaves was 0.31 and 0.29 nats after 250 and 125 steps of training before, in place
-of 500, so that longer training does not close the gap at these lengths. In
-one seed warm-up of the rate changed it by 0.01 nats, and batches four times smaller, with as many
-more steps, by 0.1 nats, which is why adaptation has them.
+of 500, so that longer training does not close the gap at these lengths. In one seed warm-up of the
+rate changed it by 0.01 nats, and batches four times smaller, with as many more steps, by 0.1 nats,
+which is why adaptation has them.
 
 Losses of different objectives are not comparable. Every run is evaluated on the next byte, on the
 next byte after a visible prefix of half the context, and on hidden bytes, on the same held-out text

@@ -308,7 +308,7 @@ class _Worker:
         return failed
 
     def _companions(self, claimed: Sequence[_Claimed]) -> Sequence[PlannedRun]:
-        """Published runs of the pack, which are computed once more so that bits are its own."""
+        """Returns the other runs of the pack, which are computed too so that bits are its own."""
         if not claimed or self._is_alone(claimed[0].task):
             return ()
         ids = {task.run.run_id for task, _ in claimed}
