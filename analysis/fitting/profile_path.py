@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.engine.least_squares import solve_rivals
+from analysis.fitting.engine.least_squares import solve
 from analysis.fitting.engine.likelihood import deviance
 from analysis.fitting.engine.problem import Problem
 from analysis.fitting.engine.steps import Bounds
@@ -84,20 +84,20 @@ def _refitted(problem: Problem, constant: float, asked: Sequence[Asked]) -> list
     """Refits with a parameter held at each value asked for, from the best of its guesses."""
     starts = np.concatenate([each.guesses for each in asked])
     sizes = [len(each.guesses) for each in asked]
-    rivals = np.repeat(np.arange(len(asked)), sizes)
-    rows, columns = np.arange(len(starts)), np.array([each.column for each in asked])[rivals]
+    rows = np.arange(len(starts))
+    columns = np.repeat([each.column for each in asked], sizes)
+    values = np.repeat([each.value for each in asked], sizes)
     lower, upper = (
         np.tile(ends, (len(starts), 1)) for ends in (problem.law.lower, problem.law.upper)
     )
     for ends in (starts, lower, upper):
-        ends[rows, columns] = np.array([each.value for each in asked])[rivals]
+        ends[rows, columns] = values
     targets = problem.targets(problem.rows.log_y)
-    ends = solve_rivals(
+    ends = solve(
         problem.law,
         problem.points,
         np.broadcast_to(targets, (len(starts), len(targets))),
         starts,
-        rivals,
         loss=problem.loss,
         bounds=Bounds(lower, upper),
     )

@@ -36,8 +36,6 @@ Some could go on without end: one that leaves the curve, or two that make up for
 """
 
 _MAX_STEPS = 300
-_HEAT = 100  # steps after which rivals are compared
-_IN_REACH = 4.0  # times the least objective of rivals: beyond it a search is given up
 _RELATIVE_DECREMENT = 1e-12  # of the objective: coordinates within ~1e-6 standard errors
 _ROUNDING = 2e-15  # of a log residual
 _EASE, _CAUTION = 1 / 3, 4.0  # what a step that was accepted, or refused, makes of the damping
@@ -111,42 +109,7 @@ def solve(
         The solutions. A problem that has not converged carries its best point.
     """
     problems = Problems(law, points.log_x, points.weights, log_y, loss, project)
-    return _advanced(_batches(problems, theta, bounds), _MAX_STEPS)
-
-
-def solve_rivals(
-    law: Law,
-    points: Points,
-    log_y: Floats,
-    theta: Floats,
-    rivals: NDArray[np.intp],
-    *,
-    loss: Loss = Loss(),
-    bounds: Bounds | None = None,
-    project: Project | None = None,
-) -> Solutions:
-    """Returns what `solve` does where only the lowest of several ends is sought.
-
-    Most steps are those of searches that lead nowhere. One that after 100 steps still lies four
-    times as high as the lowest of its rivals goes no farther, though it might have come below.
-
-    Args:
-        law: The law.
-        points: Inputs and weights; one weight for each point.
-        log_y: As in `solve`, and likewise the others.
-        theta: Where each problem starts.
-        rivals: A number below `n_problems` that problems with the same rows and bounds share, shape
-            `(n_problems,)`.
-        loss: The loss.
-        bounds: Bounds of each problem.
-        project: Step of variable projection.
-    """
-    problems = Problems(law, points.log_x, points.weights, log_y, loss, project)
-    batches = _batches(problems, theta, bounds)
-    objective = _advanced(batches, _HEAT).objective
-    least = np.full(len(rivals), np.inf)
-    np.minimum.at(least, rivals, objective)
-    return _advanced(batches, _MAX_STEPS, objective <= _IN_REACH * least[rivals])
+    return _solved(_batches(problems, theta, bounds))
 
 
 def _batches(problems: Problems, theta: Floats, bounds: Bounds | None) -> list["_Batch"]:
@@ -161,22 +124,13 @@ def _batches(problems: Problems, theta: Floats, bounds: Bounds | None) -> list["
     return [_Batch(problems.take(each), theta[each], bounds.take(each)) for each in shares]
 
 
-def _advanced(
-    batches: list["_Batch"], max_steps: int, chosen: NDArray[np.bool_] | None = None
-) -> Solutions:
-    """Where problems stand after so many steps in all, the batches on a core each.
-
-    Args:
-        batches: Those of `_batches`. They remember what they have learnt on the way.
-        max_steps: Steps, with those that a problem has made before.
-        chosen: Which problems go on, shape `(n_problems,)`; all unless given.
-    """
+def _solved(batches: list["_Batch"]) -> Solutions:
+    """The solutions of all batches, each found on a core of its own."""
     n_batches = len(batches)
-    each = [None if chosen is None else chosen[first::n_batches] for first in range(n_batches)]
     if n_batches == 1:
-        return batches[0].advanced(max_steps, each[0])
+        return batches[0].solved()
     with ThreadPoolExecutor(n_batches) as threads:
-        parts = list(threads.map(_Batch.advanced, batches, [max_steps] * n_batches, each))
+        parts = list(threads.map(_Batch.solved, batches))
     n_problems = sum(len(part.objective) for part in parts)
     theta = np.empty((n_problems, parts[0].theta.shape[1]))
     whole = Solutions(theta, np.empty(n_problems), np.empty(n_problems, bool))
@@ -217,15 +171,14 @@ class _Batch:
         self.seen, self.gone = np.zeros((2, *self.theta.shape), dtype=bool)
         self.secant = Secant(*self.theta.shape)
 
-    def advanced(self, max_steps: int, chosen: NDArray[np.bool_] | None) -> Solutions:
-        """Goes on with some of them: as many in step as fit the cache, then the next ones."""
+    def solved(self) -> Solutions:
+        """Works on as many in step as fit the cache, then on the next ones."""
         size = _in_step(self.residuals)
-        goes_on = np.isfinite(self.objective) & ~self.converged & (self.n_steps < max_steps)
-        waiting = np.flatnonzero(goes_on if chosen is None else goes_on & chosen)
+        waiting = np.flatnonzero(np.isfinite(self.objective))
         todo, waiting = waiting[:size], waiting[size:]
         while todo.size:
             self._step(todo)
-            todo = todo[~self.converged[todo] & (self.n_steps[todo] < max_steps)]
+            todo = todo[~self.converged[todo] & (self.n_steps[todo] < _MAX_STEPS)]
             n_free = size - len(todo)
             todo, waiting = np.concatenate([todo, waiting[:n_free]]), waiting[n_free:]
         return Solutions(self.theta, self.objective, self.converged)

@@ -1,6 +1,6 @@
 """The best fit from many starts, with its diagnostics.
 
-All starts run at once (`least_squares.solve_rivals`); SciPy's dogbox, which shares no code with
+All starts run at once (`least_squares.solve`); SciPy's dogbox, which shares no code with
 them, then takes the best one to where the objective no longer falls: about a millionth of a
 standard error.
 """
@@ -22,7 +22,7 @@ from analysis.fitting.engine.ending import (
     condition_number,
     ending_at,
 )
-from analysis.fitting.engine.least_squares import FARTHEST, Solutions, solve_rivals
+from analysis.fitting.engine.least_squares import FARTHEST, Solutions, solve
 from analysis.fitting.engine.problem import Problem
 from analysis.laws.power_terms import nonnegative_coefficients
 from analysis.laws.scales import linear_basis
@@ -204,15 +204,8 @@ def _solve_all(task: Task, starts: Floats, same_place: float = _SAME_PLACE) -> S
         np.round(starts / same_place), axis=0, return_index=True, return_inverse=True
     )
     targets = np.broadcast_to(task.log_y, (len(first), len(task.log_y)))
-    found = solve_rivals(
-        task.law,
-        task.points,
-        targets,
-        starts[first],
-        np.zeros(len(first), dtype=np.intp),
-        loss=task.loss,
-        project=task.project,
-    )
+    law, points = task.law, task.points
+    found = solve(law, points, targets, starts[first], loss=task.loss, project=task.project)
     every = place.reshape(-1)
     return Solutions(found.theta[every], found.objective[every], found.converged[every])
 

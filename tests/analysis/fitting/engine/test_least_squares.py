@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from analysis.fitting.engine import least_squares as least_squares_of_batches
-from analysis.fitting.engine.least_squares import Points, solve, solve_rivals
+from analysis.fitting.engine.least_squares import Points, solve
 from analysis.fitting.engine.loss import Loss
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law
 
@@ -72,31 +72,14 @@ def test_a_batch_is_its_problems_one_by_one():
         np.testing.assert_allclose(alone.theta, together.theta[one], rtol=1e-9, atol=1e-12)
 
 
-def test_rivals_far_above_the_lowest_are_given_up_and_the_lowest_ends_as_ever(monkeypatch):
-    points, log_y, start = problems(SATURATING_POWER_LAW, 0.01)
-    rivals = np.repeat(np.arange(3), 2)
-    theta = start[:6].copy()
-    theta[1::2] = [0.0, 2.0, 3.0]
-    rows = log_y[rivals]
-    alone = solve(SATURATING_POWER_LAW, points, rows, theta)
-    monkeypatch.setattr(least_squares_of_batches, "_HEAT", 3)
-    found = solve_rivals(SATURATING_POWER_LAW, points, rows, theta, rivals)
-    np.testing.assert_allclose(found.objective[::2], alone.objective[::2], rtol=1e-9)
-    assert np.all(found.converged[::2]) and not np.any(found.converged[1::2])
-
-
 @pytest.mark.parametrize("n_cores", [1, 2])
-def test_a_search_that_is_not_given_up_goes_on_as_if_never_compared(monkeypatch, n_cores):
-    """Its damping and what it has learnt of the law's curvature are those of an unbroken search."""
+def test_batches_on_cores_give_the_same_bits(monkeypatch, n_cores):
+    points, log_y, start = problems(SATURATING_POWER_LAW, 0.05)
+    together = solve(SATURATING_POWER_LAW, points, log_y[:6], start[:6])
     monkeypatch.setattr(least_squares_of_batches, "_n_cores", lambda: n_cores)
     monkeypatch.setattr(least_squares_of_batches, "_VALUES_IN_STEP", 1)
-    points, log_y, start = problems(SATURATING_POWER_LAW, 0.05)
-    unbroken = solve(SATURATING_POWER_LAW, points, log_y[:6], start[:6])
-    monkeypatch.setattr(least_squares_of_batches, "_HEAT", 3)
-    monkeypatch.setattr(least_squares_of_batches, "_IN_REACH", np.inf)
-    rivals = np.zeros(6, dtype=np.intp)
-    broken = solve_rivals(SATURATING_POWER_LAW, points, log_y[:6], start[:6], rivals)
-    for ours, theirs in zip(broken, unbroken, strict=True):
+    apart = solve(SATURATING_POWER_LAW, points, log_y[:6], start[:6])
+    for ours, theirs in zip(apart, together, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
