@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -129,17 +129,58 @@ class Journal:
         """Decision `number`; None where it is damaged and set aside."""
         path = self.folder / _name(number)
         try:
-            with storing(path):
-                content = unseal("decision", files.read_bytes(path))
+            content = _content(path)
             if digest(content["about"]) != digest(self.about) or content["number"] != number:
                 raise DamagedFileError("it is another decision")
-            news = tuple(Outcome(**each) for each in content["news"])
-            return Decision(news, Choice(**content["choice"]))
+            return _decision(content)
         except DamagedFileError as error:
             log.warning("%s: %s", path, error)
             with contextlib.suppress(OSError):  # where it stays, it is passed over
                 files.set_aside(path, self.store.quarantine, path.name, str(error))
             return None
+
+
+def journals(store: Store) -> Iterator[Journal]:
+    """The journals of a results folder that hold a decision which can be read."""
+    for name in sorted(files.names(store.decisions)):
+        folder = store.decisions / name
+        for each in sorted(filter(_is_name, files.names(folder))):
+            with contextlib.suppress(DamagedFileError, StoreError):
+                about = _content(folder / each)["about"]
+                found = Journal(store, about)
+                if found.folder == folder and isinstance(about.get("plan"), str):
+                    yield found
+                    break
+
+
+def _content(path: Place) -> dict[str, Any]:
+    """What stands in the file of a decision.
+
+    Raises:
+        DamagedFileError: it is not as it was written, or no file.
+        StoreError: the machine refuses to read it.
+    """
+    with storing(path):
+        try:
+            content = unseal("decision", files.read_bytes(path, files.MANY_BYTES))
+        except OSError as error:
+            if not files.is_damage(error):
+                raise
+            raise DamagedFileError(f"no file: {error.strerror}") from None
+    parts = ("about", "number", "news", "choice")
+    if not (isinstance(content, dict) and content.keys() >= {*parts}) or not isinstance(
+        content["about"], dict
+    ):
+        raise DamagedFileError("not a decision")
+    return content
+
+
+def _decision(content: Mapping[str, Any]) -> Decision:
+    try:
+        news = tuple(Outcome(**each) for each in content["news"])
+        return Decision(news, Choice(**content["choice"]))
+    except TypeError as error:
+        raise DamagedFileError(f"not a decision: {error}") from None
 
 
 def _name(number: int) -> str:

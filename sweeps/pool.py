@@ -167,8 +167,10 @@ class Job:
         open_runs = [*self.pending, *self.unreadable]
         configs = {run_id: self.runs[run_id].config for run_id in open_runs}
         for record in self.store.records(configs):
-            if record.status in kept and self.has_paused(record.run_id):
-                record = replace(record, status="paused")
+            if record.status in ("paused", *kept):
+                there, status = self.has_paused(record.run_id), record.status
+                status = "paused" if there else "missing" if status == "paused" else status
+                record = replace(record, status=status)
             counts[record.status] += 1
             if record.status in kept:
                 kept[record.status].append(record)

@@ -25,16 +25,17 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from scaling.config import run_id as identity_of
 from scaling.record import (
     SCHEMA_VERSION,
     Curve,
     RunRecord,
+    Status,
     column,
     load_curve,
     parse_record,
@@ -165,9 +166,13 @@ class Store:
         Raises:
             StoreError: it has another schema version, or the machine refuses to read it.
         """
+        text = self._paused_text(run_id, step)
+        return None if text is None else parse_record(text)
+
+    def _paused_text(self, run_id: str, step: int) -> bytes | None:
         path = self.paused_path(run_id, step)
         try:
-            return parse_record(_read(path, run_id))
+            return _read(path, run_id)
         except DamagedFileError as error:
             if files.exists(path):
                 name = f"{run_id}-{path.name}"
@@ -279,33 +284,41 @@ class Store:
 
         Where no record of a failure can be read, it is the fact that one is there.
         """
-        text = self.failure_text(run_id)
+        with storing(self.run_folder(run_id)):
+            text = self._failure_text(run_id, self.attempts(run_id))
         return None if text is None else parse_record(text)
 
-    def failure_text(self, run_id: str) -> bytes | None:
-        """The text of the record that `failure` gives (`scaling.record.record_text`)."""
-        with storing(self.run_folder(run_id)):
-            attempts = self.attempts(run_id)
+    def _failure_text(self, run_id: str, attempts: Sequence[Attempt]) -> bytes | None:
         unreadable = None
         for attempt in reversed(attempts):
             try:
-                if self._ended_paused(attempt):
+                if _ended_paused(attempt):
                     return None
-                if (text := _failure_text(attempt, run_id)) is not None:
+                if (text := _text_of_failure(attempt, run_id)) is not None:
                     return text
             except DamagedFileError as error:
                 unreadable = unreadable or _unreadable(attempt, run_id, error)
         return None if unreadable is None else in_lines(vars(unreadable)).encode()
 
-    def _ended_paused(self, attempt: Attempt) -> bool:
-        """Whether an attempt went as far as it was to go: failures before it are no more."""
-        end = files.read_json(attempt.folder / "end.json")
-        return isinstance(end, dict) and end.get("ending") == "paused"
+    def ending(self, run_id: str) -> RunRecord | None:
+        """How a run that is not published ended last: in a failure or a pause; None in neither."""
+        text = self._unpublished_text(run_id)
+        return None if text is None else parse_record(text)
+
+    def _unpublished_text(self, run_id: str) -> bytes | None:
+        """Text of the record of the pause in which the last attempt ended, or of a failure."""
+        with storing(self.run_folder(run_id)):
+            attempts = self.attempts(run_id)
+        if attempts and _ended_paused(attempts[-1]):
+            steps = self.paused_steps(run_id)
+            return self._paused_text(run_id, steps[-1]) if steps else None
+        return self._failure_text(run_id, attempts)
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
-        """The record of a run: `done` or `diverged` as published, `failed`, or `missing`.
+        """The record of a run: `done` or `diverged` as published, `failed`, `paused` or `missing`.
 
-        A result that cannot be read is set aside, and the run is missing, with the reason.
+        A run is paused where its last attempt was asked to go no further, and did. A result that
+        cannot be read is set aside, and the run is missing, with the reason.
         """
         match self._found(run_id):
             case bytes(text):
@@ -314,12 +327,12 @@ class Store:
                 return _missing(run_id, config, damage)
 
     def _found(self, run_id: str) -> bytes | str | None:
-        """Text of the published record or of the last failure; else what is damaged, or nothing."""
+        """Text of the record of a run, published or not; else what is damaged, or nothing."""
         try:
             text = self.text(run_id)
         except DamagedFileError as error:
             return str(error)
-        return self.failure_text(run_id) if text is None else text
+        return self._unpublished_text(run_id) if text is None else text
 
     def read(self, plan: Plan) -> list[RunRecord]:
         """One record for every run of a plan, in its order."""
@@ -376,9 +389,9 @@ class Store:
             return {}
 
     def status(self, plan: Plan | None = None) -> dict[str, int]:
-        """Numbers of runs of a plan, or of the folder: done, diverged, failed and missing."""
+        """Numbers of runs of a plan, or of the folder, by status."""
         counts = Counter(record.status for record in (self.read(plan) if plan else self.scan()))
-        return {status: counts[status] for status in ("done", "diverged", "failed", "missing")}
+        return {status: counts[status] for status in get_args(Status)}
 
     def curve(self, run_id: str) -> Curve:
         """The learning curve of a published run; empty where it has none.
@@ -540,13 +553,19 @@ def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
     One whose record cannot be read has the reason "damaged".
     """
     try:
-        text = _failure_text(attempt, run_id)
+        text = _text_of_failure(attempt, run_id)
     except DamagedFileError as error:
         return _unreadable(attempt, run_id, error)
     return None if text is None else parse_record(text)
 
 
-def _failure_text(attempt: Attempt, run_id: str) -> bytes | None:
+def _ended_paused(attempt: Attempt) -> bool:
+    """Whether an attempt went as far as it was to go: failures before it are no more."""
+    end = files.read_json(attempt.folder / "end.json")
+    return isinstance(end, dict) and end.get("ending") == "paused"
+
+
+def _text_of_failure(attempt: Attempt, run_id: str) -> bytes | None:
     path = attempt.folder / "failure.json"
     try:
         return _read(path, run_id)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple, get_args
 
 from scaling.fields import flatten
 from scaling.record import Status, column
 from scaling.sealed import entry, parse
+from sweeps.decisions import journals
 from sweeps.places import Place
 from sweeps.store import Store
 
@@ -32,7 +33,36 @@ class Trouble(NamedTuple):
     status: Status
     reason: str | None
     message: str | None
-    step: int | None  # at which it diverged
+    step: int | None  # at which it diverged, or after which it paused
+
+
+class Chooser(NamedTuple):
+    """What chose runs of the folder as results arrived (`sweeps.decisions`).
+
+    Attributes:
+        about: JSON values that say which policy it is, with which settings.
+        n_decisions: Number of its decisions.
+        stop: Why it wants no more runs; None where it has not come to an end.
+    """
+
+    about: Mapping[str, Any]
+    n_decisions: int
+    stop: str | None
+
+
+class Choices(NamedTuple):
+    """What chose runs of a folder, and what it left.
+
+    Attributes:
+        choosers: What chose runs.
+        are_final: Whether there is something that chose runs, and wants no more of them: those that
+            have paused are then left as they are.
+        unchosen: Runs that were never chosen, and that nobody has begun; none before that.
+    """
+
+    choosers: tuple[Chooser, ...]
+    are_final: bool = False
+    unchosen: Set[str] = frozenset()
 
 
 class Hole(NamedTuple):
@@ -51,14 +81,17 @@ class Survey:
     Attributes:
         root: The folder.
         counts: Number of runs of each status.
+        choices: What chose runs, where they were chosen as results arrived.
         environments: Environments in which runs were computed, as JSON, and how many runs each has.
-        troubled: Runs that are not done; with `everything`, all of them, else the first few.
+        troubled: Runs that are not done, and that no decision left as they are; with `everything`,
+            all of them, else the first few.
         curves: Runs that are published but whose learning curve is damaged.
         holes: Where runs are lacking: values of a field of which some are complete and some not.
     """
 
     root: Place
     counts: Mapping[Status, int]
+    choices: Choices
     environments: Mapping[bytes, int]
     troubled: Sequence[Trouble]
     curves: Sequence[Trouble]
@@ -70,14 +103,25 @@ class Survey:
         return sum(self.counts.values())
 
     @property
+    def n_left(self) -> int:
+        """Number of runs that are not done by decision: paused for good, or never chosen."""
+        paused = self.counts.get("paused", 0) if self.choices.are_final else 0
+        return paused + len(self.choices.unchosen)
+
+    @property
+    def n_troubled(self) -> int:
+        """Number of runs that are not done, and that no decision left as they are."""
+        return self.n_runs - self.counts.get("done", 0) - self.n_left
+
+    @property
     def is_complete(self) -> bool:
-        """Whether every run is published, and nothing of it is damaged."""
-        lacking = self.counts.get("failed", 0) + self.counts.get("missing", 0)
-        return not lacking and not self.curves
+        """Whether every run is published or left by decision, and nothing of it is damaged."""
+        return self.n_troubled == self.counts.get("diverged", 0) and not self.curves
 
 
 def survey(store: Store, *, everything: bool = False) -> Survey:
-    """Reads a results folder; with `everything`, describes every run that is not done."""
+    """Reads a results folder; with `everything`, describes every run that needs attention."""
+    chosen = choices(store)
     counts, environments = Counter[Status](), Counter[bytes]()
     settings, unpublished = Counter[_Setting](), Counter[_Setting]()
     troubled: list[Trouble] = []
@@ -88,15 +132,19 @@ def survey(store: Store, *, everything: bool = False) -> Survey:
         environments[entry(text, "environment") or b"{}"] += 1
         setting = _setting(entry(text, "config") or b"{}")
         settings[setting] += 1
-        if status in ("failed", "missing"):
+        is_left = chosen.are_final and (
+            status == "paused" or column(text, "run_id") in chosen.unchosen
+        )
+        if status in ("failed", "missing") and not is_left:
             unpublished[setting] += 1
-        elif (damage := store.curve_damage(text)) is not None:
+        elif status in ("done", "diverged") and (damage := store.curve_damage(text)) is not None:
             curves.append(_trouble(text, status)._replace(reason="damaged", message=damage))
-        if status != "done" and (everything or len(troubled) < MOST_TROUBLES):
+        if status != "done" and not is_left and (everything or len(troubled) < MOST_TROUBLES):
             troubled.append(_trouble(text, status))
     return Survey(
         root=store.root,
         counts=counts,
+        choices=chosen,
         environments=environments,
         troubled=troubled,
         curves=curves,
@@ -104,8 +152,29 @@ def survey(store: Store, *, everything: bool = False) -> Survey:
     )
 
 
+def choices(store: Store) -> Choices:
+    """What chose runs of a results folder, and the runs that it left."""
+    found: list[Chooser] = []
+    chosen = set[str]()
+    plans = set[str]()
+    for journal in journals(store):
+        decisions = journal.read()
+        stop = decisions[-1].choice.stop if decisions else None
+        found.append(Chooser(journal.about, len(decisions), stop))
+        chosen.update(run_id for each in decisions for run_id in each.choice.jobs)
+        plans.add(journal.about["plan"])
+    if not found or any(each.stop is None for each in found):
+        return Choices(tuple(found))
+    # A command that does all runs makes their folders, and then nobody has left them out.
+    chosen.update(store.run_ids())
+    left = set[str]()
+    for plan in store.plans():
+        (left if plan.path.stem in plans else chosen).update(plan.run_ids)
+    return Choices(tuple(found), True, left - chosen)
+
+
 def _trouble(text: bytes, status: Status) -> Trouble:
-    names = ("reason", "message", "diverged_at_step")
+    names = ("reason", "message", "steps" if status == "paused" else "diverged_at_step")
     return Trouble(column(text, "run_id"), status, *(column(text, name) for name in names))
 
 

@@ -15,6 +15,7 @@ from scaling.sealed import DamagedFileError
 from sweeps import files
 from sweeps.claims import Attempt
 from sweeps.store import Store
+from sweeps.survey import choices
 
 SHARE = 0.05
 """Most of the time that is spent looking."""
@@ -39,7 +40,8 @@ class Look:
 
     Attributes:
         planned: Runs of its plans.
-        counts: Runs by what became of them: done, diverged, failed.
+        counts: Runs by what became of them: done, diverged, failed, paused.
+        n_left: Runs that are not done by decision (`sweeps.survey.Survey`).
         rate: Runs settled a second since the first look; None before there are any.
         under_way: Some of the runs that processes work on.
         n_under_way: How many there are.
@@ -49,6 +51,7 @@ class Look:
 
     planned: int
     counts: Mapping[str, int]
+    n_left: int
     rate: float | None
     under_way: Sequence[UnderWay]
     n_under_way: int
@@ -63,7 +66,12 @@ class Look:
     @property
     def seconds_left(self) -> float | None:
         """Time until the last run is settled at this rate; None where nothing says."""
-        return (self.planned - self.settled) / self.rate if self.rate else None
+        return (self.planned - self.settled - self.n_left) / self.rate if self.rate else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.settled + self.n_left == self.planned
 
 
 @dataclass
@@ -80,6 +88,7 @@ class Watcher:
         """Looks once."""
         plans = self.store.plan_ids()
         runs = {run.run_id: run.config for plan in plans for run in self.store.load_plan(plan)[1]}
+        chosen = choices(self.store)
         counts: Counter[str] = Counter()
         under_way: list[UnderWay] = []
         failures: list[tuple[str, str]] = []
@@ -95,16 +104,26 @@ class Watcher:
                 n_under_way += 1
                 if len(under_way) < _MOST_UNDER_WAY:
                     under_way.append(UnderWay(run_id, config, _curve(attempts[-1])))
-            elif attempts and (failure := self.store.failure(run_id)):
-                counts["failed"] += 1
-                if len(failures) < _MOST_FAILURES:
-                    why = failure.message or failure.reason or "no reason given"
+            elif attempts and (record := self.store.ending(run_id)):
+                counts[record.status] += 1
+                if record.status == "failed" and len(failures) < _MOST_FAILURES:
+                    why = record.message or record.reason or "no reason given"
                     failures.append((run_id, why))
         settled = counts["done"] + counts["diverged"]
         now = self.clock()
         began, before = self._began = self._began or (now, settled)
         rate = (settled - before) / (now - began) if settled > before and now > began else None
-        return Look(len(runs), counts, rate, under_way, n_under_way, failures, tuple(self._recent))
+        paused = counts["paused"] if chosen.are_final else 0
+        return Look(
+            planned=len(runs),
+            counts=counts,
+            n_left=paused + len(chosen.unchosen),
+            rate=rate,
+            under_way=under_way,
+            n_under_way=n_under_way,
+            failures=failures,
+            recent=tuple(self._recent),
+        )
 
     def _note(self, run_id: str) -> None:
         """Remembers how a run ended; a result that cannot be believed is looked at again."""

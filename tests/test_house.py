@@ -32,8 +32,9 @@ ORDER = {
     "sweeps": """
         guards places files objects claims retries rules accelerators compile_cache
         plan plan_file axes space declared sweep_file shapes recipes sizes
-        store survey visiting publishing computing worker executors pool processes progress
-        watching member engines runner decisions deciding halving speeds costs calibration importing
+        store visiting publishing computing worker executors pool processes progress
+        decisions survey watching member engines runner deciding halving speeds costs calibration
+        importing
     """.split(),
     "analysis": """
         errors estimate guards writing latex

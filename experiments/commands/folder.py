@@ -28,13 +28,16 @@ from experiments.commands.show import counted
 from sweeps.files import NO_FILE, check_inside, names, read_bytes, storing
 from sweeps.places import place
 from sweeps.store import Store
-from sweeps.survey import Survey, Trouble, survey
+from sweeps.survey import Survey, Trouble, choices, survey
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
     from scaling.record import RunRecord
 
 MOST_HOLES = 5
+
+NOT_CHOSEN = "not chosen"
+"""Reason of a missing run that a sweep which chooses its runs left out."""
 
 LAST_BITS = 2e-5
 """Relative difference up to which numbers of a run agree that was done in two packs."""
@@ -59,7 +62,7 @@ def print_status(options: StatusOptions) -> int:
 
 
 def print_doctor(options: DoctorOptions) -> int:
-    """Prints a sentence for each run that is not done, with what to do about it."""
+    """Prints a sentence for each run that is to be done or looked at, with what to do about it."""
     found = {store: survey(store, everything=True) for store in stores(options.results)}
     advice = {
         store: [_advice(store, trouble) for trouble in (*each.troubled, *each.curves)]
@@ -69,6 +72,8 @@ def print_doctor(options: DoctorOptions) -> int:
         console.print(f"{store.root}: {len(listed):,} runs need attention")
         for each in listed:
             console.print(f"  {each.run_id} {each.says} {each.to_do}")
+        for line in _decided(found[store]):
+            console.print(f"  {line}")
         for line in _quarantined(store):
             console.print(f"  {line}")
     every = [each._asdict() for listed in advice.values() for each in listed]
@@ -87,8 +92,11 @@ def write_table(options: TableOptions) -> int:
 
     def rows() -> Iterator[dict[str, Any]]:
         for store in stores(options.results):
+            left = choices(store).unchosen
             for text in store.texts():
                 flat = row_of_text(text)
+                if flat["run_id"] in left:
+                    flat["reason"] = NOT_CHOSEN
                 if flat["status"] in ("done", "diverged"):
                     try:
                         damage = store.curve_damage(text)
@@ -101,6 +109,7 @@ def write_table(options: TableOptions) -> int:
     with storing(Path(options.to)):
         tables.write(table, options.to)
     counts = Counter(table["status"]) if len(table) else Counter()
+    n_unchosen = int((table["reason"] == NOT_CHOSEN).sum()) if "reason" in table else 0
     console.print(
         f"{options.to}: {len(table):,} rows ({counted(counts)}), {len(table.columns)} columns"
     )
@@ -108,7 +117,7 @@ def write_table(options: TableOptions) -> int:
         console.print(f"{damage}; the row is right, its curve cannot be read")
     told = {"table": options.to, "rows": len(table), "columns": list(table.columns)}
     write_json(options.json, told | {"counts": dict(counts), "damaged_curves": damaged})
-    return 1 if counts["failed"] or counts["missing"] or damaged else 0
+    return 1 if counts["failed"] or counts["missing"] > n_unchosen or damaged else 0
 
 
 def export(options: ExportOptions) -> int:
@@ -305,19 +314,35 @@ def _pack(text: bytes) -> str:
 
 def _print_survey(found: Survey) -> None:
     console.print(f"{found.root}: {found.n_runs:,} runs: {counted(found.counts)}")
-    for difference in _differences(found):
-        console.print(f"  {difference}")
+    for line in (*_differences(found), *_decided(found)):
+        console.print(f"  {line}")
     for each in found.troubled:
         at = "" if each.step is None else f" at step {each.step}"
         why = each.message or each.reason or ""
         console.print(f"  {each.run_id} {each.status}{at} {why}".rstrip())
-    if (more := found.n_runs - found.counts.get("done", 0) - len(found.troubled)) > 0:
+    if (more := found.n_troubled - len(found.troubled)) > 0:
         console.print(f"  and {more:,} more: `scaling doctor` says what to do about each")
     for each in found.curves:
         console.print(f"  {each.run_id} {each.status}, but {each.message}")
     for hole in found.holes[:MOST_HOLES]:
         console.print(
             f"  {hole.field} = {hole.value}: {hole.n_open:,} of {hole.n_runs:,} runs are lacking"
+        )
+
+
+def _decided(found: Survey) -> Iterator[str]:
+    """What chose runs of a folder, how far it has come, and what became of those it left."""
+    for each in found.choices.choosers:
+        flag = "--tune" if each.about.get("policy") == "halving" else "--adapt"
+        n = f"{each.n_decisions:,} decision{'s' if each.n_decisions != 1 else ''}"
+        if each.stop is None:
+            yield f"{flag} has not come to an end after {n}: the same command goes on"
+        else:
+            yield f"{flag} came to an end after {n}: {each.stop}"
+    if found.n_left:
+        yield (
+            f"{found.n_left:,} runs that are paused or were not chosen stay so: the command "
+            "without that option does them"
         )
 
 
@@ -335,6 +360,8 @@ def _plain(found: Survey) -> dict[str, Any]:
         "root": str(found.root),
         "runs": found.n_runs,
         "counts": dict(found.counts),
+        "choosers": [each._asdict() for each in found.choices.choosers],
+        "left": found.n_left,
         "complete": found.is_complete,
         "differences": _differences(found),
         "troubled": [each._asdict() for each in found.troubled],
@@ -365,8 +392,8 @@ def _advice(store: Store, trouble: Trouble) -> Advice:
     if trouble.reason == "damaged":
         says = f"is missing: {why}."
         return Advice(trouble.run_id, status, says, "The same command does it again.")
-    if steps := store.paused_steps(trouble.run_id):
-        says = f"has paused after step {steps[-1]:,} (--tune)."
+    if status == "paused":
+        says = f"has paused after step {trouble.step:,} (--tune)."
         to_do = "The same command goes on with the best; without --tune it does the rest of all."
         return Advice(trouble.run_id, status, says, to_do)
     return Advice(trouble.run_id, status, "has not been done.", "The same command does it.")

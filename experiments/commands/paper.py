@@ -208,7 +208,7 @@ def _analysed(job: Job, records: Sequence[RunRecord]) -> Findings[Any]:
 
 def _say_unfinished(job: Job, records: Sequence[RunRecord]) -> None:
     """Says that runs are missing, as they are while a sweep is under way."""
-    missing = sum(record.status in ("missing", "failed") for record in records)
+    missing = sum(record.status not in ("done", "diverged") for record in records)
     if missing:
         console.print(
             f"{job.plan.name}: {missing:,} of {len(records):,} runs are not there, so that its "

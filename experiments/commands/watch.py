@@ -21,7 +21,7 @@ _WIDTH = 40
 
 
 def watch(options: WatchOptions) -> int:
-    """Shows sweeps until all of their runs are settled, or until it is interrupted.
+    """Shows sweeps until nothing is left to do, or until it is interrupted.
 
     Without a terminal it prints a line a look. With `once` it looks once.
 
@@ -71,7 +71,9 @@ def sparkline(values: Sequence[float], width: int = _WIDTH) -> str:
 def sentence(name: str, look: Look) -> str:
     """Returns a look in a line: counts, rate and remaining time."""
     words = [f"{look.settled:,}/{look.planned:,} settled"]
-    words += [f"{n:,} {kind}" for kind in ("diverged", "failed") if (n := look.counts[kind])]
+    words += [
+        f"{n:,} {kind}" for kind in ("diverged", "failed", "paused") if (n := look.counts[kind])
+    ]
     words += [f"{look.n_under_way:,} under way"] if look.n_under_way else []
     if look.rate is not None and look.seconds_left is not None:
         words.append(f"{_rate(look.rate)}, about {_duration(look.seconds_left)} left")
@@ -85,7 +87,7 @@ def _looks(watchers: Sequence[Watcher], every: float) -> Iterator[list[Look]]:
         looks = [each.look() for each in watchers]
         took = time.monotonic() - began
         yield looks
-        if all(look.settled == look.planned for look in looks):
+        if all(look.is_over for look in looks):
             return
         time.sleep(max(every, took / SHARE))
 

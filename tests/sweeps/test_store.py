@@ -28,7 +28,8 @@ def test_a_published_run_reads_back_with_its_curve(store: Store) -> None:
     assert [r.run_id for r in records] == [r.run_id for r in PLAN.runs]
     assert [r.config for r in records] == [r.config for r in PLAN.runs]
     assert store.curve(RUN.run_id) == trivial_runs.POINTS
-    assert store.status(PLAN) == {"done": 1, "diverged": 0, "failed": 0, "missing": 5}
+    counts = {"done": 1, "diverged": 0, "failed": 0, "missing": 5, "paused": 0}
+    assert store.status(PLAN) == counts
     assert store.scan() == sorted(records, key=lambda r: r.run_id)
     assert store.pending(r.run_id for r in PLAN.runs) == {r.run_id: 0 for r in PLAN.runs[1:]}
 

@@ -50,6 +50,11 @@ def said(monkeypatch, tmp_path, capsys):
     return printed
 
 
+def choices_in(folder):
+    paths = sorted(folder.glob("decisions/*/*.json"))
+    return [json.loads(path.read_text())["decision"]["choice"] for path in paths]
+
+
 @pytest.mark.medium
 def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
     words = (*SWEEP, *RATES, "--grid", "model.width=8,16", "--tune", RATE, "--json", "found.json")
@@ -64,8 +69,20 @@ def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
     assert found["flops"] / found["flops_of_all"] == pytest.approx((5 * 23 + 2 * 22 + 45) / 450)
     assert found["complete"] and found["decisions"] == 4
     assert said(*words) == (code, printed)
+    # What the decisions left as it is lacks nothing, until they have not come to an end.
+    looks = ("status", "results/rates"), ("table", "results/rates", "--to", "runs.csv")
+    looks = (*looks, ("doctor", "results/rates"), ("watch", "results/rates"))
+    assert [said(*look)[0] for look in looks] == [0, 0, 0, 0]
+    _, printed = said("status", "results/rates", "--json", "status.json")
+    assert "10 runs: 2 done, 8 paused" in printed and "--tune came to an end after 4" in printed
+    (status,) = json.loads((tmp_path / "status.json").read_text())["folders"]
+    assert status["left"] == 8 and status["troubled"] == status["holes"] == []
+    (last,) = (tmp_path / "results").glob("rates/decisions/*/000004.json")
+    last.unlink()
+    assert [said(*look)[0] for look in looks[:3:2]] == [1, 1]
     code, printed = said("doctor", "results/rates")
-    assert code == 1 and printed.count("has paused after step 23 (--tune)") == 6
+    assert printed.count("has paused after step 23 (--tune)") == 6
+    assert "--tune has not come to an end after 3 decisions" in printed
 
 
 def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
@@ -75,6 +92,13 @@ def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["low"] <= 0.4 <= found["high"] and found["high"] - found["low"] <= 0.3
     assert found["flops"] < 0.1 * found["flops_of_all"]
+    code, printed = said("status", "results/rates")
+    assert code == 0 and "were not chosen stay so" in printed and "narrow enough" in printed
+    assert said("doctor", "results/rates")[0] == 0
+    assert said("table", "results/rates", "--to", "runs.csv")[0] == 0
+    runs = (tmp_path / "runs.csv").read_text().splitlines()
+    done = sum(len(decision["jobs"]) for decision in choices_in(tmp_path / "results" / "rates"))
+    assert sum(",missing," in row and ",not chosen," in row for row in runs) == 28 - done > 0
 
 
 @pytest.mark.parametrize(
