@@ -267,11 +267,12 @@ class Pretraining(Checked):
         """Refuses a mesh whose axes do not divide a model or its data."""
         mesh, kind = self.mesh, model.kind
         for axis in (axis for axis in get_args(Axis) if mesh.along(axis) > 1):
-            divided = model.divided_by(axis) if offers(model, SharedFamily) else None
+            divided = _divided_by(model, axis)
             if divided is None:
+                able = [f"train.mesh.{other}" for other in axes_of(model)]
                 raise ValueError(
-                    f"train.mesh.{axis} = {mesh.along(axis)}: model.kind = {kind!r} has nothing "
-                    f"that {axis} divides. Set train.mesh.{axis} = 1 and use another axis"
+                    f"train.mesh.{axis} = {mesh.along(axis)} cannot divide model.kind = {kind!r}: "
+                    f"set train.mesh.{axis} = 1 and use {', '.join(able[:-1])} or {able[-1]}"
                 )
             if axis == "context":
                 divided = {**divided, "tokens of data.context": data.context}
@@ -297,9 +298,12 @@ class Pretraining(Checked):
             ("train.objective of kind 'distilled'", isinstance(self.objective, Distilled)),
         ):
             if asked:
+                able = "train.mesh.data and train.mesh.fsdp"
+                if isinstance(model, RoutedFamily):
+                    able = "one device"
                 raise ValueError(
-                    f"{name} works on train.mesh.data and train.mesh.fsdp alone, not on a mesh of "
-                    f"{mesh} for model.kind = {kind!r}: leave one of the two out"
+                    f"{name} works for model.kind = {kind!r} on {able} alone, not on a mesh of "
+                    f"{mesh}: leave one of the two out"
                 )
 
     def _check_trained(self, model: ModelConfig, data: DataConfig) -> None:
@@ -404,6 +408,18 @@ class Pretraining(Checked):
             self, tokens=None, epochs=None, flops=None, steps=length.steps,
             evaluations=min(self.evaluations, length.steps - length.trunk),
         )  # fmt: skip
+
+
+def axes_of(model: ModelConfig) -> tuple[Axis, ...]:
+    """Axes of a mesh that divide runs of a family of tokens; all have `data` and `fsdp`."""
+    return tuple(axis for axis in get_args(Axis) if _divided_by(model, axis) is not None)
+
+
+def _divided_by(model: ModelConfig, axis: Axis) -> dict[str, int] | None:
+    """What an axis divides in a model, each with its number; None where it divides nothing."""
+    if offers(model, SharedFamily):
+        return model.divided_by(axis)
+    return {} if axis in ("data", "fsdp") else None
 
 
 def _divisors_near(size: int, n: int) -> str:

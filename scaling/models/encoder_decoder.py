@@ -5,17 +5,32 @@ The configuration, what it counts and what it costs; `encoder_decoder_apply` hol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from scaling.devices.mesh import Axis
 from scaling.fields import Checked, Count
 from scaling.models.family import Family
+from scaling.models.parametrization import (
+    Along,
+    Counted,
+    Parameter,
+    Role,
+    Tree,
+    count_groups,
+)
 
 if TYPE_CHECKING:
     from scaling.model import Model
 
 FF_WIDTHS = 4
 """Width of the feed-forward layers over that of the residual stream."""
+
+_PROJECTIONS = ("query", "key", "value")
+
+_Counted = tuple[tuple[int, Along | None], ...]
+"""Sizes of the axes of an array, and what each counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +76,72 @@ class EncoderDecoder(Checked, Family):
         from scaling.models import encoder_decoder_apply as computation
 
         sizes = computation.Sizes(self.width, self.depth, self.heads, n_outputs, self.source_length)
-        return computation.build(sizes)
+        return computation.build(sizes, self.parameters(n_inputs, n_outputs))
+
+    def parameters(self, n_inputs: int, n_outputs: int) -> Tree:
+        """Every parameter by name; those of either stack have its layers on a first axis.
+
+        They are drawn by the layers that have them, and all trained at one learning rate.
+        """
+        width = self.width
+        residual: _Counted = ((width, "width"),)
+        of_heads: _Counted = ((self.heads, "heads"), (width // self.heads, None))
+        inner: _Counted = ((FF_WIDTHS * width, "hidden"),)
+
+        def stacked(role: Role, group: str, fan_in: int, counted: _Counted) -> Parameter:
+            sizes, along = zip(*counted, strict=True)
+            return Parameter((self.depth, *sizes), role, group, fan_in, True, ("layers", *along))
+
+        def linear(group: str, into: _Counted, out: _Counted) -> Tree:
+            role: Role = "hidden" if into == residual else "branch_out"
+            fan_in = math.prod(size for size, _ in into)
+            kernel = stacked(role, group, fan_in, into + out)
+            return {"kernel": kernel, "bias": stacked("bias", group, 1, out)}
+
+        def attention() -> Tree:
+            into = {name: linear("attention", residual, of_heads) for name in _PROJECTIONS}
+            return {**into, "out": linear("attention", of_heads, residual)}
+
+        norm = {
+            "scale": stacked("gain", "norm", 1, residual),
+            "bias": stacked("bias", "norm", 1, residual),
+        }
+        last_norm = {
+            name: replace(each, shape=(width,), in_block=False, along=("width",))
+            for name, each in norm.items()
+        }
+        feed_forward = {
+            "norm": norm,
+            "into": linear("feed_forward", residual, inner),
+            "out": linear("feed_forward", inner, residual),
+        }
+        encoder = {"attention_norm": norm, "attention": attention(), "feed_forward": feed_forward}
+        along: Counted = ("vocabulary", "width")
+        table = Parameter((n_outputs, width), "tied_embedding", "embedding", 1, along=along)
+        return {
+            "embedding": {"embedding": table},
+            "encoder": encoder,
+            "encoder_norm": last_norm,
+            "decoder": {**encoder, "source_norm": norm, "source_attention": attention()},
+            "decoder_norm": last_norm,
+        }
+
+    def divided_by(self, axis: Axis) -> dict[str, int] | None:
+        """What an axis of a mesh divides in a model, each with its number; None of an unknown."""
+        match axis:
+            case "tensor":
+                return {"heads": self.heads}
+            case "fsdp":
+                return {"features of the residual stream": self.width}
+            case "data":
+                return {}
+            case "context" | "expert" | "pipe":
+                return None
 
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:
         """Parameters by group; the read-out is the embedding, and counts as 0."""
-        attention = 4 * self.width * (self.width + 1)
-        feed_forward = 2 * FF_WIDTHS * self.width**2 + (FF_WIDTHS + 1) * self.width
-        return {
-            "embedding": n_outputs * self.width,
-            "attention": 3 * self.depth * attention,
-            "feed_forward": 2 * self.depth * feed_forward,
-            "norm": 2 * self.width * (5 * self.depth + 2),
-            "readout": 0,
-        }
+        none = dict.fromkeys(("embedding", "attention", "feed_forward", "norm", "readout"), 0)
+        return none | count_groups(self.parameters(n_inputs, n_outputs))
 
     def count_matmul(self, n_inputs: int, n_outputs: int) -> int:
         """Parameters in products with activations: the read-out among them."""

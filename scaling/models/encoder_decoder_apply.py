@@ -1,9 +1,13 @@
-"""The encoder-decoder Transformer's computation: layers of flax.nnx, blocks stacked."""
+"""The encoder-decoder Transformer's computation: layers of flax.nnx, blocks stacked.
+
+It is written once, for the part of one device of a mesh; on one device that is all.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +16,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from scaling.model import Model, Params, from_nnx
+from scaling.devices.axes import ONE, Axes
+from scaling.devices.mesh import Axis
+from scaling.devices.sharding import all_gather, save_all_but_gathered, weights_are_sharded
+from scaling.model import Model, Params, Spread, from_nnx
+from scaling.models.layers import Rows, embed
+from scaling.models.parametrization import Tree
+from scaling.models.placement import gathered_dimension, over_vocabulary
 
 States = Float[Array, "batch positions features"]
 
@@ -40,106 +50,208 @@ class Pair(NamedTuple):
     source: Float[Array, "batch source features"]
 
 
-def build(sizes: Sizes) -> Model:
+class Computation(NamedTuple):
+    """A model and where it is computed: its parameters by name, and the devices of a mesh."""
+
+    sizes: Sizes
+    parameters: Tree
+    axes: Axes = ONE
+
+    @property
+    def vocabulary(self) -> tuple[Axis, ...]:
+        """Axes that divide the vocabulary."""
+        return over_vocabulary(self.axes.mesh, self.sizes.vocab)
+
+    def whole(self, params: Params, name: str) -> Params:
+        """Parameters of an entry in full, but for what devices share; of a stack, of one layer."""
+        if self.axes.mesh.size == 1:
+            return all_gather(params)
+        return jax.tree.map(
+            lambda parameter, leaf: self.axes.weight(leaf, gathered_dimension(parameter)),
+            self.parameters[name],
+            params,
+        )
+
+
+def build(sizes: Sizes, parameters: Tree) -> Model:
     """The model: tokens of source and target so far -> logits of each token of the target."""
-    width, length = sizes.width, sizes.source_length
     # Of this size the logits of a normalised state begin with variance 1.
-    normal = nnx.initializers.normal(width**-0.5)
+    normal = nnx.initializers.normal(sizes.width**-0.5)
     embedding = from_nnx(
-        lambda rngs: nnx.Embed(sizes.vocab, width, embedding_init=normal, rngs=rngs)
+        lambda rngs: nnx.Embed(sizes.vocab, sizes.width, embedding_init=normal, rngs=rngs)
     )
-    norm = from_nnx(lambda rngs: nnx.LayerNorm(width, rngs=rngs))
-    encoder = from_nnx(lambda rngs: EncoderBlock(sizes, rngs))
-    decoder = from_nnx(lambda rngs: DecoderBlock(sizes, rngs))
+    parts = _parts(sizes, ONE)
 
     def init(key: Array) -> Params:
         own, of_encoder, of_decoder = jax.random.split(key, 3)
         return {
             "embedding": embedding.init(own),
-            "encoder": jax.vmap(encoder.init)(jax.random.split(of_encoder, sizes.depth)),
-            "encoder_norm": norm.init(own),
-            "decoder": jax.vmap(decoder.init)(jax.random.split(of_decoder, sizes.depth)),
-            "decoder_norm": norm.init(own),
+            "encoder": jax.vmap(parts.encoder.init)(jax.random.split(of_encoder, sizes.depth)),
+            "encoder_norm": parts.norm.init(own),
+            "decoder": jax.vmap(parts.decoder.init)(jax.random.split(of_decoder, sizes.depth)),
+            "decoder_norm": parts.norm.init(own),
         }
-
-    def embedded(params: Params, tokens: Int[Array, "batch positions"]) -> States:
-        looked_up = embedding.apply(params["embedding"], tokens)
-        return math.sqrt(width) * looked_up + sinusoids(tokens.shape[1], width)
 
     def apply(
         params: Params, tokens: Int[Array, "batch inputs"]
     ) -> Float[Array, "batch target vocab"]:
-        source = embedded(params, tokens[:, :length])
-        source = _through(encoder, params["encoder"], source)
-        source = norm.apply(params["encoder_norm"], source)
-        pair = Pair(embedded(params, tokens[:, length:]), source)
-        target = _through(decoder, params["decoder"], pair).target
-        target = norm.apply(params["decoder_norm"], target)
-        return target @ params["embedding"]["embedding"].T
+        rows, _ = one.hidden(params, tokens, in_training=False)
+        return one.read_out(params)(rows).reshape(len(tokens), -1, sizes.vocab)
 
-    return Model(init, apply)
+    def spread(axes: Axes) -> Spread:
+        return _spread(Computation(sizes, parameters, axes))
+
+    one = spread(ONE)
+    return Model(init, apply, spread=spread)
 
 
-def _through(block: Model, layers: Params, x: Any) -> Any:
+class _Parts(NamedTuple):
+    """The layers that a model is made of, each as pure functions."""
+
+    norm: Model
+    encoder: Model
+    decoder: Model
+
+
+def _parts(sizes: Sizes, axes: Axes) -> _Parts:
+    return _Parts(
+        from_nnx(lambda rngs: nnx.LayerNorm(sizes.width, rngs=rngs)),
+        from_nnx(lambda rngs: EncoderBlock(sizes, axes, rngs)),
+        from_nnx(lambda rngs: DecoderBlock(sizes, axes, rngs)),
+    )
+
+
+def _spread(computation: Computation) -> Spread:
+    """What each device of a mesh computes; on one, all."""
+    (sizes, _, axes), vocabulary = computation, computation.vocabulary
+    norm, encoder, decoder = _parts(sizes, axes)
+
+    def table_of(params: Params) -> Float[Array, "vocab features"]:
+        return computation.whole(params["embedding"], "embedding")["embedding"]
+
+    def normed(params: Params, name: str, x: States) -> States:
+        return norm.apply(computation.whole(params[name], name), x)
+
+    def hidden(
+        params: Params, tokens: Int[Array, "batch inputs"], *, in_training: bool
+    ) -> tuple[Rows, Array]:
+        del in_training
+        table = table_of(params)
+
+        def embedded(tokens: Int[Array, "batch positions"]) -> States:
+            rows = embed(axes, vocabulary, table, tokens.reshape(-1))
+            looked_up = math.sqrt(sizes.width) * rows.reshape(*tokens.shape, -1)
+            return looked_up + sinusoids(tokens.shape[1], sizes.width)
+
+        source = embedded(tokens[:, : sizes.source_length])
+        source = _through(computation, encoder, params, "encoder", source)
+        # Said here, so that its gradients are added up once, not in every layer.
+        source = axes.varying(normed(params, "encoder_norm", source), "tensor")
+        pair = Pair(embedded(tokens[:, sizes.source_length :]), source)
+        target = _through(computation, decoder, params, "decoder", pair).target
+        target = normed(params, "decoder_norm", target)
+        return target.reshape(-1, sizes.width), jnp.float32(0)
+
+    def read_out(params: Params) -> Callable[[Rows], Float[Array, "tokens vocab"]]:
+        table = table_of(params)
+        return lambda x: axes.varying(x, *vocabulary) @ table.T
+
+    return Spread(hidden, read_out, vocabulary)
+
+
+def _through(computation: Computation, block: Model, params: Params, name: str, x: Any) -> Any:
     """What comes out of a stack of blocks."""
-    depth = len(jax.tree.leaves(layers)[0])
+    unrolled = computation.sizes.depth <= UNROLLED_DEPTH
 
     def step(x: Any, layer: Params) -> tuple[Any, None]:
-        return block.apply(layer, x), None
+        return block.apply(computation.whole(layer, name), x), None
 
-    return jax.lax.scan(step, x, layers, unroll=depth <= UNROLLED_DEPTH)[0]
+    if weights_are_sharded():
+        # Without a loop around it, only barriers keep XLA from merging the two computations.
+        step = jax.checkpoint(step, prevent_cse=unrolled, policy=save_all_but_gathered)
+    layers = computation.axes.own(params[name])
+    return jax.lax.scan(step, x, layers, unroll=unrolled)[0]
 
 
 class EncoderBlock(nnx.Module):
     """A residual block: attention to all positions, and feed-forward layers."""
 
-    def __init__(self, sizes: Sizes, rngs: nnx.Rngs) -> None:
+    def __init__(self, sizes: Sizes, axes: Axes, rngs: nnx.Rngs) -> None:
         self.attention_norm = nnx.LayerNorm(sizes.width, rngs=rngs)
-        self.attention = _attention(sizes, rngs)
-        self.feed_forward = FeedForward(sizes.width, rngs)
+        self.attention = Attention(sizes, axes, rngs)
+        self.feed_forward = FeedForward(sizes.width, axes, rngs)
 
     def __call__(self, x: States) -> States:
         """States of the source after the block."""
-        x = x + self.attention(self.attention_norm(x))
+        normed = self.attention_norm(x)
+        x = x + self.attention.over(normed, normed)
         return x + self.feed_forward(x)
 
 
 class DecoderBlock(nnx.Module):
     """A residual block: attention to positions so far, to the source, and feed-forward layers."""
 
-    def __init__(self, sizes: Sizes, rngs: nnx.Rngs) -> None:
+    def __init__(self, sizes: Sizes, axes: Axes, rngs: nnx.Rngs) -> None:
         self.attention_norm = nnx.LayerNorm(sizes.width, rngs=rngs)
-        self.attention = _attention(sizes, rngs)
+        self.attention = Attention(sizes, axes, rngs)
         self.source_norm = nnx.LayerNorm(sizes.width, rngs=rngs)
-        self.source_attention = _attention(sizes, rngs)
-        self.feed_forward = FeedForward(sizes.width, rngs)
+        self.source_attention = Attention(sizes, axes, rngs)
+        self.feed_forward = FeedForward(sizes.width, axes, rngs)
 
     def __call__(self, pair: Pair) -> Pair:
         """States of the target after the block, beside those of the source."""
         x, source = pair
         so_far = jnp.tri(x.shape[1], dtype=bool)[None, None]
-        x = x + self.attention(self.attention_norm(x), mask=so_far)
-        x = x + self.source_attention(self.source_norm(x), source)
+        normed = self.attention_norm(x)
+        x = x + self.attention.over(normed, normed, so_far)
+        x = x + self.source_attention.over(self.source_norm(x), source)
         return Pair(x + self.feed_forward(x), source)
+
+
+class Attention(nnx.MultiHeadAttention):
+    """Attention by the heads of this device, summed over `tensor`."""
+
+    def __init__(self, sizes: Sizes, axes: Axes, rngs: nnx.Rngs) -> None:
+        n = axes.mesh.tensor
+        super().__init__(
+            sizes.heads // n,
+            sizes.width,
+            sizes.width // n,
+            kernel_init=_GLOROT,
+            decode=False,
+            rngs=rngs,
+        )
+        self.axes = axes
+
+    def over(
+        self, x: States, seen: Float[Array, "batch seen features"], mask: Array | None = None
+    ) -> States:
+        """What positions of `x` gather from those of `seen`."""
+        x, seen = self.axes.varying((x, seen), "tensor")
+        q, k, v = self.query(x), self.key(seen), self.value(seen)
+        mixed = nnx.dot_product_attention(q, k, v, mask=mask)
+        return _summed(self.axes, jnp.tensordot(mixed, self.out.kernel[...], 2), self.out.bias)
 
 
 class FeedForward(nnx.Module):
     """A norm and two layers with a ReLU between them, the inner one four times as wide."""
 
-    def __init__(self, width: int, rngs: nnx.Rngs) -> None:
+    def __init__(self, width: int, axes: Axes, rngs: nnx.Rngs) -> None:
+        inner = 4 * width // axes.mesh.tensor
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         linear = functools.partial(nnx.Linear, kernel_init=_GLOROT, rngs=rngs)
-        self.into, self.out = linear(width, 4 * width), linear(4 * width, width)
+        self.into, self.out = linear(width, inner), linear(inner, width)
+        self.axes = axes
 
     def __call__(self, x: States) -> States:
         """What the layers add to the states."""
-        return self.out(nnx.relu(self.into(self.norm(x))))
+        hidden = nnx.relu(self.into(self.axes.varying(self.norm(x), "tensor")))
+        return _summed(self.axes, hidden @ self.out.kernel[...], self.out.bias)
 
 
-def _attention(sizes: Sizes, rngs: nnx.Rngs) -> nnx.MultiHeadAttention:
-    return nnx.MultiHeadAttention(
-        sizes.heads, sizes.width, kernel_init=_GLOROT, decode=False, rngs=rngs
-    )
+def _summed(axes: Axes, made: States, bias: Any) -> States:
+    """The sum over `tensor` of what devices made, and a bias that each of them has."""
+    return axes.sum(made, "tensor") + bias[...][None, None]
 
 
 def sinusoids(n: int, width: int) -> Float[np.ndarray, "1 {n} {width}"]:

@@ -10,6 +10,8 @@ import numpy as np
 from jax.extend.backend import get_backend
 from jaxtyping import Array, Float, Int
 
+from scaling.devices.axes import Axes
+from scaling.devices.mesh import Axis
 from scaling.devices.sharding import weights_are_sharded
 
 Rows = Float[Array, "tokens features"]
@@ -18,6 +20,20 @@ SharedHeads = Float[Array, "batch context kv_heads head_size"]
 
 _NORM_EPSILON = 1e-6
 _ROTARY_BASE = 10_000.0
+
+
+def embed(
+    axes: Axes,
+    vocabulary: tuple[Axis, ...],
+    table: Float[Array, "vocab features"],
+    tokens: Int[Array, " tokens"],
+) -> Rows:
+    """Rows of tokens, where devices along the axes `vocabulary` each have some rows of a table."""
+    if not vocabulary:
+        return table[tokens]
+    own = tokens - axes.place(*vocabulary) * len(table)
+    is_own = (own >= 0) & (own < len(table))
+    return axes.sum(jnp.where(is_own[:, None], table[own], 0), *vocabulary)
 
 
 def normalise(

@@ -27,6 +27,7 @@ from scaling.models.layers import (
     apply_rotary,
     causal_attention,
     dropout,
+    embed,
     normalise,
     product,
     rotary_angles,
@@ -321,13 +322,8 @@ def _over_layers(
 
 def _embed(computation: Computation, params: Params, tokens: Tokens) -> Rows:
     axes, architecture = computation.axes, computation.architecture
-    table, rows = computation.weight(params, "embedding"), tokens.reshape(-1)
-    if vocabulary := computation.vocabulary:
-        own = rows - axes.place(*vocabulary) * len(table)
-        is_own = (own >= 0) & (own < len(table))
-        x = axes.sum(jnp.where(is_own[:, None], table[own], 0), *vocabulary)
-    else:
-        x = table[rows]
+    table = computation.weight(params, "embedding")
+    x = embed(axes, computation.vocabulary, table, tokens.reshape(-1))
     if architecture.positions == "learned":
         (batch, context), positions = tokens.shape, computation.weight(params, "positions")
         n_devices = axes.mesh.context

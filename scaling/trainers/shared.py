@@ -88,7 +88,7 @@ class Predicted(NamedTuple):
     Attributes:
         loss: Cross-entropy to the label.
         normaliser: Log of the softmax's normaliser.
-        is_wrong: Whether another class has a larger logit than the label.
+        is_wrong: Whether another class is predicted: the first of those with the largest logit.
     """
 
     loss: Array
@@ -111,13 +111,17 @@ def cross_entropy(
         labels: Numbers among all classes.
     """
     n = logits.shape[-1]
-    largest = axes.largest(jnp.max(jax.lax.stop_gradient(logits), axis=-1), *vocabulary)
+    largest_here = jnp.max(jax.lax.stop_gradient(logits), axis=-1)
+    largest = axes.largest(largest_here, *vocabulary)
     total = axes.sum(jnp.sum(jnp.exp(logits - largest[:, None]), axis=-1), *vocabulary)
     normaliser = largest + jnp.log(total)
     own = labels - axes.place(*vocabulary) * n
     found = jnp.take_along_axis(logits, jnp.clip(own, 0, n - 1)[:, None], axis=-1)[:, 0]
     of_label = axes.sum(jnp.where((own >= 0) & (own < n), found, 0), *vocabulary)
-    return Predicted(normaliser - of_label, normaliser, largest > of_label)
+    first_here = axes.place(*vocabulary) * n + jnp.argmax(logits, axis=-1)
+    first = jnp.where(largest_here == largest, first_here, jnp.iinfo(jnp.int32).max)
+    chosen = -axes.largest(-first, *vocabulary)
+    return Predicted(normaliser - of_label, normaliser, chosen != labels)
 
 
 def _each(
@@ -129,12 +133,12 @@ def _each(
 ) -> tuple[Predicted, Array]:
     """Predictions of this device, each (parts, sequences, context), and the penalty of a step."""
     assert shared.model.spread is not None
-    spread, (parts, batch, context) = shared.model.spread(shared.axes), examples.inputs.shape
+    spread, (parts, batch, predicted) = shared.model.spread(shared.axes), examples.targets.shape
     shown = dict(segments)
     if examples.visible is not None:
         shown["visible"] = examples.visible
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), shown)
-    tokens = examples.inputs.reshape(-1, context)
+    tokens = examples.inputs.reshape(parts * batch, -1)
     rows, penalty = spread.hidden(params, tokens, in_training=in_training, **flat)
     read_out = spread.read_out(params)
 
@@ -144,9 +148,9 @@ def _each(
 
     # Logits of one part at a time, and made again for its gradient.
     of_part = jax.checkpoint(of_part) if parts > 1 else of_part
-    given = (rows.reshape(parts, batch * context, -1), examples.targets.reshape(parts, -1))
+    given = (rows.reshape(parts, batch * predicted, -1), examples.targets.reshape(parts, -1))
     found = jax.lax.map(of_part, given)
-    return jax.tree.map(lambda leaf: leaf.reshape(parts, batch, context), found), penalty
+    return jax.tree.map(lambda leaf: leaf.reshape(parts, batch, predicted), found), penalty
 
 
 def _mean(

@@ -26,8 +26,8 @@ from scaling.devices.sharding import (
 )
 from scaling.model import Model, Params
 from scaling.models.built import built
-from scaling.models.family import ObservedFamily, TranslatingFamily, offers
-from scaling.models.parametrization import Parametrized, Tree
+from scaling.models.family import ObservedFamily, SharedFamily, TranslatingFamily, offers
+from scaling.models.parametrization import Tree
 from scaling.models.placement import placed, rearranged
 from scaling.objectives.objective import Examples, Objective, SpecialTokens
 from scaling.pretraining import Pretraining, learning_rates
@@ -481,7 +481,7 @@ def compiled(shape: Shape) -> Trainer:
     trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.replicas)
     parameters: Tree | None = None
     if plan.is_shared(config):
-        assert isinstance(config, Parametrized)
+        assert isinstance(config, SharedFamily)
         parameters = config.parameters(context, n_outputs)
     trainer = make_trainer(
         Setup(

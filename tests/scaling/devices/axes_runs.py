@@ -20,6 +20,7 @@ from scaling.devices.axes import Axes
 from scaling.devices.mesh import Mesh
 from scaling.devices.sharding import mesh_of_devices
 from scaling.models import transformer_apply
+from scaling.models.encoder_decoder import EncoderDecoder
 from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.transformer import Transformer
 from scaling.objectives.objective import Examples
@@ -93,6 +94,36 @@ def of_masked() -> list[Any]:
         return [one, divided(params).tolist()]
 
 
+def of_paired() -> list[Any]:
+    """Loss of an encoder-decoder and norms of its gradient: on one device and on eight."""
+    family = EncoderDecoder(width=8, depth=1, heads=2, source_length=5)
+    model, parameters = family.build(9, 12), family.parameters(9, 12)
+    random = np.random.default_rng(0)
+    inputs, targets = random.integers(0, 12, (1, 4, 9)), random.integers(0, 12, (1, 4, 4))
+    params = jax.tree.map(
+        lambda parameter: random.normal(0, 0.25, parameter.shape).astype(np.float32),
+        dict(parameters),
+    )
+    mesh = Mesh(data=2, fsdp=2, tensor=2)
+    own = shared.Shared(model, parameters, Axes(mesh))
+
+    def loss(params: Any) -> Any:
+        return jnp.mean(cross_entropy(model.apply(params, inputs[0]), targets[0]))
+
+    def divided(params: Any) -> Any:
+        examples = Examples(jnp.asarray(inputs), jnp.asarray(targets))
+        (_, loss), gradient = shared.gradient(own, 0.0, params, examples, {})
+        return loss, gradient
+
+    one = jax.jit(jax.value_and_grad(loss))(params)
+    with jax.set_mesh(mesh_of_devices(mesh)):
+        eight = jax.jit(divided)(params)
+    return [
+        [float(np.linalg.norm(np.asarray(leaf))) for leaf in jax.tree.leaves(each)]
+        for each in (one, eight)
+    ]
+
+
 def main(folder: Path) -> Any:
     """A run on one device and on eight, resumed there, and continued where one is left.
 
@@ -100,7 +131,7 @@ def main(folder: Path) -> Any:
     """
     history.SAVE_SECONDS, history.SAVE_SHARE = 0.0, float("inf")
     transformer_apply.UNROLLED_DEPTH = 0  # half as much to compile
-    found = {"masked": of_masked(), "one": losses(config(Mesh()))}
+    found = {"masked": of_masked(), "paired": of_paired(), "one": losses(config(Mesh()))}
     found["whole"] = losses(config(MESH), folder)
     found["again"] = losses(config(MESH), folder)
     jax.device_count = lambda: 1

@@ -20,12 +20,13 @@ from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
 from scaling.devices.axes import ONE
 from scaling.devices.mesh import Mesh
-from scaling.fields import replace_at
+from scaling.fields import replace_at, replace_together
+from scaling.models.encoder_decoder import EncoderDecoder
 from scaling.models.gru import GRU
 from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.placement import over_vocabulary, rearranged, specs
 from scaling.models.transformer import Transformer
-from scaling.pretraining import Pretraining
+from scaling.pretraining import Pretraining, axes_of
 from scaling.trainers.objectives import cross_entropy
 from scaling.trainers.shared import cross_entropy as divided_cross_entropy
 from scaling.training import Adam
@@ -71,6 +72,14 @@ def test_devices_along_tensor_expert_and_pipe_do_the_work_of_one(found: Any):
 def test_attention_over_divided_sequences_keeps_to_prefixes_and_documents(found: Any):
     one, divided = map(np.array, found["masked"])
     np.testing.assert_allclose(divided, one, rtol=ROUNDING)
+
+
+@pytest.mark.slow
+def test_an_encoder_decoder_has_the_loss_and_gradient_of_one_device(found: Any):
+    """On two devices along each of data, fsdp and tensor; biases of keys have no gradient."""
+    one, divided = found["paired"]
+    assert len(one) == 48 and np.sum(np.array(one) > 1e-3) == 45
+    assert divided == pytest.approx(one, rel=ROUNDING, abs=1e-8)
 
 
 @pytest.mark.slow
@@ -136,8 +145,11 @@ def test_roles_decide_what_divides_each_axis():
 
 
 def test_cross_entropy_of_one_part_is_that_of_all():
+    """Ties too: the first of the largest is predicted."""
     random = np.random.default_rng(0)
-    logits, labels = jnp.asarray(random.normal(size=(5, 7))), jnp.asarray(random.integers(0, 7, 5))
+    logits, labels = random.normal(size=(5, 7)), jnp.asarray(random.integers(0, 7, 5))
+    logits[3:] = 1
+    logits, labels = jnp.asarray(logits), labels.at[3:].set(jnp.array([0, 4]))
 
     @jax.jit
     def both(logits, labels):
@@ -168,7 +180,11 @@ def test_fewer_devices_keep_what_cannot_be_copied():
             r"pipe = 4 with interleave = 2 .* 4 layers: give 4 as pipe \* interleave",
         ),
         ({"context": 3}, "context = 3 does not divide the 8 tokens of data.context: give 2 or 4"),
-        ({"expert": 2}, "model.kind = 'transformer' has nothing that expert divides. Set"),
+        (
+            {"expert": 2},
+            "expert = 2 cannot divide model.kind = 'transformer': set train.mesh.expert = 1 and "
+            "use train.mesh.data, train.mesh.fsdp, .* or train.mesh.tensor",
+        ),
         ({"fsdp": 3, "tensor": 2}, "does not divide the 16 sequences of a batch"),
         ({"pipe": 2, "interleave": 2}, "microbatches = 1: give a multiple of 2, or interleave = 1"),
         ({"interleave": 2}, "pipe = 1 has none: give interleave = 1, or a larger pipe"),
@@ -181,9 +197,31 @@ def test_what_cannot_be_divided_is_refused_in_a_sentence(changes: Any, sentence:
 
 def test_families_without_roles_and_what_needs_one_device_are_refused():
     tensor = replace_at(RUN, "train.mesh.tensor", 2)
-    with pytest.raises(ValueError, match=r"model.kind = 'gru' has nothing that tensor divides"):
+    with pytest.raises(ValueError, match=r"cannot divide model.kind = 'gru'"):
         replace_at(tensor, "model", GRU(width=8, depth=1))
-    with pytest.raises(
-        ValueError, match=r"model.dropout works on train.mesh.data and .*fsdp alone"
-    ):
+    with pytest.raises(ValueError, match=r"dropout works .* on train.mesh.data and .*fsdp alone"):
         replace_at(tensor, "model.dropout", 0.1)
+    mixture = MixtureOfExperts(width=16, depth=4, heads=4, expansion=4, dropout=0.1)
+    with pytest.raises(ValueError, match=r"dropout works .* on one device alone, not on a mesh of"):
+        replace_together(RUN, {"model": mixture, "train.mesh.data": 2})
+
+
+@pytest.mark.parametrize(
+    ("model", "axes"),
+    [
+        (
+            MixtureOfExperts(width=16, depth=4, heads=4, expansion=4),
+            ("data", "fsdp", "pipe", "expert", "context", "tensor"),
+        ),
+        (
+            Transformer(width=16, depth=4, heads=4),
+            ("data", "fsdp", "pipe", "context", "tensor"),
+        ),
+        (EncoderDecoder(width=16, heads=4, source_length=2), ("data", "fsdp", "tensor")),
+        (GRU(width=8, depth=1), ("data", "fsdp")),
+    ],
+    ids=lambda each: getattr(each, "kind", ""),
+)
+def test_axes_of_a_family(model: Any, axes: tuple[str, ...]):
+    """The table of docs/many_devices.md."""
+    assert axes_of(model) == axes
