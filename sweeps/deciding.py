@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.record import Status
 from sweeps import publishing
-from sweeps.decisions import Decision, Journal, Outcome, Policy, seen
+from sweeps.decisions import Choice, Decision, Journal, Outcome, Policy, seen
 from sweeps.plan import Plan
 from sweeps.pool import Stops
 from sweeps.runner import Summary
@@ -18,16 +19,23 @@ from sweeps.store import Store
 class Decided:
     """The decisions of a sweep, and what became of the last call that did runs.
 
-    Without a `stop` in the last decision, the call ended early: the same one continues.
+    Without a `stop` in the last decision, the call ended early: the same one continues. Then
+    `n_lacking` runs were chosen that have no outcome yet.
     """
 
     decisions: tuple[Decision, ...]
     summary: Summary | None
+    n_lacking: int = 0
 
     @property
     def complete(self) -> bool:
         """Whether the policy wants nothing more."""
         return bool(self.decisions) and self.decisions[-1].choice.stop is not None
+
+    @property
+    def n_failed(self) -> int:
+        """Number of chosen runs that failed, for all that the decisions have seen."""
+        return len(_failed(self.decisions))
 
 
 def check_independent(plan: Plan) -> None:
@@ -53,8 +61,9 @@ def run_deciding(
 ) -> Decided:
     """Does those runs of a plan that a policy chooses as their outcomes arrive.
 
-    Runs keep the identity that they have in the plan: those that were published before are known
-    to the policy from the beginning, and a plain call of `run_sweeps` does what is left.
+    Runs keep the identity that they have in the plan: those that others have published are known
+    to the policy, and a plain call of `run_sweeps` does what is left. Runs that failed in an
+    earlier call are tried again, and what comes of it is decided about.
 
     Args:
         store: The results folder.
@@ -73,16 +82,17 @@ def run_deciding(
     publishing.declare(store, plan)
     journal = Journal(store, {"plan": plan.plan_id, **about})
     summary: Summary | None = None
+    begins = True
     while True:
         past = tuple(journal.read())
-        now = past[-1].choice if past else None
-        if now is not None and now.stop is not None:
-            return Decided(past, summary)
-        if now is not None and now.jobs:
-            summary = perform(now.jobs)
-        news, lacking = _news(store, plan, past)
-        if lacking or (summary is not None and not summary.settled):
-            return Decided(past, summary)
+        now = past[-1].choice if past else Choice({})
+        if jobs := {**(_failed(past) if begins else {}), **now.jobs}:
+            summary = perform(jobs)
+        news, n_lacking = _news(store, plan, past)
+        has_ended = now.stop is not None and not news
+        if has_ended or n_lacking or (summary is not None and not summary.settled):
+            return Decided(past, summary, n_lacking)
+        begins = False
         # What is chosen is on the disk before it is done. Another command may have been faster.
         choice = policy(past, news)
         if not choice.jobs and choice.stop is None:
@@ -90,34 +100,51 @@ def run_deciding(
         journal.append(len(past) + 1, Decision(news, choice))
 
 
-def _news(
-    store: Store, plan: Plan, past: Sequence[Decision]
-) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
-    """Outcomes that no decision has seen yet, and runs that were chosen but have none."""
-    known = {(outcome.run_id, outcome.step) for outcome in seen(past)}
-    asked: list[tuple[str, int | None]] = [
-        (run_id, step) for decision in past for run_id, step in decision.choice.jobs.items()
-    ]
-    if not past:
-        asked = [(run.run_id, None) for run in plan.runs if store.has_result(run.run_id)]
-    news: dict[str, Outcome] = {}
-    lacking: list[str] = []
-    for run_id, step in asked:
-        if {(run_id, step), (run_id, None)} & known:
+def _failed(past: Sequence[Decision]) -> Stops:
+    """The runs that were last seen to fail, each with the step that it was to reach."""
+    known = _known(past)
+    return {
+        run_id: step
+        for (run_id, step), status in known.items()
+        if status == "failed" and known.get((run_id, None), status) == status
+    }
+
+
+def _known(past: Sequence[Decision]) -> dict[tuple[str, int | None], Status]:
+    """What became of runs at steps, None for their end, by what decisions have seen."""
+    return {(outcome.run_id, outcome.step): outcome.status for outcome in seen(past)}
+
+
+def _news(store: Store, plan: Plan, past: Sequence[Decision]) -> tuple[tuple[Outcome, ...], int]:
+    """Outcomes that no decision has seen yet, and the number of chosen runs that have none."""
+    known = _known(past)
+    chosen = dict.fromkeys(job for decision in past for job in decision.choice.jobs.items())
+    published = [(run.run_id, None) for run in plan.runs if store.seems_published(run.run_id)]
+    news: dict[tuple[str, int | None], Outcome] = {}
+    n_lacking = 0
+    for run_id, step in (*chosen, *published):
+        before = known.get((run_id, step))
+        if before is None and (run_id, None) in known and not _has_paused(store, run_id, step):
             continue
-        if (outcome := _outcome(store, run_id, step)) is not None:
-            news[run_id] = outcome
-        elif past:
-            lacking.append(run_id)
-    return tuple(news.values()), tuple(lacking)
+        if before not in (None, "failed"):
+            continue
+        outcome = _outcome(store, run_id, step)
+        if outcome is None:
+            n_lacking += before is None and (run_id, step) in chosen
+        elif outcome.status != known.get((run_id, outcome.step)):
+            news[run_id, outcome.step] = outcome
+    return tuple(news.values()), n_lacking
+
+
+def _has_paused(store: Store, run_id: str, step: int | None) -> bool:
+    return step is not None and store.has_paused(run_id, step)
 
 
 def _outcome(store: Store, run_id: str, step: int | None) -> Outcome | None:
     """What is known of a run that was to be done until a step, None for its end."""
+    if step is not None and (paused := store.paused(run_id, step)) is not None:
+        return Outcome(run_id, "paused", step, paused.eval_loss_nats)
     record = store.record(run_id, {})
     if record.status in ("done", "diverged"):
         return Outcome(run_id, record.status, None, record.eval_loss_nats)
-    paused = None if step is None else store.paused(run_id, step)
-    if paused is not None:
-        return Outcome(run_id, "paused", step, paused.eval_loss_nats)
     return Outcome(run_id, "failed", step) if record.status == "failed" else None

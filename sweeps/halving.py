@@ -187,6 +187,8 @@ def choose(halving: Halving, past: Sequence[Decision], news: Sequence[Outcome]) 
     """Sends the best settings of every group on to their next rung; a `Policy`."""
     known = {(outcome.run_id, outcome.step): outcome for outcome in seen(past, news)}
     sent = {(run, step) for decision in past for run, step in decision.choice.jobs.items()}
+    # What was measured at a rung was sent there, perhaps by a decision that is lost.
+    sent |= {(run, step) for run, step in known if step is not None}
     jobs: dict[str, int | None] = {}
     for group in halving.groups:
         jobs |= _promoted(group, halving, known, sent)

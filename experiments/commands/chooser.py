@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from experiments.commands import show
 from experiments.commands.console import console
 from scaling.accounting import account
 from sweeps.deciding import Decided
@@ -36,14 +37,24 @@ def say_cost(plan: Plan, decided: Decided, flag: str) -> dict[str, Any]:
         flag: The option without which the command does all runs.
     """
     spent, whole = _flops(plan, decided)
-    n_decisions = len(decided.decisions)
+    decisions = show.several(len(decided.decisions), "decision")
     console.print(
-        f"{n_decisions} decisions, {spent:.3g} FLOPs of the {whole:.3g} of all {len(plan.runs):,} "
-        f"runs ({spent / whole:.1%}). Without {flag} the same command does the rest"
+        f"{decisions}, {spent:.3g} FLOPs of the {whole:.3g} of all {len(plan.runs):,} "
+        f"runs ({spent / whole:.1%})"
     )
+    if decided.n_failed:
+        failed = show.several(decided.n_failed, "chosen run")
+        console.print(f"{failed} failed and count as lost; the same command tries them again")
+    if decided.complete:
+        console.print(f"Without {flag} the same command does the rest")
+    else:
+        lacking = show.several(decided.n_lacking, "chosen run")
+        console.print(f"{flag} has not come to an end: {lacking} to do. The same command goes on")
     return {
         "complete": decided.complete,
-        "decisions": n_decisions,
+        "decisions": len(decided.decisions),
+        "failed": decided.n_failed,
+        "lacking": decided.n_lacking,
         "flops": spent,
         "flops_of_all": whole,
     }

@@ -24,7 +24,7 @@ from experiments.commands.options import (
     TableOptions,
     VerifyOptions,
 )
-from experiments.commands.show import counted
+from experiments.commands.show import counted, several
 from sweeps.files import NO_FILE, check_inside, names, read_bytes, storing
 from sweeps.places import place
 from sweeps.store import Store
@@ -334,7 +334,7 @@ def _decided(found: Survey) -> Iterator[str]:
     """What chose runs of a folder, how far it has come, and what became of those it left."""
     for each in found.choices.choosers:
         flag = "--tune" if each.about.get("policy") == "halving" else "--adapt"
-        n = f"{each.n_decisions:,} decision{'s' if each.n_decisions != 1 else ''}"
+        n = several(each.n_decisions, "decision")
         if each.stop is None:
             yield f"{flag} has not come to an end after {n}: the same command goes on"
         else:

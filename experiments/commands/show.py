@@ -113,6 +113,11 @@ def counted(counts: Mapping[Any, int]) -> str:
     return ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
 
 
+def several(n: int, what: str) -> str:
+    """A number of things in words."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[Judgement]:
     """Prints the verdict, expected beside measured, the doubts, and where the files lie."""
     rows, judged = [], []

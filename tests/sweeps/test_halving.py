@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from paused_runs import BEST, DONE, RATE, STEPS, loss, perform, plan_of
+from paused_runs import run as planted
 
-from scaling.record import differences
+from scaling.config import RunConfig
+from scaling.record import Curve, RunRecord, differences
+from scaling.workspace import Workspace
 from sweeps.deciding import Decided, run_deciding
 from sweeps.decisions import Choice, Decision, Journal, Outcome, seen
 from sweeps.files import StoreError
@@ -137,9 +141,10 @@ def test_a_damaged_decision_is_set_aside_and_the_others_stand(store: Store, numb
     path.write_text(path.read_text().replace('"number"', '"numbar"', 1))
     decided = halved(store, plan)
     assert decided.complete and len(list(store.quarantine.glob("*.json-*"))) == 2
-    assert [each.choice for each in decided.decisions[number:]] == [
-        each.choice for each in truth[number:]
-    ]
+    later = [each.choice for each in decided.decisions[number:]]
+    assert later[: len(truth) - number] == [each.choice for each in truth[number:]]
+    # What the damaged one saw is seen once more, and sends nobody on.
+    assert not any(choice.jobs for choice in later[len(truth) - number :])
     assert len(store.pending(run.run_id for run in plan.runs)) == 8
 
 
@@ -198,6 +203,58 @@ def test_divergence_ranks_last_and_the_next_takes_the_place_of_a_failure(store: 
     worse = plan_of(2.0, 3.0, 4.0)
     assert halved(store, worse).complete
     assert best(contest(worse, [RATE], 3, 3), seen(halved(store, worse).decisions)) == [None]
+
+
+def test_a_run_that_failed_is_tried_again_by_the_same_call_and_competes_once_it_is_done(
+    store: Store,
+):
+    plan = plan_of(*NINE)
+    fails = {"now": True}
+
+    def broken(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
+        if fails["now"] and config.train.optimizer.learning_rate == BEST:  # pyright: ignore
+            raise MemoryError("on purpose")
+        return planted(config, workspace)
+
+    doing = partial(perform, store, plan, run=broken)
+    first = halved(store, plan, doing=doing)
+    assert first.complete and first.n_failed == 1
+    assert [each and each[0].values for each in winners(plan, first)] == [{RATE: BEST * 3}]
+    # It fails once more: tried, and nothing new is decided.
+    again = halved(store, plan, doing=doing)
+    assert again.summary is not None and again.decisions == first.decisions
+    fails["now"] = False
+    last = halved(store, plan, doing=doing)
+    assert last.complete and not last.n_failed
+    assert last.decisions[: len(first.decisions)] == first.decisions
+    assert [each and each[0].values for each in winners(plan, last)] == [{RATE: BEST}]
+    assert halved(store, plan, doing=lambda stops: pytest.fail("nothing is left")) == replace(
+        last, summary=None
+    )
+
+
+def winners(plan: Plan, decided: Decided):
+    return best(contest(plan, [RATE], 3, 3), seen(decided.decisions))
+
+
+def test_what_others_publish_meanwhile_is_known_to_the_next_decision(store: Store):
+    plan = plan_of(*NINE)
+    mine, others, last = (plan.runs[n].run_id for n in (0, 1, 2))
+
+    def policy(past: Sequence[Decision], news: Sequence[Outcome]) -> Choice:
+        known = {outcome.run_id for outcome in seen(past, news)}
+        left = [run_id for run_id in (mine, last) if run_id not in known]
+        return Choice(dict.fromkeys(left[:1]), None if left else "all are known")
+
+    def doing(stops: Stops) -> Summary:
+        return perform(store, plan, {**stops, others: None})
+
+    decided = run_deciding(store, plan, policy, ABOUT, doing)
+    assert [{each.run_id for each in decision.news} for decision in decided.decisions] == [
+        set(),
+        {mine, others},
+        {last},
+    ]
 
 
 def outcomes(plan: Plan, step: int, losses: Mapping[tuple[float, int], float]) -> list[Outcome]:

@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from paused_runs import RATE, STEPS, loss, perform
+from paused_runs import DONE, RATE, STEPS, loss, perform
 from paused_runs import run as planted
 
 from experiments.cli import main
@@ -40,6 +40,8 @@ def said(monkeypatch, tmp_path, capsys):
     def printed(*words, run=planted):
         def run_sweeps(jobs, *, stops, **more):
             ((root, plan),) = jobs
+            if run is None:
+                return replace(DONE, interrupted=True, settled=False)
             return perform(Store.open(root), plan, stops, run)
 
         monkeypatch.setattr("sweeps.runner.run_sweeps", run_sweeps)
@@ -83,6 +85,13 @@ def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
     code, printed = said("doctor", "results/rates")
     assert printed.count("has paused after step 23 (--tune)") == 6
     assert "--tune has not come to an end after 3 decisions" in printed
+
+
+def test_an_interrupted_call_says_how_far_it_came(said):
+    words = (*SWEEP, *RATES, *WIDTH, "--tune", RATE)
+    code, printed = said(*words, run=None)
+    assert code == 130 and "not known yet" in printed and "\n1 decision, " in printed
+    assert "--tune has not come to an end: 5 chosen runs to do. The same command goes" in printed
 
 
 def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
