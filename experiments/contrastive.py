@@ -211,12 +211,10 @@ def _verdict(rows: pd.DataFrame, source: PairedViews) -> str:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the excess over parameters and over pairs, retrieval and naming over the excess."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.6)
+    with style.paper_figure(1, 3, height=2.6) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_excess(axes[0, 1], findings.details, "pairs")
         _draw_reach(axes[0, 2], findings.details)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -229,8 +229,7 @@ def _size(slope: Slope) -> Measured:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws scales after the last step, and slopes by step, a column per parametrization."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
+    with style.paper_figure(2, 2, height=4.8) as (drawing, axes):
         for column, name in zip(axes.T, TITLES, strict=True):
             _draw_scales(column[0], findings, name)
             _draw_slopes(column[1], findings.details.slopes, name)
@@ -241,7 +240,6 @@ def figure(findings: Findings[Details]) -> Figure:
         for ax in axes[0]:
             log_ticks(ax, "y", most=6)
         style.outer_legend(drawing, axes[0], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

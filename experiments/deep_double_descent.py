@@ -312,17 +312,13 @@ def _measured(
 def figure(findings: Findings[Details]) -> Figure:
     """Draws each network's train error, test error, test loss and weight norm over width."""
     networks = sorted({each.network for each in findings.details.found})
-    with style.paper_style():
-        drawing, axes = style.new_figure(
-            len(LABELS), len(networks), width=style.DOUBLE_COLUMN, height=8.0
-        )
+    with style.paper_figure(len(LABELS), len(networks), height=8.0) as (drawing, axes):
         for column, network in enumerate(networks):
             for row, quantity in enumerate(LABELS):
                 _draw(axes[row, column], findings.details, network, quantity)
             axes[0, column].set_title(NETWORKS[network].title)
             _show_parameters(axes[0, column], findings.details.runs, network)
         style.outer_legend(drawing, axes.flat, "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

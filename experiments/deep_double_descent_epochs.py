@@ -203,8 +203,7 @@ def figure(findings: Findings[Details]) -> Figure:
     history = findings.details.history
     details = findings.details._replace(history=history.loc[history["epochs"] >= DRAWN_FROM])
     noisy = [each for each in details.shown if each.noise == max(s.noise for s in details.shown)]
-    with style.paper_style():
-        drawing, axes = style.new_figure(3, len(noisy), width=style.DOUBLE_COLUMN, height=7.2)
+    with style.paper_figure(3, len(noisy), height=7.2) as (drawing, axes):
         for column, each in enumerate(noisy):
             _draw_epochs(axes[0, column], details, each)
             _draw_map(axes[1, column], details, each)
@@ -213,7 +212,6 @@ def figure(findings: Findings[Details]) -> Figure:
         for row in (0, 2):
             for ax in axes[row]:
                 ax.legend(loc="best", handlelength=1.6)
-        style.letter_panels(axes)
     return drawing
 
 

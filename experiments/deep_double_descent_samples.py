@@ -204,10 +204,7 @@ def figure(findings: Findings[Details]) -> Figure:
     networks = list({each.network: each for each in findings.details.found}.values())
     has_map = all(len(set(of_network(runs, each)["width"])) > 1 for each in networks)
     n_rows = len(STATISTICS) + has_map
-    with style.paper_style():
-        drawing, axes = style.new_figure(
-            n_rows, len(networks), width=style.DOUBLE_COLUMN, height=2.4 * n_rows
-        )
+    with style.paper_figure(n_rows, len(networks), height=2.4 * n_rows) as (drawing, axes):
         for column, each in enumerate(networks):
             mine = of_network(runs, each)
             for row, metric in enumerate(STATISTICS):
@@ -217,7 +214,6 @@ def figure(findings: Findings[Details]) -> Figure:
             axes[0, column].set_title(NETWORKS[each.network].title)
             beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
             axes[0, column].legend(**beside, handlelength=1.6, title="width")
-        style.letter_panels(axes)
     return drawing
 
 

@@ -296,8 +296,7 @@ def _comparison(rises: Mapping[float, Measured], few: int, many: int) -> str:
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses and errors over embedding size, and what more pairs do at each size."""
     details = findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.0)
+    with style.paper_figure(2, 2, height=5.0) as (drawing, axes):
         for ax in axes[0]:
             _draw(ax, details, "eval_loss_nats")
         for ax, (n, by_metric) in zip(axes[0], details.found.items(), strict=False):
@@ -308,7 +307,6 @@ def figure(findings: Findings[Details]) -> Figure:
         _draw(axes[1, 0], details, "train_error")
         _draw_rises(axes[1, 1], details)
         style.outer_legend(drawing, axes.flat, "outside lower center", 5)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -337,12 +337,10 @@ def _crossing(gains: pd.DataFrame, teacher: str) -> float:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses of the student, and the gain of each teacher, against student compute."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=3.0)
+    with style.paper_figure(1, 2, height=3.0) as (drawing, axes):
         _draw_losses(axes[0, 0], findings.details)
         overview(axes[0, 1], findings)
         style.outer_legend(drawing, axes[0, :1], "outside lower center", 2)
-        style.letter_panels(axes)
     return drawing
 
 

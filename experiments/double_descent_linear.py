@@ -183,8 +183,7 @@ def _descent(runs: pd.DataFrame, size: ArrayLike) -> verdict.DoubleDescent:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the risk with its theory, and below it the standardised difference."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 1, height=4.6)
+    with style.paper_figure(2, 1, width=style.SINGLE_COLUMN, height=4.6) as (drawing, axes):
         top, bottom = axes[:, 0]
         overview(top, findings)
         ticks.log_scale(bottom, "x", ticks=(1, 2, 5))
@@ -196,7 +195,6 @@ def figure(findings: Findings[Details]) -> Figure:
             )
         style.legend_above(bottom)
         bottom.set(xlabel=X_LABEL, ylabel="(measured − theory) / s.e.")
-        style.letter_panels(axes)
     return drawing
 
 

@@ -461,13 +461,11 @@ def _verdict(measured: dict[str, Measured], fits: dict[str, Fitted]) -> str:
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses of tasks over steps, when they appear, the tail sum, and both metrics."""
     details = findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.6)
+    with style.paper_figure(2, 2, height=4.6) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_emergence(axes[0, 1], details)
         _draw_tail(axes[1, 0], details)
         _draw_metrics(axes[1, 1], details)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -335,13 +335,11 @@ _PANELS = (
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses in the four regimes, and the exponents beside 4 / d."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
+    with style.paper_figure(2, 2, height=5.2) as (drawing, axes):
         for ax, (x, y, regimes) in zip(axes.flat, _PANELS, strict=False):
             _draw(ax, findings, regimes)
             ax.set(xlabel=x, ylabel=y)
         _draw_exponents(axes[1, 1], findings)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -244,8 +244,7 @@ def _shown(problems: Details) -> pd.DataFrame:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the risk of both problems over steps with theory, and the differences below."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 1, height=4.6)
+    with style.paper_figure(2, 1, width=style.SINGLE_COLUMN, height=4.6) as (drawing, axes):
         top, bottom = axes[:, 0]
         overview(top, findings)
         ticks.log_scale(bottom, "x", ticks=(1,))
@@ -256,7 +255,6 @@ def figure(findings: Findings[Details]) -> Figure:
             )
         _step_axis(bottom)
         bottom.set(ylabel="(mean − theory) / s.e.", xlim=top.get_xlim())
-        style.letter_panels(axes)
     return drawing
 
 

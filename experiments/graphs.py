@@ -203,11 +203,9 @@ def _formula(depth: object, nodes: object, degree: object) -> Floats:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws accuracy over depth, and over degree at two sizes."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 2, height=2.7) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_degrees(axes[0, 1], findings.details.by_degree)
-        style.letter_panels(axes)
     return drawing
 
 

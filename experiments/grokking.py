@@ -249,14 +249,12 @@ def _verdict(runs: pd.DataFrame, law: DelayLaw | None, why: str) -> str:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws errors and weight norm over steps, and the delay against 1 / weight decay."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 3, height=2.7) as (drawing, axes):
         errors, norm, delay = axes[0]
         _draw_histories(errors, findings.details, "eval_error", "error (fraction)")
         _draw_histories(norm, findings.details, "weight_norm_l2", "weight norm (ℓ2)")
         overview(delay, findings)
         style.outer_legend(drawing, axes[0], "outside lower center", 6)
-        style.letter_panels(axes)
     return drawing
 
 

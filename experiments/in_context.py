@@ -427,13 +427,11 @@ def _verdict(by_size: pd.DataFrame, by_tasks: pd.DataFrame, threshold: float | N
 def figure(findings: Findings[Details]) -> Figure:
     """Draws errors by examples, excess by size, errors by tasks, and least squares."""
     details = findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
+    with style.paper_figure(2, 2, height=4.8) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_excess(axes[0, 1], details)
         _draw_tasks(axes[1, 0], details)
         _draw_least_squares(axes[1, 1], details.floor)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -382,12 +382,10 @@ def _verdict(details: Details, measured: dict[str, Measured]) -> str:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws loss over steps by depth, by place in the sequence, and recall over the state."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 3, height=2.7) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_positions(axes[0, 1], findings.details)
         _draw_recall(axes[0, 2], findings.details)
-        style.letter_panels(axes)
     return drawing
 
 

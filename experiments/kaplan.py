@@ -187,14 +187,12 @@ def figure(findings: Findings[Details]) -> Figure:
 
     Behind L(C) lie the learning curves of all runs and their envelope.
     """
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.8)
+    with style.paper_figure(2, 2, height=5.8) as (drawing, axes):
         for ax, name in zip(axes.flat, ALONE, strict=False):
             if name == "C":
                 _draw_curves(ax, findings)
             _draw_alone(ax, findings, name)
         overview(axes[1, 1], findings)
-        style.letter_panels(axes)
     return drawing
 
 

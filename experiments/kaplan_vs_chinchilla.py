@@ -273,11 +273,9 @@ def _counts(
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the staircase beside that of Porian et al., and the tuned runs under every count."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 1, width=style.DOUBLE_COLUMN, height=5.2)
+    with style.paper_figure(2, 1, height=5.2) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_counts(axes[1, 0], findings)
-        style.letter_panels(axes)
     return drawing
 
 

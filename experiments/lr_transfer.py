@@ -256,8 +256,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
     Open points lie beyond the span of the parabolas.
     """
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
+    with style.paper_figure(1, 3, height=2.9) as (drawing, axes):
         for ax, name in zip(axes[0], TITLES, strict=False):
             _draw_valleys(ax, findings, name)
             ax.set_title(TITLES[name])
@@ -266,7 +265,6 @@ def figure(findings: Findings[Details]) -> Figure:
             log_ticks(ax, "x", most=4)
         style.outer_legend(drawing, axes[0, :1], "outside lower center", len(style.SERIES))
         overview(axes[0, 2], findings)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -323,12 +323,10 @@ def _verdict(cells: pd.DataFrame, laws: dict[float, FitResult]) -> str:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws what mixtures gain or lose over size and over tokens, and mixtures of equal rules."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 3, height=2.7) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_tokens(axes[0, 1], findings.details.cells)
         _draw_equal(axes[0, 2], findings.details.equal)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -290,14 +290,12 @@ def _law_lines(fitted: FitResult | None, law: pd.DataFrame) -> list[str]:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses against experts, what they are worth, and gains against training."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
+    with style.paper_figure(1, 3, height=2.9) as (drawing, axes):
         law, worth, routers = axes[0]
         overview(law, findings)
         _draw_worth(worth, findings.details)
         _draw_gains(routers, findings.details)
         style.outer_legend(drawing, [law], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -262,8 +262,7 @@ def _verdict(grown: dict[str, tuple[pd.DataFrame, Estimate]], shown: pd.DataFram
 def figure(findings: Findings[Details]) -> Figure:
     """Draws compute over time, growth by group, over-training over time, and prices."""
     details = findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
+    with style.paper_figure(2, 2, height=5.2) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_groups(axes[0, 1], details.groups)
         draw_overtraining(
@@ -274,7 +273,6 @@ def figure(findings: Findings[Details]) -> Figure:
             ),
         )
         _draw_prices(axes[1, 1], details.priced)
-        style.letter_panels(axes)
     return drawing
 
 

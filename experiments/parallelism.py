@@ -207,8 +207,7 @@ def _verdict(
 def figure(findings: Findings[Details]) -> Figure:
     """Draws planned over reported utilisation, and strategies over devices and over size."""
     details = findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 3, height=2.7) as (drawing, axes):
         overview(axes[0, 0], findings)
         axes[0, 1].axvline(_device().node, color=style.GREY, linewidth=0.8)
         for ax, rows, x, label in (
@@ -223,7 +222,6 @@ def figure(findings: Findings[Details]) -> Figure:
             ax.set(xscale="log", xlabel=label, ylabel="use of the peak (%)", ylim=(0, 80))
             ticks.log_ticks(ax, "x", most=5)
         style.outer_legend(drawing, axes[0, 1:2], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -254,11 +254,9 @@ def _verdict(points: pd.DataFrame, exact: dict[str, float], last: pd.DataFrame) 
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws gold and proxy over d, and the divergence over steps."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.9)
+    with style.paper_figure(1, 2, height=2.9) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_courses(axes[0, 1], findings.details)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -364,13 +364,11 @@ def _told(ranking: Ranking | None) -> str:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses against epochs, losses along training, and what the laws leave."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
+    with style.paper_figure(1, 3, height=2.9) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_curves(axes[0, 1], findings.details.curves)
         _draw_residuals(axes[0, 2], findings.details)
         style.outer_legend(drawing, axes[0], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -274,13 +274,11 @@ def _doubts(shown: pd.DataFrame) -> list[str]:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws gold over d for both tails, the peak over comparisons, and the tails without a net."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=4.8)
+    with style.paper_figure(2, 2, height=4.8) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_gold(axes[0, 1], findings.details.proxies, LIGHT)
         _draw_peaks(axes[1, 0], findings.shown)
         _draw_tails(axes[1, 1], findings.details.null)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -346,13 +346,11 @@ def _loss_law(worth: pd.DataFrame) -> FitResult | None:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses, multipliers, and transferred data with its law."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
+    with style.paper_figure(1, 3, height=2.9) as (drawing, axes):
         _draw_losses(axes[0, 0], findings.details)
         overview(axes[0, 1], findings)
         _draw_law(axes[0, 2], findings.details)
         style.outer_legend(drawing, axes[0, 1:], "outside lower center", 3)
-        style.letter_panels(axes)
     return drawing
 
 

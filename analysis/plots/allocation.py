@@ -12,15 +12,12 @@ from analysis.estimate import Estimate
 from analysis.planning.allocation import Allocation
 from analysis.plots.frontier import draw_growth
 from analysis.plots.style import (
-    DOUBLE_COLUMN,
     GREY,
     INK,
     SERIES,
     Series,
     legend_above,
-    letter_panels,
-    new_figure,
-    paper_style,
+    paper_figure,
 )
 from analysis.plots.ticks import axis_label, log_ticks
 
@@ -90,8 +87,7 @@ def allocation_figure(
     Returns:
         A figure two columns wide.
     """
-    with paper_style():
-        figure, axes = new_figure(1, 3, width=DOUBLE_COLUMN, height=2.7)
+    with paper_figure(1, 3, height=2.7) as (figure, axes):
         sizes, ratio, cost = axes[0]
         d_over_n = allocation.tokens_per_parameter
         for ax, quantity, estimate, label, style in (
@@ -120,7 +116,6 @@ def allocation_figure(
                 ax.fill_between([], [], color=style.color, alpha=0.25, linewidth=0, label=band)
         for ax, n_columns in zip(axes[0], (2, 1, 1), strict=True):
             legend_above(ax, n_columns)
-        letter_panels(axes)
     return figure
 
 

@@ -20,16 +20,13 @@ from analysis.plots.isoflop import (
     frame_valleys,
 )
 from analysis.plots.style import (
-    DOUBLE_COLUMN,
     GREY,
     INK,
     SERIES,
     Series,
     add_colorbar,
     legend_above,
-    letter_panels,
-    new_figure,
-    paper_style,
+    paper_figure,
 )
 from analysis.plots.ticks import axis_label, log_ticks
 
@@ -105,10 +102,7 @@ def approaches_figure(approaches: Approaches) -> Figure:
     valleys = next((each for each in details if isinstance(each, IsoflopResult)), None)
     n_panels = 2 + (envelope is not None) + (valleys is not None)
     n_rows = 2 if n_panels == 4 else 1
-    with paper_style():
-        figure, grid = new_figure(
-            n_rows, n_panels // n_rows, width=DOUBLE_COLUMN, height=2.5 * n_rows + 0.6
-        )
+    with paper_figure(n_rows, n_panels // n_rows, height=2.5 * n_rows + 0.6) as (figure, grid):
         panels = iter(grid.flat)
         if envelope is not None:
             ax = next(panels)
@@ -134,7 +128,6 @@ def approaches_figure(approaches: Approaches) -> Figure:
             loc="outside lower center",
             ncols=2,
         )
-        letter_panels(grid)
     return figure
 
 

@@ -19,15 +19,12 @@ from analysis.laws.law import Law
 from analysis.planning.allocate import FAR
 from analysis.plots.rows import Rows
 from analysis.plots.style import (
-    DOUBLE_COLUMN,
     GREY,
     INK,
     SERIES,
     Series,
     legend_above,
-    letter_panels,
-    new_figure,
-    paper_style,
+    paper_figure,
 )
 from analysis.plots.ticks import log_ticks
 
@@ -165,8 +162,7 @@ def frontier_figure(result: FitResult, rows: Rows) -> Figure:
     """
     table = frontier_table(result, rows)
     band = f"{100 * result.level:g} % band"
-    with paper_style():
-        figure, axes = new_figure(1, 2, width=DOUBLE_COLUMN, height=2.9)
+    with paper_figure(1, 2, height=2.9) as (figure, axes):
         growth, ratio = axes[0]
         for ax in axes[0]:
             ax.set(xscale="log", yscale="log", xlabel=rows.label("C"))
@@ -184,5 +180,4 @@ def frontier_figure(result: FitResult, rows: Rows) -> Figure:
             ax.plot([], [], color=INK, linestyle=(0, (3, 2)), linewidth=1, label="extrapolated")
             log_ticks(ax, "x", "y")
             legend_above(ax)
-        letter_panels(axes)
     return figure

@@ -28,6 +28,7 @@ from analysis.plots.style import (
     new_figure,
     new_panels,
     outer_legend,
+    paper_figure,
     paper_style,
 )
 from analysis.plots.ticks import log_ticks
@@ -157,8 +158,7 @@ def curve_figure(
             f"The law {result.law.name} takes {', '.join(rows.inputs)}, but a curve has one input; "
             "draw analysis.plots.surface.surface_figure."
         )
-    with paper_style():
-        figure, axes = new_figure(height=2.9)
+    with paper_figure(height=2.9) as (figure, axes):
         ax = axes[0, 0]
         draw_laws(ax, [result], rows)
         _frame(ax, [result], rows)

@@ -12,16 +12,13 @@ from analysis.compute_optimal.growth import Trend
 from analysis.compute_optimal.isoflop_result import BudgetValley, IsoflopResult
 from analysis.estimate import Estimate
 from analysis.plots.style import (
-    DOUBLE_COLUMN,
     GREY,
     INK,
     SERIES,
     Series,
     add_colorbar,
     legend_above,
-    letter_panels,
-    new_figure,
-    paper_style,
+    paper_figure,
 )
 from analysis.plots.ticks import axis_label, log_ticks
 
@@ -201,8 +198,7 @@ def isoflop_figure(result: IsoflopResult) -> Figure:
     Returns:
         A figure two columns wide.
     """
-    with paper_style():
-        figure, axes = new_figure(1, 3, width=DOUBLE_COLUMN, height=2.6)
+    with paper_figure(1, 3, height=2.6) as (figure, axes):
         valleys, growth, ratio = axes[0]
         draw_valleys(valleys, result)
         frame_valleys(valleys, result)
@@ -213,5 +209,4 @@ def isoflop_figure(result: IsoflopResult) -> Figure:
         log_ticks(ratio, "y")
         for ax in axes.flat:
             legend_above(ax, n_columns=1)
-        letter_panels(axes)
     return figure

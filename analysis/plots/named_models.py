@@ -8,15 +8,12 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.estimate import Estimate
 from analysis.plots.style import (
-    DOUBLE_COLUMN,
     GREY,
     INK,
     SERIES,
     Series,
     legend_above,
-    letter_panels,
-    new_figure,
-    paper_style,
+    paper_figure,
 )
 from analysis.plots.ticks import log_ticks
 
@@ -76,8 +73,7 @@ def placing_figure(table: pd.DataFrame, law: str) -> Figure:
     Returns:
         A figure two columns wide.
     """
-    with paper_style():
-        figure, axes = new_figure(1, 2, width=DOUBLE_COLUMN, height=3.2)
+    with paper_figure(1, 2, height=3.2) as (figure, axes):
         sizes, years = axes[0]
         best = table.sort_values("best_parameters")
         sizes.plot(best["best_parameters"], best["best_tokens"], **SERIES[1].line(), linewidth=1.2,
@@ -89,7 +85,6 @@ def placing_figure(table: pd.DataFrame, law: str) -> Figure:
         log_ticks(sizes, "x", "y", most=5)
         sizes.legend(loc="lower right")
         draw_overtraining(years, table)
-        letter_panels(axes)
     return figure
 
 

@@ -9,10 +9,10 @@ from analysis.plots.style import (
     GREY,
     INK,
     SERIES,
-    SINGLE_COLUMN,
     letter_panels,
     new_figure,
     outer_legend,
+    paper_figure,
     paper_style,
 )
 from analysis.plots.ticks import axis_label, log_ticks
@@ -69,8 +69,7 @@ def beside_figure(table: pd.DataFrame, along: str, output: str) -> Figure:
     Returns:
         A figure one column wide.
     """
-    with paper_style():
-        figure, axes = new_figure(width=SINGLE_COLUMN, height=2.9)
+    with paper_figure(height=2.9) as (figure, axes):
         ax = axes[0, 0]
         for at, name in enumerate(table.columns.drop(along)):
             look = SERIES[at % len(SERIES)]
@@ -92,8 +91,7 @@ def overlay_figure(table: pd.DataFrame) -> Figure:
     Returns:
         A figure one column wide.
     """
-    with paper_style():
-        figure, axes = new_figure(width=SINGLE_COLUMN, height=2.9)
+    with paper_figure(height=2.9) as (figure, axes):
         ax = axes[0, 0]
         ax.plot(table["flops"], table["runs"], color=INK, marker="o", markersize=2.5,
                 linestyle="none", label="runs")  # fmt: skip

@@ -185,6 +185,35 @@ def new_figure(
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, height_ratios=heights)
 
 
+@contextmanager
+def paper_figure(
+    n_rows: int = 1,
+    n_columns: int = 1,
+    *,
+    height: float = 2.4,
+    width: float | None = None,
+) -> Iterator[tuple[Figure, Panels]]:
+    """Gives the block a figure in `paper_style`, and letters its panels at the end of the block.
+
+    Args:
+        n_rows: Rows of panels.
+        n_columns: Columns of panels.
+        height: Height in inches.
+        width: Width in inches; that of one column for a single panel, and of two for more, unless
+            given.
+
+    Yields:
+        What `new_figure` returns. A single panel has no letter.
+    """
+    if width is None:
+        width = SINGLE_COLUMN if n_rows * n_columns == 1 else DOUBLE_COLUMN
+    with paper_style():
+        figure, panels = new_figure(n_rows, n_columns, width=width, height=height)
+        yield figure, panels
+        if panels.size > 1:
+            letter_panels(panels)
+
+
 def new_panels(
     n: int, *, height: float | None = None, margin: float = 0.3
 ) -> tuple[Figure, Panels, Panels]:

@@ -192,15 +192,13 @@ _STYLES: dict[str, style.Series] = dict(
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the five curves with their laws, held-out points open, and all errors."""
     curves, laws, measured = findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 3, width=style.DOUBLE_COLUMN, height=4.6)
+    with style.paper_figure(2, 3, height=4.6) as (drawing, axes):
         for ax, (name, curve) in zip(axes.flat, curves.items(), strict=False):
             _draw_curve(ax, name, curve, laws[name])
         for ax in axes[:, 0]:
             ax.set_ylabel("log perplexity (nats)")
         _draw_errors(axes[1, 2], measured)
         style.outer_legend(drawing, axes[0, :1], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

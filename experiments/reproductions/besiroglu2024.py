@@ -219,11 +219,9 @@ _STYLES = dict(zip(("refit", "Hoffmann rounded", "Hoffmann unrounded"), style.SE
 
 def figure(findings: Findings[None]) -> Figure:
     """Draws the distribution of the residuals, and optimal tokens per parameter against compute."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 2, height=2.7) as (drawing, axes):
         _draw_residuals(axes[0, 0], findings.shown)
         _draw_ratios(axes[0, 1], findings.shown)
-        style.letter_panels(axes)
     return drawing
 
 

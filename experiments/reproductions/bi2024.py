@@ -155,8 +155,7 @@ def _shown() -> pd.DataFrame:
 
 def figure(findings: Findings[None]) -> Figure:
     """Draws the ratios of table 3 over size, and batch and rate over compute as figure 3."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.5)
+    with style.paper_figure(1, 3, height=2.5) as (drawing, axes):
         _draw_ratios(axes[0, 0], findings)
         shown = findings.shown
         for ax, name, unit, marks in (
@@ -169,7 +168,6 @@ def figure(findings: Findings[None]) -> Figure:
             ax.set(xscale="log", yscale="log", xlabel="FLOPs without embeddings", ylabel=unit)
             log_ticks(ax, "x", "y", most=5)
             style.legend_above(ax)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -102,8 +102,7 @@ def _shown(params: Mapping[str, np.ndarray]) -> pd.DataFrame:
 def figure(findings: Findings[Mapping[str, np.ndarray]]) -> Figure:
     """Draws effective parameters over experts for a small and a large model."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.5)
+    with style.paper_figure(1, 2, height=2.5) as (drawing, axes):
         for ax, (n, rows) in zip(axes[0], shown.groupby("parameters"), strict=True):
             for (router, of), look in zip(rows.groupby("router"), style.SERIES, strict=False):
                 ax.plot(of["experts"], of["effective"], **look.line(), label=str(router))
@@ -115,5 +114,4 @@ def figure(findings: Findings[Mapping[str, np.ndarray]]) -> Figure:
         axes[0, 0].plot([_EXPERTS], [5.5e7], color=style.INK, marker="o", markerfacecolor="none",
                         linestyle="none", label="section 5")  # fmt: skip
         style.outer_legend(drawing, axes[0, :1], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing

@@ -115,8 +115,7 @@ def _numbers(name: str, found: FitResult) -> dict[str, float]:
 def figure(findings: Findings[Mapping[str, FitResult]]) -> Figure:
     """Draws the optimal size over compute by both fits, and their residuals."""
     fits, shown = findings.details, findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.6)
+    with style.paper_figure(1, 2, height=2.6) as (drawing, axes):
         budgets = np.geomspace(1e18, 1e21, 40)
         names = {"MSE": "squared error of $L$", "log": "squared error of log $L$"}
         for (name, label), look in zip(names.items(), style.SERIES, strict=False):
@@ -131,5 +130,4 @@ def figure(findings: Findings[Mapping[str, FitResult]]) -> Figure:
         axes[0, 1].set(xscale="log", xlabel="training FLOPs", ylabel="loss − law (nats)")
         for ax in axes[0]:
             style.legend_above(ax, n_columns=1)
-        style.letter_panels(axes)
     return drawing

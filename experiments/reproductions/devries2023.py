@@ -156,8 +156,7 @@ def refit() -> Findings[Mapping[str, float]]:
 def figure(findings: Findings[Mapping[str, float]]) -> Figure:
     """Draws compute in excess and tokens over the share of the best size, as his figure."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.5)
+    with style.paper_figure(1, 2, height=2.5) as (drawing, axes):
         x = 100 * shown["share of the best size"]
         look = style.SERIES[0]
         axes[0, 0].plot(x, shown["excess compute (%)"], **look.line(), label="law")
@@ -176,5 +175,4 @@ def figure(findings: Findings[Mapping[str, float]]) -> Figure:
         log_ticks(axes[0, 1], "y")
         for ax in axes[0]:
             style.legend_above(ax)
-        style.letter_panels(axes)
     return drawing

@@ -107,7 +107,6 @@ def figure(findings: Findings[Details]) -> Figure:
     """Draws compute over time, with the line of all models and that of the running top ten."""
     models, growth = findings.details
     lines = [(models[name], growth[name]) for name in ("since 2010", "top ten")]
-    with style.paper_style():
-        drawing, axes = style.new_figure(width=style.SINGLE_COLUMN, height=2.8)
+    with style.paper_figure(height=2.8) as (drawing, axes):
         draw_growth(axes[0, 0], findings.shown, lines)
     return drawing

@@ -89,8 +89,7 @@ def _shown(text: Constants, code: Constants) -> pd.DataFrame:
 
 def figure(findings: Findings[None]) -> Figure:
     """Draws the worth of pre-training over the data, by size, as figure 2."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.5)
+    with style.paper_figure(1, 2, height=2.5) as (drawing, axes):
         for ax, (name, rows) in zip(axes[0], findings.shown.groupby("pre-training", sort=False),
                                     strict=True):  # fmt: skip
             for (size, of), look in zip(rows.groupby("parameters"), style.SERIES, strict=False):
@@ -102,5 +101,4 @@ def figure(findings: Findings[None]) -> Figure:
             ax.set_title(str(name), fontsize=8)
             log_ticks(ax, "x", "y")
         style.outer_legend(drawing, axes[0, :1], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing

@@ -106,11 +106,9 @@ _STYLES = dict(zip(("optimum", "rounded", "unrounded"), style.SERIES, strict=Fal
 def figure(findings: Findings[Laws]) -> Figure:
     """Draws contours of the loss with the efficient frontiers, and residuals along compute."""
     laws, shown = findings.details, findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.9)
+    with style.paper_figure(1, 2, height=2.9) as (drawing, axes):
         _draw_contours(axes[0, 0], laws, shown)
         _draw_residuals(axes[0, 1], shown)
-        style.letter_panels(axes)
     return drawing
 
 

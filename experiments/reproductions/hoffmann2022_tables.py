@@ -149,8 +149,7 @@ def _shown() -> pd.DataFrame:
 def figure(findings: Findings[None]) -> Figure:
     """Draws size over compute by approach, as figure A3, and approach 3's law over its rows."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.6)
+    with style.paper_figure(1, 2, height=2.6) as (drawing, axes):
         for (approach, rows), look in zip(shown.groupby("approach"), style.SERIES, strict=False):
             axes[0, 0].plot(rows["flops as printed"], rows["parameters"], **look.marks(),
                             label=f"approach {approach}")  # fmt: skip
@@ -170,5 +169,4 @@ def figure(findings: Findings[None]) -> Figure:
         log_ticks(axes[0, 1], "x")
         style.legend_above(axes[0, 0], n_columns=3)
         style.legend_above(axes[0, 1])
-        style.letter_panels(axes)
     return drawing

@@ -199,8 +199,7 @@ def _shown(
 def figure(findings: Findings[Mapping[str, float]]) -> Figure:
     """Draws where the trends meet, as figure 15, and size and tokens over compute, as figure 14."""
     shown, found = findings.shown, findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.6)
+    with style.paper_figure(1, 2, height=2.6) as (drawing, axes):
         labels = {"L(C)": "$L(C)$", "L(D(C))": "$L(D(C))$"}
         for (name, label), look in zip(labels.items(), style.SERIES, strict=False):
             axes[0, 0].plot(shown["PF-days"], shown[name], **look.line(), label=label)
@@ -218,5 +217,4 @@ def figure(findings: Findings[Mapping[str, float]]) -> Figure:
         log_ticks(axes[0, 1], "x", "y")
         for ax in axes[0]:
             style.legend_above(ax)
-        style.letter_panels(axes)
     return drawing

@@ -201,11 +201,9 @@ def _shown(mixture: Mapping[str, float], dense: Mapping[str, float]) -> pd.DataF
 def figure(findings: Findings[Mapping[str, Mapping[str, float]]]) -> Figure:
     """Draws the least loss over compute, as figure 1, and the best size, tokens and grain."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 2, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 2, height=2.7) as (drawing, axes):
         _draw_losses(axes[0, 0], shown)
         _draw_best(axes[0, 1], shown)
-        style.letter_panels(axes)
     return drawing
 
 

@@ -179,14 +179,12 @@ def _shown(constants: Constants) -> pd.DataFrame:
 def figure(findings: Findings[Constants]) -> Figure:
     """Draws best active size, tokens and loss over compute for each number of experts."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.5)
+    with style.paper_figure(1, 3, height=2.5) as (drawing, axes):
         panels = (("active parameters", "active"), ("tokens", "tokens"), ("loss", None))
         for ax, (name, of) in zip(axes[0], panels, strict=True):
             _draw(ax, shown, name, of)
         axes[0, 2].set(ylabel="loss (nats/token)")
         style.outer_legend(drawing, axes[0, :1], "outside upper center", 7)
-        style.letter_panels(axes)
     return drawing
 
 

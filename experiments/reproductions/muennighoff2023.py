@@ -132,13 +132,11 @@ _STYLES: dict[str, style.Series] = dict(
 def figure(findings: Findings[Limits]) -> Figure:
     """Draws the worth of repeated tokens, measured over predicted loss, and residuals by epochs."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.7)
+    with style.paper_figure(1, 3, height=2.7) as (drawing, axes):
         _draw_worth(axes[0, 0], findings.details)
         _draw_losses(axes[0, 1], shown)
         _draw_residuals(axes[0, 2], shown)
         style.outer_legend(drawing, axes[0, :1], "outside upper center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

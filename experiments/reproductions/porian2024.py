@@ -153,8 +153,7 @@ def _rows(name: str, result: IsoflopResult) -> pd.DataFrame:
 def figure(findings: Findings[Results]) -> Figure:
     """Draws the valleys of the five steps, and N* against compute for all of them."""
     results = findings.details
-    with style.paper_style():
-        figure, axes = style.new_figure(2, 3, width=style.DOUBLE_COLUMN, height=4.8)
+    with style.paper_figure(2, 3, height=4.8) as (figure, axes):
         for ax, step in zip(axes.flat, _PATH, strict=False):
             drawing.draw_valleys(ax, results[step.name], colorbar=ax is axes[0, 2])
             ax.set(xscale="log", xlabel="parameters", ylim=(2.9, 6.2))
@@ -163,7 +162,6 @@ def figure(findings: Findings[Results]) -> Figure:
             ax.set_ylabel("loss (nats/token)")
         _draw_growth(axes[1, 2], results)
         style.outer_legend(figure, (axes[1, 2], axes[0, 1]), "outside lower center", 4)
-        style.letter_panels(axes)
     return figure
 
 

@@ -132,8 +132,7 @@ def figure(findings: Findings[None]) -> Figure:
     """Draws FLOPs, size and training tokens over those of Hoffmann's best, as figure 1."""
     shown = findings.shown
     panels: Mapping[str, str] = {"flops": "FLOPs", "best size": "size", "tokens": "tokens"}
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.4)
+    with style.paper_figure(1, 3, height=2.4) as (drawing, axes):
         for ax, (name, label) in zip(axes[0], panels.items(), strict=True):
             for (size, rows), look in zip(shown.groupby("size"), style.SERIES, strict=False):
                 ax.plot(rows["tokens served"], rows[name], **look.line(),
@@ -148,5 +147,4 @@ def figure(findings: Findings[None]) -> Figure:
             ax.plot([1e13], [value], color=style.INK, marker="o", markerfacecolor="none",
                     linestyle="none", label="paper")  # fmt: skip
         style.outer_legend(drawing, axes[0, :1], "outside upper center", 5)
-        style.letter_panels(axes)
     return drawing

@@ -93,8 +93,7 @@ def refit() -> Findings[None]:
 def figure(findings: Findings[None]) -> Figure:
     """Draws the exponents as printed over those that follow."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(width=style.SINGLE_COLUMN, height=3.0)
+    with style.paper_figure(height=3.0) as (drawing, axes):
         ax = axes[0, 0]
         for (name, rows), look in zip(shown.groupby("number"), style.SERIES, strict=False):
             ax.plot(rows["derived"], rows["printed"], **look.marks(filled=False),

@@ -147,8 +147,7 @@ def _shown() -> pd.DataFrame:
 def figure(findings: Findings[None]) -> Figure:
     """Draws vocabulary parameters over the others, as figure 1, with the rows of table 1."""
     shown = findings.shown
-    with style.paper_style():
-        drawing, axes = style.new_figure(width=style.SINGLE_COLUMN, height=2.8)
+    with style.paper_figure(height=2.8) as (drawing, axes):
         ax = axes[0, 0]
         for (name, says), look in zip(_APPROACHES.items(), style.SERIES, strict=False):
             ax.plot(shown["parameters"], shown[says], **look.line(), label=says)

@@ -44,14 +44,12 @@ LOOKS = dict(zip(LABELS, style.SERIES, strict=True))
 
 def families_figure(details: Details) -> Figure:
     """Draws families by position, LSTM against Transformer, the excess, and exponents."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
+    with style.paper_figure(2, 2, height=5.2) as (drawing, axes):
         draw_positions(axes[0, 0], details.positions)
         _draw_difference(axes[0, 1], details.difference)
         _draw_excess(axes[1, 0], details.excess)
         _draw_exponents(axes[1, 1], details.exponents)
         style.outer_legend(drawing, axes[:, 0], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 

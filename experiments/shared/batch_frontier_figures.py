@@ -16,12 +16,10 @@ from experiments.shared.panels import mark_excluded
 
 def three_panels(found: Sequence[AtSize], excluded: pd.DataFrame) -> Figure:
     """Draws the frontier of the first size, B_crit beside the noise scale, and the best rates."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(1, 3, width=style.DOUBLE_COLUMN, height=2.9)
+    with style.paper_figure(1, 3, height=2.9) as (drawing, axes):
         _draw_frontier(axes[0, 0], found[0])
         draw_growth(axes[0, 1], found)
         _draw_rates(axes[0, 2], found, excluded)
-        style.letter_panels(axes)
     return drawing
 
 

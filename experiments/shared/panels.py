@@ -90,8 +90,7 @@ def one_panel(
     overview: Callable[[Axes, Findings[Details]], None], findings: Findings[Details], height: float
 ) -> Figure:
     """Draws the main panel of an experiment alone, one column wide."""
-    with style.paper_style():
-        figure, axes = style.new_figure(height=height)
+    with style.paper_figure(height=height) as (figure, axes):
         overview(axes[0, 0], findings)
     return figure
 
@@ -138,13 +137,11 @@ def exponent_of(result: FitResult) -> str:
 
 def panels(labels: Mapping[str, str], draw: Callable[[Axes, str], None]) -> Figure:
     """Draws a row of panels with one legend; `labels` has the y-label of each quantity."""
-    with style.paper_style():
-        figure, axes = style.new_figure(1, len(labels), width=style.DOUBLE_COLUMN, height=2.6)
+    with style.paper_figure(1, len(labels), height=2.6) as (figure, axes):
         for ax, (quantity, label) in zip(axes[0], labels.items(), strict=True):
             draw(ax, quantity)
             ax.set_ylabel(label)
         style.outer_legend(figure, axes[0], "outside lower center", len(style.SERIES))
-        style.letter_panels(axes)
     return figure
 
 

@@ -110,8 +110,7 @@ def analyse(table: pd.DataFrame, axes: Sequence[str]) -> Findings[Details]:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws the loss against the longest axis, a line for each value of the others."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(height=2.6)
+    with style.paper_figure(height=2.6) as (drawing, axes):
         _draw(axes[0, 0], findings.details)
         style.outer_legend(drawing, axes[0], "outside lower center", 2)
     return drawing
