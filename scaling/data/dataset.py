@@ -69,3 +69,13 @@ def draw(
         eval_inputs=inputs[available:],
         eval_targets=labels[available:],
     )
+
+
+def split(
+    inputs: Float[np.ndarray, "n dimension"],
+    targets: Float[np.ndarray, " n"] | Int[np.ndarray, " n"],
+    n_train: int,
+) -> Dataset:
+    """The first `n_train` examples to train on and the others held out, without label noise."""
+    seen, rest = targets[:n_train], targets[n_train:]
+    return Dataset(inputs[:n_train], seen, seen, inputs[n_train:], rest)

@@ -143,14 +143,8 @@ class GaussianTeacher(Checked):
 
         train_inputs, train_clean, train_targets = draw(self.n_train, "data")
         eval_inputs, _, eval_targets = draw(self.n_eval, "eval")
-        return Dataset(
-            train_inputs=train_inputs,
-            train_targets=train_targets,
-            train_targets_clean=train_clean,
-            eval_inputs=eval_inputs,
-            eval_targets=eval_targets,
-            teacher=LinearTeacher(coefficients, eigenvalues, self.noise_variance),
-        )
+        teacher = LinearTeacher(coefficients, eigenvalues, self.noise_variance)
+        return Dataset(train_inputs, train_targets, train_clean, eval_inputs, eval_targets, teacher)
 
 
 def _powers(dimension: int, exponent: float) -> Float[np.ndarray, " dimension"]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float
 
-from scaling.data.dataset import Dataset
+from scaling.data.dataset import Dataset, split
 from scaling.fields import Checked, Count, NonNegative, Positive
 from scaling.keys import rng_for
 
@@ -82,14 +82,7 @@ class GraphNodes(Checked):
         features = rng_for(seed, "features").standard_normal(shape).T / self.dimension**0.5
         features[:, 0] += np.sqrt(self.feature_signal / self.n_nodes) * y
         seen = self._graph(y, rng_for(seed, "graph")) @ features
-        train, rest = slice(None, self.n_train), slice(self.n_train, None)
-        return Dataset(
-            train_inputs=seen[train],
-            train_targets=labels[train],
-            train_targets_clean=labels[train],
-            eval_inputs=seen[rest],
-            eval_targets=labels[rest],
-        )
+        return split(seen, labels, self.n_train)
 
     def _graph(
         self, y: Float[np.ndarray, " nodes"], rng: np.random.Generator

@@ -6,7 +6,6 @@ known exactly: the planted truth for what one modality gains or loses by another
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -14,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt16
 
 from scaling.data.ngram import MAX_STATES, stationary_of
-from scaling.data.token_dataset import TokenDataset, TokenSource, drawn_windows
+from scaling.data.token_dataset import DrawnSource
 from scaling.fields import Count, Fraction, Positive, Range
 from scaling.keys import rng_for
 
@@ -23,7 +22,7 @@ _NUMBERS: dict[Sources, tuple[int, ...]] = {"first": (0,), "second": (1,), "both
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixedNGrams(TokenSource):
+class MixedNGrams(DrawnSource):
     """Sequences of two Markov chains, each behind the marker of its chain.
 
     Of each chain every `order` tokens have a distribution of the next one, drawn from a symmetric
@@ -88,9 +87,17 @@ class MixedNGrams(TokenSource):
         """Name and version of the generator: raised whenever the same seed draws other data."""
         return "mixed_ngrams/1"
 
-    def load(self, seed: int) -> TokenDataset:
-        """The sequences of one run; the same tokens for every seed."""
-        return _load(self)
+    def row(self, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:
+        """A row of sequences, and the beginning of one more."""
+        numbers = np.resize(_NUMBERS[self.sources], n_windows)
+        rows = np.empty((n_windows, self.context), np.uint16)
+        rows[:, 0], rows[:, 1] = self.vocab_size + 2, self.vocab_size + numbers
+        chances = rng_for(self.generator_seed, stream).random((n_windows, self.context))
+        bounds = np.cumsum(tables(self), axis=2)[:, :, :-1]
+        for number in _NUMBERS[self.sources]:
+            of = np.flatnonzero(numbers == number)
+            rows[of, 2:] = _sequences(self, number, bounds[number], chances[of])
+        return np.append(rows.reshape(-1), np.uint16(self.vocab_size + 2))
 
 
 def tables(source: MixedNGrams) -> Float[np.ndarray, "2 states vocab"]:
@@ -117,29 +124,6 @@ def _entropy_of_sequence(source: MixedNGrams, number: int) -> float:
     of_rule = -np.sum(transitions * np.log(np.where(transitions > 0, transitions, 1.0)), axis=1)
     n_ruled = source.context - 2 - source.order
     return float(start + n_ruled * (chance @ of_rule))
-
-
-@functools.lru_cache(maxsize=8)
-def _load(source: MixedNGrams) -> TokenDataset:
-    return drawn_windows(
-        functools.partial(_draw, source),
-        context=source.context,
-        n_tokens=source.n_tokens,
-        n_eval=source.n_eval,
-    )
-
-
-def _draw(source: MixedNGrams, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:
-    """A row of sequences, and the beginning of one more."""
-    numbers = np.resize(_NUMBERS[source.sources], n_windows)
-    rows = np.empty((n_windows, source.context), np.uint16)
-    rows[:, 0], rows[:, 1] = source.vocab_size + 2, source.vocab_size + numbers
-    chances = rng_for(source.generator_seed, stream).random((n_windows, source.context))
-    bounds = np.cumsum(tables(source), axis=2)[:, :, :-1]
-    for number in _NUMBERS[source.sources]:
-        of = np.flatnonzero(numbers == number)
-        rows[of, 2:] = _sequences(source, number, bounds[number], chances[of])
-    return np.append(rows.reshape(-1), np.uint16(source.vocab_size + 2))
 
 
 def _sequences(

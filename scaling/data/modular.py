@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from scaling.data.dataset import Dataset
+from scaling.data.dataset import Dataset, split
 from scaling.fields import Checked, Range
 from scaling.keys import rng_for
 
@@ -96,8 +96,7 @@ class ModularArithmetic(Checked):
         a, b = order % p, order // p + (self.operation == "divide")
         inputs = np.concatenate([np.eye(p)[a], np.eye(p)[b]], axis=1)
         results = _RESULTS[self.operation](a, b, p)
-        n = self.n_train
-        return Dataset(inputs[:n], results[:n], results[:n], inputs[n:], results[n:])
+        return split(inputs, results, self.n_train)
 
 
 def _is_prime(p: int) -> bool:

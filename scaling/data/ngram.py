@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt16
 
-from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
+from scaling.data.token_dataset import DrawnSource
 from scaling.fields import Count, Positive, Range
 from scaling.keys import rng_for
 
@@ -23,7 +23,7 @@ MAX_STATES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class NGram(TokenSource):
+class NGram(DrawnSource):
     """Tokens that each depend on the `order` tokens before them, by a random table.
 
     For every sequence of `order` tokens the next one's probabilities are drawn from a symmetric
@@ -108,9 +108,21 @@ class NGram(TokenSource):
         """Name and version of the generator: raised whenever the same seed draws other data."""
         return "ngram/2"
 
-    def load(self, seed: int) -> TokenDataset:
-        """The sequences of one run; the same tokens for every seed."""
-        return _load(self)
+    def row(self, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:
+        """A row of tokens that begins in the stationary distribution."""
+        rng, chain = rng_for(self.generator_seed, stream), chain_of(self)
+        n_states, vocab = chain.transitions.shape
+        n_tokens = n_windows * self.context + 1
+        # The last bound is left out: where rounding leaves it below a draw, that token is meant.
+        rows = [row.tolist() for row in np.cumsum(chain.transitions, axis=1)[:, :-1]]
+        starts = np.cumsum(chain.stationary)[:-1]
+        state = int(np.searchsorted(starts, rng.random(), side="right"))
+        tokens = [state // vocab**place % vocab for place in reversed(range(self.order))]
+        for chance in rng.random(max(n_tokens - self.order, 0)).tolist():
+            token = bisect_right(rows[state], chance)
+            state = (state * vocab + token) % n_states
+            tokens.append(token)
+        return np.array(tokens[:n_tokens], dtype=np.uint16)
 
 
 class Chain(NamedTuple):
@@ -157,37 +169,3 @@ def _conditional_entropies(source: NGram) -> Float[np.ndarray, " entropies"]:
         chances = block / np.maximum(block.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         entropies.append(-np.sum(block * np.log(np.where(block > 0, chances, 1.0))))
     return np.array(entropies)
-
-
-@functools.lru_cache(maxsize=8)
-def _load(source: NGram) -> TokenDataset:
-    chain = chain_of(source)
-    n_train_tokens = source.n_tokens + 1
-    held_out = _draw(chain, source, source.n_eval * source.context + 1, "eval")
-    # Drawn when first read: a plan of runs asks only for their number.
-    read_train = functools.cache(lambda: _draw(chain, source, n_train_tokens, "data"))
-    return token_dataset(
-        train=TokenRow(read_train, n_train_tokens),
-        held_out=TokenRow(lambda: held_out, len(held_out)),
-        context=source.context,
-        n_tokens=source.n_tokens,
-        n_eval=source.n_eval,
-    )
-
-
-def _draw(
-    chain: Chain, source: NGram, n_tokens: int, stream: str
-) -> UInt16[np.ndarray, " n_tokens"]:
-    """A row of tokens that begins in the stationary distribution."""
-    rng = rng_for(source.generator_seed, stream)
-    n_states, vocab = chain.transitions.shape
-    # The last bound is left out: where rounding leaves it below a draw, the last token is meant.
-    rows = [row.tolist() for row in np.cumsum(chain.transitions, axis=1)[:, :-1]]
-    starts = np.cumsum(chain.stationary)[:-1]
-    state = int(np.searchsorted(starts, rng.random(), side="right"))
-    tokens = [state // vocab**place % vocab for place in reversed(range(source.order))]
-    for chance in rng.random(max(n_tokens - source.order, 0)).tolist():
-        token = bisect_right(rows[state], chance)
-        state = (state * vocab + token) % n_states
-        tokens.append(token)
-    return np.array(tokens[:n_tokens], dtype=np.uint16)

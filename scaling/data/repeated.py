@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int, UInt16
 
-from scaling.data.token_dataset import TokenDataset, TokenSource, drawn_windows
+from scaling.data.token_dataset import DrawnSource
 from scaling.fields import Count, Range
 from scaling.keys import rng_for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeated(TokenSource):
+class Repeated(DrawnSource):
     """Sequences that repeat with a period: token t is token t - P, and the first P are random.
 
     Each sequence has a period of its own, any from `least_period` to `period` with equal chance,
@@ -71,9 +70,17 @@ class Repeated(TokenSource):
         """Name and version of the generator: raised whenever the same seed draws other data."""
         return "repeated/1"
 
-    def load(self, seed: int) -> TokenDataset:
-        """The sequences of one run; the same tokens for every seed."""
-        return _load(self)
+    def row(self, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:
+        """A row of windows, each of which begins with the last token of the one before."""
+        rng = rng_for(self.generator_seed, stream)
+        periods = rng.integers(self.least_period, self.period + 1, n_windows)
+        drawn = rng.integers(self.vocab_size, size=(n_windows, self.period), dtype=np.uint16)
+        last = self.context % periods
+        for window in range(1, n_windows):
+            drawn[window, 0] = drawn[window - 1, last[window - 1]]
+        within = np.arange(self.context) % periods[:, None]
+        row = np.take_along_axis(drawn, within, axis=1).reshape(-1)
+        return np.append(row, drawn[-1, last[-1]])
 
     def log_chances(
         self, sequences: Int[np.ndarray, "n length"]
@@ -95,26 +102,3 @@ class Repeated(TokenSource):
             chances[:, t - 1] = after.sum(axis=1) / weights.sum(axis=1) / self.vocab_size
             weights = after / after.max(axis=1, keepdims=True)
         return np.log(chances)
-
-
-@functools.lru_cache(maxsize=8)
-def _load(source: Repeated) -> TokenDataset:
-    return drawn_windows(
-        functools.partial(_draw, source),
-        context=source.context,
-        n_tokens=source.n_tokens,
-        n_eval=source.n_eval,
-    )
-
-
-def _draw(source: Repeated, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:
-    """A row of windows, each of which begins with the last token of the one before."""
-    rng = rng_for(source.generator_seed, stream)
-    periods = rng.integers(source.least_period, source.period + 1, n_windows)
-    drawn = rng.integers(source.vocab_size, size=(n_windows, source.period), dtype=np.uint16)
-    last = source.context % periods
-    for window in range(1, n_windows):
-        drawn[window, 0] = drawn[window - 1, last[window - 1]]
-    within = np.arange(source.context) % periods[:, None]
-    row = np.take_along_axis(drawn, within, axis=1).reshape(-1)
-    return np.append(row, drawn[-1, last[-1]])

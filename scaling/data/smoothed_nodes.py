@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from scaling.data.dataset import Dataset
+from scaling.data.dataset import Dataset, split
 from scaling.fields import Checked, Count, Fraction, Positive, Range
 from scaling.keys import rng_for
 
@@ -66,14 +66,7 @@ class SmoothedNodes(Checked):
             degrees = edges.sum(axis=1)
             for _ in range(self.depth):
                 feature = np.where(degrees > 0, edges @ feature / np.maximum(degrees, 1), feature)
-        train, rest = slice(None, self.n_train), slice(self.n_train, None)
-        return Dataset(
-            train_inputs=feature[train, None],
-            train_targets=labels[train],
-            train_targets_clean=labels[train],
-            eval_inputs=feature[rest, None],
-            eval_targets=labels[rest],
-        )
+        return split(feature[:, None], labels, self.n_train)
 
     def _edges(
         self, y: Float[np.ndarray, " nodes"], rng: np.random.Generator

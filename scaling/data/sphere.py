@@ -62,13 +62,7 @@ class SphereTeacher(Checked):
 
         train_inputs, train_clean, train_targets = draw(self.n_train, "data")
         eval_inputs, _, eval_targets = draw(self.n_eval, "eval")
-        return Dataset(
-            train_inputs=train_inputs,
-            train_targets=train_targets,
-            train_targets_clean=train_clean,
-            eval_inputs=eval_inputs,
-            eval_targets=eval_targets,
-        )
+        return Dataset(train_inputs, train_targets, train_clean, eval_inputs, eval_targets)
 
     def _form(self, rng: np.random.Generator) -> Float[np.ndarray, "dimension dimension"]:
         """A random symmetric form of trace 0, scaled to its power on the sphere.

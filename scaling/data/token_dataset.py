@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, UInt
+from jaxtyping import Int, UInt, UInt16
 
 from scaling.data.permutation import in_order, spread
 from scaling.fields import Checked
@@ -221,25 +221,31 @@ def _gathered(
     return sequences
 
 
-def drawn_windows(
-    draw: Callable[[int, str], np.ndarray], *, context: int, n_tokens: int, n_eval: int
-) -> TokenDataset:
-    """A data set of windows that are drawn: those to train on when they are first read.
+class DrawnSource(TokenSource):
+    """A base of sources whose tokens are drawn, the same for every run."""
 
-    Args:
-        draw: (number of windows, name of the stream, "data" or "eval") -> their row of tokens.
-        context: Tokens of a window.
-        n_tokens: Tokens to train on.
-        n_eval: Windows held out.
-    """
-    n_windows = -(-n_tokens // context)
-    held_out = draw(n_eval, "eval")
+    n_tokens: int
+    n_eval: int
+
+    @abstractmethod
+    def row(self, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:
+        """So many windows in a row, with the token before the first; "data" or "eval"."""
+
+    def load(self, seed: int) -> TokenDataset:
+        """The sequences of one run; the same tokens for every seed."""
+        return _drawn(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _drawn(source: DrawnSource) -> TokenDataset:
+    context, n_windows = source.context, -(-source.n_tokens // source.context)
+    held_out = source.row(source.n_eval, "eval")
     # A plan of runs asks only for their number.
-    read_train = functools.cache(lambda: draw(n_windows, "data"))
+    read_train = functools.cache(lambda: source.row(n_windows, "data"))
     return token_dataset(
         train=TokenRow(read_train, n_windows * context + 1),
         held_out=TokenRow(lambda: held_out, len(held_out)),
         context=context,
-        n_tokens=n_tokens,
-        n_eval=n_eval,
+        n_tokens=source.n_tokens,
+        n_eval=source.n_eval,
     )

@@ -154,7 +154,7 @@ def test_impossible_values_are_refused(fields, message):
 
 
 def test_fewer_tokens_than_a_sequence_are_refused():
-    with pytest.raises(ValueError, match=r"data.context = 64 is longer than the 63 tokens"):
+    with pytest.raises(ValueError, match=r"data.n_tokens = 63 is less than data.context = 64"):
         NGram(n_tokens=63).load(0)
 
 
