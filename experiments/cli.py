@@ -17,37 +17,39 @@ from tyro.conf import arg
 from tyro.extras import SubcommandApp
 
 import scaling
-from experiments.commands.options import (
+from experiments.commands.options.analyses import (
     AllocateOptions,
     AuditOptions,
-    CompareOptions,
-    CompletionOptions,
     DescentOptions,
     DesignOptions,
-    DoctorOptions,
-    ExportOptions,
-    ExtendOptions,
     FitOptions,
-    ImportOptions,
     IsoflopOptions,
     LawsOptions,
-    ListOptions,
     ModelsOptions,
-    PaperOptions,
     PredictOptions,
-    PruneOptions,
     RankOptions,
-    ReportOptions,
     ReproduceOptions,
+)
+from experiments.commands.options.folders import (
+    CompareOptions,
+    DoctorOptions,
+    ExportOptions,
+    ImportOptions,
+    PaperOptions,
+    PruneOptions,
+    ReportOptions,
     RetryOptions,
-    RunOptions,
-    ShowOptions,
-    ShowPlanOptions,
     StatusOptions,
-    SweepOptions,
     TableOptions,
     VerifyOptions,
     WatchOptions,
+)
+from experiments.commands.options.program import CompletionOptions, ListOptions, ShowOptions
+from experiments.commands.options.training import (
+    ExtendOptions,
+    RunOptions,
+    ShowPlanOptions,
+    SweepOptions,
 )
 
 app = SubcommandApp()

@@ -14,7 +14,7 @@ from experiments.commands import show
 from experiments.commands.chooser import Chooser, say_cost
 from experiments.commands.console import console
 from experiments.commands.fit import load_law
-from experiments.commands.options import ChoosingOptions
+from experiments.commands.options.training import ChoosingOptions
 from experiments.commands.pairs import AT
 from scaling.accounting import Account, account
 from sweeps.deciding import Decided

@@ -17,7 +17,7 @@ from analysis.published.allocating import allocate_published, family_of
 from analysis.tables import results
 from experiments.commands import fit_files
 from experiments.commands.console import console, write_text
-from experiments.commands.options import AllocateOptions
+from experiments.commands.options.analyses import AllocateOptions
 from experiments.commands.predict import WHICH
 from sweeps.files import storing
 

@@ -10,7 +10,7 @@ from analysis.published import library
 from analysis.writing import plain
 from experiments.commands import rows
 from experiments.commands.console import console, print_table, write_text
-from experiments.commands.options import AuditOptions
+from experiments.commands.options.analyses import AuditOptions
 
 _OUTPUTS = ("loss", "error")  # columns that a table can hold
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from experiments.commands import engines, show
 from experiments.commands.chooser import Chooser
 from experiments.commands.console import write_json
-from experiments.commands.options import ChoosingOptions
+from experiments.commands.options.training import ChoosingOptions
 from sweeps.costs import check_fits
 from sweeps.deciding import Decided, check_independent, run_deciding
 from sweeps.places import Place

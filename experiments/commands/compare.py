@@ -14,7 +14,7 @@ from analysis.tables import results as tables
 from experiments.commands import fit_files
 from experiments.commands.console import console, print_table, write_json
 from experiments.commands.finished import Finished, finished
-from experiments.commands.options import CompareOptions
+from experiments.commands.options.folders import CompareOptions
 from experiments.experiment import Expected, Experiment, Measured, passes
 from experiments.shared.words import number
 from scaling.fields import flatten

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from analysis.planning.device_prices import accelerator
 from experiments.commands.console import Justify, console, print_table, write_json
-from experiments.commands.options import CostOptions
+from experiments.commands.options.training import CostOptions
 from scaling.record import RunRecord
 from sweeps.accelerators import accelerators
 from sweeps.costs import Cost, check_fits, cost_of

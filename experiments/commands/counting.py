@@ -7,7 +7,7 @@ from analysis.estimate import Floats, factor_text
 from analysis.published.conversions import Shape, convert_loss
 from analysis.published.entry import Curve, Entry
 from analysis.published.optimum import MOST_BEYOND
-from experiments.commands.options import PredictOptions
+from experiments.commands.options.analyses import PredictOptions
 from experiments.commands.pairs import SHAPE
 
 _FORM = "give --shape layers=12,width=768,vocabulary=50257,context=1024"

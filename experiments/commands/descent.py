@@ -32,7 +32,7 @@ from analysis.tables.names import words
 from analysis.writing import dumps, replace_file
 from experiments.commands import doubts
 from experiments.commands.console import console, print_table, write_json
-from experiments.commands.options import DescentOptions
+from experiments.commands.options.analyses import DescentOptions
 from sweeps.files import storing
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from analysis.planning.design import Candidates, next_cells
 from analysis.tables import results
 from experiments.commands import fit_files
 from experiments.commands.console import console, write_json
-from experiments.commands.options import DesignOptions
+from experiments.commands.options.analyses import DesignOptions
 from experiments.commands.pairs import AT
 from sweeps.files import storing
 

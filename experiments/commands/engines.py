@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.commands.console import console
-from experiments.commands.options import RunningOptions
+from experiments.commands.options.training import RunningOptions
 from sweeps.engines import Engine
 from sweeps.executors.local import code_path
 from sweeps.places import Place, shown

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments import catalogue
 from experiments.commands import report, run
-from experiments.commands.options import PlanOptions
+from experiments.commands.options.training import PlanOptions
 from experiments.commands.report import Report
 from experiments.commands.run import Job
 from experiments.experiment import Experiment, Gathering

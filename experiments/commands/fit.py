@@ -32,7 +32,7 @@ from experiments.commands import beside, doubts, fit_output
 from experiments.commands.console import console, write_text
 from experiments.commands.fit_output import Alternative
 from experiments.commands.hold_out import held_out, score_of
-from experiments.commands.options import FitOptions
+from experiments.commands.options.analyses import FitOptions
 from experiments.commands.pairs import FIX
 from experiments.commands.rows import print_flags, read_rows, settled
 from scaling.fields import nearest

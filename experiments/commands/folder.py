@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.commands import provenance
 from experiments.commands.console import console, write_json
-from experiments.commands.options import (
+from experiments.commands.options.folders import (
     DoctorOptions,
     ExportOptions,
     ImportOptions,
@@ -109,7 +109,7 @@ def write_table(options: TableOptions) -> int:
     with storing(Path(options.to)):
         tables.write(table, options.to)
     counts = Counter(table["status"]) if len(table) else Counter()
-    n_unchosen = int((table["reason"] == NOT_CHOSEN).sum()) if "reason" in table else 0
+    reasons = Counter(table["reason"]) if "reason" in table else Counter()
     console.print(
         f"{options.to}: {len(table):,} rows ({counted(counts)}), {len(table.columns)} columns"
     )
@@ -117,7 +117,7 @@ def write_table(options: TableOptions) -> int:
         console.print(f"{damage}; the row is right, its curve cannot be read")
     told = {"table": options.to, "rows": len(table), "columns": list(table.columns)}
     write_json(options.json, told | {"counts": dict(counts), "damaged_curves": damaged})
-    return 1 if counts["failed"] or counts["missing"] > n_unchosen or damaged else 0
+    return 1 if counts["failed"] or counts["missing"] > reasons[NOT_CHOSEN] or damaged else 0
 
 
 def export(options: ExportOptions) -> int:

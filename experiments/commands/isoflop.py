@@ -19,7 +19,7 @@ from analysis.tables import results
 from analysis.writing import replace_file
 from experiments.commands import doubts
 from experiments.commands.console import console, print_table, write_json
-from experiments.commands.options import IsoflopOptions
+from experiments.commands.options.analyses import IsoflopOptions
 from experiments.commands.rows import read_rows
 from experiments.shared.panels import growth_rows, size_cells
 from sweeps.files import storing

@@ -19,7 +19,7 @@ from analysis.published.entry import Entry
 from analysis.published.optimum import MOST_BEYOND, Best, best_model, given
 from analysis.writing import plain
 from experiments.commands.console import console, print_table, write_text
-from experiments.commands.options import LawsOptions
+from experiments.commands.options.analyses import LawsOptions
 from sweeps.files import storing
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from analysis.published import library
 from analysis.tables import results
 from analysis.writing import plain
 from experiments.commands.console import Justify, console, print_table, write_text
-from experiments.commands.options import ModelsOptions
+from experiments.commands.options.analyses import ModelsOptions
 from sweeps.files import storing
 
 _SHARES = (0.5, 1.0, 2.0)  # of price and utilisation in a table of costs

@@ -5,7 +5,7 @@ from pathlib import Path
 from analysis.writing import replace_file
 from experiments.commands.console import console, write_json
 from experiments.commands.finished import Finished, finished
-from experiments.commands.options import ReportOptions
+from experiments.commands.options.folders import ReportOptions
 from experiments.experiment import Experiment
 from experiments.pages.report_page import Shown, page
 from sweeps.files import storing

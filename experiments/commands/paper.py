@@ -14,7 +14,7 @@ from analysis.plots.venues import VENUES, Venue
 from experiments.commands import run
 from experiments.commands.console import console, write_json
 from experiments.commands.finished import Finished, finished
-from experiments.commands.options import PaperOptions
+from experiments.commands.options.folders import PaperOptions
 from experiments.commands.run import Job
 from experiments.experiment import Experiment, Findings, Gathering
 from experiments.papers.bundle import RECIPE, Recipe, as_csv, contents, libraries, renewed

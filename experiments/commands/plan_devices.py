@@ -12,7 +12,7 @@ from analysis.parallelism.plan import RESERVED, Plan, choose, plan
 from analysis.parallelism.published_runs import PublishedRun
 from analysis.parallelism.shape import TransformerShape
 from experiments.commands.console import console, print_table, write_json
-from experiments.commands.options import ShowPlanOptions
+from experiments.commands.options.training import ShowPlanOptions
 from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenSource
 from scaling.models.architecture import Architecture

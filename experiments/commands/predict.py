@@ -16,7 +16,7 @@ from analysis.tables.read import read
 from analysis.writing import plain
 from experiments.commands import counting
 from experiments.commands.console import console, print_table, write_text
-from experiments.commands.options import PredictOptions
+from experiments.commands.options.analyses import PredictOptions
 from experiments.commands.pairs import AT
 from sweeps.files import storing
 

@@ -20,7 +20,7 @@ from analysis.tables import read, results
 from experiments.commands import doubts
 from experiments.commands.console import console, write_text
 from experiments.commands.hold_out import held_out, log_errors
-from experiments.commands.options import RankOptions
+from experiments.commands.options.analyses import RankOptions
 from experiments.commands.rows import print_flags, read_rows, settled
 from scaling.fields import nearest
 from sweeps.files import storing

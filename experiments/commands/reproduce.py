@@ -19,7 +19,7 @@ from experiments import reproductions
 from experiments.catalogue import declaring
 from experiments.commands import show
 from experiments.commands.console import console, print_table, write_json
-from experiments.commands.options import ReproduceOptions
+from experiments.commands.options.analyses import ReproduceOptions
 from experiments.experiment import Findings, Measured
 from experiments.reproductions import data
 from experiments.reproductions.data import Dataset, PublishedFile

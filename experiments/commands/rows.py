@@ -15,7 +15,7 @@ from analysis.checks import rows
 from analysis.checks.flags import Reason, without_flagged
 from analysis.tables.read import Source, read
 from experiments.commands.console import console
-from experiments.commands.options import RowOptions
+from experiments.commands.options.analyses import RowOptions
 
 Flagged: TypeAlias = Literal["keep", "drop"]
 """What to do with flagged rows."""

@@ -27,7 +27,7 @@ from experiments.commands import (
 )
 from experiments.commands.console import write_json
 from experiments.commands.grids import missed_thresholds
-from experiments.commands.options import (
+from experiments.commands.options.training import (
     CostOptions,
     PlanOptions,
     RunningOptions,

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from experiments import catalogue
 from experiments.commands.console import console, print_table, write_json
-from experiments.commands.options import ListOptions, ShowOptions
+from experiments.commands.options.program import ListOptions, ShowOptions
 from experiments.experiment import Experiment, passes
 from experiments.shared.words import accepted, number
 

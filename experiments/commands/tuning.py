@@ -9,7 +9,7 @@ from typing import Any
 from experiments.commands import show
 from experiments.commands.chooser import Chooser, say_cost
 from experiments.commands.console import print_table
-from experiments.commands.options import ChoosingOptions
+from experiments.commands.options.training import ChoosingOptions
 from sweeps.deciding import Decided
 from sweeps.decisions import seen
 from sweeps.halving import Halving, best, contest

@@ -13,7 +13,7 @@ from rich.text import Text
 from analysis.errors import visible
 from experiments.commands.console import console, write_json
 from experiments.commands.folder import stores
-from experiments.commands.options import WatchOptions
+from experiments.commands.options.folders import WatchOptions
 from sweeps.watching import SHARE, Look, Watcher
 
 _BLOCKS = "▁▂▃▄▅▆▇█"

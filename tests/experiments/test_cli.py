@@ -17,9 +17,9 @@ import pytest
 from analysis import estimate
 from experiments import catalogue
 from experiments.cli import main
-from experiments.commands import options
 from experiments.commands.costing import print_plans
-from experiments.commands.options import CostOptions
+from experiments.commands.options import analyses
+from experiments.commands.options.training import CostOptions
 from experiments.commands.report import FILES
 from scaling.accounting import account
 from scaling.config import RunConfig
@@ -69,7 +69,7 @@ def test_help_comes_at_once():
 
 
 def test_the_command_knows_every_kind_of_bootstrap():
-    assert get_args(options.Redrawn) == get_args(estimate.Redrawn)
+    assert get_args(analyses.Redrawn) == get_args(estimate.Redrawn)
 
 
 def test_list_names_every_experiment(capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import catalogue, chinchilla, kaplan_vs_chinchilla
 from experiments.commands import run as pipeline
-from experiments.commands.options import PlanOptions
+from experiments.commands.options.training import PlanOptions
 from experiments.experiment import passes
 from experiments.shared import staircase
 from experiments.shared.counting import COUNTS, METHODS, Exponent

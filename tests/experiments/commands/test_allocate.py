@@ -18,7 +18,7 @@ from analysis.planning.training_cost import TrainingCost
 from experiments.commands import allocate as allocating
 from experiments.commands import fit as fitting
 from experiments.commands import fit_files
-from experiments.commands.options import AllocateOptions, FitOptions
+from experiments.commands.options.analyses import AllocateOptions, FitOptions
 
 HOURS = {"gpu": "h200", "mfu": 0.4, "hours": 5000.0}
 

@@ -12,7 +12,7 @@ from analysis.laws import CHINCHILLA
 from analysis.planning.design import Candidates, next_cells
 from analysis.tables import read
 from experiments.commands import design
-from experiments.commands.options import DesignOptions
+from experiments.commands.options.analyses import DesignOptions
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.digits import Digits

@@ -10,7 +10,7 @@ import pytest
 from published_data import published_path
 
 from experiments.commands import isoflop
-from experiments.commands.options import IsoflopOptions
+from experiments.commands.options.analyses import IsoflopOptions
 
 HOUSE = Path(__file__).parents[3]
 BUDGETS = 1e18 * 4.0 ** np.arange(5)

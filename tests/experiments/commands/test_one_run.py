@@ -7,7 +7,7 @@ import pytest
 from analysis.fitting.fit import fit
 from analysis.laws import LAWS
 from experiments.commands.fit import Choices, Loss, _clusters, _is_one_run
-from experiments.commands.options import FitOptions
+from experiments.commands.options.analyses import FitOptions
 from experiments.commands.rows import read_rows
 
 ROWS = 24

@@ -14,7 +14,7 @@ from analysis.compute_optimal import approaches
 from analysis.estimate import Bootstrap
 from experiments.cli import main
 from experiments.commands import fit, isoflop, rank
-from experiments.commands.options import RowOptions
+from experiments.commands.options.analyses import RowOptions
 from experiments.commands.rows import read_rows
 
 FEW = 200

@@ -16,7 +16,7 @@ from published_data import published_path
 
 from experiments.cli import main
 from experiments.commands import reproduce
-from experiments.commands.options import ReproduceOptions
+from experiments.commands.options.analyses import ReproduceOptions
 from experiments.experiment import Measured
 from experiments.pages import reproduced
 from experiments.reproductions import data as published_data
