@@ -109,17 +109,27 @@ class Cluster:
         self.seconds = {f"{i:032x}": s for i, s in enumerate(seconds)}
         store = Store(Folder("sim://cluster/results"))
         tasks = [Task(0, store, _planned(i, s), 0) for i, s in enumerate(seconds)]
-        self._shares = visiting.shares(tasks, n_workers)
+        self._shares = [
+            {task.run.run_id: chain for chain in share for task in chain}
+            for share in visiting.shares(tasks, n_workers)
+        ]
+        self._share_of = {run_id: share for share in self._shares for run_id in share}
         rate = LOST_AN_HOUR / 3600
         self.workers = [Worker(self, k, draw.expovariate(rate)) for k in range(n_workers)]
 
     def order(self, number: int) -> Iterator[Share]:
         """`visiting.visiting_order`, without the runs that a look would find published anyway."""
         shares, n = self._shares, len(self._shares)
-        yield shares[number]
+        yield [*shares[number].values()]
         for step in range(n - 1, 0, -1):
-            share = shares[(number + step) % n]
-            yield from visiting.helping([c for c in share if _is_open([c], self.published)])
+            if share := shares[(number + step) % n]:
+                yield from visiting.helping([*share.values()])
+
+    def note_published(self, run_id: str) -> None:
+        """Takes note of a run that was published now, if it is the first time."""
+        if run_id not in self.published:
+            self.published[run_id] = self.current.now()
+            del self._share_of[run_id][run_id]
 
     def run(self) -> None:
         """Lets all workers live to their end."""
@@ -165,10 +175,6 @@ def _planned(number: int, seconds: float) -> PlannedRun:
     config = {"seed": number, "seconds": seconds}
     estimate = sum(SECONDS) / 2  # nobody knows beforehand which run takes long
     return PlannedRun(f"{number:032x}", "shape", 1, estimate, config)
-
-
-def _is_open(chains: Share, published: dict[str, float]) -> bool:
-    return any(task.run.run_id not in published for chain in chains for task in chain)
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -240,7 +246,7 @@ def _names(folder: Folder) -> list[str]:
 @files.note_published.register
 def _note_published(root: Folder, run_id: str) -> None:
     CLUSTER.pay("create")
-    CLUSTER.published.setdefault(run_id, CLUSTER.current.now())
+    CLUSTER.note_published(run_id)
 
 
 @files.seems_published.register
