@@ -75,12 +75,12 @@ def options(doc: str | None) -> argparse.ArgumentParser:
 
 
 def report(figures: Sequence[Figure], path: Path | None) -> None:
-    """Writes figures where `--json` names a file, and prints which limits are missed."""
+    """Prints figures beside their limits, and writes them where `--json` names a file."""
     if path is not None:
         write(path, figures)
     for figure in figures:
-        if not figure.is_met:
-            print(f"missed: {figure.row()}")
+        kept = "figure" if figure.asked is None else "met" if figure.is_met else "missed"
+        print(f"{kept}: {figure.row()}")
 
 
 def machine() -> str:

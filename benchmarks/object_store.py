@@ -5,8 +5,7 @@
 Two commands with four workers each share a folder on an S3 server on loopback (moto: one process in
 Python, which takes 2.2 to 2.5 ms of a processor for a request, and 0.1 ms more for each object that
 it lists). Two workers are killed by SIGKILL while they work. Wall time counts from the start of the
-commands to the end of the last one; requests are those of the commands, and of the few looks that
-decide when to kill.
+commands to the end of the last one. When to kill is read from the server's log.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def measure(n_runs: int) -> Measured:
             subprocess.Popen(words, env=os.environ | {"PYTHONPATH": path})
             for _ in range(N_COMMANDS)
         ]
-        _kill_workers([each.pid for each in commands], n_runs // 10)
+        _kill_workers([each.pid for each in commands], Path(folder, "log"), n_runs // 10)
         for each in commands:
             each.wait()
         seconds = time.perf_counter() - began
@@ -110,15 +109,10 @@ def _look(n_runs: int, n_requests: int, seconds: float, server: float, commands:
     )
 
 
-def _kill_workers(commands: list[int], n_published: int) -> None:
-    """Kills a worker of each command, once so many runs are published."""
-    from sweeps import files
-    from sweeps.places import place
-    from sweeps.store import Store
-
-    published = Store(place(ROOT)).root / "published"
-    while len(files.names(published)) < n_published:
-        time.sleep(0.2)
+def _kill_workers(commands: list[int], log: Path, n_published: int) -> None:
+    """Kills a worker of each command, once so many runs are published, by the server's log."""
+    while log.read_bytes().count(b"PUT /results/sweeps/bookkeeping/published/") < n_published:
+        time.sleep(0.1)
     for each in commands[:N_KILLED]:
         os.kill(next(_children(each)), signal.SIGKILL)
 

@@ -58,6 +58,9 @@ _LOOKING_EVERY, _LOOKING_MEANWHILE = 0.1, 0.2
 """Least time between two looks at the runs of others while there is something to do, as a share of
 a lease, and most time of such a look, as a share of the time between two."""
 
+_MET_IN_A_ROW = 3
+"""Claims in a row for which others are faster, after which a share is left to them."""
+
 _MESSAGE_LENGTH = 1000
 
 
@@ -92,7 +95,7 @@ def work(
         #    it. One that is lost to them is met here, long before the end.
         waiting = deque[list[Task]]()
         looked_at = time.monotonic()
-        for pack in _met_once(shares, worker):
+        for pack in _met_seldom(shares, worker, waiting):
             waiting.extend(worker.visit(pack))
             if waiting and time.monotonic() - looked_at >= between_looks:
                 worker.look_again(waiting, between_looks * _LOOKING_MEANWHILE)
@@ -108,19 +111,26 @@ def work(
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _met_once(shares: Iterable[Share], worker: _Worker) -> Iterator[list[Task]]:
+def _met_seldom(
+    shares: Iterable[Share], worker: _Worker, waiting: deque[list[Task]]
+) -> Iterator[list[Task]]:
     """The packs of shares, in order, but from the other end once another worker was at a run.
 
     Workers of two commands have the same shares. Without this they would go through them in step,
-    each trying to claim what the other has just claimed.
+    each trying to claim what the other has just claimed. What is left of a share in which that
+    happens again and again is put with those that wait: others are about to do it.
     """
     for share in shares:
-        left, met = deque(share), worker.n_met
-        while left:
+        left, in_a_row = deque(share), 0
+        while left and in_a_row < _MET_IN_A_ROW:
+            met = worker.n_met
             yield from packs(left.popleft())
             if worker.n_met > met:
                 left.reverse()
-                met = worker.n_met
+                in_a_row += 1
+            else:
+                in_a_row = 0
+        waiting.extend(pack for chain in left for pack in packs(chain))
 
 
 class _Claimed(NamedTuple):

@@ -292,7 +292,7 @@ def test_two_thousand_runs_cost_little_time_and_no_memory(tmp_path: Path) -> Non
         [
             sys.executable,
             str(HERE.parents[1] / "benchmarks" / "bookkeeping.py"),
-            *(folder, "--repeats", "1", "--json", str(figures)),
+            *(folder, "--repeats", "1", "--sizes", "500", "2000", "--json", str(figures)),
         ],
         env=ENVIRONMENT,
         capture_output=True,
