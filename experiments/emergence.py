@@ -17,7 +17,6 @@ with a scale of their own. At the size `cpu` that is 1.36, 0.91 and 0.54 of the 
 not learnt in proportion to parameters, where 4,000 steps are as much of a limit.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -33,10 +32,20 @@ from analysis.estimate import Floats
 from analysis.fitting.fit import Bootstrap, FitResult, fit
 from analysis.fitting.survival import DelayLaw, fit_delays
 from analysis.laws import QUANTA, QUANTA_N, Law
-from analysis.plots import style, ticks
+from analysis.plots import style
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Json, Measured, Sweep
+from experiments.shared import emergence_figures as panels
 from experiments.shared.panels import with_notes
+from experiments.shared.watched_tasks import (
+    CHAIN,
+    LEARNT,
+    Watched,
+    artefact,
+    metrics_of,
+    task_losses,
+    watched_runs,
+)
 from scaling.config import RunConfig
 from scaling.data.parity_tasks import ParityTasks
 from scaling.models.mlp import MLP
@@ -48,10 +57,6 @@ from sweeps.space import chain, grid
 CURVES = True
 
 WIDTH, BATCH, RATE = 128, 512, 5e-3
-CHAIN, SHORT_CHAIN = 30, 10
-"""Answers that are all to be right for an exact match; the longer the chain, the sharper."""
-LEARNT = 0.5
-"""Share of log 2 below which a task's loss says that it is learnt."""
 BETWEEN = (0.1, 0.9)
 FEWEST = 5
 """Tasks learnt from which on the loss is compared with the tail sum."""
@@ -188,34 +193,6 @@ ALT = (
 )
 
 
-class Watched(NamedTuple):
-    """Runs that are watched as they learn.
-
-    Attributes:
-        steps: Steps of the evaluations, shape (n,).
-        losses: Losses of tasks over log 2, shape (runs, n, tasks).
-        loss: Mean loss over tasks and runs, in nats, shape (n,).
-        likelihood: Mean probability of a right answer, shape (n,).
-    """
-
-    steps: Floats
-    losses: Floats
-    loss: Floats
-    likelihood: Floats
-
-    @property
-    def learnt(self) -> np.ndarray:
-        """Whether each task is learnt, of the same shape as the losses."""
-        return self.losses < LEARNT
-
-    def emergence(self) -> tuple[Floats, Floats]:
-        """Last step before, and first at which, a task is learnt, (runs, tasks); or infinite."""
-        learnt = self.learnt
-        first, ever = learnt.argmax(axis=1), learnt.any(axis=1)
-        after = np.where(ever, self.steps[np.maximum(first - 1, 0)], self.steps[-1])
-        return after, np.where(ever, self.steps[first], np.inf)
-
-
 class Fitted(NamedTuple):
     """A law of the loss along one axis, and how it agrees with the tasks.
 
@@ -257,7 +234,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     law = fit_delays(1 / often.ravel(), after.ravel(), until.ravel())
     ended = _ended(runs.loc[~constant], curves, n_tasks, exponent)
     fits = _fits(ended, n_tasks, exponent)
-    metrics = _metrics(watched)
+    metrics = metrics_of(watched)
     measured = {
         "between": _between(watched),
         "off_tail": _off_tail(ended),
@@ -267,7 +244,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         ),
         "order": _order(frequency, until),
         "off_quanta": _off_quanta(fits.get("steps")),
-        "artefact": _artefact(metrics),
+        "artefact": artefact(metrics),
     }  # fmt: skip
     return Findings(
         measured=measured,
@@ -278,32 +255,6 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     )
 
 
-def _losses(evaluations: Sequence[dict[str, float]], n_tasks: int) -> Floats:
-    """Losses of tasks over log 2, shape (evaluations, tasks)."""
-    names = [f"task {k + 1}" for k in range(n_tasks)]
-    return np.array([[each[name] for name in names] for each in evaluations]) / np.log(2)
-
-
-def watched_runs(curves: pd.DataFrame, n_tasks: int) -> Watched:
-    """Gathers runs that are evaluated at the same steps, from their learning curves.
-
-    Raises:
-        ValueError: There is no run.
-    """
-    if curves.empty:
-        raise ValueError("No run at a constant learning rate is done. Run the command again.")
-    histories = [history.sort_values("step") for _, history in curves.groupby("run_id")]
-    losses = np.array([_losses(list(history["eval_by"]), n_tasks) for history in histories])
-    loss, likelihood = (
-        np.mean([read(history) for history in histories], axis=0)
-        for read in (
-            lambda history: history["eval_loss"].to_numpy(np.float64),
-            lambda history: [each["likelihood"] for each in history["eval_by"]],
-        )
-    )
-    return Watched(histories[0]["step"].to_numpy(np.float64), losses, loss, likelihood)
-
-
 def _ended(runs: pd.DataFrame, curves: pd.DataFrame, n_tasks: int, exponent: float) -> pd.DataFrame:
     """The best evaluation of each run whose learning rate fell to 0, beside the tail sum.
 
@@ -312,7 +263,7 @@ def _ended(runs: pd.DataFrame, curves: pd.DataFrame, n_tasks: int, exponent: flo
     history = curves[curves["run_id"].isin(runs["run_id"])]
     best = history.loc[history.groupby("run_id")["eval_loss"].idxmin()].set_index("run_id")
     best = best.loc[runs["run_id"]]
-    losses = _losses(list(best["eval_by"]), n_tasks)
+    losses = task_losses(list(best["eval_by"]), n_tasks)
     learnt = (losses < LEARNT).sum(axis=1)
     rows = runs[["steps", "seed"]].assign(
         along=[_along(run, runs) for run in runs.to_dict("records")],
@@ -393,45 +344,6 @@ def _off_quanta(fitted: Fitted | None) -> Measured:
     return Measured(value=abs(fitted.off), note=f"{fitted.off:+.1%} at {fitted.at:,.0f}")
 
 
-def _metrics(watched: Watched) -> pd.DataFrame:
-    """Log of the mean loss, and exact match of chains, from 0 to 1 each, at doubling steps.
-
-    They begin five doublings before the end, where the first task is learnt.
-    """
-    steps = watched.steps[-1] / 2.0 ** np.arange(5, -1, -1)
-    log_loss, likelihood = (
-        np.interp(np.log(steps), np.log(watched.steps), each)
-        for each in (np.log(watched.loss), watched.likelihood)
-    )
-    table = pd.DataFrame(
-        {
-            "steps": steps,
-            "smooth": -log_loss,
-            "sharp": likelihood**CHAIN,
-            "shorter": likelihood**SHORT_CHAIN,
-        }
-    )
-    for name in ("smooth", "sharp", "shorter"):
-        table[name] = (table[name] - table[name].min()) / np.ptp(table[name])
-    return table
-
-
-def _second_difference(x: Floats, y: Floats) -> float:
-    """Largest second divided difference of y in x, of either sign."""
-    slopes = np.diff(y) / np.diff(x)
-    return float(np.max(np.abs(np.diff(slopes) / ((x[2:] - x[:-2]) / 2))))
-
-
-def _artefact(metrics: pd.DataFrame) -> Measured:
-    at = np.log(metrics["steps"].to_numpy(np.float64))
-    smooth, sharp, shorter = (
-        _second_difference(at, metrics[name].to_numpy(np.float64))
-        for name in ("smooth", "sharp", "shorter")
-    )
-    note = f"{CHAIN} answers; {shorter / smooth:.1f} with {SHORT_CHAIN}"
-    return Measured(value=sharp / smooth, note=note)
-
-
 def _reported(fitted: Fitted) -> Json:
     law = fitted.law
     params = {name: float(v) for name, v in law.params.items()}
@@ -460,73 +372,15 @@ def _verdict(measured: dict[str, Measured], fits: dict[str, Fitted]) -> str:
 
 def figure(findings: Findings[Details]) -> Figure:
     """Draws losses of tasks over steps, when they appear, the tail sum, and both metrics."""
-    details = findings.details
+    watched, frequency, law, ended, metrics, exponent = findings.details
     with style.paper_figure(2, 2, height=4.6) as (drawing, axes):
-        overview(axes[0, 0], findings)
-        _draw_emergence(axes[0, 1], details)
-        _draw_tail(axes[1, 0], details)
-        _draw_metrics(axes[1, 1], details)
+        panels.draw_tasks(axes[0, 0], watched, frequency)
+        panels.draw_emergence(axes[0, 1], watched, frequency, law)
+        panels.draw_tail(axes[1, 0], ended, len(frequency), exponent)
+        panels.draw_metrics(axes[1, 1], metrics)
     return drawing
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the loss of each task and the mean over steps, of the first watched run."""
-    watched, frequency, *_ = findings.details
-    shown = [0, 1, 2, 4, 7, 11]
-    for place, task in enumerate(task for task in shown if task < len(frequency)):
-        look = style.SERIES[place % len(style.SERIES)]
-        losses = watched.losses[0, :, task]
-        ax.plot(watched.steps, losses, **look.line(), linewidth=0.9, label=f"task {task + 1}")
-    mean = watched.losses[0] @ frequency
-    ax.plot(watched.steps, mean, color=style.INK, linewidth=1.8, label="all, weighted")
-    ticks.log_scale(ax, "x", ticks=(1,))
-    ax.set(xlabel="step", ylabel="loss / log 2", ylim=(-0.05, 1.45), xlim=(10, None))
-    ax.legend(loc="upper left", ncols=3, fontsize=6)
-
-
-def _draw_emergence(ax: Axes, details: Details) -> None:
-    watched, frequency, law, *_ = details
-    _, until = watched.emergence()
-    for run, steps in enumerate(until):
-        seen = np.isfinite(steps)
-        label = "runs" if run == 0 else ""
-        ax.plot(frequency[seen], steps[seen], **style.SERIES[0].marks(), label=label)
-    seen = np.isfinite(until).any(axis=0)
-    along = np.geomspace(frequency[seen].min(), frequency.max(), 20)
-    slope = f"slope {-law.exponent.value:.2f}"
-    ax.plot(along, law.at(1 / along), color=style.INK, linewidth=0.9, label=slope)
-    ticks.log_scale(ax, "x", ticks=(1,))
-    ticks.log_scale(ax, "y", ticks=(1,))
-    ax.set(xlabel="frequency of the task", ylabel="step of emergence")
-    ax.legend(loc="upper right")
-
-
-def _draw_tail(ax: Axes, details: Details) -> None:
-    n_tasks = len(details.frequency)
-    most = int(details.ended["learnt"].to_numpy().max()) + 1
-    along = np.arange(most + 1)
-    tail = theory.quanta_loss(along, exponent=details.exponent, tasks=n_tasks)
-    ax.plot(along, tail, color=style.INK, linewidth=0.9, label="exact tail sum")
-    for look, (name, rows) in zip(style.SERIES, details.ended.groupby("along"), strict=False):
-        ax.plot(rows["learnt"], rows["loss"], **look.marks(), label=f"over {name}")
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
-    ax.set(xlabel="tasks learnt", ylabel="loss (nats)")
-    ax.legend(loc="upper right")
-
-
-def _draw_metrics(ax: Axes, details: Details) -> None:
-    metrics = details.metrics
-    for look, (name, label) in zip(
-        style.SERIES,
-        (
-            ("smooth", "log of the mean loss"),
-            ("sharp", f"exact match of {CHAIN} answers"),
-            ("shorter", f"of {SHORT_CHAIN} answers"),
-        ),
-        strict=False,
-    ):
-        ax.plot(metrics["steps"], metrics[name], **look.line(), label=label)
-        ax.plot(metrics["steps"], metrics[name], **look.marks())
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ax.set(xlabel="step", ylabel="metric, over its range")
-    ax.legend(loc="upper left")
+    panels.draw_tasks(ax, findings.details.watched, findings.details.frequency)

@@ -23,15 +23,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import theory
 from analysis.errors import FitError
-from analysis.estimate import Floats
 from analysis.fitting.fit import Bootstrap, FitResult, fit
 from analysis.laws import SATURATING_POWER_LAW
-from analysis.plots import style, ticks
+from analysis.plots import style
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import draw_law, with_notes
+from experiments.shared import prompt_figures as panels
+from experiments.shared.panels import with_notes
+from experiments.shared.prompt_errors import (
+    Floor,
+    columns,
+    errors_by_examples,
+    errors_by_tasks,
+    excess_by_size,
+    floor_of,
+)
 from scaling.config import RunConfig
 from scaling.data.linear_tasks import LinearTasks
 from scaling.data.stream import MOST_EXAMPLES
@@ -43,8 +50,6 @@ from sweeps.space import chain, grid
 
 FEW, MANY = 4, 256
 """Tasks up to which a model must be the Bayes estimate of its own, and from which on ridge."""
-SIMULATED = 4000
-"""Prompts that least squares answers."""
 
 
 class Size(NamedTuple):
@@ -179,20 +184,6 @@ ALT = (
 )
 
 
-class Floor(NamedTuple):
-    """Errors of both regressions after k = 0, 1, ... examples.
-
-    Attributes:
-        ridge: Exact, the least that any answer has.
-        least_squares: Exact, infinite where k is within 1 of D.
-        simulated: Mean of least squares over simulated prompts.
-    """
-
-    ridge: Floats
-    least_squares: Floats
-    simulated: Floats
-
-
 class Details(NamedTuple):
     """What the figure draws; `by_examples` and `by_size` are of runs on endless tasks."""
 
@@ -209,11 +200,11 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     runs, excluded = results.usable(table, ["eval_squared_error"])
     told = runs.iloc[0]
     dimension, length = int(told["data.dimension"]), int(told["data.length"])
-    floor = _floor(dimension, length, float(told["data.noise"]))
+    floor = floor_of(dimension, length, float(told["data.noise"]))
     endless = runs["data.tasks"] == MOST_EXAMPLES
-    by_examples = _by_examples(runs.loc[endless], floor)
-    by_size = _by_size(runs.loc[endless], length)
-    by_tasks = _by_tasks(runs, length)
+    by_examples = errors_by_examples(runs.loc[endless], floor)
+    by_size = excess_by_size(runs.loc[endless], length)
+    by_tasks = errors_by_tasks(runs, length)
     law, threshold = _law(by_size), _threshold(by_tasks)
     few = by_tasks["tasks"] <= FEW
     many = (by_tasks["tasks"] >= MANY) & (by_tasks["tasks"] < MOST_EXAMPLES)
@@ -235,92 +226,6 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         details=Details(floor, by_examples, by_size, by_tasks, law, threshold),
         report={"exact_floor": floor.ridge.tolist(), "threshold_tasks": threshold},
     )
-
-
-def _floor(dimension: int, length: int, noise: float) -> Floor:
-    places, variance = range(length), noise**2
-    of = {"dimension": dimension, "noise_variance": variance}
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((SIMULATED, length, dimension))
-    y = np.sum(x * rng.standard_normal((SIMULATED, 1, dimension)), axis=-1)
-    y += noise * rng.standard_normal(y.shape)
-    return Floor(
-        np.array([theory.ridge_in_context(k, **of) for k in places]),
-        np.array([theory.least_squares_in_context(k, **of) for k in places]),
-        np.mean((theory.least_squares_answers(x, y) - y) ** 2, axis=0),
-    )
-
-
-def _measured(runs: pd.DataFrame, name: str, length: int) -> Floats:
-    """What `LinearTasks` measures under a name, after each number of examples, (runs, K)."""
-    columns = [f"eval_by.{name} {k}" for k in range(length)]
-    return runs[columns].to_numpy(np.float64)
-
-
-def _from_ridge(runs: pd.DataFrame, length: int) -> Floats:
-    """Mean squared distance from ridge over both halves of the prompts, (runs, K).
-
-    Ridge is the mean of the answer given the prompt, so that this is what a model's expected error
-    lies above the exact floor, with none of the noise of the answers.
-    """
-    parts = [_measured(runs, f"{part} squared distance ridge", length) for part in ("own", "new")]
-    return np.mean(parts, axis=0)
-
-
-def _by_examples(endless: pd.DataFrame, floor: Floor) -> pd.DataFrame:
-    """Mean error over seeds, by width and examples."""
-    length = len(floor.ridge)
-    rows = []
-    for width, group in endless.groupby("model.width"):
-        ridge = [_measured(group, f"{part} squared error ridge", length) for part in ("own", "new")]
-        excess = _from_ridge(group, length).mean(axis=0)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "width": width,
-                    "examples": np.arange(length),
-                    "floor": floor.ridge,
-                    "error": floor.ridge + excess,
-                    "ridge_error": np.mean(ridge, axis=(0, 1)),
-                    "run_ids": " ".join(group["run_id"]),
-                }
-            )
-        )
-    return pd.concat(rows, ignore_index=True)
-
-
-def _by_size(endless: pd.DataFrame, length: int) -> pd.DataFrame:
-    """Excess over the floor of each run, mean over examples."""
-    return pd.DataFrame(
-        {
-            "width": endless["model.width"].to_numpy(),
-            "n_params": endless["n_params_total"].to_numpy(np.float64),
-            "seed": endless["seed"].to_numpy(),
-            "excess": _from_ridge(endless, length).mean(axis=1),
-            "run_ids": endless["run_id"].to_numpy(),
-        }
-    )
-
-
-def _by_tasks(runs: pd.DataFrame, length: int) -> pd.DataFrame:
-    """Means over examples and seeds, a row a number of tasks, of the width that has several."""
-    widths = runs.loc[runs["data.tasks"] < MOST_EXAMPLES, "model.width"]
-    rows = []
-    for tasks, group in runs.loc[runs["model.width"].isin(widths)].groupby("data.tasks"):
-        means = {
-            f"{part}_{kind}_{of}": _measured(group, f"{part} squared {kind} {of}", length).mean()
-            for part in ("own", "new")
-            for kind, of in (
-                ("error", "model"), ("error", "ridge"), ("error", "discrete"),
-                ("distance", "ridge"), ("distance", "discrete"),
-            )
-        }  # fmt: skip
-        rows.append({"tasks": tasks, **means, "run_ids": " ".join(group["run_id"])})
-    return pd.DataFrame(rows)
-
-
-def _columns(rows: pd.DataFrame, *names: str) -> list[Floats]:
-    return [rows[name].to_numpy(np.float64) for name in names]
 
 
 def _law(by_size: pd.DataFrame) -> FitResult | None:
@@ -366,13 +271,13 @@ def _nearer(rows: pd.DataFrame, one: str, other: str) -> Measured:
     """Largest ratio of the distances from two estimates on new tasks."""
     if rows.empty:
         return Measured(value=None, note="no such number of tasks")
-    tasks, near, far = _columns(rows, "tasks", f"new_distance_{one}", f"new_distance_{other}")
+    tasks, near, far = columns(rows, "tasks", f"new_distance_{one}", f"new_distance_{other}")
     worst = int(np.argmax(near / far))
     return Measured(value=float(near[worst] / far[worst]), note=f"{tasks[worst]:,.0f} tasks")
 
 
 def _largest_rise(by_tasks: pd.DataFrame) -> Measured:
-    (errors,) = _columns(by_tasks, "new_error_model")
+    (errors,) = columns(by_tasks, "new_error_model")
     return Measured(
         value=float(np.max(errors[1:] / errors[:-1] - 1)), note=f"{len(errors)} numbers of tasks"
     )
@@ -394,9 +299,7 @@ def _threshold(by_tasks: pd.DataFrame) -> float | None:
     None where it does not.
     """
     finite = by_tasks.loc[by_tasks["tasks"] < MOST_EXAMPLES]
-    tasks, ridge, discrete = _columns(
-        finite, "tasks", "new_distance_ridge", "new_distance_discrete"
-    )
+    tasks, ridge, discrete = columns(finite, "tasks", "new_distance_ridge", "new_distance_discrete")
     ratio = np.log(ridge / discrete)
     below = np.flatnonzero((ratio[:-1] > 0) & (ratio[1:] <= 0))
     if not len(below):
@@ -428,63 +331,13 @@ def figure(findings: Findings[Details]) -> Figure:
     """Draws errors by examples, excess by size, errors by tasks, and least squares."""
     details = findings.details
     with style.paper_figure(2, 2, height=4.8) as (drawing, axes):
-        overview(axes[0, 0], findings)
-        _draw_excess(axes[0, 1], details)
-        _draw_tasks(axes[1, 0], details)
-        _draw_least_squares(axes[1, 1], details.floor)
+        panels.draw_examples(axes[0, 0], details.floor, details.by_examples)
+        panels.draw_excess(axes[0, 1], details.by_size, details.law)
+        panels.draw_tasks(axes[1, 0], details.floor, details.by_tasks, details.threshold)
+        panels.draw_least_squares(axes[1, 1], details.floor)
     return drawing
 
 
 def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the error after each number of examples, by width, over the exact floor."""
-    details = findings.details
-    places = np.arange(len(details.floor.ridge))
-    ax.plot(places, details.floor.ridge, color=style.INK, linewidth=0.9, label="ridge, exact")
-    for look, (width, rows) in zip(
-        style.SERIES, details.by_examples.groupby("width"), strict=False
-    ):
-        ax.plot(rows["examples"], rows["error"], **look.marks(), label=f"width {width:g}")
-    ax.set(xlabel="examples in the prompt $k$", ylabel="squared error", ylim=(0, None))
-    ax.legend(loc="upper right")
-
-
-def _draw_excess(ax: Axes, details: Details) -> None:
-    rows = details.by_size
-    ax.plot(rows["n_params"], rows["excess"], **style.SERIES[0].marks(filled=False))
-    if (law := details.law) is not None:
-        along = np.geomspace(rows["n_params"].min(), rows["n_params"].max(), 40)
-        label = f"{law.params['E']:.3f} + $A N^{{-{law.params['alpha']:.2f}}}$"
-        draw_law(ax, along, law, label)
-        ax.legend(loc="upper right")
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
-    ax.set(xlabel="parameters", ylabel="squared error above the floor")
-
-
-def _draw_tasks(ax: Axes, details: Details) -> None:
-    rows = details.by_tasks.loc[details.by_tasks["tasks"] < MOST_EXAMPLES]
-    for look, part, dashes in zip(style.SERIES, ("own", "new"), (":", "-."), strict=False):
-        model, discrete = _columns(rows, f"{part}_error_model", f"{part}_error_discrete")
-        ax.plot(rows["tasks"], model, **look.marks(), label=f"model, {part} tasks")
-        label = f"Bayes for its tasks, {part} tasks"
-        ax.plot(rows["tasks"], discrete, color=look.color, linestyle=dashes, label=label)
-    ax.axhline(details.floor.ridge.mean(), color=style.INK, linewidth=0.9, label="ridge, exact")
-    if details.threshold is not None:
-        ax.axvline(details.threshold, color=style.GREY, linewidth=0.9, linestyle="--")
-    ticks.log_scale(ax, "x", ticks=(1,))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
-    ax.set(xlabel="tasks trained on $M$ (dashed: threshold)", ylabel="squared error, mean over $k$")
-    ax.legend(loc="upper right", fontsize=6)
-
-
-def _draw_least_squares(ax: Axes, floor: Floor) -> None:
-    places = np.arange(len(floor.ridge))
-    finite = np.isfinite(floor.least_squares)
-    ax.plot(places, floor.simulated, **style.SERIES[1].marks(), label="least squares, simulated")
-    for part in (places < places[~finite].min(), places > places[~finite].max()):
-        label = "exact" if part[0] else ""
-        ax.plot(places[part], floor.least_squares[part], color=style.SERIES[1].color, label=label)
-    ax.plot(places, floor.ridge, color=style.INK, linewidth=0.9, label="ridge, exact")
-    ticks.log_scale(ax, "y", ticks=(1,))
-    ax.set(xlabel="examples in the prompt $k$", ylabel="squared error")
-    ax.legend(loc="upper right")
+    panels.draw_examples(ax, findings.details.floor, findings.details.by_examples)

@@ -26,6 +26,7 @@ from analysis.tables import results
 from experiments import emergence
 from experiments.experiment import Budget, Expected, Findings, Measured, Sweep
 from experiments.shared.panels import one_panel, with_notes
+from experiments.shared.watched_tasks import watched_runs
 from scaling.config import RunConfig
 from scaling.data.parity_tasks import ParityTasks
 from scaling.schedules import Constant
@@ -100,7 +101,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     told = runs.iloc[0]
     n_tasks, exponent = int(told["data.tasks"]), float(told["data.exponent"])
     frequency = ParityTasks(tasks=n_tasks, exponent=exponent).probabilities
-    watched = emergence.watched_runs(curves.loc[curves["run_id"].isin(runs["run_id"])], n_tasks)
+    watched = watched_runs(curves.loc[curves["run_id"].isin(runs["run_id"])], n_tasks)
     after, until = watched.emergence()
     cut = float(watched.steps[watched.steps <= SEEN * watched.steps[-1]][-1])
     early = until <= cut

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments import in_context, induction
+from experiments.shared.prompt_errors import floor_of
 from scaling.config import RunConfig
 from scaling.data.repeated import Repeated
 from scaling.data.stream import MOST_EXAMPLES
@@ -30,7 +31,7 @@ def test_the_threshold_is_where_both_distances_are_equal():
 
 
 def test_the_floor_is_exact_and_least_squares_is_simulated_about_it():
-    floor = in_context._floor(2, 6, 0.5)
+    floor = floor_of(2, 6, 0.5)
     assert floor.ridge[0] == 2.25
     assert np.array_equal(np.flatnonzero(np.isinf(floor.least_squares)), [1, 2, 3])
     assert (floor.least_squares >= floor.ridge).all()
