@@ -50,7 +50,7 @@ def configs_of(n_runs: int):
     from scaling.config import RunConfig
     from scaling.data.gaussian import GaussianTeacher, Isotropic
     from scaling.models.linear import Linear
-    from scaling.training import Ridgeless
+    from scaling.solving import Ridgeless
 
     data = GaussianTeacher(n_train=20, dimension=60, spectrum=Isotropic(), noise_variance=0.25)
     return [

@@ -36,8 +36,8 @@ from scaling.config import RunConfig
 from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
 from scaling.models.random_features import RandomFeatures
+from scaling.solving import Ridge, Ridgeless
 from scaling.trainers.solve import solve_together
-from scaling.training import Ridge, Ridgeless
 
 
 class Weights(NamedTuple):

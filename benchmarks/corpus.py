@@ -50,8 +50,8 @@ def train(path: str, context: int) -> dict[str, float]:
     from scaling.config import RunConfig
     from scaling.data.text import Text
     from scaling.data.tokenizing import Tokenized
-    from scaling.fields import replace_at
     from scaling.models.transformer import Transformer
+    from scaling.overrides import replace_at
     from scaling.pretraining import Pretraining
     from scaling.run import run
     from scaling.training import Adam

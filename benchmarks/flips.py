@@ -85,7 +85,7 @@ def build(folder: Path) -> Path:
     from scaling.config import RunConfig
     from scaling.data.gaussian import GaussianTeacher
     from scaling.models.linear import Linear
-    from scaling.training import Ridgeless
+    from scaling.solving import Ridgeless
 
     data = GaussianTeacher(n_train=20, dimension=60, noise_variance=0.1)
     plan = make_plan(

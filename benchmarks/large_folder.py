@@ -32,7 +32,7 @@ def build(root: Path, n_runs: int) -> None:
     from scaling.data.gaussian import GaussianTeacher, Isotropic
     from scaling.models.linear import Linear
     from scaling.record import RunRecord, dump_record, with_curve
-    from scaling.training import Ridgeless
+    from scaling.solving import Ridgeless
     from sweeps import publishing
     from sweeps.plan import make_plan
     from sweeps.store import Store

@@ -42,7 +42,7 @@ from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D, generate
 from scaling.models.kernel import Kernel
 from scaling.models.random_features import RandomFeatures
-from scaling.training import Ridge, Ridgeless
+from scaling.solving import Ridge, Ridgeless
 from sweeps.space import chain, grid
 
 FINE = (

@@ -31,7 +31,7 @@ from experiments.shared.panels import mark_excluded, with_notes
 from scaling.config import RunConfig
 from scaling.data.small_table import DIMENSION, N_EVAL, SmallTable, Source, examples
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import grid
 
 SIZES = [3, 5, 7, 9, 10, 11, 13, 16, 25, 40]

@@ -37,9 +37,9 @@ from experiments.shared.panels import mark_excluded, stacked
 from experiments.shared.seeds import interval_of, mean_of
 from scaling.config import RunConfig
 from scaling.data.text import Text
-from scaling.fields import replace_together
 from scaling.models.transformer import Transformer
 from scaling.objectives.distilled import Distilled
+from scaling.overrides import replace_together
 from scaling.pretraining import Pretraining
 from scaling.training import Adam
 from sweeps.space import grid

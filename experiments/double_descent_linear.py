@@ -30,7 +30,7 @@ from experiments.shared.panels import mark_excluded, peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.models.linear import Linear
-from scaling.training import OptimalRidge, Ridgeless
+from scaling.solving import OptimalRidge, Ridgeless
 from sweeps.space import grid
 
 # p/n: even in log p/n, denser near the threshold, with no point within 9 % of it but the one at it:

@@ -27,7 +27,7 @@ from experiments.shared.panels import Descent, draw_descent, measured, panels, p
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import grid
 
 # N/n: even in log N, denser around the threshold.

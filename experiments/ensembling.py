@@ -32,7 +32,7 @@ from experiments.shared.panels import peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
-from scaling.training import RidgelessEnsemble
+from scaling.solving import RidgelessEnsemble
 from sweeps.space import grid
 
 RATIOS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.25, 1.6, 2.5, 4.0)

@@ -38,9 +38,9 @@ from experiments.shared.panels import mark_excluded, one_panel, stacked
 from scaling.config import RunConfig
 from scaling.data.byte_kinds import ByteKinds
 from scaling.data.text import Text
-from scaling.fields import replace_together
 from scaling.models.transformer import Transformer
 from scaling.objectives.labelled import Labelled
+from scaling.overrides import replace_together
 from scaling.pretraining import Pretraining
 from scaling.training import Adam
 from sweeps.space import grid

@@ -34,7 +34,7 @@ from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, PowerLaw
 from scaling.data.power_law_features import PowerLawFeatures
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import grid
 
 MANIFOLDS = (2, 3, 4, 6)

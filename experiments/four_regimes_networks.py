@@ -33,7 +33,8 @@ from scaling.data.network_teacher import NetworkTeacher
 from scaling.models.kernel import Kernel
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
-from scaling.training import Adam, Gradient, Ridge
+from scaling.solving import Ridge
+from scaling.training import Adam, Gradient
 from sweeps.space import grid
 
 MANIFOLDS = (2, 3, 4, 6)

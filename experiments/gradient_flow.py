@@ -35,7 +35,7 @@ from experiments.shared.panels import measured, with_notes
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, TwoScales
 from scaling.models.linear import Linear
-from scaling.training import GradientFlow
+from scaling.solving import GradientFlow
 from sweeps.space import grid
 
 TIME_PER_STEP = 0.05

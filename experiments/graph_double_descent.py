@@ -33,7 +33,7 @@ from experiments.shared.panels import peak_of, with_notes
 from scaling.config import RunConfig
 from scaling.data.graph import Graph, GraphNodes
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import grid
 
 GRAPH_SIGNAL, FEATURE_SIGNAL, TRAIN_SHARE = 2.0, 1.0, 0.5

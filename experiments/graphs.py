@@ -33,7 +33,7 @@ from experiments.shared.panels import with_notes
 from scaling.config import RunConfig
 from scaling.data.smoothed_nodes import SmoothedNodes
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import chain, grid
 
 SIGNAL = 0.3

@@ -36,7 +36,7 @@ from experiments.shared.panels import with_notes
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import grid
 
 RATIOS = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 1.8, 2.2, 3.0, 5.0, 10.0)

@@ -27,7 +27,7 @@ from experiments.shared.sampled_theory import Sampled, predicted, sampled
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D, generate
 from scaling.models.kernel import Kernel
-from scaling.training import Ridge
+from scaling.solving import Ridge
 from sweeps.space import grid
 
 KERNELS = {

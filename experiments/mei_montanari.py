@@ -33,7 +33,7 @@ from experiments.shared.panels import with_notes
 from scaling.config import RunConfig
 from scaling.data.sphere import SphereTeacher
 from scaling.models.random_features import RandomFeatures
-from scaling.training import Ridge, Ridgeless
+from scaling.solving import Ridge, Ridgeless
 from sweeps.space import grid
 
 RATIOS = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.25, 1.6, 2.5, 5.0, 10.0)

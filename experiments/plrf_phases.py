@@ -33,7 +33,7 @@ from experiments.shared.panels import with_notes
 from scaling.config import RunConfig
 from scaling.data.power_law_features import PowerLawFeatures
 from scaling.models.linear import Linear
-from scaling.training import OnePassSGD
+from scaling.solving import OnePassSGD
 from sweeps.space import grid
 
 PHASES = {"Ia": (0.9, 0.2), "II": (1.0, 0.8), "III": (0.9, 1.4)}

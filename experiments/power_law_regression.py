@@ -31,7 +31,7 @@ from experiments.shared.panels import draw_law, exponent_of, mark_excluded, one_
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, PowerLaw
 from scaling.models.linear import Linear
-from scaling.training import Ridge
+from scaling.solving import Ridge
 from sweeps.space import chain, grid
 
 EIGENVALUES = 1.0  # a: eigenvalues i^-(1+a)

@@ -34,7 +34,7 @@ from experiments.shared.panels import with_notes
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher, PowerLaw
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import grid
 
 ALPHAS = (1.5, 2.0, 3.0)

@@ -48,8 +48,8 @@ from experiments.shared.panels import mark_excluded, stacked
 from experiments.shared.tuned import RATE, at_the_edge
 from scaling.config import RunConfig
 from scaling.data.text import Text
-from scaling.fields import replace_together
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_together
 from scaling.pretraining import Pretraining
 from scaling.training import Adam
 from sweeps.space import chain, grid

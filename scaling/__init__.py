@@ -13,10 +13,8 @@ __all__, __getattr__, __dir__ = public(
     {
         "config": ("RunConfig", "run_id"),
         "accounting": ("Account", "account"),
-        "training": (
-            "SGD",
-            "Adam",
-            "Gradient",
+        "training": ("SGD", "Adam", "Gradient"),
+        "solving": (
             "GradientFlow",
             "OnePassSGD",
             "OptimalRidge",

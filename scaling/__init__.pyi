@@ -86,15 +86,15 @@ from scaling.record import CurvePoint as CurvePoint
 from scaling.record import RunRecord as RunRecord
 from scaling.record import load_curve as load_curve
 from scaling.record import load_record as load_record
+from scaling.solving import GradientFlow as GradientFlow
+from scaling.solving import OnePassSGD as OnePassSGD
+from scaling.solving import OptimalRidge as OptimalRidge
+from scaling.solving import Ridge as Ridge
+from scaling.solving import Ridgeless as Ridgeless
+from scaling.solving import RidgelessEnsemble as RidgelessEnsemble
 from scaling.streaming import Streaming as Streaming
 from scaling.training import SGD as SGD
 from scaling.training import Adam as Adam
 from scaling.training import Gradient as Gradient
-from scaling.training import GradientFlow as GradientFlow
-from scaling.training import OnePassSGD as OnePassSGD
-from scaling.training import OptimalRidge as OptimalRidge
-from scaling.training import Ridge as Ridge
-from scaling.training import Ridgeless as Ridgeless
-from scaling.training import RidgelessEnsemble as RidgelessEnsemble
 
 __version__: str

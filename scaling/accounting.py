@@ -21,8 +21,9 @@ from scaling.data.token_dataset import TokenSource
 from scaling.models.family import KernelFamily, TranslatingFamily, offers
 from scaling.policy_gradient import PolicyGradient
 from scaling.pretraining import Pretraining
+from scaling.solving import OnePassSGD
 from scaling.streaming import OnStream
-from scaling.training import Gradient, OnePassSGD
+from scaling.training import Gradient
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig

@@ -19,25 +19,23 @@ from scaling.counting import Counting
 from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import Checked, Newer, Range, from_dict, to_dict, without_arguments
+from scaling.kinds import DataConfig, ModelConfig, check_pairs
 from scaling.models.family import Family, check_offers
 from scaling.objectives.causal import Causal
 from scaling.objectives.distilled import Distilled
 from scaling.policy_gradient import PolicyGradient
 from scaling.pretraining import Pretraining
 from scaling.schedules import Schedule, steps_of_trunk
-from scaling.streaming import OnStream, Streaming
-from scaling.training import (
-    DataConfig,
-    Gradient,
+from scaling.solving import (
     GradientFlow,
-    ModelConfig,
     OnePassSGD,
     OptimalRidge,
     Ridge,
     Ridgeless,
     RidgelessEnsemble,
-    check_pairs,
 )
+from scaling.streaming import OnStream, Streaming
+from scaling.training import Gradient
 
 Resolved = dict[str, Any]
 """A resolved configuration as plain JSON values."""

@@ -7,9 +7,9 @@ from typing import ClassVar, Self
 
 from scaling.data.token_dataset import TokenSource
 from scaling.fields import Checked
+from scaling.kinds import DataConfig, ModelConfig
 from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram
-from scaling.training import DataConfig, ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

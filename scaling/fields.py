@@ -1,4 +1,4 @@
-"""Typed trees of frozen dataclasses: check, convert, address and rebuild them by field path.
+"""Typed trees of frozen dataclasses: checked, converted, and written as plain JSON values.
 
 A configuration is a tree of frozen dataclasses. A field that may hold one of several dataclasses
 is a union, and each member names itself by a class attribute `kind`. A union with a `Protocol`
@@ -9,7 +9,6 @@ through here, so a misspelt name or an impossible value gets the same message wh
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import functools
@@ -17,7 +16,7 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -132,13 +131,13 @@ def check_fields(config: Any) -> None:
     for name, annotation, is_settled in _fields_of(cls):
         value = getattr(config, name)
         if not is_settled(value):
-            value = _convert(value, annotation, f"{_label(cls)}.{name}")
+            value = _convert(value, annotation, f"{label_of(cls)}.{name}")
             object.__setattr__(config, name, value)
     exclusive = getattr(cls, "exclusive", ())
     given = [name for name in exclusive if getattr(config, name) is not None]
     if exclusive and len(given) != 1:
         raise ValueError(
-            f"{_label(cls)}: give exactly one of {', '.join(exclusive)}; "
+            f"{label_of(cls)}: give exactly one of {', '.join(exclusive)}; "
             f"given: {', '.join(given) or 'none'}"
         )
 
@@ -205,26 +204,6 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def replace_at(config: T, path: str, value: Any) -> T:
-    """A copy with the field at a dotted path replaced; see `replace_together`."""
-    return replace_together(config, {path: value})
-
-
-def replace_together(config: T, changes: Mapping[str, Any]) -> T:
-    """A copy with the fields at dotted paths replaced at once, every level checked again.
-
-    A level is checked once, with all of its changes: values that fit together are taken in any
-    order, even where the first alone would be impossible. Setting one of several `exclusive`
-    fields clears the others. A field below one that is itself replaced is that of the new value.
-
-    Raises:
-        ValueError: a path names no field (the nearest one is given), or a value is impossible, by
-            itself or beside the others.
-    """
-    listed = [_Change(path, tuple(path.split(".")), value) for path, value in changes.items()]
-    return _rebuilt(config, listed) if listed else config
-
-
 def without_arguments(config: T) -> T:
     """A copy of a configuration tree in which every `Argument` has its stand-in."""
     changes: dict[str, Any] = {}
@@ -238,28 +217,6 @@ def without_arguments(config: T) -> T:
     return dataclasses.replace(typing.cast(Any, config), **changes)
 
 
-def parse_overrides(config: T, *texts: str) -> T:
-    """Applies typed overrides such as `train.steps=200` to a configuration, all at once.
-
-    Raises:
-        ValueError: not of the form `path=value`, one path with two values, no such field, or an
-            impossible value.
-    """
-    changes: dict[str, _Text] = {}
-    for text in texts:
-        path, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not path:
-            raise ValueError(
-                f"override {text!r}: write it as field.path=value, e.g. train.steps=200"
-            )
-        if changes.setdefault(path, _Text(value)) != value:
-            raise ValueError(
-                f"{path} is set to {changes[path]} and to {value}, but it takes one value: give "
-                "one of the two"
-            )
-    return replace_together(config, changes)
-
-
 class _Text(str):
     """A value as typed on a command line, still to be read as the type of its field."""
 
@@ -271,58 +228,8 @@ def as_typed(text: str) -> str:
     return _Text(text)
 
 
-class _Change(NamedTuple):
-    """A field to replace: its path, the names of that path from some level on, and its value."""
-
-    path: str
-    names: tuple[str, ...]
-    value: Any
-
-
-def _rebuilt(config: Any, changes: Sequence[_Change]) -> Any:
-    """A copy of one level with all of its changes."""
-    by_name: dict[str, list[_Change]] = {}
-    for change in changes:
-        by_name.setdefault(change.names[0], []).append(change)
-    new = {name: _new_value(config, name, of_it) for name, of_it in by_name.items()}
-    exclusive = getattr(type(config), "exclusive", ())
-    if any(name in exclusive for name in new):
-        new = dict.fromkeys(exclusive) | new
-    with _blaming(changes):
-        return dataclasses.replace(config, **new)
-
-
-def _new_value(config: Any, name: str, changes: Sequence[_Change]) -> Any:
-    """The new value of one field, which is replaced or has fields that are."""
-    cls, value = type(config), getattr(config, name, None)
-    below = [each._replace(names=each.names[1:]) for each in changes if len(each.names) > 1]
-    with _blaming(changes):
-        if not dataclasses.is_dataclass(cls):
-            raise ValueError(f"there is no field {name!r} below a {cls.__name__}")
-        known = types_of(cls)
-        if name == "kind" and hasattr(config, "kind"):
-            raise ValueError(
-                "a kind cannot be overridden alone; choose another experiment or sweep"
-            )
-        if name not in known:
-            raise ValueError(f"no field {name!r} in {_label(cls)}; {nearest(name, known)}")
-        for change in changes:
-            if len(change.names) == 1:
-                value = _convert(change.value, known[name], f"{_label(cls)}.{name}")
-    return _rebuilt(value, below) if below else value
-
-
-@contextlib.contextmanager
-def _blaming(changes: Sequence[_Change]) -> Iterator[None]:
-    """Names the changes that an error comes from."""
-    try:
-        yield
-    except ValueError as error:
-        shown = ", ".join(f"{each.path} = {each.value!r}" for each in changes)
-        raise ValueError(f"{shown}: {error}") from None
-
-
-def _label(cls: type) -> str:
+def label_of(cls: type) -> str:
+    """Name of a class in messages: its kind, where it has one."""
     return getattr(cls, "kind", cls.__name__)
 
 
@@ -438,7 +345,7 @@ def _convert_dataclass(value: Any, cls: type, where: str) -> Any:
             check_fields(value)
         return value
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where} = {value!r}: give the fields of {_label(cls)}")
+        raise ValueError(f"{where} = {value!r}: give the fields of {label_of(cls)}")
     known = types_of(cls)
     fields = {name: item for name, item in value.items() if name != "kind"}
     for name in fields:

@@ -14,15 +14,8 @@ from scaling.data.stream import StreamSource
 from scaling.data.token_dataset import TokenSource
 from scaling.models.family import KernelFamily, SizedFamily, offers
 from scaling.pretraining import Muon, Pretraining, ScheduleFree
-from scaling.training import (
-    SGD,
-    Adam,
-    GradientFlow,
-    OptimalRidge,
-    Ridge,
-    Ridgeless,
-    RidgelessEnsemble,
-)
+from scaling.solving import GradientFlow, OptimalRidge, Ridge, Ridgeless, RidgelessEnsemble
+from scaling.training import SGD, Adam
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig

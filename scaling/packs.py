@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
 from scaling.sealed import digest
-from scaling.training import Gradient, Ridge, Ridgeless
+from scaling.solving import Ridge, Ridgeless
+from scaling.training import Gradient
 
 MOST_NETWORKS = {"cpu": 1, "gpu": 64, "tpu": 64}
 """Most networks of one shape that are trained as one program, by the platform of the device.

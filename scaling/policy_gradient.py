@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from scaling.data.proxy_rewards import RewardSource
 from scaling.fields import Checked, Count, Positive
+from scaling.kinds import DataConfig, ModelConfig
 from scaling.streaming import OnStream
-from scaling.training import DataConfig, ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

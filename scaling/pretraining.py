@@ -18,6 +18,7 @@ from scaling.fields import (
     Positive,
     Range,
 )
+from scaling.kinds import DataConfig, ModelConfig
 from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram
 from scaling.models.family import (
@@ -36,7 +37,7 @@ from scaling.objectives.mixture import Mixture
 from scaling.objectives.prefix import Prefix
 from scaling.objectives.span import Span
 from scaling.schedules import Constant, Cosine, Schedule, steps_of_trunk
-from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, LearningRate, ModelConfig
+from scaling.training import MAX_STEPS, SGD, Adam, LearningRate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ from scaling.devices import runtime
 from scaling.devices.throughput import peak_at_work, peak_flops_per_second, throughput
 from scaling.record import Curve, RunRecord, finite
 from scaling.sealed import digest
-from scaling.training import Gradient, GradientFlow, OnePassSGD, RidgelessEnsemble
+from scaling.solving import GradientFlow, OnePassSGD, RidgelessEnsemble
+from scaling.training import Gradient
 from scaling.workspace import Workspace
 
 

@@ -8,8 +8,10 @@ from typing import Annotated, ClassVar, Literal, Self
 from scaling.data.proxy_rewards import RewardSource
 from scaling.data.stream import MOST_EXAMPLES, StreamSource
 from scaling.fields import Argument, Checked, Count, Positive, Range
+from scaling.kinds import DataConfig, ModelConfig
 from scaling.schedules import Constant, Schedule, StableDecay
-from scaling.training import MAX_STEPS, SGD, Adam, DataConfig, ModelConfig, spread_steps
+from scaling.solving import spread_steps
+from scaling.training import MAX_STEPS, SGD, Adam
 
 
 @dataclass(frozen=True, kw_only=True)

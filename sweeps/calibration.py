@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from scaling.accounting import account
 from scaling.config import RunConfig
-from scaling.fields import replace_at
+from scaling.overrides import replace_at
 from scaling.packs import pack_of
 from sweeps.plan import FLOPS_PER_SECOND, Plan, PlannedRun, make_plan
 from sweeps.runner import run_sweeps

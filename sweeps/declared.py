@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 from scaling.config import RunConfig
 from scaling.counting import Counting
 from scaling.fields import as_typed, from_dict, nearest, types_of
+from scaling.kinds import ModelConfig
 from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram
 from scaling.models.kernel import Kernel
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
-from scaling.training import ModelConfig
 from sweeps.axes import MAX_RUNS, Axis, Value, parse_axis, parse_drawn, split
 
 LONGEST_NAME = 64

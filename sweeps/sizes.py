@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from scaling.accounting import account
 from scaling.config import RunConfig
-from scaling.fields import flatten, nearest, replace_at
+from scaling.fields import flatten, nearest
+from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
 from scaling.training import Gradient
 from sweeps.guards import require_positive

@@ -18,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scaling.config import RunConfig, run_id
-from scaling.fields import flatten, parse_overrides, replace_together
+from scaling.fields import flatten
+from scaling.overrides import parse_overrides, replace_together
 from sweeps.axes import MAX_RUNS
 
 Configs = RunConfig | Sequence[RunConfig]

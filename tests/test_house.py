@@ -25,9 +25,9 @@ CARDS = sorted(
 
 ORDER = {
     "scaling": """
-        public sealed keys fields extras workspace own_code record
-        model devices models data objectives schedules training pretraining counting streaming
-        policy_gradient config packs accounting memory trainers run measures
+        public sealed keys fields overrides extras workspace own_code record
+        model devices models data objectives schedules kinds training solving pretraining counting
+        streaming policy_gradient config packs accounting memory trainers run measures
     """.split(),
     "sweeps": """
         guards places files objects claims retries rules accelerators compile_cache

@@ -9,7 +9,7 @@ from analysis.double_descent.missing_sizes import missing_sizes
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.fields import flatten, to_dict
-from scaling.training import Ridge, Ridgeless, RidgelessEnsemble
+from scaling.solving import Ridge, Ridgeless, RidgelessEnsemble
 
 REACHED = 0.2
 """Parameters of a trained network over samples times outputs, by which it has interpolated: 0.12

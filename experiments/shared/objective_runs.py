@@ -11,13 +11,13 @@ from experiments.shared.tuned import RATE
 from scaling.config import RunConfig
 from scaling.data.byte_kinds import ByteKinds
 from scaling.data.text import Text
-from scaling.fields import replace_together
 from scaling.models.transformer import Transformer
 from scaling.objectives.causal import Causal
 from scaling.objectives.labelled import Labelled
 from scaling.objectives.masked import Masked
 from scaling.objectives.prefix import Prefix
 from scaling.objectives.span import Span
+from scaling.overrides import replace_together
 from scaling.pretraining import Pretraining
 from scaling.training import Adam
 from sweeps.space import chain, grid

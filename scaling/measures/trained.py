@@ -10,10 +10,12 @@ from jaxtyping import Float
 
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
+from scaling.kinds import DataConfig
 from scaling.model import Model, Params
 from scaling.models.built import built
+from scaling.solving import GradientFlow
 from scaling.trainers.read_out import coded
-from scaling.training import DataConfig, Gradient, GradientFlow
+from scaling.training import Gradient
 
 
 class Trained(NamedTuple):

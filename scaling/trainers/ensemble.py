@@ -10,9 +10,9 @@ import numpy as np
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
 from scaling.keys import rng_for
+from scaling.solving import Ridgeless, RidgelessEnsemble
 from scaling.trainers.read_out import measured
 from scaling.trainers.solve import fit
-from scaling.training import Ridgeless, RidgelessEnsemble
 
 
 def solve_and_average(config: RunConfig, dataset: Dataset) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import scipy.linalg
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
 from scaling.record import Curve, CurvePoint
+from scaling.solving import GradientFlow
 from scaling.trainers.read_out import linear_problem, measured
-from scaling.training import GradientFlow
 
 
 def follow(config: RunConfig, dataset: Dataset) -> tuple[dict[str, Any], Curve]:

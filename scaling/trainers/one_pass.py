@@ -9,8 +9,8 @@ import numpy as np
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
 from scaling.record import Curve, CurvePoint
+from scaling.solving import OnePassSGD, spread_steps
 from scaling.trainers.read_out import linear_problem, measured
-from scaling.training import OnePassSGD, spread_steps
 
 BEYOND = 1e100
 """Squared error from which training counts as diverged: its squares soon leave float64."""

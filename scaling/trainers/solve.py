@@ -17,9 +17,9 @@ from jaxtyping import Bool, Float
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
 from scaling.models.family import KernelFamily, LinearFamily, NestedFamily
+from scaling.solving import Ridge, Ridgeless
 from scaling.trainers.read_out import Outputs, Problem, coded, errors, features_of
 from scaling.trainers.spectral import Matrix, Spectrum, eigenvalues, nested_grams, spectrum_of
-from scaling.training import Ridge, Ridgeless
 
 N_PROBES = 128
 """Held-out examples at most over which effective parameters are averaged."""

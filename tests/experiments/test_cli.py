@@ -24,8 +24,8 @@ from experiments.commands.report import FILES
 from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
-from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
 from scaling.schedules import StableDecay
 from scaling.sealed import sign

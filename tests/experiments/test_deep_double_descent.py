@@ -15,7 +15,8 @@ from experiments import (
 from experiments.shared.deep_descent import Slice, judged, usable
 from experiments.shared.panels import measured
 from scaling.config import resolved, run_id
-from scaling.fields import flatten, replace_together
+from scaling.fields import flatten
+from scaling.overrides import replace_together
 from scaling.record import row
 from scaling.run import run
 

@@ -15,7 +15,7 @@ from experiments.experiment import Expected, Findings, Measured, passes
 from scaling.accounting import account
 from scaling.config import RunConfig, resolved, run_id
 from scaling.data.text import Text
-from scaling.fields import replace_at
+from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
 from scaling.record import RunRecord, row
 

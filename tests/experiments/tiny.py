@@ -14,7 +14,7 @@ from experiments.shared.panels import mark_excluded
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.space import grid
 
 

@@ -25,11 +25,13 @@ from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher, Isotropic, PowerLaw
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
-from scaling.fields import flatten, from_dict, parse_overrides, replace_at, to_dict
+from scaling.fields import flatten, from_dict, to_dict
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
-from scaling.training import SGD, Adam, Gradient, OptimalRidge, Ridge, Ridgeless
+from scaling.overrides import parse_overrides, replace_at
+from scaling.solving import OptimalRidge, Ridge, Ridgeless
+from scaling.training import SGD, Adam, Gradient
 
 positive = st.floats(1e-6, 1e3)
 noise = st.builds(

@@ -14,14 +14,15 @@ from scaling.accounting import account
 from scaling.config import RunConfig, load_config, own_origins, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.ngram import NGram
-from scaling.fields import parse_overrides
 from scaling.models.family import Family
 from scaling.models.linear import Linear
+from scaling.overrides import parse_overrides
 from scaling.own_code import fingerprint
 from scaling.pretraining import Muon, Pretraining, ScheduleFree
 from scaling.run import run
 from scaling.schedules import Constant
-from scaling.training import Adam, Gradient, Ridgeless
+from scaling.solving import Ridgeless
+from scaling.training import Adam, Gradient
 from sweeps.recipes import Recipe, achieved, aspect_ratio, iso_flop
 from sweeps.space import grid
 

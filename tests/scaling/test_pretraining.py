@@ -14,13 +14,14 @@ from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
-from scaling.fields import replace_at
 from scaling.models.linear import Linear
 from scaling.models.parametrization import MuP
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_at
 from scaling.pretraining import Muon, Pretraining, ScheduleFree, learning_rates
 from scaling.schedules import Constant, Cosine, StableDecay
-from scaling.training import SGD, Adam, Gradient, Ridgeless
+from scaling.solving import Ridgeless
+from scaling.training import SGD, Adam, Gradient
 
 ADAM = Adam(learning_rate=3e-3)
 RUN = RunConfig(

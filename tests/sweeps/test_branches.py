@@ -20,8 +20,8 @@ import scaling.config
 from scaling.accounting import account
 from scaling.config import Resolved, RunConfig, run_id, trunk_of
 from scaling.data.ngram import NGram
-from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
 from scaling.record import Curve, RunRecord
 from scaling.run import run

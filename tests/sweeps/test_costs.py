@@ -12,7 +12,8 @@ from scaling.memory import PROCESS_BYTES, memory_of
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.record import RunRecord
-from scaling.training import SGD, Adam, Gradient, Ridgeless
+from scaling.solving import Ridgeless
+from scaling.training import SGD, Adam, Gradient
 from sweeps import calibration, costs
 from sweeps.costs import check_fits, cost_of
 from sweeps.plan import make_plan

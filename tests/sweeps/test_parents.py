@@ -15,12 +15,12 @@ import pytest
 from scaling.accounting import account
 from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher
-from scaling.fields import replace_at, replace_together
 from scaling.models.linear import Linear
+from scaling.overrides import replace_at, replace_together
 from scaling.record import Curve, RunRecord
 from scaling.run import run
+from scaling.solving import Ridgeless
 from scaling.trainers import tokens, weights
-from scaling.training import Ridgeless
 from scaling.workspace import Workspace
 from sweeps import publishing
 from sweeps.computing import computing

@@ -20,7 +20,7 @@ from rich.console import Console
 from trivial_runs import config, in_order, lasting, plan_of, truth
 
 from scaling.devices.mesh import Mesh
-from scaling.fields import replace_at
+from scaling.overrides import replace_at
 from sweeps import retries
 from sweeps.executors.local import LocalExecutor
 from sweeps.plan import Plan, PlannedRun, make_plan

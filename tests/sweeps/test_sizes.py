@@ -20,7 +20,8 @@ from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
-from scaling.training import SGD, Gradient, Ridgeless
+from scaling.solving import Ridgeless
+from scaling.training import SGD, Gradient
 from sweeps.plan import make_plan
 from sweeps.runner import run_sweeps
 from sweeps.sizes import at_sizes

@@ -19,7 +19,8 @@ from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
-from scaling.training import SGD, Adam, Gradient, Ridgeless
+from scaling.solving import Ridgeless
+from scaling.training import SGD, Adam, Gradient
 from sweeps import space
 from sweeps.plan import make_plan
 from sweeps.space import chain, folded, grid, overridden, subsample, zipped

@@ -25,7 +25,7 @@ from scaling.record import (
     row,
     with_curve,
 )
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 from sweeps.plan import Plan, make_plan
 from sweeps.visiting import Task, visiting_order
 

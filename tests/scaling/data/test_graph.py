@@ -10,7 +10,7 @@ from scaling.data.graph import GraphNodes
 from scaling.keys import rng_for
 from scaling.models.linear import Linear
 from scaling.run import run
-from scaling.training import Ridge
+from scaling.solving import Ridge
 
 DATA = GraphNodes(n_train=150, n_eval=250, dimension=80, graph_signal=2.0, feature_signal=1.0)
 

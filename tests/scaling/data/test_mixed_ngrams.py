@@ -5,7 +5,7 @@ import pytest
 
 from scaling.data.mixed_ngrams import MixedNGrams, tables
 from scaling.data.ngram import stationary_of
-from scaling.fields import replace_at
+from scaling.overrides import replace_at
 
 SOURCE = MixedNGrams(
     order=2, vocab_size=4, context=10, shared=0.5, n_tokens=10 * 1000, n_eval=64, generator_seed=3

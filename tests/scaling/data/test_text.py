@@ -19,7 +19,8 @@ from scaling.data.text import Text
 from scaling.data.token_dataset import TokenDataset, TokenRow, token_dataset
 from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Tiktoken, Tokenized
-from scaling.fields import from_dict, replace_at, to_dict
+from scaling.fields import from_dict, to_dict
+from scaling.overrides import replace_at
 
 SHAKESPEARE = "tinyshakespeare.txt"
 FEW: dict[str, Any] = {"context": 8, "n_eval": 4}

@@ -20,12 +20,12 @@ from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
 from scaling.devices.axes import ONE
 from scaling.devices.mesh import Mesh
-from scaling.fields import replace_at, replace_together
 from scaling.models.encoder_decoder import EncoderDecoder
 from scaling.models.gru import GRU
 from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.placement import over_vocabulary, rearranged, specs
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_at, replace_together
 from scaling.pretraining import Pretraining, axes_of
 from scaling.trainers.objectives import cross_entropy
 from scaling.trainers.shared import cross_entropy as divided_cross_entropy

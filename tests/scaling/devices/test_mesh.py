@@ -19,8 +19,8 @@ from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
 from scaling.devices.mesh import Mesh
 from scaling.devices.sharding import AXES, sharded
-from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
 from scaling.run import run
 from scaling.training import Adam

@@ -14,7 +14,8 @@ from scaling.measures.trained import disjoint_splits, predictions
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
 from scaling.run import run
-from scaling.training import Adam, Gradient, GradientFlow, Ridge, Ridgeless
+from scaling.solving import GradientFlow, Ridge, Ridgeless
+from scaling.training import Adam, Gradient
 
 
 def planted(rng, n_splits, n_seeds, sds, offset=0.7, examples=200):

@@ -13,7 +13,7 @@ from scaling.measures.effective_complexity import (
 )
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 
 SIZES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 

@@ -13,8 +13,9 @@ from scaling.measures.sharpness import hessian_product, sharpness, top_eigenvalu
 from scaling.measures.trained import trained
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
+from scaling.solving import Ridgeless
 from scaling.trainers import objectives
-from scaling.training import SGD, Adam, Gradient, Ridgeless
+from scaling.training import SGD, Adam, Gradient
 
 
 def symmetric(values, seed=0):

@@ -10,7 +10,6 @@ from products import flops_of_products
 
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
-from scaling.fields import replace_at
 from scaling.models import mixture_of_experts_apply as computation
 from scaling.models.built import built
 from scaling.models.mixture_of_experts import MixtureOfExperts
@@ -18,6 +17,7 @@ from scaling.models.parametrization import MuP, learning_rate_multipliers
 from scaling.models.transformer import Transformer
 from scaling.objectives.causal import CAUSAL
 from scaling.objectives.objective import SpecialTokens
+from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
 from scaling.trainers import token_step
 from scaling.training import Adam

@@ -10,8 +10,8 @@ import pytest
 from scaling.config import RunConfig
 from scaling.data.digits import Digits
 from scaling.data.mnist1d import MNIST1D
-from scaling.fields import replace_at
 from scaling.models.mlp import MLP
+from scaling.overrides import replace_at
 from scaling.run import run
 from scaling.trainers.augmentation import PADDING, crop_and_flip
 from scaling.training import SGD, Gradient

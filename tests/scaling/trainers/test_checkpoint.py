@@ -23,8 +23,8 @@ import pytest
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
 from scaling.devices import runtime
-from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_at
 from scaling.pretraining import Muon, Pretraining, ScheduleFree
 from scaling.record import VOLATILE_COLUMNS, Curve, RunRecord, row
 from scaling.run import run

@@ -12,12 +12,12 @@ import pytest
 from scaling.accounting import account
 from scaling.config import _PARENTS, RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
-from scaling.fields import replace_at, replace_together
 from scaling.models.transformer import Transformer
 from scaling.objectives.causal import Causal
 from scaling.objectives.distilled import Distilled
 from scaling.objectives.masked import Masked
 from scaling.objectives.objective import SpecialTokens
+from scaling.overrides import replace_at, replace_together
 from scaling.pretraining import Pretraining
 from scaling.run import run
 from scaling.trainers import token_step

@@ -10,10 +10,10 @@ from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
 from scaling.run import run
+from scaling.solving import Ridgeless, RidgelessEnsemble
 from scaling.trainers.ensemble import member_seed
 from scaling.trainers.read_out import coded
 from scaling.trainers.solve import fit
-from scaling.training import Ridgeless, RidgelessEnsemble
 
 ALONE = RunConfig(
     model=RandomFeatures(n_features=25, weight_scale=0.35),

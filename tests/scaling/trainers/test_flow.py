@@ -11,7 +11,8 @@ from scaling.data.mnist1d import MNIST1D
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.run import run
-from scaling.training import SGD, Gradient, GradientFlow, Ridgeless
+from scaling.solving import GradientFlow, Ridgeless
+from scaling.training import SGD, Gradient
 
 CONFIG = RunConfig(
     model=Linear(n_features=6),

@@ -12,11 +12,11 @@ from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
-from scaling.fields import replace_at
 from scaling.keys import key_for
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.random_features import RandomFeatures
+from scaling.overrides import replace_at
 from scaling.record import VOLATILE_COLUMNS, row
 from scaling.run import run
 from scaling.schedules import share_of_peak

@@ -14,10 +14,10 @@ from scaling.accounting import account
 from scaling.config import RunConfig, resolved
 from scaling.data.byte_kinds import FIRST_KIND, KINDS, ByteKinds, kinds_of
 from scaling.data.ngram import NGram
-from scaling.fields import replace_together
 from scaling.models.transformer import Transformer
 from scaling.objectives.labelled import Labelled
 from scaling.objectives.objective import SpecialTokens
+from scaling.overrides import replace_together
 from scaling.pretraining import Pretraining
 from scaling.trainers import token_step
 from scaling.trainers.optimizers import param_groups

@@ -15,7 +15,6 @@ from scaling.accounting import account
 from scaling.config import RunConfig, load_config, resolved, run_id, shape_of
 from scaling.data.ngram import NGram
 from scaling.data.text import Text
-from scaling.fields import replace_at, replace_together
 from scaling.models.encoder_decoder import EncoderDecoder
 from scaling.models.transformer import Transformer
 from scaling.objectives.causal import Causal
@@ -23,6 +22,7 @@ from scaling.objectives.masked import Masked
 from scaling.objectives.objective import Objective, SpecialTokens
 from scaling.objectives.prefix import Prefix
 from scaling.objectives.span import Span
+from scaling.overrides import replace_at, replace_together
 from scaling.pretraining import Pretraining
 from scaling.run import run
 from scaling.trainers import token_step

@@ -12,7 +12,7 @@ from scaling.data.power_law_features import PowerLawFeatures
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.run import run
-from scaling.training import OnePassSGD
+from scaling.solving import OnePassSGD
 
 DATA = PowerLawFeatures(
     n_train=300, dimension=12, n_modes=90, data_exponent=0.8, target_exponent=0.5, draw=3

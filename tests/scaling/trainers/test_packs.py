@@ -11,13 +11,14 @@ from scaling.config import RunConfig, compile_key, resolved, run_id
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
-from scaling.fields import replace_at
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
+from scaling.overrides import replace_at
 from scaling.record import VOLATILE_COLUMNS, row
 from scaling.run import run, run_pack
+from scaling.solving import Ridgeless
 from scaling.trainers import gradient as trainer
-from scaling.training import SGD, Adam, Gradient, Ridgeless
+from scaling.training import SGD, Adam, Gradient
 
 TOLERANCE = 2e-5
 """Relative difference of a loss between packs, at learning rates at which training is stable."""

@@ -9,9 +9,9 @@ from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.parity_tasks import ParityTasks
 from scaling.data.proxy_rewards import ProxyRewards
-from scaling.fields import replace_at
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
+from scaling.overrides import replace_at
 from scaling.policy_gradient import PPO, PolicyGradient, Reinforce
 from scaling.run import run
 from scaling.streaming import Streaming

@@ -17,8 +17,8 @@ from scaling.keys import key_for
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
 from scaling.run import run
+from scaling.solving import OptimalRidge, Ridge, Ridgeless
 from scaling.trainers.solve import solve
-from scaling.training import OptimalRidge, Ridge, Ridgeless
 
 
 def teacher(p: int, train, n: int = 40, dimension: int | None = None, **data) -> RunConfig:

@@ -14,9 +14,10 @@ from scaling.models.kernel import Kernel
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
 from scaling.packs import pack_of
+from scaling.solving import Ridge, Ridgeless
 from scaling.trainers.read_out import features_of
 from scaling.trainers.solve import COARSE_CUT_OFF, solve, solve_together
-from scaling.training import SGD, Gradient, Ridge, Ridgeless
+from scaling.training import SGD, Gradient
 
 N = 40
 WEIGHTS = 0.35

@@ -10,8 +10,8 @@ from scaling.accounting import account
 from scaling.config import RunConfig
 from scaling.data.digits import Digits
 from scaling.data.parity_tasks import ParityTasks
-from scaling.fields import replace_at
 from scaling.models.mlp import MLP
+from scaling.overrides import replace_at
 from scaling.record import VOLATILE_COLUMNS, row
 from scaling.run import run
 from scaling.schedules import StableDecay

@@ -17,10 +17,10 @@ from scaling.data.ngram import NGram, chain_of
 from scaling.data.text import Text
 from scaling.data.token_dataset import TokenDataset
 from scaling.devices.runtime import compile_quickly
-from scaling.fields import replace_at
 from scaling.keys import key_for
 from scaling.models.transformer import Transformer
 from scaling.objectives.objective import SpecialTokens
+from scaling.overrides import replace_at
 from scaling.pretraining import Muon, Pretraining, ScheduleFree
 from scaling.record import (
     VOLATILE_COLUMNS,

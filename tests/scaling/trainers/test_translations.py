@@ -24,8 +24,9 @@ from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
 from scaling.models.transformer import Transformer
 from scaling.run import run
+from scaling.solving import Ridgeless
 from scaling.trainers.objectives import smoothed_cross_entropy
-from scaling.training import Adam, Gradient, Ridgeless
+from scaling.training import Adam, Gradient
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

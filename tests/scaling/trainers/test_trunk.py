@@ -13,8 +13,8 @@ import pytest
 
 from scaling.config import RunConfig, run_id, trunk_of
 from scaling.data.ngram import NGram
-from scaling.fields import replace_at
 from scaling.models.transformer import Transformer
+from scaling.overrides import replace_at
 from scaling.pretraining import Muon, Pretraining
 from scaling.record import VOLATILE_COLUMNS, Curve, RunRecord, row
 from scaling.run import run
