@@ -21,6 +21,8 @@ from sweeps.deciding import Decided
 from sweeps.decisions import Choice, Decision, Outcome, seen
 from sweeps.plan import Plan
 
+_BATCH = 4
+
 
 def chooser(plan: Plan, options: ChoosingOptions) -> Chooser:
     """Choice by a law, with the options of a command.
@@ -53,7 +55,7 @@ def chooser(plan: Plan, options: ChoosingOptions) -> Chooser:
         width=options.width,
         flops=options.flops,
         at=None if options.at is None else AT.parse_numbers(options.at),
-        batch=options.batch,
+        batch=_BATCH if options.batch is None else options.batch,
     )
     check(aim, grid)
     about = {

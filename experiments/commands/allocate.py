@@ -66,8 +66,6 @@ def run(options: AllocateOptions) -> int:
 
 
 def _by_fit(options: AllocateOptions, budget: float) -> _Allocated:
-    if options.curve is not None:
-        raise ValueError("--curve names a curve of a published law: leave it out with --fit")
     fitted = fit_files.read(str(options.fit))
     allocation = allocate(
         fitted.result,

@@ -20,28 +20,16 @@ from sweeps.pool import Stops
 from sweeps.runner import Summary
 from sweeps.store import Store
 
-_OF = {
-    "tune": ("reduction", "rungs"),
-    "adapt": ("quantity", "at", "width", "flops", "batch"),
-}
-"""Options that say what chooses, and those that belong to each."""
-
 
 def is_asked(options: ChoosingOptions) -> bool:
     """Whether runs are to be chosen.
 
     Raises:
-        ValueError: options that do not go together.
+        ValueError: two rules to choose by.
     """
-    asked = [name for name in _OF if getattr(options, name)]
-    if len(asked) > 1:
+    if options.tune and options.adapt is not None:
         raise ValueError("--tune and --adapt choose by different rules: give one of them")
-    fields = ChoosingOptions.__dataclass_fields__
-    for name, more in _OF.items():
-        for each in more if name not in asked else ():
-            if getattr(options, each) != fields[each].default:
-                raise ValueError(f"--{each} is of --{name}: give that as well, or leave it out")
-    return bool(asked)
+    return bool(options.tune) or options.adapt is not None
 
 
 def chooser_of(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) -> Chooser:

@@ -16,6 +16,8 @@ from sweeps.plan import Plan
 from sweeps.speeds import Speeds, seconds_of
 
 _RIGHT: tuple[Justify, ...] = ("right",) * 9
+_MFU = 0.4
+
 _SIDES: tuple[Justify, ...] = ("left", *_RIGHT)
 
 
@@ -32,7 +34,9 @@ def print_plans(plans: Sequence[tuple[Plan, Collection[str]]], options: CostOpti
     """
     device = None
     if options.gpu is not None:
-        device = accelerator(options.gpu, options.mfu, options.dollars_per_hour)
+        device = accelerator(
+            options.gpu, _MFU if options.mfu is None else options.mfu, options.dollars_per_hour
+        )
     speeds = Speeds.load()
     if options.calibrate:
         from sweeps.calibration import calibrate

@@ -97,8 +97,6 @@ def run(options: DescentOptions) -> int:
 
 def _source(options: DescentOptions) -> read.Source:
     """The rows, with the columns that were asked for under the names of their roles."""
-    if options.axis is not None and options.out is None:
-        raise ValueError("--axis chooses what the figure is drawn over: give --out FOLDER as well")
     given = naming.parse_columns(options.columns) if options.columns else {}
     asked = {
         "x": options.x,

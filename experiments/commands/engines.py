@@ -35,8 +35,6 @@ def check(options: RunningOptions) -> None:
             f"{given} does not go with --hosts, which makes one worker of all processes: leave "
             f"out {given}"
         )
-    if options.slurm and executor != "slurm":
-        raise ValueError(f"--slurm {options.slurm[0]} is for --executor slurm: give that as well")
 
 
 def engine_of(

@@ -17,6 +17,7 @@ from experiments.commands.console import Justify, console, print_table, write_te
 from experiments.commands.options.analyses import ModelsOptions
 from sweeps.files import storing
 
+_LAW, _GPU, _MFU, _DOLLARS = "besiroglu2024", "a100", 0.4, 2.0  # where none is given
 _SHARES = (0.5, 1.0, 2.0)  # of price and utilisation in a table of costs
 
 
@@ -109,7 +110,7 @@ def _show(options: ModelsOptions) -> int:
 
 
 def _compare(options: ModelsOptions) -> int:
-    entry = library.find(options.law)
+    entry = library.find(options.law or _LAW)
     found = [each for model in models() if (each := placed(model, entry)) is not None]
     rows = [
         (
@@ -169,10 +170,12 @@ def _train_cost(options: ModelsOptions) -> int:
             "`scaling models list`, or price your own by `scaling allocate --flops`"
         )
     # The share asked for is judged first; others only where they are possible.
-    device = accelerator(options.gpu, options.mfu, options.dollars_per_hour, PEAKS)
+    asked = _MFU if options.mfu is None else options.mfu
+    dollars = _DOLLARS if options.dollars_per_hour is None else options.dollars_per_hour
+    device = accelerator(options.gpu or _GPU, asked, dollars, PEAKS)
     gpu = device.name
-    prices = [options.dollars_per_hour * share for share in _SHARES]
-    shares = [options.mfu * share for share in _SHARES if options.mfu * share <= 1]
+    prices = [dollars * share for share in _SHARES]
+    shares = [asked * share for share in _SHARES if asked * share <= 1]
     rows = []
     for mfu in shares:
         found = [
@@ -183,8 +186,8 @@ def _train_cost(options: ModelsOptions) -> int:
         )
     speed = f"{device.peak_flops:.4g} FLOP/s peak"
     console.print(f"{model.name}: {model.flops:.3g} FLOPs on {gpu}, {speed}")
-    dollars = (f"$ at {price:g}/hour" for price in prices)
-    headings = ("utilisation", "device-hours", *dollars)
+    columns = (f"$ at {price:g}/hour" for price in prices)
+    headings = ("utilisation", "device-hours", *columns)
     print_table(headings, rows, _sided(len(headings)))
     if model.dollars_2023 is not None:
         console.print(
@@ -192,8 +195,6 @@ def _train_cost(options: ModelsOptions) -> int:
             soft_wrap=True,
         )
     if options.json is not None:
-        price = training_price(
-            model.flops, gpu, mfu=options.mfu, dollars_per_hour=options.dollars_per_hour
-        )
+        price = training_price(model.flops, gpu, mfu=asked, dollars_per_hour=dollars)
         write_text(options.json, _as_json({"model": model.name, "gpu": gpu, **asdict(price)}))
     return 0

@@ -61,8 +61,7 @@ def show_published(run: PublishedRun, options: ShowPlanOptions) -> int:
 
 
 def _show(asked: _Asked, options: ShowPlanOptions) -> int:
-    if options.devices is None:
-        raise ValueError("--mesh divides devices: give --devices too, e.g. --devices 2048xh100")
+    assert options.devices is not None
     n_devices, device = devices.many(options.devices)
     if options.dollars_per_hour is not None:
         positive("--dollars-per-hour", options.dollars_per_hour, "give e.g. 2.5")

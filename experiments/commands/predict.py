@@ -135,8 +135,6 @@ def _by_fit(options: PredictOptions, path: str) -> tuple[pd.DataFrame, list[str]
     fitted = fit_files.read(path)
     result = fitted.result
     law = result.law
-    if options.curve is not None:
-        raise ValueError("--curve names a curve of a published law: leave it out with --fit")
     at = _points(options, law.inputs)
     _require_inputs(at, law.inputs, law.name)
     x = np.stack([at[name] for name in law.inputs], axis=-1)

@@ -118,7 +118,7 @@ def show_plan(options: ShowPlanOptions) -> int:
     if options.devices is not None and options.name in published_runs():
         return plan_devices.show_published(published_runs()[options.name], options)
     jobs = jobs_for(catalogue.load(options.name), options)
-    if options.devices is not None or options.mesh is not None:
+    if options.devices is not None:
         return plan_devices.show([each for job in jobs for each in job.plan.configs], options)
     return print_plan(jobs, options)
 

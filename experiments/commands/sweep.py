@@ -74,7 +74,7 @@ def declaration(options: SweepOptions) -> tuple[Declaration, tuple[str, ...]]:
     """The sweep that options declare, over what a file declares, and keys of the file left aside.
 
     Raises:
-        ValueError: no name, or a file that is none.
+        ValueError: no name, a file that is none, or numbers of what is drawn where nothing is.
     """
     found = sweep_file.SweepFile({})
     if options.source is not None:
@@ -93,6 +93,12 @@ def declaration(options: SweepOptions) -> tuple[Declaration, tuple[str, ...]]:
     merged = _over(found.declared, own)
     if not merged.get("name"):
         raise ValueError("the sweep has no name: give --name, which names its results folder")
+    for name, owners in (("draws", ("draw",)), ("random_seed", ("draw", "sample"))):
+        if name in own and not any(merged.get(each) for each in owners):
+            flags = " or ".join(f"--{each}" for each in owners)
+            raise ValueError(
+                f"--{name.replace('_', '-')} is of {flags}: give that as well, or leave it out"
+            )
     declared = Declaration(**merged)
     check_name(declared.name)
     return declared, found.ignored

@@ -15,6 +15,8 @@ from sweeps.decisions import seen
 from sweeps.halving import Halving, best, contest
 from sweeps.plan import Plan
 
+_REDUCTION, _RUNGS = 2.0, 3
+
 
 def chooser(plan: Plan, options: ChoosingOptions) -> Chooser:
     """Successive halving with the options of a command.
@@ -22,12 +24,14 @@ def chooser(plan: Plan, options: ChoosingOptions) -> Chooser:
     Raises:
         ValueError: what `contest` refuses.
     """
-    halving = contest(plan, options.tune, options.reduction, options.rungs)
+    reduction = _REDUCTION if options.reduction is None else options.reduction
+    rungs = _RUNGS if options.rungs is None else options.rungs
+    halving = contest(plan, options.tune, reduction, rungs)
     about = {
         "policy": "halving",
         "tune": list(options.tune),
-        "reduction": options.reduction,
-        "rungs": options.rungs,
+        "reduction": reduction,
+        "rungs": rungs,
     }
     return Chooser(halving.policy, about, partial(_say, halving, plan))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from experiments.commands.options.shared import File, JsonOptions, Stem
+from experiments.commands.options.shared import File, JsonOptions, Of, Options, Stem
 
 Redrawn = Literal[
     "clusters", "within_x", "residuals", "wild", "parametric", "rows", "sandwich", "curve"
@@ -50,7 +50,7 @@ OutFolder = Annotated[str | None, arg(metavar="FOLDER")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowOptions:
+class RowOptions(Options):
     """Options of commands that take rows of a table."""
 
     table: TableFile
@@ -144,7 +144,7 @@ class DescentOptions(JsonOptions, RowOptions):
     """A curve for each value, e.g. noise."""
     best: Annotated[str | None, arg(metavar="COLUMN")] = None
     """Test metric of each run when stopped early."""
-    tolerance: float | None = None
+    tolerance: Annotated[float | None, Of("train")] = None
     """Train metric that counts as interpolation; by default 1 % of the samples."""
     statistic: Literal["mean", "median"] | None = None
     """Centre over seeds; by default the mean of an error, the median of a loss."""
@@ -152,21 +152,21 @@ class DescentOptions(JsonOptions, RowOptions):
     """Parameters of each size, to say which sizes a grid lacks."""
     constraints: float | None = None
     """Training samples times outputs, likewise."""
-    axis: Annotated[str | None, arg(metavar="COLUMN")] = None
+    axis: Annotated[str | None, Of("out"), arg(metavar="COLUMN")] = None
     """Draw over this column, e.g. parameters, EMC / n; curves are still judged along --x."""
     out: OutFolder = None
     """Write figure.pdf .png .csv, report.json and table.tex."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AllocateOptions:
+class AllocateOptions(Options):
     """Options of `scaling allocate`."""
 
     fit: Annotated[str | None, arg(metavar="FILE")] = None
     """A file that `scaling fit --json` wrote."""
     law: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
     """A published law, from `scaling laws`, or your own."""
-    curve: str | None = None
+    curve: Annotated[str | None, Of("law")] = None
     """Of --law: a loss of N and D to go by, in place of the paper's rules for N and D."""
     flops: float | None = None
     """Budget: training FLOPs, 6 N D."""
@@ -227,7 +227,7 @@ class ReproduceOptions(JsonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LawsOptions:
+class LawsOptions(Options):
     """Options of `scaling laws`."""
 
     action: Annotated[
@@ -236,45 +236,53 @@ class LawsOptions:
             metavar="{list,show,compare}", help="List all laws, show one, or compare their optima."
         ),
     ] = "list"
-    name: Annotated[Positional[str | None], arg(metavar="LAW", help="Of `show`: a law.")] = None
-    flops: float | None = None
+    name: Annotated[
+        Positional[str | None],
+        Of("action=show"),
+        arg(metavar="LAW", help="Of `show`: a law."),
+    ] = None
+    flops: Annotated[float | None, Of("action=compare")] = None
     """Of `compare`: the compute of the best models."""
-    law: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE.toml")] = ()
+    law: Annotated[
+        UseAppendAction[tuple[str, ...]], Of("action=compare"), arg(metavar="FILE.toml")
+    ] = ()
     """Of `compare`: a law of your own beside; may be repeated."""
-    far: bool = False
+    far: Annotated[bool, Of("action=compare")] = False
     """Of `compare`: keep laws more than 1,000 times beyond their data."""
     json: File = None
     """Write what is printed."""
-    latex: File = None
+    latex: Annotated[File, Of("action=compare")] = None
     """Of `compare`: write the table of a paper."""
-    figure: Stem = None
+    figure: Annotated[Stem, Of("action=compare")] = None
     """Of `compare`: draw STEM.pdf and .png, with a CSV."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictOptions:
+class PredictOptions(Options):
     """Options of `scaling predict`."""
 
     fit: Annotated[str | None, arg(metavar="FILE")] = None
     """A file that `scaling fit --json` wrote."""
     law: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
     """A published law, from `scaling laws`, or your own."""
-    curve: str | None = None
+    curve: Annotated[str | None, Of("law")] = None
     """Which curve of a published law; by default its first."""
     at: Annotated[str | None, arg(metavar="N=..,D=..")] = None
     """One point."""
     points: Annotated[str | None, arg(metavar="TABLE")] = None
     """A table of points, with a column for each input."""
-    columns: Columns = None
-    count: Literal["total", "non_embedding", "matmul"] | None = None
+    columns: Annotated[Columns, Of("points")] = None
+    count: Annotated[Literal["total", "non_embedding", "matmul"] | None, Of("law")] = None
     """Of --law: how N of the points is counted, where the law counts otherwise; with --shape."""
-    shape: Annotated[str | None, arg(metavar="layers=..,width=..,...")] = None
+    shape: Annotated[str | None, Of("count"), arg(metavar="layers=..,width=..,...")] = None
     """Of --count: layers, width, vocabulary and context of the model."""
-    unit: Literal["nats/token", "bits/token", "nats/byte", "bits/byte"] | None = None
+    unit: Annotated[
+        Literal["nats/token", "bits/token", "nats/byte", "bits/byte"] | None, Of("law")
+    ] = None
     """Of --law: unit of the loss."""
-    bytes_per_token: float | None = None
+    bytes_per_token: Annotated[float | None, Of("unit")] = None
     """Of --unit: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
-    far: bool = False
+    far: Annotated[bool, Of("law")] = False
     """Of --law: allow compute more than 1,000 times beyond its data."""
     then: Annotated[str | None, arg(metavar="FILE")] = None
     """A fit of a task's metric over the loss, to predict the metric."""
@@ -299,7 +307,7 @@ class AuditOptions(RowOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelsOptions:
+class ModelsOptions(Options):
     """Options of `scaling models`."""
 
     action: Annotated[
@@ -310,17 +318,20 @@ class ModelsOptions:
         ),
     ] = "list"
     name: Annotated[
-        Positional[str | None], arg(metavar="MODEL", help="Of `show` and `train-cost`: a model.")
+        Positional[str | None],
+        Of("action=show", "action=train-cost"),
+        arg(metavar="MODEL", help="Of `show` and `train-cost`: a model."),
     ] = None
-    law: Annotated[str, arg(metavar="NAME|FILE.toml")] = "besiroglu2024"
-    """Of `compare`: the published law that gives the best model of a budget."""
-    gpu: str = "a100"
-    """Of `train-cost`: the accelerator, e.g. h100, tpu-v4."""
-    mfu: float = 0.4
-    """Of `train-cost`: model FLOPs utilisation."""
-    dollars_per_hour: float = 2.0
-    """Of `train-cost`: price of a device-hour."""
+    law: Annotated[str | None, Of("action=compare"), arg(metavar="NAME|FILE.toml")] = None
+    """Of `compare`: the published law that gives the best model of a budget; by default
+    besiroglu2024."""
+    gpu: Annotated[str | None, Of("action=train-cost")] = None
+    """Of `train-cost`: the accelerator, e.g. h100, tpu-v4; by default a100."""
+    mfu: Annotated[float | None, Of("action=train-cost")] = None
+    """Of `train-cost`: model FLOPs utilisation; by default 0.4."""
+    dollars_per_hour: Annotated[float | None, Of("action=train-cost")] = None
+    """Of `train-cost`: price of a device-hour; by default 2."""
     json: File = None
     """Write what is printed."""
-    figure: Stem = None
+    figure: Annotated[Stem, Of("action=compare")] = None
     """Of `compare`: draw STEM.pdf and .png, with a CSV."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
-from experiments.commands.options.shared import Folder, JsonOptions, Stem
+from experiments.commands.options.shared import Folder, JsonOptions, Of, Stem
 
 OwnFiles = Annotated[
     UseAppendAction[tuple[str, ...]],
@@ -154,5 +154,5 @@ class PaperOptions(JsonOptions):
     experiments: OwnFiles = ()
     check: Annotated[str | None, arg(metavar="FOLDER")] = None
     """Write nothing: say what in this bundle differs from its results, with exit status 1."""
-    text: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FILE.tex")] = ()
+    text: Annotated[UseAppendAction[tuple[str, ...]], Of("check"), arg(metavar="FILE.tex")] = ()
     """With --check: also say which numbers of this text should be macros; may be repeated."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from experiments.commands.options.shared import JsonOptions, Name
+from experiments.commands.options.shared import JsonOptions, Name, Options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,7 @@ class ListOptions(JsonOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompletionOptions:
+class CompletionOptions(Options):
     """Options of `scaling completion`."""
 
     shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(metavar="SHELL")]

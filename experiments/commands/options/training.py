@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from tyro.conf import UseAppendAction, arg
 
-from experiments.commands.options.shared import Folder, JsonOptions, Name
+from experiments.commands.options.shared import Folder, JsonOptions, Name, Of, Options
 from experiments.experiment import Budget
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanOptions:
+class PlanOptions(Options):
     """Options that choose a sweep."""
 
     name: Name
@@ -28,13 +28,13 @@ class PlanOptions:
 class CostOptions(JsonOptions):
     """Options of what is said before anything is spent."""
 
-    calibrate: bool = False
+    calibrate: Annotated[bool, Of("plan")] = False
     """Measure this machine by a few steps of a few shapes, for time and memory."""
-    gpu: str | None = None
+    gpu: Annotated[str | None, Of("plan")] = None
     """Price all on this accelerator, e.g. h100; this machine's memory is then no limit."""
-    mfu: float = 0.4
-    """Of --gpu: model FLOPs utilisation."""
-    dollars_per_hour: float | None = None
+    mfu: Annotated[float | None, Of("gpu")] = None
+    """Of --gpu: model FLOPs utilisation; by default 0.4."""
+    dollars_per_hour: Annotated[float | None, Of("gpu", "devices")] = None
     """Of --gpu and --devices: price of a device-hour."""
 
 
@@ -45,7 +45,7 @@ class ShowPlanOptions(CostOptions, PlanOptions):
     devices: Annotated[str | None, arg(metavar="2048xh100")] = None
     """Plan the largest run over so many devices: memory, traffic, time, the best meshes. NAME may
     be a published run too, such as llama-3.1-405b."""
-    mesh: Annotated[str | None, arg(metavar="data=16,tensor=8,...")] = None
+    mesh: Annotated[str | None, Of("devices"), arg(metavar="data=16,tensor=8,...")] = None
     """Of --devices: this mesh alone, of data, fsdp, tensor, context, expert and pipe."""
 
 
@@ -59,13 +59,15 @@ class RunningOptions(JsonOptions):
     """This is one of several processes that train every run together."""
     executor: Literal["local", "slurm", "ray"] = "local"
     """Where workers are: processes of this machine, jobs of Slurm, or actors of Ray."""
-    slurm: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=VALUE")] = ()
+    slurm: Annotated[
+        UseAppendAction[tuple[str, ...]], Of("executor=slurm"), arg(metavar="NAME=VALUE")
+    ] = ()
     """What each worker asks of Slurm, e.g. partition=gpu, time=120 (minutes); may be repeated."""
     detach: bool = False
     """Work on in the background; look on with `scaling watch`."""
     beside: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="LAW")] = ()
     """A published law to hold against the runs, from `scaling laws`; may be repeated."""
-    bytes_per_token: float | None = None
+    bytes_per_token: Annotated[float | None, Of("beside")] = None
     """Of --beside: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
 
 
@@ -75,23 +77,24 @@ class ChoosingOptions(RunningOptions):
 
     tune: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD")] = ()
     """Find the best value of this field by successive halving; may be repeated."""
-    reduction: float = 2.0
-    """Of --tune: of so many settings one goes on to the next rung, so many times as far."""
-    rungs: int = 3
-    """Of --tune: rungs at which runs are compared, their end included."""
+    reduction: Annotated[float | None, Of("tune")] = None
+    """Of --tune: of so many settings one goes on to the next rung, so many times as far; by default
+    2."""
+    rungs: Annotated[int | None, Of("tune")] = None
+    """Of --tune: rungs at which runs are compared, their end included; by default 3."""
     adapt: Annotated[str | None, arg(metavar="LAW")] = None
     """Fit this law as results arrive, and do the runs that shrink one interval most for their cost:
     a name or your own module:NAME."""
-    quantity: str | None = None
+    quantity: Annotated[str | None, Of("adapt")] = None
     """Of --adapt: the number to determine, a parameter, a derived one such as a, or loss."""
-    at: Annotated[str | None, arg(metavar="N=..,D=..")] = None
+    at: Annotated[str | None, Of("adapt"), arg(metavar="N=..,D=..")] = None
     """Of --adapt: target of loss."""
-    width: float | None = None
+    width: Annotated[float | None, Of("adapt")] = None
     """Of --adapt: width of the 95 % interval at which to stop, from end to end."""
-    flops: float | None = None
+    flops: Annotated[float | None, Of("adapt")] = None
     """Of --adapt: budget, the sum of the runs' training FLOPs."""
-    batch: int = 4
-    """Of --adapt: number of runs to choose at once."""
+    batch: Annotated[int | None, Of("adapt")] = None
+    """Of --adapt: number of runs to choose at once; by default 4."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -114,7 +114,8 @@ def test_a_grid_with_enough_parameters_that_does_not_interpolate_gets_another_re
     [
         ({"test_error": lambda t: t.test_error.where(t.index % 7 > 0, 100 * t.test_error)}, [],
          "per cent and fractions are mixed. Give every value in one unit"),
-        ({}, ["--tolerance", "-1"], "--tolerance -1: .* at least 0; give e.g. 0.01"),
+        ({}, ["--train", "train_error", "--tolerance", "-1"],
+         "--tolerance -1: .* at least 0; give e.g. 0.01"),
         ({}, ["--group", "width"], "20 curves are more than 7 .* take some of them by --where"),
         ({}, ["--best", "bset"], "no column 'bset' for best"),
         ({}, ["--test", "width"], "--x width and --test width are one column"),

@@ -12,7 +12,8 @@ from sources import planted
 from analysis.estimate import Bootstrap
 from experiments import cli
 from experiments.cli import main
-from experiments.commands import fit, isoflop, options
+from experiments.commands import fit, isoflop
+from experiments.commands.options import analyses, folders, program, training
 
 TINY = str(Path(__file__).parents[1] / "tiny.py")
 RUN = f"{TINY} --results results --workers 1"
@@ -81,10 +82,21 @@ def test_fits_and_what_follows_from_them_are_json(tmp_path, monkeypatch, capsys)
 
 def test_every_command_can_be_asked_for_json():
     """All but `completion`, whose result is a script."""
-    kinds = [each for name, each in vars(options).items() if name.endswith("Options")]
+    modules = (analyses, folders, program, training)
+    kinds = [
+        each
+        for module in modules
+        for name, each in vars(module).items()
+        if name.endswith("Options")
+    ]
     names = {each.__name__: {field.name for field in fields(each)} for each in kinds}
     without = {name for name, known in names.items() if "json" not in known}
-    assert without == {"CompletionOptions", "PlanOptions", "RowOptions"}  # two are bases
+    assert without == {
+        "CompletionOptions",
+        "Options",
+        "PlanOptions",
+        "RowOptions",
+    }  # three are bases
     assert len(names) > 20 and vars(cli)
 
 
