@@ -24,7 +24,7 @@ PROCESS_BYTES = 330e6
 """Python, JAX, XLA and the programs that it compiles for a small model, on a CPU."""
 
 _IN_CLOSED_FORM = (Ridgeless, Ridge, OptimalRidge, RidgelessEnsemble, GradientFlow)
-_FLOAT, _DOUBLE = 4, 8
+_NARROW, _FLOAT, _DOUBLE = 2, 4, 8
 _VALUES_A_TOKEN = 16  # activations that training keeps, in widths, of a block of two layers
 _LOGITS = 3  # outputs, their softmax and its gradient
 
@@ -56,8 +56,25 @@ def memory_of(config: RunConfig) -> Memory:
     optimizer = getattr(config.train, "optimizer", None)
     if optimizer is None:
         return Memory(_data(config, _DOUBLE), _DOUBLE * n_params, 0.0)
-    state = _FLOAT * n_params * (2 + _n_averages(optimizer))
+    state = n_params * (2 * _FLOAT + optimizer_bytes(config.train))
     return Memory(_data(config, _FLOAT), state, _activations(config))
+
+
+def optimizer_bytes(train: object) -> int:
+    """Bytes a parameter of what an optimizer keeps between steps, wherever it lies.
+
+    Of Muon those of its Adam, the more: its matrices have one average.
+    """
+    width = _NARROW if getattr(train, "optimizer_dtype", "float32") == "bfloat16" else _FLOAT
+    match getattr(train, "optimizer", None):
+        case SGD(momentum=momentum):
+            return width if momentum > 0 else 0
+        case Adam() | Muon():
+            return 2 * width
+        case ScheduleFree():  # an average, and an iterate that is never narrowed
+            return width + _FLOAT
+        case _:
+            return 0
 
 
 def _data(config: RunConfig, width: int) -> float:
@@ -67,13 +84,6 @@ def _data(config: RunConfig, width: int) -> float:
     if isinstance(data, TokenSource):  # its tokens are mapped, or two bytes each
         return float(2 * _FLOAT * data.n_eval * data.context)
     return float((_DOUBLE + width) * (data.n_train + data.n_eval) * data.n_inputs)
-
-
-def _n_averages(optimizer: object) -> int:
-    """Averages of the gradient that an optimizer keeps, in sizes of the parameters."""
-    if isinstance(optimizer, SGD):
-        return int(optimizer.momentum > 0)
-    return 2 if isinstance(optimizer, Adam | ScheduleFree) else 1 + isinstance(optimizer, Muon)
 
 
 def _matrices(config: RunConfig) -> float:

@@ -133,7 +133,10 @@ class Pretraining(Checked):
     loss of the run's own, and by the names of their kinds those of `evaluate_on`, on the same
     examples in every run. `trained` = "readout" leaves all other parameters as they were: a linear
     probe of a pre-trained model. `mesh` spreads the run over devices, each
-    of which takes an equal part of every batch or microbatch.
+    of which takes an equal part of every batch or microbatch. `optimizer_dtype` is the type of the
+    averages of gradients that the optimizer keeps, rounded at random to "bfloat16" so that their
+    means are right, and `optimizer_memory` where its state lies between steps: "host" leaves the
+    memory of devices free, for the time to move it there and back at every step.
     """
 
     kind: ClassVar[str] = "pretraining"
@@ -155,6 +158,8 @@ class Pretraining(Checked):
     objective: Annotated[PretrainingObjective, Newer()] = CAUSAL
     evaluate_on: Annotated[tuple[PretrainingObjective, ...], Newer()] = ()
     trained: Annotated[Trained, Newer()] = "all"
+    optimizer_dtype: Annotated[Literal["float32", "bfloat16"], Newer()] = "float32"
+    optimizer_memory: Annotated[Literal["device", "host"], Newer()] = "device"
     mesh: Mesh = field(default_factory=Mesh)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options.training import ShowPlanOptions
 from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenSource
+from scaling.memory import optimizer_bytes
 from scaling.models.architecture import Architecture
 from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.transformer import Transformer
@@ -150,14 +151,14 @@ def _of(config: RunConfig, options: ShowPlanOptions) -> _Asked:
         capacity=model.capacity_factor if routed else 1.0,
         tied=model.tied,
     )
-    # Float32 weights and gradients, and Adam's two moments, sharded by fsdp alone.
+    # Float32 weights and gradients, and what the optimizer keeps, sharded by fsdp alone.
     recipe = Recipe(
         batch=train.batch_size,
         flash=False,
         dropout=model.dropout > 0,
         weight_bytes=4,
         gradient_bytes=4,
-        optimizer_bytes=8,
+        optimizer_bytes=optimizer_bytes(train) if train.optimizer_memory == "device" else 0,
         shard_optimizer=False,
         sequence=False,
         activation_bytes=4 if model.compute_dtype == "float32" else 2,

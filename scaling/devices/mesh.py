@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Literal
 
@@ -78,17 +81,18 @@ class Mesh(Checked):
         """What decides the order in which arrays are kept (`scaling.models.placement`)."""
         return self.tensor, self.interleave, self.pipe if self.interleave > 1 else 1
 
-    def fitting(self, n_devices: int) -> Mesh:
-        """The mesh that is left on fewer devices: copies go first, the pipeline last."""
-        mesh = self
-        for axis in _FEWER:
-            while mesh.size > n_devices and (n := mesh.along(axis)) > 1:
-                fewer = max(k for k in range(1, n) if n % k == 0)
-                changed: dict[str, int] = {axis: fewer}
-                if axis == "pipe" and fewer == 1:
-                    changed["interleave"] = 1
-                mesh = replace(mesh, **changed)
-        return mesh
+    def fitting(self, n_devices: int) -> Iterator[Mesh]:
+        """Meshes for fewer devices, the best first: copies go first, the pipeline last.
+
+        Axes but `data` are shortened to their divisors, so that they divide what they divided;
+        there are as many copies as there is room for, or fewer.
+        """
+        axes: list[Axis] = [axis for axis in reversed(_FEWER) if axis != "data"]
+        for lengths in itertools.product(*(_divisors(self.along(axis)) for axis in axes)):
+            shortened: dict[str, int] = dict(zip(map(str, axes), lengths, strict=True))
+            interleave = self.interleave if shortened["pipe"] > 1 else 1
+            for data in range(n_devices // math.prod(lengths), 0, -1):
+                yield replace(self, data=data, interleave=interleave, **shortened)
 
     def along(self, axis: Axis) -> int:
         """Devices along an axis."""
@@ -97,3 +101,8 @@ class Mesh(Checked):
     def __str__(self) -> str:
         axes = [(field.name, getattr(self, field.name)) for field in fields(self)]
         return " x ".join(f"{name} = {n}" for name, n in axes if n > 1 or name in ("data", "fsdp"))
+
+
+def _divisors(n: int) -> list[int]:
+    """Divisors of a number, the largest first."""
+    return [k for k in range(n, 0, -1) if n % k == 0]

@@ -51,12 +51,21 @@ def no_norms() -> SquaredNorms:
     return SquaredNorms(jnp.float32(0), jnp.float32(0))
 
 
+def unknown_norms() -> SquaredNorms:
+    """Norms of a step whose microbatches have no gradient of their own: sums with them have none.
+
+    A run that goes on where they have one reports no noise until its next evaluation.
+    """
+    return SquaredNorms(jnp.float32(jnp.nan), jnp.float32(jnp.nan))
+
+
 def columns(
     norms: SquaredNorms | None, n_steps: int, n_tokens: int, microbatches: int
 ) -> dict[str, Any]:
     """Columns of a RunRecord on the noise of the gradient over some steps.
 
-    The estimate of |G|^2 is negative where noise dominates it: the noise scale is then None.
+    The estimate of |G|^2 is negative where noise dominates it: the noise scale is then None. All
+    are None where a norm is unknown.
 
     Args:
         norms: Sums over the steps; None where batches have one part: all columns are then None.

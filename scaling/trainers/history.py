@@ -25,6 +25,7 @@ from scaling.record import Curve, CurvePoint, finite
 from scaling.sealed import digest
 from scaling.streaming import OnStream
 from scaling.trainers import checkpoint, gradient_noise
+from scaling.trainers.optimizer_state import on_device
 from scaling.trainers.token_step import Evaluation
 from scaling.workspace import Workspace
 
@@ -62,9 +63,15 @@ class History:
     """Curve, time and checkpoints of a run so far."""
 
     def __init__(
-        self, config: RunConfig, workspace: Workspace | None, plain: Resolved | None = None
+        self,
+        config: RunConfig,
+        workspace: Workspace | None,
+        plain: Resolved | None = None,
+        mesh: Mesh | None = None,
     ) -> None:
+        """Starts the history of a run, on a mesh that may be what is left of its own."""
         self._config, plain = config, plain or resolved(config)
+        self._mesh = mesh
         self._own = Place(workspace.own, run_id(plain)) if workspace else None
         self._trunk, self._leaves_at = None, 0
         if workspace and workspace.trunk and (trunk := trunk_of(plain)):
@@ -94,11 +101,11 @@ class History:
             return initial
         notes, state = saved.notes, saved.state
         self._continued_on = notes.get("continued_on_meshes", [])
-        if isinstance(plan := self._config.train, Pretraining) and "mesh" in notes:
+        if self._mesh is not None and "mesh" in notes:
             before = from_dict(Mesh, notes["mesh"])
-            state = moved(self._config, state, before, plan.mesh)
-            if before != plan.mesh:
-                self._continued_on = [*self._continued_on, str(plan.mesh)]
+            state = moved(self._config, state, before, self._mesh)
+            if before != self._mesh:
+                self._continued_on = [*self._continued_on, str(self._mesh)]
         ends = evaluated_after(self._config)
         points = [CurvePoint(**point) for point in notes["curve"]]
         self._curve = [point for point in points if point.step in ends]
@@ -187,8 +194,8 @@ class History:
             "from_trunk_at_step": self._from_trunk_at,
             "environment": deciding_environment(),
         }
-        if isinstance(plan := self._config.train, Pretraining):
-            notes |= {"mesh": to_dict(plan.mesh), "continued_on_meshes": self._continued_on}
+        if self._mesh is not None:
+            notes |= {"mesh": to_dict(self._mesh), "continued_on_meshes": self._continued_on}
         scratch, run = self._own
         try:
             checkpoint.save(*place, step, state, notes, scratch)
@@ -220,9 +227,11 @@ def moved(config: RunConfig, state: State, before: Mesh, after: Mesh) -> State:
         return state
     parameters = config.model.parameters(config.data.n_inputs, config.n_outputs)
     own = jax.tree.map(lambda leaf: leaf.sharding, state)
-    return jax.jit(lambda state: rearranged(parameters, state, before, after), out_shardings=own)(
-        state
-    )
+
+    def moved(state: State) -> State:
+        return rearranged(parameters, on_device(state), before, after)
+
+    return jax.jit(moved, out_shardings=own)(state)
 
 
 def evaluated_after(config: RunConfig) -> list[int]:

@@ -18,6 +18,7 @@ from scaling.model import Params
 from scaling.models.family import Family
 from scaling.models.parametrization import Parameter, Parametrized, learning_rate_multipliers
 from scaling.pretraining import Muon, PretrainingOptimizer, ScheduleFree, Trained
+from scaling.trainers.optimizer_state import Dtype, narrowed
 from scaling.training import SGD, Adam
 
 
@@ -115,6 +116,8 @@ def build_optimizer(
     optimizer: PretrainingOptimizer,
     groups: Any,
     rates: Float[Array, " rates"],
+    dtype: Dtype = "float32",
+    key: Array | None = None,
 ) -> optax.GradientTransformation:
     """The optimizer at the learning rates of one step: gradients -> updates of the parameters.
 
@@ -125,6 +128,8 @@ def build_optimizer(
         optimizer: Configuration that gives the direction.
         groups: The tree of parameter groups.
         rates: Learning rates of this step, as many as `scaling.pretraining.learning_rates` gives.
+        dtype: Type of the averages of gradients that it keeps; iterates are float32 always.
+        key: What they are rounded by, where that is narrower.
     """
 
     def update(group: ParamGroup, direction: Array, parameter: Array) -> Array:
@@ -136,7 +141,8 @@ def build_optimizer(
     def updates(directions: Params, params: Params | None) -> Params:
         return jax.tree.map(update, groups, directions, params)
 
-    step = optax.chain(_direction(optimizer, groups), optax.stateless(updates))
+    direction = narrowed(_direction(optimizer, groups), dtype, key)
+    step = optax.chain(direction, optax.stateless(updates))
     if isinstance(optimizer, ScheduleFree):
         return optax.contrib.schedule_free(step, rates[0], b1=optimizer.b1)
     return step

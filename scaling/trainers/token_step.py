@@ -35,7 +35,8 @@ from scaling.record import positions
 from scaling.schedules import share_of_peak
 from scaling.trainers import objectives, shared
 from scaling.trainers.divergence import Spikes, Watch, no_spikes, unharmed
-from scaling.trainers.gradient_noise import SquaredNorms, no_norms
+from scaling.trainers.gradient_noise import SquaredNorms, no_norms, unknown_norms
+from scaling.trainers.optimizer_state import of_host, on_device, on_host
 from scaling.trainers.optimizers import build_optimizer, evaluated, param_groups
 
 _TOKENS_IN_BLOCK = 2**18  # what a call on the device takes: 1 MB of them
@@ -50,7 +51,7 @@ class State(NamedTuple):
         step: Number of steps taken.
         loss_sum: Sum of the losses since the last evaluation, each before its update.
         norms: Squared norms of the gradients since the last evaluation, each before it is clipped;
-            0 where parts have none of their own, None where batches have one part.
+            NaN where parts have none of their own, None where batches have one part.
     """
 
     params: Params
@@ -68,10 +69,17 @@ class State(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """Keys of what is drawn at a step: dropout, and examples of an objective; None for neither."""
+    """Keys of what is drawn at a step: None for what is not.
+
+    Attributes:
+        dropout: What is dropped.
+        objective: Examples of an objective.
+        rounding: Which way the averages of the optimizer are rounded.
+    """
 
     dropout: Array | None = None
     objective: Array | None = None
+    rounding: Array | None = None
 
 
 class Arguments(NamedTuple):
@@ -155,9 +163,10 @@ class Setup:
     source: int | None = None
     parameters: Tree | None = None
 
-    def optimizer(self, rates: Array) -> optax.GradientTransformation:
+    def optimizer(self, rates: Array, rounding: Array | None) -> optax.GradientTransformation:
         """The optimizer at the learning rates of one step."""
-        return build_optimizer(self.plan.optimizer, self.groups, rates)
+        dtype = self.plan.optimizer_dtype
+        return build_optimizer(self.plan.optimizer, self.groups, rates, dtype, rounding)
 
     def segments(self, tokens: Array) -> dict[str, Array]:
         """Arguments, by name, that keep a model within documents."""
@@ -201,7 +210,7 @@ def _start(setup: Setup, params: Params) -> State:
     peaks = jnp.array(learning_rates(setup.plan.optimizer))
     return State(
         params,
-        setup.optimizer(peaks).init(params),
+        setup.optimizer(peaks, None).init(params),
         jnp.int32(0),
         unharmed(),
         no_spikes(),
@@ -223,6 +232,7 @@ def _advance(
 def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> State:
     plan = setup.plan
     keys = jax.tree.map(lambda key: jax.random.fold_in(key, state.step), arguments.keys)
+    keys, rounding = keys._replace(rounding=None), keys.rounding
     loss, gradient, norms = _gradient(setup, state.params, batch, keys, arguments.teacher)
     gradient = jax.tree.map(
         lambda group, leaf: leaf if group.trained else jnp.zeros_like(leaf), setup.groups, gradient
@@ -232,11 +242,11 @@ def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> Sta
         gradient = optax.tree.scale(jnp.minimum(1.0, plan.clip_norm / norm), gradient)
     lengths = arguments.horizon, arguments.warmup, arguments.trunk
     share = share_of_peak(plan.schedule, state.step, *lengths)
-    optimizer = setup.optimizer(share * arguments.rates)
-    updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
+    optimizer = setup.optimizer(share * arguments.rates, rounding)
+    updates, kept = optimizer.update(gradient, on_device(state.optimizer), state.params)
     return State(
         optax.apply_updates(state.params, updates),
-        optimizer_state,
+        on_host(kept) if plan.optimizer_memory == "host" else kept,
         state.step + 1,
         state.watch.after(state.step, loss),
         state.spikes.after(state.step, loss),
@@ -256,7 +266,7 @@ def _gradient(
         both = partial(_shared_gradient, setup, setup.parameters)
     if not setup.plan.adds_gradients:
         (_, loss), gradient = both(params, batch, keys)
-        return loss, gradient, None if n_parts == 1 else no_norms()
+        return loss, gradient, None if n_parts == 1 else unknown_norms()
 
     def add(total: Any, given: Any) -> tuple[Any, None]:
         (_, loss), gradient = both(params, *given)
@@ -333,7 +343,7 @@ class _Predicted(NamedTuple):
 
 
 def _measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
-    params = evaluated(setup.plan.optimizer, state.optimizer, state.params)
+    params = evaluated(setup.plan.optimizer, on_device(state.optimizer), state.params)
 
     def predicted(objective: Objective, sequence: Array, number: Array) -> _Predicted:
         # The same examples at every evaluation of every run: differences of losses are paired.
@@ -468,35 +478,38 @@ def steps_in_block(plan: Pretraining, context: int) -> int:
     return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
 
 
-@lru_cache(maxsize=8)
-def compiled(shape: Shape) -> Trainer:
-    """The compiled functions of a shape, made once in a process."""
+def setup_of(shape: Shape) -> Setup:
+    """The model of a shape, and how it is trained and measured."""
     config, plan, context, n_outputs = shape.model, shape.train, shape.n_inputs, shape.n_outputs
     assert isinstance(plan, Pretraining)
     activations = None
     if plan.activation_scales:
         assert isinstance(config, ObservedFamily)
         activations = config.activations
-    teacher = None if shape.teacher is None else built(shape.teacher, context, n_outputs)
     trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.replicas)
     parameters: Tree | None = None
     if plan.is_shared(config):
         assert isinstance(config, SharedFamily)
         parameters = config.parameters(context, n_outputs)
-    trainer = make_trainer(
-        Setup(
-            built(config, context, n_outputs),
-            plan,
-            param_groups(plan.optimizer, config, context, n_outputs, plan.trained),
-            max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
-            SpecialTokens(n_outputs - plan.n_special(context)),
-            shape.separator,
-            activations,
-            teacher,
-            config.source_length if offers(config, TranslatingFamily) else None,
-            parameters,
-        )
+    return Setup(
+        built(config, context, n_outputs),
+        plan,
+        param_groups(plan.optimizer, config, context, n_outputs, plan.trained),
+        max(1, _EVALUATED_AT_ONCE // context, trained_at_once),
+        SpecialTokens(n_outputs - plan.n_special(context)),
+        shape.separator,
+        activations,
+        None if shape.teacher is None else built(shape.teacher, context, n_outputs),
+        config.source_length if offers(config, TranslatingFamily) else None,
+        parameters,
     )
+
+
+@lru_cache(maxsize=8)
+def compiled(shape: Shape) -> Trainer:
+    """The compiled functions of a shape, made once in a process."""
+    setup, context = setup_of(shape), shape.n_inputs
+    plan, trainer = setup.plan, make_trainer(setup)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(trainer.init, key)
     rates: Any = jax.ShapeDtypeStruct((len(learning_rates(plan.optimizer)),), jnp.float32)
@@ -506,13 +519,21 @@ def compiled(shape: Shape) -> Trainer:
 
     count, held_out = integers(), integers(shape.n_eval, context + 1)
     block = integers(steps_in_block(plan, context), plan.batch_size, context + 1)
-    keys = Keys(key if config.takes_dropout else None, key if plan.objective.draws else None)
-    weights = None if teacher is None else jax.eval_shape(teacher.init, key)
-    arguments = Arguments(rates, count, count, count, keys, weights)
+    keys = Keys(
+        dropout=key if shape.model.takes_dropout else None,
+        objective=key if plan.objective.draws else None,
+        rounding=key if plan.optimizer_dtype != "float32" else None,
+    )
+    teacher = None if setup.teacher is None else jax.eval_shape(setup.teacher.init, key)
+    arguments = Arguments(rates, count, count, count, keys, teacher)
     devices = mesh_of_devices(plan.mesh)
     states, alike = sharded(devices, state), replicated(devices)
-    if parameters is not None:
-        states = placed(parameters, plan.mesh, devices, state)
+    if setup.parameters is not None:
+        states = placed(setup.parameters, plan.mesh, devices, state)
+    if plan.optimizer_memory == "host":
+        on_hosts = of_host(devices, states.optimizer, state.optimizer)
+        states = states._replace(optimizer=on_hosts)
+        state = state._replace(optimizer=jax.tree.map(_typed, state.optimizer, on_hosts))
     advance = jax.jit(
         trainer.advance,
         donate_argnames="state",
@@ -527,3 +548,8 @@ def compiled(shape: Shape) -> Trainer:
             advance=advance.lower(state, block, count, arguments).compile(),
             measure=measure.lower(state, held_out).compile(),
         )
+
+
+def _typed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+    """The type of an array where it lies: code is traced for one memory or the other."""
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

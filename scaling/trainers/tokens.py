@@ -35,6 +35,7 @@ from scaling.record import Curve, finite
 from scaling.trainers import checkpoint, gradient_noise, weights
 from scaling.trainers.divergence import diverged_columns
 from scaling.trainers.history import History, evaluated_after, moved
+from scaling.trainers.optimizer_state import on_device
 from scaling.trainers.optimizers import evaluated
 from scaling.trainers.token_step import (
     Arguments,
@@ -117,20 +118,19 @@ class _Trained(NamedTuple):
 def _trained(
     config: RunConfig, dataset: TokenDataset, workspace: Workspace | None, plain: Resolved
 ) -> _Trained:
-    config = _on_devices_here(config, workspace)
-    plan, model, data = config.train, config.model, config.data
-    assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
-    began = time.monotonic()
-    trainer = compiled(shape_of(config))
+    plan, model, data = _on_devices_here(config, workspace), config.model, config.data
+    assert isinstance(data, TokenSource)
+    began, shape = time.monotonic(), shape_of(config)
+    trainer = compiled(shape._replace(train=replace(shape.train, mesh=plan.mesh)))
     compile_seconds = time.monotonic() - began
     total = until = plan.length(model, data).steps
     if workspace is not None and workspace.pause_at is not None:
         until = min(total, workspace.pause_at)
-    history = History(config, workspace, plain)
+    history = History(config, workspace, plain, plan.mesh)
     state = history.restore(trainer.init(key_for(config.seed, "init")), until)
     teacher: Params | None = None
     if config.distilled_from is not None:
-        teacher = _teacher(config, workspace)
+        teacher = _teacher(config, workspace, plan.mesh)
         history.begin()
     if config.init_from is not None and not int(state.step):
         state = trainer.start(_final_weights(config, "init_from", workspace, state.params))
@@ -140,7 +140,7 @@ def _trained(
     columns: dict[str, Any] = {}
     params: Params | None = None
     pending: deque[Interval] = deque()
-    for block in _blocks(trainer, state, config, dataset, teacher, until):
+    for block in _blocks(trainer, state, config, dataset, teacher, plan.mesh, until):
         pending += [block.interval] if block.interval else []
         ends = block.step == until
         saving = history.place(block.step, pauses=ends) if block.step < total else None
@@ -157,33 +157,57 @@ def _trained(
         if ends and until < total:
             columns |= {"status": "paused"}
         elif ends:
-            params = evaluated(plan.optimizer, block.state.optimizer, block.state.params)
+            kept = on_device(block.state.optimizer)
+            params = evaluated(plan.optimizer, kept, block.state.params)
             params = moved(config, params, plan.mesh, Mesh())
     return _Trained(*history.result(columns, compile_seconds), params)
 
 
-def _on_devices_here(config: RunConfig, workspace: Workspace | None) -> RunConfig:
-    """The run on what is left of its mesh, where devices were lost after it saved a checkpoint."""
-    plan, there = config.train, jax.device_count()
+def _on_devices_here(config: RunConfig, workspace: Workspace | None) -> Pretraining:
+    """How a run is trained here: on what is left of its mesh, where devices were lost.
+
+    It is the run's own plan, unless it saved a checkpoint and needs more devices than there are.
+
+    Raises:
+        ValueError: several processes have devices that no mesh of the run takes all of.
+    """
+    plan, there, n_processes = config.train, jax.device_count(), jax.process_count()
     assert isinstance(plan, Pretraining)
-    if plan.mesh.size <= there or workspace is None or config.parents:
-        return config
+    if plan.mesh.size <= there or workspace is None:
+        return plan
     if not processes.broadcast_from_first(lambda: checkpoint.is_in(workspace.own)):
-        return config
-    left = plan.mesh.fitting(there)
+        return plan
+    needs = f"train.mesh = ({plan.mesh}) needs {plan.mesh.size} devices"
+    fewer = [left for left in plan.mesh.fitting(there) if _divides(left, config)]
+    left = next((mesh for mesh in fewer if n_processes == 1 or mesh.size == there), None)
+    if left is None:
+        raise ValueError(
+            f"{needs}, and {there} are left in {n_processes} processes, which all must take part: "
+            f"no mesh of {there} divides the run. Start fewer processes, with "
+            f"{fewer[0].size} devices in all"
+        )
     log.warning(
-        "train.mesh = (%s) needs %d devices and %d are left: the run continues on (%s), and its "
-        "last bits may differ",
-        *(plan.mesh, plan.mesh.size, there, left),
+        "%s and %d are left: the run continues on (%s), and its last bits may differ",
+        *(needs, there, left),
     )
-    return replace(config, train=replace(plan, mesh=left))
+    return replace(plan, mesh=left)
 
 
-def _teacher(config: RunConfig, workspace: Workspace | None) -> Params:
+def _divides(mesh: Mesh, config: RunConfig) -> bool:
+    """Whether a mesh divides the batches and the model of a run."""
+    assert isinstance(config.train, Pretraining)
+    try:
+        replace(config.train, mesh=mesh).check(config.model, config.data)
+    except ValueError:
+        return False
+    return True
+
+
+def _teacher(config: RunConfig, workspace: Workspace | None, mesh: Mesh) -> Params:
     """Final weights of the teacher of a run, in full on every device."""
     teacher = config.distilled_from
-    assert teacher is not None and isinstance(teacher.train, Pretraining)
-    alike = sharding.replicated(sharding.mesh_of_devices(teacher.train.mesh))
+    assert teacher is not None
+    alike = sharding.replicated(sharding.mesh_of_devices(mesh))
     model = built(teacher.model, teacher.data.n_inputs, teacher.n_outputs)
     key = key_for(teacher.seed, "init")
     like = compile_quickly(model.init, key, out_shardings=alike)(key)
@@ -236,20 +260,22 @@ def _blocks(
     config: RunConfig,
     dataset: TokenDataset,
     teacher: Params | None,
+    mesh: Mesh,
     until: int,
 ) -> Iterator[Block]:
-    """Trains from a state until some step, which is measured, a block at a time.
+    """Trains from a state on a mesh until some step, which is measured, a block at a time.
 
     A block waits until the one before the last has ended: the host is never far ahead.
     """
     plan, data, seed = config.train, config.data, config.seed
     assert isinstance(plan, Pretraining) and isinstance(data, TokenSource)
     length = plan.length(config.model, data)
-    devices = sharding.mesh_of_devices(plan.mesh)
+    devices = sharding.mesh_of_devices(mesh)
     rates = jnp.array(learning_rates(plan.optimizer), jnp.float32)
     keys = Keys(
         dropout=key_for(seed, "dropout") if config.model.takes_dropout else None,
         objective=key_for(seed, "objective") if plan.objective.draws else None,
+        rounding=key_for(seed, "rounding") if plan.optimizer_dtype != "float32" else None,
     )
     lengths = (length.horizon, length.warmup, length.trunk)
     arguments = Arguments(rates, *map(jnp.int32, lengths), keys=keys, teacher=teacher)

@@ -44,8 +44,13 @@ def test_the_largest_run_of_a_sweep_is_planned(capsys):
     assert main(["plan", "coordinate_check", *BIG, "--devices", "64xh100"]) == 0
     assert "16 layers of width 4,096, 256 sequences" in capsys.readouterr().out
     again = [*BIG, "--devices", "64xh100", "--mesh", "fsdp=8,tensor=8"]
+    again += ["--set", "train.optimizer_dtype=bfloat16", "--json", "-"]
     assert main(["plan", "coordinate_check", *again]) == 0
-    assert "fsdp=8, tensor=8  32" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "fsdp=8, tensor=8  32" in printed.err
+    # Two averages of 2 bytes are as large as a weight.
+    (only,) = json.loads(printed.out)["plans"]
+    assert only["memory_bytes"]["optimizer"] == only["memory_bytes"]["weights"] > 0
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from scaling.config import RunConfig
@@ -102,8 +103,10 @@ def test_where_noise_drowns_the_gradient_there_is_no_scale():
     assert found["gradient_squared_norm"] == pytest.approx(-1.0)
     assert found["gradient_covariance_trace"] == pytest.approx(128.0)
     assert found["gradient_noise_scale_tokens"] is None
-    beyond = gradient_noise.columns(norms(np.inf, 1.0), 10, 64, 2)
-    assert beyond == dict.fromkeys(gradient_noise.COLUMNS)
+    unknown = optax.tree.add(norms(30.0, 10.0), gradient_noise.unknown_norms())
+    for sums in (norms(np.inf, 1.0), unknown):
+        beyond = gradient_noise.columns(sums, 10, 64, 2)
+        assert beyond == dict.fromkeys(gradient_noise.COLUMNS)
 
 
 RUN = RunConfig(
