@@ -17,12 +17,12 @@ import pytest
 from scaling.accounting import account
 from scaling.config import RunConfig, shape_of
 from scaling.data.ngram import NGram
-from scaling.fields import replace_together
 from scaling.keys import key_for
 from scaling.memory import optimizer_bytes
 from scaling.model import Model
 from scaling.models.family import Family
 from scaling.models.neural_ngram import NeuralNGram
+from scaling.overrides import replace_together
 from scaling.pretraining import Muon, Pretraining, ScheduleFree, learning_rates
 from scaling.run import run
 from scaling.schedules import Constant
