@@ -50,7 +50,7 @@ from experiments.shared import by_position
 from experiments.shared.architecture_figures import Details, draw_positions, families_figure
 from experiments.shared.by_position import COMPARED, RULER
 from experiments.shared.family_exponents import family_exponents
-from experiments.shared.panels import stacked
+from experiments.shared.panels import left_out, stacked
 from scaling.config import RunConfig
 from scaling.counting import Counting
 from scaling.data.ngram import NGram
@@ -352,7 +352,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             difference,
             excess,
             exponents.cells,
-            excluded.assign(run_ids=excluded["run_id"]).loc[:, ["why", "run_ids"]],
+            left_out(excluded),
         ),
         details=Details(position, difference, excess, exponents),
         doubts=doubts,

@@ -35,7 +35,7 @@ from analysis.tables import results
 from experiments.double_descent_random_features import INTERPOLATED
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.cut_offs import cut_off_doubts
-from experiments.shared.panels import mark_excluded, peak_of, with_notes
+from experiments.shared.panels import mark_excluded, peak_of, summaries, with_notes
 from experiments.shared.sampled_theory import Sampled, predicted, sampled
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
@@ -172,9 +172,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     noisy = _descent(runs, NOISY, "eval_squared_error")
     by_error = _descent(runs, CLEAN, "eval_error")
     by_norm = _descent(runs, CLEAN, "weight_norm_l2")
-    shown = pd.concat(
-        results.summarise(runs, ["setting", "ratio"], name).assign(quantity=name) for name in PANELS
-    )
+    shown = summaries(runs, ["setting", "ratio"], PANELS)
     losses = _medians(shown, "eval_squared_error")
     errors = _medians(shown, "eval_error")[CLEAN]
     losses["theory"] = _theory(losses.index.to_numpy(), int(runs["data.n_train"].iloc[0]), 0.0)

@@ -39,7 +39,7 @@ from experiments.experiment import Expected, Findings, Json, Measured, Sweep
 from experiments.shared import batch_frontier_figures as figures
 from experiments.shared import language_models as lm
 from experiments.shared.batch_frontier import AtSize, at_size
-from experiments.shared.panels import plain, stacked
+from experiments.shared.panels import left_out, plain, stacked
 from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
 from scaling.record import finite
@@ -257,8 +257,7 @@ def _shown(found: Sequence[AtSize], excluded: pd.DataFrame) -> pd.DataFrame:
                         "run_ids": size.run_ids[i][j],
                     }
                 )
-    left_out = excluded.assign(kind="left out", run_ids=excluded["run_id"])
-    return stacked(pd.DataFrame(rows), left_out.loc[:, ["kind", "why", "run_ids"]])
+    return stacked(pd.DataFrame(rows), left_out(excluded.assign(kind="left out"), "kind"))
 
 
 def figure(findings: Findings[Details]) -> Figure:

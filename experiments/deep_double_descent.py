@@ -35,7 +35,6 @@ from matplotlib.ticker import EngFormatter
 from analysis.double_descent.verdict import DoubleDescent
 from analysis.plots import descent, style
 from analysis.plots.descent_axes import along_top, own_axis
-from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.deep_descent import (
     LABELS,
@@ -44,12 +43,13 @@ from experiments.shared.deep_descent import (
     judged_along,
     largest_sets,
     of_slice,
+    reported,
     rise_between,
-    sentence,
+    sentences,
     slices,
     usable,
 )
-from experiments.shared.panels import measured, peak_of, plain, stacked
+from experiments.shared.panels import left_out, measured, peak_of, stacked, summaries
 from experiments.shared.seeds import mean_of
 from scaling.config import RunConfig
 from scaling.data.images import Images
@@ -254,32 +254,16 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             numbers |= _measured(key, of_slice(runs, each), found[each])
     quantities = [*LABELS, "train_error_clean", "noisy_eval_error"]
     shown = stacked(
-        *(
-            results.summarise(runs, ["network", "noise", "n", "width"], name).assign(quantity=name)
-            for name in quantities
-        ),
-        excluded.assign(run_ids=excluded["run_id"]).loc[:, ["network", "width", "why", "run_ids"]],
+        summaries(runs, ["network", "noise", "n", "width"], quantities),
+        left_out(excluded, "network", "width"),
     )
     return Findings(
         measured=numbers,
-        verdict="\n".join(
-            sentence(each, metric, one)
-            for each, by_metric in found.items()
-            for metric, one in by_metric.items()
-        ),
+        verdict="\n".join(sentences(found)),
         shown=shown,
         details=Details(runs, excluded, found),
         doubts=doubts,
-        report={
-            f"{each}, {metric}": {
-                "threshold": plain(one.threshold),
-                "peak": None if one.peak is None else plain(one.peak.location),
-                "p": None if one.peak is None else one.peak.p_value,
-                "verdict": one.verdict.value,
-            }
-            for each, by_metric in found.items()
-            for metric, one in by_metric.items()
-        },
+        report=reported(found),
     )
 
 

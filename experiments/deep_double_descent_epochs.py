@@ -30,7 +30,6 @@ from analysis.double_descent.verdict import DoubleDescent
 from analysis.estimate import interval_text
 from analysis.plots import descent, descent_maps, style
 from analysis.plots.descent_axes import own_axis
-from analysis.tables import results
 from experiments import deep_double_descent
 from experiments.experiment import Expected, Findings, Json, Measured
 from experiments.shared.deep_descent import (
@@ -46,7 +45,7 @@ from experiments.shared.deep_descent import (
     slices,
     usable,
 )
-from experiments.shared.panels import stacked
+from experiments.shared.panels import stacked, summaries
 
 RUNS_OF = "deep_double_descent"
 CURVES = True
@@ -142,14 +141,10 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     columns = ["network", "noise", "width", "seed", "run_ids", "epochs", "eval_error"]
     stopped = best_epochs(history).loc[:, columns].assign(quantity="eval_error at the best epoch")
     keys = ["network", "noise", "width", "epochs"]
-    shown = [
-        results.summarise(history, keys, name).assign(quantity=name)
-        for name in (*LABELS, "train_error_clean")
-    ]
     return Findings(
         measured=numbers,
         verdict="\n".join(lines),
-        shown=stacked(*shown, stopped),
+        shown=stacked(summaries(history, keys, [*LABELS, "train_error_clean"]), stopped),
         details=Details(history, excluded, chosen),
         report=report,
     )

@@ -30,7 +30,6 @@ from analysis.double_descent.verdict import DoubleDescent
 from analysis.estimate import Estimate
 from analysis.plots import descent, descent_maps, style
 from analysis.plots.descent_axes import own_axis
-from analysis.tables import results
 from experiments import deep_double_descent
 from experiments.experiment import Expected, Findings, Measured
 from experiments.shared.deep_descent import (
@@ -41,12 +40,13 @@ from experiments.shared.deep_descent import (
     Slice,
     judged_along,
     of_network,
+    reported,
     rise_between,
     shown_by_seeds,
     slices,
     usable,
 )
-from experiments.shared.panels import peak_of, plain, stacked, tick_widths
+from experiments.shared.panels import left_out, peak_of, stacked, summaries, tick_widths
 from scaling.record import finite
 
 RUNS_OF = "deep_double_descent"
@@ -118,24 +118,13 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         harms = [_harm(groups[each], each) for each in mine]
         numbers[f"{name}_harm"] = shown_by_seeds(harms)
     keys = ["network", "width", "n"]
-    shown = [results.summarise(runs, keys, name).assign(quantity=name) for name in LABELS]
-    left_out = excluded.assign(run_ids=excluded["run_id"])
     return Findings(
         measured=numbers,
         verdict="\n".join(_sentence(each, one, emcs[each]) for each, one in found.items()),
-        shown=stacked(*shown, left_out.loc[:, [*keys, "why", "run_ids"]]),
+        shown=stacked(summaries(runs, keys, LABELS), left_out(excluded, *keys)),
         details=Details(runs, found),
         doubts=doubts,
-        report={
-            f"{each}, {metric}": {
-                "emc": plain(emcs[each]),
-                "peak": None if one.peak is None else plain(one.peak.location),
-                "p": None if one.peak is None else one.peak.p_value,
-                "verdict": one.verdict.value,
-            }
-            for each, by_metric in found.items()
-            for metric, one in by_metric.items()
-        },
+        report=reported(found, emcs),
     )
 
 

@@ -34,17 +34,24 @@ from numpy.typing import ArrayLike
 from analysis.double_descent.verdict import DoubleDescent
 from analysis.plots import descent, style
 from analysis.plots.descent_axes import own_axis
-from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.deep_descent import (
     NETWORKS,
     judged_along,
+    reported,
     rise_between,
-    sentence,
+    sentences,
     shown_by_seeds,
     usable,
 )
-from experiments.shared.panels import measured, peak_of, plain, stacked, tick_widths
+from experiments.shared.panels import (
+    left_out,
+    measured,
+    peak_of,
+    stacked,
+    summaries,
+    tick_widths,
+)
 from experiments.shared.seeds import mean_of
 from scaling.config import RunConfig
 from scaling.data.translation import PlantedTranslation
@@ -203,11 +210,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         numbers |= _of_widest(name, groups[n])
         if n in found:
             numbers |= _of_curve(name, found[n]["eval_loss_nats"])
-    lines = [
-        sentence(f"{n:,} pairs", metric, one)
-        for n, by_metric in found.items()
-        for metric, one in by_metric.items()
-    ]
+    lines = sentences({f"{n:,} pairs": by_metric for n, by_metric in found.items()})
     rises: dict[float, Measured] = {}
     if len(found) > 1:
         few, many = min(found), max(found)
@@ -215,24 +218,13 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         rises = _rises(runs, few, many)
         numbers["harm"] = shown_by_seeds(list(rises.values()))
         lines.append(_comparison(rises, few, many))
-    shown = [results.summarise(runs, ["n", "width"], name).assign(quantity=name) for name in LABELS]
-    left_out = excluded.assign(run_ids=excluded["run_id"])
     return Findings(
         measured=numbers,
         verdict="\n".join(lines) or "too few sizes for a verdict",
-        shown=stacked(*shown, left_out.loc[:, ["n", "width", "why", "run_ids"]]),
+        shown=stacked(summaries(runs, ["n", "width"], LABELS), left_out(excluded, "n", "width")),
         details=Details(runs, found, rises),
         doubts=doubts,
-        report={
-            f"{n} pairs, {metric}": {
-                "threshold": plain(one.threshold),
-                "peak": None if one.peak is None else plain(one.peak.location),
-                "p": None if one.peak is None else one.peak.p_value,
-                "verdict": one.verdict.value,
-            }
-            for n, by_metric in found.items()
-            for metric, one in by_metric.items()
-        },
+        report=reported({f"{n} pairs": by_metric for n, by_metric in found.items()}),
     )
 
 

@@ -22,7 +22,15 @@ from analysis.plots import ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Sweep
 from experiments.shared.deep_descent import judged
-from experiments.shared.panels import Descent, draw_descent, measured, panels, peak_of, with_notes
+from experiments.shared.panels import (
+    Descent,
+    draw_descent,
+    measured,
+    panels,
+    peak_of,
+    summaries,
+    with_notes,
+)
 from scaling.config import RunConfig
 from scaling.data.label_noise import LabelNoise
 from scaling.data.mnist1d import MNIST1D
@@ -105,9 +113,7 @@ def analyse(table: pd.DataFrame) -> Findings[Descent]:
     runs, excluded = results.usable(table, list(PANELS))
     found = judged(runs["width"], runs)
     by_loss, by_error = found["eval_loss_nats"], found["eval_error"]
-    shown = pd.concat(
-        [results.summarise(runs, ["width"], name).assign(quantity=name) for name in PANELS]
-    )
+    shown = summaries(runs, ["width"], PANELS)
     peak = by_loss.peak and by_loss.peak.location
     return Findings(
         measured={

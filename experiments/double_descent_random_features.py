@@ -23,7 +23,15 @@ from analysis.plots import ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.cut_offs import cut_off_doubts
-from experiments.shared.panels import Descent, draw_descent, measured, panels, peak_of, with_notes
+from experiments.shared.panels import (
+    Descent,
+    draw_descent,
+    measured,
+    panels,
+    peak_of,
+    summaries,
+    with_notes,
+)
 from scaling.config import RunConfig
 from scaling.data.mnist1d import MNIST1D
 from scaling.models.random_features import RandomFeatures
@@ -119,9 +127,7 @@ def analyse(table: pd.DataFrame) -> Findings[Descent]:
         )
         for metric in PANELS
     )
-    shown = pd.concat(
-        [results.summarise(runs, ["ratio"], name).assign(quantity=name) for name in PANELS]
-    )
+    shown = summaries(runs, ["ratio"], PANELS)
     peak = by_loss.peak and by_loss.peak.location
     gain = None
     if by_error.first_minimum is not None and by_error.final_minimum is not None:

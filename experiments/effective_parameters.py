@@ -23,7 +23,7 @@ from analysis.plots.descent_axes import axis_of_runs, own_axis
 from analysis.tables import results
 from experiments import belkin
 from experiments.experiment import Expected, Findings, Measured
-from experiments.shared.panels import with_notes
+from experiments.shared.panels import summaries, with_notes
 
 RUNS_OF = "belkin"
 SWEEP = belkin.SWEEP
@@ -91,10 +91,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     clean = runs.loc[runs["setting"] == belkin.CLEAN]
     narrow = clean.loc[clean["ratio"] <= 1]
     off = np.abs(narrow["effective_params_train"] / narrow["model.n_features"].astype(float) - 1)
-    shown = pd.concat(
-        results.summarise(runs, ["setting", "ratio"], name).assign(quantity=name)
-        for name in columns
-    )
+    shown = summaries(runs, ["setting", "ratio"], columns)
     medians = clean.groupby("ratio")[columns].median()
     in_effect = medians["effective_params_eval"]
     return Findings(

@@ -34,7 +34,7 @@ from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import mark_excluded, one_panel, stacked
+from experiments.shared.panels import mark_excluded, one_panel, require, stacked
 from scaling.config import RunConfig
 from scaling.data.byte_kinds import ByteKinds
 from scaling.data.text import Text
@@ -163,11 +163,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     each = runs.merge(least, left_on="run_id", right_index=True)
     best = each.pivot_table(index="data.n_labels", columns="way", values="eval_loss", aggfunc="min")
     missing = [way for way in WAYS if way not in best or np.isnan(best[way].iloc[-1])]
-    if missing:
-        raise ValueError(
-            f"No run {', '.join(missing)} is done at the most labels, so ways cannot be compared. "
-            "Run the same command again; `scaling show` gives the reasons."
-        )
+    require([f"{way!r} at the most labels" for way in missing], "ways to train")
     scratch, probe, tuned = (best[way].to_numpy(np.float64) for way in WAYS)
     gain = scratch - tuned
     measured = {

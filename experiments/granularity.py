@@ -31,7 +31,7 @@ from analysis.plots import style
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
 from experiments.shared.expert_runs import FEW, LARGE, MIDDLE, SMALL, Size, base, model
-from experiments.shared.panels import mark_excluded, one_panel, stacked
+from experiments.shared.panels import left_out, mark_excluded, one_panel, stacked
 from experiments.shared.seeds import mean_of
 from experiments.shared.tuned import RATE, at_best_rates
 from scaling.config import RunConfig
@@ -133,7 +133,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
         verdict=f"nats gained on whole experts by granularity: {each}",
         shown=stacked(
             gains.assign(run_ids=gains["run_id"]).drop(columns="run_id"),
-            excluded.assign(run_ids=excluded["run_id"]).loc[:, [GRAIN, "seed", "why", "run_ids"]],
+            left_out(excluded, GRAIN, "seed"),
         ),
         details=Details(gains, excluded),
         report={

@@ -64,7 +64,7 @@ from experiments.shared.objective_runs import (
     sweep,
     with_parts,
 )
-from experiments.shared.panels import mark_excluded, stacked
+from experiments.shared.panels import mark_excluded, require, stacked
 from experiments.shared.seeds import LEVEL, interval_of, mean_of
 from experiments.shared.tuned import at_best_rates, at_the_edge
 from scaling.record import finite
@@ -287,11 +287,7 @@ def _check_done(runs: pd.DataFrame, adapted: pd.DataFrame, probed: pd.DataFrame)
     missing += ["adaptation"] if adapted.empty else []
     seen = set(probed["objective"])
     missing += [f"the probe of {kind} states" for kind in (*NAMES, UNTRAINED) if kind not in seen]
-    if missing:
-        raise ValueError(
-            f"No run of {', '.join(missing)} is done, so objectives cannot be compared. Run the "
-            "same command again; `scaling show` gives the reasons."
-        )
+    require(missing, "objectives")
 
 
 def _gaps(runs: pd.DataFrame, adapted: pd.DataFrame) -> pd.DataFrame:

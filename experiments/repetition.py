@@ -41,7 +41,7 @@ from analysis.laws import DATA_CONSTRAINED, OVERFITTING
 from analysis.plots import style
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import mark_excluded, stacked
+from experiments.shared.panels import mark_excluded, require, stacked
 from experiments.shared.seeds import mean_of
 from scaling.config import RunConfig
 from scaling.data.text import Text
@@ -200,11 +200,8 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         ValueError: A kind of data has no run that is done.
     """
     usable, excluded = results.usable(_with_kinds(table), ["eval_loss_nats"])
-    if missing := [kind for kind in KINDS if kind not in set(usable["kind"])]:
-        raise ValueError(
-            f"No run on {', '.join(missing)} is done, so the kinds cannot be compared. Run the "
-            "same command again; `scaling show` gives the reasons."
-        )
+    missing = [kind for kind in KINDS if kind not in set(usable["kind"])]
+    require([f"training on {TITLES[kind]}" for kind in missing], "kinds of data")
     longest = usable.loc[usable["seen"] == usable["seen"].max()]
     costs = _costs(longest)
     middle = _middle(longest)

@@ -44,7 +44,7 @@ from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
-from experiments.shared.panels import mark_excluded, stacked
+from experiments.shared.panels import mark_excluded, require, stacked
 from experiments.shared.tuned import RATE, at_the_edge
 from scaling.config import RunConfig
 from scaling.data.text import Text
@@ -230,12 +230,8 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """
     usable, excluded = results.usable(_with_amounts(table), ["eval_loss_nats"])
     code = usable.loc[usable["data.part"] == "code"]
-    for name, found in (("from scratch", code["D_P"] == 0), ("after English", code["D_P"] > 0)):
-        if not found.any():
-            raise ValueError(
-                f"No run on code {name} is done, so nothing can be compared. Run the same command "
-                "again; `scaling show` gives the reasons."
-            )
+    groups = {"from scratch": code["D_P"] == 0, "after English": code["D_P"] > 0}
+    require([f"code {name}" for name, found in groups.items() if not found.any()], "the two")
     best = _best(code, curves)
     worth = _worth(best)
     known = worth.dropna(subset=["D_E"])

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike
 from analysis.double_descent import verdict
 from analysis.double_descent.seeds import Statistic
 from analysis.double_descent.verdict import DoubleDescent
+from analysis.estimate import Estimate
 from analysis.tables import results
-from experiments.experiment import Measured
+from experiments.experiment import Json, Measured
+from experiments.shared.panels import plain
 from experiments.shared.seeds import mean_of
 
 
@@ -183,6 +185,32 @@ def shown_by_seeds(rises: Sequence[Measured]) -> Measured:
     best = max(rises, key=lambda each: each.value or 0.0)
     interval = "" if best.low is None else f" [{best.low:.3g}, {best.high:.3g}]"
     return Measured(value=None, note=f"{best.value:.3g}{interval}, within seed noise: {best.note}")
+
+
+def sentences(found: Mapping[Group, Mapping[str, DoubleDescent]]) -> list[str]:
+    """A line of the verdict for each group and test metric."""
+    return [
+        sentence(each, metric, one)
+        for each, by_metric in found.items()
+        for metric, one in by_metric.items()
+    ]
+
+
+def reported(
+    found: Mapping[Group, Mapping[str, DoubleDescent]],
+    emcs: Mapping[Group, Estimate] | None = None,
+) -> dict[str, Json]:
+    """What a report keeps of each verdict: threshold or complexity, peak, and p-value."""
+    return {
+        f"{each}, {metric}": {
+            **({"threshold": plain(one.threshold)} if emcs is None else {"emc": plain(emcs[each])}),
+            "peak": None if one.peak is None else plain(one.peak.location),
+            "p": None if one.peak is None else one.peak.p_value,
+            "verdict": one.verdict.value,
+        }
+        for each, by_metric in found.items()
+        for metric, one in by_metric.items()
+    }
 
 
 def sentence(about: object, metric: str, found: DoubleDescent) -> str:

@@ -1,6 +1,6 @@
 """Panels and marks that several experiments draw alike, and the numbers and tables beside them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from analysis.double_descent.verdict import DoubleDescent
 from analysis.estimate import Estimate, Floats
 from analysis.fitting.result import FitResult
 from analysis.plots import curves, marks, style
+from analysis.tables import results
 from experiments.experiment import Details, Findings, Measured
 from scaling.record import finite
 
@@ -48,13 +49,37 @@ def with_notes(
         x: Column of the axis that has the marks.
         **located: Marked locations by name, with their intervals.
     """
-    runs = excluded.assign(run_ids=excluded["run_id"]).loc[:, [x, "why", "run_ids"]]
     marked = [
         {"mark": name, x: each.value, "low": each.low, "high": each.high}
         for name, each in located.items()
         if each is not None
     ]
-    return stacked(shown, runs, pd.DataFrame(marked))
+    return stacked(shown, left_out(excluded, x), pd.DataFrame(marked))
+
+
+def left_out(excluded: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Rows for a figure's table: the runs that it leaves out, by those columns, and why."""
+    return excluded.assign(run_ids=excluded["run_id"]).loc[:, [*columns, "why", "run_ids"]]
+
+
+def summaries(runs: pd.DataFrame, by: Sequence[str], quantities: Iterable[str]) -> pd.DataFrame:
+    """Summaries of several quantities of the same runs, one after another, by `quantity`."""
+    return stacked(
+        *(results.summarise(runs, list(by), name).assign(quantity=name) for name in quantities)
+    )
+
+
+def require(missing: Sequence[str], compared: str) -> None:
+    """Refuses to compare what has no run that is done.
+
+    Raises:
+        ValueError: Something is missing.
+    """
+    if missing:
+        raise ValueError(
+            f"No run of {', '.join(missing)} is done, so {compared} cannot be compared. Run the "
+            "same command again; `scaling show` gives the reasons."
+        )
 
 
 def stacked(*tables: pd.DataFrame) -> pd.DataFrame:

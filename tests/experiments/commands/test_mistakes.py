@@ -21,7 +21,7 @@ CARD = """
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
 from scaling.models.linear import Linear
-from scaling.training import Ridgeless
+from scaling.solving import Ridgeless
 
 def _sweep():
     data = GaussianTeacher(n_train=20, dimension=60, noise_variance=0.1)
