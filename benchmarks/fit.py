@@ -87,7 +87,7 @@ def starts() -> np.ndarray:
 
 
 def engine() -> FitResult:
-    """All of the work, once."""
+    """Does all of the work once."""
     _, x, y = read_points()
     alpha, beta, log_e, log_a, log_b = starts().T
     params = np.stack([np.exp(log_e), np.exp(log_a), np.exp(log_b), alpha, beta], axis=1)
@@ -113,7 +113,7 @@ def objective(theta: np.ndarray, log_n: np.ndarray, log_d: np.ndarray, log_y: np
 def objective_and_gradient(
     theta: np.ndarray, log_n: np.ndarray, log_d: np.ndarray, log_y: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """The same with its exact gradient, written to be fast."""
+    """The objective with its exact gradient, written to be fast."""
     alpha, beta, log_e, log_a, log_b = theta
     # L-BFGS-B tries steps that overflow; the loss is then infinite and the step refused.
     np.seterr(over="ignore", invalid="ignore")

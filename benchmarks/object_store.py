@@ -55,7 +55,7 @@ def plan_of(n_runs: int):
 
 
 def command(n_runs: int) -> None:
-    """One of the commands."""
+    """Runs the sweep as one of several commands does."""
     from sweeps.runner import run_sweeps
 
     run_sweeps([(ROOT, plan_of(n_runs))], workers=N_WORKERS, run="object_store:brief")

@@ -49,7 +49,7 @@ SEEDS = (0, 1)
 
 
 def configurations(widths: list[int], steps: int) -> list[RunConfig]:
-    """All runs."""
+    """The runs of the sweep."""
 
     def shape(width: int) -> RunConfig:
         return RunConfig(

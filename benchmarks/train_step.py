@@ -15,8 +15,9 @@ ten steps on the same batches: what is timed is one and the same computation.
 - `torch`: eager PyTorch, one step a batch, `AdamW(fused=True)`. Left out where there is none.
 
 `--families` compares the other families of tokens, two layers of width 64, with the same models
-written in flax.linen (`plain_families.py`). At width 128 it also tells the FLOPs of matrix products
-a second that three of them make in training, over those of a large product on the same core.
+written in flax.linen (`plain_families.py`). At width 128 it also reports the FLOPs of matrix
+products a second that three of them make in training, over those of a large product on the same
+core.
 
 The peers' loops gather a batch, step, and fetch the loss of every tenth step. One process on one
 core, every library with one thread, as workers run. Times are those of the processor, which other
@@ -89,7 +90,7 @@ LIMITS = {"linen": ("flax.linen and optax", 1.5), "torch": ("eager PyTorch", 1.3
 """The peers: their titles, and how many times as fast is asked."""
 
 SHARED = ("lstm", "convolutional", "mixture_of_experts")
-"""Families whose share of the ceiling is told."""
+"""Families whose share of the ceiling is reported."""
 
 Peers = dict[str, Callable[[Any, Any], Contestant]]
 

@@ -13,7 +13,7 @@ from experiments.cli import main
 
 HEAD = """# Commands
 
-What `scaling COMMAND --help` prints. [How to use them](../howto/index.md) is told elsewhere.
+What `scaling COMMAND --help` prints. See [how to use them](../howto/index.md).
 """
 
 

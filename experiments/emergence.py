@@ -224,8 +224,8 @@ class Details(NamedTuple):
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """Finds when tasks appear, what loss they leave, and what two metrics make of it."""
     runs, excluded = results.usable(table, ["eval_loss_nats"])
-    told = runs.iloc[0]
-    n_tasks, exponent = int(told["data.tasks"]), float(told["data.exponent"])
+    first_run = runs.iloc[0]
+    n_tasks, exponent = int(first_run["data.tasks"]), float(first_run["data.exponent"])
     frequency = ParityTasks(tasks=n_tasks, exponent=exponent).probabilities
     constant = runs["train.schedule.kind"] == "constant"
     watched = watched_runs(curves.loc[curves["run_id"].isin(runs.loc[constant, "run_id"])], n_tasks)

@@ -18,7 +18,7 @@ It may also declare
 - `CAPTION` and `ALT`: sentences under its figure, and for those who do not see it, with measured
   numbers by name (`"The peak lies at {peak}."`); a sentence whose number is not there is left out;
 - `THRESHOLD_ALONG = "model.width"`: the size along which its runs are to cross the interpolation
-  threshold; a plan that does not is told before it runs.
+  threshold; `scaling plan` and `scaling run` say so before anything runs if they do not.
 
 An experiment of published facts, for which nothing is trained, declares `FACTS` in place of
 `SWEEP`: a function that reads what `analyse` takes. All of its budgets are one.
@@ -164,7 +164,7 @@ class Experiment(Declared):
         return (self,)
 
     def expected_at(self, budget: str) -> list[Expected]:
-        """Its predictions for one of its declared sizes."""
+        """Predictions of the experiment for one of its declared sizes."""
         return [each for each in self.expected if budget in each.budgets]
 
 

@@ -172,14 +172,14 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         "shrinking": Measured(value=float(gain[-1] - gain[1])),
         "fewest": Measured(value=float(gain[0])),
     }
-    told = "; ".join(
+    by_labels = "; ".join(
         f"{labels:,.0f} labels: " + ", ".join(f"{way} {row[way]:.2f}" for way in WAYS)
         for labels, row in zip(best.index, best.to_dict("records"), strict=True)
     )
     shown = each.loc[:, ["way", "data.n_labels", "train.optimizer.learning_rate", "eval_loss"]]
     return Findings(
         measured=measured,
-        verdict=f"nats of the label, held out: {told}",
+        verdict=f"nats of the label, held out: {by_labels}",
         shown=stacked(
             shown.assign(run_ids=each["run_id"]),
             excluded.loc[:, ["way", "data.n_labels", "why"]],

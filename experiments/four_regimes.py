@@ -238,8 +238,8 @@ def _with_regime(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _line(runs: pd.DataFrame, regime: str) -> Line:
     """The curve of one regime, without its limit where variance limits it."""
-    a, told = 4 / int(runs["manifold"].iloc[0]), runs.iloc[0]
-    n_modes = int(told["data.dimension" if regime == RESOLUTION_D else "data.n_modes"])
+    a, first_run = 4 / int(runs["manifold"].iloc[0]), runs.iloc[0]
+    n_modes = int(first_run["data.dimension" if regime == RESOLUTION_D else "data.n_modes"])
     spectrum = theory.power_law_spectrum(n_modes, a)
     groups = [group for _, group in runs.groupby("size", sort=True)]
     sizes = np.array([group["size"].iloc[0] for group in groups], np.float64)

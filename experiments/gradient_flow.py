@@ -174,21 +174,21 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
 
 def _problem(runs: pd.DataFrame, curves: pd.DataFrame) -> Problem:
     """The excess risk of each run over steps, with theory at the same times."""
-    told = runs.iloc[0]
+    first_run = runs.iloc[0]
     rows = curves[curves["run_id"].isin(runs["run_id"])]
     risks = rows.pivot(index="run_id", columns="step", values="eval_loss")
-    s2, p = float(told["data.noise_variance"]), int(told["data.dimension"])
+    s2, p = float(first_run["data.noise_variance"]), int(first_run["data.dimension"])
     spectrum = TwoScales(
-        n_fast=int(told["data.spectrum.n_fast"]),
-        condition_number=float(told["data.spectrum.condition_number"]),
-        signal_power=float(told["data.spectrum.signal_power"]),
+        n_fast=int(first_run["data.spectrum.n_fast"]),
+        condition_number=float(first_run["data.spectrum.condition_number"]),
+        signal_power=float(first_run["data.spectrum.signal_power"]),
     )
     steps = risks.columns.to_numpy(np.float64)
     predicted = theory.gradient_flow_test_risk(
-        steps * float(told["train.time_per_step"]),
+        steps * float(first_run["train.time_per_step"]),
         spectrum.eigenvalues(p),
         np.full(p, spectrum.signal_power / p),
-        float(told["data.n_train"]),
+        float(first_run["data.n_train"]),
         noise_variance=s2,
     )
     excess = risks.to_numpy(np.float64) - s2

@@ -11,7 +11,7 @@ Expected: the finest experts are no more than 0.03 nats worse than whole ones. T
 with its interval: over three seeds and size `cpu` 0.061 nats [-0.019, 0.141], which holds 0.
 
 Experts of every granularity have the same parameters in all, and are routed by what is learned. A
-finer mixture has a larger router, whose FLOPs are told. A token's gates sum to 1 where it meets
+finer mixture has a larger router, whose FLOPs are reported. A token's gates sum to 1 where it meets
 several experts; a single one is weighted by its chance over an even one. Each granularity takes the
 better of the same learning rates. Runs are paired by seed.
 """

@@ -198,9 +198,9 @@ class Details(NamedTuple):
 def analyse(table: pd.DataFrame) -> Findings[Details]:
     """Compares models with both Bayes estimates, by examples, size and number of tasks."""
     runs, excluded = results.usable(table, ["eval_squared_error"])
-    told = runs.iloc[0]
-    dimension, length = int(told["data.dimension"]), int(told["data.length"])
-    floor = floor_of(dimension, length, float(told["data.noise"]))
+    first_run = runs.iloc[0]
+    dimension, length = int(first_run["data.dimension"]), int(first_run["data.length"])
+    floor = floor_of(dimension, length, float(first_run["data.noise"]))
     endless = runs["data.tasks"] == MOST_EXAMPLES
     by_examples = errors_by_examples(runs.loc[endless], floor)
     by_size = excess_by_size(runs.loc[endless], length)
@@ -261,7 +261,7 @@ def _early(by_examples: pd.DataFrame, dimension: int) -> Measured:
 
 
 def _off_floor(by_examples: pd.DataFrame, floor: Floor) -> Measured:
-    """Of the mean over k: the same prompts serve every width of a seed."""
+    """Ridge against the floor, the mean over k: the same prompts serve every width of a seed."""
     found = by_examples["ridge_error"].to_numpy(np.float64).mean()
     exact = float(floor.ridge.mean())
     return Measured(value=abs(found / exact - 1), note=f"{found:.4f} against {exact:.4f}")

@@ -193,12 +193,12 @@ def _verdict(
     within: int, over_devices: list[tuple[int, str, _Found]], gpt3: dict[str, _Found]
 ) -> str:
     ends = {name: n for n, name, each in over_devices if not math.isnan(each.utilisation)}
-    told = ", ".join(f"{name} {ends[name]:,}" for name in STRATEGIES)
+    most = ", ".join(f"{name} {ends[name]:,}" for name in STRATEGIES)
     mixture, sharded = gpt3["best mixture"], gpt3["sharded weights"]
     return (
         f"{within} of 8 published runs are planned within {100 * WITHIN:g} points of their "
         "utilisation.\n"
-        f"The most devices that a model of 18.4 billion parameters is divided over: {told}.\n"
+        f"The most devices that a model of 18.4 billion parameters is divided over: {most}.\n"
         f"GPT-3 on {N_DEVICES:,} devices uses {100 * mixture.utilisation:.0f} % of the peak by "
         f"{mixture.mesh}, and {100 * sharded.utilisation:.0f} % by sharded weights alone."
     )

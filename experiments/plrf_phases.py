@@ -199,12 +199,12 @@ def _phase(runs: pd.DataFrame, curves: pd.DataFrame) -> Phase:
 
 def _size(runs: pd.DataFrame, curves: pd.DataFrame) -> Size:
     """Curves of the runs of one size, each with the exact mean for its own features."""
-    told = runs.iloc[0]
-    d, n_modes = int(told["data.dimension"]), int(told["data.n_modes"])
+    first_run = runs.iloc[0]
+    d, n_modes = int(first_run["data.dimension"]), int(first_run["data.n_modes"])
     rows = curves[curves["run_id"].isin(runs["run_id"])]
     risks = rows.pivot(index="run_id", columns="step", values="eval_loss").loc[runs["run_id"]]
     steps = risks.columns.to_numpy(np.float64)
-    a, b = (float(told[f"data.{name}_exponent"]) for name in ("data", "target"))
+    a, b = (float(first_run[f"data.{name}_exponent"]) for name in ("data", "target"))
     exact = {}
     for number in sorted(set(runs["data.draw"].astype(int))):
         drawn = PowerLawFeatures(
@@ -215,7 +215,7 @@ def _size(runs: pd.DataFrame, curves: pd.DataFrame) -> Size:
             steps,
             data_exponent=a,
             target_exponent=b,
-            step_size=float(told["train.step_size"]),
+            step_size=float(first_run["train.step_size"]),
         )
     of_runs = np.array([exact[number] for number in runs["data.draw"].astype(int)])
     return Size(d, steps, risks.to_numpy(np.float64), of_runs)

@@ -98,8 +98,8 @@ class Details(NamedTuple):
 def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """Fits the tasks that appear early, and compares the others with their predictions."""
     runs, excluded = results.usable(table, ["eval_loss_nats"])
-    told = runs.iloc[0]
-    n_tasks, exponent = int(told["data.tasks"]), float(told["data.exponent"])
+    first_run = runs.iloc[0]
+    n_tasks, exponent = int(first_run["data.tasks"]), float(first_run["data.exponent"])
     frequency = ParityTasks(tasks=n_tasks, exponent=exponent).probabilities
     watched = watched_runs(curves.loc[curves["run_id"].isin(runs["run_id"])], n_tasks)
     after, until = watched.emergence()

@@ -217,7 +217,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         "laws": _error_ratio(ranking),
     }
     limit = measured["R_D"] = _limit(usable.loc[usable["kind"] == "windows"])
-    told = {
+    listed = {
         kind: ", ".join(
             f"{epochs} epochs {mean_of(each).value:+.3f}"
             for (width, of, epochs), each in costs.items()
@@ -229,10 +229,10 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         measured=measured,
         verdict=(
             f"at {_size(longest, middle):.1e} parameters, nats against one epoch: windows "
-            f"{told['windows']}; whole files {told['documents']}, whose loss ends "
+            f"{listed['windows']}; whole files {listed['documents']}, whose loss ends "
             f"{measured['rise'].value or 0:.3f} above its minimum. "
             + (f"R_D* of windows {limit.value:.1f}. " if limit.value else "")
-            + _told(ranking)
+            + _of_laws(ranking)
         ),
         shown=stacked(
             results.summarise(
@@ -350,7 +350,7 @@ def _error_ratio(ranking: Ranking | None) -> Measured:
     return Measured(value=worth / penalty)
 
 
-def _told(ranking: Ranking | None) -> str:
+def _of_laws(ranking: Ranking | None) -> str:
     if ranking is None:
         return "Too few runs to compare laws"
     errors = ", ".join(

@@ -250,7 +250,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         if law and beta
         else Measured(value=None, note="too few amounts and sizes for the law"),
     }
-    told = ", ".join(f"{value:.2f}" for value in multipliers)
+    listed = ", ".join(f"{value:.2f}" for value in multipliers)
     exponents = (
         "; ".join(
             f"{name} {law.params[name]:.2f} [{law.intervals[name][0]:.2f}, "
@@ -263,7 +263,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     return Findings(
         measured=measured,
         verdict=(
-            f"multipliers, from the least code on: {told}; D_T ~ D_F^alpha N^beta D_P^delta: "
+            f"multipliers, from the least code on: {listed}; D_T ~ D_F^alpha N^beta D_P^delta: "
             f"{exponents}. {len(worth) - len(known)} of {len(worth)} losses are beyond what was "
             "trained from scratch"
         ),

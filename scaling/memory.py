@@ -43,7 +43,7 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> float:
-        """All of it, with the process."""
+        """Bytes in all, with those of the process itself."""
         return PROCESS_BYTES + self.held + self.working
 
 

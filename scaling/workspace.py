@@ -30,5 +30,5 @@ class Workspace(NamedTuple):
 
     @property
     def folders(self) -> tuple[Path | None, ...]:
-        """Its folders, in order."""
+        """Folders of the workspace, in the order of its fields."""
         return self.own, self.trunk, self.init_from, self.distilled_from, self.leaves

@@ -1,10 +1,10 @@
 """A short measurement of this machine: a few steps of a few shapes of a sweep, before it runs.
 
 Of each family and way to train, the smallest, the middle and the largest shape are run at two
-lengths, so that the seconds of a step are told from those of everything else, and at the longer one
-again, since the first run of a process loads data. All is done twice: the first time compiles, the
-second finds the programs. Closed-form runs that share work are measured as they are, two packs of
-them.
+lengths, so that the seconds of a step are separated from those of everything else, and at the
+longer one again, since the first run of a process loads data. All is done twice: the first time
+compiles, the second finds the programs. Closed-form runs that share work are measured as they are,
+two packs of them.
 """
 
 from __future__ import annotations

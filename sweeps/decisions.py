@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
-    """What is known of a run.
+    """The outcome of a run, as far as it is known.
 
     Attributes:
         run_id: The run.
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a policy wants.
+    """The runs that a policy chooses next, or why it chooses none.
 
     Attributes:
         jobs: Runs to do next, each with the step after which it is to pause, None for its end.
@@ -84,7 +84,7 @@ class Journal:
 
     @property
     def folder(self) -> Place:
-        """Its folder, named by what decides."""
+        """Folder of the decisions, named by plan, policy and settings."""
         return self.store.decisions / digest(self.about)[:32]
 
     def read(self) -> list[Decision]:

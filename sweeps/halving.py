@@ -97,7 +97,7 @@ class Halving:
 
 
 class _Standing(NamedTuple):
-    """How far a setting has come.
+    """The progress of a setting through the rungs.
 
     Attributes:
         losses: Loss of each run by its seed, at each rung where all were measured that go on;

@@ -1,6 +1,6 @@
 """One member of a call that a cluster works on: a pool of one worker, on whatever machine.
 
-An engine (`sweeps.engines`) starts members wherever the cluster has room. A member is told the
+An engine (`sweeps.engines`) starts members wherever the cluster has room. A member gets the
 settings of the call and its own number, and finds the rest in the results folders. There it claims
 runs like every other worker, of this call or not.
 """

@@ -273,7 +273,7 @@ class Pool:
                 self._progress(Event(kind, index, run_id, message))
 
     def notice(self, text: str) -> None:
-        """Takes note of what people are to be told at the end."""
+        """Keeps a message that is printed at the end."""
         log.warning("%s", text)
         self.notices.append(text)
 

@@ -43,8 +43,8 @@ def lead(pool: Pool, settings: Mapping[str, Any]) -> None:
     ) -> Sequence[tuple[RunRecord, Curve]]:
         (config,), (workspace,) = configs, workspaces  # runs that processes share are not packed
         folders = [folder and str(folder) for folder in workspace.folders]
-        told = {"config": config, "folders": folders, "pause_at": workspace.pause_at}
-        broadcast_from_first(lambda: told)
+        message = {"config": config, "folders": folders, "pause_at": workspace.pause_at}
+        broadcast_from_first(lambda: message)
         return compute(configs, workspaces)
 
     def emit(kind: str, **more: Any) -> None:

@@ -120,7 +120,7 @@ def helping(share: Share) -> Iterator[Share]:
     current = next(open_chains, len(share))
     yield share[current : current + 1]
     yield share[:current:-1]
-    yield share[:current]  # published: whoever counts them is told
+    yield share[:current]  # published: whoever counts them sees them
 
 
 def shares(tasks: Sequence[Task], workers: int) -> list[Share]:

@@ -85,7 +85,7 @@ class Watcher:
     _began: tuple[float, int] | None = None
 
     def look(self) -> Look:
-        """Looks once."""
+        """Returns what the sweep is like now."""
         plans = self.store.plan_ids()
         runs = {run.run_id: run.config for plan in plans for run in self.store.load_plan(plan)[1]}
         chosen = choices(self.store)

@@ -110,8 +110,8 @@ class Trend(Growth):
         """Returns how widely the optima scatter, in words; empty where that is not known."""
         if np.isnan(self.misfit):
             return ""
-        told = f"scatter {self.misfit:.2g} times the noise"
-        return f"{told}, tau {self.tau:.2g} in the interval" if self.tau > 0 else told
+        scatter = f"scatter {self.misfit:.2g} times the noise"
+        return f"{scatter}, tau {self.tau:.2g} in the interval" if self.tau > 0 else scatter
 
 
 Law = TypeVar("Law", bound=Growth, covariant=True)

@@ -63,10 +63,10 @@ def effective_complexity(
     found = interpolation_threshold(
         1 / n, train_error, seed, tolerance=tolerance, bootstrap=bootstrap
     )
-    turned = {"above": "below", "below": "above", None: None}
+    mirrored = {"above": "below", "below": "above", None: None}
     with np.errstate(divide="ignore"):
         low, value, high = (float(1 / np.float64(x)) for x in (found.high, found.value, found.low))
-    return Estimate(value, low, high, found.level, turned[found.censored])
+    return Estimate(value, low, high, found.level, mirrored[found.censored])
 
 
 def critical_band(

@@ -74,7 +74,7 @@ def sizes_beyond(size: ArrayLike, *, above: bool) -> tuple[float, ...]:
 
 
 def _beyond(wanted: Floats, sizes: Floats) -> tuple[float, ...]:
-    """Those outside the grid; whole numbers where the grid's are, each once."""
+    """Sizes outside the grid; whole numbers where the grid's are, each once."""
     whole = bool(np.all(sizes == np.rint(sizes)))
     shown = np.rint(wanted) if whole else np.array([float(f"{each:.3g}") for each in wanted])
     kept = shown[((shown > sizes.max()) | (shown < sizes.min())) & (shown > 0)]

@@ -18,7 +18,7 @@ class SizeNoise(NamedTuple):
     Attributes:
         error: Standard error of the centre at each size, shape (n_curves, n_sizes), positive.
         correlation: Of runs that share a seed label, between sizes, shape (n_curves,), at least 0.
-            One number for all pairs: of a few seeds no more can be told.
+            One number for all pairs: a few seeds say no more.
     """
 
     error: Floats

@@ -153,7 +153,7 @@ def follow(paths: Sequence[Path]) -> list[tuple[OneSide, OneSide]]:
 
 
 def _outward(path: Path, stride: float) -> Side:
-    """One side; the sign of the stride says which."""
+    """A profile on one side; the sign of the stride says which."""
     column, start, law = path.column, path.start, path.problem.law
     bound = law.upper[column] if stride > 0 else law.lower[column]
     reach = _LOG_RANGE if law.is_log[column] else _RANGE * abs(stride)

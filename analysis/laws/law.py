@@ -90,7 +90,7 @@ class Law(NamedTuple):
     settle: Callable[[Floats, Floats], dict[str, float]] = nothing_settled
 
     def starting_at(self, params: ArrayLike) -> "Law":
-        """The same law with other starts for its fits.
+        """This law with other starts for its fits.
 
         A factor of y brings each start to the level of the rows first. Under squared error of logs
         the parameters of `linear` take their best values for the others: starts that differ in

@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def tokens_per_second(self) -> float:
-        """Of all devices together."""
+        """Tokens per second of all devices together."""
         return float(self.tokens / self.seconds.total)
 
     @property
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def hardware_utilisation(self) -> float:
-        """The same with what is computed again."""
+        """Utilisation that counts what is computed again, too."""
         blocks = self.shape.layers * self.shape.block_flops * repeats(self.shape, self.recipe)
         return self._share(blocks + 3 * self.shape.readout_flops)
 

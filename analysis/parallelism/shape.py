@@ -70,12 +70,6 @@ class TransformerShape:
         return self.layers * block + (1 if self.tied else 2) * self.readout_parameters
 
     @property
-    def active_parameters(self) -> int:
-        """Parameters that one token uses."""
-        block = self.attention_parameters + self.chosen * self.expert_parameters
-        return self.layers * block + self.readout_parameters
-
-    @property
     def block_flops(self) -> float:
         """FLOPs of one block, forward, a token; attention in full, as if none were masked."""
         scores = 2 * self.context * self.heads * self.head_size

@@ -36,7 +36,7 @@ CHECK_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Aim:
-    """What is to be known, and what it may cost.
+    """The number that is sought, how narrow its interval is to be, and the FLOPs that it may cost.
 
     Attributes:
         law: The law.
@@ -77,7 +77,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Next:
-    """What to do next.
+    """The runs to do next, and the number as the runs so far give it.
 
     Attributes:
         runs: Numbers of the runs to do, the one that gains most for its price first.

@@ -1,4 +1,4 @@
-"""Units of loss and ways to count parameters and compute, turned into each other.
+"""Units of loss and ways to count parameters and compute, converted into each other.
 
 | symbol | meaning | unit |
 |---|---|---|

@@ -112,14 +112,14 @@ def best_model(entry: Entry, flops: float, curve: str | None = None) -> Best:
     if loss is not None:
         return _optimum(entry, loss, flops)
     of_paper = rules(entry)
-    told = {name: _at(rule, flops) for name, rule in of_paper.items()}
+    at_budget = {name: _at(rule, flops) for name, rule in of_paper.items()}
     product = flops / FLOPS_PER_PARAMETER_AND_TOKEN
-    if "flops_per_token" in told:
-        size = told["flops_per_token"] / FLOPS_PER_PARAMETER_AND_TOKEN
-        return Best(size, told["D"], _loss(entry, flops), _beyond(of_paper["D"], flops), "N")
-    n = told.get("N", product / told.get("D", math.nan))
-    d = told.get("D", product / told.get("N", math.nan))
-    inferred = "" if len(told) == 2 else "D" if "N" in told else "N"
+    if "flops_per_token" in at_budget:
+        size = at_budget["flops_per_token"] / FLOPS_PER_PARAMETER_AND_TOKEN
+        return Best(size, at_budget["D"], _loss(entry, flops), _beyond(of_paper["D"], flops), "N")
+    n = at_budget.get("N", product / at_budget.get("D", math.nan))
+    d = at_budget.get("D", product / at_budget.get("N", math.nan))
+    inferred = "" if len(at_budget) == 2 else "D" if "N" in at_budget else "N"
     first = next(iter(of_paper.values()))
     return Best(n, d, _loss(entry, flops), _beyond(first, flops), inferred)
 

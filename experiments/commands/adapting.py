@@ -129,5 +129,5 @@ def _say(aim: Aim, plan: Plan, decided: Decided) -> dict[str, Any]:
         )
     if last.stop is not None:
         console.print(f"No more runs are chosen: {last.stop}")
-    told = {"quantity": aim.quantity, "value": value, "low": low, "high": high, "stop": last.stop}
-    return {**told, **say_cost(plan, decided, "--adapt")}
+    last = {"quantity": aim.quantity, "value": value, "low": low, "high": high, "stop": last.stop}
+    return {**last, **say_cost(plan, decided, "--adapt")}

@@ -1,4 +1,4 @@
-"""What chooses the runs of a sweep, as commands see it, and what its runs took."""
+"""A policy that chooses the runs of a sweep, as commands see it, and what its runs took."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sweeps.plan import Plan
 
 
 class Chooser(NamedTuple):
-    """What chooses runs.
+    """A policy that chooses runs, and what commands print of it.
 
     Attributes:
-        policy: Chooses.
+        policy: The policy.
         about: JSON values that say which policy it is, with which settings.
         say: Prints what was found, and returns it as JSON values.
     """

@@ -33,7 +33,7 @@ def is_asked(options: ChoosingOptions) -> bool:
 
 
 def chooser_of(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) -> Chooser:
-    """What chooses the runs of a sweep, by the options of a command.
+    """The policy that chooses the runs of a sweep, by the options of a command.
 
     Raises:
         ValueError: options that do not go together, several sweeps, or runs that the policy cannot

@@ -160,7 +160,7 @@ def _numbers(one: Finished, other: Finished) -> list[Difference]:
 
 
 def _expected(each: Finished) -> dict[str, Expected]:
-    """Its predictions at its size, by name."""
+    """Predictions of the experiment at its size, by name."""
     if not isinstance(each.experiment, Experiment):
         return {}
     return {wanted.name: wanted for wanted in each.experiment.expected_at(each.made.budget)}

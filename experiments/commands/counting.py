@@ -1,4 +1,4 @@
-"""Points turned into the way in which a published law counts, and its losses into another unit."""
+"""Points converted to the way in which a published law counts, and its losses to another unit."""
 
 import numpy as np
 

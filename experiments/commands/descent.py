@@ -299,7 +299,7 @@ def _of_logarithm(name: str) -> list[str]:
 
 
 def _seed_to_give(rows: pd.DataFrame) -> str:
-    """What to type, to follow a message, where runs cannot be told apart."""
+    """What to type, to follow a message, where no column tells runs apart."""
     others = [each for each in rows if each not in ("x", "test", "train", "best")]
     free = [str(each) for each in others if _most_values(rows["x"], rows[each]) > 1]
     if not free:

@@ -115,8 +115,8 @@ def write_table(options: TableOptions) -> int:
     )
     for damage in damaged:
         console.print(f"{damage}; the row is right, its curve cannot be read")
-    told = {"table": options.to, "rows": len(table), "columns": list(table.columns)}
-    write_json(options.json, told | {"counts": dict(counts), "damaged_curves": damaged})
+    written = {"table": options.to, "rows": len(table), "columns": list(table.columns)}
+    write_json(options.json, written | {"counts": dict(counts), "damaged_curves": damaged})
     return 1 if counts["failed"] or counts["missing"] > reasons[NOT_CHOSEN] or damaged else 0
 
 

@@ -70,15 +70,15 @@ def _show(options: LawsOptions) -> int:
     known = options.name in library.names()
     several = () if known else library.of_paper(options.name)
     entries = [library.find(name) for name in several or (options.name,)]
-    console.print("\n\n\n".join("\n".join(_told(entry)) for entry in entries), soft_wrap=True)
+    console.print("\n\n\n".join("\n".join(_described(entry)) for entry in entries), soft_wrap=True)
     if options.json is not None:
-        told = [_as_dict(entry) for entry in entries]
-        text = json.dumps(plain(told if several else told[0]), indent=1, allow_nan=False)
+        found = [_as_dict(entry) for entry in entries]
+        text = json.dumps(plain(found if several else found[0]), indent=1, allow_nan=False)
         write_text(options.json, text)
     return 0
 
 
-def _told(entry: Entry) -> Iterator[str]:
+def _described(entry: Entry) -> Iterator[str]:
     yield f"{entry.name}: {entry.title}"
     yield f"{entry.paper}"
     for curve in entry.curves:

@@ -67,7 +67,7 @@ def _list(options: ModelsOptions) -> int:
         soft_wrap=True,
     )
     if options.json is not None:
-        write_text(options.json, _as_json([_told(model) for model in models()]))
+        write_text(options.json, _as_json([_plain(model) for model in models()]))
     return 0
 
 
@@ -75,7 +75,7 @@ def _as_json(value: object) -> str:
     return json.dumps(plain(value), indent=1, allow_nan=False)
 
 
-def _told(model: Model) -> dict[str, object]:
+def _plain(model: Model) -> dict[str, object]:
     return {**asdict(model), "date": str(model.date), **asdict(checked(model))}
 
 
@@ -105,7 +105,7 @@ def _show(options: ModelsOptions) -> int:
             console.print(f"  {what}: {fact}", soft_wrap=True)
     console.print(f"  sources: {'; '.join(model.sources)}", soft_wrap=True)
     if options.json is not None:
-        write_text(options.json, _as_json(_told(model)))
+        write_text(options.json, _as_json(_plain(model)))
     return 0
 
 

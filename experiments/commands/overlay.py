@@ -2,7 +2,7 @@
 
 A run counts N in three ways and tokens as its own tokenizer makes them, and it knows its loss per
 byte. A law counts as its paper does. Before they are compared, N is taken as the law counts it, and
-tokens and loss are turned into those of the law's tokenizer.
+tokens and loss are converted to those of the law's tokenizer.
 """
 
 import math

@@ -26,7 +26,7 @@ _RECOMPUTES: dict[str, Recompute] = {"none": "none", "dots": "selective", "full"
 
 
 class _Asked(NamedTuple):
-    """What is planned.
+    """The training to plan.
 
     Attributes:
         shape: The model.

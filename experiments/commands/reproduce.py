@@ -81,7 +81,7 @@ def run(options: ReproduceOptions) -> int:
     paper = load(options.name)
     made = _made(paper, Path(options.out) / paper.name)
     _print(paper, made)
-    write_json(options.json, _told({paper.name: (paper, made)}, {}))
+    write_json(options.json, _plain({paper.name: (paper, made)}, {}))
     return 0 if made.passed else 1
 
 
@@ -147,7 +147,7 @@ def _run_all(options: ReproduceOptions) -> int:
                 ("left", "right", "right", "right"))  # fmt: skip
     for name, reason in left_out.items():
         console.print(f"left out: {name}: {reason}", soft_wrap=True)
-    write_json(options.json, _told(made, left_out))
+    write_json(options.json, _plain(made, left_out))
     if options.page is not None:
         papers = [
             reproduced.Paper(paper, found.findings, found.judgements)
@@ -158,7 +158,7 @@ def _run_all(options: ReproduceOptions) -> int:
     return 0 if all(found.passed for _, found in made.values()) else 1
 
 
-def _told(
+def _plain(
     made: Mapping[str, tuple[Reproduction, Made]], left_out: Mapping[str, str]
 ) -> dict[str, Any]:
     """What is printed of some reproductions, as JSON values."""

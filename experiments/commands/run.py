@@ -213,7 +213,7 @@ def carry_out(
     # 5. Draw the parts together.
     if isinstance(experiment, Gathering):
         ok &= _gather(experiment, jobs, records, found)
-    write_json(options.json, show.told(summary, reports))
+    write_json(options.json, show.as_json(summary, reports))
     return 0 if ok else 1
 
 

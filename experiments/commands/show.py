@@ -53,8 +53,8 @@ def print_card(options: ShowOptions) -> int:
             at = "" if set(part.sweep) <= set(expected.budgets) else f", at {sizes}"
             line = f"  {expected.says}{at}: {accepted(expected)}  ({expected.source})"
             console.print(line)
-    told = {"name": experiment.name, "card": experiment.card, "parts": parts}
-    write_json(options.json, told)
+    described = {"name": experiment.name, "card": experiment.card, "parts": parts}
+    write_json(options.json, described)
     return 0
 
 
@@ -137,7 +137,7 @@ def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[J
     return judged
 
 
-def told(summary: Summary, reports: Sequence[tuple[Path, Report]]) -> dict[str, Any]:
+def as_json(summary: Summary, reports: Sequence[tuple[Path, Report]]) -> dict[str, Any]:
     """Returns what a command that ran sweeps has to say, as JSON values."""
     sweeps = [
         {

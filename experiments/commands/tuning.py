@@ -47,16 +47,16 @@ def _say(halving: Halving, plan: Plan, decided: Decided) -> dict[str, Any]:
     ]
     nobody = "none" if decided.complete else "not known yet"
     rows: list[tuple[str, str, str]] = []
-    told: list[dict[str, Any]] = []
+    bests: list[dict[str, Any]] = []
     for group, winner in zip(halving.groups, found, strict=True):
         values, loss = ({}, None) if winner is None else (winner[0].values, winner[1])
         apart = {path: group.values[path] for path in named}
         loss_shown = "" if loss is None else f"{loss:.4f}"
         rows.append((_shown(apart) or "all runs", _shown(values) or nobody, loss_shown))
-        told.append({"group": apart, "best": dict(values), "loss_nats": loss})
+        bests.append({"group": apart, "best": dict(values), "loss_nats": loss})
     show.print_title(plan.name)
     print_table(("", "best", "loss (nats)"), rows)
-    return {"best": told, **say_cost(plan, decided, "--tune")}
+    return {"best": bests, **say_cost(plan, decided, "--tune")}
 
 
 def _shown(values: Mapping[str, Any]) -> str:

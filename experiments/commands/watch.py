@@ -40,12 +40,12 @@ def watch(options: WatchOptions) -> int:
         with Live(console=console, refresh_per_second=4) as live:
             looks = _follow(watchers, options.every, live)
     names = [watcher.store.root.name for watcher in watchers]
-    sweeps = [_told(name, look) for name, look in zip(names, looks, strict=True)]
+    sweeps = [_plain(name, look) for name, look in zip(names, looks, strict=True)]
     write_json(options.json, {"sweeps": sweeps})
     return 1 if any(look.counts["failed"] for look in looks) else 0
 
 
-def _told(name: str, look: Look) -> dict[str, Any]:
+def _plain(name: str, look: Look) -> dict[str, Any]:
     """A look as JSON values."""
     return {
         "name": name,

@@ -46,12 +46,14 @@ class FamilyExponents(NamedTuple):
         """The exponents in words."""
         if self.law is None:
             return f"no exponents of allocation: {self.reason}"
-        told = ", ".join(
+        listed = ", ".join(
             f"{family} {a.value:.2f} {interval_text(a.low, a.high, '.2f')}"
             for family, a in self.of_parameters().items()
         )
         floor = self.law.params["E"]
-        return f"compute-optimal parameters over one floor of {floor:.2f} nats grow as C^a: {told}"
+        return (
+            f"compute-optimal parameters over one floor of {floor:.2f} nats grow as C^a: {listed}"
+        )
 
 
 def family_exponents(runs: pd.DataFrame, rates: Mapping[str, float]) -> FamilyExponents:

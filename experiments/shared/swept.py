@@ -89,8 +89,8 @@ def analyse(table: pd.DataFrame, axes: Sequence[str]) -> Findings[Details]:
     without = {
         path: "none" for path in varying if runs[path].hasnans
     }  # a field of some kinds alone
-    told = runs.astype(dict.fromkeys(without, object)).fillna(without)
-    cells = results.summarise(told, varying, metric)
+    named = runs.astype(dict.fromkeys(without, object)).fillna(without)
+    cells = results.summarise(named, varying, metric)
     best = cells.to_dict("records")[int(np.argmin(cells["mean"].to_numpy()))]
     # 2. Along the axis with most numbers; one with few values tells lines apart.
     n_values = {path: len(set(cells[path].tolist())) for path in varying}

@@ -1,4 +1,4 @@
-"""Bytes of source code, each to be told by its kind: labels that are free, exact and of real text.
+"""Bytes of source code, each labelled by its kind: labels that are free, exact and of real text.
 
 A kind is what Python's own `tokenize` makes of a byte. An example is a stretch of code and, as a
 token of its own, the kind of its last byte. The tokens of kinds are bytes that no text has, so that

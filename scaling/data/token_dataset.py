@@ -229,7 +229,7 @@ class DrawnSource(TokenSource):
 
     @abstractmethod
     def row(self, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:
-        """So many windows in a row, with the token before the first; "data" or "eval"."""
+        """Tokens of so many windows in a row, and one more; of the stream "data" or "eval"."""
 
     def load(self, seed: int) -> TokenDataset:
         """The sequences of one run; the same tokens for every seed."""

@@ -34,7 +34,7 @@ class Axes:
     parts: int = 1
 
     def longer(self, axes: Iterable[Axis]) -> tuple[Axis, ...]:
-        """Those of some axes that have several devices."""
+        """Axes with several devices, among those given."""
         return tuple(axis for axis in axes if self.mesh.along(axis) > 1)
 
     def place(self, *axes: Axis) -> Array | int:
@@ -86,7 +86,7 @@ class Axes:
         return self.varying(params, "data", "expert", "context")
 
     def varying(self, x: Tree, *axes: Axis) -> Tree:
-        """The same values, as such that may differ along some axes; gradients are added up here."""
+        """Values that may differ along some axes from now on; gradients are added up here."""
 
         def cast(leaf: Array) -> Array:
             new = tuple(
@@ -103,7 +103,7 @@ class Axes:
         return jax.lax.all_to_all(x, "expert", dimension, dimension, tiled=True)
 
     def passed_on(self, x: Array) -> Array:
-        """What the device before this one on the ring of `pipe` has."""
+        """Values of the device before this one on the ring of `pipe`."""
         n = self.mesh.pipe
         return jax.lax.ppermute(x, "pipe", [(k, (k + 1) % n) for k in range(n)])
 

@@ -78,7 +78,7 @@ class Mesh(Checked):
 
     @property
     def order(self) -> tuple[int, ...]:
-        """What decides the order in which arrays are kept (`scaling.models.placement`)."""
+        """Sizes that decide the order in which arrays are kept (`scaling.models.placement`)."""
         return self.tensor, self.interleave, self.pipe if self.interleave > 1 else 1
 
     def fitting(self, n_devices: int) -> Iterator[Mesh]:

@@ -55,7 +55,7 @@ def is_first() -> bool:
 
 
 def broadcast_from_first(decide: Callable[[], T]) -> T:
-    """What the first process decides, sent to all processes.
+    """Sends what the first process decides to all processes.
 
     Args:
         decide: Returns a JSON value; called in the first process alone.

@@ -35,7 +35,7 @@ class BiasVariance:
 
     @property
     def variance(self) -> float:
-        """All of the variance."""
+        """Variance from all sources."""
         return self.from_examples + (self.from_initial or 0.0) + (self.from_both or 0.0)
 
 

@@ -36,17 +36,17 @@ class NeuralNGram(ResidualStack):
     order: Count = 8
 
     def parameters(self, n_inputs: int, n_outputs: int) -> Tree:
-        """Those of the stack, and the matrix that joins embeddings, the oldest token's first."""
+        """Parameters of the stack, and the matrix that joins embeddings, oldest token first."""
         fan_in = self.order * self.width
         join = Parameter((fan_in, self.width), "hidden", "join", fan_in)
         return {**super().parameters(n_inputs, n_outputs), "join": join}
 
     def block_parameters(self) -> Mapping[str, Parameter]:
-        """Those of a feed-forward layer."""
+        """Parameters of a feed-forward layer."""
         return feed_forward_parameters(self.width)
 
     def embed(self, params: Params, tokens: Array) -> Array:
-        """One vector of the last tokens."""
+        """Joins the embeddings of the last tokens in one vector."""
         from scaling.models.residual_stack_apply import causal_patches, product
 
         embedded = params["embedding"][tokens].astype(self.compute_dtype)

@@ -28,7 +28,7 @@ def through_pipeline(
     layers: Any,
     shown: Any,
 ) -> tuple[Rows, Array | None]:
-    """What comes out of all layers, on every device.
+    """Returns the output of all layers, on every device.
 
     Args:
         axes: The mesh, and the number of parts.

@@ -26,7 +26,7 @@ class ResidualBlock(NamedTuple):
 
     @property
     def convolutions(self) -> list[Convolution]:
-        """All of them."""
+        """All convolutions of the block."""
         return [self.first, self.second, *([self.beside] if self.beside else [])]
 
 

@@ -44,11 +44,11 @@ class Mixture(Objective):
 
     @property
     def visibilities(self) -> tuple[Visibility, ...]:
-        """What any of them needs."""
+        """Visibilities that any of the objectives needs."""
         return tuple(sorted({needed for part in self.parts for needed in part.visibilities}))
 
     def n_predicted(self, context: int) -> float:
-        """The mean over what is drawn."""
+        """Mean predictions of a sequence over the objectives that are drawn."""
         each = zip(self.parts, self.shares, strict=True)
         return sum(part.n_predicted(context) * share for part, share in each) / sum(self.shares)
 
@@ -57,7 +57,7 @@ class Mixture(Objective):
         return max(part.n_special(context) for part in self.parts)
 
     def check(self, context: int) -> None:
-        """Refuses what any of them does."""
+        """Refuses a context that one of the objectives refuses."""
         for part in self.parts:
             part.check(context)
 

@@ -52,17 +52,17 @@ class SpecialTokens(NamedTuple):
 
     @property
     def mask(self) -> int:
-        """It stands for a token that is to be predicted."""
+        """Number of the token that hides one to be predicted."""
         return self.first
 
     @property
     def end(self) -> int:
-        """It ends what is to be predicted."""
+        """Number of the token that ends an answer."""
         return self.first + 1
 
     @property
     def first_sentinel(self) -> int:
-        """The first of those that each stand for a span; all others follow it."""
+        """Number of the first token that stands for a span; those of later spans follow it."""
         return self.first + 2
 
 
@@ -82,7 +82,7 @@ class Objective(Checked, ABC):
     @property
     @abstractmethod
     def visibilities(self) -> tuple[Visibility, ...]:
-        """What a family must offer for it."""
+        """Visibilities that a family must offer for the objective."""
 
     @abstractmethod
     def n_predicted(self, context: int) -> float:

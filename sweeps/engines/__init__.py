@@ -1,6 +1,6 @@
 """Engines start members of a call on the machines of a cluster; `oversee` looks after them.
 
-A member (`sweeps.member`) is told the settings of the call and its number, claims its runs from the
+A member (`sweeps.member`) gets the settings of the call and its number, claims its runs from the
 results folder by itself, and reports to nobody: what became of the runs is read from the folder.
 So an engine needs four calls, members may come, go and be started again at any time, and the
 process that started them may end before they do.

@@ -112,7 +112,7 @@ class Ray:
         self._ray.shutdown()
 
     def _first(self, calls: Sequence[Any], seconds: float) -> Sequence[Any]:
-        """Those of some calls that have returned after a while, or all of them before that."""
+        """Calls that have returned after some seconds, or all of them before that."""
         if not calls:
             return ()
         return self._ray.wait(calls, num_returns=len(calls), timeout=seconds)[0]

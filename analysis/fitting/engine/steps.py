@@ -49,7 +49,7 @@ class Bounds(NamedTuple):
     upper: Floats
 
     def take(self, which: NDArray[np.intp] | slice) -> "Bounds":
-        """Those of some of the problems."""
+        """Bounds of some of the problems."""
         return Bounds(self.lower[which], self.upper[which])
 
 
@@ -117,7 +117,7 @@ class Tangent(NamedTuple):
     hessian: Floats
 
     def take(self, which: NDArray[np.intp]) -> "Tangent":
-        """Some of the problems."""
+        """The tangent of some of the problems."""
         return Tangent(*(each[which] for each in self))
 
     def bend(self, move: Floats) -> Floats:
