@@ -4,10 +4,16 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+from jaxtyping import UInt8
 
 from scaling.data import byte_kinds, text, tokenised
+from scaling.data.token_files import Halves
+from scaling.data.tokenizing import BPE, Bytes
 
 CACHED = (
     tokenised.summary_of,
@@ -20,6 +26,36 @@ CACHED = (
 """What a process remembers of the library; other tests in it read the real one."""
 
 
+TOKENS = {
+    (Bytes(), None): (30_093_006, 1_380_292),
+    (Bytes(), "english"): (5_301_699, 269_700),
+    (Bytes(), "code"): (23_700_326, 1_060_873),
+    (BPE(vocab_size=8192), None): (8_255_358, 376_332),
+}
+"""Tokens to train on and held out in the standard library of Python 3.11.7."""
+
+
+class Ones(NamedTuple):
+    """So many tokens, each of them a one."""
+
+    n_tokens: int
+
+    def read(self) -> UInt8[np.ndarray, " n_tokens"]:
+        return np.ones(self.n_tokens, np.uint8)
+
+
+@contextmanager
+def _forgetting() -> Iterator[None]:
+    """What was remembered of the library before the block is forgotten in it, and after it."""
+    for function in CACHED:
+        function.cache_clear()
+    try:
+        yield
+    finally:
+        for function in CACHED:
+            function.cache_clear()
+
+
 @contextmanager
 def small_library(folder: Path) -> Iterator[None]:
     """200 files whose comments and code name them, as long as the block runs."""
@@ -27,11 +63,30 @@ def small_library(folder: Path) -> Iterator[None]:
     root.mkdir()
     for i in range(200):
         (root / f"m{i}.py").write_text(f"# c{i:03} words\nx{i:03} = {i % 7}\n" * 10)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, _forgetting():
         patch.setenv("SCALING_CACHE_DIR", str(folder / "cache"))
         patch.setattr(sysconfig, "get_path", lambda name: str({"stdlib": root}[name]))
-        for function in CACHED:
-            function.cache_clear()
         yield
-    for function in CACHED:
-        function.cache_clear()
+
+
+@contextmanager
+def unread_library() -> Iterator[None]:
+    """The real library by the number of its tokens alone: a plan asks for no more.
+
+    To find byte pairs in all of it takes a quarter of a minute.
+    """
+
+    def tokenizer_of(path, text_field, choice):
+        return SimpleNamespace(
+            byte_lengths=np.ones(getattr(choice, "vocab_size", 256), int), end_of_document=0
+        )
+
+    def halves_of(path, text_field, choice, part=None):
+        return Halves(*(Ones(n) for n in TOKENS[choice, part]))
+
+    with pytest.MonkeyPatch.context() as patch, _forgetting():
+        for source in (text.Text, byte_kinds.ByteKinds):
+            patch.setattr(source, "fingerprint", lambda self: "text/any")
+        patch.setattr(text, "tokenizer_of", tokenizer_of)
+        patch.setattr(text, "halves_of", halves_of)
+        yield

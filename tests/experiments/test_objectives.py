@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from small_library import unread_library
 
 from analysis.tables import results
 from experiments import objectives
@@ -15,8 +16,6 @@ from experiments.shared.objective_runs import sweep
 from experiments.shared.tuned import RATE
 from scaling.accounting import account
 from scaling.config import RunConfig, resolved, run_id
-from scaling.data.byte_kinds import ByteKinds
-from scaling.data.text import Text
 from scaling.pretraining import Pretraining
 from scaling.record import RunRecord, row
 
@@ -67,9 +66,7 @@ def table() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     size = objectives.MIDDLE._replace(n_seeds=2, shares=(0.1, 0.4))
     rows = []
-    with pytest.MonkeyPatch.context() as patch:
-        for source in (Text, ByteKinds):
-            patch.setattr(source, "fingerprint", lambda self: "text/any")
+    with unread_library():
         for config in sweep(size):
             kind, rates = plan(config).objective.kind, size.adapting_rates
             if kind == "labelled":

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import shared_runs
 import trivial_runs
-from quick_programs import QUICKLY
 from sweep_programs import HERE
 from trivial_runs import lasting
 
@@ -47,7 +46,7 @@ def together(n: int, root: Path, **more: str) -> Iterator[list[subprocess.Popen[
     started = [
         subprocess.Popen(
             [sys.executable, str(HERE / "hosts_driver.py"), str(root)],
-            env=os.environ | QUICKLY | environment | {"JAX_PROCESS_ID": str(number)},
+            env=os.environ | environment | {"JAX_PROCESS_ID": str(number)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -138,7 +138,7 @@ def test_several_sweeps_facts_and_runs_with_parents_have_nothing_to_tune(said, t
     for name, says in (
         ("double_descent", "--tune is for one sweep"),
         ("named_models", "nothing is"),
-        ("transfer", "some runs start from others"),
+        ("distillation", "some runs start from others"),
     ):
         code, printed = said("run", name, "--budget", "smoke", "--tune", "seed")
         assert code == 2 and says in printed

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
-from quick_programs import QUICKLY
 
 from scaling.config import RunConfig, load_config, resolved, run_id
 from scaling.data.ngram import NGram
@@ -51,7 +50,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("axes") / "checkpoints"
     out = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("axes_runs.py")), str(folder)],
-        env=os.environ | QUICKLY | environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
