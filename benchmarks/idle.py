@@ -28,7 +28,8 @@ from scaling.data.text import Text
 from scaling.keys import key_for
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
-from scaling.trainers.token_step import Arguments, compiled, steps_in_block
+from scaling.trainers.token_programs import compiled, steps_in_block
+from scaling.trainers.token_step import Arguments
 from scaling.trainers.tokens import train_on_tokens
 from scaling.training import Adam
 

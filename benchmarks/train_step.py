@@ -51,7 +51,8 @@ from scaling.keys import key_for
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 from scaling.schedules import Cosine
-from scaling.trainers.token_step import Arguments, compiled, steps_in_block
+from scaling.trainers.token_programs import compiled, steps_in_block
+from scaling.trainers.token_step import Arguments
 from scaling.training import Adam
 
 DEPTHS = {16: 2, 32: 2, 64: 2, 128: 4}

@@ -26,7 +26,7 @@ from scaling.sealed import digest
 from scaling.streaming import OnStream
 from scaling.trainers import checkpoint, gradient_noise
 from scaling.trainers.optimizer_state import on_device
-from scaling.trainers.token_step import Evaluation
+from scaling.trainers.token_evaluation import Evaluation
 from scaling.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
 """Pre-training runs: sequences stream from the host, and the device takes many steps a call.
 
 While the device is at one block of steps the host gathers the next and fetches the evaluation
-before it, so that neither waits for the other. `token_step` holds what the device does.
+before it, so that neither waits for the other. `token_step` and `token_evaluation` hold what the
+device does.
 """
 
 from __future__ import annotations
@@ -37,15 +38,9 @@ from scaling.trainers.divergence import diverged_columns
 from scaling.trainers.history import History, evaluated_after, moved
 from scaling.trainers.optimizer_state import on_device
 from scaling.trainers.optimizers import evaluated
-from scaling.trainers.token_step import (
-    Arguments,
-    Evaluation,
-    Keys,
-    State,
-    Trainer,
-    compiled,
-    steps_in_block,
-)
+from scaling.trainers.token_evaluation import Evaluation
+from scaling.trainers.token_programs import Trainer, compiled, steps_in_block
+from scaling.trainers.token_step import Arguments, Keys, State
 from scaling.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from scaling.keys import key_for
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 from scaling.run import run
-from scaling.trainers import history, token_step
+from scaling.trainers import history, token_programs
 from scaling.training import Adam
 from scaling.workspace import Workspace
 
@@ -63,8 +63,8 @@ def losses(config: RunConfig, workspace: Path | None = None) -> dict[str, list[f
     }
 
 
-def trainer(config: RunConfig) -> token_step.Trainer:
-    return token_step.compiled(shape_of(config))
+def trainer(config: RunConfig) -> token_programs.Trainer:
+    return token_programs.compiled(shape_of(config))
 
 
 def kept(config: RunConfig) -> dict[str, list[float]]:

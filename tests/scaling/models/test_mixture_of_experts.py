@@ -19,7 +19,7 @@ from scaling.objectives.causal import CAUSAL
 from scaling.objectives.objective import SpecialTokens
 from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
-from scaling.trainers import token_step
+from scaling.trainers import token_setup, token_step
 from scaling.training import Adam
 
 CONTEXT, VOCAB = 8, 11
@@ -233,7 +233,7 @@ RUN = RunConfig(
 
 def test_training_adds_the_balance_loss_to_its_objective_and_not_to_its_loss():
     model, params = FINE.build(CONTEXT, VOCAB), start(FINE)[2]
-    setup = token_step.Setup(model, RUN.train, None, 1, SpecialTokens(VOCAB))
+    setup = token_setup.Setup(model, RUN.train, None, 1, SpecialTokens(VOCAB))
     assert RUN.train.objective == CAUSAL
     batch = jnp.concatenate([TOKENS, TOKENS[:, :1]], axis=1)
     both = jax.jit(functools.partial(token_step._objective, setup))

@@ -20,7 +20,7 @@ from scaling.objectives.objective import SpecialTokens
 from scaling.overrides import replace_at, replace_together
 from scaling.pretraining import Pretraining
 from scaling.run import run
-from scaling.trainers import token_step
+from scaling.trainers import token_setup, token_step
 from scaling.training import SGD, Adam
 from sweeps.plan import make_plan
 
@@ -41,7 +41,7 @@ def test_the_loss_is_the_cross_entropy_to_the_teacher():
     windows = jnp.asarray(TEACHER.data.load(0).sequences(0, 0, 4))
     plan = STUDENT.train
     assert isinstance(plan, Pretraining)
-    setup = token_step.Setup(students, plan, None, 4, SpecialTokens(8), teacher=teachers)
+    setup = token_setup.Setup(students, plan, None, 4, SpecialTokens(8), teacher=teachers)
     ours = token_step._objective(setup, one, windows, token_step.Keys(), other)[0]
     predicted = jax.nn.softmax(teachers.apply(other, windows[:, :-1]))
     logs = jax.nn.log_softmax(students.apply(one, windows[:, :-1]))

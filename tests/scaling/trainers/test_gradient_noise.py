@@ -29,7 +29,9 @@ from scaling.run import run
 from scaling.schedules import Constant
 from scaling.trainers import gradient_noise
 from scaling.trainers.optimizers import ParamGroup
-from scaling.trainers.token_step import Arguments, Setup, State, make_trainer
+from scaling.trainers.token_programs import make_trainer
+from scaling.trainers.token_setup import Setup
+from scaling.trainers.token_step import Arguments, State
 from scaling.training import SGD, Adam
 
 POPULATION = (0, 0, 1, 2)

@@ -19,7 +19,7 @@ from scaling.objectives.labelled import Labelled
 from scaling.objectives.objective import SpecialTokens
 from scaling.overrides import replace_together
 from scaling.pretraining import Pretraining
-from scaling.trainers import token_step
+from scaling.trainers import token_evaluation, token_setup, token_step
 from scaling.trainers.optimizers import param_groups
 from scaling.training import Adam
 
@@ -103,18 +103,16 @@ def test_only_the_read_out_learns_and_only_it_is_priced():
     plan, model = RUN.train, RUN.model
     assert isinstance(plan, Pretraining)
     groups = param_groups(plan.optimizer, model, 16, 8, plan.trained)
-    setup = token_step.Setup(model.build(16, 8), plan, groups, 4, SpecialTokens(8))
+    setup = token_setup.Setup(model.build(16, 8), plan, groups, 4, SpecialTokens(8))
     params = setup.model.init(jax.random.key(0))
     batch = jnp.asarray(RUN.data.load(0).sequences(0, 0, 4))
     rates, count = jnp.array([0.01]), jnp.int32(2)
     arguments = token_step.Arguments(rates, count, jnp.int32(0), jnp.int32(0))
-    after = jax.jit(
-        lambda p: token_step._step(setup, token_step._start(setup, p), batch, arguments)
-    )
+    after = jax.jit(lambda p: token_step._step(setup, token_step.start(setup, p), batch, arguments))
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), params, after(params).params)
     # Of labels it is also measured how many are told wrongly.
     labels = setup.logits(params, Labelled().examples(batch, None, setup.special))[:, -2].argmax(-1)
-    measured = token_step._measure(setup, token_step._start(setup, params), batch)
+    measured = token_evaluation.measure(setup, token_step.start(setup, params), batch)
     assert measured.eval_wrong is not None
     assert measured.eval_wrong.tolist() == (labels != batch[:, -2]).tolist()
     assert moved.pop("readout") and not any(jax.tree.leaves(moved))

@@ -25,7 +25,7 @@ from scaling.objectives.span import Span
 from scaling.overrides import replace_at, replace_together
 from scaling.pretraining import Pretraining
 from scaling.run import run
-from scaling.trainers import token_step
+from scaling.trainers import token_setup, token_step
 from scaling.training import Adam
 
 MODEL = Transformer(width=8, depth=1, heads=2)
@@ -66,7 +66,7 @@ def losses() -> dict[str, float]:
     def loss(objective: Objective) -> tuple[jax.Array, jax.Array]:
         key = jax.random.key(2)
         keys = token_step.Keys(objective=key)
-        setup = token_step.Setup(model, plan(objective), None, 4, SPECIAL)
+        setup = token_setup.Setup(model, plan(objective), None, 4, SPECIAL)
         ours = token_step._objective(setup, params, windows, keys)[0]
         inputs, targets, weights, visible = objective.examples(
             windows, jax.random.clone(key), SPECIAL
@@ -171,7 +171,7 @@ def test_an_encoder_decoder_predicts_the_answer_from_the_text_with_its_holes():
     windows = jnp.asarray(DATA.load(0).sequences(0, 0, 4))
     model, source = PAIRED.model.build(16, PAIRED.n_outputs), SPAN.source(16)
     params = model.init(jax.random.key(1))
-    setup = token_step.Setup(model, PAIRED.train, None, 4, SPECIAL, source=source)
+    setup = token_setup.Setup(model, PAIRED.train, None, 4, SPECIAL, source=source)
 
     @jax.jit
     def both(key):

@@ -26,7 +26,7 @@ from scaling.overrides import replace_together
 from scaling.pretraining import Muon, Pretraining, ScheduleFree, learning_rates
 from scaling.run import run
 from scaling.schedules import Constant
-from scaling.trainers import history, token_step
+from scaling.trainers import history, token_programs
 from scaling.trainers.optimizer_state import narrowed, of_host, rounded
 from scaling.trainers.optimizers import build_optimizer, param_groups
 from scaling.training import SGD, Adam
@@ -118,7 +118,7 @@ def test_training_stays_close_resumes_its_bits_and_keeps_half(tmp_path: Path, mo
     record, again = run(narrow, Workspace(tmp_path))
     assert again == curve and record.environment["resumed_at_steps"] == [40]
 
-    state = token_step.compiled(shape_of(narrow)).init(key_for(0, "init"))
+    state = token_programs.compiled(shape_of(narrow)).init(key_for(0, "init"))
     arrays = [leaf for leaf in jax.tree.leaves(state.optimizer) if leaf.ndim]
     assert {leaf.sharding.memory_kind for leaf in arrays} == {"pinned_host"}
     kept, n_params = sum(leaf.nbytes for leaf in arrays), account(RUN).n_params_total

@@ -35,7 +35,13 @@ from scaling.record import (
 from scaling.run import run
 from scaling.schedules import Constant, Cosine
 from scaling.sealed import DamagedFileError
-from scaling.trainers import gradient_noise, token_step
+from scaling.trainers import (
+    gradient_noise,
+    token_evaluation,
+    token_programs,
+    token_setup,
+    token_step,
+)
 from scaling.trainers import tokens as train_tokens
 from scaling.trainers.divergence import Spikes, no_spikes, unharmed
 from scaling.trainers.optimizers import param_groups
@@ -84,14 +90,14 @@ def dataset(seed: int) -> TokenDataset:
     return NGRAM.load(seed)
 
 
-def setup(plan: Pretraining, n_eval_at_once: int, **more: Any) -> token_step.Setup:
+def setup(plan: Pretraining, n_eval_at_once: int, **more: Any) -> token_setup.Setup:
     groups = param_groups(plan.optimizer, GPT, 8, 8)
     special = SpecialTokens(8)
-    return token_step.Setup(GPT.build(8, 8), plan, groups, n_eval_at_once, special, **more)
+    return token_setup.Setup(GPT.build(8, 8), plan, groups, n_eval_at_once, special, **more)
 
 
-def compiled() -> token_step.Trainer:
-    return token_step.compiled(shape_of(RUN))
+def compiled() -> token_programs.Trainer:
+    return token_programs.compiled(shape_of(RUN))
 
 
 def losses(curve: Curve) -> list[float]:
@@ -199,12 +205,12 @@ def test_evaluations_and_blocks_do_not_disturb_training(monkeypatch: pytest.Monk
     long = changed(RUN, steps=23)
     whole, every = run(changed(long, evaluations=23))
     thrice, three = run(changed(long, evaluations=3))
-    monkeypatch.setattr(token_step, "_TOKENS_IN_BLOCK", 5 * 32)
-    token_step.compiled.cache_clear()
-    assert token_step.steps_in_block(plan_of(RUN), 8) == 5
+    monkeypatch.setattr(token_programs, "_TOKENS_IN_BLOCK", 5 * 32)
+    token_programs.compiled.cache_clear()
+    assert token_programs.steps_in_block(plan_of(RUN), 8) == 5
     once, _ = run(changed(long, evaluations=1))
     again, three_again = run(changed(long, evaluations=3))
-    token_step.compiled.cache_clear()
+    token_programs.compiled.cache_clear()
     assert whole.eval_loss_nats == thrice.eval_loss_nats == once.eval_loss_nats
     assert whole.weight_norm_l2 == once.weight_norm_l2
     assert lasting(thrice) == lasting(again) and three == three_again
@@ -217,7 +223,7 @@ def test_evaluations_and_blocks_do_not_disturb_training(monkeypatch: pytest.Monk
 
 @pytest.mark.medium
 def test_runs_that_differ_in_arguments_share_one_compilation():
-    token_step.compiled.cache_clear()
+    token_programs.compiled.cache_clear()
     reference = run(RUN)[0].eval_loss_nats
     for path, value in [
         ("seed", 1),
@@ -231,13 +237,13 @@ def test_runs_that_differ_in_arguments_share_one_compilation():
     ]:
         loss = run(replace_at(RUN, path, value))[0].eval_loss_nats
         assert (loss == reference) == (path == "train.evaluations"), path
-    assert token_step.compiled.cache_info().misses == 1
+    assert token_programs.compiled.cache_info().misses == 1
 
 
 @pytest.mark.slow
 def test_runs_side_by_side_under_vmap_are_those_alone():
     """Seeds and learning rates as one batch; to the last bits, which depend on the batch."""
-    trainer = token_step.make_trainer(setup(plan_of(RUN), NGRAM.n_eval))
+    trainer = token_programs.make_trainer(setup(plan_of(RUN), NGRAM.n_eval))
     steps, seeds, peaks = 12, (0, 1, 2), jnp.array([[0.003], [0.01], [0.03]])
     keys = jnp.stack([key_for(seed, "init") for seed in seeds])
     batches = jnp.stack(
@@ -281,7 +287,7 @@ def test_divergence_is_a_row_with_step_and_last_finite_loss():
 
 
 def columns_of(**changes: Any) -> dict[str, Any]:
-    evaluation = token_step.Evaluation(
+    evaluation = token_evaluation.Evaluation(
         step=jnp.int32(40),
         watch=unharmed(),
         n_spikes=jnp.int32(2),
@@ -375,7 +381,7 @@ def one_step(batch: jax.Array, **changes: Any) -> tuple[Any, float]:
         steps=1,
         **changes,
     )
-    trainer = token_step.make_trainer(setup(plan, 1))
+    trainer = token_programs.make_trainer(setup(plan, 1))
     arguments = token_step.Arguments(jnp.ones(1), jnp.int32(1), *2 * [jnp.int32(0)])
     state = jax.tree.map(jnp.zeros_like, jax.eval_shape(trainer.init, key_for(0, "init")))
     state = state._replace(params=compiled().init(key_for(0, "init")).params)
@@ -410,7 +416,7 @@ def test_gradients_are_clipped_and_z_loss_is_trained_on_but_not_reported():
 
 def test_a_separator_is_the_first_input_of_the_next_document():
     tokens = jnp.array([[7, 1, 0, 2, 0, 0, 3], [0, 1, 2, 3, 4, 5, 0]])
-    numbers = token_step.segments_of(tokens, 0)
+    numbers = token_setup.segments_of(tokens, 0)
     assert numbers.tolist() == [[0, 0, 1, 1, 2, 3, 3], [1, 1, 1, 1, 1, 1, 2]]
 
 
@@ -419,7 +425,7 @@ def test_no_token_of_a_document_is_predicted_from_another():
     inputs = jnp.array([[3, 1, 4, 0, 2, 6, 5, 7], [7, 2, 2, 0, 2, 6, 5, 7]])
     model = GPT.build(8, 8)
     params = model.init(key_for(0, "init"))
-    segments = token_step.segments_of(inputs, 0)
+    segments = token_setup.segments_of(inputs, 0)
     one, other = np.asarray(model.apply(params, inputs, segments=segments))
     assert np.array_equal(one[3:], other[3:])
     assert not np.allclose(one[2], other[2])
@@ -431,14 +437,14 @@ def test_losses_are_those_of_separated_documents():
     state = compiled().init(key_for(0, "init"))
     model, found, scales = GPT.build(8, 8), {}, {}
     for separator in (None, 0):
-        trainer = token_step.make_trainer(
+        trainer = token_programs.make_trainer(
             setup(plan_of(RUN), 8, separator=separator, activations=GPT.activations)
         )
         evaluation = trainer.measure(state, tokens)
         found[separator] = evaluation.eval_losses
         scales[separator] = float(evaluation.activation_scales["logits"])
     inputs = tokens[:, :-1]
-    segments = token_step.segments_of(inputs, 0)
+    segments = token_setup.segments_of(inputs, 0)
     assert segments.max() > 0
     logits = model.apply(state.params, inputs, segments=segments)
     expected = optax.losses.softmax_cross_entropy_with_integer_labels(logits, tokens[:, 1:])
@@ -478,7 +484,7 @@ def test_activation_scales_and_losses_by_position_disturb_nothing():
     bare = [dataclasses.replace(p, activation_scales=None, eval_by=None) for p in curve]
     assert bare == list(plain_curve)
 
-    trainer = token_step.compiled(shape_of(RUN))
+    trainer = token_programs.compiled(shape_of(RUN))
     batches = np.zeros((256, 4, 9), np.int32)
     batches[:12] = dataset(3).sequences(3, 0, 48).reshape(12, 4, 9)
     arguments = token_step.Arguments(jnp.array([0.01]), jnp.int32(12), jnp.int32(3), jnp.int32(0))
@@ -579,7 +585,7 @@ def test_averaged_parameters_are_those_that_are_measured():
     """Schedule-free runs report the norm of the average, which is below that of the iterate."""
     free = ScheduleFree(learning_rate=0.05)
     averaging = changed(RUN, optimizer=free, schedule=Constant())
-    trainer = token_step.compiled(shape_of(averaging))
+    trainer = token_programs.compiled(shape_of(averaging))
     state = trainer.init(key_for(0, "init"))
     batches = dataset(0).sequences(0, 0, 4 * 256).reshape(256, 4, 9)
     arguments = token_step.Arguments(jnp.array([0.05]), jnp.int32(256), *2 * [jnp.int32(0)])
