@@ -105,6 +105,11 @@ BENCHMARKS = (
     Benchmark("closed_form", "closed-form runs over a loop", ("closed_form.py",)),
     Benchmark("idle", "device idle between steps", ("idle.py",)),
     Benchmark("sweep", "a sweep of 24 runs", ("sweep.py",)),
+    Benchmark("small_runs", "48 small Transformers", ("small_runs.py",), is_long=True),
+    Benchmark(
+        "predictions", "predicted time, memory and disk of five sweeps", ("predictions.py",),
+        is_long=True,
+    ),
     Benchmark("packs", "seeds of a small network as one program", ("packs.py",)),
     Benchmark("accelerator", "a 124M model", ("accelerator.py",), refusal=no_accelerator),
     Benchmark("corpus", "memory of training on a corpus of 16 GB", ("corpus.py",)),

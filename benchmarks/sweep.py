@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from figures import Figure, machine, options, report
@@ -48,7 +48,12 @@ RATES = (1e-3, 3e-3, 1e-2)
 SEEDS = (0, 1)
 
 
-def configurations(widths: list[int], steps: int) -> list[RunConfig]:
+def configurations(
+    widths: Sequence[int],
+    steps: int,
+    rates: Sequence[float] = RATES,
+    seeds: Sequence[int] = SEEDS,
+) -> list[RunConfig]:
     """The runs of the sweep."""
 
     def shape(width: int) -> RunConfig:
@@ -56,11 +61,11 @@ def configurations(widths: list[int], steps: int) -> list[RunConfig]:
             model=Transformer(width=width, depth=DEPTHS[width], head_size=16),
             data=Text(context=64),
             train=Pretraining(
-                optimizer=Adam(learning_rate=RATES[0]), batch_size=16, steps=steps, evaluations=4
+                optimizer=Adam(learning_rate=rates[0]), batch_size=16, steps=steps, evaluations=4
             ),
         )
 
-    varied = {"train.optimizer.learning_rate": RATES, "seed": SEEDS}
+    varied = {"train.optimizer.learning_rate": rates, "seed": seeds}
     return chain(*(grid(shape(width), varied) for width in widths))
 
 
@@ -76,10 +81,13 @@ def timed(work: Callable[[], dict[str, float]]) -> tuple[float, float, dict[str,
     return time.perf_counter() - wall, spent() - processor, found
 
 
-def sweep(configs: list[RunConfig]) -> dict[str, float]:
-    """Losses of the first evaluation by run, of a sweep in an empty folder."""
+def sweep(configs: Sequence[RunConfig], compiled: str) -> dict[str, float]:
+    """Losses of the first evaluation by run, of a sweep in an empty folder.
+
+    Programs are read from and left in the folder `compiled`.
+    """
     plan = make_plan("sweep", configs)
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as compiled:
+    with tempfile.TemporaryDirectory() as folder:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
         summary = run_sweeps([(folder, plan)])
         del os.environ["JAX_COMPILATION_CACHE_DIR"]
@@ -88,7 +96,7 @@ def sweep(configs: list[RunConfig]) -> dict[str, float]:
         return {run.run_id: store.curve(run.run_id)[0].eval_loss or np.nan for run in plan.runs}
 
 
-def processes(configs: list[RunConfig]) -> dict[str, float]:
+def processes(configs: Sequence[RunConfig]) -> dict[str, float]:
     """The same, each run in a process of its own."""
     found = {}
     for config in configs:
@@ -110,7 +118,8 @@ def compare(configs: list[RunConfig], steps: int) -> float:
     """Times both ways; returns how many times as long single processes take."""
     configs[0].data.load(0)  # the corpus is in the cache
     print(f"{len(configs)} runs of {steps} steps")
-    together, processor, losses = timed(lambda: sweep(configs))
+    with tempfile.TemporaryDirectory() as compiled:
+        together, processor, losses = timed(lambda: sweep(configs, compiled))
     print(f"sweep     {together:7.1f} s, processor {processor:7.1f} s", flush=True)
     apart, more_processor, same = timed(lambda: processes(configs))
     print(f"processes {apart:7.1f} s, processor {more_processor:7.1f} s")

@@ -4,7 +4,7 @@ Of each family and way to train, the smallest, the middle and the largest shape 
 lengths, so that the seconds of a step are separated from those of everything else, and at the
 longer one again, since the first run of a process loads data. All is done twice: the first time
 compiles, the second finds the programs. Closed-form runs that share work are measured as they are,
-two packs of them.
+in packs.
 """
 
 from __future__ import annotations
@@ -66,9 +66,10 @@ def _chosen(plan: Plan, speeds: Speeds) -> list[RunConfig]:
 
 
 def _packed(plan: Plan, speeds: Speeds) -> list[RunConfig]:
-    """Packs of each kind of closed-form runs that share work: small, middle and two large ones.
+    """Packs of each kind of closed-form runs that share work: the largest, a middle, the smallest.
 
-    Those that take long are left out.
+    Each is done again from other seeds, since the first run of a shape takes longer. Those that
+    take long are left out.
     """
     packs: dict[str, dict[str, list[RunConfig]]] = {}
     for config, run in zip(plan.configs, plan.runs, strict=True):
@@ -77,12 +78,11 @@ def _packed(plan: Plan, speeds: Speeds) -> list[RunConfig]:
             packs.setdefault(kinds, {}).setdefault(pack, []).append(config)
     found = []
     for by_key in packs.values():
-        ordered = sorted(by_key.values(), key=_flops)
-        if len(ordered) == 1:
-            ordered.append([replace_at(each, "seed", each.seed + 1) for each in ordered[0]])
-        chosen = dict.fromkeys((len(ordered) - 1, len(ordered) - 2, len(ordered) // 2, 0))
-        for pack in map(ordered.__getitem__, chosen):
-            found += pack if _flops(pack) < _LONGEST * FLOPS_PER_SECOND else []
+        by_size = {_flops(pack): pack for pack in by_key.values()}
+        sizes = sorted(size for size in by_size if size < _LONGEST * FLOPS_PER_SECOND)
+        for size in {*sizes[:1], *sizes[len(sizes) // 2 :][:1], *sizes[-1:]}:
+            pack = by_size[size]
+            found += [*pack, *(replace_at(each, "seed", each.seed + 1) for each in pack)]
     return found
 
 

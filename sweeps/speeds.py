@@ -63,8 +63,9 @@ class Speed:
         compiling: Seconds that the first run of a process took longer, when its program was
             compiled anew: for that, and for data.
         loading: The same when the program came from the cache of compiled programs.
-        peak_bytes: Most memory of a process that ran it; of several runs in one process, that
-            after the first of them.
+        peak_bytes: Most memory of a process that ran it, its program from the cache if it ever
+            came from there, since compiling takes more; of several runs in one process, that after
+            the first of them.
     """
 
     kinds: str
@@ -202,7 +203,7 @@ def _measured(runs: Sequence[tuple[Work, RunRecord]], known: Speed | None) -> Sp
         new,
         compiling=max(known.compiling, compiling),
         loading=min(known.loading, compiling),
-        peak_bytes=max(known.peak_bytes, new.peak_bytes),
+        peak_bytes=min(known.peak_bytes, new.peak_bytes),
     )
 
 

@@ -11,6 +11,7 @@ from scaling.data.mnist1d import MNIST1D
 from scaling.memory import PROCESS_BYTES, memory_of
 from scaling.models.linear import Linear
 from scaling.models.mlp import MLP
+from scaling.models.random_features import RandomFeatures
 from scaling.record import RunRecord
 from scaling.solving import Ridgeless
 from scaling.training import SGD, Adam, Gradient
@@ -149,11 +150,13 @@ def test_calibration_runs_each_shape_at_two_shorter_lengths():
     assert calibration._chosen(plan, known) == []
 
 
-def test_calibration_takes_whole_packs_of_what_shares_work():
+def test_calibration_takes_whole_packs_of_what_shares_work_each_from_two_seeds():
     plan = make_plan("x", grid(SOLVED, {"model.n_features": [2, 4, 8], "seed": range(3)}))
     assert calibration._chosen(plan, Speeds()) == []
     packed = calibration._packed(plan, Speeds())
-    found = {(c.model.n_features, c.seed) for c in packed}
-    assert found == {(p, seed) for seed in range(3) for p in (2, 4, 8)}
-    alone = make_plan("x", [SOLVED])
-    assert {config.seed for config in calibration._packed(alone, Speeds())} == {0, 1}
+    assert sorted(c.model.n_features for c in packed) == [2, 2, 4, 4, 8, 8]
+    assert len({c.seed for c in packed}) == 2
+    random = dataclasses.replace(SOLVED, model=RandomFeatures(n_features=8))
+    apart = make_plan("x", grid(random, {"model.n_features": range(1, 6), "seed": range(3)}))
+    packed = calibration._packed(apart, Speeds())
+    assert sorted(c.model.n_features for c in packed) == [1, 1, 3, 3, 5, 5]
