@@ -5,9 +5,12 @@ have, too. Where one of those comes first on the path, the program finds its own
 says which package it and the experiments that it runs do not see.
 """
 
+import contextlib
 import importlib.abc
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -38,17 +41,61 @@ def claim_rooms() -> list[Path]:
     return others
 
 
-def main() -> int:
-    """Runs the `scaling` command."""
-    for other in claim_rooms():
-        print(
-            f"scaling: {other} has the name of a package of this program, which does not see it, "
-            "nor do experiments that it runs. Rename it if one of them imports it",
-            file=sys.stderr,
-        )
-    from experiments import cli
+class Preempted(BaseException):
+    """A scheduler takes the machine away; no `except Exception` may swallow it."""
 
-    return cli.main()
+
+@contextlib.contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Raises on a signal that would kill a command: while it loads, plans or analyses.
+
+    While it trains, the runner handles them (`sweeps.worker.handling_signals`). A signal that is
+    ignored, as `nohup` has SIGHUP ignored, stays so.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, or SIGHUP.
+        Preempted: SIGTERM or SIGUSR1.
+    """
+
+    def end(number: int, _: object) -> None:
+        raise KeyboardInterrupt if number == signal.SIGHUP else Preempted
+
+    handled = [signal.SIGTERM, *(getattr(signal, n, None) for n in ("SIGHUP", "SIGUSR1"))]
+    main_thread = threading.current_thread() is threading.main_thread()
+    numbers = [n for n in handled if n and main_thread and signal.getsignal(n) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def main() -> int:
+    """Runs the `scaling` command; returns its exit status."""
+    try:
+        with ending_on_signals():
+            for other in claim_rooms():
+                print(
+                    f"scaling: {other} has the name of a package of this program, which does not "
+                    "see it, nor do experiments that it runs. Rename it if one of them imports it",
+                    file=sys.stderr,
+                )
+            from experiments import cli
+
+            return cli.main()
+    except KeyboardInterrupt:
+        return _ended("interrupted", 130)
+    except Preempted:
+        return _ended("preempted", 0)
+
+
+def _ended(how: str, status: int) -> int:
+    """Says how a command ended before its time; a second Ctrl-C ends it at once."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    print(f"scaling: {how}; the same command resumes", file=sys.stderr)
+    return status
 
 
 def work() -> int:

@@ -105,7 +105,7 @@ def command() -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         words = ("run", "belkin", "--budget", "cpu", "--results", folder)
-        subprocess.run([sys.executable, "-m", "experiments.cli", *words], check=True)
+        subprocess.run([sys.executable, "-m", "scaling_descent", *words], check=True)
         return time.perf_counter() - began
 
 

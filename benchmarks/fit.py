@@ -218,7 +218,7 @@ def of_engine(n_starts: int, n_replicates: int) -> list[Figure]:
 def of_case(case: Case, n_starts: int, n_replicates: int) -> Figure:
     """A command, and SciPy on the first of its fits both ways."""
     with tempfile.TemporaryDirectory() as folder:
-        process = process_seconds("-m", "experiments.cli", *case.write(Path(folder)))
+        process = process_seconds("-m", "scaling_descent", *case.write(Path(folder)))
     note = ""
     if case.law is not None:
         loops = [scipy_seconds(case, n_starts, n_replicates, exact) for exact in (False, True)]

@@ -78,7 +78,7 @@ def build(folder: Path) -> Path:
     from sweeps.store import Store
 
     (folder / "card.py").write_text(CARD)
-    words = [sys.executable, "-m", "experiments.cli", "run", str(folder / "card.py")]
+    words = [sys.executable, "-m", "scaling_descent", "run", str(folder / "card.py")]
     subprocess.run([*words, "--results", str(folder / "results")], check=True, capture_output=True)
     root = folder / "results" / "card"
     # A run that failed, declared by a plan of its own.

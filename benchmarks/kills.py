@@ -37,7 +37,7 @@ KINDS = ("group", "worker", "parent")
 def command(experiment: str, budget: str, results: Path) -> list[str]:
     """The words of the command that runs an experiment."""
     run = ["run", experiment, "--budget", budget, "--results", str(results)]
-    return [sys.executable, "-m", "experiments.cli", *run]
+    return [sys.executable, "-m", "scaling_descent", *run]
 
 
 def run_through(words: list[str], log: Path) -> float:

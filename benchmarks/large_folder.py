@@ -84,7 +84,7 @@ def timed(words: list[str]) -> Cost:
     """What a command takes."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "experiments.cli", *words], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "scaling_descent", *words], stdout=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) not in (0, 1):  # 1: runs have failed

@@ -32,7 +32,7 @@ LIMITS = {
 def seconds(*arguments: str, allowed: Collection[int] = (0,)) -> float:
     """Wall time of one `scaling` command, which has to end with one of these exit statuses."""
     start = time.perf_counter()
-    command = [sys.executable, "-m", "experiments.cli", *arguments]
+    command = [sys.executable, "-m", "scaling_descent", *arguments]
     code = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
     if code not in allowed:
         raise RuntimeError(f"scaling {' '.join(arguments)}: exit status {code}")

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
 from typing import Annotated, TypeVar
 
 from tyro.conf import arg
@@ -295,33 +292,6 @@ def audit(options: Flags[AuditOptions]) -> int:
     return audit.run(options)
 
 
-class _Preempted(BaseException):
-    """A scheduler takes the machine away; no `except Exception` may swallow it."""
-
-
-@contextlib.contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Ends a command in good order on a signal that would kill it: while it plans or analyses.
-
-    While it trains, the runner handles them (`sweeps.worker.handling_signals`). A signal that is
-    ignored, as `nohup` has SIGHUP ignored, stays so.
-    """
-
-    def end(number: int, _: object) -> None:
-        raise KeyboardInterrupt if number == signal.SIGHUP else _Preempted
-
-    handled = [signal.SIGTERM, *(getattr(signal, n, None) for n in ("SIGHUP", "SIGUSR1"))]
-    main_thread = threading.current_thread() is threading.main_thread()
-    numbers = [n for n in handled if n and main_thread and signal.getsignal(n) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-
-
 @app.command
 def completion(options: Flags[CompletionOptions]) -> int:
     """Print the script by which a shell completes commands and options."""
@@ -350,7 +320,7 @@ def main(args: list[str] | None = None) -> int:
         print(f"scaling {scaling.__version__}")
         return 0
     try:
-        with _ending_on_signals(), _beside_output(args):
+        with _beside_output(args):
             status = app.cli(
                 prog="scaling",
                 description="Scaling-law and double-descent experiments. "
@@ -361,12 +331,6 @@ def main(args: list[str] | None = None) -> int:
             if sys.stdout is not None:  # where it is closed, there is none
                 sys.stdout.flush()
             return status
-    except KeyboardInterrupt:
-        print("scaling: interrupted; the same command resumes", file=sys.stderr)
-        return 130
-    except _Preempted:
-        print("scaling: preempted; the same command resumes", file=sys.stderr)
-        return 0
     except BrokenPipeError:  # the reader has seen enough
         if sys.stdout is not None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -379,7 +343,3 @@ def main(args: list[str] | None = None) -> int:
             raise
         print(f"scaling: {visible(str(error))}", file=sys.stderr)
         return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

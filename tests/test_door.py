@@ -46,13 +46,25 @@ def test_packages_that_nobody_else_has_are_left_as_they_are():
         (signal.SIGINT, 130, "interrupted"),
     ],
 )
-def test_signals_while_planning_end_the_command_in_good_order(number, status, says, monkeypatch):
-    before = signal.getsignal(number)
+@pytest.mark.parametrize("place", ["loading", "planning"])
+def test_signals_end_the_command_in_good_order(number, status, says, place, monkeypatch):
+    before = {each: signal.getsignal(each) for each in (number, signal.SIGINT)}
     printed = []
-    monkeypatch.setattr(cli.app, "cli", lambda **_: os.kill(os.getpid(), number) or 1)
+
+    def sent(*_, **__):
+        os.kill(os.getpid(), number)
+        return []
+
+    at = (cli.app, "cli") if place == "planning" else (scaling_descent, "claim_rooms")
+    monkeypatch.setattr(*at, sent)
+    monkeypatch.setattr(sys, "argv", ["scaling", "list"])
     monkeypatch.setattr("builtins.print", lambda text, **_: printed.append(text))
-    assert cli.main(["list"]) == status
-    assert says in printed[0] and signal.getsignal(number) == before
+    try:
+        assert scaling_descent.main() == status and says in printed[0]
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # once more ends it at once
+    finally:
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+    assert signal.getsignal(number) == before[number]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch):

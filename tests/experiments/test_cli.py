@@ -50,7 +50,7 @@ class Greedy(RandomFeatures):
     def feature_map(self, n_inputs):
         return np.ones(10**13)
 """
-COMMAND = [sys.executable, "-m", "experiments.cli"]
+COMMAND = [sys.executable, "-m", "scaling_descent"]
 
 
 def run(tmp_path, *more) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from paused_runs import run as planted
 
 from scaling.config import RunConfig
 from scaling.record import Curve, RunRecord, differences
+from scaling.sealed import seal
 from scaling.workspace import Workspace
 from sweeps.deciding import Decided, run_deciding
 from sweeps.decisions import Choice, Decision, Journal, Outcome, seen
@@ -132,13 +134,27 @@ def test_the_first_of_two_commands_decides_for_both(store: Store):
     assert Journal(store, {"plan": "x", "policy": "z"}).read() == []
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_damaged_decision_is_set_aside_and_the_others_stand(store: Store, number: int):
+def altered(path: Path) -> None:
+    path.write_text(path.read_text().replace('"number"', '"numbar"', 1))
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def of_something_else(path: Path) -> None:
+    path.write_text(seal("decision", ["a", "list"]))
+
+
+@pytest.mark.parametrize(("number", "harm"), [(1, altered), (2, a_pipe), (3, of_something_else)])
+def test_a_damaged_decision_is_set_aside_and_the_others_stand(
+    store: Store, number: int, harm: Callable[[Path], None]
+):
     plan = plan_of(*NINE)
     truth = halved(store, plan).decisions
     (folder,) = (store.root / "decisions").iterdir()
-    path = folder / f"{number:06d}.json"
-    path.write_text(path.read_text().replace('"number"', '"numbar"', 1))
+    harm(folder / f"{number:06d}.json")
     decided = halved(store, plan)
     assert decided.complete and len(list(store.quarantine.glob("*.json-*"))) == 2
     later = [each.choice for each in decided.decisions[number:]]
