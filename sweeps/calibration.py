@@ -42,7 +42,7 @@ def calibrate(plan: Plan, speeds: Speeds) -> Speeds:
     plan = make_plan("calibration", short)
     for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
-            run_sweeps([(folder, plan)], workers=1)
+            run_sweeps([(folder, plan)], workers=1).pass_signal_on()
             records = Store.open(folder).read(plan)
         groups = [run.group for run in plan.runs]
         speeds = speeds.learning(zip(plan.configs, groups, records, strict=True))

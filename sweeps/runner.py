@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ class Summary:
     def complete(self) -> bool:
         """Whether every planned run is published."""
         return not any(job.failed or job.missing for job in self.jobs)
+
+    def pass_signal_on(self) -> None:
+        """Raises the signal again that ended the call early, if one did: the caller ends by it."""
+        if self.interrupted:
+            signal.raise_signal(signal.SIGTERM if self.preempted else signal.SIGINT)
 
 
 def run_sweeps(

@@ -238,12 +238,7 @@ def prune(options: PruneOptions) -> int:
 
 def verify(options: VerifyOptions) -> int:
     """Does a random part of the published runs again, elsewhere, and compares the records."""
-    import tempfile
-
     from scaling.record import column, differences
-    from sweeps.plan import make_plan
-    from sweeps.progress import show_progress
-    from sweeps.runner import run_sweeps
 
     if not 0 < options.fraction <= 1:
         raise ValueError(
@@ -251,15 +246,17 @@ def verify(options: VerifyOptions) -> int:
         )
     compared, in_last_bits = 0, 0
     differing: dict[str, list[str]] = {}
+    failed: dict[str, str] = {}
     for store in stores(options.results):
         sample = _sample(store, options.fraction, options.seed)
-        plan = make_plan("verify", [config for _, config in sample])
-        with tempfile.TemporaryDirectory() as scratch, show_progress() as progress:
-            run_sweeps([(scratch, plan)], workers=options.workers, progress=progress)
-            again = {record.run_id: record for record in Store.open(scratch).read(plan)}
+        again = _done_again([config for _, config in sample], options.workers)
         for text, _ in sample:
-            compared += 1
             run_id = column(text, "run_id")
+            if again[run_id].status not in ("done", "diverged"):
+                failed[run_id] = again[run_id].message or again[run_id].status
+                console.print(f"  {run_id} could not be done again: {failed[run_id]}")
+                continue
+            compared += 1
             of_curve = ("curve_sha256", "n_curve_points")  # points may have more columns by now
             differ = [each for each in differences(text, again[run_id]) if each not in of_curve]
             if differ and _agree(text, again[run_id], differ):
@@ -276,8 +273,24 @@ def verify(options: VerifyOptions) -> int:
             "bits: they were done in another pack, or alone"
         )
     found = {"compared": compared, "differing": differing, "in_last_bits": in_last_bits}
-    write_json(options.json, found)
-    return 1 if differing else 0
+    write_json(options.json, {**found, "failed": failed})
+    return 1 if differing or failed else 0
+
+
+def _done_again(configs: Sequence[RunConfig], workers: int | None) -> dict[str, RunRecord]:
+    """Records of runs, by run_id, that are done in a folder of their own."""
+    import tempfile
+
+    from sweeps.plan import make_plan
+    from sweeps.progress import show_progress
+    from sweeps.runner import run_sweeps
+
+    plan = make_plan("verify", configs)
+    with tempfile.TemporaryDirectory() as scratch:
+        with show_progress() as progress:
+            summary = run_sweeps([(scratch, plan)], workers=workers, progress=progress)
+        summary.pass_signal_on()
+        return {record.run_id: record for record in Store.open(scratch).read(plan)}
 
 
 def stores(results: str) -> list[Store]:

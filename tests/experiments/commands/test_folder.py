@@ -10,6 +10,7 @@ import pytest
 
 from experiments.cli import main
 from scaling.record import dump_record
+from sweeps.runner import Summary
 from sweeps.store import Store
 
 
@@ -118,6 +119,22 @@ def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
         words_of_it
     )
     assert main(["verify", str(done), "--fraction", "0"]) == 2
+
+
+def test_an_interrupted_verify_compares_nothing(done, said, monkeypatch):
+    became = Summary(jobs=(), interrupted=True, preempted=False, notices=(), seconds=0.0)
+
+    def run_sweeps(jobs, **_):
+        Store.create(jobs[0][0])
+        return became
+
+    monkeypatch.setattr("sweeps.runner.run_sweeps", run_sweeps)
+    with pytest.raises(KeyboardInterrupt):
+        said("verify", done)
+    became = dataclasses.replace(became, interrupted=False)
+    code, printed = said("verify", done)
+    assert code == 1 and "could not be done again: missing" in printed
+    assert "0 runs done again; 0 differ" in printed
 
 
 def test_retry_of_no_such_run_or_of_nothing_is_refused(done, capsys):
