@@ -1,10 +1,10 @@
 """One-way mirrors of a results folder in the formats of other programs, on this machine alone.
 
 The folder stays the record: a mirror is written from it, and may be deleted and written again.
-Beside what is mirrored lies `mirrored.jsonl`, with a line for each program and run, and the
-checksum of its record. A run whose record stands there is passed over, so that the same command
-adds what is new; one that was cut short, or has another result by now, is written in place of what
-there is of it.
+Beside what is mirrored lies `mirrored.jsonl`, with a line for each program and run, its results
+folder, and the checksum of its record. A run whose record stands there is passed over, so that the
+same command adds what is new; one that was cut short, or has another result by now, is written in
+place of what there is of it.
 No mirror asks for an account or sends anything: each of these programs has its own command that
 looks at such a folder, or sends it.
 """
@@ -15,7 +15,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -24,9 +24,11 @@ from scaling.extras import needed
 from scaling.fields import flatten
 from scaling.record import column, row_of_text
 from scaling.sealed import DamagedFileError, sha256
+from sweeps.places import place
 from sweeps.store import Store
 
 _LEDGER = "mirrored.jsonl"
+_ENTRIES = {"program", "sweep", "run_id", "sha256"}
 
 Setting = bool | int | float | str
 
@@ -191,23 +193,25 @@ def mirror(stores: list[Store], program: str, folder: Path) -> Became:
     """Mirrors the published runs of results folders that are not mirrored yet.
 
     Raises:
-        ValueError: the package of the program is not installed or cannot write there, or the
-            folder is one of results.
+        ValueError: the package of the program is not installed or cannot write there, the folder
+            is one of results, or it has a sweep of the same name from elsewhere.
     """
     if any(Store.is_at(above) for above in (folder, *folder.absolute().parents)):
         raise ValueError(
             f"--to {folder} lies in a results folder, and a mirror is kept apart from what it is "
             "written from: give another folder"
         )
+    known = [line for line in _lines(folder) if line["program"] == program]
+    _require_same_folders(stores, known, folder)
     with _explaining(program, folder):
         writer = MIRRORS[program](folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
-    known = _known(folder, program)
+    digests = {(line["sweep"], line["run_id"]): line["sha256"] for line in known}
     written, kept, damaged = 0, 0, list[str]()
     with (folder / _LEDGER).open("a", encoding="utf-8") as ledger:
         for store, text in _published(stores):
             run_id, digest = column(text, "run_id"), sha256(text)
-            if known.get((store.root.name, run_id)) == digest:
+            if digests.get((store.root.name, run_id)) == digest:
                 kept += 1
                 continue
             try:
@@ -220,6 +224,7 @@ def mirror(stores: list[Store], program: str, folder: Path) -> Became:
             line = {
                 "program": program,
                 "sweep": store.root.name,
+                "folder": str(store.root),
                 "run_id": run_id,
                 "sha256": digest,
             }
@@ -278,20 +283,29 @@ def _numbers(columns: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _known(folder: Path, program: str) -> dict[tuple[str, str], str]:
-    """Checksums of the records that a program has; a line that was cut short counts for nothing."""
-    found: dict[tuple[str, str], str] = {}
-    try:
-        lines = (folder / _LEDGER).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return found
-    for line in lines:
-        try:
-            each = json.loads(line)
-            if each["program"] == program:
-                found[each["sweep"], each["run_id"]] = each["sha256"]
-        except (ValueError, KeyError, TypeError):
-            continue
+def _require_same_folders(
+    stores: list[Store], known: Sequence[Mapping[str, str]], folder: Path
+) -> None:
+    """Refuses a results folder whose name in the mirror is that of another which is still there."""
+    earlier = {line["sweep"]: line["folder"] for line in known if "folder" in line}
+    for store in stores:
+        other = earlier.get(store.root.name, str(store.root))
+        if other != str(store.root) and Store.is_at(place(other)):
+            raise ValueError(
+                f"--to {folder} mirrors {other}, which has the name of {store.root}: runs of both "
+                "would be one sweep there. Give another folder"
+            )
+
+
+def _lines(folder: Path) -> list[dict[str, str]]:
+    """What is mirrored, a line a run; one that was cut short counts for nothing."""
+    found: list[dict[str, str]] = []
+    with contextlib.suppress(FileNotFoundError):
+        for line in (folder / _LEDGER).read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError):
+                each = json.loads(line)
+                if isinstance(each, dict) and _ENTRIES <= each.keys():
+                    found.append(each)
     return found
 
 

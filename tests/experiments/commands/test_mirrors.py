@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -76,6 +77,18 @@ def test_what_is_mirrored_already_is_passed_over_and_what_changed_is_written_aga
         dump_record(dataclasses.replace(store.load(first), curve_sha256="0" * 64))
     )
     assert exported(store, "wandb", to, capsys) == (1, 0, 8, 1)
+
+
+def test_two_results_folders_of_one_name_are_not_one_sweep(done, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(mirrors.MIRRORS, "wandb", lambda folder: SimpleNamespace(replace=id))
+    store, to = Store.open(done), tmp_path / "m"
+    assert exported(store, "wandb", to, capsys) == (0, 9, 0, 0)
+    other = shutil.copytree(done, tmp_path / "elsewhere" / done.name)
+    assert main(["export", str(other), "--format", "wandb", "--to", str(to)]) == 2
+    says = capsys.readouterr().err
+    assert f"mirrors {done}, which has the name of {other}" in says and says.count("\n") == 1
+    shutil.rmtree(done)  # then the other is the same one, moved
+    assert exported(Store.open(other), "wandb", to, capsys) == (0, 0, 9, 0)
 
 
 def test_without_its_package_a_mirror_is_refused_in_a_sentence(done, tmp_path, monkeypatch, capsys):
