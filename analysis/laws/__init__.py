@@ -1,30 +1,41 @@
 """Scaling laws, one in a file, all behind the `Law` interface."""
 
-from analysis.laws.broken_power_law import BNSL_1, BNSL_2, broken_power_law
-from analysis.laws.chinchilla import CHINCHILLA
-from analysis.laws.chinchilla_tied import CHINCHILLA_TIED
-from analysis.laws.critical_batch import CRITICAL_BATCH
-from analysis.laws.data_constrained import DATA_CONSTRAINED
-from analysis.laws.delayed_power_law import DELAYED_POWER_LAW
-from analysis.laws.distillation import DISTILLATION
-from analysis.laws.expert_laws import GRANULAR
-from analysis.laws.interaction import INTERACTION
-from analysis.laws.kaplan import KAPLAN, KAPLAN_C, KAPLAN_D, KAPLAN_N
-from analysis.laws.law import Law
-from analysis.laws.m4 import M4
-from analysis.laws.mixed_modal import MIXED_MODAL
-from analysis.laws.over_training import OVER_TRAINING
-from analysis.laws.overfitting import OVERFITTING
-from analysis.laws.power_law import POWER_LAW
-from analysis.laws.power_product import TRANSFER, TRANSFER_P
-from analysis.laws.quanta import QUANTA, QUANTA_N
-from analysis.laws.rewards import BEST_OF_N, RL_REWARD
-from analysis.laws.routed import ROUTED
-from analysis.laws.saturating_power_law import SATURATING_POWER_LAW
-from analysis.laws.shared_floor import SHARED_FLOOR_2, shared_floor
-from analysis.laws.task_metric import TASK_EXPONENTIAL, TASK_SIGMOID
-from analysis.laws.transfer_loss import TRANSFER_LOSS
-from analysis.laws.width_depth import WIDTH_DEPTH, WIDTH_DEPTH_N
+from analysis.laws.broken_power_law import BNSL_1 as BNSL_1
+from analysis.laws.broken_power_law import BNSL_2 as BNSL_2
+from analysis.laws.broken_power_law import broken_power_law as broken_power_law
+from analysis.laws.chinchilla import CHINCHILLA as CHINCHILLA
+from analysis.laws.chinchilla_tied import CHINCHILLA_TIED as CHINCHILLA_TIED
+from analysis.laws.critical_batch import CRITICAL_BATCH as CRITICAL_BATCH
+from analysis.laws.data_constrained import DATA_CONSTRAINED as DATA_CONSTRAINED
+from analysis.laws.delayed_power_law import DELAYED_POWER_LAW as DELAYED_POWER_LAW
+from analysis.laws.distillation import DISTILLATION as DISTILLATION
+from analysis.laws.expert_laws import GRANULAR as GRANULAR
+from analysis.laws.interaction import INTERACTION as INTERACTION
+from analysis.laws.kaplan import KAPLAN as KAPLAN
+from analysis.laws.kaplan import KAPLAN_C as KAPLAN_C
+from analysis.laws.kaplan import KAPLAN_D as KAPLAN_D
+from analysis.laws.kaplan import KAPLAN_N as KAPLAN_N
+from analysis.laws.law import Law as Law
+from analysis.laws.m4 import M4 as M4
+from analysis.laws.mixed_modal import MIXED_MODAL as MIXED_MODAL
+from analysis.laws.over_training import OVER_TRAINING as OVER_TRAINING
+from analysis.laws.overfitting import OVERFITTING as OVERFITTING
+from analysis.laws.power_law import POWER_LAW as POWER_LAW
+from analysis.laws.power_product import TRANSFER as TRANSFER
+from analysis.laws.power_product import TRANSFER_P as TRANSFER_P
+from analysis.laws.quanta import QUANTA as QUANTA
+from analysis.laws.quanta import QUANTA_N as QUANTA_N
+from analysis.laws.rewards import BEST_OF_N as BEST_OF_N
+from analysis.laws.rewards import RL_REWARD as RL_REWARD
+from analysis.laws.routed import ROUTED as ROUTED
+from analysis.laws.saturating_power_law import SATURATING_POWER_LAW as SATURATING_POWER_LAW
+from analysis.laws.shared_floor import SHARED_FLOOR_2 as SHARED_FLOOR_2
+from analysis.laws.shared_floor import shared_floor as shared_floor
+from analysis.laws.task_metric import TASK_EXPONENTIAL as TASK_EXPONENTIAL
+from analysis.laws.task_metric import TASK_SIGMOID as TASK_SIGMOID
+from analysis.laws.transfer_loss import TRANSFER_LOSS as TRANSFER_LOSS
+from analysis.laws.width_depth import WIDTH_DEPTH as WIDTH_DEPTH
+from analysis.laws.width_depth import WIDTH_DEPTH_N as WIDTH_DEPTH_N
 
 LAWS = {
     law.name: law
@@ -65,43 +76,3 @@ LAWS = {
     )
 }
 """Every law by its name, to read back what a file names."""
-
-__all__ = [
-    "BEST_OF_N",
-    "BNSL_1",
-    "BNSL_2",
-    "CHINCHILLA",
-    "CHINCHILLA_TIED",
-    "CRITICAL_BATCH",
-    "DATA_CONSTRAINED",
-    "DELAYED_POWER_LAW",
-    "DISTILLATION",
-    "GRANULAR",
-    "INTERACTION",
-    "KAPLAN",
-    "KAPLAN_C",
-    "KAPLAN_D",
-    "KAPLAN_N",
-    "LAWS",
-    "M4",
-    "MIXED_MODAL",
-    "OVERFITTING",
-    "OVER_TRAINING",
-    "POWER_LAW",
-    "QUANTA",
-    "QUANTA_N",
-    "RL_REWARD",
-    "ROUTED",
-    "SATURATING_POWER_LAW",
-    "SHARED_FLOOR_2",
-    "TASK_EXPONENTIAL",
-    "TASK_SIGMOID",
-    "TRANSFER",
-    "TRANSFER_LOSS",
-    "TRANSFER_P",
-    "WIDTH_DEPTH",
-    "WIDTH_DEPTH_N",
-    "Law",
-    "broken_power_law",
-    "shared_floor",
-]
