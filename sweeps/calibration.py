@@ -1,6 +1,6 @@
 """A short measurement of this machine: a few steps of a few shapes of a sweep, before it runs.
 
-Of each family and way to train, the smallest, the middle and the largest shape are run at two
+Of each family and way to train, up to four shapes from the smallest to the largest are run at two
 lengths, so that the seconds of a step are separated from those of everything else, and at the
 longer one again, since the first run of a process loads data. All is done twice: the first time
 compiles, the second finds the programs. Closed-form runs that share work are measured as they are,
@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from scaling.accounting import account
 from scaling.config import RunConfig
@@ -21,6 +22,8 @@ from sweeps.plan import FLOPS_PER_SECOND, Plan, PlannedRun, make_plan
 from sweeps.runner import run_sweeps
 from sweeps.speeds import Speeds, work_of
 from sweeps.store import Store
+
+T = TypeVar("T")
 
 SECONDS = 1.5
 """Roughly how long the longer run of a shape is to take."""
@@ -50,7 +53,7 @@ def calibrate(plan: Plan, speeds: Speeds) -> Speeds:
 
 
 def _chosen(plan: Plan, speeds: Speeds) -> list[RunConfig]:
-    """The smallest, the middle and the largest shape of each kind of runs that are done alone."""
+    """Up to four shapes, from small to large, of each kind of runs that are done alone."""
     shapes: dict[str, dict[str, tuple[float, RunConfig]]] = {}
     for config, run in zip(plan.configs, plan.runs, strict=True):
         if _pack(run) is not None:
@@ -60,13 +63,12 @@ def _chosen(plan: Plan, speeds: Speeds) -> list[RunConfig]:
     chosen: dict[str, RunConfig] = {}
     for by_shape in shapes.values():
         ordered = sorted(by_shape, key=lambda shape: by_shape[shape][0])
-        for shape in (ordered[-1], ordered[len(ordered) // 2], ordered[0]):
-            chosen[shape] = by_shape[shape][1]
+        chosen |= {shape: by_shape[shape][1] for shape in reversed(_spread(ordered))}
     return [config for shape, config in chosen.items() if shape not in speeds.shapes]
 
 
 def _packed(plan: Plan, speeds: Speeds) -> list[RunConfig]:
-    """Packs of each kind of closed-form runs that share work: the largest, a middle, the smallest.
+    """Up to four packs, from small to large, of each kind of closed-form runs that share work.
 
     Each is done again from other seeds, since the first run of a shape takes longer. Those that
     take long are left out.
@@ -80,10 +82,15 @@ def _packed(plan: Plan, speeds: Speeds) -> list[RunConfig]:
     for by_key in packs.values():
         by_size = {_flops(pack): pack for pack in by_key.values()}
         sizes = sorted(size for size in by_size if size < _LONGEST * FLOPS_PER_SECOND)
-        for size in {*sizes[:1], *sizes[len(sizes) // 2 :][:1], *sizes[-1:]}:
-            pack = by_size[size]
+        for pack in map(by_size.__getitem__, _spread(sizes)):
             found += [*pack, *(replace_at(each, "seed", each.seed + 1) for each in pack)]
     return found
+
+
+def _spread(ordered: Sequence[T]) -> list[T]:
+    """Four of them or fewer, the first, the last and evenly between."""
+    last = len(ordered) - 1
+    return [ordered[i] for i in sorted({last * k // 3 for k in range(4) if ordered})]
 
 
 def _flops(configs: Sequence[RunConfig]) -> float:

@@ -139,9 +139,9 @@ def test_room_on_the_disk_is_whole_blocks_of_every_file():
 
 
 def test_calibration_runs_each_shape_at_two_shorter_lengths():
-    plan = make_plan("x", grid(NETWORK, {"model.width": [4, 8, 16, 32, 64], "seed": range(2)}))
+    plan = make_plan("x", grid(NETWORK, {"model.width": [4, 8, 16, 32, 64, 99, 128], "seed": range(2)}))
     chosen = calibration._chosen(plan, Speeds())
-    assert sorted(config.model.width for config in chosen) == [4, 16, 64]
+    assert sorted(config.model.width for config in chosen) == [4, 16, 64, 128]
     short = calibration._shortened(NETWORK)
     assert [(steps(config), config.seed) for config in short] == [(100, 0), (100, 1), (25, 1)]
     assert {config.train.evaluations for config in short} == {NETWORK.train.evaluations}
@@ -157,6 +157,6 @@ def test_calibration_takes_whole_packs_of_what_shares_work_each_from_two_seeds()
     assert sorted(c.model.n_features for c in packed) == [2, 2, 4, 4, 8, 8]
     assert len({c.seed for c in packed}) == 2
     random = dataclasses.replace(SOLVED, model=RandomFeatures(n_features=8))
-    apart = make_plan("x", grid(random, {"model.n_features": range(1, 6), "seed": range(3)}))
+    apart = make_plan("x", grid(random, {"model.n_features": range(1, 8), "seed": range(3)}))
     packed = calibration._packed(apart, Speeds())
-    assert sorted(c.model.n_features for c in packed) == [1, 1, 3, 3, 5, 5]
+    assert sorted(c.model.n_features for c in packed) == [1, 1, 3, 3, 5, 5, 7, 7]
