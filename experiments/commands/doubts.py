@@ -39,10 +39,10 @@ def _mixture(table: pd.DataFrame, inputs: Sequence[str]) -> list[str]:
     return [f"rows differ in {names}: choose among them by --where column=value{example}"]
 
 
-def _environments(table: pd.DataFrame) -> list[dict[str, object]]:
+def _environments(table: pd.DataFrame) -> list[tuple[dict[str, object], int]]:
     """How each run was computed, of a table that says so: the columns of a results folder."""
     names = [str(name) for name in table if str(name).startswith(_PREFIX)]
     short = [name.removeprefix(_PREFIX) for name in names]
     known = table[names].astype(object)
     rows = known.where(known.notna(), None).itertuples(index=False, name=None)
-    return [dict(zip(short, row, strict=True)) for row in rows]
+    return [(dict(zip(short, row, strict=True)), 1) for row in rows]

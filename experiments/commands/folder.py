@@ -360,12 +360,7 @@ def _decided(found: Survey) -> Iterator[str]:
 
 
 def _differences(found: Survey) -> list[str]:
-    environments = (
-        environment
-        for text, n_runs in found.environments.items()
-        for environment in [json.loads(text)] * n_runs
-    )
-    return provenance.differences(environments)
+    return provenance.differences((json.loads(text), n) for text, n in found.environments.items())
 
 
 def _plain(found: Survey) -> dict[str, Any]:

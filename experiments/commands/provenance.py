@@ -21,15 +21,17 @@ class _Code(NamedTuple):
     changes: str | None
 
 
-def differences(environments: Iterable[Mapping[str, Any]]) -> list[str]:
+def differences(environments: Iterable[tuple[Mapping[str, Any], int]]) -> list[str]:
     """Returns a sentence for each thing in which runs were computed differently.
 
     Args:
-        environments: `environment` of each run that was computed.
+        environments: `environment` of runs that were computed, and how many runs have it.
     """
-    listed = [each for each in environments if each]
+    listed = [each for each in environments if each[0]]
     found = []
-    code = Counter(_Code(*map(each.get, _CODE)) for each in listed)
+    code = Counter[_Code]()
+    for environment, n in listed:
+        code[_Code(*map(environment.get, _CODE))] += n
     if len(code) > 1:
         # Two states of one commit are named by their changes.
         commits = {state.commit for state in code}
@@ -37,7 +39,9 @@ def differences(environments: Iterable[Mapping[str, Any]]) -> list[str]:
         told_by = [name for i, name in enumerate(_CODE) if len({state[i] for state in code}) > 1]
         found.append(_sentence(counts, told_by))
     for name in _COLUMNS:
-        values = Counter(each.get(name) for each in listed)
+        values = Counter[Any]()
+        for environment, n in listed:
+            values[environment.get(name)] += n
         if len(values) > 1:
             what = "" if name == "device" else f"{name} "
             counts = {f"{what}{'unknown' if v is None else v}": n for v, n in values.items()}

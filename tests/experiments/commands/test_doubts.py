@@ -62,17 +62,17 @@ def test_what_follows_from_a_size_or_names_a_row_tells_no_runs_apart():
 def test_states_of_code_libraries_and_devices_are_counted():
     one = {"git_commit": "a" * 40, "git_dirty": False, "git_diff_sha256": None, "jax": "0.10.2"}
     other = one | {"git_commit": "b" * 40, "git_dirty": True, "git_diff_sha256": "c" * 16}
-    assert differences([one] * 6 + [{}]) == []
-    (said,) = differences([one] * 4 + [other] * 2)
+    assert differences([(one, 6), ({}, 1)]) == []
+    (said,) = differences([(one, 4), (other, 2)])
     assert said.startswith("4 runs are of commit aaaaaaa, 2 of commit bbbbbbb with changes (")
-    (said,) = differences([other, other | {"git_diff_sha256": "d" * 16}])
+    (said,) = differences([(other, 1), (other | {"git_diff_sha256": "d" * 16}, 1)])
     assert "commit bbbbbbb with changes ccccccc, 1 of commit bbbbbbb with changes ddddddd" in said
-    (said,) = differences([one] * 2 + [one | {"jax": "0.11.0"}])
+    (said,) = differences([(one, 2), (one | {"jax": "0.11.0"}, 1)])
     assert said.startswith("2 runs are of jax 0.10.2, 1 of jax 0.11.0 (tell them apart by env")
-    (said,) = differences([one | {"device": "cpu"}, one | {"device": "NVIDIA H200"}])
+    (said,) = differences([(one | {"device": each}, 1) for each in ("cpu", "NVIDIA H200")])
     assert "1 run is of cpu, 1 of NVIDIA H200" in said
     unknown = one | {"git_commit": None, "git_dirty": None}
-    (said,) = differences([one, one, unknown])
+    (said,) = differences([(one, 2), (unknown, 1)])
     assert "1 of unknown commit" in said
 
 
