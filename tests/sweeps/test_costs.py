@@ -139,7 +139,8 @@ def test_room_on_the_disk_is_whole_blocks_of_every_file():
 
 
 def test_calibration_runs_each_shape_at_two_shorter_lengths():
-    plan = make_plan("x", grid(NETWORK, {"model.width": [4, 8, 16, 32, 64, 99, 128], "seed": range(2)}))
+    widths = [4, 8, 16, 32, 64, 99, 128]
+    plan = make_plan("x", grid(NETWORK, {"model.width": widths, "seed": range(2)}))
     chosen = calibration._chosen(plan, Speeds())
     assert sorted(config.model.width for config in chosen) == [4, 16, 64, 128]
     short = calibration._shortened(NETWORK)
