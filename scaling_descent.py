@@ -49,7 +49,7 @@ class Preempted(BaseException):
 def ending_on_signals() -> Iterator[None]:
     """Raises on a signal that would kill a command: while it loads, plans or analyses.
 
-    While it trains, the runner handles them (`sweeps.worker.handling_signals`). A signal that is
+    While it trains, the runner handles them (`sweeps.signals.handling_signals`). A signal that is
     ignored, as `nohup` has SIGHUP ignored, stays so.
 
     Raises:

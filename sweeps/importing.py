@@ -78,5 +78,5 @@ def _import_run(store: Store, other: Store, run_id: str) -> Became:
 
 
 def _curve(other: Store, run_id: str, attempt: int | None) -> str:
-    path = other.run_folder(run_id) / "attempts" / f"{attempt or 0:04d}" / "curve.jsonl"
+    path = other.curve_path(run_id, attempt or 0)
     return files.read_bytes(path, files.MANY_BYTES).decode()

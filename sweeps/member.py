@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sweeps.executors.local import LocalExecutor, code_path
 from sweeps.pool import Job, Pool
-from sweeps.worker import handling_signals
+from sweeps.signals import handling_signals
 
 
 def member_path() -> str:

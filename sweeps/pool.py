@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 from scaling.record import RunRecord
 from sweeps import publishing
-from sweeps.claims import Attempt
 from sweeps.executors import Executor
 from sweeps.files import StoreError
 from sweeps.places import Place
@@ -344,7 +343,7 @@ class Pool:
 
     def _end_for(self, job: Job, run_id: str, number: int, why: str) -> None:
         """Ends the attempt of a lost worker, which could not do so itself."""
-        attempt = Attempt.numbered(job.store.run_folder(run_id) / "attempts", number)
+        attempt = job.store.attempt(run_id, number)
         if attempt.ended or job.store.has_result(run_id):
             return
         try:

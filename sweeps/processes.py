@@ -20,8 +20,9 @@ from scaling.record import Curve, RunRecord
 from scaling.workspace import Workspace
 from sweeps.computing import load_code
 from sweeps.pool import Pool
+from sweeps.signals import Stopped, handling_signals, stop
 from sweeps.visiting import visiting_order
-from sweeps.worker import Stopped, handling_signals, load_tasks, stop, work
+from sweeps.worker import load_tasks, work
 
 _CODE = ("run", "run_pack", "families")
 

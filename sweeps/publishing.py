@@ -60,9 +60,9 @@ def make_folders(store: Store, run_ids: Collection[str]) -> None:
     with storing(store.root):
         files.make_folder(store.root / "runs")
         for run_id in run_ids:
-            folder = store.run_folder(run_id)
-            files.check_inside(store.root, folder / "attempts")
-            for parent in (folder.parent, folder, folder / "attempts"):
+            folder, attempts = store.run_folder(run_id), store.attempts_folder(run_id)
+            files.check_inside(store.root, attempts)
+            for parent in (folder.parent, folder, attempts):
                 if files.make_folder(parent) and parent.parent != folder:
                     changed.add(parent.parent)
         for folder in (*sorted(changed), store.root):
@@ -73,7 +73,7 @@ def claim(store: Store, run_id: str, number: int, config: Mapping[str, Any]) -> 
     """Claims attempt `number` at a run; None if another process was faster."""
     folder = store.run_folder(run_id)
     with storing(folder):
-        attempt = take(folder / "attempts", number)
+        attempt = take(store.attempts_folder(run_id), number)
         if attempt is None or files.costs_requests(folder):
             return attempt
         if number == 1 or not files.exists(folder / "config.json"):

@@ -24,8 +24,8 @@ from sweeps.files import probe
 from sweeps.guards import require_positive
 from sweeps.plan import Plan
 from sweeps.pool import Event, Job, JobSummary, Pool, Stops
+from sweeps.signals import PREEMPTING, handling_signals
 from sweeps.store import Store
-from sweeps.worker import PREEMPTING, handling_signals
 
 _RUN, _RUN_PACK = "scaling.run:run", "scaling.run:run_pack"
 
@@ -36,7 +36,7 @@ class Summary:
 
     jobs: tuple[JobSummary, ...]
     interrupted: bool  # whether a signal ended the call before all was done
-    preempted: bool  # whether that signal was a scheduler's (`worker.PREEMPTING`)
+    preempted: bool  # whether that signal was a scheduler's (`signals.PREEMPTING`)
     notices: tuple[str, ...]  # for people: conflicts, lost workers, workers that gave up
     seconds: float  # wall time of the call
     settled: bool = True  # whether every run was done as far as asked, or given up

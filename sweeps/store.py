@@ -1,16 +1,4 @@
-"""The results folder: the only code that knows its layout. `publishing` writes through it.
-
-    store.json                                   marks the folder and its schema version
-    plans/<plan_id>.json                         sweeps as declared and resolved
-    runs/<h2>/<run_id>/config.json               the configuration, canonical
-    runs/<h2>/<run_id>/attempts/0001/            claim.json, heartbeat, curve.jsonl,
-                                                 end.json or failure.json
-    runs/<h2>/<run_id>/result.json               the one published record
-    runs/<h2>/<run_id>/paused/<step>.json        its record when it paused there
-    trunks/<h2>/<trunk_id>/                      checkpoints of trunks, the prefixes that runs share
-    weights/<h2>/<run_id>/                       final weights of runs that others start from
-    decisions/<digest>/000001.json               what a sweep that chooses its runs saw and chose
-    quarantine/                                  files that cannot be read or came second, and why
+"""What a results folder holds: read by everybody, written through `publishing`.
 
 The folder is the database: copy it, rsync it, mount it. A run is done when its result.json is
 there and as it was written; that file appears atomically and never replaces another. Every file is
@@ -25,7 +13,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -39,15 +27,16 @@ from scaling.record import (
     column,
     load_curve,
     parse_record,
-    record_text,
 )
 from scaling.sealed import DamagedFileError, entry, in_lines, sha256, sign, signed
-from sweeps import files, objects
+from sweeps import files
 from sweeps.claims import Attempt, attempts_of
 from sweeps.files import StoreError, storing
-from sweeps.places import ObjectPath, Place, local, place
+from sweeps.layout import Layout, resolved
+from sweeps.places import Place
 from sweeps.plan import Plan, PlannedRun
 from sweeps.plan_file import PlanFile
+from sweeps.record_files import ended_paused, failure_text, missing, read_text
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +54,8 @@ class OpenRuns(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(Layout):
     """A results folder; `root` is absolute and free of links."""
-
-    root: Place
-
-    @property
-    def caches(self) -> Path:
-        """Folder of what only saves time: checkpoints, trunks, weights. It is on this machine."""
-        return local(self.root)
 
     @classmethod
     def create(cls, root: str | os.PathLike[str]) -> Store:
@@ -124,30 +106,6 @@ class Store:
         """Whether the folder is known as one of results even without its marker."""
         return bool(self.run_ids()) or any(map(_RUN_ID.fullmatch, self.plan_ids()))
 
-    def run_folder(self, run_id: str) -> Place:
-        """Folder of everything about one run."""
-        return type(self.root)(f"{self.root}/runs/{run_id[:2]}/{run_id}")
-
-    def checkpoint_folder(self, run_id: str) -> Path:
-        """Folder of the checkpoints of a run under way."""
-        return self.caches / "runs" / run_id[:2] / run_id / "checkpoints"
-
-    def trunk_folder(self, trunk_id: str) -> Path:
-        """Folder of the checkpoints that runs have saved of their trunk."""
-        return self.caches / "trunks" / trunk_id[:2] / trunk_id
-
-    def weights_folder(self, run_id: str) -> Path:
-        """Folder of the final weights that a run leaves for those that start from it."""
-        return self.caches / "weights" / run_id[:2] / run_id
-
-    def result_path(self, run_id: str) -> Place:
-        """File of the one published record of a run."""
-        return type(self.root)(f"{self.root}/runs/{run_id[:2]}/{run_id}/result.json")
-
-    def paused_path(self, run_id: str, step: int) -> Place:
-        """File of the record of a run that paused after a step."""
-        return self.run_folder(run_id) / "paused" / f"{step:012d}.json"
-
     def paused_steps(self, run_id: str) -> list[int]:
         """Steps after which a run has paused, ascending; does not read the files."""
         names = files.names(self.run_folder(run_id) / "paused")
@@ -172,27 +130,13 @@ class Store:
     def _paused_text(self, run_id: str, step: int) -> bytes | None:
         path = self.paused_path(run_id, step)
         try:
-            return _read(path, run_id)
+            return read_text(path, run_id)
         except DamagedFileError as error:
             if files.exists(path):
                 name = f"{run_id}-{path.name}"
                 _, where = self._quarantined(path, name, str(error))
                 log.warning("%s: %s; %s", path, error, where)
             return None
-
-    def plan_path(self, plan_id: str) -> Place:
-        """File that declares a sweep."""
-        return self.root / "plans" / f"{plan_id}.json"
-
-    @property
-    def decisions(self) -> Place:
-        """Folder of the decisions of sweeps that choose their runs."""
-        return self.root / "decisions"
-
-    @property
-    def quarantine(self) -> Place:
-        """Folder of the files that could not be read or came second."""
-        return self.root / "quarantine"
 
     def has_result(self, run_id: str) -> bool:
         """Whether a run is published; does not read its file."""
@@ -204,7 +148,7 @@ class Store:
 
     def attempts(self, run_id: str) -> list[Attempt]:
         """All attempts at a run, oldest first."""
-        return attempts_of(self.run_folder(run_id) / "attempts")
+        return attempts_of(self.attempts_folder(run_id))
 
     def is_published(self, run_id: str) -> bool:
         """Whether a run has a result that is complete and as it was written; moves nothing.
@@ -213,7 +157,7 @@ class Store:
             StoreError: the result has another schema version, or the machine refuses to read it.
         """
         try:
-            return bool(_read(self.result_path(run_id), run_id))
+            return bool(read_text(self.result_path(run_id), run_id))
         except DamagedFileError:
             return False
 
@@ -263,7 +207,7 @@ class Store:
         """
         path = self.result_path(run_id)
         try:
-            return _read(path, run_id)
+            return read_text(path, run_id)
         except DamagedFileError as error:
             if not files.exists(path):
                 return None
@@ -285,20 +229,8 @@ class Store:
         Where no record of a failure can be read, it is the fact that one is there.
         """
         with storing(self.run_folder(run_id)):
-            text = self._failure_text(run_id, self.attempts(run_id))
+            text = failure_text(self.attempts(run_id), run_id)
         return None if text is None else parse_record(text)
-
-    def _failure_text(self, run_id: str, attempts: Sequence[Attempt]) -> bytes | None:
-        unreadable = None
-        for attempt in reversed(attempts):
-            try:
-                if _ended_paused(attempt):
-                    return None
-                if (text := _text_of_failure(attempt, run_id)) is not None:
-                    return text
-            except DamagedFileError as error:
-                unreadable = unreadable or _unreadable(attempt, run_id, error)
-        return None if unreadable is None else in_lines(vars(unreadable)).encode()
 
     def ending(self, run_id: str) -> RunRecord | None:
         """How a run that is not published ended last: in a failure or a pause; None in neither."""
@@ -309,10 +241,10 @@ class Store:
         """Text of the record of the pause in which the last attempt ended, or of a failure."""
         with storing(self.run_folder(run_id)):
             attempts = self.attempts(run_id)
-        if attempts and _ended_paused(attempts[-1]):
+        if attempts and ended_paused(attempts[-1]):
             steps = self.paused_steps(run_id)
             return self._paused_text(run_id, steps[-1]) if steps else None
-        return self._failure_text(run_id, attempts)
+        return failure_text(attempts, run_id)
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
         """The record of a run: `done` or `diverged` as published, `failed`, `paused` or `missing`.
@@ -324,7 +256,7 @@ class Store:
             case bytes(text):
                 return parse_record(text)
             case damage:
-                return _missing(run_id, config, damage)
+                return missing(run_id, config, damage)
 
     def _found(self, run_id: str) -> bytes | str | None:
         """Text of the record of a run, published or not; else what is damaged, or nothing."""
@@ -374,7 +306,7 @@ class Store:
                 case damage:
                     plan = declared.get(run_id)
                     config = plan.run(run_id).config if plan else self.config(run_id)
-                    yield in_lines(vars(_missing(run_id, config, damage))).encode()
+                    yield in_lines(vars(missing(run_id, config, damage))).encode()
 
     def scan(self) -> list[RunRecord]:
         """One record for every run that is in the folder or in one of its plans, by run_id."""
@@ -402,7 +334,7 @@ class Store:
         record = self.load(run_id)
         if record is None or record.attempt is None or record.n_curve_points == 0:
             return ()
-        path = self._curve_path(run_id, record.attempt)
+        path = self.curve_path(run_id, record.attempt)
         try:
             data = files.read_bytes(path, files.MANY_BYTES)
         except FileNotFoundError:
@@ -429,7 +361,7 @@ class Store:
         points, run_id = column(text, "n_curve_points"), column(text, "run_id")
         with storing(self.run_folder(run_id)):
             if points:
-                path = self._curve_path(run_id, column(text, "attempt"))
+                path = self.curve_path(run_id, column(text, "attempt"))
                 try:
                     found = sha256(files.read_bytes(path, files.MANY_BYTES))
                     if found == column(text, "curve_sha256"):
@@ -475,10 +407,6 @@ class Store:
         log.warning("%s: %s; %s", path, damage, where)
         return None
 
-    def _curve_path(self, run_id: str, attempt: int) -> Place:
-        folder = self.run_folder(run_id) / "attempts"
-        return Attempt.numbered(folder, attempt).folder / "curve.jsonl"
-
     def _version(self) -> Any:
         """Schema version in store.json; None where there is none or it cannot be believed."""
         marker = files.read_json(self.root / "store.json")
@@ -522,7 +450,7 @@ class Store:
             return where
         # 2. Judge the file that was moved.
         try:
-            _read(aside, run_id)
+            read_text(aside, run_id)
         except DamagedFileError:
             return where
         # 3. Between reading and moving, another process set it aside and put a good one there.
@@ -536,85 +464,3 @@ class Store:
         except OSError as error:
             return None, f"it could not be set aside ({error.strerror})"
         return aside, f"set aside as {aside}" if aside else "set aside by another process"
-
-
-def resolved(root: str | os.PathLike[str]) -> Place:
-    """The place with this name, absolute and free of links."""
-    where = place(root)
-    if isinstance(where, ObjectPath):
-        objects.require()
-        return where
-    return Path(os.path.realpath(where))
-
-
-def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
-    """The failure in which an attempt ended; None if it did not end so.
-
-    One whose record cannot be read has the reason "damaged".
-    """
-    try:
-        text = _text_of_failure(attempt, run_id)
-    except DamagedFileError as error:
-        return _unreadable(attempt, run_id, error)
-    return None if text is None else parse_record(text)
-
-
-def _ended_paused(attempt: Attempt) -> bool:
-    """Whether an attempt went as far as it was to go: failures before it are no more."""
-    end = files.read_json(attempt.folder / "end.json")
-    return isinstance(end, dict) and end.get("ending") == "paused"
-
-
-def _text_of_failure(attempt: Attempt, run_id: str) -> bytes | None:
-    path = attempt.folder / "failure.json"
-    try:
-        return _read(path, run_id)
-    except DamagedFileError:
-        if files.exists(path):
-            raise
-        return None
-
-
-def _unreadable(attempt: Attempt, run_id: str, error: DamagedFileError) -> RunRecord:
-    message = f"{attempt.folder}/failure.json: {error}"
-    log.warning("%s", message)
-    return RunRecord(
-        run_id=run_id,
-        status="failed",
-        config={},
-        reason="damaged",
-        message=message,
-        attempt=attempt.number,
-    )
-
-
-def _missing(run_id: str, config: Mapping[str, Any], damage: str | None) -> RunRecord:
-    reason = None if damage is None else "damaged"
-    return RunRecord(run_id=run_id, status="missing", config=config, reason=reason, message=damage)
-
-
-def _read(path: Place, run_id: str) -> bytes:
-    """Text of the record in a file (`scaling.record.record_text`), which is that of a run.
-
-    Raises:
-        DamagedFileError: it is not as it was written, or of another run.
-        StoreError: it has another schema version, or the machine refuses to read it.
-    """
-    try:
-        data = files.read_bytes(path)
-    except OSError as error:
-        if files.is_damage(error):
-            raise DamagedFileError(f"no file: {error.strerror}") from None
-        raise StoreError(
-            f"{path} cannot be read: {error.strerror}. Nothing was changed. Put this right, and "
-            "the same command resumes"
-        ) from error
-    try:
-        text = record_text(data)
-        if entry(text, "run_id") != f'"{run_id}"'.encode():
-            raise DamagedFileError("it is the record of another run")
-        return text
-    except ValueError as error:
-        raise StoreError(
-            f"{path}: {error}. Nothing is lost; read it with the program that wrote it"
-        ) from None

@@ -9,26 +9,26 @@ code of users that the settings name is loaded before anything is read from a re
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from scaling.record import Curve, RunRecord, dump_curve_line, dump_record, with_curve
+from scaling.record import RunRecord
 from sweeps import compile_cache, publishing
+from sweeps.attempting import Claimed, Failed, Result, computed
 from sweeps.claims import Attempt, Heartbeat, Watch
 from sweeps.computing import Compute, load_code
 from sweeps.files import StoreError, storing
 from sweeps.places import Place
 from sweeps.plan import PlannedRun
+from sweeps.record_files import failure_of
 from sweeps.retries import (
     FAILURES_BEFORE_A_WORKER_STOPS,
     back_off_seconds,
@@ -36,19 +36,12 @@ from sweeps.retries import (
     reason_of,
     says_the_same,
 )
-from sweeps.store import Store, failure_of
+from sweeps.signals import PARENT_DECIDES, Stopped, stop
+from sweeps.store import Store
 from sweeps.visiting import Share, Task, packs, visiting_order, with_packs
 
 Emit = Callable[..., None]
 """A function that reports an event: its kind, and `job`, `run_id` and more as keywords."""
-
-INTERRUPTING = (signal.SIGINT, signal.SIGHUP)
-PREEMPTING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals of people, whose command has not ended as they wished, and of schedulers, which take the
-machine away and start the same command again."""
-
-PARENT_DECIDES = (*INTERRUPTING, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that workers leave to their parent, which asks them by SIGTERM."""
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 _LOOKING = 0.25
@@ -62,14 +55,6 @@ _MET_IN_A_ROW = 3
 """Claims in a row for which others are faster, after which a share is left to them."""
 
 _MESSAGE_LENGTH = 1000
-
-
-class Stopped(BaseException):
-    """A signal wants this worker to stop; no `except Exception` of a run may swallow it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def work(
@@ -133,28 +118,6 @@ def _met_seldom(
         waiting.extend(pack for chain in left for pack in packs(chain))
 
 
-class _Claimed(NamedTuple):
-    """A run, and this worker's attempt at it."""
-
-    task: Task
-    attempt: Attempt
-
-
-class _Result(NamedTuple):
-    """What an attempt leaves: its record, the text of the record, and the lines of its curve."""
-
-    record: RunRecord
-    text: str
-    curve: str
-
-
-class _Failed(NamedTuple):
-    """An error that ended an attempt, and where it was raised."""
-
-    error: BaseException
-    trace: str
-
-
 @dataclass
 class _Worker:
     """A worker, and what it remembers from one run to the next."""
@@ -193,13 +156,13 @@ class _Worker:
         if self.gives_up:
             return [list(pack)]
         left: list[Task] = []
-        claimed: list[_Claimed] = []
+        claimed: list[Claimed] = []
         try:
             for task in pack:
                 with storing(task.store.run_folder(task.run.run_id)):
                     found = self._look_at(task)
                 if isinstance(found, Attempt):
-                    claimed.append(_Claimed(task, found))
+                    claimed.append(Claimed(task, found))
                     self._report(task, "started", attempt=found.number)
                 elif found == "later":
                     left.append(task)
@@ -276,7 +239,7 @@ class _Worker:
         if attempt is None:
             self.n_met += 1
             if self.took >= self.between_looks:  # where runs take long, its lease begins here
-                self.watch.see(Attempt.numbered(store.run_folder(run_id) / "attempts", number + 1))
+                self.watch.see(store.attempt(run_id, number + 1))
             return "later"
         # 5. Another process may have published since step 1, in an attempt before this one.
         if number and (store.has_result(run_id) or task.is_there):
@@ -305,11 +268,11 @@ class _Worker:
         place = last.folder if task.pack is None or self._is_alone(task) else task.pack
         return now >= self.due.setdefault((place, last.number), now + back_off_seconds(reasons))
 
-    def _do(self, claimed: Sequence[_Claimed]) -> list[Task]:
+    def _do(self, claimed: Sequence[Claimed]) -> list[Task]:
         """Does claimed runs together and publishes them; returns those that failed."""
         failed: list[Task] = []
         message = None
-        for each, outcome in self._computed(claimed, self._companions(claimed)):
+        for each, outcome in computed(self.compute, claimed, self._companions(claimed)):
             if failure := self._settle(each, outcome):
                 failed.append(each.task)
                 message = failure.message
@@ -317,49 +280,17 @@ class _Worker:
             self._report(failed[-1], "stopped", message=message, failures=len(self.failing))
         return failed
 
-    def _companions(self, claimed: Sequence[_Claimed]) -> Sequence[PlannedRun]:
+    def _companions(self, claimed: Sequence[Claimed]) -> Sequence[PlannedRun]:
         """Returns the other runs of the pack, which are computed too so that bits are its own."""
         if not claimed or self._is_alone(claimed[0].task):
             return ()
         ids = {task.run.run_id for task, _ in claimed}
         return [run for run in claimed[0].task.mates if run.run_id not in ids]
 
-    def _computed(
-        self, claimed: Sequence[_Claimed], companions: Sequence[PlannedRun] = ()
-    ) -> list[tuple[_Claimed, _Result | _Failed]]:
-        """What became of claimed runs, computed together, with `companions`.
-
-        A pack that fails is computed again in halves and without companions, so that a run fails
-        for itself alone, and a pack that is too large for the memory becomes smaller.
-        """
-        if not claimed:
-            return []
-        try:
-            store = claimed[0].task.store
-            places = [(task.store, task.run, task.pause_at) for task, _ in claimed]
-            places += [(store, run, None) for run in companions]
-            # Runs of a pack are computed in the order of the plan, whichever are claimed.
-            order = {run.run_id: number for number, run in enumerate(claimed[0].task.mates)}
-            places.sort(key=lambda place: order.get(place[1].run_id, 0))
-            spaces = [
-                publishing.workspace(store, run)._replace(pause_at=pause_at)
-                for store, run, pause_at in places
-            ]
-            found = self.compute([run.config for _, run, _ in places], spaces)
-            its = {run.run_id: each for (_, run, _), each in zip(places, found, strict=True)}
-            return [(each, _checked(each, *its[each.task.run.run_id])) for each in claimed]
-        except (Exception, SystemExit) as error:
-            if len(claimed) == 1 and not companions:
-                return [(claimed[0], _Failed(error, traceback.format_exc()))]
-        if len(claimed) == 1:
-            return self._computed(claimed)
-        half = len(claimed) // 2
-        return self._computed(claimed[:half]) + self._computed(claimed[half:])
-
-    def _settle(self, claimed: _Claimed, outcome: _Result | _Failed) -> RunRecord | None:
+    def _settle(self, claimed: Claimed, outcome: Result | Failed) -> RunRecord | None:
         """Publishes the outcome of an attempt; returns the failure of one that failed."""
         task, attempt = claimed
-        if isinstance(outcome, _Failed):
+        if isinstance(outcome, Failed):
             message = f"{type(outcome.error).__name__}: {outcome.error}"[:_MESSAGE_LENGTH]
             run, reason = task.run, reason_of(outcome.error)
             failure = publishing.failure(run.run_id, run.config, reason, message)
@@ -378,7 +309,7 @@ class _Worker:
         self._settled(task, outcome.record.status if ending == "published" else "elsewhere")
         return None
 
-    def _failed(self, claimed: _Claimed, failure: RunRecord, trace: str = "") -> RunRecord:
+    def _failed(self, claimed: Claimed, failure: RunRecord, trace: str = "") -> RunRecord:
         task, attempt = claimed
         before = task.store.failure(task.run.run_id)
         publishing.fail(task.store, attempt, failure, trace)
@@ -393,30 +324,6 @@ class _Worker:
 
     def _report(self, task: Task, kind: str, **more: Any) -> None:
         self.emit(kind, job=task.job, run_id=task.run.run_id, **more)
-
-
-def _checked(claimed: _Claimed, record: RunRecord, curve: Curve) -> _Result | _Failed:
-    """What a run returned, ready to be published; a failure where it is no result of that run."""
-    run_id = claimed.task.run.run_id
-    try:
-        if record.run_id != run_id:
-            raise ValueError(
-                f"run {run_id} returned the record of run {record.run_id}: make the "
-                "record with run_id(config)"
-            )
-        allowed = ["done", "diverged", "failed"]
-        if claimed.task.pause_at is not None and record.steps == claimed.task.pause_at:
-            allowed.append("paused")
-        if record.status not in allowed:
-            raise ValueError(
-                f"the run returned a record of status {record.status!r}: return one of "
-                f"{', '.join(allowed)}"
-            )
-        lines = "" if record.status == "paused" else "".join(map(dump_curve_line, curve))
-        record = with_curve(dataclasses.replace(record, attempt=claimed.attempt.number), lines)
-        return _Result(record, dump_record(record), lines)
-    except Exception as error:
-        return _Failed(error, traceback.format_exc())
 
 
 def load_tasks(jobs: Sequence[dict[str, Any]], platform: str | None = None) -> list[Task]:
@@ -477,30 +384,6 @@ def main() -> int:
         return 1
     emit("finished")
     return 0
-
-
-def stop(number: int, *_: object) -> None:
-    """Handles a signal: ends the attempt under way in good order."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped(number)
-
-
-@contextlib.contextmanager
-def handling_signals(handler: Callable[..., None]) -> Iterator[None]:
-    """Sets the handler of all signals that ask to stop for a while; in the main thread only.
-
-    A signal that was ignored before, as `nohup` has SIGHUP ignored, stays so.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    wanted = (n for n in (*INTERRUPTING, *PREEMPTING) if signal.getsignal(n) != signal.SIG_IGN)
-    before = {number: signal.signal(number, handler) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, restored in before.items():
-            signal.signal(number, restored)
 
 
 def _exit_with_parent() -> None:

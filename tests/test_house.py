@@ -30,9 +30,10 @@ ORDER = {
         streaming policy_gradient config packs accounting memory trainers run measures
     """.split(),
     "sweeps": """
-        guards places files objects claims retries rules accelerators compile_cache
+        guards signals places files objects claims layout record_files retries rules accelerators
+        compile_cache
         plan plan_file axes space declared sweep_file shapes recipes sizes
-        store visiting publishing computing worker executors pool processes progress
+        store visiting publishing computing attempting worker executors pool processes progress
         decisions survey watching member engines runner deciding halving speeds costs calibration
         importing
     """.split(),

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from sweeps.pool import Pool
 from sweeps.retries import FAILURES_BEFORE_A_WORKER_STOPS
+from sweeps.signals import handling_signals
 from sweeps.watching import SHARE
-from sweeps.worker import handling_signals
 
 SECONDS_BETWEEN_LOOKS = 0.5
 """Least time between two looks at the results folders; more where a look takes long."""
