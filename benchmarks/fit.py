@@ -42,8 +42,9 @@ from scipy.special import huber, logsumexp
 
 from analysis.estimate import Bootstrap
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
+from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
 
 DELTA = 1e-3

@@ -56,7 +56,8 @@ from experiments.shared.error_bars import error_bars
 from experiments.shared.language_model_figures import approaches_and_surface
 from experiments.shared.panels import growth_rows, size_cells, stacked
 from scaling.config import RunConfig
-from sweeps.recipes import Recipe, around, iso_flop
+from sweeps.recipes import around, iso_flop
+from sweeps.shapes import Recipe
 
 CURVES = True
 

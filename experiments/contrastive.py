@@ -24,7 +24,9 @@ from matplotlib.figure import Figure
 
 from analysis import theory
 from analysis.errors import FitError
-from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.estimate import Bootstrap
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import POWER_LAW
 from analysis.plots import style, ticks
 from analysis.tables import results

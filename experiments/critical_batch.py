@@ -44,8 +44,9 @@ from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
 from scaling.record import finite
 from scaling.schedules import Constant
-from sweeps.recipes import Recipe, crossed
+from sweeps.recipes import crossed
 from sweeps.rules import Rule
+from sweeps.shapes import Recipe
 
 CURVES = True
 WARMUP_STEPS = 20

@@ -45,8 +45,9 @@ from experiments.shared.panels import mark_excluded, one_panel, plain, with_note
 from experiments.shared.tuned import RATE, at_best_rates
 from scaling.config import RunConfig
 from scaling.models.transformer import Transformer
-from sweeps.recipes import Recipe, crossed
+from sweeps.recipes import crossed
 from sweeps.rules import Rule
+from sweeps.shapes import Recipe
 
 SAME_SIZE = 1.3
 """Sizes within this factor of the next count as one size."""

@@ -28,8 +28,9 @@ from scipy.stats import spearmanr
 
 from analysis import theory
 from analysis.errors import FitError
-from analysis.estimate import Floats
-from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.fitting.survival import DelayLaw, fit_delays
 from analysis.laws import QUANTA, QUANTA_N, Law
 from analysis.plots import style

@@ -24,7 +24,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.errors import FitError
-from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.estimate import Bootstrap
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import SATURATING_POWER_LAW
 from analysis.plots import style
 from analysis.tables import results

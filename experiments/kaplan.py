@@ -49,7 +49,8 @@ from experiments.shared import language_models as lm
 from experiments.shared.error_bars import error_bars, log_weights
 from experiments.shared.panels import draw_law, exponent_of, mark_excluded, stacked
 from scaling.config import RunConfig
-from sweeps.recipes import Recipe, crossed
+from sweeps.recipes import crossed
+from sweeps.shapes import Recipe
 
 
 def _sweep(

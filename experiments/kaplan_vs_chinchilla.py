@@ -55,7 +55,7 @@ from experiments.shared.counting import COUNTS, METHODS, Exponent, recounted
 from experiments.shared.error_bars import error_bars
 from experiments.shared.panels import stacked
 from scaling.config import RunConfig
-from sweeps.recipes import Count
+from sweeps.shapes import Count
 
 RUNS_OF = "chinchilla"
 

@@ -24,8 +24,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
-from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import MIXED_MODAL
 from analysis.plots import style, ticks
 from analysis.tables import results

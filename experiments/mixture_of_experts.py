@@ -40,8 +40,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from analysis.errors import FitError
-from analysis.estimate import Floats
-from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws.routed import ROUTED, effective_parameters
 from analysis.plots import style

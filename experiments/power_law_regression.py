@@ -22,7 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import theory
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import POWER_LAW
 from analysis.plots import curves, ticks
 from analysis.tables import results

@@ -26,8 +26,9 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from analysis import theory
-from analysis.estimate import Floats
-from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.estimate import Bootstrap, Floats
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import BEST_OF_N, RL_REWARD
 from analysis.plots import style, ticks
 from analysis.tables import results

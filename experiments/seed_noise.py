@@ -37,7 +37,8 @@ from experiments.shared import language_models as lm
 from experiments.shared.error_bars import SPREAD
 from experiments.shared.panels import mark_excluded, one_panel, with_notes
 from scaling.config import RunConfig
-from sweeps.recipes import Recipe, ladder
+from sweeps.recipes import ladder
+from sweeps.shapes import Recipe
 
 LEVEL = 0.95
 

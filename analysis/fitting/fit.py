@@ -43,8 +43,6 @@ from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import judge
 from analysis.laws.law import Law
 
-__all__ = ["Bootstrap", "FitError", "FitResult", "Loss", "estimate", "fit"]
-
 
 def fit(
     law: Law,

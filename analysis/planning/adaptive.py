@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from analysis.errors import FitError, nearest_name
 from analysis.estimate import Bootstrap, Floats
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.guards import positive
 from analysis.laws.law import Law

@@ -24,8 +24,6 @@ from analysis.planning.training_cost import (
     TrainingCost,
 )
 
-__all__ = ["FAR", "Allocation", "OffOptimum", "OverTrained", "allocate", "allocate_by"]
-
 FAR = 10.0
 """Times the largest compute of a fit beyond which an allocation is called an extrapolation."""
 

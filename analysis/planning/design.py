@@ -42,8 +42,6 @@ from analysis.planning.design_search import (
 from analysis.planning.quantities import covariance_of, quantity_of
 from analysis.planning.training_cost import SIX_N_D, TrainingCost
 
-__all__ = ["REACH", "Candidates", "Cell", "Design", "next_cells"]
-
 _MOST = 1e100  # of N and of D: their product stays within float64
 REACH = 3.0
 """How far beyond the fitted range candidates go, as a factor."""

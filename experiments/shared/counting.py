@@ -13,7 +13,7 @@ from analysis.fitting.fit import fit
 from analysis.laws import CHINCHILLA
 from experiments.shared.error_bars import ErrorBars, log_weights
 from experiments.shared.language_models import points
-from sweeps.recipes import Count
+from sweeps.shapes import Count
 
 COUNTS: dict[Count, str] = {
     "n_params_matmul": "with read-out, without embedding\n(Chinchilla, Porian)",

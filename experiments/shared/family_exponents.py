@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import FitError
-from analysis.estimate import Estimate, interval_text
-from analysis.fitting.fit import Bootstrap, FitResult, fit
+from analysis.estimate import Bootstrap, Estimate, interval_text
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws.shared_floor import shared_floor
 from experiments.shared.tuned import RATE
 

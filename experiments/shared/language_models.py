@@ -26,7 +26,7 @@ from scaling.data.tokenizing import BPE
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 from scaling.training import Adam
-from sweeps.recipes import Count, Recipe, aspect_ratio
+from sweeps.recipes import aspect_ratio
 from sweeps.rules import (
     Cell,
     deepseek_batch_size,
@@ -37,6 +37,7 @@ from sweeps.rules import (
     share_of_run,
     tuned,
 )
+from sweeps.shapes import Count, Recipe
 
 LINE = 112
 """Characters of a doubt on the screen."""

@@ -30,7 +30,8 @@ from experiments.shared.language_models import points
 from scaling.config import RunConfig
 from scaling.pretraining import Pretraining
 from scaling.schedules import Cosine
-from sweeps.recipes import Count, Recipe, iso_flop
+from sweeps.recipes import iso_flop
+from sweeps.shapes import Count, Recipe
 
 Mask = NDArray[np.bool_]
 

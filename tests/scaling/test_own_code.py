@@ -23,7 +23,8 @@ from scaling.run import run
 from scaling.schedules import Constant
 from scaling.solving import Ridgeless
 from scaling.training import Adam, Gradient
-from sweeps.recipes import Recipe, achieved, aspect_ratio, iso_flop
+from sweeps.recipes import achieved, aspect_ratio, iso_flop
+from sweeps.shapes import Recipe
 from sweeps.space import grid
 
 ADAM = Adam(learning_rate=0.01, weight_decay=0.1)

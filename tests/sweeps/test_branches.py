@@ -33,8 +33,9 @@ from sweeps.computing import computing
 from sweeps.files import StoreError
 from sweeps.plan import PlannedRun, make_plan
 from sweeps.pool import Job
-from sweeps.recipes import Recipe, achieved, aspect_ratio, branches, ladder
+from sweeps.recipes import achieved, aspect_ratio, branches, ladder
 from sweeps.runner import run_sweeps
+from sweeps.shapes import Recipe
 from sweeps.space import grid
 from sweeps.store import Store
 from sweeps.visiting import Task

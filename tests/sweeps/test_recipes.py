@@ -22,8 +22,9 @@ from scaling.pretraining import Pretraining
 from scaling.training import Adam
 from sweeps import rules
 from sweeps.plan import make_plan
-from sweeps.recipes import Recipe, achieved, around, aspect_ratio, crossed, iso_flop, ladder
+from sweeps.recipes import achieved, around, aspect_ratio, crossed, iso_flop, ladder
 from sweeps.rules import Cell
+from sweeps.shapes import Recipe
 from sweeps.sizes import at_sizes
 
 BASE = RunConfig(

@@ -5,12 +5,13 @@ import csv
 import numpy as np
 import pytest
 
+from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import checked_rows, observe
 from analysis.fitting.engine.optimum import Optimum, find_optimum
 from analysis.fitting.engine.problem import pose
-from analysis.fitting.fit import FitError, fit
+from analysis.fitting.fit import fit
 from analysis.fitting.ranking import rank
 from analysis.fitting.verdict import Verdict
 from analysis.laws import LAWS, POWER_LAW, SATURATING_POWER_LAW, Law

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Redrawn
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import FitError, estimate, fit
+from analysis.fitting.fit import estimate, fit
 from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws import POWER_LAW, SATURATING_POWER_LAW, Law

@@ -9,8 +9,9 @@ from scipy.optimize import minimize
 
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
 from analysis.fitting.profile import profile_likelihood
+from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED
 

@@ -5,7 +5,8 @@ import pytest
 
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
 
 LEVEL_OF_DIGITS = 1e-9

@@ -10,7 +10,8 @@ from scipy.optimize import minimize_scalar
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA
 from analysis.laws.chinchilla import compute_optimal, growth

@@ -14,7 +14,8 @@ from scipy.optimize import brentq, minimize_scalar
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws import (
     CHINCHILLA,
@@ -27,7 +28,8 @@ from analysis.laws import (
     Law,
 )
 from analysis.laws.chinchilla import compute_optimal, growth
-from analysis.planning.allocate import Allocation, allocate, laws_of
+from analysis.planning.allocate import allocate, laws_of
+from analysis.planning.allocation import Allocation
 from analysis.planning.allocation_curves import growth_table, penalty_table
 from analysis.planning.best_models import Family, Models, best_models, cheapest_models
 from analysis.planning.device_prices import PEAK_FLOPS, Accelerator, accelerator

@@ -17,11 +17,13 @@ from scipy.optimize import least_squares
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap, Floats
 from analysis.fitting.engine.loss import Loss
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.fitting.verdict import Verdict
 from analysis.laws import CHINCHILLA, DATA_CONSTRAINED, POWER_LAW
 from analysis.planning.best_models import Family, best_models
-from analysis.planning.design import Candidates, Design, next_cells, residual_sd
+from analysis.planning.design import Candidates, next_cells, residual_sd
+from analysis.planning.design_result import Design
 from analysis.planning.design_search import (
     cheapest_to_know,
     gains_in_order,

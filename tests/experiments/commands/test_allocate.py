@@ -10,7 +10,8 @@ import pytest
 
 from analysis.errors import FitError
 from analysis.estimate import Bootstrap
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA, POWER_LAW
 from analysis.planning.allocate import allocate
 from analysis.planning.device_prices import PEAK_FLOPS

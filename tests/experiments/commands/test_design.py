@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from analysis.estimate import Bootstrap
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import CHINCHILLA
 from analysis.planning.design import Candidates, next_cells
 from analysis.tables import read

@@ -11,7 +11,8 @@ from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import checked_rows, observe
 from analysis.fitting.engine.optimum import find_optimum
 from analysis.fitting.engine.problem import pose
-from analysis.fitting.fit import FitResult, fit
+from analysis.fitting.fit import fit
+from analysis.fitting.result import FitResult
 from analysis.laws import KAPLAN, M4, POWER_LAW, SATURATING_POWER_LAW, Law
 
 EVENLY = np.geomspace(1e6, 1e9, 40)
