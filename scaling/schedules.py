@@ -11,12 +11,20 @@ shares do not depend on the length of the run. Runs of several lengths have it i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from scaling.fields import Argument, Checked, Count, Fraction, Range
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
+
+
+class Duration(NamedTuple):
+    """Length of a gradient run, in optimizer steps of `batch_size` examples."""
+
+    steps: int
+    batch_size: int
+    evaluations: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from scaling.models.family import (
     offers,
 )
 from scaling.models.linear import Linear
-from scaling.training import Duration
+from scaling.schedules import Duration
 
 
 @dataclass(frozen=True, kw_only=True)

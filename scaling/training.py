@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from scaling.data.digits import Digits
 from scaling.data.images import Images
@@ -28,7 +28,15 @@ from scaling.models.family import (
     KernelFamily,
     offers,
 )
-from scaling.schedules import Constant, Cosine, InverseSqrt, Schedule, WarmupInverseSqrt
+from scaling.schedules import (
+    Constant,
+    Cosine,
+    Duration,
+    InverseSqrt,
+    Schedule,
+    WarmupInverseSqrt,
+)
+from scaling.solving import Ridgeless as Ridgeless  # experiment files have it from here
 
 LearningRate = Annotated[Positive, Argument(1.0)]
 
@@ -55,14 +63,6 @@ class Adam(Checked):
 
 MAX_STEPS = 2**31 - 1
 """Steps are counted on the device in 32 bits."""
-
-
-class Duration(NamedTuple):
-    """Length of a gradient run, in optimizer steps of `batch_size` examples."""
-
-    steps: int
-    batch_size: int
-    evaluations: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ CARDS = sorted(
 ORDER = {
     "scaling": """
         public sealed keys fields overrides extras workspace own_code record
-        model devices models data objectives schedules kinds training solving pretraining counting
+        model devices models data objectives schedules kinds solving training pretraining counting
         streaming policy_gradient config packs accounting memory trainers run measures
     """.split(),
     "sweeps": """

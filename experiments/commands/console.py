@@ -5,9 +5,9 @@ A file named "-" is the standard output; all else that is printed then goes to t
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +37,9 @@ if not console.is_terminal:
 
 STANDARD_OUTPUT = "-"
 
+_results: list[TextIO] = []
+"""Where results go that are written to the standard output; else they go there itself."""
+
 Justify = Literal["left", "right"]
 
 
@@ -64,16 +67,23 @@ def print_table(
 def beside_output(args: Sequence[str]) -> Iterator[None]:
     """Prints on the standard error within the block, where the result goes to the standard output.
 
+    What the file of an experiment prints goes there too.
+
     Args:
         args: Words of the command.
     """
     pairs = zip(args, [*args[1:], ""], strict=True)
-    before = console.stderr
-    console.stderr = any(each in (("--json", "-"), ("--latex", "-")) for each in pairs)
-    try:
+    if not any(each in (("--json", "-"), ("--latex", "-")) for each in pairs):
         yield
+        return
+    console.stderr = True
+    _results.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
-        console.stderr = before
+        console.stderr = False
+        _results.pop()
 
 
 def write_json(to: str | None, value: Any) -> None:
@@ -89,7 +99,9 @@ def write_text(to: str, text: str) -> None:
         StoreError: The file cannot be written; an older one is kept.
     """
     if to == STANDARD_OUTPUT:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        output = _results[-1] if _results else sys.stdout
+        output.write(text.rstrip("\n") + "\n")
+        output.flush()
         return
     path = Path(to)
     with storing(path):

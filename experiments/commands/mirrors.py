@@ -24,6 +24,7 @@ from scaling.extras import needed
 from scaling.fields import flatten
 from scaling.record import column, row_of_text
 from scaling.sealed import DamagedFileError, sha256
+from sweeps.files import MANY_BYTES, read_bytes
 from sweeps.places import place
 from sweeps.store import Store
 
@@ -301,7 +302,7 @@ def _lines(folder: Path) -> list[dict[str, str]]:
     """What is mirrored, a line a run; one that was cut short counts for nothing."""
     found: list[dict[str, str]] = []
     with contextlib.suppress(FileNotFoundError):
-        for line in (folder / _LEDGER).read_text(encoding="utf-8").splitlines():
+        for line in read_bytes(folder / _LEDGER, MANY_BYTES).splitlines():
             with contextlib.suppress(ValueError):
                 each = json.loads(line)
                 if isinstance(each, dict) and _ENTRIES <= each.keys():

@@ -59,6 +59,13 @@ def test_the_screen_answers_in_order_verdict_numbers_doubts_files(mine, tmp_path
     assert places == sorted(places)
 
 
+def test_what_a_file_prints_stays_out_of_the_result(mine, tmp_path, capsys):
+    mine.write_text(f"{TINY}\nprint('hello')\n")
+    assert main(["plan", str(mine), "--results", str(tmp_path / "results"), "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["sweeps"][0]["done"] == 9 and "hello\n" in captured.err
+
+
 @pytest.mark.parametrize("name", ["double_descent_mlp.py", "dot.name.py", "a-b.py"])
 def test_a_file_cannot_take_the_folder_of_another(name, tmp_path, capsys):
     (tmp_path / name).write_text(TINY)
