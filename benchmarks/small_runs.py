@@ -29,7 +29,7 @@ from figures import Figure, machine, options, report
 from sweep import configurations, processes, sweep, timed
 
 from scaling.config import RunConfig, canonical_json, load_config, run_id
-from scaling.fields import replace_at
+from scaling.overrides import replace_at
 
 WIDTHS = (16, 32, 64)
 RATES = (1e-3, 2e-3, 4e-3, 8e-3)
