@@ -164,7 +164,7 @@ def test_another_column_is_the_axis_of_the_figure_and_no_part_of_the_verdict(
     np.testing.assert_allclose(shown["place"], wanted)
     said(capsys)
     assert main([*command[:-2], "--axis", "params"]) == 2
-    assert "give --out FOLDER as well" in said(capsys)
+    assert "give that as well" in said(capsys)
     assert main([*command, "--axis", "seed"]) == 2
     assert re.search("line 2, column 'seed': 0, but a logarithmic axis starts above", said(capsys))
 
