@@ -130,7 +130,7 @@ def main(folder: Path, fault: str, step: int, kind: str = "plain") -> dict[str, 
     sweep(folder / "undisturbed")
     truth = left(folder / "undisturbed", plan)
     assert {r["status"] for r in truth[0]} == (
-        {"done", "missing"} if truth[1] else {"done", "diverged"}
+        {"done", "paused"} if truth[1] else {"done", "diverged"}
     )
     problems: list[str] = []
     for n in itertools.count(1, step):
