@@ -240,10 +240,12 @@ class Store(Layout):
     def _unpublished_text(self, run_id: str) -> bytes | None:
         """Text of the record of the pause in which the last attempt ended, or of a failure."""
         with storing(self.run_folder(run_id)):
-            attempts = self.attempts(run_id)
-        if attempts and ended_paused(attempts[-1]):
-            steps = self.paused_steps(run_id)
-            return self._paused_text(run_id, steps[-1]) if steps else None
+            attempts, steps = self.attempts(run_id), self.paused_steps(run_id)
+        if attempts and steps:
+            last, text = attempts[-1], self._paused_text(run_id, steps[-1])
+            # An attempt that was killed between its record and its end has paused all the same.
+            if text and (column(text, "attempt") == last.number or ended_paused(last)):
+                return text
         return failure_text(attempts, run_id)
 
     def record(self, run_id: str, config: Mapping[str, Any]) -> RunRecord:
