@@ -4,13 +4,16 @@
 
 Each axis alone and eight mixtures of them, for a Transformer and a mixture of experts of width 64:
 losses of ten steps of Adam and the first gradient against those of one device, and bytes sent by
-kind in the compiled gradient and its memory against `analysis.parallelism.program`. Layers are
-looped over, as in deep models: laid out one after another, XLA's CPU compiler drops the barriers
-that make it gather weights twice.
+kind in the compiled gradient and its memory against `analysis.parallelism.program`. Fifteen more
+meshes, with grouped queries, SwiGLU, bfloat16, other experts and recomputation, are held against
+the plan alone, and `--steps 0` trains none. Of bfloat16 that is the memory: XLA's CPU compiler
+widens some messages and leaves others. Layers are looped over, as in deep models: laid out one
+after another, it drops the barriers that make it gather weights twice.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import replace
@@ -25,9 +28,10 @@ import optax
 from collectives import sent
 from figures import Figure, machine, options, report
 
-from analysis.parallelism.layout import Layout, Recipe, Recompute
+from analysis.parallelism.layout import Layout, Recipe
 from analysis.parallelism.program import messages, program_memory
 from analysis.parallelism.shape import TransformerShape
+from experiments.shared.planned_runs import recipe_of, shape_of
 from scaling.devices.axes import Axes
 from scaling.devices.mesh import Mesh
 from scaling.devices.sharding import AXES, by_sequence, mesh_of_devices, replicated
@@ -38,13 +42,14 @@ from scaling.models.transformer import Transformer
 from scaling.objectives.objective import Examples
 from scaling.trainers import objectives, shared
 
+WIDENED = 4
+"""Bytes of a number of bfloat16 that XLA's compiler for CPUs keeps."""
+
 CONTEXT, VOCABULARY, SEQUENCES, PARTS = 64, 256, 8, 2
 SIZES: dict[str, Any] = {"width": 64, "depth": 4, "heads": 4, "activation": "gelu", "tied": True}
 DENSE = Transformer(**SIZES)
+GROUPED = replace(DENSE, kv_heads=2, activation="swiglu", tied=False)
 MIXTURE = MixtureOfExperts(**SIZES, expansion=4, capacity_factor=1.0)
-
-
-RECOMPUTED: dict[str, Recompute] = {"none": "none", "dots": "selective", "full": "full"}
 
 
 class Case(NamedTuple):
@@ -72,10 +77,30 @@ CASES = (
     Case(MIXTURE, Mesh(expert=2, context=2, tensor=2)),
     Case(MIXTURE, Mesh(expert=2, pipe=2, fsdp=2), PARTS),
 )
+"""Each axis alone and eight mixtures."""
+
+PLANNED = (
+    Case(replace(DENSE, remat="dots"), Mesh(fsdp=8)),
+    Case(replace(DENSE, remat="full"), Mesh(fsdp=8)),
+    Case(replace(DENSE, remat="dots"), Mesh(pipe=4), PARTS),
+    Case(replace(DENSE, remat="full"), Mesh(data=2, context=4)),
+    Case(replace(MIXTURE, remat="dots"), Mesh(expert=4)),
+    Case(replace(MIXTURE, remat="full"), Mesh(expert=4, tensor=2)),
+    Case(replace(MIXTURE, remat="dots", granularity=2), Mesh(expert=2, fsdp=2, tensor=2)),
+    Case(replace(MIXTURE, router="hash"), Mesh(expert=2, context=2, fsdp=2)),
+    Case(GROUPED, Mesh(fsdp=2, tensor=2, pipe=2), PARTS),
+    Case(replace(GROUPED, remat="dots"), Mesh(fsdp=4, tensor=2)),
+    Case(replace(GROUPED, compute_dtype="bfloat16"), Mesh(data=2, tensor=2, context=2)),
+    Case(replace(DENSE, compute_dtype="bfloat16", remat="dots"), Mesh(fsdp=4, data=2)),
+    Case(replace(DENSE, compute_dtype="bfloat16", remat="full"), Mesh(tensor=4)),
+    Case(replace(MIXTURE, compute_dtype="bfloat16"), Mesh(expert=4)),
+    Case(replace(MIXTURE, compute_dtype="bfloat16", remat="full"), Mesh(expert=2, fsdp=2)),
+)
+"""Other families, precisions and recomputation on meshes, of which none is trained."""
 
 
 class Found(NamedTuple):
-    """How a program differs from one device and from its plan, relative."""
+    """How a program differs from one device and from its plan, relative; NaN if not trained."""
 
     losses: float
     gradient: float
@@ -156,26 +181,12 @@ def plain(model: Any, parts: int) -> Any:
 def planned(case: Case) -> tuple[TransformerShape, Layout, Recipe]:
     """The case as a plan has it."""
     model, mesh = case.model, case.mesh
-    heads, kv_heads, head_size, ff_width = model.sizes
-    experts = {}
-    if isinstance(model, MixtureOfExperts):
-        experts = {"experts": model.n_experts, "chosen": 1, "capacity": model.capacity_factor}
-    shape = TransformerShape(
-        layers=model.depth, width=model.width, heads=heads, kv_heads=kv_heads, head_size=head_size,
-        ff_width=ff_width, vocabulary=VOCABULARY, context=CONTEXT, **experts,
-    )  # fmt: skip
-    recipe = Recipe(
-        batch=SEQUENCES,
+    recipe = replace(
+        recipe_of(model, SEQUENCES, 0),
         microbatch=SEQUENCES // (case.parts * mesh.replicas),
         interleave=mesh.interleave,
-        recompute=RECOMPUTED[model.remat],
-        sequence=False,
-        flash=False,
-        weight_bytes=4,
-        activation_bytes=4,
-        optimizer_bytes=0,
-        own=True,
     )
+    shape = shape_of(model, CONTEXT, VOCABULARY)
     return shape, Layout(**{axis: mesh.along(axis) for axis in AXES}), recipe
 
 
@@ -200,26 +211,38 @@ def compare_sent(case: Case, program: Any) -> tuple[float, str]:
     return max(each.values(), default=0.0), both
 
 
-def measure(case: Case, one: tuple[list[float], Any], steps: int) -> Found:
-    """One case against one device and the plan."""
-    began = time.process_time()
-    program = compiled(case)
+def against_one(
+    case: Case, program: Any, one: tuple[list[float], Any], steps: int
+) -> tuple[float, float]:
+    """Largest differences of losses and of gradients from those of one device, relative."""
     losses, gradient = trained(program, case, steps)
     apart = max(abs(a / b - 1) for a, b in zip(losses, one[0], strict=True))
     leaves = zip(jax.tree.leaves(gradient), jax.tree.leaves(one[1]), strict=True)
-    worst = max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in leaves)
+    return apart, max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in leaves)
+
+
+def measure(case: Case, one: tuple[list[float], Any] | None, steps: int) -> Found:
+    """One case against the plan, and against one device unless that is None."""
+    began = time.process_time()
+    program = compiled(case)
+    apart = (math.nan, math.nan) if one is None else against_one(case, program, one, steps)
     of_sent, both = compare_sent(case, program[0])
+    if case.model.compute_dtype == "bfloat16":
+        of_sent = math.nan
     used = program[0].memory_analysis()
     there = used.argument_size_in_bytes + used.output_size_in_bytes + used.temp_size_in_bytes
-    of_memory = abs(float(program_memory(*planned(case)).total) / there - 1)
-    name = f"{case.model.kind} on {case.mesh}" + f" in {case.parts} parts" * (case.parts > 1)
+    of_memory = float(program_memory(*planned(case), WIDENED).total) / there - 1
+    named = [case.model.kind, "on", str(case.mesh)]
+    named += [f"in {case.parts} parts"] * (case.parts > 1)
+    named += [f"with remat = {case.model.remat}"] * (case.model.remat != "none")
+    named += [f"in {case.model.compute_dtype}"] * (case.model.compute_dtype != "float32")
     print(
-        f"{name}: losses {apart:.1e}, gradient {worst:.1e}, sent {100 * of_sent:.1f} % ({both}), "
-        f"memory {100 * of_memory:.1f} % of {there / 1e6:.3g} MB, "
-        f"{time.process_time() - began:.1f} s",
+        f"{' '.join(named)}: losses {apart[0]:.1e}, gradient {apart[1]:.1e}, "
+        f"sent {100 * of_sent:.1f} % ({both}), memory {100 * of_memory:+.1f} % of "
+        f"{there / 1e6:.3g} MB, {time.process_time() - began:.1f} s",
         flush=True,
     )
-    return Found(apart, worst, of_sent, of_memory)
+    return Found(*apart, of_sent, abs(of_memory))
 
 
 def main() -> None:
@@ -230,31 +253,34 @@ def main() -> None:
     given = parser.parse_args()
     print(machine())
     transformer_apply.UNROLLED_DEPTH = 0
-    cases = CASES if given.only is None else [CASES[int(k)] for k in given.only.split(",")]
+    cases = [*CASES, *PLANNED]
+    if given.only is not None:
+        cases = [cases[int(k)] for k in given.only.split(",")]
     one: dict[Any, Any] = {}
     found = []
     for case in cases:
         key = case.model, case.parts
-        if key not in one:
+        if given.steps == 0 or case not in CASES:
+            one[key] = None
+        elif key not in one:
             one[key] = trained(None, case, given.steps)
         found.append(measure(case, one[key], given.steps))
     command = "python benchmarks/meshes.py"
-    what = f"{len(found)} meshes of up to 8 emulated devices"
-    figures = [
-        Figure(
-            what=f"{what}: {name}",
-            measured=(max(getattr(each, field) for each in found),),
-            unit=unit,
-            asked=limit,
-            command=command,
-        )
-        for field, name, unit, limit in (
-            ("losses", "losses of ten steps against one device", "relative", 1e-5),
-            ("gradient", "gradients of each parameter against one device", "relative", 1e-5),
-            ("sent", "bytes sent by kind against the plan", "relative", 0.05),
-            ("memory", "memory of a device against the plan", "relative", 0.15),
-        )
-    ]
+    figures = []
+    for field, name, limit in (
+        ("losses", "losses of ten steps against one device", 1e-5),
+        ("gradient", "gradients of each parameter against one device", 1e-5),
+        ("sent", "bytes sent by kind against the plan", 0.05),
+        ("memory", "memory of a device against the plan", 0.15),
+    ):
+        each = [value for one in found if not math.isnan(value := getattr(one, field))]
+        if each:
+            what = f"{len(each)} meshes of up to 8 emulated devices: {name}"
+            figures.append(
+                Figure(
+                    what=what, measured=(max(each),), unit="relative", asked=limit, command=command
+                )
+            )
     report(figures, given.json)
 
 

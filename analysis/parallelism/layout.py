@@ -11,7 +11,7 @@ Numbers may be arrays of one shape, so that thousands of layouts are judged at o
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,13 +105,20 @@ class Recipe:
         return self.batch / (layout.replicas * self.microbatch)
 
 
-def parse_layout(text: str) -> Layout:
-    """Reads a layout such as data=16,fsdp=8,tensor=8,pipe=2.
+class Mesh(NamedTuple):
+    """A layout as it is written, and the groups of layers a stage, None unless given."""
+
+    layout: Layout
+    interleave: int | None
+
+
+def parse_mesh(text: str) -> Mesh:
+    """Reads a mesh such as data=16,fsdp=8,tensor=8,pipe=2,interleave=4.
 
     Raises:
         ValueError: Another form, an unknown axis, one given twice, or a number not positive.
     """
-    names = [field.name for field in fields(Layout)]
+    names = [*(field.name for field in fields(Layout)), "interleave"]
     axes: dict[str, int] = {}
     for part in text.split(","):
         name, equals, number = part.strip().partition("=")
@@ -122,7 +129,8 @@ def parse_layout(text: str) -> Layout:
         if name in axes:
             raise ValueError(f"{text!r} gives {name} twice: give it once")
         axes[name] = int(number)
-    return Layout(**axes)
+    interleave = axes.pop("interleave", None)
+    return Mesh(Layout(**axes), interleave)
 
 
 def misfits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> list[str]:
@@ -141,9 +149,18 @@ def misfits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> list[str
         ("experts", shape.experts, "expert"),
     ):
         n = int(getattr(layout, axis))
-        if size % n:
+        if size == 1 < n:
+            found.append(f"{axis} = {n} divides {what}, and there is one: give {axis} = 1")
+        elif size % n:
             found.append(f"{axis} = {n} does not divide {size:,} {what}: {_nearest(size, n)}")
-    groups = int(layout.pipe * recipe.interleave)
+    groups, m = int(layout.pipe * recipe.interleave), recipe.microbatches(layout)
+    if recipe.interleave > 1 and layout.pipe == 1:
+        found.append(f"interleave = {recipe.interleave:g} divides stages, and pipe = 1 has none")
+    elif recipe.own and recipe.interleave > 1 and m % layout.pipe:
+        found.append(
+            f"interleave = {recipe.interleave:g} takes microbatches through the pipeline "
+            f"{layout.pipe:g} at a time, and there are {m:g}: give a multiple, or interleave = 1"
+        )
     pipe = f"pipe = {layout.pipe:g}"
     if recipe.interleave > 1:
         pipe += f" with {recipe.interleave:g} groups a stage"

@@ -2,15 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimate import Floats
 from analysis.guards import positive
-from analysis.parallelism.devices import Device
+from analysis.parallelism.devices import Device, devices
 from analysis.parallelism.layout import Layout, Recipe, Recompute, misfits
 from analysis.parallelism.memory import Memory, memory
 from analysis.parallelism.program import program_memory
@@ -112,19 +113,41 @@ def plan(shape: TransformerShape, device: Device, layout: Layout, recipe: Recipe
     )
 
 
+class Lost(NamedTuple):
+    """The best layout of those that use one axis, or do not, where the best of all does otherwise.
+
+    Attributes:
+        axis: The axis.
+        uses: Whether this one is longer than 1 along it.
+        plan: The fastest that fits; where none does, the fastest of all.
+        costs: What takes most longer than in the best of all, a field of `StepTime`; "" where it
+            does not fit, or nothing does.
+        seconds: How much longer that takes a step.
+    """
+
+    axis: str
+    uses: bool
+    plan: Plan
+    costs: str
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Choice:
     """The layouts of a number of devices.
 
     Attributes:
-        best: The fastest that fit, the best first, each of another shape; empty if nothing fits.
-        lost: The fastest of each kind that lost, with the reason.
+        best: The fastest that fit, the best first, each with other devices along `tensor`,
+            `context`, `expert` or `pipe`; empty if nothing fits.
+        lost: For each axis the best that does otherwise, the least bad first.
+        too_large: The fastest of all, where it does not fit.
         smallest: The one that takes the least memory a device.
         n_judged: Layouts judged, with all ways to compute a step.
     """
 
     best: tuple[Plan, ...]
-    lost: tuple[tuple[Plan, str], ...]
+    lost: tuple[Lost, ...]
+    too_large: Plan | None
     smallest: Plan
     n_judged: int
 
@@ -154,7 +177,6 @@ def choose(
     Raises:
         ValueError: No layout divides model and batch.
     """
-    # 1. Every layout as one row of arrays.
     rows = _candidates(shape, n_devices, recipe, axes)
     if not len(rows):
         fewer = (2**k for k in range(int(math.log2(n_devices)), -1, -1) if 2**k < n_devices)
@@ -164,35 +186,134 @@ def choose(
             f"{shape.context:,} tokens and {recipe.batch:,} sequences: give {able:,} devices, or "
             "another batch"
         )
-    data, fsdp, tensor, context, expert, pipe, microbatch, interleave = rows.T.astype(np.float64)
-    layouts = Layout(data=data, fsdp=fsdp, tensor=tensor, context=context, expert=expert, pipe=pipe)
-    # 2. All judged at once, for each amount of recomputation.
-    judged: list[tuple[float, bool, Layout, Recipe]] = []
-    least: list[tuple[float, Layout, Recipe]] = []
-    for recompute in _RECOMPUTES:
-        each = replace(recipe, microbatch=microbatch, interleave=interleave, recompute=recompute)
-        total = np.asarray(_memory(shape, layouts, each).total)
-        least.append((float(total.min()), *_row(rows[total.argmin()], each)))
-        fits = total <= (1 - RESERVED) * device.memory
-        seconds = np.asarray(step_time(shape, layouts, each, device).total)
-        for found in (_fastest(seconds, fits, rows), _fastest(seconds, ~fits, rows)):
-            for i in found:
-                layout, own = _row(rows[i], each)
-                judged.append(
-                    (float(np.asarray(seconds)[i]), bool(np.asarray(fits)[i]), layout, own)
-                )
-    judged.sort(key=lambda row: row[0])
-    # 3. The fastest of each layout, among those that fit.
-    best: dict[str, Plan] = {}
-    for _, fits_too, layout, own in judged:
-        if fits_too and str(layout) not in best and len(best) < n_best:
-            best[str(layout)] = plan(shape, device, layout, own)
+    judged = _judged(shape, device, rows, recipe)
+    best = tuple(judged.plan(i) for i in judged.fastest(n_best))
+    first = judged.plan(int(judged.seconds.argmin()))
     return Choice(
-        tuple(best.values()),
-        tuple(_lost(shape, device, judged, tuple(best.values()))),
-        plan(shape, device, *min(least, key=lambda row: row[0])[1:]),
-        len(rows) * len(_RECOMPUTES),
+        best,
+        tuple(judged.lost(best[0])) if best else (),
+        None if first.fits else first,
+        judged.plan(int(judged.memory.argmin())),
+        len(judged.rows),
     )
+
+
+def enough(
+    shape: TransformerShape, device: Device, n_devices: int, recipe: Recipe
+) -> tuple[Plan | None, tuple[Plan, ...]]:
+    """What a model that fits nowhere takes.
+
+    Args:
+        shape: The model.
+        device: The accelerator.
+        n_devices: Their number, which is too small.
+        recipe: The batch and the bytes of the state.
+
+    Returns:
+        The best plan of the least multiple of the devices by a power of 2 on which something fits;
+        and those of as many devices of the table with more memory each, the smallest first.
+    """
+
+    def best(device: Device, n: int) -> Plan | None:
+        try:
+            return next(iter(choose(shape, device, n, recipe, n_best=1).best), None)
+        except ValueError:  # so many do not divide the model
+            return None
+
+    more = (best(device, n_devices * 2**k) for k in range(1, _MOST_DOUBLINGS))
+    larger = sorted(
+        (each for each in devices().values() if each.memory > device.memory),
+        key=lambda each: each.memory,
+    )
+    others = (best(each, n_devices) for each in larger)
+    return next((each for each in more if each), None), tuple(each for each in others if each)
+
+
+class _Judged(NamedTuple):
+    """All ways to divide a model and to compute a step, a row each.
+
+    Attributes:
+        shape: The model.
+        device: The accelerator.
+        recipe: What is the same for all.
+        rows: Axes, microbatch, groups of layers, and the place in `_RECOMPUTES`.
+        seconds: Of a step.
+        memory: Bytes of the fullest device.
+    """
+
+    shape: TransformerShape
+    device: Device
+    recipe: Recipe
+    rows: NDArray[np.int64]
+    seconds: Floats
+    memory: Floats
+
+    @property
+    def fits(self) -> NDArray[np.bool_]:
+        return self.memory <= (1 - RESERVED) * self.device.memory
+
+    def plan(self, i: int) -> Plan:
+        """The plan of a row."""
+        *axes, microbatch, interleave, recompute = map(int, self.rows[i])
+        layout = Layout(**dict(zip(AXES, axes, strict=True)))
+        recipe = replace(
+            self.recipe,
+            microbatch=microbatch,
+            interleave=interleave,
+            recompute=_RECOMPUTES[recompute],
+        )
+        return plan(self.shape, self.device, layout, recipe)
+
+    def fastest(self, n: int) -> list[int]:
+        """The fastest that fit, each with other devices along an axis beyond `data` and `fsdp`."""
+        order = np.argsort(self.seconds, kind="stable")
+        order = order[self.fits[order]]
+        found: dict[tuple[int, ...], int] = {}
+        for i in order:
+            if len(found) == n:
+                break
+            found.setdefault(tuple(self.rows[i, _SHARED].tolist()), int(i))
+        return list(found.values())
+
+    def lost(self, best: Plan) -> list[Lost]:
+        """For each axis the best that does otherwise, the least bad first."""
+        found = []
+        for k, axis in enumerate(AXES):
+            uses = getattr(best.layout, axis) == 1
+            i = self._fastest_where((self.rows[:, k] > 1) == uses)
+            if i is None:
+                continue
+            other = self.plan(i)
+            costs, more = _costs_more(other, best)
+            found.append(Lost(axis, uses, other, costs if other.fits else "", more))
+        return sorted(found, key=lambda each: (not each.plan.fits, each.plan.seconds.total))
+
+    def _fastest_where(self, which: NDArray[np.bool_]) -> int | None:
+        """The fastest that fits of some rows; of all of them where none fits; None of none."""
+        if not which.any():
+            return None
+        which = which & self.fits if (which & self.fits).any() else which
+        return int(np.where(which, self.seconds, np.inf).argmin())
+
+
+_MOST_DOUBLINGS = 12
+_SHARED = slice(AXES.index("tensor"), AXES.index("pipe") + 1)
+
+
+def _judged(
+    shape: TransformerShape, device: Device, rows: NDArray[np.int64], recipe: Recipe
+) -> _Judged:
+    """Every row judged at once, for each amount of recomputation."""
+    *axes, microbatch, interleave = rows.T.astype(np.float64)
+    layouts = Layout(**dict(zip(AXES, axes, strict=True)))
+    every, seconds, total = [], [], []
+    for k, recompute in enumerate(_RECOMPUTES):
+        each = replace(recipe, microbatch=microbatch, interleave=interleave, recompute=recompute)
+        every.append(np.column_stack([rows, np.full(len(rows), k)]))
+        seconds.append(np.asarray(step_time(shape, layouts, each, device).total))
+        total.append(np.asarray(_memory(shape, layouts, each).total))
+    together = (np.concatenate(each) for each in (every, seconds, total))
+    return _Judged(shape, device, recipe, *together)
 
 
 def _memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Memory:
@@ -251,69 +372,11 @@ def _candidates(
     return np.array(found, dtype=np.int64).reshape(-1, 8)
 
 
-def _fastest(
-    seconds: Floats, which: NDArray[np.bool_], rows: NDArray[np.int64], n: int = 64
-) -> Sequence[int]:
-    """Rows of the least time, the fastest of each layout, at most `n` of them."""
-    order = np.argsort(np.where(which, seconds, np.inf), kind="stable")
-    found: dict[tuple[int, ...], int] = {}
-    for i in order[: int(np.sum(which))]:
-        found.setdefault(tuple(rows[i, :6].tolist()), int(i))
-        if len(found) == n:
-            break
-    return list(found.values())
-
-
-def _row(row: NDArray[np.int64], recipe: Recipe) -> tuple[Layout, Recipe]:
-    data, fsdp, tensor, context, expert, pipe, microbatch, interleave = map(int, row)
-    layout = Layout(data=data, fsdp=fsdp, tensor=tensor, context=context, expert=expert, pipe=pipe)
-    return layout, replace(recipe, microbatch=microbatch, interleave=interleave)
-
-
-def _lost(
-    shape: TransformerShape,
-    device: Device,
-    judged: Sequence[tuple[float, bool, Layout, Recipe]],
-    best: Sequence[Plan],
-) -> list[tuple[Plan, str]]:
-    """The fastest layout that does not fit, and the next that fits, with the reasons."""
-    found = []
-    beyond = next((row for row in judged if not row[1]), None)
-    if beyond is not None and (not best or beyond[0] < best[0].seconds.total):
-        each = plan(shape, device, *beyond[2:])
-        found.append((each, _why_not(each)))
-    names = {str(each.layout) for each in best}
-    slower = next((row for row in judged if row[1] and str(row[2]) not in names), None)
-    if slower is not None:
-        each = plan(shape, device, *slower[2:])
-        found.append((each, _why_slower(each, best[0])))
-    return found
-
-
-def _why_not(each: Plan) -> str:
-    needed, there = float(each.memory.total), (1 - RESERVED) * each.device.memory
-    return f"does not fit: {needed / 1e9:.3g} GB a device, and {there / 1e9:.3g} are free"
-
-
-def _why_slower(each: Plan, best: Plan) -> str:
-    """What costs most beside the best."""
+def _costs_more(each: Plan, best: Plan) -> tuple[str, float]:
+    """What takes most longer than in the best plan, and by how many seconds a step."""
     more = {
         name: float(mine) - float(its)
         for name, mine, its in zip(StepTime._fields, each.seconds, best.seconds, strict=True)
     }
     worst = max(more, key=lambda name: more[name])
-    return f"{more[worst]:.3g} s more a step for {_COSTS[worst]}"
-
-
-_COSTS = {
-    "products": "products",
-    "memory": "reading and writing activations",
-    "tensor": "sums over tensor",
-    "context": "keys and values over context",
-    "expert": "tokens sent to experts",
-    "pipe": "activations between stages",
-    "bubble": "the pipeline's bubble",
-    "fsdp": "gathered weights",
-    "data": "sums of gradients",
-    "optimizer": "the update",
-}
+    return worst, more[worst]

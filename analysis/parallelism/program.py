@@ -1,8 +1,8 @@
 """What a step of this project's own program sends, message by message, and what it keeps.
 
 Other programs, such as those of published runs, send what `traffic` says of them and keep what
-`memory` says. The forms here follow `scaling.models.transformer_apply` and what it calls, in
-float32; `benchmarks/meshes.py` holds them against compiled programs.
+`memory` says. The forms here follow `scaling.models.transformer_apply` and what it calls;
+`benchmarks/meshes.py` holds them against compiled programs.
 
 | symbol | meaning |
 |---|---|
@@ -55,72 +55,150 @@ def messages(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tuple[M
     )
 
 
-def program_memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Memory:
+def program_memory(
+    shape: TransformerShape, layout: Layout, recipe: Recipe, narrow: int | None = None
+) -> Memory:
     """Returns the memory of a device, all of which have the same.
 
-    Activations are what automatic differentiation keeps of a block, in float32: two norms with
-    three copies of their rows each, the residual stream twice; queries, keys, values, what is mixed
-    of them, and scores; of a feed-forward layer its input to the activation five times, with the
-    activation's own parts, and once its result. While a layer is at work, three copies of its
-    widest rows and two of its scores come on top, also where these are computed again: XLA fuses
-    the rest.
+    Activations are what automatic differentiation keeps of each block (`kept`) and what the one at
+    work needs beside. Logits are gone before the first block is at work on its way back, so that
+    the larger of the two counts.
+
+    Args:
+        shape: The model.
+        layout: Devices along each axis.
+        recipe: How a step is computed.
+        narrow: Bytes of a number in the compute type; by default those of the recipe. XLA's
+            compiler for CPUs keeps bfloat16 in four bytes.
     """
     n, p = stages(shape, layout).layers, np.asarray(layout.pipe)
     m, v = recipe.microbatches(layout), recipe.interleave
     tokens = tokens_at_once(shape, layout, recipe)
+    narrow = recipe.activation_bytes if narrow is None else narrow
     # 1. State.
     dense, experts, tables = _parameters(shape, layout)
-    kept = (n * (dense + experts) + (1 if shape.tied else 2) * tables) / layout.fsdp
-    # 2. Activations; a pipeline keeps those of every tick, and rows that go in and come out.
-    kept_of = _kept(shape, layout, recipe)
-    # What a tick of several layers keeps is there twice, until it lies beside that of the others.
+    held = (n * (dense + experts) + (1 if shape.tied else 2) * tables) / layout.fsdp
+    # 2. Activations; a pipeline keeps those of every tick, and rows that go in and come out. What a
+    # tick of several layers keeps is there twice, until it lies beside that of the others.
     passes = np.where(p > 1, (m * v + p - np.where(n > 1, 0, 1)) / v, 1.0)
-    rows = np.where(p > 1, 4 * m + 2 * passes * v, 3.0) * shape.width
-    activations = _FLOAT * tokens * (passes * n * kept_of.always + kept_of.at_work + rows)
+    rows = np.where(p > 1, 2 * m + passes * v, 0.0) * shape.width
+    of_layers = passes * n * kept(shape, layout, recipe).bytes(narrow) + narrow * rows
+    at_work = _at_work(shape, layout, recipe).bytes(narrow)
     # 3. Logits, their softmax and its gradient, of one microbatch.
-    logits = 2 * _FLOAT * tokens * shape.vocabulary / _over_vocabulary(shape, layout)
-    # 4. Weights in full of one layer, in a pipeline of all with their gradients, and of a table;
-    # whole keys and values, and their gradients.
-    whole = np.where(p > 1, 2 * n, 1.0) * (dense + experts) + tables
-    buffers = np.where(np.asarray(layout.fsdp) > 1, recipe.activation_bytes * whole, 0.0)
+    logits = 2 * _FLOAT * shape.vocabulary / _over_vocabulary(shape, layout)
+    is_read_out = logits > at_work
+    # 4. Blocks in the compute type, where that is narrower. Weights of one layer in full, or their
+    # gradient until it lies beside the others; where they are gathered also those of a table, and
+    # in a pipeline those of all layers with their gradients. Whole keys and values, and their
+    # gradients.
+    cast = recipe.activation_bytes * n * (dense + experts) / layout.fsdp
+    cast = cast * (recipe.activation_bytes < recipe.weight_bytes)
+    whole = np.where(p > 1, 2 * n, 0.0) * (dense + experts) + tables
+    gathered = np.where(np.asarray(layout.fsdp) > 1, narrow * whole, 0.0)
     keys = shape.kv_heads * shape.head_size / layout.tensor * tokens * layout.context
-    buffers = buffers + np.where(np.asarray(layout.context) > 1, 4 * _FLOAT * keys, 0.0)
+    keys = np.where(np.asarray(layout.context) > 1, 4 * narrow * keys, 0.0)
     return Memory(
-        kept * recipe.weight_bytes,
-        kept * recipe.gradient_bytes,
-        kept * recipe.optimizer_bytes,
-        activations,
-        logits,
-        buffers,
+        held * recipe.weight_bytes,
+        held * recipe.gradient_bytes,
+        held * recipe.optimizer_bytes,
+        tokens * (of_layers + np.where(is_read_out, 0.0, at_work)),
+        tokens * np.where(is_read_out, logits, 0.0),
+        cast + narrow * (dense + experts) + gathered + keys,
     )
 
 
-class _Kept(NamedTuple):
-    """Numbers a token: of a layer for the backward pass, and while one layer is at work."""
+class Kept(NamedTuple):
+    """Numbers a token, in float32 and in the compute type."""
 
-    always: Numbers
-    at_work: Numbers
+    wide: Numbers
+    narrow: Numbers
+
+    def bytes(self, narrow: int) -> Numbers:
+        """Bytes, with so many of a number in the compute type."""
+        return _FLOAT * self.wide + narrow * self.narrow
 
 
-def _kept(shape: TransformerShape, layout: Layout, recipe: Recipe) -> _Kept:
-    t = layout.tensor
-    tokens = tokens_at_once(shape, layout, recipe)
-    heads, scores = shape.heads * shape.head_size / t, shape.heads * shape.context / t
-    inside, rows = shape.ff_width / t, 8 * shape.width + 4
-    if shape.experts > 1:
-        places = _places(shape, layout, recipe) / tokens
-        rows = rows + (places + shape.chosen) * shape.width + shape.experts
-        inside = places * inside
-    every = rows + 5 * heads + 2 * shape.heads / t + scores + 6 * inside
-    at_work = 3 * inside + 2 * scores
-    products = heads * (1 + 2 * shape.kv_heads / shape.heads) + (1 + shape.gated) * inside
+def kept(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Kept:
+    """Returns what the backward pass keeps of a block, without weights and columns of integers.
+
+    Norms compute in float32, and so do softmaxes: of each norm three copies of its rows are kept
+    and two statistics, of attention its scores. Of a feed-forward layer its input to the activation
+    is kept five times, with the activation's own parts, and once its result.
+    """
+    w, sizes = shape.width, _sizes(shape, layout, recipe)
+    heads, inside = sizes.heads, sizes.inside
+    keys = heads * shape.kv_heads / shape.heads
     match recipe.recompute:
         case "none":
-            return _Kept(every, at_work)
+            # Keys and values that several heads share are copied for each, of the whole context.
+            copied = layout.context - 1 if shape.kv_heads < shape.heads else 0
+            wide = 6 * w + 4 + heads + 2 * shape.heads / layout.tensor + sizes.scores
+            cast = sizes.scores if recipe.activation_bytes < _FLOAT else 0
+            narrow = 2 * w + 4 * heads + 2 * copied * heads + 6 * inside + cast
+            if shape.experts == 1:
+                return Kept(wide, narrow)
+            sent = sizes.at_places + (shape.chosen - 1) * w
+            return Kept(wide + w + shape.experts, narrow + sent)
         case "selective":
-            return _Kept(2 * shape.width + products, 2 * shape.width + at_work)
+            products, of_experts = 2 * w + heads + 2 * keys, (1 + shape.gated) * inside
+            if shape.experts == 1:
+                return Kept(0.0, products + of_experts)
+            # Products with the stacked weights of several experts are computed again.
+            alone = np.asarray(layout.expert) == shape.experts
+            of_experts = np.where(alone, of_experts + sizes.at_places, 0.0)
+            return Kept(shape.experts, products + of_experts)
         case "full":
-            return _Kept(1.0 * shape.width, 2 * shape.width + at_work)
+            return Kept(0.0, 1.0 * w)
+
+
+class _Sizes(NamedTuple):
+    """Numbers a token that a device has at once.
+
+    Attributes:
+        heads: Queries, or what is mixed for them.
+        scores: Of all queries with all keys.
+        inside: Inside feed-forward layers.
+        at_places: Rows at the places of experts.
+    """
+
+    heads: Numbers
+    scores: Numbers
+    inside: Numbers
+    at_places: Numbers
+
+
+def _sizes(shape: TransformerShape, layout: Layout, recipe: Recipe) -> _Sizes:
+    t, places = layout.tensor, 1.0
+    if shape.experts > 1:
+        places = _places(shape, layout, recipe) / tokens_at_once(shape, layout, recipe)
+    return _Sizes(
+        shape.heads * shape.head_size / t,
+        shape.heads * shape.context / t * (0 if recipe.flash else 1),
+        places * shape.ff_width / t,
+        places * shape.width,
+    )
+
+
+def _at_work(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Kept:
+    """Numbers a token that a block at work on its way back needs beside what is kept.
+
+    How many of each XLA holds at once was read off compiled programs of both families at ten shapes
+    each.
+    """
+    sizes, products = _sizes(shape, layout, recipe), 1 + shape.gated
+    rows, heads = 7 * shape.width, 5 * sizes.heads
+    if shape.experts > 1:
+        rows = 6 * shape.width + 3 * sizes.at_places
+        inside = 2 if recipe.recompute == "none" else 4
+        return Kept(rows + sizes.scores, heads + inside * products * sizes.inside)
+    match recipe.recompute:
+        case "none":
+            return Kept(rows + 1.25 * sizes.scores, heads + 2 * products * sizes.inside)
+        case "selective":
+            heads, inside = 2 * sizes.heads, 1.5 * products * sizes.inside
+            return Kept(rows + 2 * sizes.scores, heads + inside)
+        case "full":
+            return Kept(rows + sizes.scores, heads + 3 * products * sizes.inside)
 
 
 def _parameters(shape: TransformerShape, layout: Layout) -> tuple[Numbers, Numbers, Numbers]:

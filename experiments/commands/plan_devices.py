@@ -7,34 +7,36 @@ from typing import Any, NamedTuple
 from analysis.guards import positive
 from analysis.parallelism import devices, layout
 from analysis.parallelism.devices import Device
-from analysis.parallelism.layout import Recipe, Recompute
-from analysis.parallelism.plan import RESERVED, Plan, choose, plan
+from analysis.parallelism.layout import Recipe
+from analysis.parallelism.plan import RESERVED, Choice, Lost, Plan, choose, enough, plan
 from analysis.parallelism.published_runs import PublishedRun
 from analysis.parallelism.shape import TransformerShape
 from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options.training import ShowPlanOptions
+from experiments.shared.planned_runs import RECOMPUTES, recipe_of, shape_of
 from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenSource
 from scaling.memory import optimizer_bytes
-from scaling.models.architecture import Architecture
-from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.transformer import Transformer
 from scaling.pretraining import Pretraining
 
-_BILLION, _TRILLION = 1e9, 1e12
-_RECOMPUTES: dict[str, Recompute] = {"none": "none", "dots": "selective", "full": "full"}
+_TRILLION = 1e12
+_NARROW = 2  # bytes of a number in bfloat16
+_BRIEF = 0.01  # seconds
 
 
 class _Asked(NamedTuple):
     """The training to plan.
 
     Attributes:
+        title: What stands above the plan; may be empty.
         shape: The model.
         recipe: How a step is computed; what is open is sought.
         given: The same with all that was chosen for the run, where its mesh is given.
         tokens: Tokens of the training.
     """
 
+    title: str
     shape: TransformerShape
     recipe: Recipe
     given: Recipe
@@ -57,54 +59,103 @@ def show_published(run: PublishedRun, options: ShowPlanOptions) -> int:
     Raises:
         ValueError: As `show`.
     """
-    console.print(f"{run.name}: {run.source}", soft_wrap=True)
-    return _show(_Asked(run.shape, run.recipe, run.recipe, _TRILLION), options)
+    title = f"{run.name}: {run.source}\n"
+    return _show(_Asked(title, run.shape, run.recipe, run.recipe, _TRILLION), options)
 
 
 def _show(asked: _Asked, options: ShowPlanOptions) -> int:
-    assert options.devices is not None
+    if options.devices is None:
+        raise ValueError(
+            "A published run is planned over devices: give --devices, e.g. --devices 2048xh100"
+        )
     n_devices, device = devices.many(options.devices)
     if options.dollars_per_hour is not None:
         positive("--dollars-per-hour", options.dollars_per_hour, "give e.g. 2.5")
     shape, recipe = asked.shape, asked.recipe
-    judged, lost = "", ()
     if options.mesh is None:
         chosen = choose(shape, device, n_devices, recipe)
-        plans, lost, smallest = chosen.best, chosen.lost, chosen.smallest
-        judged = f"; {chosen.n_judged:,} ways to divide it judged"
     else:
-        smallest = _given(asked, n_devices, device, options.mesh)
-        plans = (smallest,)
+        given = _given(asked, n_devices, device, options.mesh)
+        chosen = Choice((given,), (), None, given, 1)
+    judged = f"; {chosen.n_judged:,} ways to divide it judged" if options.mesh is None else ""
     console.print(
-        f"{shape.parameters:.4g} parameters in {shape.layers} layers of width {shape.width:,}, "
-        f"{recipe.batch:,} sequences of {shape.context:,} tokens a step, {asked.tokens:.4g} "
-        f"tokens, on {options.devices}{judged}\n",
+        f"{asked.title}{shape.parameters:.4g} parameters in {shape.layers} layers of width "
+        f"{shape.width:,}, {recipe.batch:,} sequences of {shape.context:,} tokens a step, "
+        f"{asked.tokens:.4g} tokens, on {options.devices}{judged}\n",
         soft_wrap=True,
     )
-    _print_plans(plans, asked.tokens, options.dollars_per_hour)
-    if plans:
-        _print_parts(plans[0])
-        console.print()
-    for each, reason in lost:
-        console.print(f"lost: {each.layout}: {reason}", soft_wrap=True)
+    if chosen.best:
+        _print_best(chosen.best, asked.tokens, options.dollars_per_hour)
+    _print_lost(chosen)
+    more, others = None, ()
+    if not (chosen.best and chosen.best[0].fits):
+        more, others = enough(shape, device, n_devices, recipe)
+        _say_what_it_takes(chosen.smallest, n_devices, more, others, options.mesh is not None)
     write_json(
         options.json,
         {
-            "plans": [_plain(each, asked.tokens) for each in plans],
-            "lost": [{**_plain(each, asked.tokens), "reason": reason} for each, reason in lost],
-            "smallest": _plain(smallest, asked.tokens),
+            "plans": [_plain(each, asked.tokens) for each in chosen.best],
+            "lost": [_plain_lost(each, asked.tokens) for each in chosen.lost],
+            "too_large": chosen.too_large and _plain(chosen.too_large, asked.tokens),
+            "smallest": _plain(chosen.smallest, asked.tokens),
+            "enough": [
+                _plain(each, asked.tokens) for each in (*((more,) if more else ()), *others)
+            ],
         },
     )
-    if not plans:
-        _say_what_it_takes(smallest)
-        return 1
+    return 0 if chosen.best and chosen.best[0].fits else 1
+
+
+def _print_best(best: Sequence[Plan], tokens: float, price: float | None) -> None:
+    _print_plans(best, tokens, price)
+    _print_parts(best[0])
+    console.print()
+    if best[0].recipe.own:
+        console.print(f"The first is trained by {' '.join(_settings(best[0]))}", soft_wrap=True)
+    products = "bfloat16" if best[0].recipe.activation_bytes == _NARROW else "float32"
     console.print(
-        "Products and activations are taken in bfloat16. Three constants of the time were set on "
-        "published runs; of eight others the plan predicts the utilisation within 9 points "
+        f"Products and activations are taken in {products}. Three constants of the time were set "
+        "on published runs; of eight others the plan predicts the utilisation within 9 points "
         "(docs/many_devices.md).",
         soft_wrap=True,
     )
-    return 0
+    if float(best[0].seconds.total) < _BRIEF:
+        console.print(
+            "Starting kernels and messages takes some 10 us each, which the plan leaves out: a "
+            "step this short will be slower.",
+            soft_wrap=True,
+        )
+    console.print()
+
+
+def _settings(each: Plan) -> list[str]:
+    """Options of `scaling run` that train by a plan of this project's program."""
+    mesh = {name: int(n) for name, n in vars(each.layout).items() if n != 1}
+    if each.recipe.interleave != 1:
+        mesh["interleave"] = int(each.recipe.interleave)
+    remat = next(name for name, what in RECOMPUTES.items() if what == each.recipe.recompute)
+    fields = {f"train.mesh.{name}": str(n) for name, n in mesh.items()}
+    fields |= {"train.microbatches": f"{each.recipe.microbatches(each.layout):g}"}
+    return [f"--set {name}={value}" for name, value in {**fields, "model.remat": remat}.items()]
+
+
+def _print_lost(chosen: Choice) -> None:
+    """Says what is faster and too large, and by what the best mesh loses that does otherwise."""
+    if (each := chosen.too_large) is not None:
+        free = (1 - RESERVED) * each.device.memory
+        console.print(
+            f"too large: {each.layout}: {_time(each.seconds.total)} a step, but "
+            f"{_size(each.memory.total)} a device, and {_size(free)} are free",
+            soft_wrap=True,
+        )
+    for each in chosen.lost:
+        which = f"lost {'with' if each.uses else 'without'} {each.axis}: {each.plan.layout}"
+        if not each.plan.fits:
+            console.print(f"{which}: does not fit: {_size(each.plan.memory.total)} a device")
+            continue
+        slower = float(each.plan.seconds.total) / float(chosen.best[0].seconds.total) - 1
+        more = f": {_time(each.seconds)} more a step for {_COSTS[each.costs]}" if each.costs else ""
+        console.print(f"{which}: {100 * slower:.2g} % slower{more}", soft_wrap=True)
 
 
 def _largest(configs: Sequence[RunConfig]) -> RunConfig:
@@ -132,41 +183,13 @@ def _of(config: RunConfig, options: ShowPlanOptions) -> _Asked:
         ValueError: A mesh under which the run's microbatches do not divide the batch.
     """
     model, train, data = config.model, config.train, config.data
-    assert isinstance(model, Architecture)
+    assert isinstance(model, Transformer)
     assert isinstance(train, Pretraining) and isinstance(data, TokenSource)
-    heads, kv_heads, head_size, ff_width = model.sizes
-    routed = isinstance(model, MixtureOfExperts)
-    shape = TransformerShape(
-        layers=model.depth,
-        width=model.width,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_size=head_size,
-        ff_width=ff_width // model.granularity if routed else ff_width,
-        gated=model.activation == "swiglu",
-        vocabulary=data.n_outputs,
-        context=data.n_inputs,
-        experts=model.n_experts if routed else 1,
-        chosen=model.n_active if routed else 1,
-        capacity=model.capacity_factor if routed else 1.0,
-        tied=model.tied,
-    )
-    # Float32 weights and gradients, and what the optimizer keeps, sharded by fsdp alone.
-    recipe = Recipe(
-        batch=train.batch_size,
-        flash=False,
-        dropout=model.dropout > 0,
-        weight_bytes=4,
-        gradient_bytes=4,
-        optimizer_bytes=optimizer_bytes(train) if train.optimizer_memory == "device" else 0,
-        shard_optimizer=False,
-        sequence=False,
-        activation_bytes=4 if model.compute_dtype == "float32" else 2,
-        own=True,
-    )
-    given = replace(recipe, recompute=_RECOMPUTES[model.remat])
+    shape = shape_of(model, data.n_inputs, data.n_outputs)
+    on_device = optimizer_bytes(train) if train.optimizer_memory == "device" else 0
+    given = recipe = recipe_of(model, train.batch_size, on_device)
     if options.mesh is not None:
-        mesh = layout.parse_layout(options.mesh)
+        mesh, _ = layout.parse_mesh(options.mesh)
         together = int(mesh.replicas) * train.microbatches
         if recipe.batch % together:
             raise ValueError(
@@ -175,23 +198,29 @@ def _of(config: RunConfig, options: ShowPlanOptions) -> _Asked:
                 "--set train.batch_size=N"
             )
         given = replace(given, microbatch=recipe.batch // together)
-    return _Asked(shape, recipe, given, train.length(model, data).tokens)
+    return _Asked("", shape, recipe, given, train.length(model, data).tokens)
 
 
 def _given(asked: _Asked, n_devices: int, device: Device, text: str) -> Plan:
     """The plan of a mesh that the user gives."""
-    mesh = layout.parse_layout(text)
+    mesh, interleave = layout.parse_mesh(text)
     if mesh.size != n_devices:
         raise ValueError(
-            f"--mesh {text} has {mesh.size:g} devices and --devices {n_devices:,}: give a mesh of "
+            f"--mesh {text} has {mesh.size:,} devices and --devices {n_devices:,}: give a mesh of "
             f"{n_devices:,}"
         )
-    return plan(asked.shape, device, mesh, asked.given)
+    recipe = asked.given
+    if interleave is not None:
+        recipe = replace(recipe, interleave=interleave)
+    elif recipe.own or mesh.pipe == 1:
+        recipe = replace(recipe, interleave=1)
+    return plan(asked.shape, device, mesh, recipe)
 
 
 def _plain(each: Plan, tokens: float) -> dict[str, Any]:
     """A plan as JSON values: sizes in bytes, times in seconds."""
     return {
+        "device": each.device.name,
         "mesh": {name: int(n) for name, n in vars(each.layout).items()},
         "microbatch": int(each.recipe.microbatch),
         "interleave": int(each.recipe.interleave),
@@ -205,75 +234,119 @@ def _plain(each: Plan, tokens: float) -> dict[str, Any]:
     }
 
 
+def _plain_lost(each: Lost, tokens: float) -> dict[str, Any]:
+    return {
+        **_plain(each.plan, tokens),
+        "axis": each.axis,
+        "uses": each.uses,
+        "costs": each.costs or None,
+        "seconds_more": each.seconds,
+    }
+
+
 def _print_plans(plans: Sequence[Plan], tokens: float, price: float | None) -> None:
-    headings = [
-        "mesh",
-        "microbatch",
-        "recomputed",
-        "GB a device",
-        "s a step",
-        "use of peak",
-        "days",
-    ]
+    headings = ["mesh", "microbatch", "recomputed", "memory", "step", "use of peak", "training"]
     rows = []
     for each in plans:
-        groups = f" x {each.recipe.interleave:g}" if each.recipe.interleave != 1 else ""
+        groups = f", interleave={each.recipe.interleave:g}" * (each.recipe.interleave != 1)
+        days = each.days(tokens)
         row = [
             f"{each.layout}{groups}",
             f"{each.recipe.microbatch:g}",
             each.recipe.recompute,
-            f"{float(each.memory.total) / _BILLION:.3g}{'' if each.fits else ' (too much)'}",
-            f"{float(each.seconds.total):.3g}",
+            f"{_size(each.memory.total)}{'' if each.fits else ' (too much)'}",
+            _time(each.seconds.total),
             f"{100 * each.utilisation:.1f} %",
-            f"{each.days(tokens):.3g}",
+            f"{days:.3g} days" if days >= 1 else _time(86_400 * days),
         ]
         if price is not None:
-            hours = 24 * each.days(tokens) * float(each.layout.size)
-            row.append(f"{hours * price:,.0f}")
+            row.append(f"{24 * days * each.layout.size * price:,.0f}")
         rows.append(row)
-    if rows:
-        print_table(headings + (["dollars"] if price is not None else []), rows)
+    print_table(headings + (["dollars"] if price is not None else []), rows)
 
 
 def _print_parts(best: Plan) -> None:
     """Where memory, time and traffic of the first mesh go."""
     console.print()
     parts = [
-        (
-            name,
-            f"{float(size) / _BILLION:.3g} GB",
-            f"{100 * float(size) / best.device.memory:.1f} %",
-        )
+        (name, _size(size), f"{100 * float(size) / best.device.memory:.1f} %")
         for name, size in best.memory._asdict().items()
+        if float(size) > 0
     ]
     print_table(["memory of a device", "", "of it"], parts)
     console.print()
     total = float(best.seconds.total)
     spent = [
-        (name, f"{float(each):.3g} s", f"{100 * float(each) / total:.1f} %")
+        (name, _time(each), f"{100 * float(each) / total:.1f} %")
         for name, each in best.seconds._asdict().items()
         if float(each) > 0
     ]
     print_table(["time of a step", "", "of it"], spent)
-    console.print()
     near = best.near()
     sent = [
-        (axis, f"{float(size) / _BILLION:.3g} GB", "in a node" if near[axis] else "between nodes")
+        (axis, _size(size), "in a node" if near[axis] else "between nodes")
         for axis, size in best.sent._asdict().items()
         if float(size) > 0
     ]
     if sent:
+        console.print()
         print_table(["sent a step by a device", "", "link"], sent)
 
 
-def _say_what_it_takes(smallest: Plan) -> None:
-    """Says how many times the memory of a device the least hungry mesh needs."""
-    needed = float(smallest.memory.total)
-    times = needed / ((1 - RESERVED) * smallest.device.memory)
-    console.print(
-        f"nothing fits: the mesh that needs the least, {smallest.layout} with "
-        f"{smallest.recipe.recompute} recomputed, needs {needed / _BILLION:.3g} GB a device, "
-        f"{times:.3g} times what is free: give about {smallest.layout.size * times:,.0f} devices, "
-        "others with more memory, or a shorter context",
-        soft_wrap=True,
-    )
+def _say_what_it_takes(
+    smallest: Plan, n_devices: int, more: Plan | None, others: Sequence[Plan], is_given: bool
+) -> None:
+    """Says what the least hungry mesh needs, and on how many or which devices something fits."""
+    needed, free = smallest.memory.total, (1 - RESERVED) * smallest.device.memory
+    mesh = "this mesh" if is_given else f"the mesh that needs the least, {smallest.layout},"
+    nothing = "The mesh does not fit" if is_given else "Nothing fits"
+    told = [
+        f"{nothing}: with {smallest.recipe.recompute} recomputed, {mesh} needs {_size(needed)} a "
+        f"device, and {_size(free)} are free."
+    ]
+    able = [each for each in (more, *others) if each]
+    if is_given:
+        told.append("Leave --mesh out for the best that fit, if any do.")
+    if able:
+        each = [
+            f"{each.layout.size:,.0f}x{each.device.name} ({each.layout}, "
+            f"{_size(each.memory.total)} a device)"
+            for each in able
+        ]
+        told.append(f"The model fits on {', on '.join(each)}.")
+    else:
+        told.append(f"Not even {n_devices * 2**11:,} devices are enough: give a smaller model.")
+    console.print(" ".join(told), soft_wrap=True)
+
+
+def _size(n_bytes: Any) -> str:
+    """A number of bytes in the unit that makes it short."""
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if float(n_bytes) >= size:
+            return f"{float(n_bytes) / size:.3g} {unit}"
+    return f"{float(n_bytes) / 1e3:.3g} kB"
+
+
+def _time(seconds: Any) -> str:
+    """A time in the unit that makes it short."""
+    for size, unit in ((3_600, "h"), (60, "min")):
+        if float(seconds) >= 2 * size:
+            return f"{float(seconds) / size:.3g} {unit}"
+    for size, unit in ((1, "s"), (1e-3, "ms")):
+        if float(seconds) >= size:
+            return f"{float(seconds) / size:.3g} {unit}"
+    return f"{float(seconds) / 1e-6:.3g} us"
+
+
+_COSTS = {
+    "products": "products",
+    "memory": "reading and writing activations",
+    "tensor": "sums over tensor",
+    "context": "keys and values over context",
+    "expert": "tokens sent to experts",
+    "pipe": "activations between stages",
+    "bubble": "the pipeline's bubble",
+    "fsdp": "gathered weights",
+    "data": "sums of gradients",
+    "optimizer": "the update",
+}

@@ -115,7 +115,7 @@ def _untrained(part: Experiment, options: PlanOptions) -> Job:
 
 def show_plan(options: ShowPlanOptions) -> int:
     """Prints what a run would do and cost; over many devices, what its largest run would."""
-    if options.devices is not None and options.name in published_runs():
+    if options.name in published_runs():
         return plan_devices.show_published(published_runs()[options.name], options)
     jobs = jobs_for(catalogue.load(options.name), options)
     if options.devices is not None:

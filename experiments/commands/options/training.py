@@ -46,7 +46,8 @@ class ShowPlanOptions(CostOptions, PlanOptions):
     """Plan the largest run over so many devices: memory, traffic, time, the best meshes. NAME may
     be a published run too, such as llama-3.1-405b."""
     mesh: Annotated[str | None, Of("devices"), arg(metavar="data=16,tensor=8,...")] = None
-    """Of --devices: this mesh alone, of data, fsdp, tensor, context, expert and pipe."""
+    """Of --devices: this mesh alone, of data, fsdp, tensor, context, expert and pipe, with
+    interleave=N groups of layers a stage."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from analysis.parallelism import devices
-from analysis.parallelism.layout import Layout, Recipe, misfits, parse_layout
+from analysis.parallelism.layout import Layout, Recipe, misfits, parse_mesh
 from analysis.parallelism.memory import held, layer_bytes, memory
-from analysis.parallelism.plan import choose, plan
+from analysis.parallelism.plan import choose, enough, plan
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import step_time
 from analysis.parallelism.traffic import inside_node, traffic
@@ -118,38 +118,45 @@ def test_the_choice_for_4096_devices_fits_and_takes_less_than_two_seconds():
     assert [each.utilisation for each in found.best] == sorted(
         (each.utilisation for each in found.best), reverse=True
     )
-    assert found.lost and all(reason for _, reason in found.lost)
+    best = found.best[0]
+    for lost in found.lost:
+        assert (getattr(lost.plan.layout, lost.axis) > 1) is lost.uses
+        assert (getattr(best.layout, lost.axis) > 1) is not lost.uses
+        assert lost.plan.seconds.total >= best.seconds.total or not lost.plan.fits
 
 
 def test_nothing_fits_on_too_few():
     found = choose(GPT, A100, 8, Recipe(batch=64))
-    assert not found.best
-    (beyond, reason), *_ = found.lost
-    assert not beyond.fits and "does not fit" in reason
+    assert not found.best and not found.lost
+    assert found.too_large is not None and not found.too_large.fits
+    more, others = enough(GPT, A100, 8, Recipe(batch=64))
+    assert more is not None and more.fits
+    assert not choose(GPT, A100, int(more.layout.size) // 2, Recipe(batch=64)).best
+    assert all(each.fits and each.layout.size == 8 for each in others)
 
 
 @pytest.mark.parametrize(
     ("layout", "says"),
     [
         ("tensor=7", "tensor = 7 does not divide 96 heads: give 6 or 8"),
-        ("expert=2", "expert = 2 does not divide 1 experts: give 1"),
+        ("expert=2", "expert = 2 divides experts, and there is one: give expert = 1"),
         ("context=3", "context = 3 does not divide 2,048 tokens of the context: give 2 or 4"),
         ("data=3", "does not divide the 1,024 sequences of a batch: give 2 or 4 together"),
         ("pipe=128", "needs 128 layers, and there are 96: give fewer"),
     ],
 )
 def test_what_does_not_divide_is_named_with_what_does(layout: str, says: str):
-    assert any(says in each for each in misfits(GPT, parse_layout(layout), PLAIN))
+    assert any(says in each for each in misfits(GPT, parse_mesh(layout).layout, PLAIN))
     with pytest.raises(ValueError, match="give"):
-        plan(GPT, A100, parse_layout(layout), PLAIN)
+        plan(GPT, A100, parse_mesh(layout).layout, PLAIN)
 
 
 @pytest.mark.parametrize(
     ("read", "says"),
     [
-        (lambda: parse_layout("data=0"), "no axis of a mesh"),
-        (lambda: parse_layout("tenser=2"), "did you mean 'tensor'"),
-        (lambda: parse_layout("data=2,data=4"), "gives data twice"),
+        (lambda: parse_mesh("data=0"), "no axis of a mesh"),
+        (lambda: parse_mesh("tenser=2"), "did you mean 'tensor'"),
+        (lambda: parse_mesh("data=2,data=4"), "gives data twice"),
         (lambda: devices.many("2048h100"), "give e.g. 2048xh100"),
         (lambda: devices.many("8xh10"), "did you mean 'h100'"),
         (lambda: devices.find("none.toml"), "no such file"),

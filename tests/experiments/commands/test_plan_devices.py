@@ -17,7 +17,8 @@ def test_a_published_run_is_planned_over_other_devices(capsys):
     assert main(command) == 0
     out = capsys.readouterr().out
     assert "4.037e+11 parameters in 126 layers" in out and "dollars" in out
-    assert "does not fit" in out and "in a node" in out and "between nodes" in out
+    assert "lost without tensor" in out and "lost with expert" not in out
+    assert "too large: " in out and "in a node" in out and "between nodes" in out
 
 
 def test_a_mesh_that_is_given_is_judged_alone(capsys):
@@ -34,7 +35,18 @@ def test_a_mesh_that_is_given_is_judged_alone(capsys):
 def test_what_fits_nowhere_says_what_it_would_take(capsys):
     assert main(["plan", "gpt-1t", "--devices", "64xa100"]) == 1
     out = capsys.readouterr().out
-    assert "nothing fits" in out and "times what is free: give about" in out
+    assert "Nothing fits: with full recomputed" in out
+    assert "The model fits on 512xa100 (" in out
+
+
+def test_a_mesh_that_does_not_fit_says_so_too(capsys):
+    given = ["--devices", "64xa100", "--mesh", "data=2,tensor=32"]
+    assert main(["plan", "gpt-1t", *given, "--json", "-"]) == 1
+    printed = capsys.readouterr()
+    assert "(too much)" in printed.err and "The mesh does not fit" in printed.err
+    found = json.loads(printed.out)
+    assert found["plans"][0]["interleave"] == 1  # its own two groups have no stages to be in
+    assert all(each["fits"] for each in found["enough"])
 
 
 @pytest.mark.medium
@@ -42,12 +54,13 @@ def test_the_largest_run_of_a_sweep_is_planned(capsys):
     assert main(["plan", "plrf_phases", "--devices", "8xh100"]) == 2
     assert "plans a Transformer that is trained on tokens" in capsys.readouterr().err
     assert main(["plan", "coordinate_check", *BIG, "--devices", "64xh100"]) == 0
-    assert "16 layers of width 4,096, 256 sequences" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "16 layers of width 4,096, 256 sequences" in out and "--set train.mesh." in out
     again = [*BIG, "--devices", "64xh100", "--mesh", "fsdp=8,tensor=8"]
     again += ["--set", "train.optimizer_dtype=bfloat16", "--json", "-"]
     assert main(["plan", "coordinate_check", *again]) == 0
     printed = capsys.readouterr()
-    assert "fsdp=8, tensor=8  32" in printed.err
+    assert "fsdp=8, tensor=8  32" in printed.err and "taken in float32" in printed.err
     # Two averages of 2 bytes are as large as a weight.
     (only,) = json.loads(printed.out)["plans"]
     assert only["memory_bytes"]["optimizer"] == only["memory_bytes"]["weights"] > 0
