@@ -380,7 +380,7 @@ def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[Ru
     lost = Counter(record.status for record in records if record.status != "done")
     became = f"{lost.total():,} of {len(records):,} runs are left out: {show.counted(lost)}"
     left_out = [became] if lost else []
-    computed = provenance.differences(record.environment for record in records)
+    computed = provenance.differences((record.environment, 1) for record in records)
     caption, alt = described(job.experiment, {job.plan.name: findings}, findings.verdict)
     return Report(
         source=source,
