@@ -45,7 +45,7 @@ LIMITS = Amounts(core_seconds=25, peak_bytes=25, disk_bytes=20)
 def scaling(*words: str) -> None:
     """Runs a command whose output does not matter; 1 says that a finding was not confirmed."""
     found = subprocess.run(
-        [sys.executable, "-m", "experiments.cli", *words], capture_output=True, text=True
+        [sys.executable, "-m", "scaling_descent", *words], capture_output=True, text=True
     )
     if found.returncode not in (0, 1):
         sys.exit(f"scaling {' '.join(words)}: exit status {found.returncode}\n{found.stderr}")
