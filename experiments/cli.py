@@ -127,17 +127,17 @@ def export(options: Flags[ExportOptions]) -> int:
 @app.command
 def status(options: Flags[StatusOptions]) -> int:
     """Print what a results folder holds: runs by status, where they lack, mixed versions."""
-    from experiments.commands import folder
+    from experiments.commands import status
 
-    return folder.print_status(options)
+    return status.print_status(options)
 
 
 @app.command
 def doctor(options: Flags[DoctorOptions]) -> int:
     """Print a sentence for each run that is not done, and what to do about it."""
-    from experiments.commands import folder
+    from experiments.commands import status
 
-    return folder.print_doctor(options)
+    return status.print_doctor(options)
 
 
 @app.command
@@ -159,9 +159,9 @@ def retry(options: Flags[RetryOptions]) -> int:
 @app.command
 def verify(options: Flags[VerifyOptions]) -> int:
     """Do a random part of the published runs again, and compare. Exit status 1 on a difference."""
-    from experiments.commands import folder
+    from experiments.commands import verify
 
-    return folder.verify(options)
+    return verify.verify(options)
 
 
 @app.command
