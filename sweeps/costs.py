@@ -18,6 +18,10 @@ from sweeps.speeds import Predicted, Speeds
 SECONDS_TO_START = 3.0
 """Until a worker has loaded JAX and what else it needs."""
 
+SECONDS_A_PROCESS = 1.0
+"""Core-seconds by which the first run of a process is longer: JAX starts, and data are loaded. What
+was measured of shapes holds those of one process."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -54,9 +58,10 @@ def cost_of(plan: Plan, done: Collection[str], speeds: Speeds, workers: int) -> 
     left = [each for each in alike if each.n_left]
     n_left = sum(each.n_left for each in left)
     starts = {each.shape: each.predicted.start for each in left}
-    seconds = sum(each.n_left * each.predicted.seconds for each in left) + sum(starts.values())
-    longest = max((each.predicted.seconds + each.predicted.start for each in left), default=0.0)
     at_once = max(1, min(workers, n_left))
+    seconds = sum(each.n_left * each.predicted.seconds for each in left) + sum(starts.values())
+    seconds += SECONDS_A_PROCESS * (at_once - 1)
+    longest = max((each.predicted.seconds + each.predicted.start for each in left), default=0.0)
     return Cost(
         n_left=n_left,
         flops=plan.flops,

@@ -90,7 +90,7 @@ def learn(plan: Plan, before: Sequence[RunRecord], after: Sequence[RunRecord]) -
         return
     speeds = Speeds.load()
     others = {run.run_id for run in plan.runs} - {record.run_id for _, _, record in new}
-    cost, actual = cost_of(plan, others, speeds, 1), sum(taken)
+    cost, actual = cost_of(plan, others, speeds, _workers()), sum(taken)
     took = f"{plan.name}: {len(taken):,} runs took {actual:.3g} core-seconds"
     if cost.is_measured:  # a guess taught nothing
         took += f"; predicted were {cost.seconds:.3g} ({100 * (cost.seconds / actual - 1):+.0f} %)"
