@@ -300,23 +300,23 @@ def _say_what_it_takes(
     needed, free = smallest.memory.total, (1 - RESERVED) * smallest.device.memory
     mesh = "this mesh" if is_given else f"the mesh that needs the least, {smallest.layout},"
     nothing = "The mesh does not fit" if is_given else "Nothing fits"
-    told = [
+    lines = [
         f"{nothing}: with {smallest.recipe.recompute} recomputed, {mesh} needs {_size(needed)} a "
         f"device, and {_size(free)} are free."
     ]
     able = [each for each in (more, *others) if each]
     if is_given:
-        told.append("Leave --mesh out for the best that fit, if any do.")
+        lines.append("Leave --mesh out for the best that fit, if any do.")
     if able:
         each = [
             f"{each.layout.size:,.0f}x{each.device.name} ({each.layout}, "
             f"{_size(each.memory.total)} a device)"
             for each in able
         ]
-        told.append(f"The model fits on {', on '.join(each)}.")
+        lines.append(f"The model fits on {', on '.join(each)}.")
     else:
-        told.append(f"Not even {n_devices * 2**11:,} devices are enough: give a smaller model.")
-    console.print(" ".join(told), soft_wrap=True)
+        lines.append(f"Not even {n_devices * 2**11:,} devices are enough: give a smaller model.")
+    console.print(" ".join(lines), soft_wrap=True)
 
 
 def _size(n_bytes: Any) -> str:

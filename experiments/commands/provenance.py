@@ -36,8 +36,8 @@ def differences(environments: Iterable[tuple[Mapping[str, Any], int]]) -> list[s
         # Two states of one commit are named by their changes.
         commits = {state.commit for state in code}
         counts = {_code(state, len(commits) < len(code)): n for state, n in code.items()}
-        told_by = [name for i, name in enumerate(_CODE) if len({state[i] for state in code}) > 1]
-        found.append(_sentence(counts, told_by))
+        apart_by = [name for i, name in enumerate(_CODE) if len({state[i] for state in code}) > 1]
+        found.append(_sentence(counts, apart_by))
     for name in _COLUMNS:
         values = Counter[Any]()
         for environment, n in listed:

@@ -97,7 +97,8 @@ def declaration(options: SweepOptions) -> tuple[Declaration, tuple[str, ...]]:
         if name in own and not any(merged.get(each) for each in owners):
             flags = " or ".join(f"--{each}" for each in owners)
             raise ValueError(
-                f"--{name.replace('_', '-')} is of {flags}: give that as well, or leave it out"
+                f"--{name.replace('_', '-')} has no effect without {flags}: give that as well, or "
+                "leave it out"
             )
     declared = Declaration(**merged)
     check_name(declared.name)

@@ -125,7 +125,7 @@ def test_what_sbatch_refuses_is_one_sentence(cluster, tmp_path: Path, capsys) ->
         (["--executor", "slurm"], "give --workers, e.g. 16"),
         (["--executor", "slurm", "--workers", "2", "--slurm", "partitio=a"], "mean 'partition'"),
         (["--executor", "slurm", "--workers", "2", "--slurm", "gpu"], "NAME=VALUE"),
-        (["--slurm", "partition=a"], "--slurm is of --executor slurm"),
+        (["--slurm", "partition=a"], "--slurm has no effect without --executor slurm"),
         (["--hosts", "--executor", "slurm"], "--executor does not go with --hosts"),
         (["--hosts", "--detach"], "--detach does not go with --hosts"),
     ],

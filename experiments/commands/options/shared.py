@@ -42,8 +42,8 @@ class Options:
                 if owners and self._has(name) and not any(map(self._has, owners)):
                     flags = [_flag(known[o.partition("=")[0]], o.partition("=")[2]) for o in owners]
                     raise ValueError(
-                        f"{_flag(each)} is of {' or '.join(flags)}: give that as well, or leave "
-                        f"{_flag(each)} out"
+                        f"{_flag(each)} has no effect without {' or '.join(flags)}: give that as "
+                        f"well, or leave {_flag(each)} out"
                     )
 
     def _has(self, owner: str) -> bool:

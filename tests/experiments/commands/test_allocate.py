@@ -176,7 +176,7 @@ def test_the_loss_of_a_published_law_is_drawn(tmp_path):
         ({"law": "li2025"}, "gives no best model"),
         ({"law": "hoffmann2022-approach3", "unique_tokens": 1e9}, "every token is new"),
         ({"law": "hoffmann2022-approach1", "flops": 1e26}, r"times outside the data.*--far"),
-        ({"fit": "f.json", "curve": "L(N)"}, "--curve is of --law"),
+        ({"fit": "f.json", "curve": "L(N)"}, "--curve has no effect without --law"),
     ],
 )
 def test_mistakes_with_published_laws_get_a_sentence(options, says, capsys):

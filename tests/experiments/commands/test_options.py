@@ -38,7 +38,7 @@ BELONGING = [
 @pytest.mark.parametrize(("command", "name", "owner"), BELONGING)
 def test_an_option_without_the_one_that_it_belongs_to_is_refused(command, name, owner):
     needed = {each.name: "x" for each in fields(command) if each.default is MISSING}
-    with pytest.raises(ValueError, match=r" is of .* leave .* out"):
+    with pytest.raises(ValueError, match=r" has no effect without .* leave .* out"):
         command(**{**needed, name: 0.0})
     given = {name: 0.0}
     while owner is not None:  # which may belong to another in turn
@@ -60,14 +60,17 @@ def test_only_options_that_nobody_gave_count_as_not_given():
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("plan capacity --mfu 0.3", "--mfu is of --gpu: give that as well, or leave --mfu out"),
-        ("run capacity --reduction 2", "--reduction is of --tune"),
-        ("sweep --name x --gpu h100", "--gpu is of --plan"),
-        ("sweep --name x --model linear --draws 3", "--draws is of --draw"),
-        ("laws list --far", "--far is of `compare`"),
-        ("laws compare hoffmann2022 --flops 1e20", "NAME is of `show`"),
-        ("models list --gpu h100", "--gpu is of `train-cost`"),
-        ("predict --fit x --at N=1 --unit nats/byte", "--unit is of --law"),
+        (
+            "plan capacity --mfu 0.3",
+            "--mfu has no effect without --gpu: give that as well, or leave --mfu out",
+        ),
+        ("run capacity --reduction 2", "--reduction has no effect without --tune"),
+        ("sweep --name x --gpu h100", "--gpu has no effect without --plan"),
+        ("sweep --name x --model linear --draws 3", "--draws has no effect without --draw"),
+        ("laws list --far", "--far has no effect without `compare`"),
+        ("laws compare hoffmann2022 --flops 1e20", "NAME has no effect without `show`"),
+        ("models list --gpu h100", "--gpu has no effect without `train-cost`"),
+        ("predict --fit x --at N=1 --unit nats/byte", "--unit has no effect without --law"),
     ],
 )
 def test_the_sentence_names_what_is_written_on_the_command_line(words, says, capsys):

@@ -69,7 +69,7 @@ def test_the_largest_run_of_a_sweep_is_planned(capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--mesh", "data=2"], "--mesh is of --devices"),
+        (["--mesh", "data=2"], "--mesh has no effect without --devices"),
         (["--devices", "h100"], "give e.g. 2048xh100"),
         (["--devices", "8xh1000"], "did you mean 'h100'"),
         (["--devices", "8xh100", "--mesh", "data=4"], "give a mesh of 8"),
