@@ -32,6 +32,18 @@ def test_paths_of_files_exist(page):
         assert (HOUSE / named).exists(), named
 
 
+def test_every_fault_names_a_test_that_exists():
+    page = (HOUSE / "docs/reliability.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", page, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    modules = list((HOUSE / "tests").rglob("test_*.py"))
+    defined = {name for each in modules for name in re.findall(r"def (test_\w+)", each.read_text())}
+    for number, cell in rows:
+        names = set(re.findall(r"test_\w+", cell))
+        of_modules = {each.stem for each in modules} & names
+        assert names > of_modules and names - of_modules <= defined, number
+
+
 def test_architecture_names_files_that_exist():
     folders = (*ROOMS, "docs", "tests")
     found = {path.name for folder in folders for path in (HOUSE / folder).rglob("*.py")}

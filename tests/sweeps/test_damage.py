@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trivial_runs
@@ -74,6 +76,29 @@ def test_a_damaged_result_is_set_aside_with_the_reason_and_the_run_is_open_again
     assert RUN.run_id in store.pending([RUN.run_id])
     assert publish(store, 2) == "published"
     assert store.read(PLAN)[0].status == "done"
+
+
+class Opened:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_in_the_folder_is_never_loaded(store: Store, tmp_path: Path):
+    opened = tmp_path / "opened"
+    publish(store)
+    evil = pickle.dumps(Opened(opened))
+    pickle.loads(evil)
+    opened.unlink()
+    for path in sorted(store.root.rglob("*")):
+        if path.is_file():
+            path.write_bytes(evil)
+            path.with_name(f"{path.name}.pkl").write_bytes(evil)
+    store = Store.create(store.root)
+    assert {record.status for record in store.scan()} == {"missing"} and not opened.exists()
+    assert any("-result.json-" in name for name in quarantined(store))
 
 
 def test_every_bit_of_a_result_is_guarded(store: Store) -> None:
