@@ -72,6 +72,7 @@ BENCHMARKS = (
     Benchmark("main_job", "main job and `scaling --help`", ("main_job.py",)),
     Benchmark("bookkeeping", "bookkeeping a run", ("bookkeeping.py",)),
     Benchmark("large_folder", "`scaling status` and `table` of 10,000 runs", ("large_folder.py",)),
+    Benchmark("mesh_runs", "runs on every mesh of emulated devices", ("mesh_runs.py",)),
     Benchmark("flips", "flipped bits and hostile files", ("flips.py",), is_long=True),
     Benchmark(
         "object_store",

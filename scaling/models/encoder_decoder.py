@@ -133,9 +133,11 @@ class EncoderDecoder(Checked, Family):
                 return {"heads": self.heads}
             case "fsdp":
                 return {"features of the residual stream": self.width}
+            case "context":
+                return {"tokens of the source": self.source_length}
             case "data":
                 return {}
-            case "context" | "expert" | "pipe":
+            case "expert" | "pipe":
                 return None
 
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:

@@ -141,13 +141,14 @@ def _spread(computation: Computation) -> Spread:
         def embedded(tokens: Int[Array, "batch positions"]) -> States:
             rows = embed(axes, vocabulary, table, tokens.reshape(-1))
             looked_up = math.sqrt(sizes.width) * rows.reshape(*tokens.shape, -1)
-            return looked_up + sinusoids(tokens.shape[1], sizes.width)
+            return looked_up + positions(axes, tokens.shape[1], sizes.width)
 
-        source = embedded(tokens[:, : sizes.source_length])
+        length = sizes.source_length // axes.mesh.context
+        source = embedded(tokens[:, :length])
         source = _through(computation, encoder, params, "encoder", source)
         # Said here, so that its gradients are added up once, not in every layer.
         source = axes.varying(normed(params, "encoder_norm", source), "tensor")
-        pair = Pair(embedded(tokens[:, sizes.source_length :]), source)
+        pair = Pair(embedded(tokens[:, length:]), source)
         target = _through(computation, decoder, params, "decoder", pair).target
         target = normed(params, "decoder_norm", target)
         return target.reshape(-1, sizes.width), jnp.float32(0)
@@ -166,7 +167,7 @@ def _through(computation: Computation, block: Model, params: Params, name: str, 
     def step(x: Any, layer: Params) -> tuple[Any, None]:
         return block.apply(computation.whole(layer, name), x), None
 
-    if weights_are_sharded():
+    if weights_are_sharded() or computation.axes.longer(("context",)):
         # Without a loop around it, only barriers keep XLA from merging the two computations.
         step = jax.checkpoint(step, prevent_cse=unrolled, policy=save_all_but_gathered)
     layers = computation.axes.own(params[name])
@@ -201,9 +202,11 @@ class DecoderBlock(nnx.Module):
     def __call__(self, pair: Pair) -> Pair:
         """States of the target after the block, beside those of the source."""
         x, source = pair
-        so_far = jnp.tri(x.shape[1], dtype=bool)[None, None]
+        axes, n = self.attention.axes, x.shape[1]
+        own = axes.place("context") * n + jnp.arange(n)
+        so_far = jnp.arange(axes.mesh.context * n)[None] <= own[:, None]
         normed = self.attention_norm(x)
-        x = x + self.attention.over(normed, normed, so_far)
+        x = x + self.attention.over(normed, normed, so_far[None, None])
         x = x + self.source_attention.over(self.source_norm(x), source)
         return Pair(x + self.feed_forward(x), source)
 
@@ -229,6 +232,7 @@ class Attention(nnx.MultiHeadAttention):
         """What positions of `x` gather from those of `seen`."""
         x, seen = self.axes.varying((x, seen), "tensor")
         q, k, v = self.query(x), self.key(seen), self.value(seen)
+        k, v = (self.axes.gathered(each, 1, "context") for each in (k, v))
         mixed = nnx.dot_product_attention(q, k, v, mask=mask)
         return _summed(self.axes, jnp.tensordot(mixed, self.out.kernel[...], 2), self.out.bias)
 
@@ -252,6 +256,12 @@ class FeedForward(nnx.Module):
 def _summed(axes: Axes, made: States, bias: Any) -> States:
     """The sum over `tensor` of what devices made, and a bias that each of them has."""
     return axes.sum(made, "tensor") + bias[...][None, None]
+
+
+def positions(axes: Axes, n: int, width: int) -> Float[Array, "1 {n} {width}"]:
+    """What is added to the embeddings of the tokens of this device, of which each has n."""
+    waves = jnp.asarray(sinusoids(axes.mesh.context * n, width))
+    return jax.lax.dynamic_slice_in_dim(waves, axes.place("context") * n, n, axis=1)
 
 
 def sinusoids(n: int, width: int) -> Float[np.ndarray, "1 {n} {width}"]:

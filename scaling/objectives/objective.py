@@ -35,10 +35,25 @@ class Examples(NamedTuple):
     weights: Float[Array, "batch context"] | None = None
     visible: Int[Array, " batch"] | None = None
 
-    def after(self, source: int) -> Examples:
-        """The examples as an encoder-decoder takes them: it predicts what follows a source."""
+    def after(self, source: int, parts: int = 1) -> Examples:
+        """The examples as an encoder-decoder takes them: it predicts what follows a source.
+
+        Where sequences are divided into parts, each part of the inputs has one of the source, and
+        after it one of the target.
+        """
         weights = None if self.weights is None else self.weights[:, source:]
-        return Examples(self.inputs, self.targets[:, source:], weights)
+        return Examples(_in_parts(self.inputs, source, parts), self.targets[:, source:], weights)
+
+
+def _in_parts(inputs: Array, source: int, parts: int) -> Array:
+    """Inputs in the order of `Examples.after`."""
+    import jax.numpy as jnp
+
+    if parts == 1:
+        return inputs
+    both = (inputs[:, :source], inputs[:, source:])
+    divided = [tokens.reshape(len(tokens), parts, -1) for tokens in both]
+    return jnp.concatenate(divided, axis=2).reshape(inputs.shape)
 
 
 class SpecialTokens(NamedTuple):

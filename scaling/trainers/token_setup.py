@@ -58,7 +58,7 @@ class Setup:
     def examples(self, objective: Objective, windows: Array, key: Array | None) -> Examples:
         """Examples of an objective, as the model takes them."""
         made = objective.examples(windows, key, self.special)
-        return made if self.source is None else made.after(self.source)
+        return made if self.source is None else made.after(self.source, self.plan.mesh.context)
 
     def shown(self, examples: Examples) -> dict[str, Array]:
         """Arguments, by name, that say what each position sees."""

@@ -96,23 +96,24 @@ def of_masked() -> list[Any]:
 
 def of_paired() -> list[Any]:
     """Loss of an encoder-decoder and norms of its gradient: on one device and on eight."""
-    family = EncoderDecoder(width=8, depth=1, heads=2, source_length=5)
-    model, parameters = family.build(9, 12), family.parameters(9, 12)
+    family = EncoderDecoder(width=8, depth=1, heads=2, source_length=6)
+    model, parameters = family.build(10, 12), family.parameters(10, 12)
     random = np.random.default_rng(0)
-    inputs, targets = random.integers(0, 12, (1, 4, 9)), random.integers(0, 12, (1, 4, 4))
+    windows = random.integers(0, 12, (2, 2, 10))
+    examples, parts = (Examples(*jnp.asarray(windows)).after(6, n) for n in (1, 2))
     params = jax.tree.map(
         lambda parameter: random.normal(0, 0.25, parameter.shape).astype(np.float32),
         dict(parameters),
     )
-    mesh = Mesh(data=2, fsdp=2, tensor=2)
+    mesh = Mesh(fsdp=2, tensor=2, context=2)
     own = shared.Shared(model, parameters, Axes(mesh))
 
     def loss(params: Any) -> Any:
-        return jnp.mean(cross_entropy(model.apply(params, inputs[0]), targets[0]))
+        return jnp.mean(cross_entropy(model.apply(params, examples.inputs), examples.targets))
 
     def divided(params: Any) -> Any:
-        examples = Examples(jnp.asarray(inputs), jnp.asarray(targets))
-        (_, loss), gradient = shared.gradient(own, 0.0, params, examples, {})
+        whole = jax.tree.map(lambda leaf: leaf[None], parts)
+        (_, loss), gradient = shared.gradient(own, 0.0, params, whole, {})
         return loss, gradient
 
     one = jax.jit(jax.value_and_grad(loss))(params)

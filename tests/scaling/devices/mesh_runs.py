@@ -1,6 +1,6 @@
 """Runs over emulated devices, as a program of its own: their number is set before JAX starts.
 
-JAX_NUM_CPU_DEVICES=4 python mesh_runs.py WHAT... FOLDER    prints what it finds as JSON
+JAX_NUM_CPU_DEVICES=4 python mesh_runs.py FOLDER    prints what it finds as JSON
 """
 
 from __future__ import annotations
@@ -101,26 +101,25 @@ def resumed(config: RunConfig, folder: Path) -> list[dict[str, list[float]]]:
     return [whole, losses(config, folder)]
 
 
-def main(what: list[str], folder: Path) -> Any:
+def main(folder: Path) -> Any:
+    """Plain runs on every mesh, one of them resumed, and others on one."""
     both = MESHES["both"]
-    if what == ["grouped"]:
-        return {
-            "one": losses(on(GROUPED, Mesh())),
-            "both": losses(on(GROUPED, both)),
-            "in parts": losses(on(GROUPED, both, microbatches=5)),
-        }
-    if what == ["resumed"]:
-        return resumed(on(PLAIN, both), folder)
-    return {
+    found: dict[str, Any] = {
         name: {
-            "losses": losses(on(PLAIN, MESHES[name])),
-            "kept": kept(on(PLAIN, MESHES[name])),
-            "sent": sent(on(PLAIN, MESHES[name])),
+            "losses": losses(on(PLAIN, mesh)),
+            "kept": kept(on(PLAIN, mesh)),
+            "sent": sent(on(PLAIN, mesh)),
         }
-        for name in what
+        for name, mesh in MESHES.items()
     }
+    found["resumed"] = resumed(on(PLAIN, both), folder)
+    found["grouped"] = {
+        "one": losses(on(GROUPED, Mesh())),
+        "both": losses(on(GROUPED, both)),
+        "in parts": losses(on(GROUPED, both, microbatches=5)),
+    }
+    return found
 
 
 if __name__ == "__main__":
-    *what, folder = sys.argv[1:]
-    print(json.dumps(main(what, Path(folder))))
+    print(json.dumps(main(Path(sys.argv[1]))))

@@ -79,7 +79,7 @@ def test_attention_over_divided_sequences_keeps_to_prefixes_and_documents(found:
 
 @pytest.mark.slow
 def test_an_encoder_decoder_has_the_loss_and_gradient_of_one_device(found: Any):
-    """On two devices along each of data, fsdp and tensor; biases of keys have no gradient."""
+    """On two devices along each of fsdp, tensor and context; biases of keys have no gradient."""
     one, divided = found["paired"]
     assert len(one) == 48 and np.sum(np.array(one) < 1e-8) == 3
     assert divided == pytest.approx(one, rel=ROUNDING, abs=1e-8)
@@ -254,7 +254,10 @@ def test_families_without_roles_and_what_needs_one_device_are_refused():
             Transformer(width=16, depth=4, heads=4),
             ("data", "fsdp", "pipe", "context", "tensor"),
         ),
-        (EncoderDecoder(width=16, heads=4, source_length=2), ("data", "fsdp", "tensor")),
+        (
+            EncoderDecoder(width=16, heads=4, source_length=2),
+            ("data", "fsdp", "context", "tensor"),
+        ),
         (GRU(width=8, depth=1), ("data", "fsdp")),
     ],
     ids=lambda each: getattr(each, "kind", ""),

@@ -36,19 +36,6 @@ RUN = RunConfig(
 )
 
 
-def program(*words: str | Path) -> Any:
-    environment = {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": os.pathsep.join(sys.path)}
-    out = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("mesh_runs.py")), *map(str, words)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout)
-
-
 def agree(found: dict[str, list[float]], expected: dict[str, list[float]]) -> None:
     for name in ("train", "eval", "end"):
         assert len(found[name]) == len(expected[name]) >= 2
@@ -85,34 +72,38 @@ def agrees(found: Any, one: Any, fsdp: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return program("one", "both", tmp_path_factory.mktemp("mesh"))
+def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    environment = {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": os.pathsep.join(sys.path)}
+    folder = tmp_path_factory.mktemp("mesh") / "checkpoints"
+    out = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("mesh_runs.py")), str(folder)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert out.returncode == 0, out.stderr
+    return json.loads(out.stdout)
 
 
 @pytest.mark.slow
-def test_four_devices_do_the_work_of_one_and_keep_half_of_it_each(plain: Any):
-    agrees(plain["both"], plain["one"], fsdp=2)
+@pytest.mark.parametrize(("mesh", "fsdp"), [("both", 2), ("data", 1), ("fsdp", 4)])
+def test_four_devices_do_the_work_of_one_and_keep_their_share(found: Any, mesh: str, fsdp: int):
+    agrees(found[mesh], found["one"], fsdp)
 
 
 @pytest.mark.slow
-def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path: Path):
-    whole, again = program("resumed", tmp_path / "checkpoints")
+def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(found: Any):
+    whole, again = ({**each} for each in found["resumed"])
     assert again.pop("resumed") == [8] and whole.pop("resumed") == []
     assert again == whole
 
 
 @pytest.mark.slow
-def test_four_devices_that_keep_all_or_a_quarter_too(plain: Any, tmp_path: Path):
-    found = program("data", "fsdp", tmp_path)
-    agrees(found["data"], plain["one"], fsdp=1)
-    agrees(found["fsdp"], plain["one"], fsdp=4)
-
-
-@pytest.mark.slow
-def test_grouped_heads_tied_embeddings_and_microbatches_too(tmp_path: Path):
-    found = program("grouped", tmp_path)
-    agree(found["both"], found["one"])
-    agree(found["in parts"], found["one"])
+def test_grouped_heads_tied_embeddings_and_microbatches_too(found: Any):
+    grouped = found["grouped"]
+    agree(grouped["both"], grouped["one"])
+    agree(grouped["in parts"], grouped["one"])
 
 
 def test_only_leaves_named_right_below_blocks_are_taken_for_stacked():
