@@ -235,8 +235,7 @@ def _draw_excess(ax: Axes, details: Details, name: str) -> None:
         along = np.geomspace(part[column].to_numpy().min(), part[column].to_numpy().max(), 40)
         draw_law(ax, along, law, f"exponent {law.params['alpha']:.2f}")
         ax.legend(loc="upper right")
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x", "y")
     ax.set(xlabel=name, ylabel="loss above the optimum (nats)")
 
 

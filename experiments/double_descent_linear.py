@@ -186,7 +186,7 @@ def figure(findings: Findings[Details]) -> Figure:
     with style.paper_figure(2, 1, width=style.SINGLE_COLUMN, height=4.6) as (drawing, axes):
         top, bottom = axes[:, 0]
         overview(top, findings)
-        ticks.log_scale(bottom, "x", ticks=(1, 2, 5))
+        ticks.log_scale(bottom, "x")
         for name, look in LOOKS.items():
             rows = findings.shown[findings.shown["estimator"] == name]
             rows = rows[np.isfinite(rows["theory"])]
@@ -204,7 +204,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     At p = n the mean is infinite, so the median over seeds is drawn, with 68 % of the seeds.
     """
     runs, excluded, n, teacher = findings.details
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ticks.log_scale(ax, "y", ticks=(1,))
     ends = runs["aspect_ratio"].min(), runs["aspect_ratio"].max()
     p = np.unique(np.rint(np.geomspace(*ends, 400) * n))

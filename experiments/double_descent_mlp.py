@@ -145,6 +145,6 @@ def overview(ax: Axes, findings: Findings[Descent]) -> None:
 def _draw(ax: Axes, findings: Findings[Descent], quantity: str) -> None:
     threshold = findings.details.found.threshold
     expected = (RATIO[0] * threshold.value, RATIO[1] * threshold.value)
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     draw_descent(ax, findings.details, "width", quantity, None if threshold.censored else expected)
     ax.set_xlabel("width of hidden layers")

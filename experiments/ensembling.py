@@ -184,7 +184,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the test squared error against N/n: medians with 68 % of the seeds, and the limit."""
     runs, _, sizes, _, limit = findings.details
     axis = own_axis("features / examples, $N/n$")
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ticks.log_scale(ax, "y", ticks=(1,))
     for members, look in zip(MEMBERS, style.SERIES, strict=False):
         rows = runs[runs["members"] == members]

@@ -234,6 +234,6 @@ def _draw_degrees(ax: Axes, rows: pd.DataFrame) -> None:
             group["degree"], group["mean"], group["sem"], **look.marks(), capsize=2,
             elinewidth=0.8, label=label,
         )  # fmt: skip
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ax.set(xlabel="mean degree (edges a node)", ylabel="test accuracy")
     ax.legend(loc="upper left", fontsize=7)

@@ -300,7 +300,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
             ax.plot([x], [end], **look.marks())
             ax.annotate("", (x, 1.5 * end), (x, end), arrowprops=arrow)
     ticks.log_scale(ax, "x", ticks=(1,))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "y")
     if law is not None:
         along = np.geomspace(0.8 / decays.max(), 1.25 / decays.min(), 20)
         ax.plot(along, law.at(along), color=style.INK, linewidth=0.9, label="fitted power law")

@@ -416,7 +416,7 @@ def _draw_positions(ax: Axes, details: Details) -> None:
     exact = rows.loc[rows["depth"] == rows["depth"].min()]
     middle = np.sqrt((exact["first"] + 1) * exact["end"])
     ax.plot(middle, exact["exact"], color=style.INK, linewidth=0.9, label="exact")
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ax.set(xlabel="place in the sequence", ylabel="loss (nats)", ylim=(0, None))
     ax.legend(loc="lower left")
 

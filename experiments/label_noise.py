@@ -234,7 +234,7 @@ def figure(findings: Findings[Details]) -> Figure:
 
 def _draw(ax: Axes, details: Details, quantity: str) -> None:
     axis = own_axis("width")
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     for kind, look in zip(details.kinds, style.SERIES, strict=False):
         rows = kind.runs
         x, y, seeds = rows["model.width"], rows[quantity], rows["seed"]

@@ -373,7 +373,6 @@ def _draw_equal(ax: Axes, equal: pd.DataFrame) -> None:
     values = equal[["alone", "mixed"]].to_numpy(np.float64)
     ends = [values.min() / 1.3, values.max() * 1.3]
     ax.plot(ends, ends, color=style.GREY, linewidth=0.8)
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x", "y")
     ax.set(xlabel="one source (nats)", ylabel="equal rules mixed (nats)")
     ax.legend(title="parameters", loc="lower right", fontsize=7, title_fontsize=7)

@@ -291,7 +291,7 @@ def _draw_groups(ax: Axes, grown: dict[str, tuple[pd.DataFrame, Estimate]]) -> N
     names = [f"{name} ({len(rows)})" for name, (rows, _) in grown.items()]
     ax.set_yticks(range(len(grown)), [textwrap.fill(name, 18) for name in names], fontsize=7)
     ax.invert_yaxis()
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ax.set_xlabel("growth a year, 95 % (line: 4.7)")
 
 

@@ -292,7 +292,6 @@ def _draw_courses(ax: Axes, details: Details) -> None:
         ax.plot(exact["step"], exact["kl_exact"], color=style.INK, linewidth=0.9)
         ax.axhline(1 / (2 * float(str(penalty)) ** 2), color=style.GREY, linewidth=0.7,
                    linestyle="--")  # fmt: skip
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x", "y")
     ax.set(xlabel="steps", ylabel="divergence from the start (nats)")
     ax.legend(loc="lower right")

@@ -137,7 +137,7 @@ def figure(findings: Findings[Details]) -> Figure:
 def overview(ax: Axes, findings: Findings[Details]) -> None:
     """Draws the test error against examples on logarithmic axes."""
     runs, excluded, result, dimension, ridge = findings.details
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ticks.log_scale(ax, "y", ticks=(1,))
     sizes = np.geomspace(runs["n"].min(), runs["n"].max(), 60)
     curves.draw_replicates(

@@ -184,7 +184,6 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     ):
         ax.plot(rows["frequency"], rows["until"], **look.marks(filled=filled), label=label)
     ax.axhline(cut, color=style.GREY, linewidth=0.8, linestyle=":", label="known up to here")
-    ticks.log_scale(ax, "x", ticks=(1,))
-    ticks.log_scale(ax, "y", ticks=(1,))
+    ticks.log_scale(ax, "x", "y", ticks=(1,))
     ax.set(xlabel="frequency of the task", ylabel="step of emergence")
     ax.legend(loc="upper right")

@@ -317,7 +317,7 @@ def _draw_peaks(ax: Axes, shown: pd.DataFrame) -> None:
         means = group.groupby("data.n_train")["gold_peak"].mean()
         ax.plot(group["data.n_train"], group["gold_peak"], **look.marks(filled=False))
         ax.plot(means.index, means, **look.line(), label=f"{width:g} units")
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ax.set(xlabel="comparisons", ylabel="peak of gold reward")
     ax.set_title(f"{HEAVY} degrees of freedom")
     ax.legend(loc="upper left")

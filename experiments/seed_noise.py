@@ -150,8 +150,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         **look.marks(),
         label="over seeds, 95 % interval",
     )
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x", "y")
     log_ticks(ax, "x", "y", most=5)
     mark_excluded(ax, findings.details.excluded, "n_params_matmul")
     ax.set(xlabel="parameters, $N$", ylabel="s.d. of held-out loss (nats per token)")

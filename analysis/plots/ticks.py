@@ -55,21 +55,22 @@ _AXES = {
 """Our words for the quantities that laws take and predict."""
 
 
-def log_scale(ax: Axes, axis: Literal["x", "y"], *, ticks: Sequence[float] = (1, 2, 5)) -> Axes:
-    """Makes an axis logarithmic. Call it before marks are drawn: they keep the limits they find.
+def log_scale(ax: Axes, *axes: Literal["x", "y"], ticks: Sequence[float] = (1, 2, 5)) -> Axes:
+    """Makes axes logarithmic. Call it before marks are drawn: they keep the limits they find.
 
     Args:
         ax: The axes.
-        axis: Axis to change.
+        *axes: Axes to change, "x" or "y".
         ticks: Multiples of powers of ten that are labelled, as plain numbers: (1, 2, 5) for less
             than two decades, (1,) for more.
     """
-    ax.set(**{f"{axis}scale": "log"})
-    which = ax.xaxis if axis == "x" else ax.yaxis
-    which.set_major_locator(LogLocator(subs=ticks))
-    which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    which.set_minor_locator(LogLocator(subs=range(1, 10)))
-    which.set_minor_formatter(NullFormatter())
+    for name in axes:
+        ax.set(**{f"{name}scale": "log"})
+        which = ax.xaxis if name == "x" else ax.yaxis
+        which.set_major_locator(LogLocator(subs=ticks))
+        which.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        which.set_minor_locator(LogLocator(subs=range(1, 10)))
+        which.set_minor_formatter(NullFormatter())
     return ax
 
 

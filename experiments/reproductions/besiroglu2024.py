@@ -126,7 +126,6 @@ def refit(table: pd.DataFrame) -> Findings[None]:
             f"{huber.params['beta']:.3f} to {whole.params['beta']:.3f}."
         ),
         shown=_shown(huber, few),
-        details=None,
         report={
             "huber": without_replicates(huber),
             "least absolute error": without_replicates(absolute),

@@ -135,7 +135,6 @@ def refit() -> Findings[None]:
         measured={name: Measured(value=value) for name, value in values.items()},
         verdict="Counts and ratios of all seven shapes come out, and the settings of both models.",
         shown=_shown(),
-        details=None,
     )
 
 

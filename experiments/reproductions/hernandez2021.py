@@ -74,7 +74,6 @@ def refit() -> Findings[None]:
         verdict=f"Text is worth {measured['text'].value:.3g} characters to a model of GPT-3's "
         f"size; a model of 40M parameters has {example:.0f} times its 3e5 characters.",
         shown=_shown(text, code),
-        details=None,
     )
 
 

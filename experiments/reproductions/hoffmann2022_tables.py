@@ -132,7 +132,6 @@ def refit() -> Findings[None]:
         verdict="The rows grow with the exponents of table 2. The law of approach 3 takes "
         f"{min(ratios):.2f} to {max(ratios):.2f} times the compute of its own rows.",
         shown=_shown(),
-        details=None,
     )
 
 

@@ -143,8 +143,7 @@ def figure(findings: Findings[Limits]) -> Figure:
 def _draw_worth(ax: Axes, limits: Limits) -> None:
     """Draws D_eff / U_D = 1 + R_D* (1 - e^(-r / R_D*)) for r = epochs - 1 repeats."""
     epochs = np.geomspace(1, 1000, 100)
-    ticks.log_scale(ax, "x", ticks=(1,))
-    ticks.log_scale(ax, "y", ticks=(1,))
+    ticks.log_scale(ax, "x", "y", ticks=(1,))
     for name, limit in limits.items():
         look = _STYLES[name]
         worth = 1 - limit * np.expm1(-(epochs - 1) / limit)
@@ -155,8 +154,7 @@ def _draw_worth(ax: Axes, limits: Limits) -> None:
 
 
 def _draw_losses(ax: Axes, shown: pd.DataFrame) -> None:
-    ticks.log_scale(ax, "x", ticks=(3, 5, 8))
-    ticks.log_scale(ax, "y", ticks=(3, 5, 8))
+    ticks.log_scale(ax, "x", "y", ticks=(3, 5, 8))
     for name in ("published", "all free"):
         draw_points(ax, shown[name], shown["loss"], _STYLES[name])
     ends = [shown["loss"].min(), shown["loss"].max()]

@@ -109,7 +109,6 @@ def refit() -> Findings[None]:
         verdict=f"Every number of the examples comes out with the exponents 0.336 and 0.283; with "
         f"0.34 and 0.28 the second saves {values['rounded share']:.0f} % in place of 28 %.",
         shown=_shown(),
-        details=None,
     )
 
 

@@ -86,7 +86,6 @@ def refit() -> Findings[None]:
         verdict="The best size of late fusion grows as C^0.538 by its own exponents, not as "
         "C^0.636: hardly faster than that of early fusion, C^0.527.",
         shown=pd.DataFrame(rows),
-        details=None,
     )
 
 

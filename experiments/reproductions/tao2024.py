@@ -127,7 +127,6 @@ def refit() -> Findings[None]:
         verdict="All cells come out but for a misprinted width; 70B parameters deserve "
         f"{seven:.0f} thousand tokens by the least loss.",
         shown=_shown(),
-        details=None,
     )
 
 

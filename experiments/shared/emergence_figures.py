@@ -36,8 +36,7 @@ def draw_emergence(ax: Axes, watched: Watched, frequency: Floats, law: DelayLaw)
     along = np.geomspace(frequency[seen].min(), frequency.max(), 20)
     slope = f"slope {-law.exponent.value:.2f}"
     ax.plot(along, law.at(1 / along), color=style.INK, linewidth=0.9, label=slope)
-    ticks.log_scale(ax, "x", ticks=(1,))
-    ticks.log_scale(ax, "y", ticks=(1,))
+    ticks.log_scale(ax, "x", "y", ticks=(1,))
     ax.set(xlabel="frequency of the task", ylabel="step of emergence")
     ax.legend(loc="upper right")
 
@@ -50,7 +49,7 @@ def draw_tail(ax: Axes, ended: pd.DataFrame, n_tasks: int, exponent: float) -> N
     ax.plot(along, tail, color=style.INK, linewidth=0.9, label="exact tail sum")
     for look, (name, rows) in zip(style.SERIES, ended.groupby("along"), strict=False):
         ax.plot(rows["learnt"], rows["loss"], **look.marks(), label=f"over {name}")
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "y")
     ax.set(xlabel="tasks learnt", ylabel="loss (nats)")
     ax.legend(loc="upper right")
 
@@ -68,6 +67,6 @@ def draw_metrics(ax: Axes, metrics: pd.DataFrame) -> None:
     ):
         ax.plot(metrics["steps"], metrics[name], **look.line(), label=label)
         ax.plot(metrics["steps"], metrics[name], **look.marks())
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x")
     ax.set(xlabel="step", ylabel="metric, over its range")
     ax.legend(loc="upper left")

@@ -131,7 +131,7 @@ def drawing(found: Compared, *, x: str, y: str, log: bool = True) -> Figure:
     with style.paper_style():
         figure, (top,), (bottom,) = descent.descent_panels(1, residuals=True, height=2.9)
         if log:
-            ticks.log_scale(top, "y", ticks=(1, 2, 5))
+            ticks.log_scale(top, "y")
         sizes = np.geomspace(found.runs["size"].min(), found.runs["size"].max(), 200)
         for i, (name, theory) in enumerate(found.theories.items()):
             look = style.SERIES[i]

@@ -29,8 +29,7 @@ def draw_excess(ax: Axes, rows: pd.DataFrame, law: FitResult | None) -> None:
         label = f"{law.params['E']:.3f} + $A N^{{-{law.params['alpha']:.2f}}}$"
         draw_law(ax, along, law, label)
         ax.legend(loc="upper right")
-    ticks.log_scale(ax, "x", ticks=(1, 2, 5))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "x", "y")
     ax.set(xlabel="parameters", ylabel="squared error above the floor")
 
 
@@ -46,7 +45,7 @@ def draw_tasks(ax: Axes, floor: Floor, by_tasks: pd.DataFrame, threshold: float 
     if threshold is not None:
         ax.axvline(threshold, color=style.GREY, linewidth=0.9, linestyle="--")
     ticks.log_scale(ax, "x", ticks=(1,))
-    ticks.log_scale(ax, "y", ticks=(1, 2, 5))
+    ticks.log_scale(ax, "y")
     ax.set(xlabel="tasks trained on $M$ (dashed: threshold)", ylabel="squared error, mean over $k$")
     ax.legend(loc="upper right", fontsize=6)
 
