@@ -12,7 +12,9 @@ from analysis.guards import positive, share
 
 _FILE = Path(__file__).with_name("devices.toml")
 _FIELDS = ("peak", "memory", "memory_bandwidth", "node", "link", "between")
+_OPTIONAL = ("float32", "best_product", "source")
 _UNMEASURED = 0.95
+_NARROW = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,8 @@ class Device:
     Attributes:
         name: Its name.
         peak: FLOP/s of products in dense bfloat16.
+        float32: FLOP/s of products of float32 as JAX computes them by default: by tensor cores in
+            19 bits, or on TPUs in bfloat16. None if it is not known.
         best_product: Share of the peak that the best product reaches.
         memory: Bytes.
         memory_bandwidth: Bytes/s.
@@ -33,6 +37,7 @@ class Device:
 
     name: str
     peak: float
+    float32: float | None
     best_product: float
     memory: float
     memory_bandwidth: float
@@ -75,6 +80,22 @@ def find(name: str) -> Device:
     return known[name]
 
 
+def speed(device: Device, number_bytes: int) -> float:
+    """Returns the FLOP/s of products of numbers of 2 or 4 bytes.
+
+    Raises:
+        ValueError: The speed in float32 is not known.
+    """
+    if number_bytes == _NARROW:
+        return device.peak
+    if device.float32 is None:
+        raise ValueError(
+            f"{device.name} has no float32, the FLOP/s of products of float32: add float32 = "
+            "NUMBER, or compute in bfloat16 (--set model.compute_dtype=bfloat16)"
+        )
+    return device.float32
+
+
 def many(text: str) -> tuple[int, Device]:
     """Reads a number of devices such as 2048xh100.
 
@@ -91,11 +112,11 @@ def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
     missing = [field for field in _FIELDS if field not in row]
     if missing:
         raise ValueError(f"{where}: {name} has no {', '.join(missing)}: add {missing[0]} = NUMBER")
-    unknown = [field for field in row if field not in (*_FIELDS, "best_product", "source")]
+    known = (*_FIELDS, *_OPTIONAL)
+    unknown = [field for field in row if field not in known]
     if unknown:
-        names = (*_FIELDS, "best_product", "source")
-        raise ValueError(f"{where}: {name} has {unknown[0]}: {nearest_name(unknown[0], names)}")
-    numbers = {field: row[field] for field in _FIELDS}
+        raise ValueError(f"{where}: {name} has {unknown[0]}: {nearest_name(unknown[0], known)}")
+    numbers = {field: row[field] for field in (*_FIELDS, "float32") if field in row}
     for field, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{where}: {field} of {name} is {value!r}: give a number")
@@ -106,5 +127,5 @@ def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
         name=name,
         best_product=float(best),
         source=str(row.get("source", where)),
-        **{**numbers, "node": int(numbers["node"])},
+        **{"float32": None, **numbers, "node": int(numbers["node"])},
     )

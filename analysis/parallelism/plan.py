@@ -17,7 +17,7 @@ from analysis.parallelism.memory import Memory, memory
 from analysis.parallelism.program import program_memory
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import StepTime, repeats, step_time
-from analysis.parallelism.traffic import Traffic, inside_node, traffic
+from analysis.parallelism.traffic import Traffic, links, traffic
 
 AXES = ("data", "fsdp", "tensor", "context", "expert", "pipe")
 """Axes of a layout."""
@@ -86,7 +86,7 @@ class Plan:
 
     def near(self) -> dict[str, bool]:
         """Returns whether an axis stays inside a node, by its name."""
-        return {axis: bool(each) for axis, each in inside_node(self.layout, self.device).items()}
+        return {axis: bool(each.is_near) for axis, each in links(self.layout, self.device).items()}
 
     def _share(self, flops: float) -> float:
         peak = float(self.layout.size) * self.device.peak

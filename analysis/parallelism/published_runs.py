@@ -29,7 +29,8 @@ class PublishedRun:
         recipe: How a step was computed.
         utilisation: The share of the peak that was reported.
         counted: Which FLOPs it counts: the model's, or those of the hardware with recomputation.
-        sets: The constant of `step_time` that this run set; "" where it is predicted.
+        sets: The constant of `step_time` that this run set; "" where it is predicted, "nothing"
+            where the plan misses it for a reason that `note` gives.
         source: Paper and table.
         note: What the paper does not say, and what stands in its place; may be empty.
     """
@@ -56,7 +57,7 @@ class PublishedRun:
 
 
 def predicted_runs() -> tuple[PublishedRun, ...]:
-    """Returns the runs that set no constant."""
+    """Returns the runs that the plan is held against."""
     return tuple(run for run in published_runs().values() if not run.sets)
 
 

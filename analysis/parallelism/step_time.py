@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.parallelism.devices import Device
+from analysis.parallelism.devices import Device, speed
 from analysis.parallelism.layout import Layout, Numbers, Recipe
 from analysis.parallelism.memory import held, stages, tokens_at_once
 from analysis.parallelism.shape import TransformerShape
-from analysis.parallelism.traffic import Traffic, inside_node, traffic
+from analysis.parallelism.traffic import Traffic, links, traffic
 
 PRODUCTS = 0.76
 """Share of the best product's speed that those of a step reach: the median over nine rows of
@@ -25,10 +25,10 @@ LINKS = 0.8
 """Share of a link that a collective reaches."""
 
 HIDDEN = 0.5
-"""Share of gathered weights that travel while products run, as long as these last: to a tenth, by
-three runs under ZeRO-3 (table 2 of the same paper, 175B on 384 to 1,536 devices)."""
-
-_STREAMED_BYTES = 2
+"""Share of gathered weights that travel while products run, as long as these last. Twelve runs with
+weights sharded over 16 to 128 devices (MosaicML, llm-foundry, benchmarks of training) are planned
+within 8 points by it; shares from a quarter to all of it differ by half a point of their root mean
+square, and none at all by one."""
 
 
 class StepTime(NamedTuple):
@@ -73,17 +73,17 @@ def step_time(shape: TransformerShape, layout: Layout, recipe: Recipe, device: D
     """
     m, p, t = recipe.microbatches(layout), layout.pipe, layout.tensor
     sent = traffic(shape, layout, recipe)
-    near = inside_node(layout, device)
+    of = links(layout, device)
     seconds = Traffic(*(
-        amount / (LINKS * np.where(near[axis], device.link, device.between))
+        amount / (LINKS * of[axis].speed)
         for axis, amount in zip(Traffic._fields, sent, strict=True)
     ))  # fmt: skip
     tokens, (n, lighter) = m * tokens_at_once(shape, layout, recipe), stages(shape, layout)
     passes = repeats(shape, recipe)
-    speed = device.peak * device.best_product * PRODUCTS
+    reached = speed(device, recipe.activation_bytes) * device.best_product * PRODUCTS
     block, readout = passes * shape.block_flops, 3 * shape.readout_flops
     slowest = n * block + np.where(lighter, np.maximum(readout - block, 0.0), readout)
-    products = tokens * slowest / t / speed
+    products = tokens * slowest / t / reached
     streamed = tokens * n * passes * _streamed(shape, layout, recipe) / device.memory_bandwidth
     busy = products + streamed + seconds.tensor + seconds.context + seconds.expert + seconds.pipe
     bubble = busy * (p - 1) / (recipe.interleave * m)
@@ -115,4 +115,4 @@ def _streamed(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Number
     heads = 4 * (shape.heads + shape.kv_heads) * shape.head_size / t
     inside = (3 if shape.gated else 2) * shape.chosen * shape.ff_width / t
     scores = 0 if recipe.flash else 6 * shape.heads * shape.context / t
-    return _STREAMED_BYTES * (outside + heads + inside + scores)
+    return recipe.activation_bytes * (outside + heads + inside + scores)

@@ -2,7 +2,7 @@
 
 An all-reduce in a ring of n sends 2 (n - 1) / n of its array, a gather or a scatter half of that.
 Axes lie in the order tensor, context, expert, pipe, fsdp, data, the first among neighbours: an axis
-takes the fast link where it and all before it fit into a node.
+takes the fast link where it and all before it divide a node.
 """
 
 from typing import NamedTuple
@@ -78,13 +78,49 @@ def traffic(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Traffic:
     )  # fmt: skip
 
 
-def inside_node(layout: Layout, device: Device) -> dict[str, NDArray[np.bool_]]:
-    """Returns whether an axis takes the fast link, by its name."""
-    found, together = {}, np.asarray(1.0)
+class Link(NamedTuple):
+    """The link that an axis takes.
+
+    Attributes:
+        is_near: Whether it stays inside a node.
+        speed: Bytes/s that a device sends along it.
+    """
+
+    is_near: NDArray[np.bool_]
+    speed: Numbers
+
+
+def links(layout: Layout, device: Device) -> dict[str, Link]:
+    """Returns the link of each axis, by its name.
+
+    Devices fill their nodes evenly. A ring through several devices of each node enters and leaves
+    the node by the adapters of all of them, each of which carries a part; of an all-to-all what is
+    for other nodes leaves by a device's own, and so do activations of a pipeline.
+    """
+    node = _filled(layout.size, device.node)
+    found, before = {}, np.asarray(1.0)
     for axis in _INWARDS:
-        together = together * getattr(layout, axis)
-        found[axis] = together <= device.node
+        n = np.asarray(getattr(layout, axis))
+        inside = np.maximum(node // before, 1.0)
+        match axis:
+            case "pipe":
+                shares = np.ones_like(inside)
+            case "expert":
+                shares = (n - 1) / np.maximum(n - inside, 1.0)
+            case _:
+                shares = inside
+        before = before * n
+        is_near = node % before == 0
+        far = np.minimum(device.between * np.maximum(shares, 1.0), device.link)
+        found[axis] = Link(is_near, np.where(is_near, device.link, far))
     return found
+
+
+def _filled(n_devices: Numbers, node: int) -> NDArray[np.float64]:
+    """Devices that a job has of each node: the most that divide their number."""
+    sizes, places = np.unique(np.asarray(n_devices), return_inverse=True)
+    each = [max(k for k in range(1, node + 1) if size % k == 0) for size in sizes.astype(int)]
+    return np.asarray(each, np.float64)[places]
 
 
 def _round(n: Numbers) -> Numbers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.parallelism.published_runs import find
 from experiments import parallelism
 from experiments.experiment import Findings
 
@@ -30,7 +31,25 @@ def test_a_strategy_ends_where_it_must_and_no_mixture_is_slower(findings):
     assert use["sharded weights"].dropna().index.max() == 512  # the powers of 2 in 1,536 sequences
     assert use["tensor"].dropna().index.max() == 16  # in 48 heads
     assert use["pipeline"].dropna().index.max() == 32  # below 40 layers
-    assert use["tensor"][16] < 0.5 * use["tensor"][8]  # beyond the node
+    assert use["tensor"][16] < 0.75 * use["tensor"][8]  # beyond the node
     for name in ("sharded weights", "tensor", "pipeline"):
         both = use[[name, "best mixture"]].dropna()
         assert (both["best mixture"] >= both[name] - 1e-12).all()
+
+
+@pytest.mark.medium
+def test_pipelines_begin_where_models_are_large_and_lengthen_with_them(findings):
+    table = findings.details.over_sizes
+    best = table[table["strategy"] == "best mixture"]
+    assert best["parameters"].is_monotonic_increasing and best["pipe"].is_monotonic_increasing
+    assert best["pipe"].iloc[0] == 1 < best["pipe"].iloc[-1]
+
+
+def test_the_critical_batch_is_kaplans_law_through_what_was_measured():
+    shape = find(parallelism.OVER_DEVICES).shape
+    measured, kaplan = parallelism.critical_devices(shape)
+    loss = (parallelism.KAPLAN[0] / (kaplan * shape.context)) ** (1 / parallelism.KAPLAN[1])
+    assert 1.9 < loss < 2.1
+    at, batch = parallelism.CRITICAL
+    same = kaplan * (batch / 4) / (parallelism.KAPLAN[0] * (4 * at) ** -parallelism.KAPLAN[1])
+    assert measured == pytest.approx(same)

@@ -12,7 +12,7 @@ from analysis.parallelism.memory import held, layer_bytes, memory
 from analysis.parallelism.plan import choose, enough, plan
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import step_time
-from analysis.parallelism.traffic import inside_node, traffic
+from analysis.parallelism.traffic import links, traffic
 
 GPT = TransformerShape(
     layers=96, width=12288, heads=96, kv_heads=96, head_size=128, ff_width=49152,
@@ -74,11 +74,26 @@ def test_traffic_is_that_of_rings():
 
 
 def test_an_axis_that_leaves_the_node_takes_the_slow_link():
-    near = inside_node(Layout(tensor=8, pipe=2, data=4), A100)
-    assert near["tensor"] and not near["pipe"] and not near["data"]
-    fast = step_time(GPT, Layout(tensor=8), PLAIN, A100).tensor
-    slow = step_time(GPT, Layout(tensor=16), PLAIN, A100).tensor
-    assert slow / fast == pytest.approx(A100.link / A100.between * (15 / 16) / (7 / 8))
+    near = links(Layout(tensor=8, pipe=2, data=4), A100)
+    assert near["tensor"].is_near and near["tensor"].speed == A100.link
+    for axis in ("pipe", "data"):  # each group has one device in a node
+        assert not near[axis].is_near and near[axis].speed == A100.between
+
+
+def test_a_ring_through_a_node_takes_the_adapters_of_all_its_devices():
+    assert links(Layout(data=32), A100)["data"].speed == 8 * A100.between
+    assert links(Layout(tensor=2, fsdp=32), A100)["fsdp"].speed == 4 * A100.between
+    slow_node = replace(A100, link=1.5 * A100.between)  # it is no faster than inside
+    assert links(Layout(data=32), slow_node)["data"].speed == slow_node.link
+    # Of 16 destinations of an all-to-all 8 are in the node, so that 8 in 15 leave it.
+    sent = links(Layout(expert=16), A100)["expert"].speed
+    assert sent == pytest.approx(A100.between * 15 / 8)
+
+
+def test_nodes_are_filled_evenly():
+    """Twelve devices are six in each of two nodes of eight, and tensor = 6 stays inside one."""
+    assert links(Layout(tensor=6, data=2), A100)["tensor"].is_near
+    assert not links(Layout(tensor=6, data=4), A100)["tensor"].is_near  # three nodes of eight
 
 
 def test_the_bubble_is_its_formula():

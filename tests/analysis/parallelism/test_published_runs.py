@@ -53,16 +53,25 @@ def test_constants_are_those_that_their_runs_set():
     assert len(runs) == 9 and all(run.plan().fits for run in runs)
     # A step of 0.01 in the constant moves the median by about 0.006.
     assert abs(float(np.median(differences(runs)))) < 0.004
-    assert abs(float(np.median(differences(setting("HIDDEN"))))) < 0.06
 
 
-def test_no_other_share_of_hidden_traffic_is_nearer(monkeypatch: pytest.MonkeyPatch):
+def test_a_half_of_gathered_weights_is_as_near_as_any_share(monkeypatch: pytest.MonkeyPatch):
     def misfit(share: float) -> float:
         monkeypatch.setattr(step_time, "HIDDEN", share)
-        return float(np.mean(np.square(differences(setting("HIDDEN")))))
+        return float(np.sqrt(np.mean(np.square(differences(setting("HIDDEN"))))))
 
-    nearest = min(np.arange(0.1, 1.01, 0.1), key=lambda share: misfit(float(share)))
-    assert nearest == pytest.approx(0.5, abs=0.11)
+    each = {share: misfit(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)}
+    assert each[0.5] < min(each.values()) + 0.002 and each[0.0] > each[0.5] + 0.01
+    monkeypatch.setattr(step_time, "HIDDEN", 0.5)
+    assert max(map(abs, differences(setting("HIDDEN")))) < 0.08
+
+
+def test_without_the_adapters_of_a_whole_node_sharded_weights_would_be_missed():
+    """One adapter a device cannot carry what these runs sent in the time that they took."""
+    run = find("mpt-70b-64-a100-40gb")
+    planned = run.plan()
+    seconds = float(planned.seconds.total) * planned.utilisation / run.utilisation
+    assert float(planned.sent.fsdp) > run.device.between * seconds
 
 
 def test_an_unknown_run_gets_the_nearest_name():
