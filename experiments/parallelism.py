@@ -365,7 +365,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         ax.plot(100 * rows["reported"], 100 * rows["planned"], **look.marks(),
                 label=str(device))  # fmt: skip
     for _, run in shown.iterrows():
-        name, shift = _NAMES[run["run"]]
+        name, shift = _NAMES[str(run["run"])]
         ax.annotate(name, (100 * run["reported"], 100 * run["planned"]), xytext=shift,
                     textcoords="offset points", ha="left" if shift[0] > 0 else "right",
                     fontsize="small")  # fmt: skip
