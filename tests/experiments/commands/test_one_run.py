@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
 from analysis.laws import LAWS
-from experiments.commands.fit import Choices, Loss, _clusters, _is_one_run
+from experiments.commands.fit import Choices, _clusters, _is_one_run
 from experiments.commands.options.analyses import FitOptions
 from experiments.commands.rows import read_rows
 
