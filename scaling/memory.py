@@ -29,6 +29,12 @@ _VALUES_A_TOKEN = 16  # activations that training keeps, in widths, of a block o
 _LOGITS = 3  # outputs, their softmax and its gradient
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the machine or its accelerator had no memory left."""
+    says = any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "Out of memory"))  # XLA's
+    return isinstance(error, MemoryError) or says
+
+
 class Memory(NamedTuple):
     """Bytes of one run."""
 

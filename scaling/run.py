@@ -120,7 +120,8 @@ def _record(
         "precision": trained.precision,
         **place,
     }
-    for name in ("resumed_at_steps", "from_trunk_at_step", "continued_on_meshes"):
+    places = ("resumed_at_steps", "from_trunk_at_step", "continued_on_meshes", "batch_in_parts")
+    for name in places:
         if value := columns.pop(name, None):
             environment[name] = value
     timed_steps = columns.pop("timed_steps", 0)

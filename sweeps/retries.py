@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+from scaling.memory import is_out_of_memory
 from scaling.record import RunRecord
 
 Reason = Literal["exception", "out_of_memory", "infrastructure", "worker_lost", "damaged"]
@@ -41,7 +42,7 @@ _FAULTS_OF_THE_RUN = (
 
 def reason_of(error: BaseException) -> Reason:
     """The reason for which a run failed that raised this error."""
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+    if is_out_of_memory(error):
         return "out_of_memory"
     if isinstance(error, OSError) and not isinstance(error, _FAULTS_OF_THE_RUN):
         return "infrastructure"

@@ -62,15 +62,15 @@ def steps_in_block(plan: Pretraining, context: int) -> int:
     return max(1, min(256, _TOKENS_IN_BLOCK // (plan.batch_size * context)))
 
 
-def setup_of(shape: Shape) -> Setup:
-    """The model of a shape, and how it is trained and measured."""
+def setup_of(shape: Shape, parts: int = 1) -> Setup:
+    """The model of a shape, and how it is trained and measured, with batches in so many parts."""
     config, plan, context, n_outputs = shape.model, shape.train, shape.n_inputs, shape.n_outputs
     assert isinstance(plan, Pretraining)
     activations = None
     if plan.activation_scales:
         assert isinstance(config, ObservedFamily)
         activations = config.activations
-    trained_at_once = plan.batch_size // (plan.microbatches * plan.mesh.replicas)
+    trained_at_once = plan.batch_size // (plan.microbatches * parts * plan.mesh.replicas)
     parameters: Tree | None = None
     if plan.is_shared(config):
         assert isinstance(config, SharedFamily)
@@ -86,13 +86,14 @@ def setup_of(shape: Shape) -> Setup:
         None if shape.teacher is None else built(shape.teacher, context, n_outputs),
         config.source_length if offers(config, TranslatingFamily) else None,
         parameters,
+        parts,
     )
 
 
 @lru_cache(maxsize=8)
-def compiled(shape: Shape) -> Trainer:
-    """The compiled functions of a shape, made once in a process."""
-    setup, context = setup_of(shape), shape.n_inputs
+def compiled(shape: Shape, parts: int = 1) -> Trainer:
+    """The compiled functions of a shape, made once in a process; `parts` as in `Setup`."""
+    setup, context = setup_of(shape, parts), shape.n_inputs
     plan, trainer = setup.plan, make_trainer(setup)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(trainer.init, key)

@@ -33,6 +33,8 @@ class Setup:
         source: Tokens that the model reads before it predicts, if it is an encoder-decoder.
         parameters: Every parameter by name, where the devices of the mesh share the model; else
             XLA divides the program of one device.
+        parts: Parts of each of the plan's microbatches, whose gradients are added up; more than
+            one where memory is short.
     """
 
     model: Model
@@ -45,6 +47,7 @@ class Setup:
     teacher: Model | None = None
     source: int | None = None
     parameters: Tree | None = None
+    parts: int = 1
 
     def optimizer(self, rates: Array, rounding: Array | None) -> optax.GradientTransformation:
         """The optimizer at the learning rates of one step."""

@@ -7,6 +7,7 @@ device does.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import math
@@ -28,6 +29,7 @@ from scaling.devices import processes, sharding
 from scaling.devices.mesh import Mesh
 from scaling.devices.runtime import compile_quickly
 from scaling.keys import key_for
+from scaling.memory import is_out_of_memory
 from scaling.model import Params
 from scaling.models.built import built
 from scaling.objectives.causal import Causal
@@ -86,13 +88,14 @@ def train_on_tokens(
     Returns:
         Columns of a RunRecord, with `timed_steps`, the number that this attempt took, and
         `earlier_seconds`, `resumed_at_steps` and `from_trunk_at_step` of what was done before,
-        `continued_on_meshes` where not all devices were left; and the learning curve.
+        `continued_on_meshes` where not all devices were left, and `batch_in_parts`, how many, where
+        memory was short; and the learning curve.
 
     Raises:
         ValueError: the workspace holds checkpoints of another run or trunk, or a run that this
             one starts or is distilled from diverged.
     """
-    trained = _trained(config, dataset, workspace, plain or resolved(config))
+    trained = _in_parts(config, dataset, workspace, plain or resolved(config))
     paused = trained.columns["status"] == "paused"
     if workspace is not None and workspace.leaves is not None and not paused:
         _leave(trained, workspace.leaves, run_id(plain or config), workspace.own)
@@ -110,13 +113,60 @@ class _Trained(NamedTuple):
     params: Params | None
 
 
-def _trained(
+def _in_parts(
     config: RunConfig, dataset: TokenDataset, workspace: Workspace | None, plain: Resolved
+) -> _Trained:
+    """Trains a run; out of memory, with each batch in two parts, then in four, and so forth.
+
+    Their gradients are added up before the step, so that numbers agree to rounding. No trunk is
+    shared then: other runs have the bits that they have without.
+    """
+    parts = 1
+    while True:
+        try:
+            trained = _trained(config, dataset, workspace, plain, parts)
+            break
+        except Exception as error:
+            if not is_out_of_memory(error) or not _can_be_in_parts(config, 2 * parts):
+                raise
+            log.warning("out of memory: each batch is now in %d parts", 2 * parts)
+        gc.collect()  # what the attempt held is free before the next one begins
+        parts *= 2
+        workspace = workspace and workspace._replace(trunk=None)
+    if parts > 1:
+        trained.columns["batch_in_parts"] = parts
+    return trained
+
+
+def _can_be_in_parts(config: RunConfig, parts: int) -> bool:
+    """Whether a run has the same numbers, to rounding, if its batches are divided.
+
+    What is drawn for a batch would be drawn otherwise, experts would be chosen among fewer tokens,
+    and the noise of gradients would be that of smaller parts.
+    """
+    plan, model, data = config.train, config.model, config.data
+    assert isinstance(plan, Pretraining)
+    draws = model.takes_dropout or not isinstance(plan.objective, Causal)
+    if draws or plan.microbatches > 1 or plan.mesh.pipe > 1 or jax.process_count() > 1:
+        return False
+    try:
+        replace(plan, microbatches=parts).check(model, data)
+    except ValueError:
+        return False
+    return built(model, data.n_inputs, config.n_outputs).penalised is None
+
+
+def _trained(
+    config: RunConfig,
+    dataset: TokenDataset,
+    workspace: Workspace | None,
+    plain: Resolved,
+    parts: int = 1,
 ) -> _Trained:
     plan, model, data = _on_devices_here(config, workspace), config.model, config.data
     assert isinstance(data, TokenSource)
     began, shape = time.monotonic(), shape_of(config)
-    trainer = compiled(shape._replace(train=replace(shape.train, mesh=plan.mesh)))
+    trainer = compiled(shape._replace(train=replace(shape.train, mesh=plan.mesh)), parts)
     compile_seconds = time.monotonic() - began
     total = until = plan.length(model, data).steps
     if workspace is not None and workspace.pause_at is not None:

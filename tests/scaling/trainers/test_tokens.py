@@ -274,6 +274,47 @@ def test_a_horizon_makes_a_run_the_beginning_of_a_longer_one():
         changed(rising, schedule=Cosine())
 
 
+@pytest.fixture
+def short_of_memory(monkeypatch):
+    """A machine that has room for batches in four parts, or more."""
+    tried, compiled = [], token_programs.compiled
+
+    def with_little(shape, parts=1):
+        tried.append(parts)
+        if parts < 4:
+            says = "INTERNAL: Error dispatching computation: Out of memory allocating 9 bytes."
+            raise RuntimeError(says)
+        return compiled(shape, parts)
+
+    monkeypatch.setattr(train_tokens, "compiled", with_little)
+    return tried
+
+
+@pytest.mark.medium
+def test_out_of_memory_a_batch_is_trained_on_in_parts_to_the_same_numbers(
+    short_of_memory, monkeypatch
+):
+    record, _ = run(RUN)
+    assert short_of_memory == [1, 2, 4] and record.environment["batch_in_parts"] == 4
+    monkeypatch.undo()
+    whole, _ = run(RUN)
+    assert "batch_in_parts" not in whole.environment
+    of_both = (
+        {k: v for k, v in lasting(each).items() if isinstance(v, float)} for each in (record, whole)
+    )
+    found, expected = of_both
+    assert found == pytest.approx(expected, rel=2e-5)
+    assert record.run_id == whole.run_id and record.gradient_noise_scale_tokens is None
+
+
+def test_a_run_whose_numbers_depend_on_its_parts_fails_with_its_reason(short_of_memory):
+    for path, value in (("model.dropout", 0.1), ("train.batch_size", 6)):
+        short_of_memory.clear()
+        with pytest.raises(RuntimeError, match="Out of memory"):
+            run(replace_at(RUN, path, value))
+        assert short_of_memory == ([1] if path == "model.dropout" else [1, 2])
+
+
 def test_divergence_is_a_row_with_step_and_last_finite_loss():
     config = changed(RUN, optimizer=Adam(learning_rate=1e38, weight_decay=0.1), evaluations=3)
     record, curve = run(config)
