@@ -44,14 +44,7 @@ from experiments.shared.deep_descent import (
     shown_by_seeds,
     usable,
 )
-from experiments.shared.panels import (
-    left_out,
-    measured,
-    peak_of,
-    stacked,
-    summaries,
-    tick_widths,
-)
+from experiments.shared.panels import left_out, measured, peak_of, stacked, summaries, tick_widths
 from experiments.shared.seeds import mean_of
 from scaling.config import RunConfig
 from scaling.data.translation import PlantedTranslation

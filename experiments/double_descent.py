@@ -58,9 +58,7 @@ ALT = (
 
 def figure(findings: Mapping[str, Findings[Any]]) -> Figure:
     """Draws the main panel of every part; findings are by its name."""
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.2)
-        style.letter_panels(axes)
+    with style.paper_figure(2, 2, height=5.2) as (drawing, axes):
         for ax, part, title in zip(axes.flat, PARTS, TITLES, strict=True):
             part.overview(ax, findings[part.__name__.rpartition(".")[2]])
             ax.set_title(title)

@@ -35,12 +35,7 @@ from analysis.parallelism import devices
 from analysis.parallelism.devices import Device
 from analysis.parallelism.layout import Recipe
 from analysis.parallelism.plan import AXES, choose
-from analysis.parallelism.published_runs import (
-    PublishedRun,
-    find,
-    predicted_runs,
-    published_runs,
-)
+from analysis.parallelism.published_runs import PublishedRun, find, predicted_runs, published_runs
 from analysis.parallelism.shape import TransformerShape
 from analysis.plots import style, ticks
 from analysis.published import library

@@ -31,11 +31,7 @@ from scaling.models.compressor import Compressor
 from scaling.models.convolutional import Convolutional
 from scaling.models.counted_ngram import CountedNGram
 from scaling.models.encoder_decoder import EncoderDecoder
-from scaling.models.family import (
-    Family,
-    TranslatingFamily,
-    offers,
-)
+from scaling.models.family import Family, TranslatingFamily, offers
 from scaling.models.gru import GRU
 from scaling.models.image_cnn import ImageCNN
 from scaling.models.kernel import Kernel

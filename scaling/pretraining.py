@@ -8,16 +8,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 
 from scaling.data.token_dataset import TokenSource
 from scaling.devices.mesh import Axis, Mesh
-from scaling.fields import (
-    Argument,
-    Checked,
-    Count,
-    Decay,
-    Newer,
-    NonNegative,
-    Positive,
-    Range,
-)
+from scaling.fields import Argument, Checked, Count, Decay, Newer, NonNegative, Positive, Range
 from scaling.kinds import DataConfig, ModelConfig
 from scaling.models.compressor import Compressor
 from scaling.models.counted_ngram import CountedNGram

@@ -13,19 +13,9 @@ from typing import Annotated, ClassVar, Self
 
 from scaling.data.gaussian import GaussianTeacher, Isotropic
 from scaling.data.power_law_features import PowerLawFeatures
-from scaling.fields import (
-    Argument,
-    Checked,
-    Count,
-    Fraction,
-    Positive,
-)
+from scaling.fields import Argument, Checked, Count, Fraction, Positive
 from scaling.kinds import DataConfig, ModelConfig
-from scaling.models.family import (
-    KernelFamily,
-    LinearFamily,
-    offers,
-)
+from scaling.models.family import KernelFamily, LinearFamily, offers
 from scaling.models.linear import Linear
 from scaling.schedules import Duration
 

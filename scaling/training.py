@@ -13,29 +13,10 @@ from scaling.data.digits import Digits
 from scaling.data.images import Images
 from scaling.data.token_dataset import TokenSource
 from scaling.data.translation import PlantedTranslation
-from scaling.fields import (
-    Argument,
-    Checked,
-    Count,
-    Decay,
-    Newer,
-    NonNegative,
-    Positive,
-    Range,
-)
+from scaling.fields import Argument, Checked, Count, Decay, Newer, NonNegative, Positive, Range
 from scaling.kinds import DataConfig, ModelConfig
-from scaling.models.family import (
-    KernelFamily,
-    offers,
-)
-from scaling.schedules import (
-    Constant,
-    Cosine,
-    Duration,
-    InverseSqrt,
-    Schedule,
-    WarmupInverseSqrt,
-)
+from scaling.models.family import KernelFamily, offers
+from scaling.schedules import Constant, Cosine, Duration, InverseSqrt, Schedule, WarmupInverseSqrt
 from scaling.solving import Ridgeless as Ridgeless  # experiment files have it from here
 
 LearningRate = Annotated[Positive, Argument(1.0)]

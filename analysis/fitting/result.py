@@ -12,11 +12,7 @@ from scipy.special import ndtri
 from analysis.errors import nearest_name
 from analysis.estimate import Floats
 from analysis.fitting.bootstrap.noise_trend import NoiseTrend
-from analysis.fitting.bootstrap.replicates import (
-    BootstrapRecord,
-    percentile_interval,
-    percentiles,
-)
+from analysis.fitting.bootstrap.replicates import BootstrapRecord, percentile_interval, percentiles
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.observations import FittedRows, as_inputs, read_only
 from analysis.fitting.render import FitTable, TableRow, latex_table, plain_table

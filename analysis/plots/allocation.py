@@ -11,14 +11,7 @@ from matplotlib.typing import LineStyleType
 from analysis.estimate import Estimate
 from analysis.planning.allocation import Allocation
 from analysis.plots.frontier import draw_growth
-from analysis.plots.style import (
-    GREY,
-    INK,
-    SERIES,
-    Series,
-    legend_above,
-    paper_figure,
-)
+from analysis.plots.style import GREY, INK, SERIES, Series, legend_above, paper_figure
 from analysis.plots.ticks import axis_label, log_ticks
 
 MARKED = (0.5, 2.0)

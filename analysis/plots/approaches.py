@@ -19,15 +19,7 @@ from analysis.plots.isoflop import (
     draw_valleys,
     frame_valleys,
 )
-from analysis.plots.style import (
-    GREY,
-    INK,
-    SERIES,
-    Series,
-    add_colorbar,
-    legend_above,
-    paper_figure,
-)
+from analysis.plots.style import GREY, INK, SERIES, Series, add_colorbar, legend_above, paper_figure
 from analysis.plots.ticks import axis_label, log_ticks
 
 Quantity = Literal["params", "tokens_per_param"]

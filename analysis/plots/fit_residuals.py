@@ -17,15 +17,7 @@ from scipy.special import betaincinv, ndtri
 from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
 from analysis.plots.rows import Rows, mark_rows, rows_of_fit
-from analysis.plots.style import (
-    GREY,
-    INK,
-    SERIES,
-    Series,
-    new_panels,
-    outer_legend,
-    paper_style,
-)
+from analysis.plots.style import GREY, INK, SERIES, Series, new_panels, outer_legend, paper_style
 from analysis.plots.ticks import log_ticks
 
 _MANY = 200

@@ -18,14 +18,7 @@ from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.laws.law import Law
 from analysis.planning.allocate import FAR
 from analysis.plots.rows import Rows
-from analysis.plots.style import (
-    GREY,
-    INK,
-    SERIES,
-    Series,
-    legend_above,
-    paper_figure,
-)
+from analysis.plots.style import GREY, INK, SERIES, Series, legend_above, paper_figure
 from analysis.plots.ticks import log_ticks
 
 _QUANTITIES = ("parameters", "tokens", "tokens_per_parameter")

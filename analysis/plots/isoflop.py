@@ -11,15 +11,7 @@ from matplotlib.figure import Figure
 from analysis.compute_optimal.growth import Trend
 from analysis.compute_optimal.isoflop_result import BudgetValley, IsoflopResult
 from analysis.estimate import Estimate
-from analysis.plots.style import (
-    GREY,
-    INK,
-    SERIES,
-    Series,
-    add_colorbar,
-    legend_above,
-    paper_figure,
-)
+from analysis.plots.style import GREY, INK, SERIES, Series, add_colorbar, legend_above, paper_figure
 from analysis.plots.ticks import axis_label, log_ticks
 
 COMPUTE_COLORS: Colormap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.82, 256)))

@@ -7,14 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.estimate import Estimate
-from analysis.plots.style import (
-    GREY,
-    INK,
-    SERIES,
-    Series,
-    legend_above,
-    paper_figure,
-)
+from analysis.plots.style import GREY, INK, SERIES, Series, legend_above, paper_figure
 from analysis.plots.ticks import log_ticks
 
 _WIDTH, _HEIGHT, _GAP = 0.024, 0.035, 0.02

@@ -4,17 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots.style import (
-    DOUBLE_COLUMN,
-    GREY,
-    INK,
-    SERIES,
-    letter_panels,
-    new_figure,
-    outer_legend,
-    paper_figure,
-    paper_style,
-)
+from analysis.plots.style import GREY, INK, SERIES, outer_legend, paper_figure
 from analysis.plots.ticks import axis_label, log_ticks
 
 
@@ -32,8 +22,7 @@ def published_figure(table: pd.DataFrame, flops: float, models: pd.DataFrame) ->
     Returns:
         A figure two columns wide.
     """
-    with paper_style():
-        figure, axes = new_figure(1, 2, width=DOUBLE_COLUMN, height=3.6)
+    with paper_figure(1, 2, height=3.6) as (figure, axes):
         for at, (name, rows) in enumerate(table.groupby("law", sort=False)):
             look = SERIES[at % len(SERIES)]
             inside = rows["beyond"].to_numpy(np.float64) <= 1
@@ -53,7 +42,6 @@ def published_figure(table: pd.DataFrame, flops: float, models: pd.DataFrame) ->
             ax.set_xlim(table["flops"].min(), table["flops"].max())
             log_ticks(ax, "x", "y", most=5)
         axes[0, 0].plot([], [], color=GREY, linewidth=2.4, alpha=0.6, label="inside its data")
-        letter_panels(axes)
         outer_legend(figure, axes[0], "outside lower center", 4)
     return figure
 

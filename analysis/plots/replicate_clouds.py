@@ -17,14 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.estimate import Floats
 from analysis.fitting.result import FitResult
-from analysis.plots.style import (
-    DOUBLE_COLUMN,
-    INK,
-    SERIES,
-    SINGLE_COLUMN,
-    new_figure,
-    paper_style,
-)
+from analysis.plots.style import DOUBLE_COLUMN, INK, SERIES, SINGLE_COLUMN, new_figure, paper_style
 from analysis.plots.ticks import from_axis, linear_ticks, log_ticks, symbol, to_axis
 
 _MOST = 6  # parameters in one figure

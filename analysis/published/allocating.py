@@ -15,14 +15,7 @@ from analysis.planning.allocate import allocate_by
 from analysis.planning.allocation import Allocation
 from analysis.planning.best_models import Family, require_allocatable
 from analysis.published.entry import Entry
-from analysis.published.optimum import (
-    MOST_BEYOND,
-    Best,
-    best_model,
-    gives_optimum,
-    rules,
-    surface,
-)
+from analysis.published.optimum import MOST_BEYOND, Best, best_model, gives_optimum, rules, surface
 
 
 def family_of(entry: Entry, curve: str | None, unique_tokens: float | None = None) -> Family:

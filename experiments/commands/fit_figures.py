@@ -17,12 +17,7 @@ from analysis.fitting.result import FitResult
 from analysis.plots import frontier, style, surface
 from analysis.plots.deviance_curves import profiles_figure, profiles_table
 from analysis.plots.fit_residuals import residuals_figure, residuals_table
-from analysis.plots.held_out import (
-    curve_figure,
-    curve_table,
-    held_out_figure,
-    held_out_table,
-)
+from analysis.plots.held_out import curve_figure, curve_table, held_out_figure, held_out_table
 from analysis.plots.published import beside_figure
 from analysis.plots.replicate_clouds import clouds_figure, clouds_table
 from analysis.plots.rows import rows_of_fit

@@ -7,14 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.errors import nearest_name
-from experiments.experiment import (
-    Experiment,
-    Findings,
-    Gathering,
-    Measured,
-    Named,
-    Sentence,
-)
+from experiments.experiment import Experiment, Findings, Gathering, Measured, Named, Sentence
 from experiments.shared.words import number
 
 MOST_NUMBERS = 4

@@ -12,14 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scaling.devices.mesh import Axis
 from scaling.fields import Checked, Count
 from scaling.models.family import Family
-from scaling.models.parametrization import (
-    Along,
-    Counted,
-    Parameter,
-    Role,
-    Tree,
-    count_groups,
-)
+from scaling.models.parametrization import Along, Counted, Parameter, Role, Tree, count_groups
 
 if TYPE_CHECKING:
     from scaling.model import Model

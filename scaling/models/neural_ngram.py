@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from scaling.fields import Count
 from scaling.models.parametrization import Parameter, Tree
-from scaling.models.residual_stack import (
-    ResidualStack,
-    feed_forward,
-    feed_forward_parameters,
-)
+from scaling.models.residual_stack import ResidualStack, feed_forward, feed_forward_parameters
 
 if TYPE_CHECKING:
     from jax import Array

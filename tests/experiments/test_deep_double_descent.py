@@ -7,11 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.estimate import Estimate
-from experiments import (
-    deep_double_descent,
-    deep_double_descent_epochs,
-    deep_double_descent_samples,
-)
+from experiments import deep_double_descent, deep_double_descent_epochs, deep_double_descent_samples
 from experiments.shared.deep_descent import Slice, judged, usable
 from experiments.shared.panels import measured
 from scaling.config import resolved, run_id

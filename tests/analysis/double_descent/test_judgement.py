@@ -4,15 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_curves import (
-    ENDS,
-    WITHOUT_PEAK,
-    falling,
-    peaked,
-    seeds_of,
-    single,
-    true_peak,
-)
+from planted_curves import ENDS, WITHOUT_PEAK, falling, peaked, seeds_of, single, true_peak
 from scipy import stats
 
 from analysis.double_descent.judge import judge

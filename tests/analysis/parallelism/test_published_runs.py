@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.parallelism import step_time
-from analysis.parallelism.published_runs import (
-    PublishedRun,
-    find,
-    predicted_runs,
-    published_runs,
-)
+from analysis.parallelism.published_runs import PublishedRun, find, predicted_runs, published_runs
 
 PARAMETERS = {
     "gpt3-175b": 174.6e9,

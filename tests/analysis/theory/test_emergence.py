@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.theory import (
-    exact_match,
-    quanta_exponents,
-    quanta_loss,
-    token_accuracy,
-    wrong_tokens,
-)
+from analysis.theory import exact_match, quanta_exponents, quanta_loss, token_accuracy, wrong_tokens
 
 
 def test_the_loss_a_token_is_the_power_law():
