@@ -43,10 +43,7 @@ def idle_shares(width: int, steps: int, rounds: int) -> np.ndarray:
         model=Transformer(width=width, depth=4 if width >= 128 else 2, head_size=16),
         data=Text(context=64),
         train=Pretraining(
-            optimizer=Adam(learning_rate=3e-3),
-            batch_size=16,
-            steps=steps,
-            evaluations=EVALUATIONS,
+            optimizer=Adam(learning_rate=3e-3), batch_size=16, steps=steps, evaluations=EVALUATIONS
         ),
     )
     plan, data = config.train, config.data

@@ -49,11 +49,7 @@ def timed(budget: str) -> dict[str, float]:
         for reports in Path(folder).glob("*/reports"):
             shutil.rmtree(reports)
         redrawn = seconds(*command)
-    return {
-        f"{budget}, first run": first,
-        f"{budget}, again": again,
-        f"{budget}, redrawn": redrawn,
-    }
+    return {f"{budget}, first run": first, f"{budget}, again": again, f"{budget}, redrawn": redrawn}
 
 
 def main() -> None:

@@ -49,10 +49,7 @@ SEEDS = (0, 1)
 
 
 def configurations(
-    widths: Sequence[int],
-    steps: int,
-    rates: Sequence[float] = RATES,
-    seeds: Sequence[int] = SEEDS,
+    widths: Sequence[int], steps: int, rates: Sequence[float] = RATES, seeds: Sequence[int] = SEEDS
 ) -> list[RunConfig]:
     """The runs of the sweep."""
 

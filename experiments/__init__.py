@@ -9,8 +9,5 @@ per file, `commands/` what each command does, and `cli.py` is the front door.
 from scaling.public import public
 
 __all__, __getattr__, __dir__ = public(
-    __name__,
-    {
-        "experiment": ("Expected", "Findings", "Measured", "Sweep"),
-    },
+    __name__, {"experiment": ("Expected", "Findings", "Measured", "Sweep")}
 )

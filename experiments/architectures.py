@@ -347,13 +347,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
                 exponents.line(),
             ]
         ),
-        shown=stacked(
-            position,
-            difference,
-            excess,
-            exponents.cells,
-            left_out(excluded),
-        ),
+        shown=stacked(position, difference, excess, exponents.cells, left_out(excluded)),
         details=Details(position, difference, excess, exponents),
         doubts=doubts,
         report={

@@ -75,8 +75,7 @@ def _sweep(ratios: tuple[float, ...], n_train: int, n_seeds: int) -> list[RunCon
     axes = {"model.n_features": sizes, "seed": range(n_seeds)}
     noise = LabelNoise(fraction=NOISE, convention="wrong_class")
     return chain(
-        grid(base, axes | {"train": ESTIMATORS}),
-        grid(base, axes | {"data.label_noise": [noise]}),
+        grid(base, axes | {"train": ESTIMATORS}), grid(base, axes | {"data.label_noise": [noise]})
     )
 
 

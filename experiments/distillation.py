@@ -88,8 +88,7 @@ def _sweep(
         {
             "train.objective": Distilled(),
             "distilled_from": replace_together(
-                base,
-                {"model.width": each.width, "train.steps": each.steps, "seed": TEACHER_SEED},
+                base, {"model.width": each.width, "train.steps": each.steps, "seed": TEACHER_SEED}
             ),
         }
         for each in teachers

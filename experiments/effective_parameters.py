@@ -45,12 +45,7 @@ EXPECTED = (
         high=1.05,
         source=_PAPER,
     ),
-    Expected(
-        name="far",
-        says="parameters in effect at N = 10 n, over n",
-        high=1,
-        source=_PAPER,
-    ),
+    Expected(name="far", says="parameters in effect at N = 10 n, over n", high=1, source=_PAPER),
     *(
         Expected(
             name=name,

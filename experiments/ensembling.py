@@ -149,8 +149,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             **{name: _mean(fall) for name, fall in falls.items()},
             "peak_of_1": peak_of(found),
             "limit_over_first_minimum": Measured(
-                value=float(relative),
-                note=f"a single member: {one[near].max() / one[first]:.3g}",
+                value=float(relative), note=f"a single member: {one[near].max() / one[first]:.3g}"
             ),
         },
         verdict=(

@@ -65,10 +65,7 @@ def _sweep(
         model=Transformer(width=width, depth=depth, head_size=8),
         data=Text(context=context, repeat=True),
         train=Pretraining(
-            optimizer=Adam(learning_rate=rates[0]),
-            batch_size=16,
-            steps=pretrained,
-            evaluations=1,
+            optimizer=Adam(learning_rate=rates[0]), batch_size=16, steps=pretrained, evaluations=1
         ),
     )
     scratch = replace_together(
@@ -181,8 +178,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         measured=measured,
         verdict=f"nats of the label, held out: {by_labels}",
         shown=stacked(
-            shown.assign(run_ids=each["run_id"]),
-            excluded.loc[:, ["way", "data.n_labels", "why"]],
+            shown.assign(run_ids=each["run_id"]), excluded.loc[:, ["way", "data.n_labels", "why"]]
         ),
         details=Details(best, excluded),
     )

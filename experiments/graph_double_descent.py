@@ -199,10 +199,7 @@ def _compared(runs: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 def _theory(kappa: Floats, quantity: str) -> Floats:
     risk = theory.graph_convolution_risk(
-        kappa,
-        graph_signal=GRAPH_SIGNAL,
-        feature_signal=FEATURE_SIGNAL,
-        train_share=TRAIN_SHARE,
+        kappa, graph_signal=GRAPH_SIGNAL, feature_signal=FEATURE_SIGNAL, train_share=TRAIN_SHARE
     )
     return risk.accuracy if quantity == "accuracy" else risk.test_risk
 

@@ -63,9 +63,7 @@ def _sweep(steps: dict[float, int], seeds: dict[float, int]) -> list[RunConfig]:
 SWEEP: Sweep = {
     "smoke": partial(_sweep, {1.0: 1200, 0.3: 4000, 0.0: 1200}, {1.0: 2, 0.3: 1, 0.0: 1}),
     "cpu": partial(
-        _sweep,
-        {1.0: 1500, 0.5: 3000, 0.3: 5000, 0.0: 10_000},
-        {1.0: 3, 0.5: 3, 0.3: 3, 0.0: 3},
+        _sweep, {1.0: 1500, 0.5: 3000, 0.3: 5000, 0.0: 10_000}, {1.0: 3, 0.5: 3, 0.3: 3, 0.0: 3}
     ),
     "gpu": partial(
         _sweep,

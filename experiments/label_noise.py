@@ -60,12 +60,7 @@ SWEEP: Sweep = {
         _sweep, [6, 9, 12, 15, 24], (NONE, WRONG[-1], ANY[-1]), n_train=200, steps=1500, n_seeds=3
     ),
     "cpu": partial(
-        _sweep,
-        [6, 9, 12, 15, 18, 24, 32],
-        (NONE, *WRONG, *ANY),
-        n_train=500,
-        steps=4000,
-        n_seeds=3,
+        _sweep, [6, 9, 12, 15, 18, 24, 32], (NONE, *WRONG, *ANY), n_train=500, steps=4000, n_seeds=3
     ),
     "gpu": partial(
         _sweep,

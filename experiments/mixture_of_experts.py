@@ -178,10 +178,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
             *([] if fitted is None or fitted.verdict is Verdict.CONVERGED else [fitted.reason]),
             *at_the_edge(usable, runs, CELL),
         ],
-        report={
-            "rates": _rates(runs),
-            "routed": None if fitted is None else {**fitted.params},
-        },
+        report={"rates": _rates(runs), "routed": None if fitted is None else {**fitted.params}},
     )
 
 

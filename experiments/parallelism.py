@@ -71,10 +71,7 @@ EXPECTED = (
         source="their papers",
     ),
     Expected(
-        name="fit",
-        says="published runs of eight that fit by the plan",
-        low=8,
-        source="they ran",
+        name="fit", says="published runs of eight that fit by the plan", low=8, source="they ran"
     ),
     Expected(
         name="tensor",

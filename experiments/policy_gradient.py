@@ -61,11 +61,7 @@ def _sweep(penalties: tuple[float, ...], batch: int, steps: int, seeds: int) -> 
             spacing="geometric",
         ),
     )
-    axes = {
-        "train.method": (Reinforce(), PPO()),
-        "train.penalty": penalties,
-        "seed": range(seeds),
-    }
+    axes = {"train.method": (Reinforce(), PPO()), "train.penalty": penalties, "seed": range(seeds)}
     return grid(base, axes)
 
 
@@ -137,12 +133,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     data = _data(runs)
     points = _points(runs, curves, data)
-    law = fit(
-        BEST_OF_N,
-        *_fitted(points),
-        fixed={"base": 0.0},
-        bootstrap=Bootstrap(n=200),
-    )
+    law = fit(BEST_OF_N, *_fitted(points), fixed={"base": 0.0}, bootstrap=Bootstrap(n=200))
     last = points.loc[points["step"] == points["step"].max()]
     ends = (last["kl"] * 2 * last["penalty"] ** 2 - 1).abs()
     on_course = points.loc[(points["method"] == "reinforce") & (points["d"] > LEAST)]

@@ -155,11 +155,7 @@ def ladder(
 
 
 def branches(
-    size: float,
-    multiples: Iterable[float],
-    recipe: Recipe,
-    *,
-    size_tolerance: float = 0.25,
+    size: float, multiples: Iterable[float], recipe: Recipe, *, size_tolerance: float = 0.25
 ) -> list[RunConfig]:
     """A ladder of one size whose runs share one trunk, the prefix before a run's decay begins.
 
@@ -193,11 +189,7 @@ def branches(
 
 
 def crossed(
-    sizes: Iterable[float],
-    tokens: Iterable[float],
-    recipe: Recipe,
-    *,
-    size_tolerance: float = 0.25,
+    sizes: Iterable[float], tokens: Iterable[float], recipe: Recipe, *, size_tolerance: float = 0.25
 ) -> list[RunConfig]:
     """A run for every size and every number of tokens, the same for all sizes.
 

@@ -68,11 +68,7 @@ def check(
     table = scalar(table)
     copies = duplicated(table)
     once = table.loc[~copies]
-    flags = [
-        *_duplicates(table, copies),
-        *_mixed_units(once),
-        *_decreasing_data(once),
-    ]
+    flags = [*_duplicates(table, copies), *_mixed_units(once), *_decreasing_data(once)]
     names = inputs(table, law_inputs)
     if output in once and names:
         for group in _groups(_finite(once, [*names, output])):

@@ -253,10 +253,7 @@ class SeedSample(NamedTuple):
 
 
 def sample_seeds(
-    size: ArrayLike,
-    seed: ArrayLike,
-    bootstrap: Bootstrap,
-    **metrics: ArrayLike,
+    size: ArrayLike, seed: ArrayLike, bootstrap: Bootstrap, **metrics: ArrayLike
 ) -> SeedSample:
     """Groups runs and resamples their seeds; ValueError as `interpolation_threshold`."""
     level = bootstrap.level

@@ -196,11 +196,7 @@ def ask(
 
 
 def result_of(
-    asked: Asked,
-    optimum: Optimum,
-    replicates: Replicates,
-    trend: NoiseTrend | None,
-    level: float,
+    asked: Asked, optimum: Optimum, replicates: Replicates, trend: NoiseTrend | None, level: float
 ) -> FitResult:
     """Returns what a search found, in the units of the rows, judged.
 

@@ -83,15 +83,7 @@ def rank(
             )
             judged.append(RankedLaw(law, None, None, None, None, reason))
             continue
-        found = extrapolation(
-            law,
-            x,
-            y,
-            along=along,
-            n_windows=n_windows,
-            to=to,
-            loss=loss,
-        )
+        found = extrapolation(law, x, y, along=along, n_windows=n_windows, to=to, loss=loss)
         try:
             result = fit(law, x, y, loss=loss, bootstrap=bootstrap)
         except FitError as error:

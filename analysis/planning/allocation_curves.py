@@ -12,11 +12,7 @@ from analysis.planning.best_models import Family, Models, best_models
 
 
 def growth_table(
-    family: Family,
-    flops: ArrayLike,
-    *,
-    level: float = math.nan,
-    largest_flops: float | None = None,
+    family: Family, flops: ArrayLike, *, level: float = math.nan, largest_flops: float | None = None
 ) -> pd.DataFrame:
     """Returns the compute-optimal model at several budgets, each number with its interval.
 

@@ -195,11 +195,7 @@ def cheapest_models(
 
 
 def _least_loss(
-    family: Family,
-    member: NDArray[np.intp],
-    log_budget: Floats,
-    served: float,
-    around: Floats,
+    family: Family, member: NDArray[np.intp], log_budget: Floats, served: float, around: Floats
 ) -> Models:
     """Returns the model of least loss on a budget K of each given law; NaN where none was found.
 

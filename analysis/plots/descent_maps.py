@@ -71,12 +71,7 @@ def map_of_runs(x: ArrayLike, y: ArrayLike, value: ArrayLike) -> Grid:
 
 
 def draw_map(
-    ax: Axes,
-    grid: Grid,
-    *,
-    label: str,
-    norm: Normalize | None = None,
-    colorbar: bool = True,
+    ax: Axes, grid: Grid, *, label: str, norm: Normalize | None = None, colorbar: bool = True
 ) -> Axes:
     """Draws a metric as colours over two logarithmic axes; cells without a run are grey.
 

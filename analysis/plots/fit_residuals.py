@@ -47,10 +47,7 @@ def residuals_table(result: FitResult, flagged: ArrayLike | None = None) -> pd.D
 
 
 def residuals_figure(
-    result: FitResult,
-    *,
-    flagged: ArrayLike | None = None,
-    labels: Mapping[str, str] | None = None,
+    result: FitResult, *, flagged: ArrayLike | None = None, labels: Mapping[str, str] | None = None
 ) -> Figure:
     """Draws residuals against the fitted value and every input, and a normal Q-Q plot.
 

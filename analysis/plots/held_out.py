@@ -134,10 +134,7 @@ def held_out_figure(
 
 
 def curve_figure(
-    result: FitResult,
-    *,
-    flagged: ArrayLike | None = None,
-    labels: Mapping[str, str] | None = None,
+    result: FitResult, *, flagged: ArrayLike | None = None, labels: Mapping[str, str] | None = None
 ) -> Figure:
     """Draws the rows of a fit of one input, its curve, and the bands of curve and new runs.
 

@@ -109,9 +109,7 @@ def rows_of(
 
 
 def rows_of_fit(
-    result: FitResult,
-    flagged: ArrayLike | None = None,
-    labels: Mapping[str, str] | None = None,
+    result: FitResult, flagged: ArrayLike | None = None, labels: Mapping[str, str] | None = None
 ) -> Rows:
     """Returns the rows that a fit saw; see `rows_of` for the arguments and errors."""
     seen = result.require_rows()

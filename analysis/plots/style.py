@@ -187,11 +187,7 @@ def new_figure(
 
 @contextmanager
 def paper_figure(
-    n_rows: int = 1,
-    n_columns: int = 1,
-    *,
-    height: float = 2.4,
-    width: float | None = None,
+    n_rows: int = 1, n_columns: int = 1, *, height: float = 2.4, width: float | None = None
 ) -> Iterator[tuple[Figure, Panels]]:
     """Gives the block a figure in `paper_style`, and letters its panels at the end of the block.
 

@@ -153,11 +153,7 @@ def _to_write(text: str, origin: Column, comma: bool) -> str:
 
 
 def _at_fault(
-    column: pd.Series,
-    wrong: NDArray[np.bool_],
-    given: Floats,
-    origin: Column,
-    positive: bool,
+    column: pd.Series, wrong: NDArray[np.bool_], given: Floats, origin: Column, positive: bool
 ) -> str:
     """The message on numbers that a quantity cannot take."""
     value = given[wrong][0]

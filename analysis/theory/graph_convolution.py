@@ -49,11 +49,7 @@ class GraphRisk(NamedTuple):
 
 
 def graph_convolution_risk(
-    size: ArrayLike,
-    *,
-    graph_signal: ArrayLike,
-    feature_signal: ArrayLike,
-    train_share: ArrayLike,
+    size: ArrayLike, *, graph_signal: ArrayLike, feature_signal: ArrayLike, train_share: ArrayLike
 ) -> GraphRisk:
     """Risks of ridgeless regression on one graph convolution, N large.
 

@@ -131,11 +131,7 @@ def marchenko_pastur_stieltjes(
 
 
 def ridge_excess_risk(
-    aspect_ratio: ArrayLike,
-    ridge: ArrayLike,
-    *,
-    noise_variance: ArrayLike,
-    signal_power: ArrayLike,
+    aspect_ratio: ArrayLike, ridge: ArrayLike, *, noise_variance: ArrayLike, signal_power: ArrayLike
 ) -> Float[np.ndarray, "..."]:
     """Asymptotic excess risk of ridge regression, n and p growing at fixed gamma.
 

@@ -83,11 +83,7 @@ def gradient_flow_excess_risk(
     """
     t = non_negative("time", time)
     return _along_training(
-        lambda x, point: -np.expm1(-x * point),
-        t,
-        aspect_ratio,
-        noise_variance,
-        signal_power,
+        lambda x, point: -np.expm1(-x * point), t, aspect_ratio, noise_variance, signal_power
     )
 
 

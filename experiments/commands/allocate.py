@@ -188,11 +188,7 @@ def _as_json(found: _Allocated, device: Accelerator | None) -> str:
                 for name, flops in _trainings(found.allocation).items()
             },
         }
-    values = {
-        "allocation": found.allocation.to_dict(),
-        "costs": costs,
-        **found.origin,
-    }
+    values = {"allocation": found.allocation.to_dict(), "costs": costs, **found.origin}
     return json.dumps(values, indent=1, allow_nan=False)
 
 

@@ -410,10 +410,7 @@ def described(
     measured = captions.numbers(experiment, found)
     under = captions.caption(experiment, measured)
     alt = captions.alternative(experiment, measured, verdict)
-    return (
-        captions.plain(under, experiment, measured),
-        captions.plain(alt, experiment, measured),
-    )
+    return (captions.plain(under, experiment, measured), captions.plain(alt, experiment, measured))
 
 
 def _publish(folder: Path, figure: Figure, shown: pd.DataFrame, made: Report) -> None:

@@ -82,9 +82,7 @@ def plain(
 
 
 def filled(
-    sentences: Sequence[Sentence],
-    shown: Callable[[str], str],
-    words: Callable[[str], str] = str,
+    sentences: Sequence[Sentence], shown: Callable[[str], str], words: Callable[[str], str] = str
 ) -> str:
     """Returns sentences with their numbers.
 

@@ -197,8 +197,7 @@ def sentences(found: Mapping[Group, Mapping[str, DoubleDescent]]) -> list[str]:
 
 
 def reported(
-    found: Mapping[Group, Mapping[str, DoubleDescent]],
-    emcs: Mapping[Group, Estimate] | None = None,
+    found: Mapping[Group, Mapping[str, DoubleDescent]], emcs: Mapping[Group, Estimate] | None = None
 ) -> dict[str, Json]:
     """What a report keeps of each verdict: threshold or complexity, peak, and p-value."""
     return {

@@ -65,8 +65,7 @@ def family_exponents(runs: pd.DataFrame, rates: Mapping[str, float]) -> FamilyEx
         rates: Learning rate of each family.
     """
     compared = np.isclose(
-        runs[RATE].to_numpy(np.float64),
-        np.array([rates[kind] for kind in runs["model.kind"]]),
+        runs[RATE].to_numpy(np.float64), np.array([rates[kind] for kind in runs["model.kind"]])
     )
     kept = runs.loc[compared].rename(
         columns={"model.kind": "family", "n_params_matmul": "N", "n_tokens_seen": "D"}

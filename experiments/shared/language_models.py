@@ -185,11 +185,7 @@ def evaluations(
 def with_envelope(found: Approaches, learning: pd.DataFrame) -> Approaches:
     """Adds approach 1, which needs learning curves, to the approaches on ends of the same runs."""
     curves = learning_curves(
-        learning["run"],
-        learning["N"],
-        learning["loss"],
-        flops=learning["C"],
-        tokens=learning["D"],
+        learning["run"], learning["N"], learning["loss"], flops=learning["C"], tokens=learning["D"]
     )
     first = by_envelope(curves, found.flops, Bootstrap(level=found.level))
     rows = tuple(first if row.kind is first.kind else row for row in found.rows)

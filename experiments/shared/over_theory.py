@@ -39,10 +39,7 @@ class Compared(NamedTuple):
 
 
 def compared(
-    table: pd.DataFrame,
-    quantity: str,
-    theories: Mapping[str, Curve],
-    more: Sequence[str] = (),
+    table: pd.DataFrame, quantity: str, theories: Mapping[str, Curve], more: Sequence[str] = ()
 ) -> Compared:
     """Compares means over seeds with theory, at every size of every setting.
 

@@ -117,10 +117,7 @@ def tokenizer_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktok
 
 @functools.cache
 def halves_of(
-    path: str | None,
-    text_field: str,
-    choice: Bytes | BPE | Tiktoken,
-    part: Part | None = None,
+    path: str | None, text_field: str, choice: Bytes | BPE | Tiktoken, part: Part | None = None
 ) -> Halves:
     """Files of the tokens of a corpus, made if missing, checked once; raises as `tokenizer_of`.
 
@@ -163,10 +160,7 @@ def _only(
 
 
 def _make(
-    folder: Path,
-    found: Survey,
-    documents: Iterable[tuple[int, Document]],
-    tokenizer: Tokenizer,
+    folder: Path, found: Survey, documents: Iterable[tuple[int, Document]], tokenizer: Tokenizer
 ) -> About:
     """Writes the tokens of a corpus; text and tokens are never in memory in full.
 
@@ -205,9 +199,7 @@ def _encoded(
             yield place, tokens.astype(dtype, copy=False).tobytes() + end
 
 
-def _batches(
-    documents: Iterable[tuple[int, Document]],
-) -> Iterator[list[tuple[int, Document]]]:
+def _batches(documents: Iterable[tuple[int, Document]]) -> Iterator[list[tuple[int, Document]]]:
     batch: list[tuple[int, Document]] = []
     size = 0
     for place, document in documents:

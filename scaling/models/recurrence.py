@@ -48,9 +48,7 @@ class Cell(NamedTuple):
 
 
 def recurrence(
-    cell: Cell,
-    weights: Float[Array, "width gates"],
-    inputs: Float[Array, "time batch gates"],
+    cell: Cell, weights: Float[Array, "width gates"], inputs: Float[Array, "time batch gates"]
 ) -> Float[Array, "time batch width"]:
     """Outputs h_t of states_t = cell(states_(t-1), inputs_t, h_(t-1) @ weights), from zeros.
 

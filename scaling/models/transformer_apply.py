@@ -393,10 +393,7 @@ def _block(
 
 
 def _attention(
-    computation: Computation,
-    shape: tuple[int, ...],
-    segments: Array | None,
-    visible: Array | None,
+    computation: Computation, shape: tuple[int, ...], segments: Array | None, visible: Array | None
 ) -> Callable[[Rows, Params], Rows]:
     """Attention of normalised rows by the heads of this device, summed over `tensor`."""
     architecture, axes = computation.architecture, computation.axes

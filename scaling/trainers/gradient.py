@@ -186,9 +186,7 @@ def _mapped(trainer: Trainer, axes: Inputs) -> Trainer:
     return Trainer(
         init=jax.vmap(trainer.init, out_axes=states),
         advance=jax.vmap(
-            trainer.advance,
-            in_axes=(states, None, axes.train_set, 0, None, 0),
-            out_axes=states,
+            trainer.advance, in_axes=(states, None, axes.train_set, 0, None, 0), out_axes=states
         ),
         measure=jax.vmap(trainer.measure, in_axes=(states, *sets), out_axes=found),
     )

@@ -237,9 +237,7 @@ class LawsOptions(Options):
         ),
     ] = "list"
     name: Annotated[
-        Positional[str | None],
-        Of("action=show"),
-        arg(metavar="LAW", help="Of `show`: a law."),
+        Positional[str | None], Of("action=show"), arg(metavar="LAW", help="Of `show`: a law.")
     ] = None
     flops: Annotated[float | None, Of("action=compare")] = None
     """Of `compare`: the compute of the best models."""
