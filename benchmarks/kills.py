@@ -154,11 +154,10 @@ def main() -> None:
             n_differing += one != other
             print(f"killed {kills} times, {n_differing} of {n_runs} runs differ", flush=True)
             shutil.rmtree(killed)
-    options_given = f"{given.experiment} --budget {given.budget} --kills {given.kills}"
     figure = Figure(
         what=f"runs of {given.experiment} that differ where it is killed {kills} times",
         asked=0, measured=(n_differing,), unit=f"of {n_runs} runs",
-        command=f"python benchmarks/kills.py {options_given} --kinds {' '.join(given.kinds)}",
+        command=" ".join(["python", "benchmarks/kills.py", *sys.argv[1:]]),
         note=f"{spent:.0f} s with the kills, {seconds:.0f} s for one without",
     )  # fmt: skip
     report([figure], given.json)
