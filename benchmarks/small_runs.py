@@ -1,6 +1,6 @@
 """48 small Transformers: `run_sweeps`, one process that uses every core, and a process a run.
 
-    python benchmarks/small_runs.py [--steps 1000]
+    python benchmarks/small_runs.py [--steps 800]
 
 GPTs of width 16, 32 and 64, of four learning rates and four seeds, otherwise those of
 `benchmarks/sweep.py`, which does the first and the last:
@@ -57,7 +57,7 @@ def all_here(lines: Sequence[str]) -> dict[str, float]:
 def main() -> None:
     """Compares the three ways, and counts what is compiled the second time."""
     parser = options(__doc__)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--all", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.all:
