@@ -11,7 +11,7 @@ from house import HOUSE
 from smoke_choice import PARTS
 
 from experiments.cli import main
-from scaling.record import RunRecord, dump_curve_line, dump_record
+from scaling.record import RunRecord, dump_curve_line, dump_record, with_curve
 from sweeps.plan import make_plan
 from sweeps.store import Store
 
@@ -82,6 +82,8 @@ def put(opened: Store, record: RunRecord, curve: list[Mapping[str, Any]]) -> Non
     path = opened.result_path(record.run_id)
     attempt = path.parent / "attempts" / f"{record.attempt or 1:04d}"
     attempt.mkdir(parents=True)
-    path.write_text(dump_record(record))
     if curve:
-        (attempt / "curve.jsonl").write_text("".join(json.dumps(p) + "\n" for p in curve))
+        text = "".join(json.dumps(point) + "\n" for point in curve)
+        (attempt / "curve.jsonl").write_text(text)
+        record = with_curve(record, text)
+    path.write_text(dump_record(record))
