@@ -183,6 +183,7 @@ def planned(case: Case) -> tuple[TransformerShape, Layout, Recipe]:
     model, mesh = case.model, case.mesh
     recipe = replace(
         recipe_of(model, SEQUENCES, 0),
+        flash=False,
         microbatch=SEQUENCES // (case.parts * mesh.replicas),
         interleave=mesh.interleave,
     )

@@ -12,7 +12,7 @@ from analysis.guards import positive, share
 
 _FILE = Path(__file__).with_name("devices.toml")
 _FIELDS = ("peak", "memory", "memory_bandwidth", "node", "link", "between")
-_OPTIONAL = ("float32", "best_product", "source")
+_OPTIONAL = ("float32", "fused_attention", "best_product", "source")
 _UNMEASURED = 0.95
 _NARROW = 2
 
@@ -26,6 +26,7 @@ class Device:
         peak: FLOP/s of products in dense bfloat16.
         float32: FLOP/s of products of float32 as JAX computes them by default: by tensor cores in
             19 bits, or on TPUs in bfloat16. None if it is not known.
+        fused_attention: Whether XLA has a kernel for attention in bfloat16 there, that of cuDNN.
         best_product: Share of the peak that the best product reaches.
         memory: Bytes.
         memory_bandwidth: Bytes/s.
@@ -38,6 +39,7 @@ class Device:
     name: str
     peak: float
     float32: float | None
+    fused_attention: bool
     best_product: float
     memory: float
     memory_bandwidth: float
@@ -125,6 +127,7 @@ def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
     share(f"{where}: best_product of {name}", best)
     return Device(
         name=name,
+        fused_attention=row.get("fused_attention", False) is True,
         best_product=float(best),
         source=str(row.get("source", where)),
         **{"float32": None, **numbers, "node": int(numbers["node"])},

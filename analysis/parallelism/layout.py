@@ -75,7 +75,8 @@ class Recipe:
         recompute: What the backward pass computes again.
         sequence: Whether what lies between products is divided over `tensor` too (Korthikanti et
             al. 2022, arXiv 2205.05198).
-        flash: Whether scores of attention stay inside a kernel (Dao et al. 2022, arXiv 2205.14135).
+        flash: Whether scores of attention stay inside a kernel (Dao et al. 2022, arXiv 2205.14135);
+            this project's program has none for a sequence that devices share.
         dropout: Whether masks of dropout are kept.
         weight_bytes: Bytes of a weight as it is kept.
         gradient_bytes: Bytes of a gradient.
@@ -99,6 +100,11 @@ class Recipe:
     shard_optimizer: bool = True
     activation_bytes: int = 2
     own: bool = False
+
+    def writes_scores(self, layout: Layout) -> Numbers:
+        """1 where scores of attention are written to memory, else 0."""
+        shared = np.asarray(layout.context) > 1 if self.own else False
+        return np.where(shared, 1.0, 0.0 if self.flash else 1.0)
 
     def microbatches(self, layout: Layout) -> Numbers:
         """m, microbatches of a step that one group of devices computes."""

@@ -132,9 +132,13 @@ def kept(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Kept:
         case "none":
             # Keys and values that several heads share are copied for each, of the whole context.
             copied = layout.context - 1 if shape.kv_heads < shape.heads else 0
-            wide = 6 * w + 4 + heads + 2 * shape.heads / layout.tensor + sizes.scores
+            # A kernel keeps what goes in and comes out, and one number a query and head.
+            plain = recipe.writes_scores(layout)
+            statistics = (1 + plain) * shape.heads / layout.tensor
+            wide = 6 * w + 4 + statistics + plain * (heads + sizes.scores)
             cast = sizes.scores if recipe.activation_bytes < _FLOAT else 0
-            narrow = 2 * w + 4 * heads + 2 * copied * heads + 6 * inside + cast
+            attended = np.where(plain, (4 + 2 * copied) * heads, 2 * (heads + keys))
+            narrow = 2 * w + attended + 6 * inside + cast
             if shape.experts == 1:
                 return Kept(wide, narrow)
             sent = sizes.at_places + (shape.chosen - 1) * w
@@ -173,7 +177,7 @@ def _sizes(shape: TransformerShape, layout: Layout, recipe: Recipe) -> _Sizes:
         places = _places(shape, layout, recipe) / tokens_at_once(shape, layout, recipe)
     return _Sizes(
         shape.heads * shape.head_size / t,
-        shape.heads * shape.context / t * (0 if recipe.flash else 1),
+        shape.heads * shape.context / t * recipe.writes_scores(layout),
         places * shape.ff_width / t,
         places * shape.width,
     )

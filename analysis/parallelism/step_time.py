@@ -84,12 +84,13 @@ def step_time(shape: TransformerShape, layout: Layout, recipe: Recipe, device: D
     block, readout = passes * shape.block_flops, 3 * shape.readout_flops
     slowest = n * block + np.where(lighter, np.maximum(readout - block, 0.0), readout)
     products = tokens * slowest / t / reached
-    streamed = tokens * n * passes * _streamed(shape, layout, recipe) / device.memory_bandwidth
+    moved = n * passes * _streamed(shape, layout, recipe) + _of_logits(shape, layout, recipe)
+    streamed = tokens * moved / device.memory_bandwidth
     busy = products + streamed + seconds.tensor + seconds.context + seconds.expert + seconds.pipe
     bubble = busy * (p - 1) / (recipe.interleave * m)
     kept = sum(held(shape, layout), start=0.0) / layout.fsdp
     each = kept / (layout.data if recipe.shard_optimizer else 1)
-    moved = 2 * recipe.optimizer_bytes + recipe.gradient_bytes + recipe.weight_bytes
+    state = 2 * recipe.optimizer_bytes + recipe.gradient_bytes + recipe.weight_bytes
     return StepTime(
         products=products,
         memory=streamed,
@@ -100,7 +101,7 @@ def step_time(shape: TransformerShape, layout: Layout, recipe: Recipe, device: D
         bubble=bubble,
         fsdp=seconds.fsdp - np.minimum(HIDDEN * seconds.fsdp, busy),
         data=seconds.data,
-        optimizer=each * moved / device.memory_bandwidth,
+        optimizer=each * state / device.memory_bandwidth,
     )
 
 
@@ -114,5 +115,14 @@ def _streamed(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Number
     outside = 10 * shape.width / (t if recipe.sequence else 1)
     heads = 4 * (shape.heads + shape.kv_heads) * shape.head_size / t
     inside = (3 if shape.gated else 2) * shape.chosen * shape.ff_width / t
-    scores = 0 if recipe.flash else 6 * shape.heads * shape.context / t
+    scores = 6 * shape.heads * shape.context / t * recipe.writes_scores(layout)
     return recipe.activation_bytes * (outside + heads + inside + scores)
+
+
+def _of_logits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Numbers:
+    """Bytes to and from memory for the logits of a token, in training.
+
+    In float32 they are written, and read for their largest, their sum and their gradient; this is
+    written in the type of activations, and read by two products.
+    """
+    return shape.vocabulary / layout.tensor * (4 * 4 + 3 * recipe.activation_bytes)

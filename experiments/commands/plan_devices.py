@@ -72,6 +72,9 @@ def _show(asked: _Asked, options: ShowPlanOptions) -> int:
     if options.dollars_per_hour is not None:
         positive("--dollars-per-hour", options.dollars_per_hour, "give e.g. 2.5")
     shape, recipe = asked.shape, asked.recipe
+    if recipe.own and not device.fused_attention:
+        recipe = replace(recipe, flash=False)
+        asked = asked._replace(given=replace(asked.given, flash=False))
     if options.mesh is None:
         chosen = choose(shape, device, n_devices, recipe)
     else:
@@ -188,6 +191,8 @@ def _of(config: RunConfig, options: ShowPlanOptions) -> _Asked:
     shape = shape_of(model, data.n_inputs, data.n_outputs)
     on_device = optimizer_bytes(train) if train.optimizer_memory == "device" else 0
     given = recipe = recipe_of(model, train.batch_size, on_device)
+    if getattr(data, "document_mask", False):  # the kernel takes no mask of documents
+        given = recipe = replace(recipe, flash=False)
     if options.mesh is not None:
         mesh, _ = layout.parse_mesh(options.mesh)
         together = int(mesh.replicas) * train.microbatches

@@ -35,7 +35,8 @@ def shape_of(model: Transformer, context: int, vocabulary: int) -> TransformerSh
 def recipe_of(model: Transformer, batch_size: int, optimizer_bytes: int) -> Recipe:
     """Returns how this project's program computes a step, a sequence at once.
 
-    Weights and gradients are float32, and all of the state is divided by `fsdp` alone.
+    Weights and gradients are float32, and all of the state is divided by `fsdp` alone. Attention is
+    fused where `scaling.models.layers.causal_attention` can, on a device that has the kernel.
 
     Args:
         model: The model.
@@ -46,7 +47,7 @@ def recipe_of(model: Transformer, batch_size: int, optimizer_bytes: int) -> Reci
         batch=batch_size,
         recompute=RECOMPUTES[model.remat],
         sequence=False,
-        flash=False,
+        flash=model.compute_dtype == "bfloat16" and _fits_kernel(model.sizes.head_size),
         dropout=model.dropout > 0,
         weight_bytes=4,
         gradient_bytes=4,
@@ -55,3 +56,7 @@ def recipe_of(model: Transformer, batch_size: int, optimizer_bytes: int) -> Reci
         activation_bytes=4 if model.compute_dtype == "float32" else 2,
         own=True,
     )
+
+
+def _fits_kernel(head_size: int) -> bool:
+    return head_size % 8 == 0 and head_size <= 128
