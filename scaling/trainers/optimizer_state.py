@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt32
 
 from scaling.model import Params
 
@@ -61,10 +61,29 @@ def narrowed(
 
 def rounded(x: Float[Array, "*shape"], key: Array) -> Float[Array, "*shape"]:
     """Numbers of float32 as one of the two nearest of bfloat16, drawn so that the mean stays."""
-    noise = jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
     # A bfloat16 is the upper half of a float32, whose lower half is what the noise carries over.
-    upper = (jax.lax.bitcast_convert_type(x, jnp.uint32) + noise) >> 16
+    upper = (jax.lax.bitcast_convert_type(x, jnp.uint32) + _noise(x.shape, key)) >> 16
     return jax.lax.bitcast_convert_type(upper.astype(jnp.uint16), jnp.bfloat16)
+
+
+def _noise(shape: tuple[int, ...], key: Array) -> UInt32[Array, "*shape"]:
+    """Numbers below 2^16, by a hash of each place and a key.
+
+    Unlike the bits of `jax.random` they are made where they are added, and never kept.
+    """
+    first, second = jax.random.bits(key, (2,), jnp.uint32)
+    # It begins with the key, since XLA would make a table of what is the same at every step.
+    place = jnp.full(shape, first)
+    for axis, size in enumerate(shape):
+        place = place * size + jax.lax.broadcasted_iota(jnp.uint32, shape, axis)
+    return _mixed(_mixed(place) + second) >> 16
+
+
+def _mixed(x: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """A permutation of numbers below 2^32: the finalizer of MurmurHash3 (Appleby 2011)."""
+    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    return x ^ (x >> 16)
 
 
 def on_device(state: Tree) -> Tree:
