@@ -7,8 +7,9 @@ import itertools
 import math
 import subprocess
 import sys
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import shared_runs
@@ -21,7 +22,7 @@ from trivial_runs import config, in_order, lasting, plan_of, truth
 
 from scaling.devices.mesh import Mesh
 from scaling.overrides import replace_at
-from sweeps import retries
+from sweeps import retries, worker
 from sweeps.executors.local import LocalExecutor
 from sweeps.plan import Plan, PlannedRun, make_plan
 from sweeps.pool import Event
@@ -288,6 +289,26 @@ def test_runs_that_were_tried_before_come_last() -> None:
         for i, before in enumerate((2, 0, 1, 0))
     ]
     assert [t.attempts_before for t in in_order(tasks, 0, 1)] == [0, 0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("met", "visited"), [("YYYY", "061"), ("YYNYYY", "061253"), ("", "0123456")]
+)
+def test_a_share_is_taken_from_the_other_end_where_others_are_faster_and_left_after_three_times(
+    met: str, visited: str
+) -> None:
+    store = Store(Path("/nowhere"))
+    tasks = [Task(0, store, PlannedRun(f"{i:032x}", "g", 1, 1.0, {}), 0) for i in range(7)]
+    others, order, waiting = SimpleNamespace(n_met=0), "", deque[list[Task]]()
+    for (task,), was_met in zip(
+        worker._met_seldom([[[task] for task in tasks]], others, waiting),  # pyright: ignore[reportArgumentType]
+        itertools.chain(met, itertools.repeat("N")),
+        strict=False,
+    ):
+        order += task.run.run_id[-1]
+        others.n_met += was_met == "Y"
+    assert order == visited
+    assert sorted(order + "".join(t.run.run_id[-1] for (t,) in waiting)) == [*"0123456"]
 
 
 @pytest.mark.parametrize(
