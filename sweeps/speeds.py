@@ -63,9 +63,9 @@ class Speed:
         compiling: Seconds that the first run of a process took longer, when its program was
             compiled anew: for that, and for data.
         loading: The same when the program came from the cache of compiled programs.
-        peak_bytes: Most memory of a process that ran it, its program from the cache if it ever
-            came from there, since compiling takes more; of several runs in one process, that after
-            the first of them.
+        compiling_bytes: Most memory of a process that ran it when it was compiled anew; of several
+            runs in one process, that after the first of them.
+        loading_bytes: The same when the program came from the cache.
     """
 
     kinds: str
@@ -74,7 +74,8 @@ class Speed:
     a_step: float
     compiling: float
     loading: float
-    peak_bytes: float
+    compiling_bytes: float
+    loading_bytes: float
 
 
 class Predicted(NamedTuple):
@@ -138,7 +139,7 @@ class Speeds:
         known = self.shapes.get(work.shape)
         speed = known or _between(alike, work.flops_a_step)
         steps = work.steps - planned.starts_at
-        peak = speed.peak_bytes if known else max(memory.total, speed.peak_bytes)
+        peak = speed.loading_bytes if known else max(memory.total, speed.compiling_bytes)
         start = speed.loading if known else speed.compiling
         return Predicted(speed.fixed + speed.a_step * steps, start, peak, True)
 
@@ -188,6 +189,7 @@ def _measured(runs: Sequence[tuple[Work, RunRecord]], known: Speed | None) -> Sp
     for (of, _), (alone, start) in zip(runs, times, strict=True):
         compiling = max(compiling, alone + start - median_low(by_steps[of.steps]))
     peaks = [record.peak_memory_bytes for _, record in runs if record.peak_memory_bytes]
+    peak = float(min(peaks, default=0))
     new = Speed(
         kinds=work.kinds,
         flops_a_step=work.flops_a_step,
@@ -195,7 +197,8 @@ def _measured(runs: Sequence[tuple[Work, RunRecord]], known: Speed | None) -> Sp
         a_step=a_step,
         compiling=compiling,
         loading=compiling,
-        peak_bytes=float(min(peaks, default=0)),
+        compiling_bytes=peak,
+        loading_bytes=peak,
     )
     if known is None:
         return new
@@ -203,7 +206,8 @@ def _measured(runs: Sequence[tuple[Work, RunRecord]], known: Speed | None) -> Sp
         new,
         compiling=max(known.compiling, compiling),
         loading=min(known.loading, compiling),
-        peak_bytes=min(known.peak_bytes, new.peak_bytes),
+        compiling_bytes=max(known.compiling_bytes, peak),
+        loading_bytes=min(known.loading_bytes, peak),
     )
 
 
@@ -223,7 +227,8 @@ def _between(alike: Sequence[Speed], flops_a_step: float) -> Speed:
         a_step=rate * max(flops_a_step, 1.0),
         compiling=median(each.compiling for each in ordered),
         loading=median(each.loading for each in ordered),
-        peak_bytes=min(each.peak_bytes for each in ordered),
+        compiling_bytes=min(each.compiling_bytes for each in ordered),
+        loading_bytes=min(each.loading_bytes for each in ordered),
     )
 
 
