@@ -197,10 +197,11 @@ def _of(config: RunConfig, options: ShowPlanOptions) -> _Asked:
         mesh, _ = layout.parse_mesh(options.mesh)
         together = int(mesh.replicas) * train.microbatches
         if recipe.batch % together:
+            near = together * max(1, round(recipe.batch / together))
             raise ValueError(
-                f"data x fsdp x expert = {mesh.replicas:g} with {train.microbatches} microbatches "
-                f"does not divide the {recipe.batch:,} sequences of a batch: give another mesh, or "
-                "--set train.batch_size=N"
+                f"data x fsdp x expert = {mesh.replicas:g} times train.microbatches = "
+                f"{train.microbatches} does not divide the {recipe.batch:,} sequences of a batch: "
+                f"give another mesh, or --set train.batch_size={near}"
             )
         given = replace(given, microbatch=recipe.batch // together)
     return _Asked("", shape, recipe, given, train.length(model, data).tokens)

@@ -115,8 +115,22 @@ def _untrained(part: Experiment, options: PlanOptions) -> Job:
 
 def show_plan(options: ShowPlanOptions) -> int:
     """Prints what a run would do and cost; over many devices, what its largest run would."""
+    if options.devices is not None and (options.gpu is not None or options.calibrate):
+        other = "--calibrate" if options.gpu is None else "--gpu"
+        raise ValueError(
+            f"{other} prices a whole sweep, and --devices plans one run: leave one out"
+        )
     if options.name in published_runs():
         return plan_devices.show_published(published_runs()[options.name], options)
+    known = (*catalogue.names(), *published_runs())
+    if (
+        options.devices is not None
+        and not options.name.endswith(".py")
+        and options.name not in known
+    ):
+        raise ValueError(
+            f"no experiment or published run {options.name!r}; {nearest(options.name, known)}"
+        )
     jobs = jobs_for(catalogue.load(options.name), options)
     if options.devices is not None:
         return plan_devices.show([each for job in jobs for each in job.plan.configs], options)

@@ -75,7 +75,8 @@ def test_the_largest_run_of_a_sweep_is_planned(capsys):
         (["--devices", "8xMINE"], "mine has no float32"),
         (["--devices", "8xh100", "--mesh", "data=4"], "give a mesh of 8"),
         (["--devices", "7xh100", "--mesh", "tensor=7"], "tensor = 7 does not divide"),
-        (["--devices", "8xh100", "--mesh", "data=3"], "does not divide"),
+        (["--devices", "3xh100", "--mesh", "data=3"], "or --set train.batch_size="),
+        (["--devices", "8xh100", "--gpu", "h100"], "--gpu prices a whole sweep"),
         (["--devices", "8xh100", "--dollars-per-hour", "-1"], "--dollars-per-hour = -1"),
         (["--devices", "100003xh100"], "no mesh of 100,003 devices"),
     ],
@@ -88,3 +89,10 @@ def test_mistakes_get_a_sentence(words, says, capsys, tmp_path):
     words = [word.replace("MINE", str(mine)) for word in words]
     assert main(["plan", "coordinate_check", "--budget", "smoke", *words]) == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_published_run_is_named_where_it_is_misspelt(capsys):
+    assert main(["plan", "gpt1t", "--devices", "64xh100"]) == 2
+    assert "did you mean 'gpt-1t'" in capsys.readouterr().err
+    assert main(["plan", "gpt-1t"]) == 2
+    assert "give --devices, e.g. --devices 2048xh100" in capsys.readouterr().err
