@@ -6,7 +6,7 @@ import random
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps import sweep_file
@@ -36,6 +36,7 @@ def test_axes_are_lists_and_ranges(text, values):
     assert list(parse_axis(f"a.b={text}").values) == values
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**6), 10**6), st.integers(0, 50), st.integers(2, 9))
 def test_ranges_have_both_ends(low, more, factor):
     assert list(parse_axis(f"a={low}..{low + more}").values) == [*range(low, low + more + 1)]

@@ -11,7 +11,7 @@ from typing import Any
 import packed_runs
 import pytest
 import trivial_runs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trivial_runs import config, in_order, lasting, plan_of, truth
 
@@ -177,6 +177,7 @@ def test_a_pack_that_kills_its_worker_is_done_run_by_run(tmp_path: Path) -> None
     assert all((store.failure(r.run_id) or r).reason == "worker_lost" for r in store.read(plan))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40),
     st.integers(1, 7),

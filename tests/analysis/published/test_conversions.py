@@ -4,7 +4,7 @@ import math
 from itertools import permutations, product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.published.conversions import COUNTS, LOSS_UNITS, Shape, convert_loss
@@ -12,6 +12,7 @@ from analysis.published.conversions import COUNTS, LOSS_UNITS, Shape, convert_lo
 SHAPE = Shape(layers=12, width=768, vocabulary=50257, context=1024, learned_positions=True)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 20), st.floats(1, 8))
 def test_units_of_loss_make_a_round_trip(loss, bytes_per_token):
     for first, second in product(LOSS_UNITS, LOSS_UNITS):
