@@ -55,7 +55,7 @@ def verify(options: VerifyOptions) -> int:
     if in_last_bits:
         console.print(
             f"  {in_last_bits:,} more agree to {LAST_BITS:g} of each number, but not in their last "
-            "bits: they were done in another pack, or alone"
+            "bits: they were done in another pack or alone, or their batches in other parts"
         )
     found = {"compared": compared, "differing": differing, "in_last_bits": in_last_bits}
     write_json(options.json, {**found, "failed": failed})
@@ -93,10 +93,11 @@ def _sample(store: Store, fraction: float, seed: int) -> list[tuple[bytes, RunCo
 
 
 def _agree(text: bytes, again: RunRecord, differing: Sequence[str]) -> bool:
-    """Whether a run was done in another pack than before, and differs in last bits alone."""
+    """Whether a run was done in another pack or other parts, and differs in last bits alone."""
     from scaling.record import column
 
-    if column(text, "environment").get("pack") == again.environment.get("pack"):
+    before = column(text, "environment")
+    if all(before.get(how) == again.environment.get(how) for how in ("pack", "batch_in_parts")):
         return False
     return all(_close(column(text, name), getattr(again, name)) for name in differing)
 
