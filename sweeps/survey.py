@@ -6,10 +6,13 @@ results.
 
 from __future__ import annotations
 
+import contextlib
+import heapq
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, get_args
 
 from scaling.fields import flatten
@@ -21,6 +24,9 @@ from sweeps.store import Store
 
 MOST_TROUBLES = 5
 """Runs that are not done which are described one by one."""
+
+LAST_RUNS = 100
+"""Runs whose pace is said: those published last."""
 
 _SEED = re.compile(rb'"seed": (\d+), "train": ')
 _STATUS: dict[bytes, Status] = {f'"{each}"'.encode(): each for each in get_args(Status)}
@@ -65,6 +71,14 @@ class Choices(NamedTuple):
     unchosen: Set[str] = frozenset()
 
 
+class Pace(NamedTuple):
+    """How fast the last runs were published, by the clocks of their machines."""
+
+    n_runs: int
+    runs_a_minute: float
+    until_utc: str
+
+
 class Hole(NamedTuple):
     """Runs that are not published, among those with one value of one field."""
 
@@ -87,6 +101,7 @@ class Survey:
             all of them, else the first few.
         curves: Runs that are published but whose learning curve is damaged.
         holes: Where runs are lacking: values of a field of which some are complete and some not.
+        pace: How fast the last runs were published; None where there are too few.
     """
 
     root: Place
@@ -96,6 +111,7 @@ class Survey:
     troubled: Sequence[Trouble]
     curves: Sequence[Trouble]
     holes: Sequence[Hole]
+    pace: Pace | None = None
 
     @property
     def n_runs(self) -> int:
@@ -126,10 +142,13 @@ def survey(store: Store, *, everything: bool = False) -> Survey:
     settings, unpublished = Counter[_Setting](), Counter[_Setting]()
     troubled: list[Trouble] = []
     curves: list[Trouble] = []
+    ends: list[bytes] = []
     for text in store.texts():
         status = _STATUS[entry(text, "status") or b""]
         counts[status] += 1
         environments[entry(text, "environment") or b"{}"] += 1
+        if status == "done" and (end := entry(text, "finished_at_utc")):
+            (heapq.heappush if len(ends) < LAST_RUNS else heapq.heappushpop)(ends, end)
         setting = _setting(entry(text, "config") or b"{}")
         settings[setting] += 1
         is_left = chosen.are_final and (
@@ -149,7 +168,18 @@ def survey(store: Store, *, everything: bool = False) -> Survey:
         troubled=troubled,
         curves=curves,
         holes=_holes(settings, unpublished) if unpublished else (),
+        pace=_pace(ends),
     )
+
+
+def _pace(ends: Sequence[bytes]) -> Pace | None:
+    """The pace of runs that were published at these times, as JSON; None where none follows."""
+    times = sorted(map(parse, ends))
+    with contextlib.suppress(ValueError, TypeError, IndexError):
+        first, last = (datetime.fromisoformat(times[place]) for place in (0, -1))
+        if seconds := (last - first).total_seconds():
+            return Pace(len(times), 60 * (len(times) - 1) / seconds, times[-1])
+    return None
 
 
 def choices(store: Store) -> Choices:

@@ -59,6 +59,9 @@ def print_doctor(options: DoctorOptions) -> int:
 
 def _print_survey(found: Survey) -> None:
     console.print(f"{found.root}: {found.n_runs:,} runs: {counted(found.counts)}")
+    if found.pace is not None and not found.is_complete:
+        n_runs, pace, until = found.pace
+        console.print(f"  the last {n_runs:,} done: {pace:.3g} runs a minute, until {until}")
     for line in (*_differences(found), *_decided(found)):
         console.print(f"  {line}")
     for each in found.troubled:
@@ -100,6 +103,7 @@ def _plain(found: Survey) -> dict[str, Any]:
         "root": str(found.root),
         "runs": found.n_runs,
         "counts": dict(found.counts),
+        "pace": None if found.pace is None else found.pace._asdict(),
         "choosers": [each._asdict() for each in found.choices.choosers],
         "left": found.n_left,
         "complete": found.is_complete,

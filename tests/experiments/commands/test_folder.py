@@ -41,11 +41,19 @@ def curve_of(done, points):
 def test_status_and_doctor_say_where_runs_are_lacking_and_what_to_do(done, said):
     assert said("status", done)[0] == 0 == said("doctor", done)[0]
     store = Store.open(done)
+    for number, run_id in enumerate(store.run_ids()):
+        ended = dataclasses.replace(
+            store.load(run_id), finished_at_utc=f"2026-01-01T00:{2 * number:02}:00+00:00"
+        )
+        store.result_path(run_id).write_text(dump_record(ended))
+    (found,) = json.loads(said("status", done, "--json", "-")[1])["folders"]
+    until = "2026-01-01T00:16:00+00:00"
+    assert found["pace"] == {"n_runs": 9, "runs_a_minute": 0.5, "until_utc": until}
     lost = [run_id for run_id in store.run_ids() if store.load(run_id).config["seed"] == 2]
     for run_id in lost:
         store.result_path(run_id).write_bytes(b"torn")
     code, printed = said("status", done)
-    assert code == 1 and "6 done, 3 missing" in printed
+    assert code == 1 and "6 done, 3 missing" in printed and "the last 6 done: " in printed
     assert "seed = 2: 3 of 3 runs are lacking" in printed and "model." not in printed
     code, printed = said("status", done, "--json", "-")
     (found,) = json.loads(printed)["folders"]
