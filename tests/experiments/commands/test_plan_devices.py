@@ -8,7 +8,7 @@ from experiments.cli import main
 
 BIG = [
     "--set", "model.width=4096", "--set", "model.depth=16", "--set", "model.head_size=128",
-    "--set", "train.batch_size=256",
+    "--set", "train.batch_size=256", "--budget", "smoke",
 ]  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_a_mesh_that_does_not_fit_says_so_too(capsys):
 
 @pytest.mark.medium
 def test_the_largest_run_of_a_sweep_is_planned(capsys):
-    assert main(["plan", "plrf_phases", "--devices", "8xh100"]) == 2
+    assert main(["plan", "plrf_phases", "--budget", "smoke", "--devices", "8xh100"]) == 2
     assert "plans a Transformer that is trained on tokens" in capsys.readouterr().err
     assert main(["plan", "coordinate_check", *BIG, "--devices", "64xh100"]) == 0
     out = capsys.readouterr().out
