@@ -147,7 +147,8 @@ def survey(store: Store, *, everything: bool = False) -> Survey:
         status = _STATUS[entry(text, "status") or b""]
         counts[status] += 1
         environments[entry(text, "environment") or b"{}"] += 1
-        if status == "done" and (end := entry(text, "finished_at_utc")):
+        end = entry(text, "finished_at_utc") or b"null"
+        if status == "done" and end != b"null":
             (heapq.heappush if len(ends) < LAST_RUNS else heapq.heappushpop)(ends, end)
         setting = _setting(entry(text, "config") or b"{}")
         settings[setting] += 1
@@ -174,8 +175,8 @@ def survey(store: Store, *, everything: bool = False) -> Survey:
 
 def _pace(ends: Sequence[bytes]) -> Pace | None:
     """The pace of runs that were published at these times, as JSON; None where none follows."""
-    times = sorted(map(parse, ends))
     with contextlib.suppress(ValueError, TypeError, IndexError):
+        times = sorted(map(parse, ends))
         first, last = (datetime.fromisoformat(times[place]) for place in (0, -1))
         if seconds := (last - first).total_seconds():
             return Pace(len(times), 60 * (len(times) - 1) / seconds, times[-1])
