@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from importlib.metadata import version
 
@@ -39,6 +40,9 @@ def compile_quickly() -> list[str]:
 
 
 def pytest_configure(config):
+    # A shell has what it starts in the background ignore Ctrl-C, and what tests start would too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Programs so small cost more to optimise than optimised code saves.
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     os.environ.setdefault("XLA_FLAGS", " ".join(compile_quickly()))

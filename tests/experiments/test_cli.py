@@ -13,6 +13,7 @@ from typing import get_args
 
 import pandas as pd
 import pytest
+from small_library import unread_library
 
 from analysis import estimate
 from experiments import catalogue
@@ -99,7 +100,8 @@ def test_every_card_says_what_it_must(name, capsys):
 def test_a_plan_is_priced_without_spending(name, tmp_path, capsys):
     """At the smallest budget; `test_run_ids` prices every budget."""
     words = ["plan", name, "--budget", "smoke", "--results", str(tmp_path / "none")]
-    assert main(words) == 0
+    with unread_library():
+        assert main(words) == 0
     assert "core-seconds" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
 
