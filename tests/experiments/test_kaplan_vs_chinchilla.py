@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from small_library import unread_library
 
 from experiments import catalogue, chinchilla, kaplan_vs_chinchilla
 from experiments.commands import run as pipeline
@@ -35,6 +36,13 @@ def planted_runs(table_of, budget, size=26):
     )
     loss = planted(sizes, tokens, size)
     return table.assign(eval_loss_nats=loss + 0.008 * random_of(len(table)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def any_library():
+    """Sweeps are planned for the whole library, which some Pythons come without."""
+    with unread_library():
+        yield
 
 
 @pytest.fixture(scope="module")
