@@ -60,10 +60,15 @@ def narrowed(
 
 
 def rounded(x: Float[Array, "*shape"], key: Array) -> Float[Array, "*shape"]:
-    """Numbers of float32 as one of the two nearest of bfloat16, drawn so that the mean stays."""
+    """Numbers of float32 as one of the two nearest of bfloat16, drawn so that the mean stays.
+
+    What is infinite or no number stays so.
+    """
     # A bfloat16 is the upper half of a float32, whose lower half is what the noise carries over.
     upper = (jax.lax.bitcast_convert_type(x, jnp.uint32) + _noise(x.shape, key)) >> 16
-    return jax.lax.bitcast_convert_type(upper.astype(jnp.uint16), jnp.bfloat16)
+    drawn = jax.lax.bitcast_convert_type(upper.astype(jnp.uint16), jnp.bfloat16)
+    # The NaN of NVIDIA's GPUs has all lower bits set, and would be carried over to -0.
+    return jnp.where(jnp.isnan(x), jnp.bfloat16(jnp.nan), drawn)
 
 
 def _noise(shape: tuple[int, ...], key: Array) -> UInt32[Array, "*shape"]:

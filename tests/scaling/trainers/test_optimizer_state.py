@@ -68,7 +68,9 @@ NARROW = {"train.optimizer_dtype": "bfloat16", "train.optimizer_memory": "host"}
 def test_a_number_becomes_one_of_its_neighbours_and_the_mean_stays():
     """Between 1 and 1 + 2^-7, at a quarter of the way."""
     x = jnp.full(2**14, 1 + 2.0**-9, jnp.float32)
-    kept = jnp.array([0.0, 1.5, -(2.0**-100), jnp.inf, -jnp.inf, jnp.nan])
+    nans = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x7F800001], np.uint32).view(np.float32)
+    numbers = [0.0, 1.5, -(2.0**-100), np.inf, -np.inf]
+    kept = jnp.asarray(np.concatenate([np.float32(numbers), nans]))
 
     @jax.jit
     def both(x: jax.Array, kept: jax.Array) -> Any:
