@@ -123,11 +123,15 @@ def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{where}: {field} of {name} is {value!r}: give a number")
         positive(f"{where}: {field} of {name}", value)
+    if numbers["node"] % 1:
+        raise ValueError(f"{where}: node of {name} is {row['node']}: give a whole number")
+    if not isinstance(fused := row.get("fused_attention", False), bool):
+        raise ValueError(f"{where}: fused_attention of {name} is {fused!r}: give true or false")
     best = row.get("best_product", _UNMEASURED)
     share(f"{where}: best_product of {name}", best)
     return Device(
         name=name,
-        fused_attention=row.get("fused_attention", False) is True,
+        fused_attention=fused,
         best_product=float(best),
         source=str(row.get("source", where)),
         **{"float32": None, **numbers, "node": int(numbers["node"])},

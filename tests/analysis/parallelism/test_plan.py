@@ -200,6 +200,13 @@ def test_a_users_device_is_one_file(tmp_path):
     path.write_text(path.read_text() + "between = true\n")
     with pytest.raises(ValueError, match="between of mine is True: give a number"):
         devices.find(str(path))
+    right = path.read_text().replace("between = true", "between = 1e10")
+    path.write_text(right.replace("node = 4", "node = 0.5"))
+    with pytest.raises(ValueError, match=r"node of mine is 0\.5: give a whole number"):
+        devices.find(str(path))
+    path.write_text(right + 'fused_attention = "yes"\n')
+    with pytest.raises(ValueError, match="fused_attention of mine is 'yes': give true or false"):
+        devices.find(str(path))
 
 
 def test_peaks_are_those_of_the_table_of_prices():
