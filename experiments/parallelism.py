@@ -13,8 +13,11 @@ Command: scaling run parallelism
 Cost: none; nothing is trained.
 Expected: utilisation within 8 points of what six of eight published runs reported, and room where
 they had room; tensor parallelism inside the node in the best mixture for every number of devices;
-GPT-3 on 1,536 devices faster by a mixture than by sharded weights alone. Narayanan et al. measured
-3.2 times, with a program whose links reached a tenth of what they carried two years later.
+GPT-3 on 1,536 devices more than twice as fast by a mixture as by sharded weights alone, where
+Narayanan et al. measured 3.2 times. The last one fails: the plan says 1.4, and 0.95 for the two
+set-ups that they ran. It misses their ZeRO-3, whose links would have reached a tenth of what it
+takes (a sixth on 384 devices); weights sharded by programs of 2023, which set how much of them
+travels unseen, are planned within 8 points.
 
 The critical batch is the one that `scaling run critical_batch --budget smoke` measured, at 2.5 nats
 a byte, carried on to the loss of the model by Kaplan's exponent; its own range of losses is too
@@ -82,8 +85,8 @@ EXPECTED = (
     Expected(
         name="mixture",
         says=f"speed of the best mixture over sharded weights, GPT-3 on {N_DEVICES:,} devices",
-        low=1.1,
-        source="Narayanan et al. 2021, table 2: 141 over 44 TFLOP/s, with ZeRO-3 as it was then",
+        low=2,
+        source="Narayanan et al. 2021, table 2: 141 over 44 TFLOP/s",
     ),
 )
 
@@ -171,7 +174,8 @@ def analyse(facts: Facts) -> Findings[Details]:
             "fit": Measured(value=sum(run.plan().fits for run in facts.runs)),
             "tensor": Measured(value=float(np.nanmax(mixed)) / _device().node),
             "mixture": Measured(
-                value=there["best mixture"].utilisation / there["sharded weights"].utilisation
+                value=there["best mixture"].utilisation / there["sharded weights"].utilisation,
+                note=f"{_as_they_ran():.2f} for the two set-ups of the paper",
             ),
         },
         verdict=_verdict(within, over_devices, there),
@@ -184,6 +188,12 @@ def analyse(facts: Facts) -> Findings[Details]:
             critical_devices(divided),
         ),
     )
+
+
+def _as_they_ran() -> float:
+    """Planned speed of the mixture of Narayanan et al. 2021, table 2, over ZeRO-3 there."""
+    mixture, sharded = (find(name).plan() for name in ("gpt3-175b", f"zero3-175b-{N_DEVICES}"))
+    return mixture.tokens_per_second / sharded.tokens_per_second
 
 
 def critical_devices(shape: TransformerShape) -> tuple[float, float]:

