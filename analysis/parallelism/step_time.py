@@ -22,7 +22,8 @@ PRODUCTS = 0.76
 Narayanan et al. 2021 (arXiv 2104.04473, table 1, 1.7B to 530B)."""
 
 LINKS = 0.8
-"""Share of a link that a collective reaches."""
+"""Share of a link that a collective reaches: of tenths the one by which the same nine rows are
+planned best, 0.8 points off in root mean square; by 0.7 they are 1.2 off, by 0.9 they are 1.0."""
 
 HIDDEN = 0.5
 """Share of gathered weights that travel while products run, as long as these last. Twelve runs with

@@ -50,6 +50,14 @@ def test_constants_are_those_that_their_runs_set():
     assert abs(float(np.median(differences(runs)))) < 0.004
 
 
+def test_links_are_as_fast_as_their_runs_say(monkeypatch: pytest.MonkeyPatch):
+    def misfit(share: float) -> float:
+        monkeypatch.setattr(step_time, "LINKS", share)
+        return float(np.sqrt(np.mean(np.square(differences(setting("PRODUCTS"))))))
+
+    assert min((0.6, 0.7, 0.8, 0.9, 1.0), key=misfit) == 0.8
+
+
 def test_a_half_of_gathered_weights_is_as_near_as_any_share(monkeypatch: pytest.MonkeyPatch):
     def misfit(share: float) -> float:
         monkeypatch.setattr(step_time, "HIDDEN", share)
