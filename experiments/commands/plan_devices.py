@@ -172,7 +172,8 @@ def _largest(configs: Sequence[RunConfig]) -> RunConfig:
     if not fitting:
         kinds = ", ".join(sorted({type(config.model).__name__ for config in configs}))
         raise ValueError(
-            f"--devices plans a Transformer that is trained on tokens, and this sweep has {kinds}: "
+            "--devices plans a Transformer that is trained on tokens, and this sweep has "
+            f"{kinds or 'no runs'}: "
             "choose another experiment, such as chinchilla"
         )
     return max(fitting, key=lambda config: sum(config.model.count_params(

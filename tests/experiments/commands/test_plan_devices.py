@@ -96,3 +96,5 @@ def test_a_published_run_is_named_where_it_is_misspelt(capsys):
     assert "did you mean 'gpt-1t'" in capsys.readouterr().err
     assert main(["plan", "gpt-1t"]) == 2
     assert "give --devices, e.g. --devices 2048xh100" in capsys.readouterr().err
+    assert main(["plan", "parallelism", "--devices", "64xh100"]) == 2
+    assert "this sweep has no runs: choose another" in capsys.readouterr().err
