@@ -32,6 +32,26 @@ def test_paths_of_files_exist(page):
         assert (HOUSE / named).exists(), named
 
 
+def text_of(names: list[str]) -> str:
+    """The text of a module, or of the head of a package; empty where there is neither."""
+    path = HOUSE.joinpath(*names)
+    files = (path.with_suffix(".py"), *path.glob("__init__.py*"))
+    return "".join(each.read_text() for each in files if each.exists())
+
+
+def test_names_in_rooms_exist():
+    """Dotted ones, such as `analysis.fitting.fit.fit`: the module, and the name after it."""
+    dotted = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`")
+    for page in (HOUSE / "docs").rglob("*.md"):
+        for found in dotted.findall(page.read_text()):
+            names = found.split(".")
+            if names[-1] in ("md", "ipynb"):
+                continue
+            n = next(n for n in range(len(names), 0, -1) if text_of(names[:n]))
+            rest = names[n : n + 1]
+            assert all(re.search(rf"\b{name}\b", text_of(names[:n])) for name in rest), found
+
+
 def test_every_fault_names_a_test_that_exists():
     page = (HOUSE / "docs/reliability.md").read_text()
     rows = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", page, re.MULTILINE)
