@@ -32,7 +32,7 @@ _THIS_VERSION = str(SCHEMA_VERSION).encode()
 
 Status = Literal["done", "diverged", "failed", "missing", "paused"]
 """What became of a run. One that is paused was measured before its end and is to be resumed: its
-record is no result, and stands in no table."""
+record is no result."""
 
 VOLATILE_COLUMNS = (
     "attempt",
