@@ -46,7 +46,7 @@ def print_plans(plans: Sequence[tuple[Plan, Collection[str]]], options: CostOpti
         speeds.save()
     workers = _workers()
     costs = [cost_of(plan, done, speeds, workers) for plan, done in plans]
-    rows = [_row(plan, done, cost) for (plan, done), cost in zip(plans, costs, strict=True)]
+    rows = [_row(plan, cost) for (plan, _), cost in zip(plans, costs, strict=True)]
     print_table(
         (
             *("sweep", "runs", "done", "shapes", "FLOPs", "6 N D", "memory a run"),
@@ -106,7 +106,7 @@ def _workers() -> int:
     return len(usable_cores()) if found is None else found.places(1)
 
 
-def _row(plan: Plan, done: Collection[str], cost: Cost) -> tuple[str, ...]:
+def _row(plan: Plan, cost: Cost) -> tuple[str, ...]:
     by_rule = cost.flops_6n_total_d
     return (
         plan.name,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,6 @@ from analysis.tables import read, results, selection
 from analysis.tables.names import words
 from experiments.commands.console import console
 from experiments.commands.options.analyses import DescentOptions
-
-if TYPE_CHECKING:
-    pass
 
 HISTORIES = ("epochs", "epoch", "steps", "step", "examples")
 """Axes that a results folder has in the histories of its runs."""

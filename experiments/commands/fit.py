@@ -237,7 +237,7 @@ def _estimate(law: Law, table: pd.DataFrame, choices: Choices) -> dict[str, floa
 
 def _fitted(by: Callable[..., Fitted], law: Law, table: pd.DataFrame, choices: Choices) -> Fitted:
     by_cluster = choices.kind in (None, "clusters", "rows", "sandwich")
-    clusters = _clusters(table, law, choices) if by_cluster else None
+    clusters = _clusters(table, choices) if by_cluster else None
     if choices.kind == "clusters" and clusters is None:
         raise ValueError(
             "--bootstrap clusters redraws runs, but the rows are not several runs with several "
@@ -254,7 +254,7 @@ def _fitted(by: Callable[..., Fitted], law: Law, table: pd.DataFrame, choices: C
     )
 
 
-def _clusters(table: pd.DataFrame, law: Law, choices: Choices) -> np.ndarray | None:
+def _clusters(table: pd.DataFrame, choices: Choices) -> np.ndarray | None:
     """The run of each row, where several rows come from one and err together.
 
     Rows of a single run over one input have one label: a fit looks for their correlation.
@@ -320,7 +320,7 @@ def _alternatives(
             source,
             loss=in_logs.loss,
             weights=in_logs.weights_in(table, law.output),
-            clusters=_clusters(table, law, choices),
+            clusters=_clusters(table, choices),
         ):
             yield str(convention), refit
 
