@@ -143,24 +143,17 @@ class Proxy(NamedTuple):
         return np.sqrt(theory.best_of_n_kl(self.n))
 
 
-class Details(NamedTuple):
-    """What the figure draws."""
-
-    proxies: list[Proxy]
-    null: tuple[Floats, Floats]  # d and gold of a proxy with Gaussian errors
-
-
-def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
+def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[list[Proxy]]:
     """Takes each proxy where its held-out loss is least, and fits both forms to its gold."""
     runs, excluded = results.usable(table, ["eval_loss_nats"])
     best = curves.loc[curves.groupby("run_id")["eval_loss"].idxmin()].set_index("run_id")
     proxies = [_proxy(run, best["eval_by"][run["run_id"]]) for run in runs.to_dict("records")]
     null_n = np.geomspace(2, 1e6, 30)
-    null = (
+    null_fit = _fitted(
+        BEST_OF_N,
         np.sqrt(theory.best_of_n_kl(null_n)),
         theory.gaussian_proxy_gold(null_n, GAUSSIAN_NOISE),
     )
-    null_fit = _fitted(BEST_OF_N, *null)
     shown = pd.DataFrame([_row(proxy) for proxy in proxies])
     beta, (low, high) = null_fit.params["beta"], null_fit.intervals["beta"]
     measured = {
@@ -175,7 +168,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
         measured=measured,
         verdict=_verdict(shown, measured),
         shown=with_notes(shown, excluded, "data.n_train"),
-        details=Details(proxies, null),
+        details=proxies,
         doubts=_doubts(shown),
         report={"null": {"alpha": null_fit.params["alpha"], "beta": beta}, "least_d": LEAST},
     )
@@ -273,19 +266,19 @@ def _doubts(shown: pd.DataFrame) -> list[str]:
     ]
 
 
-def figure(findings: Findings[Details]) -> Figure:
+def figure(findings: Findings[list[Proxy]]) -> Figure:
     """Draws gold over d for both tails, the peak over comparisons, and the tails without a net."""
     with style.paper_figure(2, 2, height=4.8) as (drawing, axes):
         overview(axes[0, 0], findings)
-        _draw_gold(axes[0, 1], findings.details.proxies, LIGHT)
+        _draw_gold(axes[0, 1], findings.details, LIGHT)
         _draw_peaks(axes[1, 0], findings.shown)
-        _draw_tails(axes[1, 1], findings.details.null)
+        _draw_tails(axes[1, 1])
     return drawing
 
 
-def overview(ax: Axes, findings: Findings[Details]) -> None:
+def overview(ax: Axes, findings: Findings[list[Proxy]]) -> None:
     """Draws gold reward over d for responses with heavy tails."""
-    _draw_gold(ax, findings.details.proxies, HEAVY)
+    _draw_gold(ax, findings.details, HEAVY)
 
 
 def _draw_gold(ax: Axes, proxies: list[Proxy], freedom: int) -> None:
@@ -323,7 +316,7 @@ def _draw_peaks(ax: Axes, shown: pd.DataFrame) -> None:
     ax.legend(loc="upper left")
 
 
-def _draw_tails(ax: Axes, null: tuple[Floats, Floats]) -> None:
+def _draw_tails(ax: Axes) -> None:
     """Best-of-n without a network: errors that are Gaussian, and Student's."""
     n = np.geomspace(2, 1e5, 40)
     d = np.sqrt(theory.best_of_n_kl(n))
