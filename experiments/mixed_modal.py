@@ -364,7 +364,8 @@ def _draw_tokens(ax: Axes, cells: pd.DataFrame) -> None:
     ax.axhline(0, color=style.GREY, linewidth=0.6)
     ax.set(xscale="log", xlabel="thousand tokens of both", ylabel="mixed less apart (nats)")
     ticks.log_ticks(ax, "x", most=3)
-    ax.set_title(f"filled: {sizes[-1]:,.0f}, open: {sizes[0]:,.0f} parameters", fontsize=7)
+    smallest = f", open: {sizes[0]:,.0f}" if len(sizes) > 1 else ""
+    ax.set_title(f"filled: {sizes[-1]:,.0f}{smallest} parameters", fontsize=7)
 
 
 def _draw_equal(ax: Axes, equal: pd.DataFrame) -> None:
@@ -373,6 +374,7 @@ def _draw_equal(ax: Axes, equal: pd.DataFrame) -> None:
     values = equal[["alone", "mixed"]].to_numpy(np.float64)
     ends = [values.min() / 1.3, values.max() * 1.3]
     ax.plot(ends, ends, color=style.GREY, linewidth=0.8)
-    ticks.log_scale(ax, "x", "y")
-    ax.set(xlabel="one source (nats)", ylabel="equal rules mixed (nats)")
+    ax.set(xscale="log", xlabel="one source (nats)")
+    ax.set(yscale="log", ylabel="equal rules mixed (nats)")
+    ticks.log_ticks(ax, "x", "y", most=5)
     ax.legend(title="parameters", loc="lower right", fontsize=7, title_fontsize=7)

@@ -389,6 +389,7 @@ def _draw_law(ax: Axes, details: Details) -> None:
     known = details.worth.dropna(subset=["D_E"])
     known = known.loc[known["D_T"] > 0]
     if details.law is None:
+        ax.set_axis_off()
         ax.text(0.5, 0.5, "too few rows for the law", ha="center", transform=ax.transAxes)
         return
     predicted = details.law.predict(known[["D_F", "n_params_matmul", "D_P"]])

@@ -13,14 +13,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from scipy.interpolate import PchipInterpolator
 
 from analysis.estimate import Floats
 from analysis.fitting.profile import Profile
 from analysis.fitting.result import FitResult
 from analysis.plots.style import GREY, SERIES, new_panels, outer_legend, paper_style
-from analysis.plots.ticks import from_axis, linear_ticks, log_ticks, symbol, to_axis
+from analysis.plots.ticks import (
+    from_axis,
+    linear_ticks,
+    log_ticks,
+    symbol,
+    to_axis,
+    whole_numbers,
+)
 
 _TOP = 2.0  # top of the deviance axis, in limits
 _PANEL_HEIGHT = 1.75  # inches
@@ -79,7 +85,7 @@ def draw_profile(ax: Axes, profile: Profile, result: FitResult) -> Axes:
         log_ticks(ax, "x", most=4)
     else:
         linear_ticks(ax, "x", most=4)
-    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    whole_numbers(ax, "y")
     ax.set_xlabel(symbol(profile.name))
     return ax
 

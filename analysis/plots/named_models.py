@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.estimate import Estimate
 from analysis.plots.style import GREY, INK, SERIES, Series, legend_above, paper_figure
-from analysis.plots.ticks import log_ticks
+from analysis.plots.ticks import log_ticks, whole_numbers
 
 _WIDTH, _HEIGHT, _GAP = 0.024, 0.035, 0.02
 """Of a letter, of half a name, and between a point and its name, as shares of the points' range."""
@@ -35,7 +34,7 @@ def draw_growth(ax: Axes, models: pd.DataFrame, lines: list[tuple[pd.DataFrame, 
         ax.plot(ends, along, **look.line(), linewidth=1.4, label=f"{growth.value:.2g} times a year")
     ax.set(yscale="log", xlabel="year", ylabel="training FLOPs")
     log_ticks(ax, "y", most=6)
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    whole_numbers(ax, "x")
     legend_above(ax)
 
 
@@ -51,7 +50,7 @@ def draw_overtraining(ax: Axes, table: pd.DataFrame, look: Series = SERIES[0]) -
     ax.axhline(1.0, color=GREY, linewidth=0.8, zorder=0.9)
     ax.set(yscale="log", xlabel="year", ylabel="$D/N$ over the best's")
     log_ticks(ax, "y", most=5)
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    whole_numbers(ax, "x")
     _label(ax, table)
 
 

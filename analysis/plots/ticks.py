@@ -126,6 +126,12 @@ def linear_ticks(ax: Axes, axis: Literal["x", "y"], *, most: int) -> None:
     which.set_major_formatter(ScalarFormatter(useOffset=False))
 
 
+def whole_numbers(ax: Axes, axis: Literal["x", "y"]) -> None:
+    """Labels a linear axis of counts at whole numbers alone."""
+    which = ax.xaxis if axis == "x" else ax.yaxis
+    which.set_major_locator(MaxNLocator(5, integer=True))
+
+
 def to_axis(value: Floats | float, is_log: bool) -> Floats:
     """Returns the coordinate that is linear along an axis: the logarithm, or the value itself."""
     return np.log(value) if is_log else np.asarray(value, dtype=np.float64)

@@ -50,6 +50,7 @@ def draw_tail(ax: Axes, ended: pd.DataFrame, n_tasks: int, exponent: float) -> N
     for look, (name, rows) in zip(style.SERIES, ended.groupby("along"), strict=False):
         ax.plot(rows["learnt"], rows["loss"], **look.marks(), label=f"over {name}")
     ticks.log_scale(ax, "y")
+    ticks.whole_numbers(ax, "x")
     ax.set(xlabel="tasks learnt", ylabel="loss (nats)")
     ax.legend(loc="upper right")
 

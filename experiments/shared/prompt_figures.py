@@ -18,6 +18,7 @@ def draw_examples(ax: Axes, floor: Floor, by_examples: pd.DataFrame) -> None:
     for look, (width, rows) in zip(style.SERIES, by_examples.groupby("width"), strict=False):
         ax.plot(rows["examples"], rows["error"], **look.marks(), label=f"width {width:g}")
     ax.set(xlabel="examples in the prompt $k$", ylabel="squared error", ylim=(0, None))
+    ticks.whole_numbers(ax, "x")
     ax.legend(loc="upper right")
 
 
@@ -59,6 +60,7 @@ def draw_least_squares(ax: Axes, floor: Floor) -> None:
         label = "exact" if part[0] else ""
         ax.plot(places[part], floor.least_squares[part], color=style.SERIES[1].color, label=label)
     ax.plot(places, floor.ridge, color=style.INK, linewidth=0.9, label="ridge, exact")
-    ticks.log_scale(ax, "y", ticks=(1,))
-    ax.set(xlabel="examples in the prompt $k$", ylabel="squared error")
-    ax.legend(loc="upper right")
+    ax.set(xlabel="examples in the prompt $k$", ylabel="squared error", yscale="log")
+    ticks.log_ticks(ax, "y")
+    ticks.whole_numbers(ax, "x")
+    ax.legend(loc="center right")  # the highest point is at D examples, in the middle or beyond

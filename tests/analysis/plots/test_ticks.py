@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.plots.ticks import axis_label, log_ticks, symbol
+from analysis.plots.ticks import axis_label, log_ticks, symbol, whole_numbers
 
 
 @pytest.mark.parametrize("low", [0.7, 5.0, 4.3e3, 2.0e7])
@@ -22,6 +22,12 @@ def test_narrow_logarithmic_axes_have_three_round_numbers(ax, low, high):
     ax.set(xscale="log", xlim=(low, high))
     log_ticks(ax, "x", most=4)
     assert 3 <= len([tick for tick in ax.get_xticks() if low <= tick <= high]) <= 6
+
+
+def test_counts_are_labelled_at_whole_numbers(ax):
+    ax.set(xlim=(-0.15, 3.15))
+    whole_numbers(ax, "x")
+    assert [tick for tick in ax.get_xticks() if 0 <= tick <= 3] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
