@@ -92,7 +92,7 @@ def test_planted_transfer_is_found():
     assert set(findings.details.best["train.optimizer.learning_rate"]) == {1e-2}
     assert len(transfer.figure(findings).axes) == 3
     scratch = table["init_from.data.n_tokens"].isna()
-    with pytest.raises(ValueError, match="No run on code after English is done"):
+    with pytest.raises(ValueError, match="No run of code after English is done"):
         transfer.analyse(table.assign(status=table["status"].where(scratch, "failed")), curves)
 
 
@@ -158,7 +158,7 @@ def test_planted_repetition_is_found(monkeypatch):
         patch.setattr(repetition, "_limit", lambda runs: Measured(value=None))
         found = repetition.analyse(partly, curves).measured
     assert found["windows, 16 epochs"].value is None and found["by size"].value is None
-    with pytest.raises(ValueError, match="No run on windows is done"):
+    with pytest.raises(ValueError, match="No run of training on windows of all files is done"):
         repetition.analyse(table.assign(status=table["status"].mask(windows, "failed")), curves)
 
 
