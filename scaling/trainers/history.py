@@ -68,10 +68,19 @@ class History:
         workspace: Workspace | None,
         plain: Resolved | None = None,
         mesh: Mesh | None = None,
+        parts: int = 1,
     ) -> None:
-        """Starts the history of a run, on a mesh that may be what is left of its own."""
+        """Starts the history of a run.
+
+        Args:
+            config: The run.
+            workspace: Where its checkpoints are, if they are kept.
+            plain: The resolved configuration, where the caller has it.
+            mesh: The mesh that it is on, which may be what is left of its own.
+            parts: Parts of each of its batches, more than one where memory is short.
+        """
         self._config, plain = config, plain or resolved(config)
-        self._mesh = mesh
+        self._mesh, self._parts = mesh, parts
         self._own = Place(workspace.own, run_id(plain)) if workspace else None
         self._trunk, self._leaves_at = None, 0
         if workspace and workspace.trunk and (trunk := trunk_of(plain)):
@@ -101,6 +110,7 @@ class History:
             return initial
         notes, state = saved.notes, saved.state
         self._continued_on = notes.get("continued_on_meshes", [])
+        self._parts = max(self._parts, notes.get("batch_in_parts", 1))
         if self._mesh is not None and "mesh" in notes:
             before = from_dict(Mesh, notes["mesh"])
             state = moved(self._config, state, before, self._mesh)
@@ -165,10 +175,11 @@ class History:
     def place(self, step: int, *, pauses: bool = False) -> Place | None:
         """Where to save a checkpoint after a step; None for nowhere.
 
-        Where the trunk ends, it belongs to the trunk; elsewhere to the run, if it `pauses` there or
-        it is time by the clock of the first process.
+        Where the trunk ends, it belongs to the trunk, unless batches were in parts: other runs have
+        the bits that they have without. Elsewhere it belongs to the run, if it `pauses` there or it
+        is time by the clock of the first process.
         """
-        if self._trunk and step == self._leaves_at:
+        if self._trunk and step == self._leaves_at and self._parts == 1:
             return self._trunk
         if pauses:
             return self._own
@@ -193,6 +204,7 @@ class History:
             "resumed_at_steps": self._resumed_at,
             "from_trunk_at_step": self._from_trunk_at,
             "environment": deciding_environment(),
+            "batch_in_parts": self._parts,
         }
         if self._mesh is not None:
             notes |= {"mesh": to_dict(self._mesh), "continued_on_meshes": self._continued_on}
@@ -217,6 +229,7 @@ class History:
             "resumed_at_steps": self._resumed_at,
             "from_trunk_at_step": self._from_trunk_at,
             "continued_on_meshes": self._continued_on,
+            "batch_in_parts": self._parts if self._parts > 1 else None,
         }
         return columns | more, tuple(self._curve)
 

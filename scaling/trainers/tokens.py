@@ -88,8 +88,8 @@ def train_on_tokens(
     Returns:
         Columns of a RunRecord, with `timed_steps`, the number that this attempt took, and
         `earlier_seconds`, `resumed_at_steps` and `from_trunk_at_step` of what was done before,
-        `continued_on_meshes` where not all devices were left, and `batch_in_parts`, how many, where
-        memory was short; and the learning curve.
+        `continued_on_meshes` where not all devices were left, and `batch_in_parts`, how many at
+        most, where memory was short; and the learning curve.
 
     Raises:
         ValueError: the workspace holds checkpoints of another run or trunk, or a run that this
@@ -118,24 +118,18 @@ def _in_parts(
 ) -> _Trained:
     """Trains a run; out of memory, with each batch in two parts, then in four, and so forth.
 
-    Their gradients are added up before the step, so that numbers agree to rounding. No trunk is
-    shared then: other runs have the bits that they have without.
+    Their gradients are added up before the step, so that numbers agree to rounding.
     """
     parts = 1
     while True:
         try:
-            trained = _trained(config, dataset, workspace, plain, parts)
-            break
+            return _trained(config, dataset, workspace, plain, parts)
         except Exception as error:
             if not is_out_of_memory(error) or not _can_be_in_parts(config, 2 * parts):
                 raise
             log.warning("out of memory: each batch is now in %d parts", 2 * parts)
         gc.collect()  # what the attempt held is free before the next one begins
         parts *= 2
-        workspace = workspace and workspace._replace(trunk=None)
-    if parts > 1:
-        trained.columns["batch_in_parts"] = parts
-    return trained
 
 
 def _can_be_in_parts(config: RunConfig, parts: int) -> bool:
@@ -171,7 +165,7 @@ def _trained(
     total = until = plan.length(model, data).steps
     if workspace is not None and workspace.pause_at is not None:
         until = min(total, workspace.pause_at)
-    history = History(config, workspace, plain, plan.mesh)
+    history = History(config, workspace, plain, plan.mesh, parts)
     state = history.restore(trainer.init(key_for(config.seed, "init")), until)
     teacher: Params | None = None
     if config.distilled_from is not None:

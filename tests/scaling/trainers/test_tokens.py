@@ -46,6 +46,7 @@ from scaling.trainers import tokens as train_tokens
 from scaling.trainers.divergence import Spikes, no_spikes, unharmed
 from scaling.trainers.optimizers import param_groups
 from scaling.training import SGD, Adam
+from scaling.workspace import Workspace
 
 GPT = Transformer(width=8, depth=1, heads=2, positions="learned", norm="layer", activation="gelu")
 NGRAM = NGram(vocab_size=8, context=8, n_tokens=2**13, n_eval=64)
@@ -292,13 +293,18 @@ def short_of_memory(monkeypatch):
 
 @pytest.mark.medium
 def test_out_of_memory_a_batch_is_trained_on_in_parts_to_the_same_numbers(
-    short_of_memory, monkeypatch
+    short_of_memory, monkeypatch, tmp_path
 ):
     record, _ = run(RUN)
     assert short_of_memory == [1, 2, 4] and record.environment["batch_in_parts"] == 4
+    work = Workspace(tmp_path)
+    run(RUN, work._replace(pause_at=5))
     monkeypatch.undo()
     whole, _ = run(RUN)
     assert "batch_in_parts" not in whole.environment
+    resumed, _ = run(RUN, work)  # with room for whole batches
+    assert resumed.environment["batch_in_parts"] == 4
+    assert resumed.environment["resumed_at_steps"] == [5]
     of_both = (
         {k: v for k, v in lasting(each).items() if isinstance(v, float)} for each in (record, whole)
     )

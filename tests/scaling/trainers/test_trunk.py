@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import pytest
 
 from scaling.config import RunConfig, run_id, trunk_of
@@ -312,3 +313,18 @@ def test_a_pause_on_a_trunk_or_at_the_end_changes_nothing(tmp_path: Path):
         assert (record.status, record.steps) == ("done" if step == 40 else "paused", step)
     assert lasting(record) == lasting(whole) and points == curve
     assert record.environment["from_trunk_at_step"] == 32
+
+
+def test_a_run_that_was_in_parts_leaves_nothing_on_its_trunk(tmp_path: Path):
+    """Other runs would have its last bits, and their records would not say so."""
+    work, state = Workspace(tmp_path / "own", tmp_path / "trunk"), {"w": jnp.ones(2)}
+    in_parts = history.History(BASE, work, parts=2)
+    assert in_parts.place(32) is None and history.History(BASE, work).place(32) is not None
+    own = in_parts.place(5, pauses=True)
+    assert own is not None
+    in_parts.save(5, state, own)
+    resumed = history.History(BASE, work)
+    resumed.restore(state)
+    assert resumed.place(32) is None
+    columns, _ = resumed.result({"steps": 40}, 0.0)
+    assert columns["batch_in_parts"] == 2 and columns["resumed_at_steps"] == [5]
