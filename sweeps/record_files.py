@@ -75,8 +75,18 @@ def failure_of(attempt: Attempt, run_id: str) -> RunRecord | None:
 
 def ended_paused(attempt: Attempt) -> bool:
     """Whether an attempt went as far as it was to go: failures before it are no more."""
+    return _ending_of(attempt) == "paused"
+
+
+def last_that_began(attempts: Sequence[Attempt]) -> Attempt | None:
+    """The last attempt that was not given up at once, since another one had just been faster."""
+    began = (each for each in reversed(attempts) if _ending_of(each) != "superfluous")
+    return next(began, None)
+
+
+def _ending_of(attempt: Attempt) -> str | None:
     end = files.read_json(attempt.folder / "end.json")
-    return isinstance(end, dict) and end.get("ending") == "paused"
+    return end.get("ending") if isinstance(end, dict) else None
 
 
 def _text_of_failure(attempt: Attempt, run_id: str) -> bytes | None:

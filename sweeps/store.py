@@ -36,7 +36,7 @@ from sweeps.layout import Layout, resolved
 from sweeps.places import Place
 from sweeps.plan import Plan, PlannedRun
 from sweeps.plan_file import PlanFile
-from sweeps.record_files import ended_paused, failure_text, missing, read_text
+from sweeps.record_files import ended_paused, failure_text, last_that_began, missing, read_text
 
 log = logging.getLogger(__name__)
 
@@ -241,8 +241,8 @@ class Store(Layout):
         """Text of the record of the pause in which the last attempt ended, or of a failure."""
         with storing(self.run_folder(run_id)):
             attempts, steps = self.attempts(run_id), self.paused_steps(run_id)
-        if attempts and steps:
-            last, text = attempts[-1], self._paused_text(run_id, steps[-1])
+        if steps and (last := last_that_began(attempts)) is not None:
+            text = self._paused_text(run_id, steps[-1])
             # An attempt that was killed between its record and its end has paused all the same.
             if text and (column(text, "attempt") == last.number or ended_paused(last)):
                 return text

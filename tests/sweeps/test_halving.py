@@ -20,6 +20,7 @@ from scaling.config import RunConfig
 from scaling.record import Curve, RunRecord, differences
 from scaling.sealed import seal
 from scaling.workspace import Workspace
+from sweeps import publishing
 from sweeps.deciding import Decided, run_deciding
 from sweeps.decisions import Choice, Decision, Journal, Outcome, seen
 from sweeps.files import StoreError
@@ -189,6 +190,21 @@ def test_a_paused_record_that_is_damaged_is_made_again(store: Store):
     path.write_text(path.read_text()[:-20])
     assert store.paused(run_id, 10) is None and not store.has_paused(run_id, 10)
     assert halved(store, plan).complete and store.paused(run_id, 10) is not None
+
+
+def test_an_attempt_for_which_another_was_faster_leaves_the_run_paused(store: Store):
+    plan = plan_of(*NINE)
+    run_id, config = plan.runs[0].run_id, plan.runs[0].config
+    perform(store, plan, {run_id: 10})
+    late = publishing.claim(store, run_id, 2, config)
+    assert late is not None
+    publishing.end(store, late, "superfluous")
+    assert store.record(run_id, config).status == "paused"
+    # One that began, and was told to stop, is no pause.
+    begun = publishing.claim(store, run_id, 3, config)
+    assert begun is not None
+    publishing.end(store, begun, "interrupted")
+    assert store.record(run_id, config).status == "missing"
 
 
 def test_what_was_published_before_is_known_and_costs_nothing(store: Store):
