@@ -54,13 +54,14 @@ def ending_on_signals() -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or SIGHUP.
-        Preempted: SIGTERM or SIGUSR1.
+        Preempted: SIGTERM, SIGUSR1 or SIGUSR2.
     """
 
     def end(number: int, _: object) -> None:
         raise KeyboardInterrupt if number == signal.SIGHUP else Preempted
 
-    handled = [signal.SIGTERM, *(getattr(signal, n, None) for n in ("SIGHUP", "SIGUSR1"))]
+    not_everywhere = ("SIGHUP", "SIGUSR1", "SIGUSR2")
+    handled = [signal.SIGTERM, *(getattr(signal, name, None) for name in not_everywhere)]
     main_thread = threading.current_thread() is threading.main_thread()
     numbers = [n for n in handled if n and main_thread and signal.getsignal(n) == signal.SIG_DFL]
     for number in numbers:

@@ -42,6 +42,7 @@ def test_packages_that_nobody_else_has_are_left_as_they_are():
     [
         (signal.SIGTERM, 0, "preempted; the same command resumes"),
         (signal.SIGUSR1, 0, "preempted"),
+        (signal.SIGUSR2, 0, "preempted"),
         (signal.SIGHUP, 130, "interrupted; the same command resumes"),
         (signal.SIGINT, 130, "interrupted"),
     ],

@@ -162,8 +162,8 @@ def carry_out(
     help it train.
 
     Returns:
-        0 where every expectation passes, or a scheduler took the machine away (SIGTERM, SIGUSR1); 1
-        where an expectation fails or runs are missing; 130 where interrupted.
+        0 where every expectation passes, or a scheduler took the machine away (SIGTERM, SIGUSR1,
+        SIGUSR2); 1 where an expectation fails or runs are missing; 130 where interrupted.
     """
     from sweeps.progress import show_progress
     from sweeps.runner import run_sweeps
