@@ -20,7 +20,7 @@ class Decided:
     """The decisions of a sweep, and what became of the last call that did runs.
 
     Without a `stop` in the last decision, the call ended early: the same one continues. Then
-    `n_lacking` runs were chosen that have no outcome yet.
+    `n_lacking` runs were chosen that have no outcome yet, or none that is still there.
     """
 
     decisions: tuple[Decision, ...]
@@ -29,8 +29,9 @@ class Decided:
 
     @property
     def complete(self) -> bool:
-        """Whether the policy wants nothing more."""
-        return bool(self.decisions) and self.decisions[-1].choice.stop is not None
+        """Whether the policy wants nothing more, and has all that it wanted."""
+        ended = bool(self.decisions) and self.decisions[-1].choice.stop is not None
+        return ended and not self.n_lacking
 
     @property
     def n_failed(self) -> int:
@@ -63,7 +64,8 @@ def run_deciding(
 
     Runs keep the identity that they have in the plan: those that others have published are known
     to the policy, and a plain call of `run_sweeps` does what is left. Runs that failed in an
-    earlier call are tried again, and what comes of it is decided about.
+    earlier call are tried again, and what comes of it is decided about. Those whose results are
+    gone, damaged or reopened, are done again.
 
     Args:
         store: The results folder.
@@ -86,12 +88,13 @@ def run_deciding(
     while True:
         past = tuple(journal.read())
         now = past[-1].choice if past else Choice({})
-        if jobs := {**(_failed(past) if begins else {}), **now.jobs}:
+        again = {**_failed(past), **_gone(store, past)} if begins else {}
+        if jobs := {**again, **now.jobs}:
             summary = perform(jobs)
         news, n_lacking = _news(store, plan, past)
         has_ended = now.stop is not None and not news
         if has_ended or n_lacking or (summary is not None and not summary.settled):
-            return Decided(past, summary, n_lacking)
+            return Decided(past, summary, n_lacking + len(_gone(store, past)))
         begins = False
         # What is chosen is on the disk before it is done. Another command may have been faster.
         choice = policy(past, news)
@@ -107,6 +110,21 @@ def _failed(past: Sequence[Decision]) -> Stops:
         run_id: step
         for (run_id, step), status in known.items()
         if status == "failed" and known.get((run_id, None), status) == status
+    }
+
+
+def _gone(store: Store, past: Sequence[Decision]) -> Stops:
+    """The runs whose last outcome was seen and is no longer there, with the steps to reach."""
+    asked = dict(job for decision in past for job in decision.choice.jobs.items())
+    reached = {
+        outcome.run_id: asked.get(outcome.run_id)
+        for outcome in seen(past)
+        if outcome.status != "failed" and outcome.step in (None, asked.get(outcome.run_id))
+    }
+    return {
+        run_id: reached[run_id]
+        for run_id in store.pending(reached)
+        if not _has_paused(store, run_id, reached[run_id])
     }
 
 

@@ -192,6 +192,25 @@ def test_a_paused_record_that_is_damaged_is_made_again(store: Store):
     assert halved(store, plan).complete and store.paused(run_id, 10) is not None
 
 
+def test_what_is_gone_of_chosen_runs_is_done_again_by_the_same_call(store: Store):
+    plan = plan_of(*NINE, 2.0)  # the last diverges at its first rung
+    truth = halved(store, plan)
+    winner = next(run for run, step in truth.decisions[2].choice.jobs.items() if step is None)
+    worst, diverged = plan.runs[0].run_id, plan.runs[-1].run_id
+    store.result_path(winner).write_text("torn")
+    store.reopen(diverged, "it was to be done again")
+    (step,) = store.paused_steps(worst)
+    store.paused_path(worst, step).unlink()
+
+    lacking = halved(store, plan, doing=lambda stops: DONE)
+    assert (lacking.complete, lacking.n_lacking) == (False, 3)
+    again = halved(store, plan)
+    assert again.complete and again.decisions == truth.decisions
+    assert store.is_published(winner) and store.has_paused(worst, step)
+    assert store.record(diverged, {}).status == "diverged"
+    assert halved(store, plan).summary is None
+
+
 def test_an_attempt_for_which_another_was_faster_leaves_the_run_paused(store: Store):
     plan = plan_of(*NINE)
     run_id, config = plan.runs[0].run_id, plan.runs[0].config
