@@ -37,7 +37,7 @@ Settled = Literal["done", "diverged", "failed", "paused", "elsewhere"]
 - elsewhere: it was found published, by another worker, another runner or a lost worker.
 """
 
-Kind = Literal["planned", "started", "tried", "stopped", "conflict"] | Settled
+Kind = Literal["planned", "started", "tried", "stopped", "conflict", "passed_over"] | Settled
 """What an event reports.
 
 - planned: a job begins; once for each job that has runs, with the numbers of them and of those
@@ -46,6 +46,7 @@ Kind = Literal["planned", "started", "tried", "stopped", "conflict"] | Settled
 - tried: an attempt failed; the run may be tried again.
 - stopped: a worker stopped after too many failures in a row.
 - conflict: a result differs from the published one, and was set aside.
+- passed_over: something is where an attempt would be, and the next one began.
 - done, diverged, failed, paused, elsewhere: the run is settled (`Settled`); one for each run.
 """
 
@@ -320,6 +321,11 @@ class Pool:
             self.notice(
                 f"run {run_id}: the result of attempt {report['attempt']} differs from the "
                 f"published one and was set aside in {job.store.quarantine}"
+            )
+        elif kind == "passed_over":
+            self.notice(
+                f"{message} is no folder of this results folder, and was passed over. It may be "
+                "deleted"
             )
         if kind in get_args(Settled):
             slot.losses = 0

@@ -241,6 +241,8 @@ class _Worker:
             if self.took >= self.between_looks:  # where runs take long, its lease begins here
                 self.watch.see(store.attempt(run_id, number + 1))
             return "later"
+        if attempts and not attempts[-1].is_folder:
+            self._report(task, "passed_over", message=str(attempts[-1].folder))
         # 5. Another process may have published since step 1, in an attempt before this one.
         if number and (store.has_result(run_id) or task.is_there):
             publishing.end(store, attempt, "superfluous")

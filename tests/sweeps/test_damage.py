@@ -249,7 +249,7 @@ def test_a_damaged_result_that_cannot_be_set_aside_is_missing_and_said(store: St
     assert run_sweeps([(store.root, PLAN)], workers=1, run=trivial_runs.run).complete
 
 
-def test_an_attempt_that_is_no_folder_is_passed_over(store: Store, tmp_path: Path) -> None:
+def test_an_attempt_that_is_no_folder_is_passed_over_and_said(store: Store, tmp_path: Path) -> None:
     (store.run_folder(RUN.run_id) / "attempts" / "0001").write_text("a bad copy")
     other = PLAN.runs[1].run_id
     (store.run_folder(other) / "attempts" / "0001").symlink_to(tmp_path)
@@ -257,6 +257,8 @@ def test_an_attempt_that_is_no_folder_is_passed_over(store: Store, tmp_path: Pat
     assert summary.complete
     record = store.load(RUN.run_id)
     assert record is not None and record.attempt == 2
+    said = sorted(summary.notices)
+    assert len(said) == 2 and all("/attempts/0001 is no folder" in each for each in said)
 
 
 def test_a_configuration_that_is_not_that_of_its_run_is_not_believed(store: Store) -> None:
