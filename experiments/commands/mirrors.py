@@ -299,13 +299,14 @@ def _require_same_folders(
 
 
 def _lines(folder: Path) -> list[dict[str, str]]:
-    """What is mirrored, a line a run; one that was cut short counts for nothing."""
+    """What is mirrored, a line a run; one that was cut short or damaged counts for nothing."""
     found: list[dict[str, str]] = []
     with contextlib.suppress(FileNotFoundError):
         for line in read_bytes(folder / _LEDGER, MANY_BYTES).splitlines():
             with contextlib.suppress(ValueError):
                 each = json.loads(line)
-                if isinstance(each, dict) and _ENTRIES <= each.keys():
+                is_whole = isinstance(each, dict) and _ENTRIES <= each.keys()
+                if is_whole and all(isinstance(entry, str) for entry in each.values()):
                     found.append(each)
     return found
 

@@ -65,9 +65,11 @@ def test_what_is_mirrored_already_is_passed_over_and_what_changed_is_written_aga
     assert run.settings["model.kind"] == "linear" and "seed" not in run.numbers
     assert run.numbers["eval_excess_risk"] == store.load(first).eval_excess_risk
     assert exported(store, "wandb", to, capsys) == (0, 0, 9, 0)
-    # The last line was cut short, another run has a new result, and a curve is damaged.
+    # The last line was cut short, one is of something else, another run has a new result, and a
+    # curve is damaged.
     ledger = to / "mirrored.jsonl"
-    ledger.write_text(ledger.read_text()[:-9])
+    other = '{"program": "wandb", "sweep": [], "run_id": {}, "sha256": 1}'
+    ledger.write_text(f"{other}\n{ledger.read_text()[:-9]}")
     second = store.run_ids()[1]
     changed = dataclasses.replace(store.load(second), eval_excess_risk=0.5)
     store.result_path(second).write_text(dump_record(changed))
