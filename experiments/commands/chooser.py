@@ -29,18 +29,18 @@ class Chooser(NamedTuple):
 
 
 def say_cost(plan: Plan, decided: Decided, flag: str) -> dict[str, Any]:
-    """Prints what the runs took that were chosen, of what all runs would; returns it.
+    """Prints what the chosen runs take, of what all runs would; returns it.
 
     Args:
         plan: All runs.
         decided: What was chosen.
         flag: The option without which the command does all runs.
     """
-    spent, whole = _flops(plan, decided)
+    chosen, whole = _flops(plan, decided)
     decisions = show.several(len(decided.decisions), "decision")
     console.print(
-        f"{decisions}, {spent:.3g} FLOPs of the {whole:.3g} of all {len(plan.runs):,} "
-        f"runs ({spent / whole:.1%})"
+        f"{decisions} chose {chosen:.3g} FLOPs of the {whole:.3g} of all {len(plan.runs):,} "
+        f"runs ({chosen / whole:.1%})"
     )
     if decided.n_failed:
         failed = show.several(decided.n_failed, "chosen run")
@@ -55,7 +55,7 @@ def say_cost(plan: Plan, decided: Decided, flag: str) -> dict[str, Any]:
         "decisions": len(decided.decisions),
         "failed": decided.n_failed,
         "lacking": decided.n_lacking,
-        "flops": spent,
+        "flops": chosen,
         "flops_of_all": whole,
     }
 
@@ -66,9 +66,9 @@ def _flops(plan: Plan, decided: Decided) -> tuple[float, float]:
     for decision in decided.decisions:
         for run_id, step in decision.choice.jobs.items():
             furthest[run_id] = max(furthest.get(run_id, 0), math.inf if step is None else step)
-    spent = whole = 0.0
+    chosen = whole = 0.0
     for run, config in zip(plan.runs, plan.configs, strict=True):
         whole += account(config).flops_train
         if (step := furthest.get(run.run_id)) is not None:
-            spent += account(config, None if math.isinf(step) else int(step)).flops_train
-    return spent, whole
+            chosen += account(config, None if math.isinf(step) else int(step)).flops_train
+    return chosen, whole

@@ -90,7 +90,7 @@ def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
 def test_an_interrupted_call_says_how_far_it_came(said):
     words = (*SWEEP, *RATES, *WIDTH, "--tune", RATE)
     code, printed = said(*words, run=None)
-    assert code == 130 and "not known yet" in printed and "\n1 decision, " in printed
+    assert code == 130 and "not known yet" in printed and "\n1 decision chose " in printed
     assert "--tune has not come to an end: 5 chosen runs to do. The same command goes" in printed
 
 
