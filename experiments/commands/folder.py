@@ -34,15 +34,20 @@ def write_table(options: TableOptions) -> int:
 
     tables.check_format(Path(options.to))
     damaged: list[str] = []
+    lacking: list[str] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         for store in stores(options.results):
-            left = choices(store).unchosen
+            chosen = choices(store)
             for text in store.texts():
                 flat = row_of_text(text)
-                if flat["run_id"] in left:
+                run_id, status = flat["run_id"], flat["status"]
+                is_left = chosen.are_final and status == "paused"
+                if run_id in chosen.unchosen:
                     flat["reason"] = NOT_CHOSEN
-                if flat["status"] in ("done", "diverged"):
+                elif status not in ("done", "diverged") and not is_left:
+                    lacking.append(run_id)
+                if status in ("done", "diverged"):
                     try:
                         damage = store.curve_damage(text)
                     except DamagedFileError as error:
@@ -54,7 +59,6 @@ def write_table(options: TableOptions) -> int:
     with storing(Path(options.to)):
         tables.write(table, options.to)
     counts = Counter(table["status"]) if len(table) else Counter()
-    reasons = Counter(table["reason"]) if "reason" in table else Counter()
     console.print(
         f"{options.to}: {len(table):,} rows ({counted(counts)}), {len(table.columns)} columns"
     )
@@ -62,7 +66,7 @@ def write_table(options: TableOptions) -> int:
         console.print(f"{damage}; the row is right, its curve cannot be read")
     written = {"table": options.to, "rows": len(table), "columns": list(table.columns)}
     write_json(options.json, written | {"counts": dict(counts), "damaged_curves": damaged})
-    return 1 if counts["failed"] or counts["missing"] > reasons[NOT_CHOSEN] or damaged else 0
+    return 1 if lacking or damaged else 0
 
 
 def export(options: ExportOptions) -> int:

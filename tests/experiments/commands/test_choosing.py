@@ -81,7 +81,7 @@ def test_tune_names_the_best_of_each_group_and_what_it_cost(said, tmp_path):
     assert status["left"] == 8 and status["troubled"] == status["holes"] == []
     (last,) = (tmp_path / "results").glob("rates/decisions/*/000004.json")
     last.unlink()
-    assert [said(*look)[0] for look in looks[:3:2]] == [1, 1]
+    assert [said(*look)[0] for look in looks[:3]] == [1, 1, 1]
     code, printed = said("doctor", "results/rates")
     assert printed.count("has paused after step 23 (--tune)") == 6
     assert "--tune has not come to an end after 3 decisions" in printed
