@@ -41,6 +41,11 @@ def claim_rooms() -> list[Path]:
     return others
 
 
+_RESUMING = ("run", "sweep", "extend")
+"""Commands that resume where they ended, when a scheduler starts them again. They have not failed;
+what others were to find they have not found."""
+
+
 class Preempted(BaseException):
     """A scheduler takes the machine away; no `except Exception` may swallow it."""
 
@@ -89,13 +94,20 @@ def main() -> int:
     except KeyboardInterrupt:
         return _ended("interrupted", 130)
     except Preempted:
-        return _ended("preempted", 0)
+        return _ended("preempted", 0 if _resumes() else 128 + signal.SIGTERM)
+
+
+def _resumes() -> bool:
+    """Whether this command resumes where it ended."""
+    words = (word for word in sys.argv[1:] if not word.startswith("-"))
+    return next(words, None) in _RESUMING
 
 
 def _ended(how: str, status: int) -> int:
     """Says how a command ended before its time; a second Ctrl-C ends it at once."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print(f"scaling: {how}; the same command resumes", file=sys.stderr)
+    does = "resumes" if _resumes() else "begins anew"
+    print(f"scaling: {how}; the same command {does}", file=sys.stderr)
     return status
 
 

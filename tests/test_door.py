@@ -58,7 +58,7 @@ def test_signals_end_the_command_in_good_order(number, status, says, place, monk
 
     at = (cli.app, "cli") if place == "planning" else (scaling_descent, "claim_rooms")
     monkeypatch.setattr(*at, sent)
-    monkeypatch.setattr(sys, "argv", ["scaling", "list"])
+    monkeypatch.setattr(sys, "argv", ["scaling", "run", "label_noise"])
     monkeypatch.setattr("builtins.print", lambda text, **_: printed.append(text))
     try:
         assert scaling_descent.main() == status and says in printed[0]
@@ -66,6 +66,19 @@ def test_signals_end_the_command_in_good_order(number, status, says, place, monk
     finally:
         signal.signal(signal.SIGINT, before[signal.SIGINT])
     assert signal.getsignal(number) == before[number]
+
+
+def test_a_command_that_was_to_find_something_and_is_preempted_has_not_found_it(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(cli.app, "cli", lambda **_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(sys, "argv", ["scaling", "verify", "results/label_noise"])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert scaling_descent.main() == 143
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "preempted; the same command begins anew" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(monkeypatch):
