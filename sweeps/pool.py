@@ -301,6 +301,9 @@ class Pool:
                 self._error = StoreError(report["message"])
             case "broken":
                 self._error = ValueError(report["message"])
+            case "warning":
+                if report["message"] not in self.notices:  # of other workers, or in another attempt
+                    self.notice(report["message"])
             case kind:
                 self._pass_on(worker, slot, kind, report)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -352,6 +353,18 @@ def load_tasks(jobs: Sequence[dict[str, Any]], platform: str | None = None) -> l
     return list(tasks.values())
 
 
+class _Warnings(logging.Handler):
+    """Reports warnings of this process, which nobody else would read."""
+
+    def __init__(self, emit: Callable[..., None]) -> None:
+        super().__init__(logging.WARNING)
+        self._emit = emit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Reports one."""
+        self._emit("warning", message=record.getMessage())
+
+
 def main() -> int:
     """Runs one worker process."""
     for number in PARENT_DECIDES:  # they may reach all processes of a group or of a job
@@ -364,10 +377,15 @@ def main() -> int:
     if settings["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {settings["core"]})
 
-    def emit(kind: str, **more: Any) -> None:
-        events.write(json.dumps({"kind": kind, **more}) + "\n")
-        events.flush()
+    one_at_a_time = threading.Lock()  # heartbeats warn too
 
+    def emit(kind: str, **more: Any) -> None:
+        with one_at_a_time:
+            events.write(json.dumps({"kind": kind, **more}) + "\n")
+            events.flush()
+
+    for room in ("scaling", "sweeps"):
+        logging.getLogger(room).addHandler(_Warnings(emit))
     compile_cache.have_checksums()
     try:
         try:

@@ -79,6 +79,12 @@ def test_workers_are_fresh_single_threaded_and_pinned(tmp_path: Path) -> None:
 
 
 @pytest.mark.medium
+def test_what_workers_warn_of_is_said_once(tmp_path: Path) -> None:
+    summary = run_sweeps([(tmp_path, plan_of(4))], run="trivial_runs:warning", workers=2)
+    assert summary.complete and summary.notices == ("the memory is short",)
+
+
+@pytest.mark.medium
 def test_a_worker_stands_for_as_many_devices_as_its_runs_share(tmp_path: Path) -> None:
     """Runs over one, two and four devices in one plan, and none left out."""
     run = replace_at(shared_runs.PLAN.configs[0], "train.mesh", Mesh())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import logging
 import os
 import signal
 import sys
@@ -63,6 +64,11 @@ def run(config: RunConfig) -> tuple[RunRecord, Curve]:
         environment={"pid": os.getpid()},
     )
     return record, POINTS if config.seed % 2 else ()
+
+
+def warning(config: RunConfig) -> tuple[RunRecord, Curve]:
+    logging.getLogger("scaling.runs").warning("the memory is short")
+    return run(config)
 
 
 def brief(config: RunConfig) -> tuple[RunRecord, Curve]:
