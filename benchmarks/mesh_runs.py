@@ -3,8 +3,8 @@
     python benchmarks/mesh_runs.py [--only 6,7]
 
 A Transformer and a mixture of experts take ten steps of Adam along each axis alone and along eight
-mixtures of axes, through the code that trains every run, and an encoder-decoder on those that it
-knows. They are held against one device. Each also pauses after eight steps: resumed on its mesh it
+mixtures of axes, through the code that trains every run, and an encoder-decoder along some of
+them. They are held against one device. Each also pauses after eight steps: resumed on its mesh it
 must have the bits of the run that did not pause, and restored on the next mesh of the list the
 losses of one device. Devices along an axis that a family does not know stand along `data`. Programs
 compile with few of XLA's optimisations: `meshes.py` holds those that users run against their plan.
@@ -78,8 +78,11 @@ MESHES = (
 OF_PAIRED = (
     Mesh(fsdp=8),
     Mesh(tensor=8),
+    Mesh(pipe=4),
     Mesh(data=2, tensor=4),
     Mesh(fsdp=2, tensor=2, context=2),
+    Mesh(data=2, tensor=2, pipe=2, interleave=2),
+    Mesh(fsdp=2, context=2, pipe=2),
 )
 """Meshes of the encoder-decoder, whose programs take the longest to compile."""
 

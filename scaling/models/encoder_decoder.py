@@ -128,9 +128,11 @@ class EncoderDecoder(Checked, Family):
                 return {"features of the residual stream": self.width}
             case "context":
                 return {"tokens of the source": self.source_length}
+            case "pipe":
+                return {"layers of either stack": self.depth}
             case "data":
                 return {}
-            case "expert" | "pipe":
+            case "expert":
                 return None
 
     def count_params(self, n_inputs: int, n_outputs: int) -> dict[str, int]:

@@ -22,9 +22,11 @@ from scaling.devices.sharding import all_gather, save_all_but_gathered, weights_
 from scaling.model import Model, Params, Spread, from_nnx
 from scaling.models.layers import Rows, embed
 from scaling.models.parametrization import Tree
+from scaling.models.pipeline import through_pipeline
 from scaling.models.placement import gathered_dimension, over_vocabulary
 
 States = Float[Array, "batch positions features"]
+Source = Float[Array, "batch source features"]
 
 UNROLLED_DEPTH = 3
 """Blocks up to this many are laid out one after another rather than looped over."""
@@ -47,7 +49,7 @@ class Pair(NamedTuple):
     """States of the target in the decoder, and those of the source that the encoder leaves."""
 
     target: Float[Array, "batch target features"]
-    source: Float[Array, "batch source features"]
+    source: Source
 
 
 class Computation(NamedTuple):
@@ -148,8 +150,8 @@ def _spread(computation: Computation) -> Spread:
         source = _through(computation, encoder, params, "encoder", source)
         # Said here, so that its gradients are added up once, not in every layer.
         source = axes.varying(normed(params, "encoder_norm", source), "tensor")
-        pair = Pair(embedded(tokens[:, length:]), source)
-        target = _through(computation, decoder, params, "decoder", pair).target
+        target = embedded(tokens[:, length:])
+        target = _through(computation, decoder, params, "decoder", target, source)
         target = normed(params, "decoder_norm", target)
         return target.reshape(-1, sizes.width), jnp.float32(0)
 
@@ -160,18 +162,53 @@ def _spread(computation: Computation) -> Spread:
     return Spread(hidden, read_out, vocabulary)
 
 
-def _through(computation: Computation, block: Model, params: Params, name: str, x: Any) -> Any:
-    """What comes out of a stack of blocks."""
+def _through(
+    computation: Computation,
+    block: Model,
+    params: Params,
+    name: str,
+    x: States,
+    source: Source | None = None,
+) -> States:
+    """What comes out of a stack of blocks, beside which those of the decoder read a source.
+
+    Each device along `pipe` has an equal share of the blocks of either stack. Parts of a batch
+    follow each other through the encoder, and when all are through it, through the decoder.
+    """
+    axes, layers = computation.axes, computation.axes.own(params[name])
+    if axes.mesh.pipe == 1:
+
+        def of_shard(layer: Params, x: Any) -> Any:
+            return block.apply(computation.whole(layer, name), x)
+
+        return _over_layers(computation, of_shard, layers, x, source)
+    whole = jax.vmap(lambda layer: computation.whole(layer, name))(layers)
+
+    def stage(x: States, layers: Params, source: Source | None) -> tuple[States, None]:
+        return _over_layers(computation, block.apply, layers, x, source), None
+
+    return through_pipeline(axes, stage, x, whole, source)[0]
+
+
+def _over_layers(
+    computation: Computation,
+    block: Callable[[Params, Any], Any],
+    layers: Params,
+    x: States,
+    source: Source | None,
+) -> States:
+    """What comes out of stacked blocks, each (its parameters, what enters) -> what leaves."""
     unrolled = computation.sizes.depth <= UNROLLED_DEPTH
 
-    def step(x: Any, layer: Params) -> tuple[Any, None]:
-        return block.apply(computation.whole(layer, name), x), None
+    def step(entering: Any, layer: Params) -> tuple[Any, None]:
+        return block(layer, entering), None
 
     if weights_are_sharded() or computation.axes.longer(("context",)):
         # Without a loop around it, only barriers keep XLA from merging the two computations.
         step = jax.checkpoint(step, prevent_cse=unrolled, policy=save_all_but_gathered)
-    layers = computation.axes.own(params[name])
-    return jax.lax.scan(step, x, layers, unroll=unrolled)[0]
+    entering = x if source is None else Pair(x, source)
+    leaving = jax.lax.scan(step, entering, layers, unroll=unrolled)[0]
+    return leaving if source is None else leaving.target
 
 
 class EncoderBlock(nnx.Module):

@@ -15,31 +15,33 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from scaling.devices.axes import Axes
-from scaling.models.layers import Rows
+
+Passed = Float[Array, "first *rest"]
+"""What layers pass on: its first axis counts tokens or sequences, those of the first part first."""
 
 
 def through_pipeline(
     axes: Axes,
-    stage: Callable[[Rows, Any, Any], tuple[Rows, Any]],
-    x: Rows,
+    stage: Callable[[Passed, Any, Any], tuple[Passed, Any]],
+    x: Passed,
     layers: Any,
     shown: Any,
-) -> tuple[Rows, Array | None]:
+) -> tuple[Passed, Array | None]:
     """Returns the output of all layers, on every device.
 
     Args:
         axes: The mesh, and the number of parts.
-        stage: (rows of a part, a group of layers, what is shown with that part) -> (rows, penalties
-            of the layers or None).
-        x: Rows that go into the first layer, those of the first part first.
+        stage: (what enters of a part, a group of layers, what is shown with that part) -> (what
+            leaves, penalties of the layers or None).
+        x: What enters the first layer.
         layers: Layers of this device, stacked, group after group.
-        shown: Arrays whose first axis counts the sequences of `x`.
+        shown: Arrays whose first axis counts the sequences of `x`; every layer reads them.
 
     Returns:
-        Rows, and the mean over parts of the penalty of all layers.
+        What leaves the last layer, and the mean over parts of the penalty of all layers.
     """
     p, v, m = axes.mesh.pipe, axes.mesh.interleave, axes.parts
     place = axes.place("pipe")
@@ -51,10 +53,10 @@ def through_pipeline(
         return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, k, 0, False), leaves)
 
     # Said here, so that gradients of what enters are added up once, not at every tick.
-    parts, shown = axes.varying(by_part(x), "pipe"), jax.tree.map(by_part, shown)
+    parts, shown = axes.varying(jax.tree.map(by_part, (x, shown)), "pipe")
     groups = jax.tree.map(lambda leaf: leaf.reshape(v, -1, *leaf.shape[1:]), layers)
 
-    def tick(before: Rows, time: Array) -> tuple[Rows, Any]:
+    def tick(before: Passed, time: Array) -> tuple[Passed, Any]:
         # 1. Which part, and which group of layers.
         done = time - place
         is_busy = (done >= 0) & (done < m * v)
@@ -65,11 +67,11 @@ def through_pipeline(
         layer = part(groups, group) if v > 1 else jax.tree.map(lambda leaf: leaf[0], groups)
         # 2. Through it, and on to the next device.
         enters = (place == 0) & (group == 0)
-        rows = jnp.where(enters, part(parts, k), before)
-        rows, penalties = stage(rows, layer, part(shown, k))
+        passed = jnp.where(enters, part(parts, k), before)
+        passed, penalties = stage(passed, layer, part(shown, k))
         if penalties is not None:
             penalties = jnp.where(is_busy, jnp.sum(penalties), 0)
-        return axes.passed_on(rows), (rows, penalties)
+        return axes.passed_on(passed), (passed, penalties)
 
     ticks = jnp.arange(m * v + p - 1)
     _, (out, penalties) = jax.lax.scan(tick, jnp.zeros_like(parts[0]), ticks)

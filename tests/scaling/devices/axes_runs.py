@@ -19,9 +19,10 @@ from scaling.data.ngram import NGram
 from scaling.devices.axes import Axes
 from scaling.devices.mesh import Mesh
 from scaling.devices.sharding import mesh_of_devices
-from scaling.models import transformer_apply
+from scaling.models import encoder_decoder_apply, transformer_apply
 from scaling.models.encoder_decoder import EncoderDecoder
 from scaling.models.mixture_of_experts import MixtureOfExperts
+from scaling.models.placement import rearranged
 from scaling.models.transformer import Transformer
 from scaling.objectives.objective import Examples
 from scaling.pretraining import Pretraining
@@ -95,33 +96,38 @@ def of_masked() -> list[Any]:
 
 
 def of_paired() -> list[Any]:
-    """Loss of an encoder-decoder and norms of its gradient: on one device and on eight."""
-    family = EncoderDecoder(width=8, depth=1, heads=2, source_length=6)
+    """Loss of an encoder-decoder and norms of its gradient: on one device and on two meshes."""
+    family = EncoderDecoder(width=8, depth=4, heads=2, source_length=6)
     model, parameters = family.build(10, 12), family.parameters(10, 12)
     random = np.random.default_rng(0)
-    windows = random.integers(0, 12, (2, 2, 10))
-    examples, parts = (Examples(*jnp.asarray(windows)).after(6, n) for n in (1, 2))
+    windows = Examples(*jnp.asarray(random.integers(0, 12, (2, 4, 10))))
+    examples = windows.after(6)
     params = jax.tree.map(
         lambda parameter: random.normal(0, 0.25, parameter.shape).astype(np.float32),
         dict(parameters),
     )
-    mesh = Mesh(fsdp=2, tensor=2, context=2)
-    own = shared.Shared(model, parameters, Axes(mesh))
 
     def loss(params: Any) -> Any:
         return jnp.mean(cross_entropy(model.apply(params, examples.inputs), examples.targets))
 
-    def divided(params: Any) -> Any:
-        whole = jax.tree.map(lambda leaf: leaf[None], parts)
-        (_, loss), gradient = shared.gradient(own, 0.0, params, whole, {})
-        return loss, gradient
+    def divided(mesh: Mesh, parts: int) -> Any:
+        own = shared.Shared(model, parameters, Axes(mesh, parts))
+        given = windows.after(6, mesh.context)
+        given = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), given)
+
+        @jax.jit
+        def both(params: Any) -> Any:
+            (_, loss), gradient = shared.gradient(own, 0.0, params, given, {})
+            return loss, gradient
+
+        with jax.set_mesh(mesh_of_devices(mesh)):
+            return both(rearranged(parameters, params, Mesh(), mesh))
 
     one = jax.jit(jax.value_and_grad(loss))(params)
-    with jax.set_mesh(mesh_of_devices(mesh)):
-        eight = jax.jit(divided)(params)
+    layered = divided(Mesh(context=2, pipe=2, interleave=2), parts=2)
     return [
         [float(np.linalg.norm(np.asarray(leaf))) for leaf in jax.tree.leaves(each)]
-        for each in (one, eight)
+        for each in (one, divided(Mesh(fsdp=2, tensor=2, context=2), parts=1), layered)
     ]
 
 
@@ -131,7 +137,8 @@ def main(folder: Path) -> Any:
     The last state that is saved lies two steps before the end.
     """
     history.SAVE_SECONDS, history.SAVE_SHARE = 0.0, float("inf")
-    transformer_apply.UNROLLED_DEPTH = 0  # half as much to compile
+    # Half as much to compile.
+    transformer_apply.UNROLLED_DEPTH = encoder_decoder_apply.UNROLLED_DEPTH = 0
     found = {"masked": of_masked(), "paired": of_paired(), "one": losses(config(Mesh()))}
     found["whole"] = losses(config(MESH), folder)
     found["again"] = losses(config(MESH), folder)

@@ -26,6 +26,7 @@ from scaling.models.gru import GRU
 from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.placement import over_vocabulary, rearranged, specs
 from scaling.models.transformer import Transformer
+from scaling.objectives.span import Span
 from scaling.overrides import replace_at, replace_together
 from scaling.pretraining import Pretraining, axes_of
 from scaling.trainers import checkpoint, tokens
@@ -79,10 +80,13 @@ def test_attention_over_divided_sequences_keeps_to_prefixes_and_documents(found:
 
 @pytest.mark.slow
 def test_an_encoder_decoder_has_the_loss_and_gradient_of_one_device(found: Any):
-    """On two devices along each of fsdp, tensor and context; biases of keys have no gradient."""
-    one, divided = found["paired"]
+    """On two devices along fsdp, tensor and context, and along context and an interleaved pipe.
+
+    Biases of keys have no gradient.
+    """
+    one, *divided = found["paired"]
     assert len(one) == 48 and np.sum(np.array(one) < 1e-8) == 3
-    assert divided == pytest.approx(one, rel=ROUNDING, abs=1e-8)
+    assert divided == [pytest.approx(one, rel=ROUNDING, abs=1e-8)] * 2
 
 
 @pytest.mark.slow
@@ -128,6 +132,14 @@ def test_groups_of_layers_go_to_devices_in_turn():
     mesh = Mesh(pipe=2, interleave=2)
     moved = rearranged(parameters, {"blocks": {"ff_norm": gain}}, Mesh(), mesh)
     assert moved["blocks"]["ff_norm"][:, 0].tolist() == [0, 2, 1, 3]
+
+
+def test_every_device_of_a_pipeline_has_layers_of_either_stack():
+    paired = EncoderDecoder(width=16, depth=4, heads=4, source_length=6)
+    found = specs(paired.parameters(10, 12), Mesh(pipe=4))
+    for stack in ("encoder", "decoder"):
+        assert {spec[0] for spec in jax.tree.leaves(found[stack])} == {"pipe"}
+        assert jax.tree.leaves(found[f"{stack}_norm"]) == [P(None)] * 2
 
 
 def test_roles_decide_what_divides_each_axis():
@@ -236,6 +248,11 @@ def test_families_without_roles_and_what_needs_one_device_are_refused():
     tensor = replace_at(RUN, "train.mesh.tensor", 2)
     with pytest.raises(ValueError, match=r"cannot divide model.kind = 'gru'"):
         replace_at(tensor, "model", GRU(width=8, depth=1))
+    span = Span(rate=0.25, mean=2)
+    paired = EncoderDecoder(width=16, depth=6, heads=4, source_length=span.source(8))
+    own = {"model": paired, "train.objective": span, "train.mesh.pipe": 4}
+    with pytest.raises(ValueError, match=r"pipe = 4 does not divide the 6 layers of either stack"):
+        replace_together(RUN, own)
     with pytest.raises(ValueError, match=r"dropout works .* on train.mesh.data and .*fsdp alone"):
         replace_at(tensor, "model.dropout", 0.1)
     mixture = MixtureOfExperts(width=16, depth=4, heads=4, expansion=4, dropout=0.1)
@@ -256,7 +273,7 @@ def test_families_without_roles_and_what_needs_one_device_are_refused():
         ),
         (
             EncoderDecoder(width=16, heads=4, source_length=2),
-            ("data", "fsdp", "context", "tensor"),
+            ("data", "fsdp", "pipe", "context", "tensor"),
         ),
         (GRU(width=8, depth=1), ("data", "fsdp")),
     ],
