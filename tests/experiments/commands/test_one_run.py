@@ -56,7 +56,7 @@ def test_one_run_is_told_by_its_label_or_by_an_input_that_a_run_has(name: str, t
     law = LAWS["power_law"]
     assert _is_one_run(source, law) is expected
     choices = Choices(Loss(), {}, None, one_run=expected)
-    labels = _clusters(source.table, law, choices)
+    labels = _clusters(source.table, choices)
     assert (labels is not None and len(set(labels)) == 1) is expected
     assert (labels is not None and len(set(labels)) == 6) is (name == "runs of several rows")
 
