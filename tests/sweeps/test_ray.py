@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import needed_programs
 import pytest
-from sweep_programs import at_first, endings
+from sweep_programs import at_first, endings, published
 from trivial_runs import lasting, plan_of, truth
 
 from sweeps.engines.ray import Ray
@@ -39,9 +40,14 @@ def nodes(monkeypatch: pytest.MonkeyPatch):
 
 def test_the_table_is_that_of_local_workers_though_a_node_is_lost(nodes, tmp_path: Path) -> None:
     cluster, second = nodes
-    plan, root = plan_of(24), tmp_path / "r"
+    plan, root = plan_of(40), tmp_path / "r"
 
     def lose() -> None:
+        """Loses the second node once the workers of both are at work."""
+        end = time.monotonic() + 30
+        while len(set(root.glob("runs/*/*/attempts/*"))) - len(published(root)) < 2:
+            assert time.monotonic() < end, "one worker did all runs"
+            time.sleep(0.02)
         cluster.remove_node(second, allow_graceful=False)
 
     engine = Ray()
