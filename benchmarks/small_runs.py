@@ -10,7 +10,7 @@ GPTs of width 16, 32 and 64, of four learning rates and four seeds, otherwise th
 - `one`: all runs one after another in one process, by the same `scaling.run.run`.
 - `processes`: a process a run, one after another, as a shell loop would.
 
-The losses of the first evaluation are compared. Processor time is printed beside wall time: how
+The losses of the first evaluation, after a quarter of the steps, are compared. Processor time is printed beside wall time: how
 the wall times compare depends on whatever else the machine does.
 """
 
@@ -85,10 +85,15 @@ def main() -> None:
             )
             if name == "again":
                 n_compiled_again = n_compiled
-    for config in configs:
-        each = run_id(config)
-        for name in ("one", "processes"):
-            np.testing.assert_allclose(losses[name][each], losses["sweep"][each], rtol=1e-3)
+    # The same runs, to rounding: of the least stable ones it grows 100,000-fold in 200 steps.
+    for name in ("one", "processes"):
+        apart = [
+            abs(losses[name][each] / losses["sweep"][each] - 1) for each in map(run_id, configs)
+        ]
+        print(
+            f"{name}: losses apart by {np.median(apart):.0e} of their value, at most {max(apart):.0e}"
+        )
+        assert np.median(apart) < 1e-6
     figures = [
         Figure(
             what=f"{len(configs)} small Transformers of {given.steps} steps as a sweep, over {way}",
