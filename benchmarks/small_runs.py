@@ -10,8 +10,8 @@ GPTs of width 16, 32 and 64, of four learning rates and four seeds, otherwise th
 - `one`: all runs one after another in one process, by the same `scaling.run.run`.
 - `processes`: a process a run, one after another, as a shell loop would.
 
-The losses of the first evaluation, after a quarter of the steps, are compared. Processor time is printed beside wall time: how
-the wall times compare depends on whatever else the machine does.
+The losses of the first evaluation, after a quarter of the steps, are compared. Processor time is
+printed beside wall time: how the wall times compare depends on whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def main() -> None:
             abs(losses[name][each] / losses["sweep"][each] - 1) for each in map(run_id, configs)
         ]
         print(
-            f"{name}: losses apart by {np.median(apart):.0e} of their value, at most {max(apart):.0e}"
+            f"{name}: losses apart by {np.median(apart):.0e} (median), {max(apart):.0e} (largest)"
         )
         assert np.median(apart) < 1e-6
     figures = [
