@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from emulated_devices import found_by
 from jax.sharding import PartitionSpec as P
 
 from scaling.config import RunConfig, load_config, resolved, run_id
@@ -47,17 +44,8 @@ RUN = RunConfig(
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    environment = {"JAX_NUM_CPU_DEVICES": "8", "PYTHONPATH": os.pathsep.join(sys.path)}
     folder = tmp_path_factory.mktemp("axes") / "checkpoints"
-    out = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("axes_runs.py")), str(folder)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout)
+    return found_by(Path(__file__).with_name("axes_runs.py"), 8, folder)
 
 
 def agree(some: dict[str, Any], others: dict[str, Any]) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pytest
+from emulated_devices import found_by
 from jax.sharding import AbstractMesh
 
 from scaling.config import RunConfig, load_config, resolved, run_id
@@ -73,17 +70,8 @@ def agrees(found: Any, one: Any, fsdp: int) -> None:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    environment = {"JAX_NUM_CPU_DEVICES": "4", "PYTHONPATH": os.pathsep.join(sys.path)}
     folder = tmp_path_factory.mktemp("mesh") / "checkpoints"
-    out = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("mesh_runs.py")), str(folder)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert out.returncode == 0, out.stderr
-    return json.loads(out.stdout)
+    return found_by(Path(__file__).with_name("mesh_runs.py"), 4, folder)
 
 
 @pytest.mark.slow
