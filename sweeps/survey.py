@@ -70,6 +70,14 @@ class Choices(NamedTuple):
     are_final: bool = False
     unchosen: Set[str] = frozenset()
 
+    def leave(self, run_id: str, status: Status) -> bool:
+        """Whether a run stays as it is: it has paused for good, or was never chosen."""
+        return self.are_final and (status == "paused" or run_id in self.unchosen)
+
+    def n_left(self, n_paused: int) -> int:
+        """Number of runs that stay as they are, of a folder where so many have paused."""
+        return (n_paused if self.are_final else 0) + len(self.unchosen)
+
 
 class Pace(NamedTuple):
     """How fast the last runs were published, by the clocks of their machines."""
@@ -121,8 +129,7 @@ class Survey:
     @property
     def n_left(self) -> int:
         """Number of runs that are not done by decision: paused for good, or never chosen."""
-        paused = self.counts.get("paused", 0) if self.choices.are_final else 0
-        return paused + len(self.choices.unchosen)
+        return self.choices.n_left(self.counts.get("paused", 0))
 
     @property
     def n_troubled(self) -> int:
@@ -152,9 +159,7 @@ def survey(store: Store, *, everything: bool = False) -> Survey:
             (heapq.heappush if len(ends) < LAST_RUNS else heapq.heappushpop)(ends, end)
         setting = _setting(entry(text, "config") or b"{}")
         settings[setting] += 1
-        is_left = chosen.are_final and (
-            status == "paused" or column(text, "run_id") in chosen.unchosen
-        )
+        is_left = status != "done" and chosen.leave(column(text, "run_id"), status)
         if status in ("failed", "missing") and not is_left:
             unpublished[setting] += 1
         elif status in ("done", "diverged") and (damage := store.curve_damage(text)) is not None:

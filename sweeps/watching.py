@@ -113,11 +113,10 @@ class Watcher:
         now = self.clock()
         began, before = self._began = self._began or (now, settled)
         rate = (settled - before) / (now - began) if settled > before and now > began else None
-        paused = counts["paused"] if chosen.are_final else 0
         return Look(
             planned=len(runs),
             counts=counts,
-            n_left=paused + len(chosen.unchosen),
+            n_left=chosen.n_left(counts["paused"]),
             rate=rate,
             under_way=under_way,
             n_under_way=n_under_way,

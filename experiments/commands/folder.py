@@ -42,17 +42,16 @@ def write_table(options: TableOptions) -> int:
             for text in store.texts():
                 flat = row_of_text(text)
                 run_id, status = flat["run_id"], flat["status"]
-                is_left = chosen.are_final and status == "paused"
                 if run_id in chosen.unchosen:
                     flat["reason"] = NOT_CHOSEN
-                elif status not in ("done", "diverged") and not is_left:
-                    lacking.append(run_id)
                 if status in ("done", "diverged"):
                     try:
                         damage = store.curve_damage(text)
                     except DamagedFileError as error:
                         damage = str(error)
                     damaged.extend([damage] if damage else [])
+                elif not chosen.leave(run_id, status):
+                    lacking.append(run_id)
                 yield flat
 
     table = tables.frame(rows())
