@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from experiments.commands import show
 from experiments.commands.console import console
+from experiments.shared.words import several
 from scaling.accounting import account
 from sweeps.deciding import Decided
 from sweeps.decisions import Policy
@@ -37,18 +37,18 @@ def say_cost(plan: Plan, decided: Decided, flag: str) -> dict[str, Any]:
         flag: The option without which the command does all runs.
     """
     chosen, whole = _flops(plan, decided)
-    decisions = show.several(len(decided.decisions), "decision")
+    decisions = several(len(decided.decisions), "decision")
     console.print(
         f"{decisions} chose {chosen:.3g} FLOPs of the {whole:.3g} of all {len(plan.runs):,} "
         f"runs ({chosen / whole:.1%})"
     )
     if decided.n_failed:
-        failed = show.several(decided.n_failed, "chosen run")
+        failed = several(decided.n_failed, "chosen run")
         console.print(f"{failed} failed and count as lost; the same command tries them again")
     if decided.complete:
         console.print(f"Without {flag} the same command does the rest")
     else:
-        lacking = show.several(decided.n_lacking, "chosen run")
+        lacking = several(decided.n_lacking, "chosen run")
         console.print(f"{flag} has not come to an end: {lacking} to do. The same command goes on")
     return {
         "complete": decided.complete,

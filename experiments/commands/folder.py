@@ -16,7 +16,7 @@ from experiments.commands.options.folders import (
     RetryOptions,
     TableOptions,
 )
-from experiments.commands.show import counted
+from experiments.shared.words import counted
 from sweeps.files import check_inside, names, storing
 from sweeps.places import place
 from sweeps.store import Store

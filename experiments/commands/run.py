@@ -39,6 +39,7 @@ from experiments.commands.teachers import outgrown
 from experiments.experiment import Experiment, Findings, Gathering
 from experiments.shared import captions
 from experiments.shared.fits import shown_fits
+from experiments.shared.words import counted
 from scaling.fields import nearest
 from scaling.record import RunRecord, row
 from scaling.sealed import DamagedFileError
@@ -392,7 +393,7 @@ def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
 def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[RunRecord]) -> Report:
     """What is printed and kept of the findings, with runs left out and mixed code as doubts."""
     lost = Counter(record.status for record in records if record.status != "done")
-    became = f"{lost.total():,} of {len(records):,} runs are left out: {show.counted(lost)}"
+    became = f"{lost.total():,} of {len(records):,} runs are left out: {counted(lost)}"
     left_out = [became] if lost else []
     computed = provenance.differences((record.environment, 1) for record in records)
     caption, alt = described(job.experiment, {job.plan.name: findings}, findings.verdict)

@@ -13,7 +13,7 @@ from experiments import catalogue
 from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options.program import ListOptions, ShowOptions
 from experiments.experiment import Experiment, passes
-from experiments.shared.words import accepted, number
+from experiments.shared.words import accepted, counted, number
 
 if TYPE_CHECKING:
     from experiments.commands.report import Report
@@ -106,16 +106,6 @@ def print_unanalysed(name: str, counts: Mapping[str, int], error: Exception) -> 
     """Prints why an experiment has no findings, and what became of its runs."""
     why = f": cannot be analysed ({counted(counts)}): {error}"
     console.print(Text.assemble("\n", (name, "bold"), why))
-
-
-def counted(counts: Mapping[Any, int]) -> str:
-    """Numbers of runs by what became of them."""
-    return ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
-
-
-def several(n: int, what: str) -> str:
-    """A number of things in words."""
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def print_findings(experiment: Experiment, made: Report, folder: Path) -> list[Judgement]:

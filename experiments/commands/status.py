@@ -11,7 +11,7 @@ from experiments.commands import provenance
 from experiments.commands.console import console, write_json
 from experiments.commands.folder import stores
 from experiments.commands.options.folders import DoctorOptions, StatusOptions
-from experiments.commands.show import counted, several
+from experiments.shared.words import counted, several
 from sweeps.files import NO_FILE, names, read_bytes, storing
 from sweeps.store import Store
 from sweeps.survey import Survey, Trouble, survey
@@ -58,7 +58,8 @@ def print_doctor(options: DoctorOptions) -> int:
 
 
 def _print_survey(found: Survey) -> None:
-    console.print(f"{found.root}: {found.n_runs:,} runs: {counted(found.counts)}")
+    n_runs = f"{found.n_runs:,} runs: " if found.n_runs else ""
+    console.print(f"{found.root}: {n_runs}{counted(found.counts)}")
     if found.pace is not None and not found.is_complete:
         n_runs, pace, until = found.pace
         console.print(f"  the last {n_runs:,} done: {pace:.3g} runs a minute, until {until}")

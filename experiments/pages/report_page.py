@@ -12,7 +12,7 @@ from experiments.experiment import Expected, Json, Measured, passes
 from experiments.pages import parts
 from experiments.pages.fits import fits_shown
 from experiments.shared.fits import ShownFit
-from experiments.shared.words import accepted, number
+from experiments.shared.words import accepted, counted, number, several
 from scaling.record import RunRecord, row
 
 State = Literal["fresh", "stale", "unknown"]
@@ -112,10 +112,9 @@ def _head(title: str, found: Sequence[Shown]) -> str:
         for each in shown.expected
         if each.name in shown.measured
     )
-    became = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())) or "no runs"
     lead = (
-        f"{len(found)} {'report' if len(found) == 1 else 'reports'} of {len(records):,} runs "
-        f"({became}): {flops:.3g} FLOPs in {_duration(seconds)} of worker time"
+        f"{several(len(found), 'report')} of {len(records):,} runs "
+        f"({counted(counts)}): {flops:.3g} FLOPs in {_duration(seconds)} of worker time"
         f"{' on ' + ', '.join(filter(None, devices)) if any(devices) else ''}. "
         f"{judged[True]} of {judged.total()} expected numbers were met."
     )

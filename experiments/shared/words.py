@@ -1,4 +1,7 @@
-"""Words for numbers that were expected and measured, on the screen and on pages."""
+"""Words for numbers that were expected and measured, and of runs, on the screen and on pages."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from experiments.experiment import Expected, Measured
 
@@ -25,3 +28,13 @@ def number(measured: Measured, digits: int = 4, unit: str = "1") -> str:
     if measured.low is not None and measured.high is not None:
         text += f" [{measured.low:.4g}, {measured.high:.4g}]"
     return text if unit == "1" else f"{text} {unit}"
+
+
+def counted(counts: Mapping[Any, int]) -> str:
+    """Returns the numbers of runs by what became of them."""
+    return ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items())) or "no runs"
+
+
+def several(n: int, what: str) -> str:
+    """Returns a number of things in words."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

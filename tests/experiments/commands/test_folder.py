@@ -94,6 +94,12 @@ def test_prune_removes_only_what_saves_time(done, said):
 
 
 @pytest.mark.medium
+def test_a_folder_without_runs_says_so(tmp_path, said):
+    Store.create(tmp_path / "empty")
+    code, printed = said("status", tmp_path / "empty")
+    assert code == 0 and " ".join(printed.split()).endswith("empty: no runs")
+
+
 def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
     import dataclasses
 
