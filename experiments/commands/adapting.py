@@ -129,5 +129,5 @@ def _say(aim: Aim, plan: Plan, decided: Decided) -> dict[str, Any]:
         )
     if last.stop is not None:
         console.print(f"No more runs are chosen: {last.stop}")
-    last = {"quantity": aim.quantity, "value": value, "low": low, "high": high, "stop": last.stop}
-    return {**last, **say_cost(plan, decided, "--adapt")}
+    found = {"quantity": aim.quantity, "value": value, "low": low, "high": high, "stop": last.stop}
+    return {**found, **say_cost(plan, decided, "--adapt")}

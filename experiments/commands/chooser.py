@@ -10,7 +10,7 @@ from experiments.commands.console import console
 from experiments.shared.words import several
 from scaling.accounting import account
 from sweeps.deciding import Decided
-from sweeps.decisions import Policy
+from sweeps.decisions import Policy, seen
 from sweeps.plan import Plan
 
 
@@ -45,9 +45,10 @@ def say_cost(plan: Plan, decided: Decided, flag: str) -> dict[str, Any]:
     if decided.n_failed:
         failed = several(decided.n_failed, "chosen run")
         console.print(f"{failed} failed and count as lost; the same command tries them again")
-    if decided.complete:
+    ended = {outcome.run_id for outcome in seen(decided.decisions) if outcome.step is None}
+    if decided.complete and len(ended) < len(plan.runs):
         console.print(f"Without {flag} the same command does the rest")
-    else:
+    elif not decided.complete:
         lacking = several(decided.n_lacking, "chosen run")
         console.print(f"{flag} has not come to an end: {lacking} to do. The same command goes on")
     return {

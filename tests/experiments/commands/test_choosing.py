@@ -5,11 +5,14 @@ import math
 from dataclasses import replace
 
 import pytest
-from paused_runs import DONE, RATE, STEPS, loss, perform
+from paused_runs import DONE, RATE, STEPS, loss, perform, plan_of
 from paused_runs import run as planted
 
 from experiments.cli import main
+from experiments.commands.chooser import say_cost
 from scaling.accounting import account
+from sweeps.deciding import Decided
+from sweeps.decisions import Choice, Decision, Outcome
 from sweeps.store import Store
 
 SWEEP = (
@@ -92,6 +95,14 @@ def test_an_interrupted_call_says_how_far_it_came(said):
     code, printed = said(*words, run=None)
     assert code == 130 and "not known yet" in printed and "\n1 decision chose " in printed
     assert "--tune has not come to an end: 5 chosen runs to do. The same command goes" in printed
+
+
+def test_where_every_run_has_ended_no_rest_is_promised(capsys):
+    plan = plan_of(0.01, 0.1)
+    ended = [Outcome(run.run_id, "done", None, 2.0) for run in plan.runs]
+    for news, promised in ((ended, False), (ended[:1], True)):
+        say_cost(plan, Decided((Decision(tuple(news), Choice({}, "enough")),), None), "--tune")
+        assert ("does the rest" in capsys.readouterr().out) is promised
 
 
 def test_adapt_says_the_number_with_its_interval_and_stops(said, tmp_path):
