@@ -8,6 +8,7 @@ from dataclasses import asdict
 from analysis.planning.device_prices import accelerator
 from experiments.commands.console import Justify, console, print_table, write_json
 from experiments.commands.options.training import CostOptions
+from experiments.shared.words import shown_bytes
 from scaling.record import RunRecord
 from sweeps.accelerators import accelerators
 from sweeps.costs import Cost, check_fits, cost_of
@@ -15,9 +16,8 @@ from sweeps.executors.local import usable_cores
 from sweeps.plan import Plan
 from sweeps.speeds import Speeds, seconds_of
 
+_MFU = 0.4  # where none is given
 _RIGHT: tuple[Justify, ...] = ("right",) * 9
-_MFU = 0.4
-
 _SIDES: tuple[Justify, ...] = ("left", *_RIGHT)
 
 
@@ -115,10 +115,10 @@ def _row(plan: Plan, cost: Cost) -> tuple[str, ...]:
         f"{plan.n_groups:,}",
         f"{cost.flops:.2g}",
         "" if by_rule is None else f"{by_rule:.2g}",
-        _size(cost.peak_bytes),
+        shown_bytes(cost.peak_bytes),
         f"{'' if cost.is_measured else '~'}{cost.seconds:.0f}",
         f"{'' if cost.is_measured else '~'}{_duration(cost.wall_seconds)}",
-        _size(cost.disk_bytes),
+        shown_bytes(cost.disk_bytes),
     )
 
 
@@ -133,13 +133,6 @@ def _say_of(plan: Plan, cost: Cost) -> None:
     kaplan = cost.flops_6n_non_embedding_d
     if kaplan is not None and kaplan != cost.flops_6n_total_d:
         console.print(f"{plan.name}: {kaplan:.2g} FLOPs as 6 N D without embeddings.")
-
-
-def _size(n_bytes: float) -> str:
-    for size, unit in ((1e12, "TB"), (1e9, "GB")):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.3g} {unit}"
-    return f"{n_bytes / 1e6:.3g} MB"
 
 
 def _duration(seconds: float) -> str:

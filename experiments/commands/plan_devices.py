@@ -14,6 +14,7 @@ from analysis.parallelism.shape import TransformerShape
 from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options.training import ShowPlanOptions
 from experiments.shared.planned_runs import RECOMPUTES, recipe_of, shape_of
+from experiments.shared.words import shown_bytes
 from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenSource
 from scaling.memory import optimizer_bytes
@@ -148,13 +149,13 @@ def _print_lost(chosen: Choice) -> None:
         free = (1 - RESERVED) * each.device.memory
         console.print(
             f"too large: {each.layout}: {_time(each.seconds.total)} a step, but "
-            f"{_size(each.memory.total)} a device, and {_size(free)} are free",
+            f"{shown_bytes(each.memory.total)} a device, and {shown_bytes(free)} are free",
             soft_wrap=True,
         )
     for each in chosen.lost:
         which = f"lost {'with' if each.uses else 'without'} {each.axis}: {each.plan.layout}"
         if not each.plan.fits:
-            console.print(f"{which}: does not fit: {_size(each.plan.memory.total)} a device")
+            console.print(f"{which}: does not fit: {shown_bytes(each.plan.memory.total)} a device")
             continue
         slower = float(each.plan.seconds.total) / float(chosen.best[0].seconds.total) - 1
         more = f": {_time(each.seconds)} more a step for {_COSTS[each.costs]}" if each.costs else ""
@@ -261,7 +262,7 @@ def _print_plans(plans: Sequence[Plan], tokens: float, price: float | None) -> N
             f"{each.layout}{groups}",
             f"{each.recipe.microbatch:g}",
             each.recipe.recompute,
-            f"{_size(each.memory.total)}{'' if each.fits else ' (too much)'}",
+            f"{shown_bytes(each.memory.total)}{'' if each.fits else ' (too much)'}",
             _time(each.seconds.total),
             f"{100 * each.utilisation:.1f} %",
             f"{days:.3g} days" if days >= 1 else _time(86_400 * days),
@@ -276,7 +277,7 @@ def _print_parts(best: Plan) -> None:
     """Where memory, time and traffic of the first mesh go."""
     console.print()
     parts = [
-        (name, _size(size), f"{100 * float(size) / best.device.memory:.1f} %")
+        (name, shown_bytes(size), f"{100 * float(size) / best.device.memory:.1f} %")
         for name, size in best.memory._asdict().items()
         if float(size) > 0
     ]
@@ -291,7 +292,7 @@ def _print_parts(best: Plan) -> None:
     print_table(["time of a step", "", "of it"], spent)
     near = best.near()
     sent = [
-        (axis, _size(size), "in a node" if near[axis] else "between nodes")
+        (axis, shown_bytes(size), "in a node" if near[axis] else "between nodes")
         for axis, size in best.sent._asdict().items()
         if float(size) > 0
     ]
@@ -308,8 +309,8 @@ def _say_what_it_takes(
     mesh = "this mesh" if is_given else f"the mesh that needs the least, {smallest.layout},"
     nothing = "The mesh does not fit" if is_given else "Nothing fits"
     lines = [
-        f"{nothing}: with {smallest.recipe.recompute} recomputed, {mesh} needs {_size(needed)} a "
-        f"device, and {_size(free)} are free."
+        f"{nothing}: with {smallest.recipe.recompute} recomputed, {mesh} needs "
+        f"{shown_bytes(needed)} a device, and {shown_bytes(free)} are free."
     ]
     able = [each for each in (more, *others) if each]
     if is_given:
@@ -317,21 +318,13 @@ def _say_what_it_takes(
     if able:
         each = [
             f"{each.layout.size:,.0f}x{each.device.name} ({each.layout}, "
-            f"{_size(each.memory.total)} a device)"
+            f"{shown_bytes(each.memory.total)} a device)"
             for each in able
         ]
         lines.append(f"The model fits on {', on '.join(each)}.")
     else:
         lines.append(f"Not even {n_devices * 2**11:,} devices are enough: give a smaller model.")
     console.print(" ".join(lines), soft_wrap=True)
-
-
-def _size(n_bytes: Any) -> str:
-    """A number of bytes in the unit that makes it short."""
-    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if float(n_bytes) >= size:
-            return f"{float(n_bytes) / size:.3g} {unit}"
-    return f"{float(n_bytes) / 1e3:.3g} kB"
 
 
 def _time(seconds: Any) -> str:

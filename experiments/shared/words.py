@@ -1,7 +1,7 @@
-"""Words for numbers that were expected and measured, and of runs, on the screen and on pages."""
+"""Words for numbers, on the screen and on pages: expected and measured, of runs, of bytes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 from experiments.experiment import Expected, Measured
 
@@ -38,3 +38,11 @@ def counted(counts: Mapping[Any, int]) -> str:
 def several(n: int, what: str) -> str:
     """Returns a number of things in words."""
     return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
+def shown_bytes(n_bytes: SupportsFloat) -> str:
+    """Returns a number of bytes in the unit that makes it short."""
+    for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if float(n_bytes) >= size:
+            return f"{float(n_bytes) / size:.3g} {unit}"
+    return f"{float(n_bytes) / 1e3:.3g} kB"
