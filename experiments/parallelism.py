@@ -92,8 +92,8 @@ EXPECTED = (
 
 CAPTION = (
     "(a) Utilisation of eight published runs, planned over reported, with a band of 8 points: "
-    "{within} of them lie in it. Small dots are runs that set the plan's constants, crosses "
-    "sharded weights by a program of 2021, which it misses.",
+    "{within} of them lie in it. Small dots are runs that set the plan's constants. Crosses are "
+    "runs with sharded weights by a program of 2021, which the plan misses.",
     "(b) A model of 18.4 billion parameters over the number of A100s by each way to divide it, at "
     "1,536 sequences a step, by kernels of today; the star is what was reported of it in 2021, by "
     "a program that computed activations twice. Devices left of the line share a node. In the "
@@ -101,8 +101,9 @@ CAPTION = (
     "the model's loss (left end), and by Kaplan et al. (right end).",
     "(c) Models of growing size on 1,536 A100s, by kernels of today, and what was reported on "
     "devices and by programs of their own: stars the eight runs of (a), dots those that set the "
-    "speed of products. A line ends where a way does, or memory. (d) How many devices share "
-    "layers, sequences and products in the best mixture of (c).",
+    "speed of products. A line ends where its way divides the model no further, or where memory "
+    "is full. (d) How many devices share products, sequences and layers in the best mixture of "
+    "(c).",
     "On 1,536 devices the best mixture trains GPT-3 {mixture} times as fast as sharded weights by "
     "the plan, where 3.2 times was measured in 2021.",
 )
@@ -154,9 +155,9 @@ FACTS = _facts
 def analyse(facts: Facts) -> Findings[Details]:
     """Plans the published runs as they were, and each strategy over devices and sizes."""
     shown = pd.DataFrame([_row(run) for run in facts.runs])
-    off = {run.name: run.planned_utilisation() - run.utilisation for run in facts.runs}
-    within = sum(abs(each) <= WITHIN for each in off.values())
-    worst = max(off, key=lambda name: abs(off[name]))
+    planned, reported = shown[["planned", "reported"]].to_numpy(np.float64).T
+    off = planned - reported
+    within, worst = int(np.sum(np.abs(off) <= WITHIN)), int(np.argmax(np.abs(off)))
     divided, gpt3 = find(OVER_DEVICES).shape, find("gpt3-175b").shape
     over_devices = [
         (2**k, name, _best(divided, 2**k, name)) for k in range(14) for name in STRATEGIES
@@ -170,8 +171,10 @@ def analyse(facts: Facts) -> Findings[Details]:
     mixed = [each.tensor for _, name, each in (*over_devices, *sizes) if name == "best mixture"]
     return Findings(
         measured={
-            "within": Measured(value=within, note=f"{worst} is off by {100 * off[worst]:+.1f}"),
-            "fit": Measured(value=sum(run.plan().fits for run in facts.runs)),
+            "within": Measured(
+                value=within, note=f"{facts.runs[worst].name} is off by {100 * off[worst]:+.1f}"
+            ),
+            "fit": Measured(value=int(np.count_nonzero(shown["fits"]))),
             "tensor": Measured(value=float(np.nanmax(mixed)) / _device().node),
             "mixture": Measured(
                 value=there["best mixture"].utilisation / there["sharded weights"].utilisation,
@@ -212,7 +215,7 @@ def _table(x: str, rows: list[tuple[int, str, "_Found"]]) -> pd.DataFrame:
 
 def _row(run: PublishedRun) -> dict[str, object]:
     """A published run beside its plan."""
-    planned = run.plan()
+    planned, utilisation = run.plan(), run.planned_utilisation()
     return {
         "run": run.name,
         "parameters": run.shape.parameters,
@@ -222,8 +225,8 @@ def _row(run: PublishedRun) -> dict[str, object]:
         "mesh": str(planned.layout),
         "counted": run.counted,
         "reported": run.utilisation,
-        "planned": run.planned_utilisation(),
-        "reported_model": run.utilisation * planned.utilisation / run.planned_utilisation(),
+        "planned": utilisation,
+        "reported_model": run.utilisation * planned.utilisation / utilisation,
         "memory_bytes": float(planned.memory.total),
         "fits": planned.fits,
         "seconds_a_step": float(planned.seconds.total),
@@ -275,8 +278,7 @@ def _verdict(
 def figure(findings: Findings[Details]) -> Figure:
     """Draws planned over reported utilisation, strategies over devices and size, and mixtures."""
     details = findings.details
-    with style.paper_style():
-        drawing, axes = style.new_figure(2, 2, width=style.DOUBLE_COLUMN, height=5.4)
+    with style.paper_figure(2, 2, height=5.4) as (drawing, axes):
         overview(axes[0, 0], findings)
         _draw_others(axes[0, 0], details.others)
         axes[0, 0].set(xlim=(10, 62), ylim=(30, 62))
@@ -286,7 +288,6 @@ def figure(findings: Findings[Details]) -> Figure:
         _draw_reported(axes[1, 0], pd.concat([findings.shown, details.others]))
         _draw_mixture(axes[1, 1], details.over_sizes)
         style.outer_legend(drawing, axes.flat[1:2], "outside lower center", 4)
-        style.letter_panels(axes)
     return drawing
 
 
@@ -315,12 +316,9 @@ def _draw_ends(ax: Axes, details: Details) -> None:
 
 def _draw_reported(ax: Axes, runs: pd.DataFrame) -> None:
     """Draws what runs reported, of model FLOPs."""
-    plain = runs["sets"] == "PRODUCTS"
-    held = runs["sets"] == ""
-    of = runs[plain]
-    ax.plot(of["parameters"], 100 * of["reported_model"], ".", color=style.GREY, markersize=4)
-    for _, run in runs[held].iterrows():
-        ax.plot(run["parameters"], 100 * run["reported_model"], "k*", markersize=5)
+    sets, held = runs[runs["sets"] == "PRODUCTS"], runs[runs["sets"] == ""]
+    ax.plot(sets["parameters"], 100 * sets["reported_model"], ".", color=style.GREY, markersize=4)
+    ax.plot(held["parameters"], 100 * held["reported_model"], "k*", markersize=5)
 
 
 def _draw_mixture(ax: Axes, rows: pd.DataFrame) -> None:
@@ -331,7 +329,7 @@ def _draw_mixture(ax: Axes, rows: pd.DataFrame) -> None:
     ax.axhline(_device().node, color=style.GREY, linewidth=0.8)
     ax.annotate("node", (1, _device().node), xycoords=("axes fraction", "data"), ha="right",
                 va="bottom", color=style.GREY, fontsize="small")  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="parameters", ylabel="devices along an axis")
+    ax.set(xscale="log", xlabel="parameters", ylabel="devices along an axis")
     ax.set_yscale("log", base=2)
     ax.yaxis.set_major_formatter("{x:g}")
     ticks.log_ticks(ax, "x", most=5)
