@@ -29,6 +29,8 @@ _LEAST_CONTEXT = 128  # tokens that a device has of a sequence
 _MICROBATCHES = (1, 2, 4, 8, 16)
 _INTERLEAVES = (1, 2, 4, 8)
 _RECOMPUTES: tuple[Recompute, ...] = ("none", "selective", "full")
+_SHARED = slice(AXES.index("tensor"), AXES.index("pipe") + 1)  # axes beyond `data` and `fsdp`
+_MOST_DOUBLINGS = 12
 
 
 @dataclass(frozen=True)
@@ -294,10 +296,6 @@ class _Judged(NamedTuple):
             return None
         which = which & self.fits if (which & self.fits).any() else which
         return int(np.where(which, self.seconds, np.inf).argmin())
-
-
-_MOST_DOUBLINGS = 12
-_SHARED = slice(AXES.index("tensor"), AXES.index("pipe") + 1)
 
 
 def _judged(
