@@ -320,7 +320,7 @@ def _draw(ax: Axes, details: Details, network: str, quantity: str) -> None:
     mine = [each for each in details.found if each.network == network]  # the noisiest first
     axis = own_axis(NETWORKS[mine[0].network].width)
     ax.margins(y=0.12)  # room for the bars along the top
-    drawn = [(each, quantity, f"{each.noise:.0%} noise") for each in mine]
+    drawn = [(each, quantity, f"{100 * each.noise:.0f} % noise") for each in mine]
     if quantity == "train_error":
         drawn.append((mine[0], "train_error_clean", "noisy runs, clean labels"))
     for (each, name, label), look in zip(drawn, style.SERIES, strict=False):

@@ -316,8 +316,8 @@ def _verdict(cells: pd.DataFrame, laws: dict[float, FitResult]) -> str:
         law = laws.get(float(str(share)))
         fitted = "" if law is None else f"; C = {law.params['C']:.4f}"
         lines.append(
-            f"{float(str(share)):.0%} of the rules in common: {ordered[0]:+.4f} nats at the "
-            f"smallest size, {ordered[-1]:+.4f} at the largest, longest runs{fitted}."
+            f"{100 * float(str(share)):.0f} % of the rules in common: {ordered[0]:+.4f} nats at "
+            f"the smallest size, {ordered[-1]:+.4f} at the largest, longest runs{fitted}."
         )
     return "\n".join(lines)
 
@@ -338,7 +338,8 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
     along = np.geomspace(cells["n"].min(), cells["n"].max(), 40)
     for look, (share, rows) in zip(style.SERIES, longest.groupby("shared"), strict=False):
         share = float(str(share))
-        ax.plot(rows["n"], rows["excess"], **look.marks(), label=f"{share:.0%} in common")
+        label = f"{100 * share:.0f} % in common"
+        ax.plot(rows["n"], rows["excess"], **look.marks(), label=label)
         if share in laws:
             ax.plot(along, _predicted(laws[share], along, rows), color=look.color, linewidth=0.9)
     ax.axhline(0, color=style.GREY, linewidth=0.6)
@@ -374,7 +375,7 @@ def _draw_equal(ax: Axes, equal: pd.DataFrame) -> None:
     values = equal[["alone", "mixed"]].to_numpy(np.float64)
     ends = [values.min() / 1.3, values.max() * 1.3]
     ax.plot(ends, ends, color=style.GREY, linewidth=0.8)
-    ax.set(xscale="log", xlabel="one source (nats)")
-    ax.set(yscale="log", ylabel="equal rules mixed (nats)")
+    ax.set(xscale="log", yscale="log")
+    ax.set(xlabel="one source (nats)", ylabel="equal rules mixed (nats)")
     ticks.log_ticks(ax, "x", "y", most=5)
     ax.legend(title="parameters", loc="lower right", fontsize=7, title_fontsize=7)

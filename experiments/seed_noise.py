@@ -29,7 +29,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from analysis.plots import style, ticks
+from analysis.plots import style
 from analysis.plots.ticks import log_ticks
 from analysis.tables import results
 from experiments.experiment import Expected, Findings, Measured, Sweep
@@ -150,7 +150,7 @@ def overview(ax: Axes, findings: Findings[Details]) -> None:
         **look.marks(),
         label="over seeds, 95 % interval",
     )
-    ticks.log_scale(ax, "x", "y")
+    ax.set(xscale="log", yscale="log")
     log_ticks(ax, "x", "y", most=5)
     mark_excluded(ax, findings.details.excluded, "n_params_matmul")
     ax.set(xlabel="parameters, $N$", ylabel="s.d. of held-out loss (nats per token)")
