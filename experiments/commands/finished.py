@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import catalogue
-from experiments.commands import report, run
+from experiments.commands import report
+from experiments.commands.jobs import Job, jobs_for
 from experiments.commands.options.training import PlanOptions
 from experiments.commands.report import Report
-from experiments.commands.run import Job
 from experiments.experiment import Experiment, Gathering
 from experiments.pages.report_page import State
 from scaling.record import RunRecord
@@ -114,7 +114,7 @@ def _one(folder: Path, files: dict[str, str]) -> Finished:
         overrides=tuple(made.overrides),
         results=str(folder.parent.parent.parent),
     )
-    jobs = run.jobs_for(experiment, options)
+    jobs = jobs_for(experiment, options)
     records = [Store.open(job.root).read(job.plan) for job in jobs]
     source = report.source(experiment, [record for part in records for record in part])
     failed = failure.why if failure is not None and failure.source == source else ""

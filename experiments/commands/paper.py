@@ -11,11 +11,11 @@ from typing import Any
 from analysis.errors import FitError, nearest_name
 from analysis.plots import style
 from analysis.plots.venues import VENUES, Venue
-from experiments.commands import run
+from experiments.commands import analysing
 from experiments.commands.console import console, write_json
 from experiments.commands.finished import Finished, finished
+from experiments.commands.jobs import Job
 from experiments.commands.options.folders import PaperOptions
-from experiments.commands.run import Job
 from experiments.experiment import Experiment, Findings, Gathering
 from experiments.papers.bundle import RECIPE, Recipe, as_csv, contents, libraries, renewed
 from experiments.papers.drift import drifts
@@ -164,15 +164,15 @@ def _study(each: Finished, found: dict[Path, Findings[Any]], venue: Venue) -> St
     parts = {job.plan.name: found[job.folder] for job in each.jobs}
     with style.drawn_for(venue):
         if isinstance(experiment, Gathering):
-            figure, shown, expected = experiment.figure(parts), run.gathered(parts), ()
+            figure, shown, expected = experiment.figure(parts), analysing.gathered(parts), ()
         else:
             figure, shown = experiment.figure(parts[name]), parts[name].shown
             expected = experiment.expected_at(each.made.budget)
         keywords = hashlib.sha256(as_csv(shown).encode()).hexdigest()
         drawing = style.as_pdf(figure, f"points {keywords}")
     alone = parts[name] if isinstance(experiment, Experiment) else None
-    verdict = alone.verdict if alone else run.verdicts(parts)
-    under, alt = run.described(experiment, parts, verdict)
+    verdict = alone.verdict if alone else analysing.verdicts(parts)
+    under, alt = analysing.described(experiment, parts, verdict)
     return Study(
         label=name,
         card=experiment.card,
@@ -198,7 +198,7 @@ def _study(each: Finished, found: dict[Path, Findings[Any]], venue: Venue) -> St
 
 def _analysed(job: Job, records: Sequence[RunRecord]) -> Findings[Any]:
     try:
-        return run.findings_of(job, records)
+        return analysing.findings_of(job, records)
     except (ValueError, FitError) as error:
         raise ValueError(
             f"{job.plan.name} cannot be analysed: {error} `scaling run {job.plan.name}` runs what "

@@ -2,8 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,13 @@ from analysis.parallelism.published_runs import published_runs
 from analysis.plots import style
 from analysis.tables import results as tables
 from experiments import catalogue
-from experiments.commands import (
-    choosing,
-    costing,
-    engines,
-    overlay,
-    plan_devices,
-    provenance,
-    report,
-    show,
-)
+from experiments.commands import choosing, costing, engines, overlay, plan_devices, report, show
+from experiments.commands.analysing import described, findings_of, gathered, report_of, verdicts
 from experiments.commands.console import write_json
 from experiments.commands.grids import missed_thresholds
+from experiments.commands.jobs import Job, jobs_for
 from experiments.commands.options.training import (
     CostOptions,
-    PlanOptions,
     RunningOptions,
     RunOptions,
     ShowPlanOptions,
@@ -37,81 +28,12 @@ from experiments.commands.options.training import (
 from experiments.commands.report import Report
 from experiments.commands.teachers import outgrown
 from experiments.experiment import Experiment, Findings, Gathering
-from experiments.shared import captions
-from experiments.shared.fits import shown_fits
-from experiments.shared.words import counted
 from scaling.fields import nearest
-from scaling.record import RunRecord, row
-from scaling.sealed import DamagedFileError
+from scaling.record import RunRecord
 from sweeps.costs import check_fits
 from sweeps.files import storing
-from sweeps.places import Place, place, shown
-from sweeps.plan import Plan, empty_plan, make_plan
-from sweeps.space import Folded, folded, overridden
+from sweeps.places import shown
 from sweeps.store import Store
-
-
-@dataclass(frozen=True)
-class Job:
-    """One experiment at one size: its plan, its results folder and where its report goes.
-
-    `folded` says which of its runs the overrides made equal, if any.
-    """
-
-    experiment: Experiment
-    plan: Plan
-    root: Place
-    folder: Path
-    budget: str
-    overrides: Sequence[str]
-    folded: Folded | None = None
-
-
-def jobs_for(experiment: Experiment | Gathering, options: PlanOptions) -> list[Job]:
-    """Resolves a command into jobs, without spending or writing anything.
-
-    Reports of a declared size lie under its name; those of any other sweep under the name of the
-    size and the plan's identity.
-
-    Raises:
-        ValueError: No such budget, or an override that a run cannot take.
-    """
-    budget, overrides = options.budget, options.overrides
-    jobs = []
-    for part in experiment.parts:
-        name = part.name
-        if budget not in part.sweep:
-            raise ValueError(f"{name}: no budget {budget!r}; {nearest(budget, part.sweep)}")
-        if part.facts is not None:
-            jobs.append(_untrained(part, options))
-            continue
-        configs = part.sweep[budget]()
-        declared = plan = make_plan(name, configs)
-        fewer = None
-        if overrides:
-            try:
-                changed = overridden(configs, overrides)
-                plan, fewer = make_plan(name, changed), folded(configs, changed)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        label = budget if plan == declared else f"{budget}-{plan.plan_id[:8]}"
-        results = place(options.results)
-        folder = shown(results) / name / "reports" / label
-        root = results / part.runs_of
-        jobs.append(Job(part, plan, root, folder, budget, overrides, fewer))
-    return jobs
-
-
-def _untrained(part: Experiment, options: PlanOptions) -> Job:
-    """The job of an experiment of facts, which has no runs."""
-    if options.overrides:
-        raise ValueError(
-            f"{part.name}: --set {' --set '.join(options.overrides)} has no run to change, since "
-            "nothing is trained: leave it out"
-        )
-    root = place(options.results) / part.name
-    folder = shown(root) / "reports" / options.budget
-    return Job(part, empty_plan(part.name), root, folder, options.budget, ())
 
 
 def show_plan(options: ShowPlanOptions) -> int:
@@ -214,7 +136,7 @@ def carry_out(
             findings = _analyse(job, records[i])
             if isinstance(findings, Findings):
                 found[job.plan.name] = findings
-                made = _report(job, source, findings, records[i])
+                made = report_of(job, source, findings, records[i])
                 _publish(job.folder, job.experiment.figure(findings), findings.shown, made)
             else:
                 _say_failed(job, source, findings, records[i])
@@ -308,16 +230,6 @@ def _gather(
     return True
 
 
-def gathered(parts: Mapping[str, Findings[Any]]) -> pd.DataFrame:
-    """Returns the points of several experiments as one table, with their names in a column."""
-    return pd.concat([f.shown.assign(experiment=part) for part, f in parts.items()])
-
-
-def verdicts(parts: Mapping[str, Findings[Any]]) -> str:
-    """Returns the answers of several experiments, each behind its name."""
-    return "\n".join(f"{part}: {f.verdict}" for part, f in parts.items())
-
-
 def _done(job: Job) -> set[str]:
     """The runs of a job that are published."""
     ids = {run.run_id for run in job.plan.runs}
@@ -344,88 +256,6 @@ def _say_failed(job: Job, source: str, error: Exception, records: Sequence[RunRe
     )
     with storing(job.folder):
         report.save_failure(job.folder, failure)
-
-
-def findings_of(job: Job, records: Sequence[RunRecord]) -> Findings[Any]:
-    """Returns what one experiment found in its runs.
-
-    Raises:
-        ValueError: No run is done, or the card cannot analyse them.
-        FitError: The data do not support a fit that the card needs.
-    """
-    findings = job.experiment.analyse(_analysed(job, records), lambda: _curves(job, records))
-    expected = [each.name for each in job.experiment.expected_at(job.budget)]
-    if missing := [name for name in expected if name not in findings.measured]:
-        raise ValueError(
-            f"analyse measured no {', '.join(missing)}, which EXPECTED names. Add it to `measured`."
-        )
-    return findings
-
-
-def _analysed(job: Job, records: Sequence[RunRecord]) -> Any:
-    """The table of the runs, or the facts of an experiment that has none."""
-    if job.experiment.facts is not None:
-        return job.experiment.facts()
-    table = tables.frame(map(row, records))
-    if "done" not in set(table["status"]):
-        raise ValueError("no run is done. The same command tries again.")
-    return table
-
-
-def _curves(job: Job, records: Sequence[RunRecord]) -> pd.DataFrame:
-    """Reads every evaluation of every run that is done, one row each.
-
-    Raises:
-        ValueError: A curve was damaged since the command began.
-    """
-    store = Store.open(job.root)
-    try:
-        return pd.DataFrame(
-            {"run_id": record.run_id, **asdict(point)}
-            for record in records
-            if record.status == "done"
-            for point in store.curve(record.run_id)
-        )
-    except DamagedFileError as error:
-        raise ValueError(f"{error}. The same command does its run again.") from None
-
-
-def _report(job: Job, source: str, findings: Findings[Any], records: Sequence[RunRecord]) -> Report:
-    """What is printed and kept of the findings, with runs left out and mixed code as doubts."""
-    lost = Counter(record.status for record in records if record.status != "done")
-    became = f"{lost.total():,} of {len(records):,} runs are left out: {counted(lost)}"
-    left_out = [became] if lost else []
-    computed = provenance.differences((record.environment, 1) for record in records)
-    caption, alt = described(job.experiment, {job.plan.name: findings}, findings.verdict)
-    return Report(
-        source=source,
-        experiment=job.plan.name,
-        budget=job.budget,
-        overrides=job.overrides,
-        verdict=findings.verdict,
-        measured=findings.measured,
-        doubts=[*findings.doubts, *left_out, *computed],
-        more=findings.report,
-        fits=shown_fits(findings.details),
-        caption=caption,
-        alt=alt,
-    )
-
-
-def described(
-    experiment: Experiment | Gathering, found: Mapping[str, Findings[Any]], verdict: str
-) -> tuple[str, str]:
-    """Returns what stands under a figure, and what it shows, as plain text.
-
-    Args:
-        experiment: The experiment.
-        found: Findings of its parts by name.
-        verdict: The answer.
-    """
-    measured = captions.numbers(experiment, found)
-    under = captions.caption(experiment, measured)
-    alt = captions.alternative(experiment, measured, verdict)
-    return (captions.plain(under, experiment, measured), captions.plain(alt, experiment, measured))
 
 
 def _publish(folder: Path, figure: Figure, shown: pd.DataFrame, made: Report) -> None:

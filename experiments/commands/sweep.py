@@ -13,8 +13,8 @@ from experiments import catalogue
 from experiments.commands import choosing
 from experiments.commands import run as commands
 from experiments.commands.console import console
+from experiments.commands.jobs import Job
 from experiments.commands.options.training import ExtendOptions, SweepOptions
-from experiments.commands.run import Job
 from experiments.shared.swept import experiment_of
 from sweeps import sweep_file
 from sweeps.axes import split

@@ -9,7 +9,7 @@ import pytest
 from small_library import unread_library
 
 from experiments import catalogue, chinchilla, kaplan_vs_chinchilla
-from experiments.commands import run as pipeline
+from experiments.commands.jobs import jobs_for
 from experiments.commands.options.training import PlanOptions
 from experiments.experiment import passes
 from experiments.shared import staircase
@@ -188,8 +188,8 @@ def test_a_stage_without_an_exponent_leaves_the_others(runs):
 
 def test_runs_of_another_experiment_are_not_trained_again(tmp_path):
     options = PlanOptions(name="", budget="smoke", results=str(tmp_path))
-    (mine,) = pipeline.jobs_for(catalogue.load("kaplan_vs_chinchilla"), options)
-    (theirs,) = pipeline.jobs_for(catalogue.load("chinchilla"), options)
+    (mine,) = jobs_for(catalogue.load("kaplan_vs_chinchilla"), options)
+    (theirs,) = jobs_for(catalogue.load("chinchilla"), options)
     assert mine.root == theirs.root == tmp_path / "chinchilla"
     ours = {run.run_id for run in mine.plan.runs}
     assert {run.run_id for run in theirs.plan.runs} < ours
