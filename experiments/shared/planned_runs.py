@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.parallelism.layout import Recipe, Recompute
 from analysis.parallelism.shape import TransformerShape
+from scaling.models.architecture import fits_fused_kernel
 from scaling.models.mixture_of_experts import MixtureOfExperts
 from scaling.models.transformer import Transformer
 
@@ -47,7 +48,7 @@ def recipe_of(model: Transformer, batch_size: int, optimizer_bytes: int) -> Reci
         batch=batch_size,
         recompute=RECOMPUTES[model.remat],
         sequence=False,
-        flash=model.compute_dtype == "bfloat16" and _fits_kernel(model.sizes.head_size),
+        flash=fits_fused_kernel(model.compute_dtype, model.sizes.head_size),
         dropout=model.dropout > 0,
         weight_bytes=4,
         gradient_bytes=4,
@@ -56,7 +57,3 @@ def recipe_of(model: Transformer, batch_size: int, optimizer_bytes: int) -> Reci
         activation_bytes=4 if model.compute_dtype == "float32" else 2,
         own=True,
     )
-
-
-def _fits_kernel(head_size: int) -> bool:
-    return head_size % 8 == 0 and head_size <= 128

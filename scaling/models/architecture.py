@@ -19,6 +19,11 @@ class Sizes(NamedTuple):
     ff_width: int
 
 
+def fits_fused_kernel(dtype: str, head_size: int) -> bool:
+    """Whether cuDNN's flash attention takes heads of a type and size."""
+    return dtype == "bfloat16" and head_size % 8 == 0 and head_size <= 128
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture(Checked):
     """Sizes of a Transformer, choices between layers, and how it scales.

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from scaling.devices.axes import Axes
 from scaling.devices.mesh import Axis
 from scaling.devices.sharding import weights_are_sharded
+from scaling.models.architecture import fits_fused_kernel
 
 Rows = Float[Array, "tokens features"]
 Heads = Float[Array, "batch context heads head_size"]
@@ -127,9 +128,9 @@ def causal_attention(
 
 
 def _has_fused_kernel(q: Heads) -> bool:
-    """Whether cuDNN's flash attention takes heads of this type and size."""
+    """Whether cuDNN's flash attention is there, and takes these heads."""
     on_cuda = "cuda" in get_backend().platform_version
-    return on_cuda and q.dtype == jnp.bfloat16 and q.shape[-1] % 8 == 0 and q.shape[-1] <= 128
+    return on_cuda and fits_fused_kernel(q.dtype.name, q.shape[-1])
 
 
 def product(
