@@ -138,16 +138,24 @@ def _can_be_in_parts(config: RunConfig, parts: int) -> bool:
     What is drawn for a batch would be drawn otherwise, experts would be chosen among fewer tokens,
     and the noise of gradients would be that of smaller parts.
     """
-    plan, model, data = config.train, config.model, config.data
+    plan, model = config.train, config.model
     assert isinstance(plan, Pretraining)
     draws = model.takes_dropout or not isinstance(plan.objective, Causal)
     if draws or plan.microbatches > 1 or plan.mesh.pipe > 1 or jax.process_count() > 1:
         return False
+    if not _allows(config, microbatches=parts):
+        return False
+    return built(model, config.data.n_inputs, config.n_outputs).penalised is None
+
+
+def _allows(config: RunConfig, **changes: Any) -> bool:
+    """Whether the model and the data of a run allow its plan with some fields changed."""
+    assert isinstance(config.train, Pretraining)
     try:
-        replace(plan, microbatches=parts).check(model, data)
+        replace(config.train, **changes).check(config.model, config.data)
     except ValueError:
         return False
-    return built(model, data.n_inputs, config.n_outputs).penalised is None
+    return True
 
 
 def _trained(
@@ -217,7 +225,7 @@ def _on_devices_here(config: RunConfig, workspace: Workspace | None) -> Pretrain
     if not processes.broadcast_from_first(lambda: checkpoint.is_in(workspace.own)):
         return plan
     needs = f"train.mesh = ({plan.mesh}) needs {plan.mesh.size} devices"
-    fewer = [left for left in plan.mesh.fitting(there) if _divides(left, config)]
+    fewer = [left for left in plan.mesh.fitting(there) if _allows(config, mesh=left)]
     left = next((mesh for mesh in fewer if n_processes == 1 or mesh.size == there), None)
     if left is None:
         raise ValueError(
@@ -230,16 +238,6 @@ def _on_devices_here(config: RunConfig, workspace: Workspace | None) -> Pretrain
         *(needs, there, left),
     )
     return replace(plan, mesh=left)
-
-
-def _divides(mesh: Mesh, config: RunConfig) -> bool:
-    """Whether a mesh divides the batches and the model of a run."""
-    assert isinstance(config.train, Pretraining)
-    try:
-        replace(config.train, mesh=mesh).check(config.model, config.data)
-    except ValueError:
-        return False
-    return True
 
 
 def _teacher(config: RunConfig, workspace: Workspace | None, mesh: Mesh) -> Params:
