@@ -68,9 +68,7 @@ def measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
     params = evaluated(setup.plan.optimizer, on_device(state.optimizer), state.params)
 
     def predicted(objective: Objective, sequence: Array, number: Array) -> _Predicted:
-        # The same examples at every evaluation of every run: differences of losses are paired.
-        key = jax.random.fold_in(jax.random.key(0), number)
-        examples = setup.examples(objective, sequence, key)
+        examples = _examples(setup, objective, sequence, number)
         logits = setup.logits(params, examples)
         each, wrong = objectives.cross_entropy(logits, examples.targets), None
         if objective.predicts_labels:
@@ -128,8 +126,7 @@ def _measured_round(
 
     def predicted(objective: Objective) -> _Predicted:
         def of(sequence: Array, number: Array) -> Examples:
-            key = jax.random.fold_in(jax.random.key(0), number)
-            made = setup.examples(objective, sequence[None], key)
+            made = _examples(setup, objective, sequence[None], number)
             return jax.tree.map(lambda leaf: leaf[0], made)
 
         examples = jax.vmap(of)(sequences, numbers)
@@ -160,6 +157,15 @@ def _measured_round(
 
         powers = jax.vmap(of_tokens)(tokens)
     return of_all.mean, powers, named, of_all.wrong
+
+
+def _examples(setup: Setup, objective: Objective, sequence: Array, number: Array) -> Examples:
+    """Examples of a held-out sequence, (1, tokens), by its number.
+
+    They are the same at every evaluation of every run: differences of losses are paired.
+    """
+    key = jax.random.fold_in(jax.random.key(0), number)
+    return setup.examples(objective, sequence, key)
 
 
 def _in_rounds(sequences: Array, at_once: int, n_devices: int, n_parts: int = 1) -> Array:
