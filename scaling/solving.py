@@ -112,8 +112,23 @@ class OptimalRidge(Checked):
         return Ridge(ridge=noise * model.n_features / (data.n_train * observed * power))
 
 
+class _Followed(Checked):
+    """A base of ways that follow the test error of a linear read-out while it is trained."""
+
+    kind: ClassVar[str]
+
+    def check(self, model: ModelConfig, data: DataConfig) -> None:
+        """Refuses a model that is not linear in what is trained, and data without a test error."""
+        _require_features(self.kind, model)
+        _require_test_error(self.kind, model, data)
+
+    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
+        """The configuration itself: no field is left open."""
+        return self
+
+
 @dataclass(frozen=True, kw_only=True)
-class GradientFlow(Checked):
+class GradientFlow(_Followed):
     """Gradient flow on squared error from zero coefficients, followed exactly in float64.
 
     Step k is the time k * time_per_step of the flow of |y - Phi b|^2 / (2 n): what gradient descent
@@ -126,22 +141,13 @@ class GradientFlow(Checked):
     steps: Annotated[Count, Argument(1)]
     evaluations: Annotated[Count, Argument(1)] = 60
 
-    def check(self, model: ModelConfig, data: DataConfig) -> None:
-        """Refuses a model that is not linear in what is trained, and data without a test error."""
-        _require_features(self.kind, model)
-        _require_test_error(self.kind, model, data)
-
-    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
-        """The configuration itself: no field is left open."""
-        return self
-
     def evaluated_at(self) -> list[int]:
         """Steps at which the flow is measured, ascending, the last one included."""
         return spread_steps(self.steps, self.evaluations)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnePassSGD(Checked):
+class OnePassSGD(_Followed):
     """Stochastic gradient descent over the training set once, one example a step, in float64.
 
     From zero coefficients, each example x, y moves them by -step_size (x'b - y) x. No example is
@@ -152,15 +158,6 @@ class OnePassSGD(Checked):
     kind: ClassVar[str] = "one_pass_sgd"
     step_size: Annotated[Positive, Argument(1.0)]
     evaluations: Annotated[Count, Argument(1)] = 40
-
-    def check(self, model: ModelConfig, data: DataConfig) -> None:
-        """Refuses a model that is not linear in what is trained, and data without a test error."""
-        _require_features(self.kind, model)
-        _require_test_error(self.kind, model, data)
-
-    def resolve(self, model: ModelConfig, data: DataConfig) -> Self:
-        """The configuration itself: no field is left open."""
-        return self
 
     def duration(self, n_train: int) -> Duration:
         """Steps, one an example, and evaluations."""
@@ -186,10 +183,9 @@ def _require_closed_form(kind: str, model: ModelConfig) -> None:
         _require_features(kind, model)
 
 
-def _require_features(kind: str, model: ModelConfig) -> int:
+def _require_features(kind: str, model: ModelConfig) -> None:
     if not offers(model, LinearFamily):
         raise ValueError(
             f"train.kind = {kind!r} solves for a linear read-out, which model.kind = "
             f"{model.kind!r} is not: use train.kind = 'gradient'"
         )
-    return model.n_features
