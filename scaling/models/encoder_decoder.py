@@ -68,7 +68,10 @@ class EncoderDecoder(Checked, Family):
         """The model, (batch, n_inputs) tokens -> (batch, n_inputs - source_length, n_outputs)."""
         from scaling.models import encoder_decoder_apply as computation
 
-        sizes = computation.Sizes(self.width, self.depth, self.heads, n_outputs, self.source_length)
+        sizes = computation.Sizes(
+            width=self.width, depth=self.depth, heads=self.heads, ff_width=FF_WIDTHS * self.width,
+            vocab=n_outputs, source_length=self.source_length,
+        )  # fmt: skip
         return computation.build(sizes, self.parameters(n_inputs, n_outputs))
 
     def parameters(self, n_inputs: int, n_outputs: int) -> Tree:

@@ -36,11 +36,12 @@ _GLOROT = nnx.initializers.glorot_uniform()
 
 
 class Sizes(NamedTuple):
-    """Sizes of a model: its embedding, blocks of either stack, heads, vocabulary and source."""
+    """Sizes of a model: its embedding, blocks of either stack, their parts, vocabulary, source."""
 
     width: int
     depth: int
     heads: int
+    ff_width: int
     vocab: int
     source_length: int
 
@@ -217,7 +218,7 @@ class EncoderBlock(nnx.Module):
     def __init__(self, sizes: Sizes, axes: Axes, rngs: nnx.Rngs) -> None:
         self.attention_norm = nnx.LayerNorm(sizes.width, rngs=rngs)
         self.attention = Attention(sizes, axes, rngs)
-        self.feed_forward = FeedForward(sizes.width, axes, rngs)
+        self.feed_forward = FeedForward(sizes, axes, rngs)
 
     def __call__(self, x: States) -> States:
         """States of the source after the block."""
@@ -234,7 +235,7 @@ class DecoderBlock(nnx.Module):
         self.attention = Attention(sizes, axes, rngs)
         self.source_norm = nnx.LayerNorm(sizes.width, rngs=rngs)
         self.source_attention = Attention(sizes, axes, rngs)
-        self.feed_forward = FeedForward(sizes.width, axes, rngs)
+        self.feed_forward = FeedForward(sizes, axes, rngs)
 
     def __call__(self, pair: Pair) -> Pair:
         """States of the target after the block, beside those of the source."""
@@ -275,10 +276,10 @@ class Attention(nnx.MultiHeadAttention):
 
 
 class FeedForward(nnx.Module):
-    """A norm and two layers with a ReLU between them, the inner one four times as wide."""
+    """A norm and two layers with a ReLU between them."""
 
-    def __init__(self, width: int, axes: Axes, rngs: nnx.Rngs) -> None:
-        inner = 4 * width // axes.mesh.tensor
+    def __init__(self, sizes: Sizes, axes: Axes, rngs: nnx.Rngs) -> None:
+        width, inner = sizes.width, sizes.ff_width // axes.mesh.tensor
         self.norm = nnx.LayerNorm(width, rngs=rngs)
         linear = functools.partial(nnx.Linear, kernel_init=_GLOROT, rngs=rngs)
         self.into, self.out = linear(width, inner), linear(inner, width)
