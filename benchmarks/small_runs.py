@@ -68,7 +68,7 @@ def main() -> None:
     other = [replace_at(config, "seed", config.seed + len(SEEDS)) for config in configs]
     configs[0].data.load(0)  # the corpus is in the cache
     with tempfile.TemporaryDirectory() as compiled:
-        seconds, processor, losses = {}, {}, {}
+        seconds, processor, losses, n_compiled = {}, {}, {}, {}
         for name, work in (
             ("sweep", lambda: sweep(configs, compiled)),
             ("again", lambda: sweep(other, compiled)),
@@ -77,14 +77,12 @@ def main() -> None:
         ):
             n_before = len(list(Path(compiled).iterdir()))
             seconds[name], processor[name], losses[name] = timed(work)
-            n_compiled = len(list(Path(compiled).iterdir())) - n_before
+            n_compiled[name] = len(list(Path(compiled).iterdir())) - n_before
             print(
                 f"{name:9} {seconds[name]:7.1f} s, processor {processor[name]:7.1f} s, "
-                f"{n_compiled} programs compiled anew",
+                f"{n_compiled[name]} programs compiled anew",
                 flush=True,
             )
-            if name == "again":
-                n_compiled_again = n_compiled
     # The same runs, to rounding: of the least stable ones it grows 100,000-fold in 200 steps.
     for name in ("one", "processes"):
         apart = [
@@ -109,7 +107,7 @@ def main() -> None:
     figures.append(
         Figure(
             what="the same from other seeds: programs compiled anew",
-            asked=0, measured=(n_compiled_again,), unit="programs",
+            asked=0, measured=(n_compiled["again"],), unit="programs",
             command="python benchmarks/small_runs.py",
         )
     )  # fmt: skip
