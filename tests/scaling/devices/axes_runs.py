@@ -22,6 +22,7 @@ from scaling.devices.sharding import mesh_of_devices
 from scaling.models import encoder_decoder_apply, transformer_apply
 from scaling.models.encoder_decoder import EncoderDecoder
 from scaling.models.mixture_of_experts import MixtureOfExperts
+from scaling.models.parametrization import Tree
 from scaling.models.placement import rearranged
 from scaling.models.transformer import Transformer
 from scaling.objectives.objective import Examples
@@ -67,16 +68,21 @@ def losses(config: RunConfig, workspace: Path | None = None) -> dict[str, Any]:
     }
 
 
+def drawn(parameters: Tree, random: np.random.Generator) -> Any:
+    """Parameters that are all far from 0, gains and biases too."""
+    return jax.tree.map(
+        lambda parameter: random.normal(0, 0.25, parameter.shape).astype(np.float32),
+        dict(parameters),
+    )
+
+
 def of_masked() -> list[Any]:
     """Losses of tokens that see a prefix, within documents: on one device and on eight."""
     model, parameters = DENSE.build(8, 24), DENSE.parameters(8, 24)
     random = np.random.default_rng(0)
     tokens, targets = random.integers(0, 24, (2, 1, 2, 8))
     segments = np.cumsum(random.integers(0, 4, (1, 2, 8)) == 0, axis=-1)
-    params = jax.tree.map(
-        lambda parameter: random.normal(0, 0.25, parameter.shape).astype(np.float32),
-        dict(parameters),
-    )
+    params = drawn(parameters, random)
     visible = np.array([[3, 6]])
     own = shared.Shared(model, parameters, Axes(Mesh(fsdp=2, context=4)))
 
@@ -102,10 +108,7 @@ def of_paired() -> list[Any]:
     random = np.random.default_rng(0)
     windows = Examples(*jnp.asarray(random.integers(0, 12, (2, 4, 10))))
     examples = windows.after(6)
-    params = jax.tree.map(
-        lambda parameter: random.normal(0, 0.25, parameter.shape).astype(np.float32),
-        dict(parameters),
-    )
+    params = drawn(parameters, random)
 
     def loss(params: Any) -> Any:
         return jnp.mean(cross_entropy(model.apply(params, examples.inputs), examples.targets))
