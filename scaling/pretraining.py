@@ -179,14 +179,6 @@ class Pretraining(Checked):
         """The run's own objective, and those that it is evaluated on."""
         return (self.objective, *self.evaluate_on)
 
-    @property
-    def adds_gradients(self) -> bool:
-        """Whether the gradients of microbatches are made one by one and added up.
-
-        In a pipeline microbatches follow each other closely, and there is one gradient of all.
-        """
-        return self.microbatches > 1 and self.mesh.pipe == 1
-
     def is_shared(self, model: ModelConfig) -> bool:
         """Whether devices each compute a part of the model, as the family says.
 

@@ -137,14 +137,15 @@ def _gradient(
     setup: Setup, params: Params, batch: Array, keys: Keys, teacher: Params | None
 ) -> tuple[Array, Params, SquaredNorms | None]:
     """Mean loss and gradient of a batch, in as many parts as the plan says, and their norms."""
-    n_parts = setup.plan.microbatches * setup.parts
+    n_parts, has_norms = setup.plan.microbatches * setup.parts, setup.plan.microbatches > 1
     if setup.parameters is None:
         both = jax.value_and_grad(partial(_objective, setup, teacher=teacher), has_aux=True)
     else:
         both = partial(_shared_gradient, setup, setup.parameters)
+    # In a pipeline parts follow each other closely, and there is one gradient of all.
     if n_parts == 1 or setup.plan.mesh.pipe > 1:
         (_, loss), gradient = both(params, batch, keys)
-        return loss, gradient, None if setup.plan.microbatches == 1 else unknown_norms()
+        return loss, gradient, unknown_norms() if has_norms else None
 
     def add(total: Any, given: Any) -> tuple[Any, None]:
         (_, loss), gradient = both(params, *given)
@@ -156,7 +157,7 @@ def _gradient(
     nothing = (jnp.float32(0), optax.tree.zeros_like(params), jnp.float32(0))
     total, _ = jax.lax.scan(add, nothing, (shard_sequences(parts, axis=1), keys))
     loss, gradient, square = jax.tree.map(lambda leaf: leaf / n_parts, total)
-    if not setup.plan.adds_gradients:
+    if not has_norms:
         return loss, gradient, None
     return loss, gradient, SquaredNorms(square, optax.tree.norm(gradient, squared=True))
 

@@ -396,7 +396,7 @@ def _columns(interval: Interval, config: RunConfig, bytes_per_token: float) -> d
         "weight_norm_l2": float(evaluation.weight_norm),
         **n_spikes,
         **gradient_noise.columns(
-            evaluation.norms if plan.adds_gradients else None,
+            evaluation.norms,
             interval.n_steps,
             plan.batch_size * config.data.n_inputs,
             plan.microbatches,

@@ -63,6 +63,7 @@ def losses(config: RunConfig, workspace: Path | None = None) -> dict[str, Any]:
         "train": [point.train_loss for point in curve],
         "eval": [point.eval_loss for point in curve],
         "end": [record.eval_loss_sem_nats or 0.0, record.weight_norm_l2 or 0.0],
+        "noise": [point.gradient_covariance_trace for point in curve],
         "resumed": record.environment.get("resumed_at_steps", []),
         "meshes": record.environment.get("continued_on_meshes", []),
     }

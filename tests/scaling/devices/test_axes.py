@@ -92,6 +92,13 @@ def test_a_run_goes_on_with_the_devices_that_are_left_and_says_so(found: Any):
     assert found["left"]["meshes"] == ["data = 1 x fsdp = 1"]
 
 
+@pytest.mark.slow
+def test_noise_of_gradients_is_told_as_soon_as_no_pipeline_hides_it(found: Any):
+    one, whole, left = (found[name]["noise"] for name in ("one", "whole", "left"))
+    assert None not in one and whole == [None] * 5
+    assert left[:4] == whole[:4] and left[4] == pytest.approx(one[4], rel=1e-3)
+
+
 def test_axes_that_are_not_there_leave_identities_as_they_were():
     again = replace_at(replace_at(RUN, "train.mesh.data", 2), "train.mesh.fsdp", 2)
     assert resolved(again)["train"]["mesh"] == {"data": 2, "fsdp": 2}
