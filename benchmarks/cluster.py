@@ -22,7 +22,6 @@ import contextlib
 import heapq
 import json
 import random
-import sys
 import threading
 import time
 from collections import Counter
@@ -30,7 +29,7 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from figures import Figure, machine, options, report
+from figures import Figure, machine, options, own_command, report
 
 from scaling.record import RunRecord
 from sweeps import claims, files, visiting, worker
@@ -321,7 +320,7 @@ def main() -> None:
         f"simulated in {time.process_time() - began:.0f} s"
     )
     print(dict(ends), dict(cluster.operations))
-    command = " ".join(["python", "benchmarks/cluster.py", *sys.argv[1:]])
+    command = own_command()
     what = f"{arguments.workers:,} simulated workers, {arguments.runs:,} runs"
     figures = [
         Figure(

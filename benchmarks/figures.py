@@ -7,6 +7,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,6 +74,14 @@ def options(doc: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
     return parser
+
+
+def own_command() -> str:
+    """The command that is running as a reader would type it: with all options but `--json`."""
+    of_json = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    of_json.add_argument("--json")
+    _, words = of_json.parse_known_args()
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
 
 
 def report(figures: Sequence[Figure], path: Path | None) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from figures import Figure, machine, options, report
+from figures import Figure, machine, options, own_command, report
 
 KILLS = 5
 KINDS = ("group", "worker", "parent")
@@ -157,7 +157,7 @@ def main() -> None:
     figure = Figure(
         what=f"runs of {given.experiment} that differ where it is killed {kills} times",
         asked=0, measured=(n_differing,), unit=f"of {n_runs} runs",
-        command=" ".join(["python", "benchmarks/kills.py", *sys.argv[1:]]),
+        command=own_command(),
         note=f"{spent:.0f} s with the kills, {seconds:.0f} s for one without",
     )  # fmt: skip
     report([figure], given.json)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from figures import Figure, machine, options, report
+from figures import Figure, machine, options, own_command, report
 
 EXPERIMENTS = (
     "double_descent_mlp",
@@ -99,7 +99,7 @@ def main() -> None:
     given = parser.parse_args()
     print(machine())
     above = [compare(name, given.budget) for name in given.experiments]
-    command = " ".join(["python", "benchmarks/predictions.py", *sys.argv[1:]])
+    command = own_command()
     whats = ("core-seconds", "memory of the largest run", "disk")
     figures = [
         Figure(
