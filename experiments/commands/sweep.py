@@ -135,14 +135,6 @@ def job_of(declared: Declaration, results: str) -> Job:
     )
 
 
-def job_of_plan(store: Store, label: str) -> Job | None:
-    """The sweep whose report has this label, from the command in its plan; None if none has."""
-    for plan in store.plans():
-        if plan.command is not None and label == f"{BUDGET}-{plan.path.stem[:8]}":
-            return job_of(declared_by(plan.command), str(store.root.parent))
-    return None
-
-
 def declared_by(command: str) -> Declaration:
     """The sweep that a command declares, as a plan keeps it.
 
