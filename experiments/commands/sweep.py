@@ -14,6 +14,7 @@ from experiments.commands import choosing
 from experiments.commands import run as commands
 from experiments.commands.console import console
 from experiments.commands.jobs import Job
+from experiments.commands.options.shared import refusal
 from experiments.commands.options.training import ExtendOptions, SweepOptions
 from experiments.shared.swept import experiment_of
 from sweeps import sweep_file
@@ -93,13 +94,10 @@ def declaration(options: SweepOptions) -> tuple[Declaration, tuple[str, ...]]:
     merged = _over(found.declared, own)
     if not merged.get("name"):
         raise ValueError("the sweep has no name: give --name, which names its results folder")
+    # A file may declare what is drawn, which options alone (`Of`) do not know.
     for name, owners in (("draws", ("draw",)), ("random_seed", ("draw", "sample"))):
         if name in own and not any(merged.get(each) for each in owners):
-            flags = " or ".join(f"--{each}" for each in owners)
-            raise ValueError(
-                f"--{name.replace('_', '-')} has no effect without {flags}: give that as well, or "
-                "leave it out"
-            )
+            raise refusal(f"--{name.replace('_', '-')}", [f"--{each}" for each in owners])
     declared = Declaration(**merged)
     check_name(declared.name)
     return declared, found.ignored

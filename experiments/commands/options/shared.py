@@ -1,5 +1,6 @@
 """Words of several commands, and what all of their options have in common."""
 
+from collections.abc import Iterable
 from dataclasses import Field, dataclass, fields
 from typing import Annotated, Any, get_args
 
@@ -29,6 +30,14 @@ class Of:
         self.owners = owners
 
 
+def refusal(flag: str, owners: Iterable[str]) -> ValueError:
+    """The refusal of an option that says nothing without one of these."""
+    return ValueError(
+        f"{flag} has no effect without {' or '.join(owners)}: give that as well, or leave {flag} "
+        "out"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The options of a command; one that belongs to another (`Of`) is refused without it."""
@@ -41,10 +50,7 @@ class Options:
                 owners = [owner for owner in mark.owners if owner.partition("=")[0] in known]
                 if owners and self._has(name) and not any(map(self._has, owners)):
                     flags = [_flag(known[o.partition("=")[0]], o.partition("=")[2]) for o in owners]
-                    raise ValueError(
-                        f"{_flag(each)} has no effect without {' or '.join(flags)}: give that as "
-                        f"well, or leave {_flag(each)} out"
-                    )
+                    raise refusal(_flag(each), flags)
 
     def _has(self, owner: str) -> bool:
         """Whether an option is given, and has the value that `owner` says if it says one."""
