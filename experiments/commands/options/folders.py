@@ -7,6 +7,10 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from experiments.commands.options.shared import Folder, JsonOptions, Of, Stem
 
+Folders = Annotated[
+    Positional[tuple[str, ...]],
+    arg(metavar="RESULTS", help="Results folders, or folders of several."),
+]
 OwnFiles = Annotated[
     UseAppendAction[tuple[str, ...]],
     arg(
@@ -113,10 +117,7 @@ class WatchOptions(JsonOptions):
 class ReportOptions(JsonOptions):
     """Options of `scaling report`."""
 
-    results: Annotated[
-        Positional[tuple[str, ...]],
-        arg(metavar="RESULTS", help="Results folders, or a folder of several."),
-    ]
+    results: Folders
     to: Annotated[str, arg(metavar="FILE")] = "report.html"
     """The page: one file that needs no network and no script."""
     experiments: OwnFiles = ()
@@ -141,10 +142,7 @@ class CompareOptions(JsonOptions):
 class PaperOptions(JsonOptions):
     """Options of `scaling paper`."""
 
-    results: Annotated[
-        Positional[tuple[str, ...]],
-        arg(metavar="RESULTS", help="Results folders, or folders of several."),
-    ] = ()
+    results: Folders = ()
     to: Annotated[str, arg(metavar="FOLDER")] = "paper"
     """The bundle; in one that is there, what a hand has changed stays and the rest is renewed."""
     style: Annotated[str, arg(metavar="VENUE")] = "plain"
