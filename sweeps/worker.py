@@ -356,7 +356,7 @@ def load_tasks(jobs: Sequence[dict[str, Any]], platform: str | None = None) -> l
 class _Warnings(logging.Handler):
     """Reports warnings of this process, which nobody else would read."""
 
-    def __init__(self, emit: Callable[..., None]) -> None:
+    def __init__(self, emit: Emit) -> None:
         super().__init__(logging.WARNING)
         self._emit = emit
 
