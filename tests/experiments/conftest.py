@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_library import unread_library
 
 from analysis.tables import results
 from experiments.cli import main
@@ -36,6 +37,13 @@ def table_of(configs, loss, *, noise=0.0):
 @pytest.fixture(scope="session", name="table_of")
 def _table_of():
     return table_of
+
+
+@pytest.fixture(scope="module")
+def any_library():
+    """Sweeps are planned for the whole library, which some Pythons come without."""
+    with unread_library():
+        yield
 
 
 TINY = Path(__file__).with_name("tiny.py")

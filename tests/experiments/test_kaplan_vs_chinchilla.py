@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from small_library import unread_library
 
 from experiments import catalogue, chinchilla, kaplan_vs_chinchilla
 from experiments.commands.jobs import jobs_for
@@ -14,6 +13,8 @@ from experiments.commands.options.training import PlanOptions
 from experiments.experiment import passes
 from experiments.shared import staircase
 from experiments.shared.counting import COUNTS, METHODS, Exponent
+
+pytestmark = pytest.mark.usefixtures("any_library")
 
 ALPHA, BETA = 0.39, 0.45
 TRUTH = BETA / (ALPHA + BETA)  # of C = 6 N D
@@ -36,13 +37,6 @@ def planted_runs(table_of, budget, size=26):
     )
     loss = planted(sizes, tokens, size)
     return table.assign(eval_loss_nats=loss + 0.008 * random_of(len(table)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def any_library():
-    """Sweeps are planned for the whole library, which some Pythons come without."""
-    with unread_library():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from small_library import unread_library
 
 from analysis.compute_optimal.approaches import three_approaches
 from analysis.compute_optimal.envelope_result import EnvelopeResult
@@ -18,14 +17,9 @@ from experiments.experiment import passes
 from experiments.shared import language_models as lm
 from scaling.accounting import account
 
+pytestmark = pytest.mark.usefixtures("any_library")
+
 TRUE = {"E": 1.0, "A": 60.0, "B": 300.0, "alpha": 0.42, "beta": 0.45}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def any_library():
-    """Sweeps are planned for the whole library, which some Pythons come without."""
-    with unread_library():
-        yield
 
 
 def planted(n_params, tokens):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from small_library import unread_library
 
 from analysis.tables import results
 from experiments import distillation, repetition, transfer
@@ -19,6 +18,8 @@ from scaling.data.text import Text
 from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining
 from scaling.record import RunRecord, row
+
+pytestmark = pytest.mark.usefixtures("any_library")
 
 Loss = Callable[[RunConfig, np.random.Generator], tuple[float, float]]
 """Loss of a run at its end, and the least along it."""
@@ -60,12 +61,6 @@ def plan(config: RunConfig) -> Pretraining:
 def hold(findings: Findings, expected: tuple[Expected, ...]) -> None:
     for each in expected:
         assert passes(each, findings.measured[each.name]), each.name
-
-
-@pytest.fixture(autouse=True)
-def any_corpus():
-    with unread_library():
-        yield
 
 
 @pytest.mark.medium
