@@ -35,9 +35,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.parallelism import devices
+from analysis.parallelism.choice import choose
 from analysis.parallelism.devices import Device
-from analysis.parallelism.layout import Recipe
-from analysis.parallelism.plan import AXES, choose
+from analysis.parallelism.layout import AXES, Recipe
 from analysis.parallelism.published_runs import PublishedRun, find, predicted_runs, published_runs
 from analysis.parallelism.shape import TransformerShape
 from analysis.plots import style, ticks

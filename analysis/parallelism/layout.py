@@ -60,8 +60,12 @@ class Layout:
 
     def __str__(self) -> str:
         """The axes longer than 1."""
-        axes = {field.name: getattr(self, field.name) for field in fields(self)}
+        axes = {axis: getattr(self, axis) for axis in AXES}
         return ", ".join(f"{name}={n:g}" for name, n in axes.items() if n != 1) or "one device"
+
+
+AXES = tuple(field.name for field in fields(Layout))
+"""Axes of a layout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +128,7 @@ def parse_mesh(text: str) -> Mesh:
     Raises:
         ValueError: Another form, an unknown axis, one given twice, or a number not positive.
     """
-    names = [*(field.name for field in fields(Layout)), "interleave"]
+    names = [*AXES, "interleave"]
     axes: dict[str, int] = {}
     for part in text.split(","):
         name, equals, number = part.strip().partition("=")

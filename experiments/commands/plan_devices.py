@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from analysis.guards import positive
 from analysis.parallelism import devices, layout
+from analysis.parallelism.choice import Choice, Lost, choose, enough
 from analysis.parallelism.devices import Device
 from analysis.parallelism.layout import Recipe
-from analysis.parallelism.plan import RESERVED, Choice, Lost, Plan, choose, enough, plan
+from analysis.parallelism.plan import RESERVED, Plan, plan
 from analysis.parallelism.published_runs import PublishedRun
 from analysis.parallelism.shape import TransformerShape
 from experiments.commands.console import console, print_table, write_json

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from analysis.parallelism import devices
+from analysis.parallelism.choice import choose, enough
 from analysis.parallelism.layout import Layout, Recipe, misfits, parse_mesh
 from analysis.parallelism.memory import held, layer_bytes, memory
-from analysis.parallelism.plan import choose, enough, plan
+from analysis.parallelism.plan import plan
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import step_time
 from analysis.parallelism.traffic import links, traffic

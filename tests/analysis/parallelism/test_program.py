@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from analysis.parallelism import devices
+from analysis.parallelism.choice import choose
 from analysis.parallelism.layout import Layout, Recipe, misfits
-from analysis.parallelism.plan import choose
 from analysis.parallelism.program import messages, program_memory
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.traffic import Traffic, traffic
