@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.estimate import Floats
 from analysis.parallelism.devices import Device, devices
 from analysis.parallelism.layout import AXES, Layout, Recipe, Recompute
-from analysis.parallelism.plan import RESERVED, Plan, memory_of, plan
+from analysis.parallelism.plan import Plan, memory_of, plan
 from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import StepTime, step_time
 
@@ -161,7 +161,7 @@ class _Judged(NamedTuple):
 
     @property
     def fits(self) -> NDArray[np.bool_]:
-        return self.memory <= (1 - RESERVED) * self.device.memory
+        return self.memory <= self.device.free
 
     def plan(self, i: int) -> Plan:
         """The plan of a row."""

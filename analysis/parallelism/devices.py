@@ -15,6 +15,7 @@ _FIELDS = ("peak", "memory", "memory_bandwidth", "node", "link", "between")
 _OPTIONAL = ("float32", "fused_attention", "best_product", "source")
 _UNMEASURED = 0.95
 _NARROW = 2
+_RESERVED = 0.05  # share of a device's memory that libraries and the allocator keep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,11 @@ class Device:
     link: float
     between: float
     source: str
+
+    @property
+    def free(self) -> float:
+        """Bytes of memory that libraries and the allocator leave to a run."""
+        return (1 - _RESERVED) * self.memory
 
 
 @cache

@@ -11,9 +11,6 @@ from analysis.parallelism.shape import TransformerShape
 from analysis.parallelism.step_time import StepTime, repeats, step_time
 from analysis.parallelism.traffic import Traffic, links, traffic
 
-RESERVED = 0.05
-"""Share of a device's memory that libraries and the allocator keep."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,7 +37,7 @@ class Plan:
     @property
     def fits(self) -> bool:
         """Whether the fullest device has room."""
-        return bool(self.memory.total <= (1 - RESERVED) * self.device.memory)
+        return bool(self.memory.total <= self.device.free)
 
     @property
     def tokens(self) -> int:

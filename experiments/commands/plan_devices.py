@@ -9,7 +9,7 @@ from analysis.parallelism import devices, layout
 from analysis.parallelism.choice import Choice, Lost, choose, enough
 from analysis.parallelism.devices import Device
 from analysis.parallelism.layout import Recipe
-from analysis.parallelism.plan import RESERVED, Plan, plan
+from analysis.parallelism.plan import Plan, plan
 from analysis.parallelism.published_runs import PublishedRun
 from analysis.parallelism.shape import TransformerShape
 from experiments.commands.console import console, print_table, write_json
@@ -147,10 +147,10 @@ def _settings(each: Plan) -> list[str]:
 def _print_lost(chosen: Choice) -> None:
     """Says what is faster and too large, and by what the best mesh loses that does otherwise."""
     if (each := chosen.too_large) is not None:
-        free = (1 - RESERVED) * each.device.memory
+        needed, free = each.memory.total, each.device.free
         console.print(
             f"too large: {each.layout}: {_time(each.seconds.total)} a step, but "
-            f"{shown_bytes(each.memory.total)} a device, and {shown_bytes(free)} are free",
+            f"{shown_bytes(needed)} a device, and {shown_bytes(free)} are free",
             soft_wrap=True,
         )
     for each in chosen.lost:
@@ -306,7 +306,7 @@ def _say_what_it_takes(
     smallest: Plan, n_devices: int, more: Plan | None, others: Sequence[Plan], is_given: bool
 ) -> None:
     """Says what the least hungry mesh needs, and on how many or which devices something fits."""
-    needed, free = smallest.memory.total, (1 - RESERVED) * smallest.device.memory
+    needed, free = smallest.memory.total, smallest.device.free
     mesh = "this mesh" if is_given else f"the mesh that needs the least, {smallest.layout},"
     nothing = "The mesh does not fit" if is_given else "Nothing fits"
     lines = [
