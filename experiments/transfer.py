@@ -328,7 +328,7 @@ def _left_out_of_the_law(known: pd.DataFrame) -> list[str]:
     """A doubt where pre-training was worth nothing: a power law takes no such row."""
     if not (n := int(np.count_nonzero(known["D_T"] <= 0))):
         return []
-    return [f"{n} of {len(known)} amounts with D_T <= 0 are left out of the law of D_T"]
+    return [f"{n} of {len(known)} amounts of code have D_T <= 0: the law of D_T leaves them out"]
 
 
 def _loss_law(worth: pd.DataFrame) -> FitResult | None:

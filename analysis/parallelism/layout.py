@@ -165,7 +165,10 @@ def misfits(shape: TransformerShape, layout: Layout, recipe: Recipe) -> list[str
             found.append(f"{axis} = {n} does not divide {size:,} {what}: {_nearest(size, n)}")
     groups, m = int(layout.pipe * recipe.interleave), recipe.microbatches(layout)
     if recipe.interleave > 1 and layout.pipe == 1:
-        found.append(f"interleave = {recipe.interleave:g} divides stages, and pipe = 1 has none")
+        found.append(
+            f"interleave = {recipe.interleave:g} divides stages, and pipe = 1 has none: give "
+            "interleave = 1, or a longer pipe"
+        )
     elif recipe.own and recipe.interleave > 1 and m % layout.pipe:
         found.append(
             f"interleave = {recipe.interleave:g} takes microbatches through the pipeline "

@@ -100,7 +100,7 @@ def check(aim: Aim, grid: Grid) -> None:
 
     Raises:
         ValueError: No such quantity, an impossible target, an input of the law that does not vary,
-            a width or a batch that is none, or a budget below the price of the cheapest run.
+            a width or a batch that is not positive, or a budget that buys no run of the grid.
     """
     law = aim.law
     positive("width", aim.width, "give the width of the interval from end to end, e.g. 0.05")
