@@ -86,8 +86,7 @@ def layer_bytes(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Numb
     divided = _ACTIVATION_BYTES * (2 * attended + 2 * kept + inside) / t
     # Inputs of norms and products; with dropout the masks too.
     whole = (10 if recipe.dropout else 8) * shape.width / (t if recipe.sequence else 1)
-    scores = _score_bytes(recipe) * shape.heads * shape.context / t
-    return divided + whole + (0 if recipe.flash else scores)
+    return divided + whole + _score_bytes(shape, layout, recipe)
 
 
 def memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Memory:
@@ -102,7 +101,7 @@ def memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Memory:
 
     # 1. Activations: what is kept of every layer for the backward pass, and one layer at work.
     whole = layer_bytes(shape, layout, recipe)
-    scores = 0 if recipe.flash else _score_bytes(recipe) * shape.heads * shape.context / t
+    scores = _score_bytes(shape, layout, recipe)
     of_input = _ACTIVATION_BYTES * shape.width / (t if recipe.sequence else 1)
     of_layer = {"none": whole, "selective": whole - scores, "full": of_input}[recipe.recompute]
     at_work = tokens * (whole - of_layer)
@@ -128,6 +127,8 @@ def memory(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Memory:
     )
 
 
-def _score_bytes(recipe: Recipe) -> int:
-    """Bytes of a score: its softmax, and with dropout the mask and what it leaves."""
-    return 5 if recipe.dropout else 2
+def _score_bytes(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Numbers:
+    """Bytes a token of scores: their softmax, and with dropout the mask and what it leaves."""
+    each = 5 if recipe.dropout else 2
+    scores = shape.heads * shape.context / layout.tensor
+    return each * scores * recipe.writes_scores(layout)
