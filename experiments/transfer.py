@@ -36,6 +36,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.errors import FitError
+from analysis.estimate import interval_text
 from analysis.fitting.fit import fit
 from analysis.fitting.result import FitResult
 from analysis.laws import TRANSFER_LOSS, TRANSFER_P
@@ -253,8 +254,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     listed = ", ".join(f"{value:.2f}" for value in multipliers)
     exponents = (
         "; ".join(
-            f"{name} {law.params[name]:.2f} [{law.intervals[name][0]:.2f}, "
-            f"{law.intervals[name][1]:.2f}]"
+            f"{name} {law.params[name]:.2f} {interval_text(*law.intervals[name], '.2f')}"
             for name in ("alpha", "beta", "delta")
         )
         if law
