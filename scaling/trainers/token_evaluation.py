@@ -15,7 +15,6 @@ from scaling.devices.axes import Axes
 from scaling.devices.mesh import Mesh
 from scaling.devices.sharding import shard_sequences
 from scaling.model import Params
-from scaling.models.parametrization import Tree
 from scaling.models.placement import rearranged
 from scaling.objectives.objective import Examples, Objective
 from scaling.record import positions
@@ -50,12 +49,12 @@ class Evaluation(NamedTuple):
 
 
 class _Predicted(NamedTuple):
-    """A held-out sequence by one objective.
+    """Held-out sequences by one objective.
 
     Attributes:
-        mean: Mean loss.
-        each: Loss of every prediction.
-        wrong: Share of the labels that are predicted wrongly; None without labels.
+        mean: Mean loss of each, (sequences,).
+        each: Loss of every prediction, (sequences, predictions).
+        wrong: Share of the labels of each that are predicted wrongly; None without labels.
     """
 
     mean: Array
@@ -66,36 +65,10 @@ class _Predicted(NamedTuple):
 def measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
     """Measures a state on held-out sequences, (sequences, context + 1)."""
     params = evaluated(setup.plan.optimizer, on_device(state.optimizer), state.params)
-
-    def predicted(objective: Objective, sequence: Array, number: Array) -> _Predicted:
-        examples = _examples(setup, objective, sequence, number)
-        logits = setup.logits(params, examples)
-        each, wrong = objectives.cross_entropy(logits, examples.targets), None
-        if objective.predicts_labels:
-            wrong = weighted_mean(jnp.argmax(logits, axis=-1) != examples.targets, examples.weights)
-        return _Predicted(weighted_mean(each, examples.weights), each, wrong)
-
-    def of_sequence(
-        sequence: Array, number: Array
-    ) -> tuple[Array, dict[str, Array], dict[str, Array], Array | None]:
-        sequence, parts, named = sequence[None], {}, {}
-        if setup.activations is not None:
-            tokens = sequence[:, :-1]
-            parts = setup.activations(params, tokens, **setup.segments(tokens))
-        own = predicted(setup.plan.objective, sequence, number)
-        if setup.plan.loss_by_position:
-            where = positions(own.each.shape[1])
-            named = {part.name: jnp.mean(own.each[:, part.first : part.end]) for part in where}
-        for other in setup.plan.evaluate_on:
-            named[other.kind] = predicted(other, sequence, number).mean
-        return own.mean, jax.tree.map(_power, parts), named, own.wrong
-
     mesh = setup.plan.mesh
     rounds = _in_rounds(eval_tokens, setup.n_eval_at_once, mesh.replicas, mesh.pipe)
     numbers = jnp.resize(jnp.arange(len(eval_tokens)), rounds.shape[:2])
-    of_round = jax.vmap(of_sequence)
-    if setup.parameters is not None:
-        of_round = partial(_measured_round, setup, setup.parameters, params)
+    of_round = partial(_measured_round, setup, params)
     found = jax.lax.map(lambda given: of_round(*given), (shard_sequences(rounds, axis=1), numbers))
     each, powers, named, wrong = jax.tree.map(
         lambda leaf: leaf.reshape(-1)[: len(eval_tokens)], found
@@ -115,48 +88,72 @@ def measure(setup: Setup, state: State, eval_tokens: Array) -> Evaluation:
 
 
 def _measured_round(
-    setup: Setup, parameters: Tree, params: Params, sequences: Array, numbers: Array
+    setup: Setup, params: Params, sequences: Array, numbers: Array
 ) -> tuple[Array, dict[str, Array], dict[str, Array], Array | None]:
-    """What `measure` has of each sequence, where the devices of a mesh share the model."""
+    """Of each sequence its loss, powers of activations, named losses, and what is wrong."""
+    by = _predicted if setup.parameters is None else _predicted_together
+    predicted = partial(by, setup, params, sequences, numbers)
+    own = predicted(setup.plan.objective)
+    named = {other.kind: predicted(other).mean for other in setup.plan.evaluate_on}
+    if setup.plan.loss_by_position:
+        for part in positions(own.each.shape[1]):
+            named[part.name] = jnp.mean(own.each[:, part.first : part.end], axis=1)
+    powers: dict[str, Array] = {}
+    if setup.activations is not None:
+        observe, plain = setup.activations, params
+        if setup.parameters is not None:
+            plain = rearranged(setup.parameters, params, setup.plan.mesh, Mesh())
+
+        def of_tokens(tokens: Array) -> dict[str, Array]:
+            alone = tokens[None]
+            return jax.tree.map(_power, observe(plain, alone, **setup.segments(alone)))
+
+        powers = jax.vmap(of_tokens)(sequences[:, :-1])
+    return own.mean, powers, named, own.wrong
+
+
+def _predicted(
+    setup: Setup, params: Params, sequences: Array, numbers: Array, objective: Objective
+) -> _Predicted:
+    """Predictions of sequences by the program of one device."""
+
+    def of(sequence: Array, number: Array) -> _Predicted:
+        examples = _examples(setup, objective, sequence[None], number)
+        logits = setup.logits(params, examples)
+        each, wrong = objectives.cross_entropy(logits, examples.targets), None
+        if objective.predicts_labels:
+            wrong = weighted_mean(jnp.argmax(logits, axis=-1) != examples.targets, examples.weights)
+        return _Predicted(weighted_mean(each, examples.weights), each[0], wrong)
+
+    return jax.vmap(of)(sequences, numbers)
+
+
+def _predicted_together(
+    setup: Setup, params: Params, sequences: Array, numbers: Array, objective: Objective
+) -> _Predicted:
+    """Predictions of sequences where the devices of a mesh share the model."""
+    assert setup.parameters is not None
     mesh = setup.plan.mesh
-    own = shared.Shared(setup.model, parameters, Axes(mesh, mesh.pipe))
+    own = shared.Shared(setup.model, setup.parameters, Axes(mesh, mesh.pipe))
+
+    def of(sequence: Array, number: Array) -> Examples:
+        made = _examples(setup, objective, sequence[None], number)
+        return jax.tree.map(lambda leaf: leaf[0], made)
 
     def in_parts(leaf: Array) -> Array:
         return leaf.reshape(mesh.pipe, -1, *leaf.shape[1:])
 
-    def predicted(objective: Objective) -> _Predicted:
-        def of(sequence: Array, number: Array) -> Examples:
-            made = _examples(setup, objective, sequence[None], number)
-            return jax.tree.map(lambda leaf: leaf[0], made)
-
-        examples = jax.vmap(of)(sequences, numbers)
-        given: Any = jax.tree.map(in_parts, (examples, setup.segments(examples.inputs)))
-        found = shared.losses(own, params, *given)
-        each, wrong = (leaf.reshape(examples.targets.shape) for leaf in found)
-        means = [
-            jnp.mean(leaf, axis=1)
-            if examples.weights is None
-            else jax.vmap(weighted_mean)(leaf, examples.weights)
-            for leaf in (each, wrong)
-        ]
-        return _Predicted(means[0], each, means[1] if objective.predicts_labels else None)
-
-    of_all = predicted(setup.plan.objective)
-    named = {other.kind: predicted(other).mean for other in setup.plan.evaluate_on}
-    if setup.plan.loss_by_position:
-        for part in positions(of_all.each.shape[1]):
-            named[part.name] = jnp.mean(of_all.each[:, part.first : part.end], axis=1)
-    powers: dict[str, Array] = {}
-    if setup.activations is not None:
-        observe, tokens = setup.activations, sequences[:, :-1]
-        plain = rearranged(parameters, params, mesh, Mesh())
-
-        def of_tokens(tokens: Array) -> dict[str, Array]:
-            own = tokens[None]
-            return jax.tree.map(_power, observe(plain, own, **setup.segments(own)))
-
-        powers = jax.vmap(of_tokens)(tokens)
-    return of_all.mean, powers, named, of_all.wrong
+    examples = jax.vmap(of)(sequences, numbers)
+    given: Any = jax.tree.map(in_parts, (examples, setup.segments(examples.inputs)))
+    found = shared.losses(own, params, *given)
+    each, wrong = (leaf.reshape(examples.targets.shape) for leaf in found)
+    means = [
+        jnp.mean(leaf, axis=1)
+        if examples.weights is None
+        else jax.vmap(weighted_mean)(leaf, examples.weights)
+        for leaf in (each, wrong)
+    ]
+    return _Predicted(means[0], each, means[1] if objective.predicts_labels else None)
 
 
 def _examples(setup: Setup, objective: Objective, sequence: Array, number: Array) -> Examples:
