@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from scaling.config import RunConfig
+from scaling.overrides import replace_together
 from scaling.run import run
 
 N_RESAMPLES = 1000
@@ -71,7 +72,8 @@ def effective_model_complexity(
             the mean squared error, unless given.
 
     Raises:
-        ValueError: An argument out of range, or a run that does not end as `done`.
+        ValueError: An argument out of range, data without a field `n_train`, or a run that does
+            not end as `done`.
 
     Reference: Nakkiran et al., arXiv 1912.02292, definition 1.
     """
@@ -131,7 +133,7 @@ def bracket(fits: Callable[[int], bool], *, start: int, most: int) -> tuple[int 
 
 
 def _training_error(config: RunConfig, n_train: int, seed: int, column: str) -> float:
-    record, _ = run(replace(config, data=replace(config.data, n_train=n_train), seed=seed))
+    record, _ = run(replace_together(config, {"data.n_train": n_train, "seed": seed}))
     error = getattr(record, column)
     if record.status != "done" or error is None:
         raise ValueError(

@@ -10,9 +10,12 @@ from jaxtyping import Float
 
 from scaling.config import RunConfig
 from scaling.data.dataset import Dataset
+from scaling.data.stream import StreamSource
+from scaling.data.token_dataset import TokenSource
 from scaling.kinds import DataConfig
 from scaling.model import Model, Params
 from scaling.models.built import built
+from scaling.overrides import replace_at
 from scaling.solving import GradientFlow
 from scaling.trainers.read_out import coded
 from scaling.training import Gradient
@@ -94,13 +97,17 @@ def disjoint_splits(data: DataConfig, n_splits: int, seed: int) -> list[Dataset]
     Teacher, label noise and held-out examples are those of the seed.
 
     Raises:
-        ValueError: Fewer than 1 split, tokens, or more examples than the data have.
+        ValueError: Fewer than 1 split, a stream, data without a field `n_train`, or more examples
+            than the data have.
     """
     if n_splits < 1:
         raise ValueError(f"n_splits = {n_splits}: ask for 1 split or more")
-    whole = replace(data, n_train=n_splits * data.n_train).load(seed)
-    if not isinstance(whole, Dataset):
-        raise ValueError(f"data.kind = {data.kind!r} is a stream of tokens, which has no splits")
+    if isinstance(data, TokenSource | StreamSource):
+        raise ValueError(
+            f"data.kind = {data.kind!r} is a stream, which has no splits: give data whose training "
+            "set fits in memory"
+        )
+    whole = replace_at(data, "n_train", n_splits * data.n_train).load(seed)
     parts = (slice(i * data.n_train, (i + 1) * data.n_train) for i in range(n_splits))
     return [
         replace(

@@ -9,6 +9,8 @@ from scaling.config import RunConfig
 from scaling.data.digits import Digits
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.label_noise import LabelNoise
+from scaling.data.modular import ModularArithmetic
+from scaling.data.ngram import NGram
 from scaling.measures.bias_variance import bias_variance, split_error
 from scaling.measures.trained import disjoint_splits, predictions
 from scaling.models.linear import Linear
@@ -99,6 +101,10 @@ def test_what_cannot_be_split_is_refused():
         split_error(np.zeros((1, 2, 3, 1)), np.zeros((3, 1)))
     with pytest.raises(ValueError, match="n_splits = 0"):
         disjoint_splits(Digits(n_train=3), 0, seed=0)
+    with pytest.raises(ValueError, match="'ngram' is a stream, which has no splits"):
+        disjoint_splits(NGram(), 2, seed=0)
+    with pytest.raises(ValueError, match="no field 'n_train' in modular"):
+        disjoint_splits(ModularArithmetic(modulus=7), 2, seed=0)
     none = GaussianTeacher(n_train=5, dimension=5)
     closed = RunConfig(model=Linear(n_features=5), data=none, train=Ridgeless())
     with pytest.raises(ValueError, match=r"no held-out inputs.*n_eval >= 1"):

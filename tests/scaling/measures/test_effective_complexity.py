@@ -1,10 +1,13 @@
 """Effective model complexity: p of linear models, planted curves, ends of the data, refusals."""
 
+import dataclasses
+
 import pytest
 
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
 from scaling.data.mnist1d import MNIST1D
+from scaling.data.modular import ModularArithmetic
 from scaling.measures.effective_complexity import (
     Visited,
     _interval,
@@ -84,3 +87,6 @@ def test_bad_arguments_are_refused():
     data = RunConfig(model=RandomFeatures(n_features=3), data=MNIST1D(n_train=5), train=Ridgeless())
     with pytest.raises(ValueError, match="most = 0"):
         effective_model_complexity(data, tolerance=0.1, seeds=[0], most=0)
+    pairs = dataclasses.replace(data, data=ModularArithmetic(modulus=5))
+    with pytest.raises(ValueError, match="no field 'n_train' in modular_arithmetic"):
+        effective_model_complexity(pairs, tolerance=0.1, seeds=[0], most=9)
