@@ -51,7 +51,7 @@ class PairedViews(StreamSource):
     correlation: Correlation = 0.9
     vector: Count = 16
     among: Count = 256
-    n_eval: Count = 4096  # pyright: ignore[reportIncompatibleMethodOverride]  # a field is one
+    n_eval: Count = 4096
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -50,7 +50,7 @@ class Preferences(StreamSource):
     dimension: Count = 16
     freedom: Annotated[int, Range(low=1, high=64)] = 8
     flipped: Decay = 0.1
-    n_eval: Pairs = 2**15  # pyright: ignore[reportIncompatibleMethodOverride]  # a field is one
+    n_eval: Pairs = 2**15
 
     n_classes: ClassVar[int | None] = 2
 

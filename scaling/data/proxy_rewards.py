@@ -46,7 +46,7 @@ class ProxyRewards(RewardSource):
 
     kind: ClassVar[str] = "proxy_rewards"
     n_train: Annotated[int, Range(low=1, high=MOST_EXAMPLES), Argument(1)] = MOST_EXAMPLES
-    n_eval: Count = 1024  # pyright: ignore[reportIncompatibleMethodOverride]  # a field is one
+    n_eval: Count = 1024
     dimension: Annotated[int, Range(low=2, high=2**16)] = 8
     angle: Annotated[float, Range(low=0, high=math.pi), Argument(0.0)] = math.pi / 4
     gain: Annotated[Positive, Argument(1.0)] = 1.0

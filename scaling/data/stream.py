@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from scaling.data.permutation import in_order
-from scaling.fields import Checked
+from scaling.fields import Checked, Count
 from scaling.keys import key_for
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Examples(NamedTuple):
     weights: Float[Array, " n"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class StreamSource(Checked, ABC):
     """A base of sources of endless examples.
 
@@ -53,7 +54,7 @@ class StreamSource(Checked, ABC):
 
     kind: ClassVar[str]
     n_classes: ClassVar[int | None] = None
-    n_train: int
+    n_train: Count
 
     @property
     @abstractmethod

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt, UInt16
 
 from scaling.data.permutation import in_order, spread
-from scaling.fields import Checked
+from scaling.fields import Checked, Count
 
 Reader = Callable[[], UInt[np.ndarray, " tokens"]]
 """Function that reads a row of tokens. It maps a file anew, which frees pages read before."""
@@ -170,10 +170,11 @@ def token_dataset(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
 class TokenSource(Checked, ABC):
     """A base of sources of tokens: what follows from the sequences that they load."""
 
-    context: int
+    context: Count
     repeat: bool
     n_classes: ClassVar[int | None] = None
 
@@ -221,11 +222,12 @@ def _gathered(
     return sequences
 
 
+@dataclass(frozen=True, kw_only=True)
 class DrawnSource(TokenSource):
     """A base of sources whose tokens are drawn, the same for every run."""
 
-    n_tokens: int
-    n_eval: int
+    n_tokens: Count
+    n_eval: Count
 
     @abstractmethod
     def row(self, n_windows: int, stream: str) -> UInt16[np.ndarray, " tokens"]:

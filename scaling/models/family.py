@@ -62,6 +62,7 @@ class Family(Protocol):
 
     def check(self, n_inputs: int) -> None:
         """Refuses inputs that the family cannot take; here, none."""
+        return
 
     def resolve(self) -> Self:
         """The configuration with every open field filled in; here, none is open."""

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from scaling.model import Model, Params
 
 
+@dataclass(frozen=True, kw_only=True)
 class LinearReadOut(Checked, Family):
     """A base of families that train a linear read-out of a fixed map and nothing else."""
 
-    n_features: int
+    n_features: Count
 
     @property
     @abstractmethod
