@@ -51,8 +51,9 @@ def _sweep(
     widths: Sequence[int], n_seeds: int, *, steps: int = 6, head_size: int = 16, n_eval: int = 32
 ) -> list[RunConfig]:
     """Runs of both parametrizations, `n_seeds` at the largest width and more at smaller widths."""
+    model = Transformer(width=widths[0], depth=2, head_size=head_size)
     base = RunConfig(
-        model=Transformer(width=widths[0], depth=2, head_size=head_size),
+        model=model,
         data=Text(context=64, n_eval=n_eval),
         train=Pretraining(
             optimizer=Adam(learning_rate=0.002),
@@ -67,7 +68,7 @@ def _sweep(
     return chain(
         *(
             grid(
-                replace(base, model=replace(base.model, width=width)),
+                replace(base, model=replace(model, width=width)),
                 {
                     "model.parametrization": [mup, Standard()],
                     "seed": range(n_seeds * widths[-1] // width),

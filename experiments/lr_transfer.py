@@ -62,10 +62,9 @@ def _sweep(
 ) -> list[RunConfig]:
     """Declares grids of rates about the `middle` of the smallest width, with seeds by width."""
     smallest = min(n_seeds)
+    model = Transformer(width=smallest, depth=2, head_size=head_size, compute_dtype=compute_dtype)
     base = RunConfig(
-        model=Transformer(
-            width=smallest, depth=2, head_size=head_size, compute_dtype=compute_dtype
-        ),
+        model=model,
         data=Text(context=context, n_eval=n_eval),
         train=Pretraining(
             optimizer=Adam(learning_rate=middle, b2=0.99),
@@ -78,9 +77,9 @@ def _sweep(
     mup = MuP(base_width=smallest, base_head_size=head_size)
 
     def of(width: int, parametrization: MuP | Standard, middle: float) -> list[RunConfig]:
-        model = replace(base.model, width=width, parametrization=parametrization)
+        sized = replace(model, width=width, parametrization=parametrization)
         return grid(
-            replace(base, model=model),
+            replace(base, model=sized),
             {
                 "train.optimizer.learning_rate": [middle * 2.0**octave for octave in OCTAVES],
                 "seed": range(n_seeds[width]),

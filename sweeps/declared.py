@@ -31,6 +31,7 @@ from scaling.models.counted_ngram import CountedNGram
 from scaling.models.kernel import Kernel
 from scaling.models.linear import Linear
 from scaling.models.random_features import RandomFeatures
+from scaling.overrides import replace_together
 from sweeps.axes import MAX_RUNS, Axis, Value, parse_axis, parse_drawn, split
 
 LONGEST_NAME = 64
@@ -154,7 +155,7 @@ def configs_of(declared: Declaration) -> list[RunConfig]:
         rest = tuple(values.items())
         if rest not in made:
             made[rest] = _config(values)
-        found.append(replace(made[rest], **seed) if seed else made[rest])
+        found.append(replace_together(made[rest], seed))
     return found
 
 

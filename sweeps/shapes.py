@@ -16,6 +16,7 @@ from scaling.accounting import Account, account
 from scaling.config import RunConfig
 from scaling.fields import types_of
 from scaling.models.family import SizedFamily
+from scaling.overrides import replace_at, replace_together
 from scaling.pretraining import Pretraining
 from sweeps.guards import require_positive
 from sweeps.rules import Cell, Rule
@@ -99,7 +100,7 @@ class Recipe:
         sizes = {"width": width}
         if self.depth is not None:
             sizes["depth"] = max(1, math.floor(self.depth(width) + 0.5))
-        model = replace(self.base.model, **sizes)
+        model = replace_together(self.base.model, sizes)
         assert isinstance(model, SizedFamily)
         return model
 
@@ -203,8 +204,7 @@ def run_of_tokens(
             f"take {cell.flops / most:.4g} FLOPs a token, and this one takes {per_token:.4g}. Ask "
             "for another budget or size, or give more data or data.repeat = true"
         )
-    durations = dict.fromkeys(train.exclusive) | {"steps": steps}
-    return replace(recipe.base, model=model, train=replace(train, **durations))
+    return replace(recipe.base, model=model, train=replace_at(train, "steps", steps))
 
 
 def _batch(recipe: Recipe, train: Pretraining, cell: Cell) -> tuple[int, int]:
@@ -228,8 +228,7 @@ def _account(base: RunConfig, model: SizedFamily) -> Account:
     """
     train = base.train
     assert isinstance(train, Pretraining)
-    durations = dict.fromkeys(train.exclusive) | {"steps": 1}
-    shortest = replace(train, warmup_tokens=0, **durations)
+    shortest = replace_together(train, {"warmup_tokens": 0, "steps": 1})
     return account(replace(base, model=model, train=shortest))
 
 

@@ -33,6 +33,7 @@ from scaling.memory import is_out_of_memory
 from scaling.model import Params
 from scaling.models.built import built
 from scaling.objectives.causal import Causal
+from scaling.overrides import replace_at
 from scaling.pretraining import Pretraining, learning_rates
 from scaling.record import Curve, finite
 from scaling.trainers import checkpoint, gradient_noise, weights
@@ -168,7 +169,7 @@ def _trained(
     plan, model, data = _on_devices_here(config, workspace), config.model, config.data
     assert isinstance(data, TokenSource)
     began, shape = time.monotonic(), shape_of(config)
-    trainer = compiled(shape._replace(train=replace(shape.train, mesh=plan.mesh)), parts)
+    trainer = compiled(shape._replace(train=replace_at(shape.train, "mesh", plan.mesh)), parts)
     compile_seconds = time.monotonic() - began
     total = until = plan.length(model, data).steps
     if workspace is not None and workspace.pause_at is not None:
