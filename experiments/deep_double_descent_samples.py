@@ -17,15 +17,13 @@ the training error, against the noisy labels, is at most 1 %: the threshold alon
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.double_descent.critical_size import interpolation_threshold
+from analysis.double_descent.complexity import effective_complexity
 from analysis.double_descent.verdict import DoubleDescent
 from analysis.estimate import Estimate
 from analysis.plots import descent, descent_maps, style
@@ -130,13 +128,9 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
 
 def complexity(rows: pd.DataFrame) -> Estimate:
     """The effective model complexity (EMC) of a width: the most samples that it interpolates."""
-    found = interpolation_threshold(
-        1 / rows["n"], rows["train_error"], rows["seed"], tolerance=INTERPOLATED
+    return effective_complexity(
+        rows["n"], rows["train_error"], rows["seed"], tolerance=INTERPOLATED
     )
-    with np.errstate(divide="ignore"):
-        value, low, high = (float(np.float64(1) / x) for x in (found.value, found.high, found.low))
-    beyond = {"above": "below", "below": "above", None: None}[found.censored]
-    return replace(found, value=value, low=low, high=high, censored=beyond)
 
 
 def on_several_sets(runs: pd.DataFrame) -> pd.DataFrame:
