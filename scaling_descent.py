@@ -10,7 +10,7 @@ import importlib.abc
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +51,7 @@ class Preempted(BaseException):
 
 
 @contextlib.contextmanager
-def ending_on_signals() -> Iterator[None]:
+def ending_on_signals() -> Generator[None]:
     """Raises on a signal that would kill a command: while it loads, plans or analyses.
 
     While it trains, the runner handles them (`sweeps.signals.handling_signals`). A signal that is

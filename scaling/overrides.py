@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from scaling.fields import as_typed, from_dict, label_of, nearest, types_of
@@ -96,7 +96,7 @@ def _new_value(config: Any, name: str, changes: Sequence[_Change]) -> Any:
 
 
 @contextlib.contextmanager
-def _blaming(changes: Sequence[_Change]) -> Iterator[None]:
+def _blaming(changes: Sequence[_Change]) -> Generator[None]:
     """Names the changes that an error comes from."""
     try:
         yield

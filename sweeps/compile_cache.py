@@ -19,7 +19,7 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -70,7 +70,7 @@ class _WithoutZstd(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             self._loader.exec_module(module)
 
     @contextlib.contextmanager
-    def _hidden(self) -> Iterator[None]:
+    def _hidden(self) -> Generator[None]:
         there = {name: sys.modules[name] for name in self._zstd if name in sys.modules}
         sys.modules.update(dict.fromkeys(self._zstd))  # pyright: ignore[reportArgumentType, reportCallIssue]  # None refuses an import
         try:

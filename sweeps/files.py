@@ -16,7 +16,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import IO, Any, TypeVar
 
 from scaling.sealed import parse
@@ -42,7 +42,7 @@ class StoreError(Exception):
 
 
 @contextlib.contextmanager
-def storing(path: Place) -> Iterator[None]:
+def storing(path: Place) -> Generator[None]:
     """Turns an operating system's error while `path` is written or read into a StoreError."""
     try:
         yield
@@ -258,7 +258,7 @@ def probe(folder: Place) -> None:
 
 @operation
 @contextlib.contextmanager
-def opened(path: Place, most: float = math.inf) -> Iterator[IO[bytes]]:
+def opened(path: Place, most: float = math.inf) -> Generator[IO[bytes]]:
     """Opens a file to be read. A pipe or a device is none, and is never waited for.
 
     Raises:

@@ -18,7 +18,7 @@ import functools
 import io
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any
 
@@ -56,7 +56,7 @@ def _bucket(address: str) -> Any:
 
 
 @contextlib.contextmanager
-def _asking(path: ObjectPath) -> Iterator[Any]:
+def _asking(path: ObjectPath) -> Generator[Any]:
     """Turns what a store refuses into an error of the operating system; yields its functions."""
     obstore = require()
     refused = obstore.exceptions
@@ -114,7 +114,7 @@ def _read_bytes(path: ObjectPath, most: int = files.MOST_BYTES) -> bytes:
 
 @files.opened.register
 @contextlib.contextmanager
-def _opened(path: ObjectPath, most: float = files.MANY_BYTES) -> Iterator[IO[bytes]]:
+def _opened(path: ObjectPath, most: float = files.MANY_BYTES) -> Generator[IO[bytes]]:
     yield io.BytesIO(files.read_bytes(path, int(min(most, files.MANY_BYTES))))
 
 

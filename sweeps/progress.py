@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -54,7 +54,7 @@ def _counted(event: Event, tallies: dict[int, _Tally]) -> _Tally:
 
 
 @contextlib.contextmanager
-def show_progress(console: Console | None = None) -> Iterator[Callable[[Event], None]]:
+def show_progress(console: Console | None = None) -> Generator[Callable[[Event], None]]:
     """Yields the function that `run_sweeps` takes as `progress`.
 
     Args:

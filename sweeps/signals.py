@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 INTERRUPTING = (signal.SIGINT, signal.SIGHUP)
 PREEMPTING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -31,7 +31,7 @@ def stop(number: int, *_: object) -> None:
 
 
 @contextlib.contextmanager
-def handling_signals(handler: Callable[..., None]) -> Iterator[None]:
+def handling_signals(handler: Callable[..., None]) -> Generator[None]:
     """Sets the handler of all signals that ask to stop for a while; in the main thread only.
 
     A signal that was ignored before, as `nohup` has SIGHUP ignored, stays so.

@@ -5,7 +5,7 @@ functions import pyplot, keep global state or open a window.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -130,7 +130,7 @@ _VENUE: ContextVar[Venue] = ContextVar("venue", default=VENUES["plain"])
 
 
 @contextmanager
-def drawn_for(venue: Venue) -> Iterator[None]:
+def drawn_for(venue: Venue) -> Generator[None]:
     """Draws figures within the block at the widths and in the type of a venue.
 
     Figures made by `new_figure` and `new_panels` inside `paper_style` follow; the functions that
@@ -144,7 +144,7 @@ def drawn_for(venue: Venue) -> Iterator[None]:
 
 
 @contextmanager
-def paper_style() -> Iterator[None]:
+def paper_style() -> Generator[None]:
     """Applies matplotlib settings for print within the block, and restores the others after it."""
     rc: dict[Any, Any] = {**RC, **_VENUE.get().rc()}
     with mpl.rc_context(rc):
@@ -188,7 +188,7 @@ def new_figure(
 @contextmanager
 def paper_figure(
     n_rows: int = 1, n_columns: int = 1, *, height: float = 2.4, width: float | None = None
-) -> Iterator[tuple[Figure, Panels]]:
+) -> Generator[tuple[Figure, Panels]]:
     """Gives the block a figure in `paper_style`, and letters its panels at the end of the block.
 
     Args:
@@ -292,7 +292,7 @@ def add_colorbar(
     bar = first.figure.colorbar(
         ScalarMappable(norm, colors), ax=axes, pad=0.02, aspect=30, label=label
     )
-    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+    bar.outline.set_visible(False)
     return bar
 
 

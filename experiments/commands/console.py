@@ -4,7 +4,7 @@ A file named "-" is the standard output; all else that is printed then goes to t
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -64,7 +64,7 @@ def print_table(
 
 
 @contextmanager
-def beside_output(args: Sequence[str]) -> Iterator[None]:
+def beside_output(args: Sequence[str]) -> Generator[None]:
     """Prints on the standard error within the block, where the result goes to the standard output.
 
     What the file of an experiment prints goes there too.

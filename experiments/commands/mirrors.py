@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +82,7 @@ def mirror(stores: list[Store], program: str, folder: Path) -> Became:
 
 
 @contextlib.contextmanager
-def _explaining(program: str, folder: Path) -> Iterator[None]:
+def _explaining(program: str, folder: Path) -> Generator[None]:
     """Says in a sentence what the package of a program raises, which has errors of its own."""
     try:
         yield

@@ -15,7 +15,7 @@ import json
 import os
 import sysconfig
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -151,7 +151,7 @@ def _documents_in(file: Path, text_field: str) -> Iterator[Document]:
 
 
 @contextlib.contextmanager
-def _opened(file: Path, compression: str | None) -> Iterator[io.BufferedReader[Any]]:
+def _opened(file: Path, compression: str | None) -> Generator[io.BufferedReader[Any]]:
     if compression is None:
         with file.open("rb") as stream:
             yield stream
