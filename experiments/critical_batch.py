@@ -173,7 +173,7 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     """
     batch = table["train.batch_size"].astype(float) * table["data.context"].astype(float)
     runs, excluded = results.usable(table.assign(batch=batch), ["eval_loss_nats"])
-    by_run = dict(iter(curves.sort_values("step").groupby("run_id")))
+    by_run = {str(run): rows for run, rows in curves.sort_values("step").groupby("run_id")}
     found = [at_size(each, by_run) for _, each in runs.groupby("n_params_matmul")]
     ratios = [
         (size.n_params, loss, batch.value / noise.value)

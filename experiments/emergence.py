@@ -17,8 +17,9 @@ with a scale of their own. At the size `cpu` that is 1.36, 0.91 and 0.54 of the 
 not learnt in proportion to parameters, where 4,000 steps are as much of a limit.
 """
 
+from collections.abc import Hashable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -280,7 +281,7 @@ def _ended(runs: pd.DataFrame, curves: pd.DataFrame, n_tasks: int, exponent: flo
     return rows.sort_values(["along", "steps", "width", "n_train"])
 
 
-def _along(run: dict[str, float], runs: pd.DataFrame) -> str:
+def _along(run: Mapping[Hashable, Any], runs: pd.DataFrame) -> str:
     largest = {name: runs[name].to_numpy().max() for name in ("data.n_train", "model.width")}
     if run["data.n_train"] < largest["data.n_train"]:
         return "examples"

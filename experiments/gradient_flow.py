@@ -158,9 +158,9 @@ def analyse(table: pd.DataFrame, curves: pd.DataFrame) -> Findings[Details]:
     close = np.concatenate([_close(problem) for problem in problems.values()])
     return Findings(
         measured={
-            "first_minimum": measured(turns and turns.first_minimum.at),
-            "bump": measured(turns and turns.bump.at),
-            "second_minimum": measured(turns and turns.second_minimum.at),
+            "first_minimum": measured(turns.first_minimum.at if turns else None),
+            "bump": measured(turns.bump.at if turns else None),
+            "second_minimum": measured(turns.second_minimum.at if turns else None),
             "end_over_first_minimum": _over_first(few, "second_minimum"),
             "bump_over_first_minimum": _over_first(few, "bump"),
             "within_5_percent": Measured(value=float(np.mean(close)), note=f"{len(close)} points"),

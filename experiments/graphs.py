@@ -163,7 +163,7 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     formula = int(depth[np.argmax(by_depth["theory"])])
     every = pd.concat([by_depth, by_degree], ignore_index=True)
     judged = every.loc[every["depth"] <= JUDGED]
-    worst = judged.loc[judged["off"].abs().idxmax()]
+    worst = judged.iloc[judged["off"].abs().argmax()]
     return Findings(
         measured={
             "best_depth": Measured(value=best, note=f"formula {formula}"),

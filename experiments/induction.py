@@ -14,6 +14,7 @@ Expected: on repeated tokens two layers come down to a tenth of log V, where the
 is below log V less its bits over the tokens. With more numbers in its state, each recalls more.
 """
 
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -320,7 +321,7 @@ def _by_position(runs: pd.DataFrame, source: Repeated) -> pd.DataFrame:
     )
 
 
-def _state(run: dict[str, Any]) -> int:
+def _state(run: Mapping[Hashable, Any]) -> int:
     """Numbers that a recurrent network passes from one token to the next."""
     kind, cells = run["model.kind"], run["model.width"] * run["model.depth"]
     if kind == "selective_ssm":  # memories, and what the convolution sees beside the current token

@@ -246,7 +246,7 @@ def _verdict(grown: dict[str, tuple[pd.DataFrame, Estimate]], shown: pd.DataFram
     gpt3, llama = by_name.loc["GPT-3"], by_name.loc["Llama 3.1-405B"]
     lines = ", ".join(f"{name} {each.value:.3g}" for name, (_, each) in grown.items())
     before = by_name.loc[by_name["year"].between(2020, 2023), "overtraining"].dropna()
-    under = int((before < 0.5).sum())
+    under = (before < 0.5).sum()
     return (
         f"Compute grows, times a year: {lines}.\n"
         f"{under} of {len(before)} models of 2020 to 2022 saw less than half of the tokens a "

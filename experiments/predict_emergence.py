@@ -151,7 +151,7 @@ def _measured(tasks: pd.DataFrame, cut: float, end: float) -> dict[str, Measured
     return {
         "inside": Measured(
             value=float(inside.mean()),
-            note=f"{int(inside.sum())} of {len(later)} later appearances lie inside.",
+            note=f"{inside.sum()} of {len(later)} later appearances lie inside.",
         ),
         "error": Measured(value=float(np.median(error)), note=f"{len(later)} appearances"),
         "missing": Measured(value=missing, note=f"of {len(sure)}"),

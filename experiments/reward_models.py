@@ -16,8 +16,9 @@ tails. The gold peak rises with comparisons. The beta of a Gaussian proxy, whose
 within 0.05 of 0.
 """
 
+from collections.abc import Hashable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,7 @@ ALT = (
 class Proxy(NamedTuple):
     """Gold reward along the optimisation of one proxy, best-of-n and tilt."""
 
-    run: dict[str, float]
+    run: Mapping[Hashable, Any]
     n: Floats
     gold: Floats
     tilt_d: Floats
@@ -181,7 +182,7 @@ def _fitted(law, d: Floats, gold: Floats) -> FitResult:
     return fit(law, d[kept], np.exp(gold[kept]), fixed={"base": 0.0}, bootstrap=replicates)
 
 
-def _proxy(run: dict[str, float], named: dict[str, float]) -> Proxy:
+def _proxy(run: Mapping[Hashable, Any], named: dict[str, float]) -> Proxy:
     prefix = "gold best of "
     n = np.array([float(name.removeprefix(prefix)) for name in named if name.startswith(prefix)])
     gold = np.array([named[f"{prefix}{each:g}"] for each in n])
@@ -193,7 +194,7 @@ def _proxy(run: dict[str, float], named: dict[str, float]) -> Proxy:
     within = kl < np.log(2 * run["data.n_eval"]) - 1  # beyond, one response has all the weight
     d = np.sqrt(theory.best_of_n_kl(n[n > 1]))
     fits = [_fitted(law, d, gold[n > 1]) for law in (BEST_OF_N, RL_REWARD)]
-    run = run | {"correlation": named["correlation"], "n_cut": int(np.sum(~within))}
+    run = {**run, "correlation": named["correlation"], "n_cut": int(np.sum(~within))}
     return Proxy(run, n[n > 1], gold[n > 1], np.sqrt(kl[within]), tilt[within], *fits)
 
 

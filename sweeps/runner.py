@@ -93,9 +93,10 @@ def run_sweeps(
     began = time.monotonic()
     if run is None:
         run, run_pack = _RUN, _RUN_PACK
-    code = {"run": _importable("run", run), "run_pack": None}
-    if run_pack is not None:
-        code["run_pack"] = _importable("run_pack", run_pack)
+    code = {
+        "run": _importable("run", run),
+        "run_pack": None if run_pack is None else _importable("run_pack", run_pack),
+    }
     if workers is not None and workers < 1:
         raise ValueError(
             f"workers = {workers}: give at least 1, or None for one a core or accelerator"

@@ -178,7 +178,7 @@ def _decreasing_data(table: pd.DataFrame) -> Iterator[Flag]:
 def _finite(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Rows with a positive, finite value in every column named."""
     values = table[names].to_numpy(dtype=np.float64)
-    return table.loc[(np.isfinite(values) & (values > 0)).all(axis=1)]
+    return table.loc[np.all(np.isfinite(values) & (values > 0), axis=1)]
 
 
 def _groups(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -197,7 +197,7 @@ def _outliers(table: pd.DataFrame, names: list[str], output: str) -> Iterator[Fl
         return
     far = np.abs(found.score) > MANY_DEVIATIONS
     far &= np.abs(found.residual) > SMALLEST_DEVIATION
-    for at in np.flatnonzero(far):
+    for at in np.flatnonzero(far).tolist():
         row, residual = table.index[at], found.residual[at]
         value = table[output].iloc[at]
         yield Flag(
@@ -237,7 +237,7 @@ def _seed_spread(table: pd.DataFrame, names: list[str], output: str) -> Iterator
     odd = np.zeros(len(count), dtype=bool)
     odd[repeated] = chance < SPREAD_PROBABILITY / repeated.sum()
     spread = np.sqrt(squares / np.maximum(freedom, 1))
-    for at in np.flatnonzero(odd[cells] & (spread[cells] > SMALLEST_DEVIATION / 10)):
+    for at in np.flatnonzero(odd[cells] & (spread[cells] > SMALLEST_DEVIATION / 10)).tolist():
         cell, row = cells[at], table.index[at]
         sizes = ", ".join(f"{name} = {table[name].iloc[at]:g}" for name in names)
         yield Flag(

@@ -4,7 +4,7 @@
 runs over several numbers of examples are there already, such as those of a sweep over width and n.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,6 +63,7 @@ def effective_complexity(
     found = interpolation_threshold(
         1 / n, train_error, seed, tolerance=tolerance, bootstrap=bootstrap
     )
+    mirrored: dict[str | None, Literal["above", "below"] | None]
     mirrored = {"above": "below", "below": "above", None: None}
     with np.errstate(divide="ignore"):
         low, value, high = (float(1 / np.float64(x)) for x in (found.high, found.value, found.low))

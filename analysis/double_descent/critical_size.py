@@ -11,7 +11,7 @@ than the grid resolves, however little the seeds differ.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,6 +41,7 @@ RESAMPLES = Bootstrap(n=2000)
 """Default resampling of the seeds."""
 
 
+@final
 @dataclass(frozen=True)
 class Peak:
     """The clearest interior maximum of a test curve.

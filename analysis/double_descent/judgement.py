@@ -5,7 +5,7 @@ narrower than the grid, its interval reaches to the neighbouring sizes.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ _KEPT = 0.25
 """Share of a peak that a neighbour of its highest size keeps, where the grid resolves it."""
 
 
+@final
 @dataclass(frozen=True)
 class Hill:
     """The peak.
@@ -40,6 +41,7 @@ class Hill:
     resolved: bool
 
 
+@final
 @dataclass(frozen=True)
 class LowPoint:
     """The lowest point on one side of the peak: its size and the metric there."""

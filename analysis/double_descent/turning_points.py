@@ -77,15 +77,16 @@ def turning_points(
     kept = np.array([turns for turns in found if turns is not None])
     tail = 100 * (1 - bootstrap.level) / 2
     low, high = np.percentile(kept, [tail, 100 - tail], axis=0)
-
-    def turn(row: int) -> Turn:
-        where, level = (
-            Estimate(value, min(value, a), max(value, b), bootstrap.level)
-            for value, a, b in zip(point[row], low[row], high[row], strict=True)
+    turns = [
+        Turn(
+            *(
+                Estimate(value, min(value, a), max(value, b), bootstrap.level)
+                for value, a, b in zip(*of_turn, strict=True)
+            )
         )
-        return Turn(where, level)
-
-    return TurningPoints(turn(0), turn(1), turn(2), share=len(kept) / bootstrap.n)
+        for of_turn in zip(point, low, high, strict=True)
+    ]
+    return TurningPoints(*turns, share=len(kept) / bootstrap.n)
 
 
 def _turns(log_x: Floats, curve: Floats) -> Float[np.ndarray, "3 2"] | None:

@@ -33,6 +33,7 @@ from analysis.laws.law import Law
 from analysis.writing import plain
 
 Side: TypeAlias = Literal["lower", "upper"]
+_SIDES: tuple[Side, Side] = ("lower", "upper")
 
 AllowsFor: TypeAlias = Literal["clusters", "unequal noise"]
 
@@ -232,9 +233,7 @@ def _profile(
     values = [*reversed(sides[0].values), estimate, *sides[1].values]
     roots = np.array([*reversed(sides[0].roots), 0.0, *sides[1].roots])
     ends = [side.end for side in sides]
-    open_sides: tuple[Side, ...] = tuple(
-        side for side, end in zip(("lower", "upper"), ends, strict=True) if end is None
-    )
+    open_sides = tuple(side for side, end in zip(_SIDES, ends, strict=True) if end is None)
     bounds = own.lower[column], own.upper[column]
     low, high = (
         float(bound) if end is None else end for bound, end in zip(bounds, ends, strict=True)

@@ -131,6 +131,7 @@ def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
         positive(f"{where}: {field} of {name}", value)
     if numbers["node"] % 1:
         raise ValueError(f"{where}: node of {name} is {row['node']}: give a whole number")
+    numbers |= {"node": int(numbers["node"]), "float32": numbers.get("float32")}
     if not isinstance(fused := row.get("fused_attention", False), bool):
         raise ValueError(f"{where}: fused_attention of {name} is {fused!r}: give true or false")
     best = row.get("best_product", _UNMEASURED)
@@ -140,5 +141,5 @@ def _device(name: str, row: Mapping[str, Any], where: str) -> Device:
         fused_attention=fused,
         best_product=float(best),
         source=str(row.get("source", where)),
-        **{"float32": None, **numbers, "node": int(numbers["node"])},
+        **numbers,
     )

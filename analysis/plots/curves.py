@@ -77,13 +77,13 @@ def draw_spread(
         style: Colour, marker and line.
         bars: Error bars without a joining line, not line and band.
     """
-    at = np.asarray(x, dtype=np.float64)
+    at, look = np.asarray(x, dtype=np.float64), style.marks(filled=not bars)
     if bars:
         # Segments, not `errorbar`, which refuses two quantiles on one side of the median.
         ax.vlines(at, spread.low, spread.high, color=style.color, linewidth=0.8, zorder=1.9)
     else:
         ax.fill_between(at, spread.low, spread.high, color=style.color, alpha=0.22, linewidth=0)
-    look = style.marks(filled=not bars) | ({} if bars else style.line())
+        look |= style.line()
     ax.plot(at, spread.middle, **look, label=label)
     return ax
 

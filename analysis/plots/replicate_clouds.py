@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -69,8 +70,8 @@ def clouds_figure(result: FitResult) -> Figure:
         height = min(width, 1.75 * n) + 0.3
         figure, grid = new_figure(n, n, width=width, height=height)
         engine = figure.get_layout_engine()
-        assert engine is not None
-        engine.set(w_pad=0.03, h_pad=0.03)  # type: ignore[call-arg]
+        assert isinstance(engine, ConstrainedLayoutEngine)
+        engine.set(w_pad=0.03, h_pad=0.03)
         for row, below in enumerate(shown):
             for column, left in enumerate(shown):
                 ax = grid[row, column]

@@ -4,7 +4,7 @@ Fitted rows have filled marks, others open ones; flagged rows have a cross on to
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -157,7 +157,7 @@ def mark_rows(
 def mark_flagged(ax: Axes, rows: Rows, at: Floats, value: Floats) -> Axes:
     """Draws a cross over every flagged row; see `mark_rows` for the arguments."""
     if rows.flagged.any():
-        cross = {"marker": "x", "markersize": 5, "markeredgewidth": 1.0, "label": "flagged"}
-        marks = SERIES[1].marks() | cross
-        ax.plot(at[rows.flagged], value[rows.flagged], **marks, zorder=3)
+        marks: dict[str, Any] = {**SERIES[1].marks(), "marker": "x", "label": "flagged"}
+        marks |= {"markersize": 5, "markeredgewidth": 1.0, "zorder": 3}
+        ax.plot(at[rows.flagged], value[rows.flagged], **marks)
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -35,7 +36,7 @@ def find(folder: Path, endings: Iterable[str]) -> list[Path]:
         for path in sorted(folder.rglob("*"), key=_counted)
         if path.name.lower().endswith(tuple(endings)) and path.name != SETTINGS and path.is_file()
     ]
-    logs = {}
+    logs: dict[Path, dict[float, Path]] = {}
     for path in (path for path in files if path.name == LOG):
         found = _CHECKPOINT.fullmatch(path.parent.name)
         logs.setdefault(_home(path), {})[int(found[1]) if found else float("inf")] = path
@@ -59,7 +60,7 @@ def joined(folder: Path, tables: Iterable[tuple[Path, pd.DataFrame]]) -> pd.Data
         place = path.relative_to(folder)
         home = _home(path).relative_to(folder)
         label = place.with_suffix("") if home == Path() else home
-        new = {} if any(map(is_run, frame.columns)) else {"run": label.as_posix()}
+        new: dict[str, Any] = {} if any(map(is_run, frame.columns)) else {"run": label.as_posix()}
         new |= {name: value for name, value in _settings(path) if name not in frame}
         frame = frame.assign(**new)
         frame.index = pd.Index([f"{place.as_posix()}:{row}" for row in frame.index], name="row")

@@ -74,10 +74,9 @@ def _columns(rows: Iterable[Mapping[str, object]]) -> dict[str, list[object]]:
     texts: dict[object, object] = {}
     for place, flat in enumerate(rows):
         for name, value in flat.items():
-            column = columns.get(name)
-            if column is None:
-                column = columns[name] = [math.nan] * place
-            column.append(texts.setdefault(value, value) if type(value) is str else value)
+            if name not in columns:
+                columns[name] = [math.nan] * place
+            columns[name].append(texts.setdefault(value, value) if type(value) is str else value)
         if len(flat) < len(columns):
             for name in columns.keys() - flat.keys():
                 columns[name].append(math.nan)

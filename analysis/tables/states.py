@@ -163,13 +163,12 @@ def _unjudged(frame: pd.DataFrame) -> Iterator[str]:
             continue
         ends = (words(name.lower()) or [""])[-1] in _NAMES
         word = finished(name)
-        truth = None if word is None else _truth(column)
-        if truth is not None:
+        if word is not None and (truth := _truth(column)) is not None:
             odd = truth.eq(not word)
             if odd.any():
                 pair = equals(name, next(iter(column[truth.eq(word)]), word))
                 remedy = f"; --where {pair} leaves them out" if pair else ""
-                rows = f"{int(odd.sum())} rows, which are kept"
+                rows = f"{odd.sum()} rows, which are kept"
                 yield f"column {name!r} is {next(iter(column[odd]))} in {rows}{remedy}"
         elif is_states(name) and column.notna().any() and not _holds_states(name, column):
             shown = ", ".join(map(str, column.dropna().unique()[:_MOST_SHOWN]))

@@ -71,11 +71,11 @@ def unpivoted(frame: pd.DataFrame) -> pd.DataFrame:
     # 1. The means, each with its range, and the one column that is left: the steps.
     means = [
         name
-        for name in frame
+        for name in map(str, frame)
         if " - " in name and all(end in frame.columns for end in _range_ends(name))
     ]
     known = {column for name in means for column in (name, *_range_ends(name))}
-    steps = [name for name in frame if name not in known]
+    steps = [name for name in map(str, frame) if name not in known]
     if not means or len(steps) != 1:
         return frame
     # 2. A table of each mean by row and step, without the steps at which its run logged nothing.

@@ -1,6 +1,6 @@
 """`scaling compare`: two results, two sizes or two fits side by side, in standard errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -233,7 +233,7 @@ def _cell(value: object) -> str:
 
 def _write(stem: Path, differences: Sequence[Difference], table: pd.DataFrame, title: str) -> None:
     kept = [(each.name, each.apart) for each in differences if each.apart is not None]
-    numbers = pd.DataFrame(map(_as_row, differences))
+    numbers = pd.DataFrame([_as_row(each) for each in differences])
     with storing(stem.parent), style.paper_style():
         panels = 1 if table.empty else 2
         figure, axes = style.new_figure(
@@ -252,7 +252,7 @@ def _write(stem: Path, differences: Sequence[Difference], table: pd.DataFrame, t
     console.print(f"{stem}.pdf .png .csv: written")
 
 
-def _as_row(each: Difference) -> Mapping[str, object]:
+def _as_row(each: Difference) -> dict[str, object]:
     sides = {"A": (each.first, each.first_judged), "B": (each.second, each.second_judged)}
     numbers = {
         name: value

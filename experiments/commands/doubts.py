@@ -43,6 +43,6 @@ def _environments(table: pd.DataFrame) -> list[tuple[dict[str, object], int]]:
     """How each run was computed, of a table that says so: the columns of a results folder."""
     names = [str(name) for name in table if str(name).startswith(_PREFIX)]
     short = [name.removeprefix(_PREFIX) for name in names]
-    known = table[names].astype(object)
-    rows = known.where(known.notna(), None).itertuples(index=False, name=None)
-    return [(dict(zip(short, row, strict=True)), 1) for row in rows]
+    values = table[names].to_numpy(object, copy=True)
+    values[pd.isna(values)] = None
+    return [(dict(zip(short, row, strict=True)), 1) for row in values]

@@ -119,9 +119,12 @@ def run(options: FitOptions) -> int:
     if options.json is not None:
         provenance = _provenance(law, source, options)
         provenance["holdout"] = None if score is None else score.to_dict()
-        known = {"doubts": about_rows, "source": provenance}
-        known["goodness_of_fit"] = None if goodness is None else asdict(goodness)
-        known["beside"] = [each.to_dict() for each in laws]
+        known = {
+            "doubts": about_rows,
+            "source": provenance,
+            "goodness_of_fit": None if goodness is None else asdict(goodness),
+            "beside": [each.to_dict() for each in laws],
+        }
         write_text(options.json, fit_output.as_json(counted, profiles, others, flags, known))
     if options.latex is not None:
         write_text(options.latex, counted.to_latex())

@@ -260,7 +260,7 @@ def _flat(value: Json, path: str = "") -> Iterator[tuple[str, Json]]:
     """The values of nested mappings and of lists of them, each behind its path."""
     if isinstance(value, Mapping):
         for name, each in value.items():
-            yield from _flat(each, f"{path}.{name}" if path else str(name))
+            yield from _flat(each, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and any(isinstance(each, list | dict) for each in value):
         for at, each in enumerate(value):
             yield from _flat(each, f"{path}[{at}]")

@@ -110,7 +110,7 @@ def _runs(data: bytes, right: bytes) -> Iterator[str]:
             yield f"{len(ids)} runs {what}, such as {min(ids)}"
     if before == now:
         columns = [name for name in gives if name not in has or not gives[name].equals(has[name])]
-        yield f"other values of {', '.join(columns[:5])}"
+        yield f"other values of {', '.join(map(str, columns[:5]))}"
 
 
 def _lines(text: str, right: str) -> str:

@@ -45,7 +45,7 @@ def tables(study: Study) -> dict[str, str]:
 
 def measured_rows(study: Study) -> list[tuple[object, ...]]:
     """Returns a row for each measured number, in the columns `HEADINGS`."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for name, measured in study.measured.items():
         expected = study.prediction(name)
         said = ("", "", "", "")

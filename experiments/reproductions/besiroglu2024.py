@@ -230,7 +230,7 @@ def _draw_residuals(ax: Axes, shown: pd.DataFrame) -> None:
     bins = _BIN * np.arange(np.floor(every.min() / _BIN), np.ceil(every.max() / _BIN) + 1)
     for name, look in _STYLES.items():
         ax.hist(
-            runs[name], bins, histtype="stepfilled", facecolor=(look.color, 0.15),
+            runs[name], bins.tolist(), histtype="stepfilled", facecolor=(look.color, 0.15),
             edgecolor=look.color, linestyle=look.linestyle, label=name,
         )  # fmt: skip
     ax.axvline(0, color=style.INK, linewidth=0.6)

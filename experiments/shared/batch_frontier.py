@@ -1,6 +1,6 @@
 """The frontier of steps and batch size at several losses, and the noise scale, at one size."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +57,7 @@ class AtSize:
         return float(np.mean((self.best > 0) & (self.best < last)))
 
 
-def at_size(runs: pd.DataFrame, by_run: Mapping[Hashable, pd.DataFrame]) -> AtSize:
+def at_size(runs: pd.DataFrame, by_run: Mapping[str, pd.DataFrame]) -> AtSize:
     """Measures the frontier and the noise scale at one size.
 
     Args:

@@ -36,7 +36,7 @@ def by_position(full: pd.DataFrame) -> pd.DataFrame:
                 "end": part.end,
                 "loss": row[f"eval_by.{part.name}"],
                 "gain": row[f"eval_by.{part.name}"] - means.loc[RULER, f"eval_by.{part.name}"],
-                "run_ids": ids[family],
+                "run_ids": ids.at[family],
             }
             for family, row in means.iterrows()
             for part in parts

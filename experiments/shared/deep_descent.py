@@ -154,7 +154,7 @@ def judged_along(
         several = n_seeds[place] > 1
         if not np.all(several):
             doubts.append(f"{each}: {sum(n_seeds == 1)} sizes have one seed done and are left out")
-        if (n := int(sum(n_seeds > 1))) < FEWEST:
+        if (n := sum(n_seeds > 1)) < FEWEST:
             doubts.append(f"{each}: {n} sizes are done, too few for a curve")
         else:
             found[each] = judged(size[several], rows.loc[several])

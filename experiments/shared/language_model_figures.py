@@ -13,7 +13,7 @@ from analysis.compute_optimal.approaches_result import Approaches
 from analysis.compute_optimal.envelope_result import EnvelopeResult
 from analysis.compute_optimal.isoflop_result import IsoflopResult
 from analysis.fitting.result import FitResult
-from analysis.plots.approaches import draw_growth, draw_learning_curves
+from analysis.plots.approaches import Quantity, draw_growth, draw_learning_curves
 from analysis.plots.frontier import draw_growth as draw_allocation
 from analysis.plots.frontier import frontier_table
 from analysis.plots.isoflop import draw_valleys, frame_valleys
@@ -56,7 +56,8 @@ def approaches_and_surface(found: Approaches, fitted: FitResult) -> Figure:
         axes = np.array([part.subplots(1, 2) for part in parts])
         _draw_curves(axes[0, 0], envelope, rows)
         _draw_valleys(axes[0, 1], valleys)
-        for ax, quantity in zip(axes[1], ("params", "tokens_per_param"), strict=True):
+        quantities: tuple[Quantity, Quantity] = ("params", "tokens_per_param")
+        for ax, quantity in zip(axes[1], quantities, strict=True):
             draw_growth(ax, found, quantity)
             ax.set(xscale="log", yscale="log", xlabel="FLOPs")
             tick(ax, "x")

@@ -64,7 +64,7 @@ def compared(
 def agreement(found: Compared) -> dict[str, Measured]:
     """Measures the agreement that `agreement_expected` expects."""
     judged = found.shown.loc[np.isfinite(found.shown["theory"])]
-    off = np.abs(judged["deviation"])
+    off = judged["deviation"].abs()
     worst = judged.loc[off.idxmax()]
     note = f"worst: {worst['deviation']:+.1%} at {worst['setting']}, size {worst['size']:.4g}"
     return {

@@ -11,7 +11,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Int
@@ -96,7 +96,7 @@ def tokenizer_of(path: str | None, text_field: str, choice: Bytes | BPE | Tiktok
     corpus = summary_of(path, text_field).sha256
     made_of = {"trained_on": corpus, "vocab_size": choice.vocab_size, "recipe": "bpe/1"}
     note = cache_folder() / "tokenizers" / f"{sha256_of(made_of)}.json"
-    known = recall(note, "tokenizer")
+    known: dict[str, Any] | None = recall(note, "tokenizer")
     if known is None:
         found = _surveyed(path, text_field)
         sampled = found.first(BPE_SAMPLE)

@@ -209,7 +209,7 @@ def _over_layers(
         step = jax.checkpoint(step, prevent_cse=unrolled, policy=save_all_but_gathered)
     entering = x if source is None else Pair(x, source)
     leaving = jax.lax.scan(step, entering, layers, unroll=unrolled)[0]
-    return leaving if source is None else leaving.target
+    return leaving.target if isinstance(leaving, Pair) else leaving
 
 
 class EncoderBlock(nnx.Module):

@@ -40,7 +40,7 @@ def narrowed(
 
     def init(params: Params) -> optax.OptState:
         return optax.tree_map_params(
-            direction, lambda leaf: leaf.astype(dtype), direction.init(params)
+            direction.init, lambda leaf: leaf.astype(dtype), direction.init(params)
         )
 
     def update(
