@@ -29,7 +29,7 @@ _NAMES = {
 _MODULES = ("laws", "plots", "theory")
 _HOMES = {name: module for module, defined in _NAMES.items() for name in defined}
 
-__all__ = [*_HOMES, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_HOMES, *_MODULES]  # pyrefly: ignore[unresolvable-dunder-all]
 
 
 def __getattr__(name: str) -> object:

@@ -165,7 +165,7 @@ def scipy_seconds(case: Case, n_starts: int, n_replicates: int, exact: bool) -> 
         found = least_squares(
             lambda theta: law.log_predict(theta, rows.log_x[some]) - rows.log_y[some],
             np.clip(start, law.lower, law.upper),
-            jac=(lambda theta: law.jacobian(theta, rows.log_x[some])) if exact else "2-point",  # pyright: ignore[reportArgumentType]
+            jac=(lambda theta: law.jacobian(theta, rows.log_x[some])) if exact else "2-point",
             bounds=(law.lower, law.upper),
             x_scale="jac",
             loss="linear" if loss.delta is None else "huber",

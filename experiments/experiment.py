@@ -109,7 +109,7 @@ class Findings(Generic[Details]):
     measured: Mapping[str, Measured]
     verdict: str
     shown: pd.DataFrame
-    details: Details = None  # pyright: ignore[reportAssignmentType]  # a figure may need no more
+    details: Details = None  # pyrefly: ignore[bad-assignment]  # a figure may need no more
     doubts: Sequence[str] = ()
     report: Mapping[str, Json] = field(default_factory=dict)
 

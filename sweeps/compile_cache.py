@@ -72,7 +72,7 @@ class _WithoutZstd(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     @contextlib.contextmanager
     def _hidden(self) -> Generator[None]:
         there = {name: sys.modules[name] for name in self._zstd if name in sys.modules}
-        sys.modules.update(dict.fromkeys(self._zstd))  # pyright: ignore[reportArgumentType, reportCallIssue]  # None refuses an import
+        sys.modules.update(dict.fromkeys(self._zstd))  # pyrefly: ignore[no-matching-overload]  # None refuses an import
         try:
             yield
         finally:

@@ -110,7 +110,7 @@ def _one(folder: Path, files: dict[str, str]) -> Finished:
         return Finished(made, folder, None, (), (), "unknown", failed)
     options = PlanOptions(
         name=made.experiment,
-        budget=made.budget,  # pyright: ignore[reportArgumentType]  # as a report keeps it
+        budget=made.budget,  # pyrefly: ignore[bad-argument-type]  # as a report keeps it
         overrides=tuple(made.overrides),
         results=str(folder.parent.parent.parent),
     )

@@ -152,7 +152,7 @@ def test_lengths_are_arguments_of_one_compilation():
         done = np.arange(steps - warmup) / (steps - warmup)
         falling = 0.3 + 0.7 * np.cos(np.pi * done / 2) ** 2
         assert np.allclose(shares(schedule, steps, warmup)[warmup:], falling, atol=2e-7)
-    assert compiled(schedule)._cache_size() == 1  # pyright: ignore[reportFunctionMemberAccess]
+    assert compiled(schedule)._cache_size() == 1
 
 
 @pytest.mark.parametrize(

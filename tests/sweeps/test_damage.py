@@ -140,7 +140,7 @@ def test_a_good_result_that_has_replaced_a_damaged_one_is_put_back(
 
     def after_somebody_else(*args: object) -> Path | None:
         path.write_bytes(good)
-        return aside(*args)  # pyright: ignore[reportArgumentType]
+        return aside(*args)
 
     monkeypatch.setattr(files, "set_aside", after_somebody_else)
     assert store.load(RUN.run_id) == record

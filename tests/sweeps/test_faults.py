@@ -34,7 +34,7 @@ def start() -> Iterator[Callable[..., Program]]:
     programs: list[Program] = []
 
     def start(*args: object, **kwargs: object) -> Program:
-        programs.append(Program(*args, **kwargs))  # pyright: ignore[reportArgumentType]
+        programs.append(Program(*args, **kwargs))
         return programs[-1]
 
     yield start

@@ -263,7 +263,7 @@ def test_a_run_that_failed_is_tried_again_by_the_same_call_and_competes_once_it_
     fails = {"now": True}
 
     def broken(config: RunConfig, workspace: Workspace) -> tuple[RunRecord, Curve]:
-        if fails["now"] and config.train.optimizer.learning_rate == BEST:  # pyright: ignore
+        if fails["now"] and config.train.optimizer.learning_rate == BEST:
             raise MemoryError("on purpose")
         return planted(config, workspace)
 

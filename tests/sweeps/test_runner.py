@@ -307,7 +307,7 @@ def test_a_share_is_taken_from_the_other_end_where_others_are_faster_and_left_af
     tasks = [Task(0, store, PlannedRun(f"{i:032x}", "g", 1, 1.0, {}), 0) for i in range(7)]
     others, order, waiting = SimpleNamespace(n_met=0), "", deque[list[Task]]()
     for (task,), was_met in zip(
-        worker._met_seldom([[[task] for task in tasks]], others, waiting),  # pyright: ignore[reportArgumentType]
+        worker._met_seldom([[[task] for task in tasks]], others, waiting),
         itertools.chain(met, itertools.repeat("N")),
         strict=False,
     ):

@@ -250,11 +250,11 @@ def _polish(task: Task, theta: Floats) -> Floats:
     result = least_squares(
         lambda theta: root * parts(theta),
         theta,
-        jac=slopes,  # pyright: ignore[reportArgumentType]
+        jac=slopes,
         bounds=(np.maximum(law.lower, -FARTHEST), np.minimum(law.upper, FARTHEST)),
         method="dogbox",
         x_scale="jac",
-        loss="linear" if loss.delta is None else huber,  # pyright: ignore[reportArgumentType]
+        loss="linear" if loss.delta is None else huber,
         ftol=_PRECISION,
         xtol=_PRECISION,
         gtol=_PRECISION,

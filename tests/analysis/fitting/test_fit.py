@@ -243,7 +243,7 @@ def test_values_without_a_logarithm_are_refused_by_row(law: Law, bad: float, col
         ({"x": [[1.0], [2.0, 3.0]]}, r"x holds .* Give numbers only, in rows of one length"),
         ({"clusters": np.arange(3)}, r"clusters has shape \(3,\).*10 rows"),
         ({"clusters": [None, "a"] * 5}, r"clusters are labels of one type.*Give all of them"),
-        ({"bootstrap": Bootstrap(n=np.nan)}, r"n = nan.*at least 200"),  # pyright: ignore
+        ({"bootstrap": Bootstrap(n=np.nan)}, r"n = nan.*at least 200"),
         ({"bootstrap": Bootstrap(level=1.0)}, r"level = 1.0.*between 0 and 1"),
         ({"bootstrap": Bootstrap(n=199)}, r"n = 199.*at least 200"),
         (

@@ -60,7 +60,7 @@ def error_of(law: Law, *rankings: Ranking) -> float:
 def assert_first_within_noise(law: Law, *rankings: Ranking) -> None:
     n_scored = 0
     for ranking in rankings:
-        windows = ranking.best.extrapolation.windows  # pyright: ignore[reportOptionalMemberAccess]
+        windows = ranking.best.extrapolation.windows
         n_scored += sum(windows[number].n_scored for number in ranking.windows)
     least = min(error_of(row.law, *rankings) for row in rankings[0].rows if row.error is not None)
     # Twice the standard error of a root mean square of so many normal errors.
@@ -141,7 +141,7 @@ def test_windows_are_fits_to_smaller_sizes_alone():
     y[-1] *= 2
     changed = extrapolation(POWER_LAW, x, y, n_windows=4, always_fitted=0.4)
     assert changed.windows[:-1] == found.windows[:-1]
-    assert changed.windows[-1].rmsle > 2 * found.windows[-1].rmsle  # pyright: ignore
+    assert changed.windows[-1].rmsle > 2 * found.windows[-1].rmsle
 
 
 def test_rows_of_one_size_are_never_split():

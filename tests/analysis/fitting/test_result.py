@@ -115,7 +115,7 @@ def test_a_law_of_ones_own_is_given_to_read_its_fit_back():
 
 def test_a_result_is_frozen_and_can_be_pickled(result: FitResult):
     with pytest.raises(FrozenInstanceError):
-        result.level = 0.5  # pyright: ignore[reportAttributeAccessIssue]
+        result.level = 0.5
     with pytest.raises(ValueError, match="read-only"):
         result.covariance[0, 0] = 0.0
     assert pickle.loads(pickle.dumps(result)).to_json() == result.to_json()

@@ -139,7 +139,7 @@ def test_engine_finds_no_worse_a_minimum_than_scipy(
         alone = least_squares(
             lambda theta, target: law.log_predict(theta, rows.log_x) - target,
             truth,
-            jac=lambda theta, target: law.jacobian(theta, rows.log_x),  # pyright: ignore
+            jac=lambda theta, target: law.jacobian(theta, rows.log_x),
             args=(log_y[problem],),
             bounds=(law.lower, law.upper),
             x_scale="jac",

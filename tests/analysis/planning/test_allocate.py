@@ -332,7 +332,7 @@ def test_summary_and_json_show_every_number(allocation: Allocation):
     assert values["off"][0]["excess_loss"]["value"] == allocation.off[0].excess_loss.value
     assert values["over_trained"]["inference_tokens"] == SERVED
     with pytest.raises(FrozenInstanceError):
-        allocation.flops = 1.0  # pyright: ignore[reportAttributeAccessIssue]
+        allocation.flops = 1.0
 
 
 @pytest.mark.slow

@@ -143,7 +143,7 @@ def test_summary_tells_both_fits_and_their_predictions(chained: Chained):
 
 def test_a_chain_is_frozen(chained: Chained):
     with pytest.raises(FrozenInstanceError):
-        chained.losses = None  # pyright: ignore[reportAttributeAccessIssue]
+        chained.losses = None
 
 
 def test_laws_that_do_not_fit_together_are_refused(chained: Chained):

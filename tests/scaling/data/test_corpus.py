@@ -102,7 +102,7 @@ def test_long_files_are_cut_without_loss_and_never_inside_a_character(characters
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus, "PIECE", 11)
         patch.setattr(corpus, "LONG", 17)
-        pieces = list(corpus._pieces(Path("long"), io.BufferedReader(io.BytesIO(text))))  # pyright: ignore[reportArgumentType]
+        pieces = list(corpus._pieces(Path("long"), io.BufferedReader(io.BytesIO(text))))
     assert b"".join(piece.text for piece in pieces) == text
     for piece in pieces:
         assert require_utf8(piece).text == text[piece.offset : piece.offset + len(piece.text)]
@@ -299,7 +299,7 @@ def hub_of(rows, monkeypatch):
         return iter(rows)
 
     package = types.ModuleType("datasets")
-    package.load_dataset = load_dataset  # pyright: ignore[reportAttributeAccessIssue]
+    package.load_dataset = load_dataset
     monkeypatch.setitem(sys.modules, "datasets", package)
     return calls
 

@@ -100,7 +100,7 @@ def test_a_slow_average_follows_its_gradient_where_plain_rounding_would_stop():
             made, state = adam.update(gradient, state)
             return made, jax.tree.map(lambda x: x.astype(jnp.bfloat16).astype(x.dtype), state)
 
-        return optax.GradientTransformation(adam.init, update)  # pyright: ignore
+        return optax.GradientTransformation(adam.init, update)
 
     assert after(lambda key: narrowed(adam, "bfloat16", key)) == pytest.approx(
         1 - 0.999**n, rel=0.01
