@@ -3,6 +3,7 @@
 The site needs no network to be read: theme, scripts and search lie beside the pages.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -41,6 +42,8 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_execution_show_tb = True
 nb_merge_streams = True
+# What runs notebooks prints whatever any library logs, fonts of figures among them.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 # The public names of the rooms, with the signatures that type checkers see.
 autodoc_member_order = "bysource"

@@ -111,7 +111,7 @@ def analyse(table: pd.DataFrame) -> Findings[Compared]:
     found = compared(table, "eval_squared_error", theories(dimension))
     means = found.shown.pivot(index="size", columns="setting", values="mean")
     growth = means.iloc[-1] / means.iloc[0]
-    furthest = float(growth.iloc[np.argmax(np.abs(np.log(growth)))])
+    furthest = float(growth.iloc[np.nanargmax(np.abs(np.log(growth)))])
     measured = agreement(found)
     limits = {f"limit_{each:g}": Measured(value=_limit(each) / each) for each in ALPHAS}
     each = ", ".join(f"{value:.3g} ({name})" for name, value in means.iloc[-1].items())
