@@ -86,20 +86,30 @@ def clearest_bump(log_size: Floats, curves: Floats, noise: SizeNoise) -> Bump:
         noise: Their noise; of one curve, it serves all.
     """
     n_curves, n_sizes = curves.shape
-    rows = np.arange(n_curves)
-    clearness = np.full(n_curves, -np.inf)
-    low, high = np.zeros((2, n_curves), dtype=np.intp)
-    for at in range(1, n_sizes - 1):
-        above = (curves[:, [at]] - curves) / np.maximum(noise.of_difference(at), 1e-300)
-        before, after = above[:, :at], above[:, at + 1 :]
-        left, right = before.argmax(axis=1), after.argmax(axis=1)
-        stands_out = np.minimum(before[rows, left], after[rows, right])
-        better = stands_out > clearness
-        clearness = np.where(better, stands_out, clearness)
-        low, high = np.where(better, left, low), np.where(better, at + 1 + right, high)
-    sizes = np.arange(n_sizes)
-    between = (sizes > low[:, None]) & (sizes < high[:, None])
-    index = np.argmax(np.where(between, curves, -np.inf), axis=1)
+    # Sizes first, so that each operation runs along the curves.
+    height, error = np.ascontiguousarray(curves.T), np.ascontiguousarray(noise.error.T)
+
+    def above(here: Floats, its_error: Floats, others: slice = slice(None)) -> Floats:
+        e = noise.of_difference(its_error, error[others])
+        return (here - height[others]) / np.maximum(e, 1e-300)
+
+    before, after = np.full((2, n_sizes, n_curves), -np.inf)
+    for at in range(n_sizes - 1):
+        of_later = above(height[at], error[at], slice(at + 1, None))
+        after[at] = of_later.max(axis=0)
+        before[at + 1 :] = np.maximum(before[at + 1 :], -of_later)
+    stands_out = np.minimum(before, after)
+    top = stands_out.argmax(axis=0)[np.newaxis]
+    clearness = np.take_along_axis(stands_out, top, axis=0)[0]
+    # The low points that it is measured from.
+    sizes = np.arange(n_sizes)[:, np.newaxis]
+    its_error = error if error.shape[1] == n_curves else np.broadcast_to(error, height.shape)
+    tops, top_errors = (np.take_along_axis(each, top, axis=0) for each in (height, its_error))
+    of_top = above(tops, top_errors)
+    low = np.where(sizes < top, of_top, -np.inf).argmax(axis=0)
+    high = np.where(sizes > top, of_top, -np.inf).argmax(axis=0)
+    between = (sizes > low) & (sizes < high)
+    index = np.where(between, height, -np.inf).argmax(axis=0)
     exists = clearness > 0
     index = np.where(exists, index, 1)
     where = Located(
@@ -125,13 +135,15 @@ def falling_fit(curves: Floats, weights: Floats) -> Floats:
         curves: Shape (n_curves, n_sizes).
         weights: Weight of each size, positive, shape (n_sizes,).
     """
-    found, weighted = np.full(curves.shape, np.inf), curves * weights
-    for first in range(curves.shape[1]):
-        means = np.cumsum(weighted[:, first:], axis=1) / np.cumsum(weights[first:])
-        means[:, 0] = curves[:, first]  # not even rounding moves what falls already
-        largest = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
-        found[:, first:] = np.minimum(found[:, first:], largest)
-    return found
+    # Sizes first, so that each operation runs along the curves.
+    points = np.ascontiguousarray(curves.T)
+    found, weighted = np.full(points.shape, np.inf), points * weights[:, np.newaxis]
+    for first in range(len(points)):
+        means = np.cumsum(weighted[first:], axis=0) / np.cumsum(weights[first:])[:, np.newaxis]
+        means[0] = points[first]  # not even rounding moves what falls already
+        largest = np.maximum.accumulate(means[::-1])[::-1]
+        found[first:] = np.minimum(found[first:], largest)
+    return np.ascontiguousarray(found.T)
 
 
 def valley_fit(curve: Floats, weights: Floats) -> Floats:

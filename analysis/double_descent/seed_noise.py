@@ -1,11 +1,10 @@
 """How much each size of a curve errs by its seeds, and curves simulated with that noise."""
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from analysis.double_descent.seeds import IntArray, Replicates, Statistic, centres_of, over_runs
+from analysis.double_descent.seeds import IntArray, Replicates, Statistic, centres_of
 from analysis.estimate import Floats
 
 LARGEST_CORRELATION = 0.95
@@ -24,10 +23,9 @@ class SizeNoise(NamedTuple):
     error: Floats
     correlation: Floats
 
-    def of_difference(self, at: int) -> Floats:
-        """Standard error of the centre at one size minus each other, shape (n_curves, n_sizes)."""
-        here, rho = self.error[:, [at]], self.correlation[:, np.newaxis]
-        return np.sqrt(here**2 + self.error**2 - 2 * rho * here * self.error)
+    def of_difference(self, here: Floats, there: Floats) -> Floats:
+        """Standard error of a difference of two sizes from their own, shapes (..., n_curves)."""
+        return np.sqrt(here**2 + there**2 - 2 * self.correlation * here * there)
 
 
 class SeedNoise(NamedTuple):
@@ -101,26 +99,26 @@ def _estimate(values: list[Floats], seeds: tuple[IntArray, ...]) -> tuple[Floats
     The spread of a few seeds is itself uncertain by half; neighbours err alike. Where a size errs
     by more than its neighbours, as at the interpolation threshold, its own spread stands.
     """
-    raw = over_runs(functools.partial(np.std, ddof=1), values)
+    # Centred on their mean: the sum of squares has one degree of freedom less than runs.
+    off = [each - each.mean(axis=1, keepdims=True) for each in values]
+    raw = np.stack([np.sqrt(np.vecdot(z, z) / (z.shape[1] - 1)) for z in off], axis=-1)
     # Seeds that agree to the last digit leave the smallest spread that differences can show.
     scale = np.max([np.abs(each).max() for each in values])
     raw = np.maximum(raw, 1e-12 * max(float(scale), 1e-300))
     padded = np.pad(raw**2, ((0, 0), (1, 1)), mode="edge")
     neighbours = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
-    return np.maximum(raw, np.sqrt(neighbours)), _correlation(values, raw, seeds)
+    return np.maximum(raw, np.sqrt(neighbours)), _correlation(off, raw, seeds)
 
 
-def _correlation(values: list[Floats], raw: Floats, seeds: tuple[IntArray, ...]) -> Floats:
+def _correlation(off: list[Floats], raw: Floats, seeds: tuple[IntArray, ...]) -> Floats:
     sizes_of = np.bincount(np.concatenate(seeds))
     n_pairs = float(sizes_of @ (sizes_of - 1))
     if not n_pairs:
         return np.zeros(len(raw))
-    total, squares = np.zeros((2, len(raw), len(sizes_of)))
-    for at, (each, codes) in enumerate(zip(values, seeds, strict=True)):
-        # Centred on their mean: the sum of squares has one degree of freedom less than runs.
-        z = (each - each.mean(axis=1, keepdims=True)) / raw[:, [at]]
-        z *= np.sqrt(len(codes) / (len(codes) - 1))
+    total, squares = np.zeros((len(raw), len(sizes_of))), np.zeros(len(raw))
+    for at, (each, codes) in enumerate(zip(off, seeds, strict=True)):
+        z = each * (np.sqrt(len(codes) / (len(codes) - 1)) / raw[:, [at]])
         total[:, codes] += z
-        squares[:, codes] += z**2
-    pairs = np.sum(total**2 - squares, axis=1) / n_pairs
+        squares += np.vecdot(z, z)
+    pairs = (np.vecdot(total, total) - squares) / n_pairs
     return np.clip(pairs, 0.0, LARGEST_CORRELATION)

@@ -17,7 +17,14 @@ from analysis.guards import DROP_ROWS, finite, positive
 Statistic = Literal["mean", "median"]
 IntArray = NDArray[np.intp]
 
-_CENTRES = {"mean": np.mean, "median": np.median}
+
+def _median(values: Floats, axis: int) -> Floats:
+    """Medians of many short rows; `np.median` takes ten times as long for 20 runs."""
+    ordered, n = np.moveaxis(np.sort(values, axis=axis), axis, -1), values.shape[axis]
+    return (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2
+
+
+_CENTRES = {"mean": np.mean, "median": _median}
 
 
 @dataclass(frozen=True)

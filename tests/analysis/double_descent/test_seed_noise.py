@@ -36,7 +36,8 @@ def test_simulated_curves_err_as_their_noise_says():
     for at in (0, 3, 7):
         spread = (centres[:, [at]] - centres).std(axis=0)
         others = np.arange(8) != at
-        np.testing.assert_allclose(spread[others], expected.of_difference(at)[0, others], rtol=0.03)
+        error = expected.of_difference(expected.error[0, at], expected.error[0])
+        np.testing.assert_allclose(spread[others], error[others], rtol=0.03)
     # Few seeds show the correlation without much of a bias; the error is the larger of two,
     # each with a median below its mean.
     assert shown.correlation.mean() == pytest.approx(0.6, abs=0.1)
@@ -54,4 +55,4 @@ def test_equal_runs_leave_a_noise_above_zero():
     runs = group_by_size(np.repeat([1, 2, 3], 2), np.tile([0, 1], 3), test=[3, 3, 1, 1, 2, 2])
     noise = size_noise(seed_noise(runs, runs.values["test"]))
     assert np.all(noise.error > 0) and np.all(noise.error < 1e-9)
-    assert np.all(noise.of_difference(1)[0, [0, 2]] > 0)
+    assert np.all(noise.of_difference(noise.error[0, 1], noise.error[0, [0, 2]]) > 0)

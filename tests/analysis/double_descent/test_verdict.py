@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.double_descent.critical_size import interpolation_threshold, peak
-from analysis.double_descent.verdict import MIN_SEEDS, Verdict, descent
+from analysis.double_descent.critical_size import interpolation_threshold, peak, sample_seeds
+from analysis.double_descent.verdict import MIN_SEEDS, Verdict, descent, shape_of
 from analysis.estimate import Bootstrap
 
 TOLERANCE = 0.1
@@ -341,14 +341,21 @@ def test_intervals_cover_at_length(n_seeds, shared):
     assert_covers(coverage(150, n_seeds, shared), 150)
 
 
+def verdict_of(size, test, seed):
+    """The verdict of `descent` alone, which does not depend on the threshold."""
+    how = Bootstrap(n=400)
+    sample = sample_seeds(size, seed, how, test=test)
+    curves = sample.curves("median")
+    return shape_of(sample, curves, sample.bumps(curves), how.seed).verdict
+
+
 def false_peaks(curve, n_tables, n_seeds, shared):
     count = 0
     for k in range(n_tables):
-        size, train, test, seed = make_table(
+        size, _, test, seed = make_table(
             curve, n_sizes=12, n_seeds=n_seeds, noise=0.1, shared=shared, seed=k
         )
-        found = descent(size, train, test, seed, tolerance=TOLERANCE, bootstrap=Bootstrap(n=400))
-        count += found.verdict.has_peak
+        count += verdict_of(size, test, seed).has_peak
     return count
 
 
@@ -434,9 +441,8 @@ def test_equal_minima_are_seldom_called_a_second_descent_below(n_seeds):
 
     count = 0
     for k in range(300):
-        size, train, test, seed = make_table(equal, n_seeds=n_seeds, noise=0.05, seed=k)
-        found = descent(size, train, test, seed, tolerance=TOLERANCE, bootstrap=Bootstrap(n=400))
-        count += found.verdict is Verdict.SECOND_DESCENT_BELOW
+        size, _, test, seed = make_table(equal, n_seeds=n_seeds, noise=0.05, seed=k)
+        count += verdict_of(size, test, seed) is Verdict.SECOND_DESCENT_BELOW
     assert_few(count, 300)
 
 
