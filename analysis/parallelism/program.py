@@ -50,7 +50,7 @@ def messages(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tuple[M
         *_of_context(shape, layout, recipe, often),
         *_of_experts(shape, layout, recipe, often),
         Message("pipe", "collective-permute", np.where(p > 1, 2 * passes * v * activations, 0.0)),
-        Message("pipe", "all-reduce", 2 * m * _sum(p) * activations),
+        Message("pipe", "all-reduce", 2 * m * all_reduce(p) * activations),
         *_of_weights(shape, layout, recipe),
     )
 
@@ -235,7 +235,7 @@ def _places(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Numbers:
 def _of_tensor(layout: Layout, recipe: Recipe, activations: Numbers) -> tuple[Message, ...]:
     """Sums after attention and feed-forward layers, and before them on the way back."""
     sums = 4 if recipe.recompute == "none" else 5
-    return (Message("tensor", "all-reduce", sums * _sum(layout.tensor) * activations),)
+    return (Message("tensor", "all-reduce", sums * all_reduce(layout.tensor) * activations),)
 
 
 def _of_vocabulary(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tuple[Message, ...]:
@@ -245,7 +245,7 @@ def _of_vocabulary(shape: TransformerShape, layout: Layout, recipe: Recipe) -> t
     # In a pipeline the logits of a microbatch are made twice.
     numbers = np.where((np.asarray(layout.pipe) > 1) & (m > 1), 5, 3)
     a_token = (_FLOAT + recipe.activation_bytes) * shape.width + numbers * _FLOAT
-    sent = m * _sum(n) * tokens * a_token
+    sent = m * all_reduce(n) * tokens * a_token
     # A ring over both axes crosses the links of the one whose devices lie further apart.
     by_tensor = np.asarray(n) == layout.tensor
     return (
@@ -295,7 +295,7 @@ def _of_weights(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tupl
     gathered = often * _part(f) * (again * (dense + experts) + of_tables)
     scattered = often * _part(f) * (dense + experts + tables)
     copies, of_experts = layout.data * layout.expert * layout.context, layout.data * layout.context
-    added = _sum(copies) * (dense + tables) + _sum(of_experts) * experts
+    added = all_reduce(copies) * (dense + tables) + all_reduce(of_experts) * experts
     return (
         Message("fsdp", "all-gather", gathered),
         Message("fsdp", "reduce-scatter", scattered),
@@ -303,7 +303,8 @@ def _of_weights(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tupl
     )
 
 
-def _sum(n: Numbers) -> Numbers:
+def all_reduce(n: Numbers) -> Numbers:
+    """Returns what each device of a ring of n sends in an all-reduce, over the size of its array."""
     return 2 * _part(n)
 
 

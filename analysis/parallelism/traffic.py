@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.parallelism.devices import Device
 from analysis.parallelism.layout import Layout, Numbers, Recipe
 from analysis.parallelism.memory import held, stages, tokens_at_once
-from analysis.parallelism.program import messages
+from analysis.parallelism.program import all_reduce, messages
 from analysis.parallelism.shape import TransformerShape
 
 _ACTIVATION_BYTES = 2  # of weights and gradients on their way, too
@@ -64,14 +64,14 @@ def traffic(shape: TransformerShape, layout: Layout, recipe: Recipe) -> Traffic:
     kept = parameters.dense + parameters.experts
     often = np.where(p > 1, 1.0, m)
     return Traffic(
-        tensor=m * n * reductions * _round(t) * activations,
+        tensor=m * n * reductions * all_reduce(t) * activations,
         context=m * n * (4 if again else 3) * (c - 1) * keys_and_values,
         expert=m * n * (6 if again else 4) * sent * activations / shared * (e - 1) / e,
         pipe=np.where(p > 1, 2 * recipe.interleave * m * activations / t, 0.0),
-        fsdp=often * 1.5 * _round(layout.fsdp) * kept * _ACTIVATION_BYTES,
+        fsdp=often * 1.5 * all_reduce(layout.fsdp) * kept * _ACTIVATION_BYTES,
         data=(
-            _round(layout.data * e) * parameters.dense
-            + _round(layout.data) * parameters.experts
+            all_reduce(layout.data * e) * parameters.dense
+            + all_reduce(layout.data) * parameters.experts
         )
         / layout.fsdp
         * _ACTIVATION_BYTES,
@@ -121,7 +121,3 @@ def _filled(n_devices: Numbers, node: int) -> NDArray[np.float64]:
     sizes, places = np.unique(np.asarray(n_devices), return_inverse=True)
     each = [max(k for k in range(1, node + 1) if size % k == 0) for size in sizes.astype(int)]
     return np.asarray(each, np.float64)[places]
-
-
-def _round(n: Numbers) -> Numbers:
-    return 2 * (n - 1) / n
