@@ -17,7 +17,6 @@ from scaling.fields import Argument, Checked, Count, Decay, Newer, NonNegative, 
 from scaling.kinds import DataConfig, ModelConfig
 from scaling.models.family import KernelFamily, offers
 from scaling.schedules import Constant, Cosine, Duration, InverseSqrt, Schedule, WarmupInverseSqrt
-from scaling.solving import Ridgeless as Ridgeless  # experiment files have it from here
 
 LearningRate = Annotated[Positive, Argument(1.0)]
 
