@@ -45,7 +45,7 @@ def print_doctor(options: DoctorOptions) -> int:
         for store, each in found.items()
     }
     for store, listed in advice.items():
-        console.print(f"{store.root}: {len(listed):,} runs need attention")
+        console.print(f"{store.root}: {several(len(listed), 'run')} to look at")
         for each in listed:
             console.print(f"  {each.run_id} {each.says} {each.to_do}")
         for line in _decided(found[store]):
