@@ -8,7 +8,7 @@ from dataclasses import asdict
 from analysis.planning.device_prices import accelerator
 from experiments.commands.console import Justify, console, print_table, write_json
 from experiments.commands.options.training import CostOptions
-from experiments.shared.words import shown_bytes
+from experiments.shared.words import shown_bytes, shown_seconds
 from scaling.record import RunRecord
 from sweeps.accelerators import accelerators
 from sweeps.costs import Cost, check_fits, cost_of
@@ -117,7 +117,7 @@ def _row(plan: Plan, cost: Cost) -> tuple[str, ...]:
         "" if by_rule is None else f"{by_rule:.2g}",
         shown_bytes(cost.peak_bytes),
         f"{'' if cost.is_measured else '~'}{cost.seconds:.0f}",
-        f"{'' if cost.is_measured else '~'}{_duration(cost.wall_seconds)}",
+        f"{'' if cost.is_measured else '~'}{shown_seconds(cost.wall_seconds)}",
         shown_bytes(cost.disk_bytes),
     )
 
@@ -133,10 +133,3 @@ def _say_of(plan: Plan, cost: Cost) -> None:
     kaplan = cost.flops_6n_non_embedding_d
     if kaplan is not None and kaplan != cost.flops_6n_total_d:
         console.print(f"{plan.name}: {kaplan:.2g} FLOPs as 6 N D without embeddings.")
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

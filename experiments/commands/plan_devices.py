@@ -15,7 +15,7 @@ from analysis.parallelism.shape import TransformerShape
 from experiments.commands.console import console, print_table, write_json
 from experiments.commands.options.training import ShowPlanOptions
 from experiments.shared.planned_runs import RECOMPUTES, recipe_of, shape_of
-from experiments.shared.words import shown_bytes
+from experiments.shared.words import shown_bytes, shown_seconds
 from scaling.config import RunConfig
 from scaling.data.token_dataset import TokenSource
 from scaling.memory import optimizer_bytes
@@ -149,7 +149,7 @@ def _print_lost(chosen: Choice) -> None:
     if (each := chosen.too_large) is not None:
         needed, free = each.memory.total, each.device.free
         console.print(
-            f"too large: {each.layout}: {_time(each.seconds.total)} a step, but "
+            f"too large: {each.layout}: {shown_seconds(each.seconds.total)} a step, but "
             f"{shown_bytes(needed)} a device, and {shown_bytes(free)} are free",
             soft_wrap=True,
         )
@@ -159,7 +159,11 @@ def _print_lost(chosen: Choice) -> None:
             console.print(f"{which}: does not fit: {shown_bytes(each.plan.memory.total)} a device")
             continue
         slower = float(each.plan.seconds.total) / float(chosen.best[0].seconds.total) - 1
-        more = f": {_time(each.seconds)} more a step for {_COSTS[each.costs]}" if each.costs else ""
+        more = (
+            f": {shown_seconds(each.seconds)} more a step for {_COSTS[each.costs]}"
+            if each.costs
+            else ""
+        )
         console.print(f"{which}: {100 * slower:.2g} % slower{more}", soft_wrap=True)
 
 
@@ -264,9 +268,9 @@ def _print_plans(plans: Sequence[Plan], tokens: float, price: float | None) -> N
             f"{each.recipe.microbatch:g}",
             each.recipe.recompute,
             f"{shown_bytes(each.memory.total)}{'' if each.fits else ' (too much)'}",
-            _time(each.seconds.total),
+            shown_seconds(each.seconds.total),
             f"{100 * each.utilisation:.1f} %",
-            f"{days:.3g} days" if days >= 1 else _time(86_400 * days),
+            shown_seconds(86_400 * days),
         ]
         if price is not None:
             row.append(f"{24 * days * each.layout.size * price:,.0f}")
@@ -286,7 +290,7 @@ def _print_parts(best: Plan) -> None:
     console.print()
     total = float(best.seconds.total)
     spent = [
-        (name, _time(each), f"{100 * float(each) / total:.1f} %")
+        (name, shown_seconds(each), f"{100 * float(each) / total:.1f} %")
         for name, each in best.seconds._asdict().items()
         if float(each) > 0
     ]
@@ -326,17 +330,6 @@ def _say_what_it_takes(
     else:
         lines.append(f"Not even {n_devices * 2**11:,} devices are enough: give a smaller model.")
     console.print(" ".join(lines), soft_wrap=True)
-
-
-def _time(seconds: Any) -> str:
-    """A time in the unit that makes it short."""
-    for size, unit in ((3_600, "h"), (60, "min")):
-        if float(seconds) >= 2 * size:
-            return f"{float(seconds) / size:.3g} {unit}"
-    for size, unit in ((1, "s"), (1e-3, "ms")):
-        if float(seconds) >= size:
-            return f"{float(seconds) / size:.3g} {unit}"
-    return f"{float(seconds) / 1e-6:.3g} us"
 
 
 _COSTS = {

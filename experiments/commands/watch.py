@@ -14,6 +14,7 @@ from analysis.errors import visible
 from experiments.commands.console import console, write_json
 from experiments.commands.folder import stores
 from experiments.commands.options.folders import WatchOptions
+from experiments.shared.words import shown_seconds
 from sweeps.watching import SHARE, Look, Watcher
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -76,7 +77,7 @@ def sentence(name: str, look: Look) -> str:
     ]
     words += [f"{look.n_under_way:,} under way"] if look.n_under_way else []
     if look.rate is not None and look.seconds_left is not None:
-        words.append(f"{_rate(look.rate)}, about {_duration(look.seconds_left)} left")
+        words.append(f"{_rate(look.rate)}, about {shown_seconds(look.seconds_left)} left")
     return f"{name}: {', '.join(words)}"
 
 
@@ -128,10 +129,3 @@ def _panel(name: str, look: Look) -> RenderableType:
 
 def _rate(rate: float) -> str:
     return f"{rate:.3g} runs/s" if rate >= 1 else f"{60 * rate:.3g} runs/min"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} s"

@@ -12,7 +12,7 @@ from experiments.experiment import Expected, Json, Measured, passes
 from experiments.pages import parts
 from experiments.pages.fits import fits_shown
 from experiments.shared.fits import ShownFit
-from experiments.shared.words import accepted, counted, number, several
+from experiments.shared.words import accepted, counted, number, several, shown_seconds
 from scaling.record import RunRecord, row
 
 State = Literal["fresh", "stale", "unknown"]
@@ -114,7 +114,7 @@ def _head(title: str, found: Sequence[Shown]) -> str:
     )
     lead = (
         f"{several(len(found), 'report')} of {len(records):,} runs "
-        f"({counted(counts)}): {flops:.3g} FLOPs in {_duration(seconds)} of worker time"
+        f"({counted(counts)}): {flops:.3g} FLOPs in {shown_seconds(seconds)} of worker time"
         f"{' on ' + ', '.join(filter(None, devices)) if any(devices) else ''}. "
         f"{judged[True]} of {judged.total()} expected numbers were met."
     )
@@ -126,13 +126,6 @@ def _head(title: str, found: Sequence[Shown]) -> str:
         f"<header><h1>{parts.text(title)}</h1>{parts.paragraph(lead, 'lead')}</header>"
         f'<nav aria-label="experiments"><ul>{links}</ul></nav>'
     )
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.1f} seconds"
 
 
 def _section(shown: Shown, number: int) -> str:

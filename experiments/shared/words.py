@@ -1,4 +1,4 @@
-"""Words for numbers, on the screen and on pages: expected and measured, of runs, of bytes."""
+"""Words for numbers, on the screen and on pages: expected and measured, of runs, bytes, times."""
 
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
@@ -46,3 +46,15 @@ def shown_bytes(n_bytes: SupportsFloat) -> str:
         if float(n_bytes) >= size:
             return f"{float(n_bytes) / size:.3g} {unit}"
     return f"{float(n_bytes) / 1e3:.3g} kB"
+
+
+def shown_seconds(seconds: SupportsFloat) -> str:
+    """Returns a time in the unit that makes it short; minutes and above from two of them on."""
+    time = float(seconds)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if time >= 2 * size:
+            return f"{time / size:.3g} {unit}"
+    for size, unit in ((1e-6, "us"), (1e-3, "ms")):
+        if size <= time < 1e3 * size:
+            return f"{time / size:.3g} {unit}"
+    return f"{time:.3g} s"
