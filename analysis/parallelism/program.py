@@ -304,7 +304,7 @@ def _of_weights(shape: TransformerShape, layout: Layout, recipe: Recipe) -> tupl
 
 
 def all_reduce(n: Numbers) -> Numbers:
-    """Returns what each device of a ring of n sends in an all-reduce, over the size of its array."""
+    """Returns what a device in a ring of n sends in an all-reduce, over the size of its array."""
     return 2 * _part(n)
 
 
