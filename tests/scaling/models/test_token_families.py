@@ -37,19 +37,38 @@ SMALL = [
     NeuralNGram(width=6, depth=2, order=3),
     SelectiveSSM(width=6, depth=2, states=3),
 ]
-TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT)))
+TOKENS = np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT))
 
 every_family = pytest.mark.parametrize("family", SMALL, ids=lambda family: family.kind)
 
 
-@functools.cache
-def start(family, vocab=VOCAB):
-    """The compiled function of a small model, and random parameters."""
-    model = built(family, CONTEXT, vocab)
+def random_parameters(model):
     random = np.random.default_rng(0)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
-    params = jax.tree.map(lambda leaf: random.normal(0.1, 0.5, leaf.shape).astype("f4"), shapes)
-    return jax.jit(model.apply), params
+    return jax.tree.map(lambda leaf: random.normal(0.1, 0.5, leaf.shape).astype("f4"), shapes)
+
+
+@functools.cache
+def start(family):
+    """Loss, logits and gradients of a small model, one program for all, and its parameters."""
+    model = built(family, CONTEXT, VOCAB)
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def evaluated(params, tokens):
+        logits = model.apply(params, tokens[:, :-1])
+        chances = jax.nn.log_softmax(logits)
+        loss = -jnp.mean(jnp.take_along_axis(chances, tokens[:, 1:, None], axis=-1))
+        return loss, logits
+
+    return evaluated, random_parameters(model)
+
+
+def logits_of(family, tokens=TOKENS):
+    """Of all tokens but the last."""
+    evaluated, params = start(family)
+    (_, logits), _ = evaluated(params, tokens)
+    return np.asarray(logits)
 
 
 @every_family
@@ -58,20 +77,22 @@ def test_flops_are_those_of_the_products_it_computes(family):
     model = family.build(CONTEXT, VOCAB)
     params = jax.eval_shape(model.init, jax.random.key(0))
 
-    def loss(params):
-        return jnp.sum(model.apply(params, TOKENS) ** 2)
+    def loss(params, tokens):
+        return jnp.sum(model.apply(params, tokens) ** 2)
 
-    forward = flops_of_products(jax.make_jaxpr(model.apply)(params, TOKENS).jaxpr)
-    both = flops_of_products(jax.make_jaxpr(jax.grad(loss))(params).jaxpr)
+    forward, both = (
+        flops_of_products(jax.make_jaxpr(function)(params, TOKENS).jaxpr)
+        for function in (model.apply, jax.grad(loss))
+    )
     assert forward == len(TOKENS) * family.flops_forward(CONTEXT, VOCAB)
     assert both - forward == len(TOKENS) * family.flops_backward(CONTEXT, VOCAB)
 
 
 @every_family
 def test_no_logit_depends_on_a_later_token(family):
-    apply, params = start(family)
-    changed = TOKENS.at[:, 2].set((TOKENS[:, 2] + 1) % VOCAB)
-    before, after = apply(params, TOKENS), apply(params, changed)
+    changed = TOKENS.copy()
+    changed[:, 2] = (TOKENS[:, 2] + 1) % VOCAB
+    before, after = logits_of(family), logits_of(family, changed)
     np.testing.assert_array_equal(before[:, :2], after[:, :2])
     reach = getattr(family, "receptive_field", getattr(family, "order", CONTEXT))
     differs = (before[:, 2:] != after[:, 2:]).any(axis=-1)
@@ -79,17 +100,15 @@ def test_no_logit_depends_on_a_later_token(family):
 
 
 def test_the_receptive_field_of_convolutions_is_exact():
-    """1 + 2 (2^depth - 1) tokens, by the gradient of one logit for the embedding of each."""
+    """1 + 2 (2^depth - 1) tokens: the last logits when each of those before is another one."""
     family = Convolutional(width=3, depth=3)
     context = family.receptive_field + 3
-    model, params = family.build(context, context), start(family, context)[1]
-
-    def last(params):
-        return model.apply(params, jnp.arange(context)[None])[0, -1, 0]
-
-    reached = np.asarray(jax.jit(jax.grad(last))(params)["embedding"] != 0).any(axis=1)
+    model = family.build(context, VOCAB)
+    tokens = np.zeros((context + 1, context), int)
+    tokens[np.arange(context), np.arange(context)] = 1
+    last = np.asarray(jax.jit(model.apply)(random_parameters(model), tokens))[:, -1]
     assert family.receptive_field == 15
-    assert np.array_equal(reached, np.arange(context) >= 3)
+    assert np.array_equal((last[:-1] != last[-1]).any(axis=1), np.arange(context) >= 3)
 
 
 GOLDEN = {
@@ -105,18 +124,10 @@ GOLDEN = {
 @every_family
 def test_golden_loss_after_one_step(family):
     """Frozen. Update the numbers only for a deliberate change of the numerics."""
-    params = start(family)[1]
-    model = family.build(CONTEXT, VOCAB)
-
-    @jax.jit
-    @jax.value_and_grad
-    def both(params):
-        chances = jax.nn.log_softmax(model.apply(params, TOKENS[:, :-1]))
-        return -jnp.mean(jnp.take_along_axis(chances, TOKENS[:, 1:, None], axis=-1))
-
-    loss, gradient = both(params)
-    stepped = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient)
-    found = [float(loss), float(both(stepped)[0])]
+    evaluated, params = start(family)
+    (loss, _), gradient = evaluated(params, TOKENS)
+    stepped = jax.tree.map(lambda leaf, slope: leaf - 0.1 * np.asarray(slope), params, gradient)
+    found = [float(loss), float(evaluated(stepped, TOKENS)[0][0])]
     assert found == pytest.approx(GOLDEN[family.kind], rel=1e-6)
 
 
@@ -124,26 +135,32 @@ def _norm(x, gain):
     return gain * x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
 
 
-def _logits(params, tokens, block):
-    """Logits of one sequence from a plain function of (x, layer), in float64."""
-    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-    x = params["embedding"][np.asarray(tokens)]
+def assert_blocks_are(family, block):
+    """Compares the logits of a sequence with those of a plain function of (x, layer) in float64."""
+    params = jax.tree.map(lambda leaf: leaf.astype(np.float64), start(family)[1])
+    x = params["embedding"][TOKENS[0, :-1]]
     for i in range(len(params["blocks"]["norm"])):
         x = x + block(x, {name: leaf[i] for name, leaf in params["blocks"].items()})
-    return _norm(x, params["final_norm"]) @ params["readout"]
+    expected = _norm(x, params["final_norm"]) @ params["readout"]
+    np.testing.assert_allclose(logits_of(family)[0], expected, atol=2e-5)
 
 
 def _through_cell(make, gates, into):
     """A block that is a cell of flax.nnx, whose dense layers `into` fills from our matrices."""
 
-    def block(x, layer):
-        cell = make(x.shape[-1], x.shape[-1], rngs=nnx.Rngs(0))
+    @jax.jit
+    def through(x, layer):
+        zeros = nnx.initializers.zeros_init()
+        starts = {"kernel_init": zeros, "recurrent_kernel_init": zeros}
+        cell = make(x.shape[-1], x.shape[-1], rngs=nnx.Rngs(0), **starts)
         given, recalled, shift = (
-            np.split(layer[name], gates, axis=-1) for name in ("input", "recurrent", "bias")
+            jnp.split(layer[name], gates, axis=-1) for name in ("input", "recurrent", "bias")
         )
         into(cell, given, recalled, shift)
-        rnn = nnx.RNN(cell)
-        return np.asarray(rnn(jnp.asarray(_norm(x, layer["norm"])[None], "f4")))[0]
+        return nnx.RNN(cell)(x[None])[0]
+
+    def block(x, layer):
+        return np.asarray(through(_norm(x, layer["norm"]).astype("f4"), layer))
 
     return block
 
@@ -156,20 +173,16 @@ def test_lstm_is_that_of_flax_with_one_added_to_its_forget_gate():
             layer.kernel[...] = recalled[place]
             layer.bias[...] = shift[place] + (place == 1)
 
-    apply, params = start(SMALL[0])
-    expected = _logits(params, TOKENS[0], _through_cell(nnx.LSTMCell, 4, into))
-    np.testing.assert_allclose(apply(params, TOKENS)[0], expected, atol=2e-5)
+    assert_blocks_are(SMALL[0], _through_cell(nnx.LSTMCell, 4, into))
 
 
 def test_gru_is_that_of_flax_without_the_bias_of_its_recurrent_candidate():
     def into(cell, given, recalled, shift):
-        cell.dense_i.kernel[...] = np.concatenate(given, axis=-1)
-        cell.dense_i.bias[...] = np.concatenate(shift, axis=-1)
-        cell.dense_h.kernel[...] = np.concatenate(recalled, axis=-1)
+        cell.dense_i.kernel[...] = jnp.concatenate(given, axis=-1)
+        cell.dense_i.bias[...] = jnp.concatenate(shift, axis=-1)
+        cell.dense_h.kernel[...] = jnp.concatenate(recalled, axis=-1)
 
-    apply, params = start(SMALL[1])
-    expected = _logits(params, TOKENS[0], _through_cell(nnx.GRUCell, 3, into))
-    np.testing.assert_allclose(apply(params, TOKENS)[0], expected, atol=2e-5)
+    assert_blocks_are(SMALL[1], _through_cell(nnx.GRUCell, 3, into))
 
 
 def test_min_gru_is_a_plain_loop():
@@ -187,28 +200,28 @@ def test_min_gru_is_a_plain_loop():
         gelu = hidden * (1 + np.tanh(np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3))) / 2
         return mixed + gelu @ layer["ff_out"]
 
-    apply, params = start(SMALL[2])
-    np.testing.assert_allclose(
-        apply(params, TOKENS)[0], _logits(params, TOKENS[0], block), atol=2e-5
-    )
+    assert_blocks_are(SMALL[2], block)
 
 
 def test_convolutions_are_those_of_flax():
+    @functools.partial(jax.jit, static_argnums=0)
+    def convolved(place, x, layer):
+        sizes = {"kernel_size": 3, "padding": "CAUSAL", "kernel_dilation": 2**place}
+        zeros = nnx.initializers.zeros_init()
+        window = nnx.Conv(6, 12, **sizes, kernel_init=zeros, rngs=nnx.Rngs(0))
+        window.kernel[...] = layer["window"].reshape(3, 6, 12)
+        window.bias[...] = layer["bias"]
+        return window(x[None])[0]
+
     def block(x, layer):
         place = len(seen)
         seen.append(place)
-        window = nnx.Conv(6, 12, 3, padding="CAUSAL", kernel_dilation=2**place, rngs=nnx.Rngs(0))
-        window.kernel[...] = layer["window"].reshape(3, 6, 12)
-        window.bias[...] = layer["bias"]
-        both = window(jnp.asarray(_norm(x, layer["norm"])[None], "f4"))
-        value, gate = np.split(np.asarray(both)[0], 2, axis=-1)
+        both = convolved(place, _norm(x, layer["norm"]).astype("f4"), layer)
+        value, gate = np.split(np.asarray(both), 2, axis=-1)
         return value / (1 + np.exp(-gate)) @ layer["out"]
 
     seen = []
-    apply, params = start(SMALL[3])
-    np.testing.assert_allclose(
-        apply(params, TOKENS)[0], _logits(params, TOKENS[0], block), atol=2e-5
-    )
+    assert_blocks_are(SMALL[3], block)
 
 
 def test_selective_state_space_is_a_plain_loop():
@@ -228,10 +241,7 @@ def test_selective_state_space_is_a_plain_loop():
             out.append(h @ c + layer["skip"] * v)
         return (np.array(out) * silu(gate)) @ layer["out"]
 
-    apply, params = start(SMALL[5])
-    np.testing.assert_allclose(
-        apply(params, TOKENS)[0], _logits(params, TOKENS[0], block), atol=2e-5
-    )
+    assert_blocks_are(SMALL[5], block)
 
 
 def test_gradients_of_a_recurrence_are_those_of_the_loop():
@@ -278,19 +288,26 @@ def test_a_tall_matrix_has_the_derivatives_of_the_plain_product():
         return jax.jvp(functools.partial(slope, multiply), (x, matrix), (x, matrix))
 
     for factors in ((x, tall), (x[0], tall[0])):
-        found, expected = (jax.tree.leaves(both(of, *factors)) for of in (product, jnp.matmul))
+        found, expected = (
+            jax.tree.leaves(jax.jit(functools.partial(both, of))(*factors))
+            for of in (product, jnp.matmul)
+        )
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
 def test_a_causal_convolution_is_the_product_with_patches():
     random = np.random.default_rng(4)
-    x, window = (jnp.asarray(random.normal(size=shape), "f4") for shape in ((6, 2, 3), (9, 4)))
-    for apart in (1, 2, 7):
-        patches = causal_patches(x, 3, apart).reshape(12, 9)
-        expected = (patches @ window).reshape(6, 2, 4)
-        found = causal_convolution(x, window, 3, apart)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    x, window = (random.normal(size=shape).astype("f4") for shape in ((6, 2, 3), (9, 4)))
+    distances = (1, 2, 7)
+
+    @jax.jit
+    def both(x, window):
+        patches = [causal_patches(x, 3, apart) for apart in distances]
+        return patches, [causal_convolution(x, window, 3, apart) for apart in distances]
+
+    for patches, found in zip(*both(x, window), strict=True):
+        np.testing.assert_allclose(found, np.asarray(patches) @ window, rtol=1e-5, atol=1e-5)
 
 
 def test_linear_recurrences_agree_with_each_other_and_so_do_their_gradients():
@@ -298,7 +315,7 @@ def test_linear_recurrences_agree_with_each_other_and_so_do_their_gradients():
     decays, inputs = random.uniform(0, 1, (9, 4)), random.normal(size=(9, 4))
     found = [
         jax.jit(jax.value_and_grad(lambda *x, of=of: jnp.sum(jnp.sin(of(*x))), argnums=(0, 1)))(
-            jnp.asarray(decays, "f4"), jnp.asarray(inputs, "f4")
+            decays.astype("f4"), inputs.astype("f4")
         )
         for of in (linear_recurrence, associative, sequential)
     ]
