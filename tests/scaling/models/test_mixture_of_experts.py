@@ -1,12 +1,14 @@
 """Mixtures of experts: what they compute, count and see, in training and in evaluation."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from products import flops_of_products
+from random_parameters import random_parameters
 
 from scaling.config import RunConfig
 from scaling.data.ngram import NGram
@@ -23,7 +25,7 @@ from scaling.trainers import token_setup, token_step
 from scaling.training import Adam
 
 CONTEXT, VOCAB = 8, 11
-TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT)))
+TOKENS = np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT))
 SHAPE = {"width": 6, "depth": 1, "heads": 3}
 FINE = MixtureOfExperts(**SHAPE, ff_width=8, expansion=2, granularity=2, capacity_factor=1.0)
 SWITCH = MixtureOfExperts(**SHAPE, expansion=4, activation="gelu", capacity_factor=1.0)
@@ -33,18 +35,30 @@ EACH = {"fine": FINE, "hash": HASH}
 every_router = pytest.mark.parametrize("name", EACH)
 
 
+class Evaluated(NamedTuple):
+    """What a model says of all tokens but the last; tokens compete for places in training alone."""
+
+    loss: jax.Array
+    penalty: jax.Array
+    in_training: jax.Array
+    logits: jax.Array
+
+
 @functools.cache
 def start(family):
-    """The compiled functions of a small model, and random parameters."""
+    """A small model and the gradient of its objective, one program, and its parameters."""
     model = built(family, CONTEXT, VOCAB)
-    random = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    params = jax.tree.map(lambda leaf: jnp.asarray(random.normal(0.1, 0.5, leaf.shape)), shapes)
-    return jax.jit(model.apply), jax.jit(model.penalised), params
 
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def evaluated(params, tokens):
+        seen = tokens[:, :-1]
+        in_training, penalty = model.penalised(params, seen)
+        chances = jax.nn.log_softmax(in_training)
+        loss = -jnp.mean(jnp.take_along_axis(chances, tokens[:, 1:, None], axis=-1))
+        return loss + penalty, Evaluated(loss, penalty, in_training, model.apply(params, seen))
 
-def with_capacity(family, factor):
-    return replace_at(family, "capacity_factor", factor)
+    return evaluated, random_parameters(model)
 
 
 @every_router
@@ -54,11 +68,13 @@ def test_flops_are_those_of_the_products_that_training_computes(name):
     model = family.build(CONTEXT, VOCAB)
     params = jax.eval_shape(model.init, jax.random.key(0))
 
-    def loss(params):
-        return jnp.sum(model.penalised(params, TOKENS)[0] ** 2)
+    def loss(params, tokens):
+        return jnp.sum(model.penalised(params, tokens)[0] ** 2)
 
-    forward = flops_of_products(jax.make_jaxpr(loss)(params).jaxpr)
-    both = flops_of_products(jax.make_jaxpr(jax.grad(loss))(params).jaxpr)
+    forward, both = (
+        flops_of_products(jax.make_jaxpr(function)(params, TOKENS).jaxpr)
+        for function in (loss, jax.grad(loss))
+    )
     assert forward == len(TOKENS) * family.flops_forward(CONTEXT, VOCAB)
     assert both - forward == len(TOKENS) * family.flops_backward(CONTEXT, VOCAB)
 
@@ -79,17 +95,25 @@ def test_active_parameters_are_those_of_the_dense_model_and_the_router():
 
 
 def test_a_mixture_of_one_expert_is_the_dense_model():
-    """With the same initial weights, and in training too: an expert has room for all."""
-    dense = Transformer(**SHAPE).build(CONTEXT, VOCAB)
-    alone = MixtureOfExperts(**SHAPE, expansion=1).build(CONTEXT, VOCAB)
+    """It starts from the same scales, and in training too an expert has room for all."""
+    families = Transformer(**SHAPE), MixtureOfExperts(**SHAPE, expansion=1)
+    of_dense, of_mixture = (
+        {name: each.rule(one) for name, one in each.parameters(CONTEXT, VOCAB)["blocks"].items()}
+        for each in families
+    )
+    assert of_mixture.items() > of_dense.items()
+    dense, alone = (each.build(CONTEXT, VOCAB) for each in families)
+    params, like = random_parameters(alone), jax.eval_shape(dense.init, jax.random.key(0))
+    blocks = {
+        name: params["blocks"][name].reshape(leaf.shape) for name, leaf in like["blocks"].items()
+    }
 
     @jax.jit
-    def logits(key):
-        params = alone.init(key)
-        training = alone.penalised(params, TOKENS)
-        return dense.apply(dense.init(key), TOKENS), alone.apply(params, TOKENS), *training
+    def logits(params, blocks, tokens):
+        expected = dense.apply(params | {"blocks": blocks}, tokens)
+        return expected, alone.apply(params, tokens), *alone.penalised(params, tokens)
 
-    expected, found, training, penalty = logits(jax.random.key(3))
+    expected, found, training, penalty = logits(params, blocks, TOKENS)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(training, expected, rtol=1e-5, atol=1e-6)
     assert penalty == pytest.approx(0.01)
@@ -97,21 +121,21 @@ def test_a_mixture_of_one_expert_is_the_dense_model():
 
 @every_router
 def test_nothing_is_dropped_where_capacity_is_large(name):
-    family, params = EACH[name], start(EACH[name])[2]["blocks"]
-    x = jnp.asarray(np.random.default_rng(3).normal(size=(24, 6)), jnp.float32)
+    family, params = EACH[name], start(EACH[name])[1]["blocks"]
+    x = np.random.default_rng(3).normal(size=(24, 6)).astype("f4")
     weights = {key: leaf[0] for key, leaf in params.items()}
+    ways = [(1.0, False), (family.n_experts / family.n_active, True), (1.0, True)]
 
-    def added(capacity, in_training):
-        experts = family._experts()._replace(capacity_factor=capacity)
-        return computation._routed(family, experts)(TOKENS, in_training)(x, weights).added
+    @jax.jit
+    def added(x, weights, tokens):
+        each = []
+        for capacity, in_training in ways:
+            experts = family._experts()._replace(capacity_factor=capacity)
+            through = computation._routed(family, experts)(tokens, in_training)
+            each.append(through(x, weights).added)
+        return each
 
-    dropless, ample, tight = jax.jit(
-        lambda: (
-            added(1.0, False),
-            added(family.n_experts / family.n_active, True),
-            added(1.0, True),
-        )
-    )()
+    dropless, ample, tight = map(np.asarray, added(x, weights, TOKENS))
     np.testing.assert_allclose(ample, dropless, rtol=1e-5, atol=1e-5)
     passed = ~np.isclose(tight, dropless, atol=1e-4).all(axis=1)
     assert passed.any() and not passed.all()
@@ -123,13 +147,15 @@ def test_nothing_is_dropped_where_capacity_is_large(name):
 @pytest.mark.parametrize("in_training", [False, True])
 def test_no_logit_depends_on_a_later_token(name, in_training):
     """Nor, where tokens compete for places, on sequences later in the batch."""
-    apply, penalised, params = start(EACH[name])
+    evaluated, params = start(EACH[name])
 
     def logits(tokens):
-        return np.asarray(penalised(params, tokens)[0] if in_training else apply(params, tokens))
+        (_, found), _ = evaluated(params, tokens)
+        return np.asarray(found.in_training if in_training else found.logits)
 
     for new in range(3):  # other tokens choose other experts
-        changed = TOKENS.at[1, 3].set((TOKENS[1, 3] + 1 + new) % VOCAB)
+        changed = TOKENS.copy()
+        changed[1, 3] = (TOKENS[1, 3] + 1 + new) % VOCAB
         same = logits(TOKENS) == logits(changed)
         assert same[0].all() and same[1, :3].all() and not same[1, 3].all()
         assert in_training or same[2].all()
@@ -159,11 +185,18 @@ def layer(family, x, weights, chosen, gates):
 def test_a_layer_is_a_sum_over_the_experts_of_a_token():
     """Fine-grained experts are weighted by their share of the chances of those chosen."""
     random = np.random.default_rng(2)
-    params = start(FINE)[2]["blocks"]
+    params = start(FINE)[1]["blocks"]
     weights = {name: params[name][0] for name in ("ff_in", "ff_out", "router")}
     x = random.normal(size=(24, 6)).astype("f4")
     experts = FINE._experts()
-    found = jax.jit(computation._routed(FINE, experts)(TOKENS, False))(x, weights).added
+
+    @jax.jit
+    def both(x, weights, tokens):
+        through = computation._routed(FINE, experts)(tokens, False)
+        choice = computation.choice(experts, weights["router"], x, tokens.reshape(-1))
+        return through(x, weights).added, choice.imbalance
+
+    found, imbalance = both(x, weights, TOKENS)
     exponential = np.exp(x @ weights["router"])
     chances = exponential / exponential.sum(axis=1, keepdims=True)
     chosen = np.argsort(-chances, axis=1)[:, :2]
@@ -171,8 +204,6 @@ def test_a_layer_is_a_sum_over_the_experts_of_a_token():
     gates = best / best.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found, layer(FINE, x, weights, chosen, gates), atol=1e-4)
     # The share of all choices times the mean chance over all tokens, not over those chosen alone.
-    choose = jax.jit(functools.partial(computation.choice, experts))
-    imbalance = choose(weights["router"], x, TOKENS.reshape(-1)).imbalance
     shares = np.bincount(chosen.reshape(-1), minlength=4) / chosen.size
     assert imbalance == pytest.approx(4 * shares @ chances.mean(axis=0), rel=1e-5)
 
@@ -192,7 +223,7 @@ def test_a_router_counts_in_float32():
     """Logits that differ by less than bfloat16 resolves choose by the difference."""
     router = np.array([[1.0, 1.0 + 2**-12]], "f4")
     choose = jax.jit(functools.partial(computation.choice, SWITCH._experts()._replace(n=2)))
-    chosen = choose(router, jnp.ones((3, 1), jnp.bfloat16), np.arange(3))
+    chosen = choose(router, np.ones((3, 1), "bfloat16"), np.arange(3))
     assert (chosen.experts == 1).all() and chosen.gates.dtype == jnp.bfloat16
     narrow = replace_at(SWITCH, "compute_dtype", "bfloat16").build(CONTEXT, VOCAB)
     jaxpr = jax.make_jaxpr(narrow.apply)(jax.eval_shape(narrow.init, jax.random.key(0)), TOKENS)
@@ -208,19 +239,11 @@ GOLDEN = {
 @every_router
 def test_golden_loss_after_one_step(name):
     """Frozen. Update the numbers only for a deliberate change of the numerics."""
-    model, params = EACH[name].build(CONTEXT, VOCAB), start(EACH[name])[2]
-
-    @jax.jit
-    @functools.partial(jax.value_and_grad, has_aux=True)
-    def both(params):
-        logits, penalty = model.penalised(params, TOKENS[:, :-1])
-        chances = jax.nn.log_softmax(logits)
-        loss = -jnp.mean(jnp.take_along_axis(chances, TOKENS[:, 1:, None], axis=-1))
-        return loss + penalty, loss
-
-    (_, loss), gradient = both(params)
-    stepped = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, params, gradient)
-    found = [float(loss), float(both(stepped)[0][1])]
+    evaluated, params = start(EACH[name])
+    (_, before), gradient = evaluated(params, TOKENS)
+    stepped = jax.tree.map(lambda leaf, slope: leaf - 0.1 * np.asarray(slope), params, gradient)
+    (_, after), _ = evaluated(stepped, TOKENS)
+    found = [float(before.loss), float(after.loss)]
     assert found == pytest.approx(GOLDEN[name], rel=1e-6)
 
 
@@ -232,14 +255,14 @@ RUN = RunConfig(
 
 
 def test_training_adds_the_balance_loss_to_its_objective_and_not_to_its_loss():
-    model, params = FINE.build(CONTEXT, VOCAB), start(FINE)[2]
+    evaluated, params = start(FINE)
+    model = FINE.build(CONTEXT, VOCAB)
     setup = token_setup.Setup(model, RUN.train, None, 1, SpecialTokens(VOCAB))
     assert RUN.train.objective == CAUSAL
-    batch = jnp.concatenate([TOKENS, TOKENS[:, :1]], axis=1)
     both = jax.jit(functools.partial(token_step._objective, setup))
-    objective, loss = both(params, batch, token_step.Keys())
-    penalty = start(FINE)[1](params, TOKENS)[1]
-    assert float(objective - loss) == pytest.approx(float(penalty), rel=1e-3)
+    objective, loss = both(params, TOKENS, token_step.Keys())
+    penalty = evaluated(params, TOKENS)[0][1].penalty
+    assert float(objective) - float(loss) == pytest.approx(float(penalty), rel=1e-3)
     assert penalty > 0.001
 
 

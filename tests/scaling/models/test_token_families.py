@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from products import flops_of_products
+from random_parameters import random_parameters
 
 from scaling.models.built import built
 from scaling.models.convolutional import Convolutional
@@ -40,12 +41,6 @@ SMALL = [
 TOKENS = np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT))
 
 every_family = pytest.mark.parametrize("family", SMALL, ids=lambda family: family.kind)
-
-
-def random_parameters(model):
-    random = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return jax.tree.map(lambda leaf: random.normal(0.1, 0.5, leaf.shape).astype("f4"), shapes)
 
 
 @functools.cache

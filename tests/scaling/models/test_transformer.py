@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_parameters import random_parameters
 
 from scaling.keys import key_for
 from scaling.model import Model
@@ -37,13 +38,7 @@ TOKENS = np.random.default_rng(0).integers(0, VOCAB, (3, CONTEXT))
 def start(config):
     """The model, compiled, and random parameters."""
     model = config.build(CONTEXT, VOCAB)
-    init, apply = model.init, model.apply
-    random = np.random.default_rng(0)
-    params = jax.tree.map(
-        lambda leaf: random.normal(0.1, 0.3, leaf.shape).astype(np.float32),
-        jax.eval_shape(init, jax.random.key(0)),
-    )
-    return Model(init, jax.jit(apply)), params
+    return Model(model.init, jax.jit(model.apply)), random_parameters(model, sd=0.3)
 
 
 def reference(config, params, tokens):
