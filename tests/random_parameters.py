@@ -1,4 +1,4 @@
-"""Parameters of a model from NumPy: to compile its own initial weights takes as long as the model."""
+"""Parameters of a model from NumPy: its own initial ones take as long to compile as the model."""
 
 from typing import Any
 
