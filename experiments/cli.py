@@ -270,7 +270,7 @@ def laws(options: Flags[LawsOptions]) -> int:
 
 @app.command
 def models(options: Flags[ModelsOptions]) -> int:
-    """Tell what named models took: size, tokens, compute, cost, and how far from the optimum."""
+    """Report what named models took: size, tokens, compute, cost, and how far from the optimum."""
     from experiments.commands import models
 
     return models.run(options)

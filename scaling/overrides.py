@@ -81,7 +81,7 @@ def _new_value(config: Any, name: str, changes: Sequence[_Change]) -> Any:
     below = [each._replace(names=each.names[1:]) for each in changes if len(each.names) > 1]
     with _blaming(changes):
         if not dataclasses.is_dataclass(cls):
-            raise ValueError(f"there is no field {name!r} below a {cls.__name__}")
+            raise ValueError(f"a {cls.__name__} has no field {name!r}: give the value itself")
         known = types_of(cls)
         if name == "kind" and hasattr(config, "kind"):
             raise ValueError(

@@ -172,7 +172,7 @@ def extended(declared: Declaration, grid: Sequence[str], draws: int | None) -> D
     """
     if declared.sample is not None:
         raise ValueError(
-            "the runs are a sample, which more values would draw anew: declare another"
+            "the runs are a random sample; more values would give another: declare a new sweep"
         )
     if not grid and (draws is None or draws <= declared.draws):
         raise ValueError("nothing is added: give --grid with more values, or more --draws")
@@ -181,7 +181,7 @@ def extended(declared: Declaration, grid: Sequence[str], draws: int | None) -> D
     for path in (_full(split(text)[0]) for text in (*declared.zip, *declared.draw)):
         if path in {_full(split(text)[0]) for text in grid}:
             raise ValueError(
-                f"{path} is zipped or drawn, and takes no more values: declare another"
+                f"{path} is zipped or drawn, and takes no more values: declare a new sweep"
             )
     for text in grid:
         path, values = _full(split(text)[0]), parse_axis(text).values

@@ -130,7 +130,7 @@ def contest(plan: Plan, tuned: Sequence[str], reduction: float, n_rungs: int) ->
     """
     if not (math.isfinite(reduction) and reduction > 1):
         raise ValueError(
-            f"reduction = {reduction:g}: of so many settings one goes on to the next rung. Give "
+            f"reduction = {reduction:g}: one of so many settings goes on to the next rung. Give "
             "more than 1, e.g. 2"
         )
     if n_rungs < 2:

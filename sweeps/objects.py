@@ -189,8 +189,8 @@ def _make_filled_folder(folder: ObjectPath, name: str, data: bytes) -> bool:
 def _set_aside(path: ObjectPath, quarantine: ObjectPath, name: str, reason: str) -> None:
     raise OSError(
         errno.ENOTSUP,
-        "an object store moves nothing without a moment in which another could take its place; "
-        "remove it by hand when no worker is at work",
+        "an object store cannot move an object atomically; remove it by hand when no worker is at "
+        "work",
         str(path),
     )
 

@@ -113,7 +113,7 @@ def _yaml(text: str) -> Any:
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             keys = [self.construct_object(key) for key, _ in node.value]
             if twice := next((key for key in keys if keys.count(key) > 1), None):
-                raise ValueError(f"the key {twice!r} stands twice")
+                raise ValueError(f"the key {twice!r} is given twice")
             return super().construct_mapping(node, deep)
 
     try:
@@ -192,11 +192,11 @@ def _of_wandb(plain: Mapping[str, Any]) -> SweepFile:
     method = plain.get("method")
     if method not in ("grid", "random"):
         raise ValueError(
-            f"method = {method!r} of a W&B sweep is not done here: give 'grid' or 'random'"
+            f"method = {method!r} of a W&B sweep is not supported: give 'grid' or 'random'"
         )
     known = {"name", "method", "parameters", "run_cap", *_IGNORED_OF_WANDB}
     if unknown := next((key for key in plain if key not in known), None):
-        raise ValueError(f"{unknown!r} of a W&B sweep is not done here: leave it out")
+        raise ValueError(f"{unknown!r} of a W&B sweep is not supported: leave it out")
     if not isinstance(plain["parameters"], dict):
         raise ValueError(
             "parameters is no table: give each field its value, values, or min and max"
@@ -250,7 +250,7 @@ def _of_parameter(path: str, parameter: Mapping[str, Any]) -> tuple[str, str]:
             return "draw", f"{_RANGES[how]}{_text(path, low)}..{_text(path, high)}"
     shown = how or ", ".join(sorted(keys))
     raise ValueError(
-        f"parameters.{path}: {shown!r} is not done here: give value, values, or min and max with "
+        f"parameters.{path}: {shown!r} is not supported: give value, values, or min and max with "
         f"the distribution {', '.join(_RANGES)}"
     )
 
@@ -297,7 +297,7 @@ def _of_override(path: str, value: str) -> tuple[str, int]:
         values = _hydra_range(path, called[2])
     else:
         raise ValueError(
-            f"{path}={value}: {called[1]}() is not done here: give a list, choice() or range()"
+            f"{path}={value}: {called[1]}() is not supported: give a list, choice() or range()"
         )
     return ",".join(values), len(values)
 

@@ -259,8 +259,8 @@ def _disagreements(found: Sequence[Approach]) -> list[str]:
     if not apart:
         return []
     return [
-        f"a differs by more than its intervals between {', '.join(apart)}: at least one is biased, "
-        "a parabola by a wide or off-centre grid (a span limits that), a fit by a law that does "
+        f"intervals of a do not overlap between {', '.join(apart)}: at least one is biased. "
+        "Parabolas are biased on a wide or off-centre grid (give a span), fits where the law does "
         "not hold over all rows"
     ]
 
@@ -345,6 +345,6 @@ def _of_cost(cost: TrainingCost, rows: _Rows) -> list[str]:
     middle = float(np.exp(np.log(rows.flops).mean()))
     return [
         f"C is {paid[0]:.3g} N D at N = {sizes[0]:.3g} and {paid[1]:.3g} N D at {sizes[1]:.3g}: "
-        "approach 3 finds the optimum at the C that was paid, a smooth function of N whose trend "
-        f"goes on beyond these sizes; its a and b are local, at {middle:.3g} FLOPs"
+        "approach 3 takes this C, extrapolated beyond these sizes; its a and b are local, at "
+        f"{middle:.3g} FLOPs"
     ]

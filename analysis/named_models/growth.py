@@ -31,7 +31,10 @@ def growth_a_year(
     t = positive_column("years", years)
     log_c = np.log(positive_column("flops", flops, len(t)))
     if len(t) < _FEWEST or np.ptp(t) == 0:
-        raise FitError(f"{len(t)} models of {np.ptp(t):.1f} years show no growth.")
+        raise FitError(
+            f"{len(t)} models over {np.ptp(t):.1f} years are too few for a rate of growth: give "
+            f"{_FEWEST} or more, of different dates."
+        )
     drawn = np.random.default_rng(bootstrap.seed).integers(len(t), size=(bootstrap.n, len(t)))
     slopes = _slopes(t[drawn], log_c[drawn])
     low, high = interval_of(np.exp(slopes), bootstrap.level)

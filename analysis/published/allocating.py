@@ -124,8 +124,8 @@ def _notes(entry: Entry, best: Best, far: bool) -> tuple[str, ...]:
         )
     elif best.factor > 1:
         notes.append(
-            f"The budget lies {factor_text(best.factor)} times outside the law's data: there it is "
-            "taken on trust."
+            f"The budget lies {factor_text(best.factor)} times outside the law's data: whether it "
+            "holds there is not known."
         )
     notes.append("No interval: the uncertainty of constants that move together is not published.")
     return tuple(notes)

@@ -57,8 +57,8 @@ def measured_modes(kernel: ArrayLike, labels: ArrayLike) -> MeasuredModes:
     values, vectors = np.linalg.eigh(k)
     if values[0] < -1e-8 * max(values[-1], 0.0):
         raise ValueError(
-            f"kernel has an eigenvalue of {values[0]:.3g} beside {values[-1]:.3g}, but one of a "
-            "kernel is never below 0: give its values between the same examples, both ways."
+            f"kernel has an eigenvalue of {values[0]:.3g}, but those of a kernel are at least 0: "
+            "give its values between all pairs of one set of examples."
         )
     falling = slice(None, None, -1)
     power = np.sum((vectors.T @ y) ** 2, axis=1) / len(y)

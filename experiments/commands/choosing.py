@@ -53,7 +53,9 @@ def chooser_of(sweeps: Sequence[tuple[Place, Plan]], options: ChoosingOptions) -
         )
     ((_, plan),) = sweeps
     if not plan.runs:
-        raise ValueError(f"{plan.name}: nothing is trained, so {flag} has no runs to choose from")
+        raise ValueError(
+            f"{plan.name}: nothing is trained, so {flag} has no runs to choose from: leave it out"
+        )
     check_independent(plan)
     return (tuning if options.tune else adapting).chooser(plan, options)
 

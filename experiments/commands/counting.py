@@ -30,7 +30,7 @@ def as_counted(at: dict[str, Floats], entry: Entry, options: PredictOptions) -> 
     if entry.count is None:
         raise ValueError(
             f"{entry.name} counts N as {entry.parameters or 'it does not say'}, and "
-            f"{options.count} does not turn into that: give N as it counts, without --count"
+            f"{options.count} cannot be converted to that: give N as it counts, without --count"
         )
     if options.shape is None:
         raise ValueError(

@@ -160,7 +160,7 @@ def _print_cost(counted: FitResult, table: pd.DataFrame) -> None:
         grows = {"a", "b", "G"} <= set(counted.derived())
         local = f"; a, b and G are local, at {middle:.3g} FLOPs" if grows else ""
         console.print(
-            f"compute by the table's own FLOPs: {cost}, beyond these sizes its trend{local}\n"
+            f"compute by the table's own FLOPs: {cost}, extrapolated beyond these sizes{local}\n"
         )
 
 
@@ -200,7 +200,7 @@ def _settled_as_asked(law: Law, floor: str | None) -> Law:
         return law
     if law.name not in WITH_FLOOR:
         raise ValueError(
-            f"--floor {floor}: {law.name} has no floor that rows settle so; give --law "
+            f"--floor {floor}: {law.name} has no floor of this kind; give --law "
             f"{' or --law '.join(WITH_FLOOR)}, or leave --floor out"
         )
     return at_highest_floor(law)

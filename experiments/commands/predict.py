@@ -186,7 +186,7 @@ def _far(table: pd.DataFrame) -> list[str]:
         return []
     return [
         f"{outside} of {len(beyond)} points lie outside the data, the farthest by "
-        f"{factor_text(beyond.max())} times: there the law is taken on trust"
+        f"{factor_text(beyond.max())} times: whether the law holds there is not known"
     ]
 
 

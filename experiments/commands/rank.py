@@ -67,9 +67,11 @@ def run(options: RankOptions) -> int:
     if at is not None:
         console.print(f"the one law nearest to the combination there: {nearest}", highlight=False)
         for name in ranking.left_out(at):
-            console.print(f"{name} runs off there and does not count", highlight=False)
+            console.print(
+                f"{name} lies far outside the rows there and does not count", highlight=False
+            )
         if ranking.runs_off(at):
-            console.print("every law of the combination runs off there, so that all count")
+            console.print("every law lies far outside the rows there, so all count")
     scores = {} if kept is None else _scores(ranking, kept, inputs)
     for name, score in scores.items():
         console.print(f"held out, {options.holdout}: RMSLE {score:.4g}, {name}", highlight=False)

@@ -123,7 +123,12 @@ def _advice(store: Store, trouble: Trouble) -> Advice:
         return Advice(trouble.run_id, status, says, to_do)
     if status == "diverged":
         says = f"diverged at step {trouble.step}."
-        return Advice(trouble.run_id, status, says, "It is data: lower its learning rate if not.")
+        return Advice(
+            trouble.run_id,
+            status,
+            says,
+            "This is a result; if it was not meant to, lower its learning rate.",
+        )
     if status == "failed":
         remedies = {
             "out_of_memory": "Make the run smaller, or use fewer workers or a larger machine.",
@@ -139,7 +144,7 @@ def _advice(store: Store, trouble: Trouble) -> Advice:
         return Advice(trouble.run_id, status, says, "The same command does it again.")
     if status == "paused":
         says = f"has paused after step {trouble.step:,} (--tune)."
-        to_do = "The same command goes on with the best; without --tune it does the rest of all."
+        to_do = "The same command goes on with the best; without --tune it finishes all."
         return Advice(trouble.run_id, status, says, to_do)
     return Advice(trouble.run_id, status, "has not been done.", "The same command does it.")
 

@@ -83,7 +83,8 @@ class Linear(LinearReadOut):
         """Refuses more features than the input has coordinates."""
         if self.n_features > n_inputs:
             raise ValueError(
-                f"model.n_features = {self.n_features} exceeds the {n_inputs} inputs of the data"
+                f"model.n_features = {self.n_features} exceeds the {n_inputs} inputs of the data: "
+                "give fewer"
             )
 
     def feature_map(self, n_inputs: int) -> Model:

@@ -128,7 +128,7 @@ class Slurm:
         for name in asked or {}:
             if name not in known:
                 raise ValueError(
-                    f"--slurm {name}: Slurm takes no such word; {nearest(name, known)}"
+                    f"--slurm {name}: Slurm has no such option; {nearest(name, known)}"
                 )
         path = shlex.quote(member_path())
         setup = [f"export PYTHONPATH={path}", "export PYTHONSAFEPATH=1"]

@@ -172,7 +172,7 @@ HOSTILE = {
     "alias.yaml": ("a: &a [1]\nb: *a\n", "aliases are not read"),
     "tag.yaml": ("a: !!python/object/apply:os.system ['false']\n", "could not determine"),
     "deep.yaml": ("[" * 900, "nested too deeply"),
-    "twice.yaml": ("name: a\nname: b\n", "'name' stands twice"),
+    "twice.yaml": ("name: a\nname: b\n", "'name' is given twice"),
     "deep.toml": ("a=" + "[" * 100_000, "nested too deeply"),
     "digits.toml": ("draws=" + "9" * 200_000, "limit"),
     "large.toml": ("#" * 300_000, "300,000 bytes, more than"),
@@ -184,10 +184,10 @@ HOSTILE = {
     "uncapped.yaml": ("method: random\nparameters: {a: {value: 1}}\n", "needs run_cap"),
     "normal.yaml": (
         "method: random\nrun_cap: 2\nparameters: {a: {distribution: normal, mu: 0}}\n",
-        "'normal' is not done here",
+        "'normal' is not supported",
     ),
     "plain.txt": ("echo hello\n", "0 lines with --multirun"),
-    "interval.sh": ("x -m lr='interval(0,1)'\n", r"interval\(\) is not done here"),
+    "interval.sh": ("x -m lr='interval(0,1)'\n", r"interval\(\) is not supported"),
 }
 
 

@@ -43,7 +43,7 @@ Huber = Annotated[
 ]
 SettledFloor = Annotated[
     Literal["highest"] | None,
-    arg(help="Hold E of M2 and M4 at its highest minimum; by default of least error."),
+    arg(help="Hold E of M2 and M4 at its highest minimum; by default that of least error."),
 ]
 FitFile = Annotated[str, arg(metavar="FILE", help="A file that `scaling fit --json` wrote.")]
 OutFolder = Annotated[str | None, arg(metavar="FOLDER")]
@@ -57,7 +57,7 @@ class RowOptions(Options):
     columns: Columns = None
     where: Where = None
     melt: Annotated[str | None, arg(metavar="Q")] = None
-    """The columns named 64, 128, 1.3B, ... are values of Q over losses."""
+    """Columns named 64, 128, 1.3B, ... hold the losses at these values of Q."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ class DescentOptions(JsonOptions, RowOptions):
     parameters: Annotated[str | None, arg(metavar="COLUMN")] = None
     """Parameters of each size, to say which sizes a grid lacks."""
     constraints: float | None = None
-    """Training samples times outputs, likewise."""
+    """Training samples times outputs, for the same purpose."""
     axis: Annotated[str | None, Of("out"), arg(metavar="COLUMN")] = None
     """Draw over this column, e.g. parameters, EMC / n; curves are still judged along --x."""
     out: OutFolder = None
@@ -167,7 +167,7 @@ class AllocateOptions(Options):
     law: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
     """A published law, from `scaling laws`, or your own."""
     curve: Annotated[str | None, Of("law")] = None
-    """Of --law: a loss of N and D to go by, in place of the paper's rules for N and D."""
+    """With --law: a loss of N and D to go by, in place of the paper's rules for N and D."""
     flops: float | None = None
     """Budget: training FLOPs, 6 N D."""
     hours: float | None = None
@@ -223,7 +223,7 @@ class ReproduceOptions(JsonOptions):
     out: Annotated[str, arg(metavar="FOLDER")] = "results/reproductions"
     """Folder for the figure and the report."""
     page: Annotated[str | None, arg(metavar="FILE.md")] = None
-    """Of `all`: write a page of all results, with figures beside it."""
+    """For `all`: write a page of all results, with figures beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,22 +237,22 @@ class LawsOptions(Options):
         ),
     ] = "list"
     name: Annotated[
-        Positional[str | None], Of("action=show"), arg(metavar="LAW", help="Of `show`: a law.")
+        Positional[str | None], Of("action=show"), arg(metavar="LAW", help="For `show`: a law.")
     ] = None
     flops: Annotated[float | None, Of("action=compare")] = None
-    """Of `compare`: the compute of the best models."""
+    """For `compare`: the compute of the best models."""
     law: Annotated[
         UseAppendAction[tuple[str, ...]], Of("action=compare"), arg(metavar="FILE.toml")
     ] = ()
-    """Of `compare`: a law of your own beside; may be repeated."""
+    """For `compare`: a law of your own beside; may be repeated."""
     far: Annotated[bool, Of("action=compare")] = False
-    """Of `compare`: keep laws more than 1,000 times beyond their data."""
+    """For `compare`: keep laws more than 1,000 times beyond their data."""
     json: File = None
     """Write what is printed."""
     latex: Annotated[File, Of("action=compare")] = None
-    """Of `compare`: write the table of a paper."""
+    """For `compare`: write the table of a paper."""
     figure: Annotated[Stem, Of("action=compare")] = None
-    """Of `compare`: draw STEM.pdf and .png, with a CSV."""
+    """For `compare`: draw STEM.pdf and .png, with a CSV."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,17 +271,17 @@ class PredictOptions(Options):
     """A table of points, with a column for each input."""
     columns: Annotated[Columns, Of("points")] = None
     count: Annotated[Literal["total", "non_embedding", "matmul"] | None, Of("law")] = None
-    """Of --law: how N of the points is counted, where the law counts otherwise; with --shape."""
+    """With --law: how N of the points is counted, where the law counts otherwise; with --shape."""
     shape: Annotated[str | None, Of("count"), arg(metavar="layers=..,width=..,...")] = None
-    """Of --count: layers, width, vocabulary and context of the model."""
+    """With --count: layers, width, vocabulary and context of the model."""
     unit: Annotated[
         Literal["nats/token", "bits/token", "nats/byte", "bits/byte"] | None, Of("law")
     ] = None
-    """Of --law: unit of the loss."""
+    """With --law: unit of the loss."""
     bytes_per_token: Annotated[float | None, Of("unit")] = None
-    """Of --unit: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
+    """With --unit: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
     far: Annotated[bool, Of("law")] = False
-    """Of --law: allow compute more than 1,000 times beyond its data."""
+    """With --law: allow compute more than 1,000 times beyond its data."""
     then: Annotated[str | None, arg(metavar="FILE")] = None
     """A fit of a task's metric over the loss, to predict the metric."""
     to: File = None
@@ -318,18 +318,18 @@ class ModelsOptions(Options):
     name: Annotated[
         Positional[str | None],
         Of("action=show", "action=train-cost"),
-        arg(metavar="MODEL", help="Of `show` and `train-cost`: a model."),
+        arg(metavar="MODEL", help="For `show` and `train-cost`: a model."),
     ] = None
     law: Annotated[str | None, Of("action=compare"), arg(metavar="NAME|FILE.toml")] = None
-    """Of `compare`: the published law that gives the best model of a budget; by default
+    """For `compare`: the published law that gives the best model of a budget; by default
     besiroglu2024."""
     gpu: Annotated[str | None, Of("action=train-cost")] = None
-    """Of `train-cost`: the accelerator, e.g. h100, tpu-v4; by default a100."""
+    """For `train-cost`: the accelerator, e.g. h100, tpu-v4; by default a100."""
     mfu: Annotated[float | None, Of("action=train-cost")] = None
-    """Of `train-cost`: model FLOPs utilisation; by default 0.4."""
+    """For `train-cost`: model FLOPs utilisation; by default 0.4."""
     dollars_per_hour: Annotated[float | None, Of("action=train-cost")] = None
-    """Of `train-cost`: price of a device-hour; by default 2."""
+    """For `train-cost`: price of a device-hour; by default 2."""
     json: File = None
     """Write what is printed."""
     figure: Annotated[Stem, Of("action=compare")] = None
-    """Of `compare`: draw STEM.pdf and .png, with a CSV."""
+    """For `compare`: draw STEM.pdf and .png, with a CSV."""

@@ -33,9 +33,9 @@ class CostOptions(JsonOptions):
     gpu: Annotated[str | None, Of("plan")] = None
     """Price all on this accelerator, e.g. h100; this machine's memory is then no limit."""
     mfu: Annotated[float | None, Of("gpu")] = None
-    """Of --gpu: model FLOPs utilisation; by default 0.4."""
+    """With --gpu: model FLOPs utilisation; by default 0.4."""
     dollars_per_hour: Annotated[float | None, Of("gpu", "devices")] = None
-    """Of --gpu and --devices: price of a device-hour."""
+    """With --gpu and --devices: price of a device-hour."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class ShowPlanOptions(CostOptions, PlanOptions):
     """Plan the largest run over so many devices: memory, traffic, time, the best meshes. NAME may
     be a published run too, such as llama-3.1-405b."""
     mesh: Annotated[str | None, Of("devices"), arg(metavar="data=16,tensor=8,...")] = None
-    """Of --devices: this mesh alone, of data, fsdp, tensor, context, expert and pipe, with
+    """With --devices: this mesh alone, of data, fsdp, tensor, context, expert and pipe, with
     interleave=N groups of layers a stage."""
 
 
@@ -69,7 +69,7 @@ class RunningOptions(JsonOptions):
     beside: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="LAW")] = ()
     """A published law to hold against the runs, from `scaling laws`; may be repeated."""
     bytes_per_token: Annotated[float | None, Of("beside")] = None
-    """Of --beside: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
+    """With --beside: bytes that a token of the law's tokenizer stands for, e.g. 4.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,23 +79,23 @@ class ChoosingOptions(RunningOptions):
     tune: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD")] = ()
     """Find the best value of this field by successive halving; may be repeated."""
     reduction: Annotated[float | None, Of("tune")] = None
-    """Of --tune: of so many settings one goes on to the next rung, so many times as far; by default
-    2."""
+    """With --tune: one of this many settings goes on to the next rung, this many times as far; by
+    default 2."""
     rungs: Annotated[int | None, Of("tune")] = None
-    """Of --tune: rungs at which runs are compared, their end included; by default 3."""
+    """With --tune: rungs at which runs are compared, their end included; by default 3."""
     adapt: Annotated[str | None, arg(metavar="LAW")] = None
     """Fit this law as results arrive, and do the runs that shrink one interval most for their cost:
     a name or your own module:NAME."""
     quantity: Annotated[str | None, Of("adapt")] = None
-    """Of --adapt: the number to determine, a parameter, a derived one such as a, or loss."""
+    """With --adapt: the number to determine, a parameter, a derived one such as a, or loss."""
     at: Annotated[str | None, Of("adapt"), arg(metavar="N=..,D=..")] = None
-    """Of --adapt: target of loss."""
+    """With --adapt: target of loss."""
     width: Annotated[float | None, Of("adapt")] = None
-    """Of --adapt: width of the 95 % interval at which to stop, from end to end."""
+    """With --adapt: width of the 95 % interval at which to stop, from end to end."""
     flops: Annotated[float | None, Of("adapt")] = None
-    """Of --adapt: budget, the sum of the runs' training FLOPs."""
+    """With --adapt: budget, the sum of the runs' training FLOPs."""
     batch: Annotated[int | None, Of("adapt")] = None
-    """Of --adapt: number of runs to choose at once; by default 4."""
+    """With --adapt: number of runs to choose at once; by default 4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +126,11 @@ class SweepOptions(CostOptions, ChoosingOptions):
     draw: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="FIELD=RANGE")] = ()
     """A field to draw at random, e.g. train.optimizer.learning_rate=log:1e-4..1e-1."""
     draws: int | None = None
-    """Of --draw: number of random settings; by default 1."""
+    """With --draw: number of random settings; by default 1."""
     sample: int | None = None
     """Run this many of all combinations, drawn at random."""
     random_seed: int | None = None
-    """Of --draw and --sample; by default 0."""
+    """With --draw and --sample: seed of the draws; by default 0."""
     plan: bool = False
     """Print what would be done and what it costs, and end."""
     results: Annotated[str, arg(metavar="FOLDER")] = "results"

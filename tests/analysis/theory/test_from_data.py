@@ -60,7 +60,7 @@ def test_what_is_no_kernel_is_refused():
         measured_modes(np.ones((3, 2)), y)
     with pytest.raises(ValueError, match="not symmetric"):
         measured_modes(np.triu(np.ones((3, 3))), y)
-    with pytest.raises(ValueError, match="never below 0"):
+    with pytest.raises(ValueError, match="at least 0"):
         measured_modes(np.diag([1.0, 1.0, -1.0]), y)
     with pytest.raises(ValueError, match="Give a larger ridge"):
         predicted_test_risk(np.ones((3, 3)), y, ridge=0.0)
