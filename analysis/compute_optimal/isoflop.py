@@ -60,7 +60,9 @@ def isoflop(
     )
     trends = None
     if found.growth is not None:
-        trends = Exponents(*(growth_of(found.optima, of, bootstrap.level) for of in POWERS))
+        # The growth of x is that of N*.
+        others = (growth_of(found.optima, of, bootstrap.level) for of in POWERS[1:])
+        trends = Exponents(found.growth, *others)
     return IsoflopResult(
         curve=curve,
         noise=found.noise,

@@ -109,13 +109,17 @@ def _line(x: Floats, weights: Floats, tau: float = float("nan")) -> Line:
     share = weights / weights.sum()
     centre = float(share @ x)
     moment = share * (x - centre)
-    return Line(centre, np.stack([share, moment / (moment @ x)]), share, tau)
+    return Line(centre, np.array([share, moment / (moment @ x)]), share, tau)
 
 
 def _between_variance(line: Line, x: Floats, y: Floats, covariance: Floats) -> float:
     """tau^2 of which the weighted squares of residuals are as large as they are expected to be."""
-    design = np.stack([np.ones(len(x)), x - line.centre], axis=1)
-    to_residual = np.eye(len(x)) - design @ line.to_line
-    squares = to_residual.T @ (line.share[:, None] * to_residual)
-    excess = y @ squares @ y - np.sum(squares * covariance)
-    return max(0.0, float(excess / np.trace(squares)))
+    # Residuals are y less what the line makes of it, so that their weighted squares are
+    # y' (diag(share) - P) y, with P = share share' + moment moment' / (moment' x).
+    share, slope = line.to_line
+    moment = share * (x - line.centre)
+    squares, spread = line.residuals(x, y) ** 2, moment @ x
+    expected = share @ covariance.diagonal() - share @ covariance @ share
+    expected -= slope @ covariance @ slope * spread
+    trace = 1 - share @ share - slope @ slope * spread
+    return max(0.0, float((share @ squares - expected) / trace))

@@ -170,10 +170,13 @@ def parabola_projection(log_x: Floats, weights: Floats) -> tuple[Floats, Floats]
     return design, np.linalg.pinv(design * root[:, None]) * root
 
 
-def parabola_minima(log_x: Floats, losses: Floats, weights: Floats) -> Minima:
-    """Returns minima of the parabolas fitted to columns of losses, shape `(n, n_columns)`."""
+def parabola_minima(log_x: Floats, losses: Floats, projection: Floats) -> Minima:
+    """Returns minima of parabolas through columns of losses, shape `(n, n_columns)`.
+
+    `projection` takes losses to coefficients, as `parabola_projection` gives it.
+    """
     middle, half = (log_x[0] + log_x[-1]) / 2, (log_x[-1] - log_x[0]) / 2
-    offset, slope, curvature = parabola_projection(log_x, weights)[1] @ losses
+    offset, slope, curvature = projection @ losses
     upward = curvature > 0
     vertex = -slope / (2 * np.where(upward, curvature, 1.0))
     inside = upward & (np.abs(vertex) < 1)
@@ -209,25 +212,24 @@ def akima_minima(log_x: Floats, losses: Floats) -> Minima:
     return Minima(at, np.take_along_axis(values, lowest, axis=0)[0], inside)
 
 
-def sampled_curve(log_x: Floats, loss: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    """Returns x and losses along the parabola (weights given) or the Akima curve."""
+def sampled_curve(log_x: Floats, loss: Floats, projection: Floats | None) -> tuple[Floats, Floats]:
+    """Returns x and losses along the parabola (projection given) or the Akima curve."""
     along = np.linspace(log_x[0], log_x[-1], _CURVE_POINTS)
-    if weights is None:
+    if projection is None:
         return np.exp(along), np.exp(Akima1DInterpolator(log_x, np.log(loss))(along))
-    coefficients = parabola_projection(log_x, weights)[1] @ loss
     powers = np.vander(np.linspace(-1, 1, _CURVE_POINTS), 3, increasing=True)
-    return np.exp(along), powers @ coefficients
+    return np.exp(along), powers @ (projection @ loss)
 
 
 def refuse(
-    log_x: Floats, loss: Floats, weights: Floats | None, best: Minima, replicates: Minima
+    log_x: Floats, loss: Floats, projection: Floats | None, best: Minima, replicates: Minima
 ) -> tuple[Refusal | None, str]:
     """Returns why a curve has no minimum, or what is doubtful about the one it has.
 
     Args:
         log_x: log x of the points of the curve, ascending.
         loss: Mean loss of each.
-        weights: Weights of the points of a parabola; None for an Akima curve.
+        projection: Matrix of `parabola_projection`; None for an Akima curve.
         best: The minimum of the curve, one column.
         replicates: Minima of noisy replicates.
 
@@ -237,8 +239,8 @@ def refuse(
     lowest = int(np.argmin(loss))
     end = {0: "lower", len(loss) - 1: "upper"}.get(lowest)
     remedy = {0: "smaller", len(loss) - 1: "larger"}.get(lowest, "more")
-    if weights is not None:
-        curvature = (parabola_projection(log_x, weights)[1] @ loss)[2]
+    if projection is not None:
+        curvature = float(projection[2] @ loss)
         if curvature <= 0:
             return Refusal.WRONG_CURVATURE, (
                 f"the parabola opens downward (curvature {curvature:.3g} over half the logarithmic "

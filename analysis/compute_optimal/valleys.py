@@ -219,19 +219,19 @@ class _Used(NamedTuple):
     Attributes:
         log_x: log x, ascending.
         loss: Mean losses.
-        weights: Weights of a parabola; None for an Akima curve.
+        projection: Matrix that takes losses to a parabola's coefficients; None for an Akima curve.
         log_other: Log of the other quantity; None where there is none.
     """
 
     log_x: Floats
     loss: Floats
-    weights: Floats | None
+    projection: Floats | None
     log_other: Floats | None
 
     def minima(self, error: Floats) -> Minima:
         """Returns minima of the curve with errors of shape `(n, n_columns)` added to its points."""
-        if self.weights is not None:
-            return parabola_minima(self.log_x, self.loss[:, None] + error, self.weights)
+        if self.projection is not None:
+            return parabola_minima(self.log_x, self.loss[:, None] + error, self.projection)
         # On log L, whose slopes change less across a valley than those of L.
         loss = self.loss[:, None]
         found = akima_minima(self.log_x, np.log(loss) + error / loss)
@@ -261,16 +261,19 @@ def _minimum(
     at = used_points(points, curve)
     if at.sum() < MIN_POINTS:
         return _too_few(points, curve), None
+    log_x, projection = np.log(points.x[at]), None
+    if curve.method == "parabola":
+        projection = parabola_projection(log_x, parabola_weights(points)[at])[1]
     used = _Used(
-        log_x=np.log(points.x[at]),
+        log_x=log_x,
         loss=points.loss[at],
-        weights=parabola_weights(points)[at] if curve.method == "parabola" else None,
+        projection=projection,
         log_other=None if points.other is None else np.log(points.other[at]),
     )
     sd = noise.of_means(points)
     best, noisy = used.minima(np.zeros((len(used.loss), 1))), used.minima(sd[at, None] * errors[at])
-    refusal, reason = refuse(used.log_x, used.loss, used.weights, best, noisy)
-    curve_x, curve_loss = sampled_curve(used.log_x, used.loss, used.weights)
+    refusal, reason = refuse(used.log_x, used.loss, used.projection, best, noisy)
+    curve_x, curve_loss = sampled_curve(used.log_x, used.loss, used.projection)
     share_inside = float(noisy.inside.mean())
     valley = replace(
         _bare(points, at),

@@ -110,9 +110,17 @@ def percentile_interval(replicates: Floats, level: float) -> tuple[Floats, Float
 
 def percentiles(replicates: Floats, level: float) -> tuple[Floats, Floats]:
     """Returns `percentile_interval` of replicates that are known to resolve the level."""
-    tail = (1 - level) / 2
-    low, high = np.quantile(replicates, [tail, 1 - tail], axis=0, method="weibull")
-    return low, high
+    tail, last = (1 - level) / 2, len(replicates) - 1
+    # `np.quantile` by Weibull's method, which takes five times as long for a few columns.
+    ordered = np.sort(replicates, axis=0)
+
+    def end(share: float) -> Floats:
+        place = min(max((last + 1) * share + share - 1, 0.0), float(last))
+        below, beyond = ordered[int(place)], ordered[min(int(place) + 1, last)]
+        found = below + (beyond - below) * (place % 1)
+        return np.where(np.isnan(ordered[-1]), np.nan, found)
+
+    return end(tail), end(1 - tail)
 
 
 class Replicates(NamedTuple):

@@ -2,15 +2,16 @@
 
 The short test judges few data sets by the binomial distribution: it fails where the count would
 be rare were the true coverage as low as 93 % or as high as 97 %. The slow one judges the rate.
+`isoflop` gives the minima and the growth of `valleys`, and the growth of tokens beside it.
 """
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.compute_optimal.isoflop import isoflop
 from analysis.compute_optimal.points import SeedNoise
 from analysis.compute_optimal.valley import Curve
+from analysis.compute_optimal.valleys import valleys
 from analysis.estimate import Bootstrap
 
 BUDGETS = 1e18 * 4.0 ** np.arange(5)
@@ -39,21 +40,21 @@ def intervals_covered(n_sets, seeds=1, method="parabola", noise=None):
     hits, trials = np.zeros(4), np.zeros(4)
     for data_set in range(n_sets):
         size, loss, flops = planted(data_set, seeds)
-        result = isoflop(
+        found = valleys(
             size,
             loss,
-            flops=flops,
+            flops,
             curve=Curve(method),
             noise=None if noise is None else SeedNoise(noise),
             bootstrap=Bootstrap(n=400, seed=data_set),
         )
-        for valley in result.valleys:
-            truths = (optimum(valley.flops), lowest_loss(valley.flops))
-            estimates = (valley.optimal_params, valley.lowest_loss)
+        for valley in found.valleys:
+            truths = (optimum(valley.group), lowest_loss(valley.group))
+            estimates = (valley.optimum, valley.lowest_loss)
             for k, (estimate, truth) in enumerate(zip(estimates, truths, strict=True)):
                 hits[k] += estimate.low <= truth <= estimate.high
                 trials[k] += 1
-        law = result.trends.params
+        law = found.growth
         for k, exponent in enumerate((law.by_noise.exponent, law.exponent)):
             hits[2 + k] += exponent.low <= 0.5 <= exponent.high
             trials[2 + k] += 1

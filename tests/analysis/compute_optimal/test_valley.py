@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import Akima1DInterpolator
 
-from analysis.compute_optimal.valley import akima_minima, parabola_minima
+from analysis.compute_optimal.valley import akima_minima, parabola_minima, parabola_projection
 
 noise_columns = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed))
 
@@ -33,7 +33,8 @@ def test_akima_minima_are_those_of_a_dense_scan(rng, n_sizes):
 def test_parabola_minima_are_those_of_weighted_polyfit(rng, n_sizes):
     log_n = 15 + np.sort(rng.uniform(0, 5, n_sizes)) + 0.05 * np.arange(n_sizes)
     weights, loss = rng.uniform(0.3, 3, n_sizes), rng.normal(size=n_sizes)
-    found = parabola_minima(log_n, loss[:, None], weights)
+    projection = parabola_projection(log_n, weights)[1]
+    found = parabola_minima(log_n, loss[:, None], projection)
     bend, slope, start = np.polyfit(log_n - 15, loss, 2, w=np.sqrt(weights))
     vertex = 15 - slope / (2 * bend)
     inside = bend > 0 and log_n[0] < vertex < log_n[-1]
