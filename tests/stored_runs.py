@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from house import HOUSE
-from smoke_choice import PARTS
 
+from experiments import catalogue
 from experiments.cli import main
-from experiments.experiment import Measured, passes
+from experiments.experiment import Experiment, Measured, passes
 from scaling.record import RunRecord, dump_curve_line, dump_record, with_curve
 from sweeps.plan import make_plan
 from sweeps.store import Store
+
+PARTS = {
+    name: part for name in catalogue.names() if isinstance(part := catalogue.load(name), Experiment)
+}
+"""The experiments that are no gatherings, by name."""
 
 FAILING: Mapping[str, frozenset[str]] = {"parallelism": frozenset({"mixture"})}
 """Expectations that stand and fail at smoke size, by experiment: its card says why."""
