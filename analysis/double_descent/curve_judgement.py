@@ -153,7 +153,7 @@ def _one_crossing(log_size: Floats, train: Floats, tolerance: float, level: floa
 def _early_of_one(
     judged: Judgement, best: Floats, spread: float, is_log: bool, level: float
 ) -> EarlyStopping:
-    """Returns the same of one curve; both values scatter as its points do about the curve."""
+    """Compares with early stopping; both values scatter as the points do about the curve."""
     assert judged.final is not None
     final, lowest = judged.final.value, float(best.min())
     scatter = 1.96 * spread * (lowest if is_log else 1.0)

@@ -197,7 +197,7 @@ def coefficients(basis: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def nonnegative_coefficients(basis: Floats, y: Floats, weights: Floats) -> Floats:
-    """Returns minimisers of the same sum among coefficients that are not negative.
+    """Returns minimisers of the sum of `coefficients` among coefficients that are not negative.
 
     The minimum is that of the unbounded problem in the columns it uses, so all subsets of the
     columns are tried: for up to about four columns the shortest way, and the same for every

@@ -37,4 +37,4 @@ WIDTH_DEPTH_N = sum_of_powers(
     terms=_SHAPE | {"P": {"N": "-delta"}},
     exponents=dict.fromkeys(("alpha", "beta", "gamma", "delta"), _START_EXPONENTS),
 )
-"""The same with a term P N^-delta in the number of parameters."""
+"""The law `width_depth` with a term P N^-delta in the number of parameters."""

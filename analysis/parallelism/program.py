@@ -160,8 +160,8 @@ class _Sizes(NamedTuple):
 
     Attributes:
         heads: Queries, or what is mixed for them.
-        scores: Of all queries with all keys.
-        inside: Inside feed-forward layers.
+        scores: Scores of all queries with all keys.
+        inside: Activations inside feed-forward layers.
         at_places: Rows at the places of experts.
     """
 

@@ -10,7 +10,8 @@ from analysis.plots.style import GREY, INK, SERIES, Series, legend_above, paper_
 from analysis.plots.ticks import log_ticks, whole_numbers
 
 _WIDTH, _HEIGHT, _GAP = 0.024, 0.035, 0.02
-"""Of a letter, of half a name, and between a point and its name, as shares of the points' range."""
+"""Width of a letter, height of half a name, and gap between a point and its name, as shares of the
+points' range."""
 
 
 def draw_growth(ax: Axes, models: pd.DataFrame, lines: list[tuple[pd.DataFrame, Estimate]]) -> None:

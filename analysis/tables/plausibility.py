@@ -25,7 +25,7 @@ FEWEST_TOKENS = 1e3
 FEWEST_TOKENS_PER_PARAMETER = 1e-4
 """Tokens per parameter, in every row, below which one of the two may be in another unit."""
 FEWEST_OF_TEXT = 0.1
-"""The same of a column that is named for tokens, and where D follows from C."""
+"""Tokens per parameter likewise, where a column is named for tokens or D follows from C."""
 TYPICAL = 20.0
 """Tokens per parameter by which a unit of C is guessed (Hoffmann et al. 2022)."""
 FLOPS_OFF = 300.0

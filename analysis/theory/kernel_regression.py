@@ -95,7 +95,7 @@ def kernel_ridge_risk(
 def effective_ridge(
     eigenvalues: ArrayLike, n_samples: ArrayLike, *, ridge: ArrayLike
 ) -> Float[np.ndarray, "..."]:
-    """Solve `sum_i l_i / (l_i + kappa) + delta / kappa = n` for the effective ridge kappa.
+    """Solves `sum_i l_i / (l_i + kappa) + delta / kappa = n` for the effective ridge kappa.
 
     Without a ridge and with no more than n non-zero modes the only solution is the limit kappa = 0:
     every mode is learnt. The relative accuracy is about 1e-13.
@@ -189,7 +189,7 @@ def _risks(
     delta: float,
     s2: float,
 ) -> tuple[float, float, float, float, float]:
-    """Return the fields of `KernelRidgeRisk`, in order, at one point."""
+    """Returns the fields of `KernelRidgeRisk`, in order, at one point."""
     live = eigs > 0
     kappa = _solve_kappa(eigs[live], n, delta)
     # 1 - L_i in this form keeps its digits for modes far above kappa.
@@ -209,7 +209,7 @@ def _risks(
 
 
 def _solve_kappa(eigs: Float[np.ndarray, " modes"], n: float, delta: float) -> float:
-    """Solve for kappa by bracketing log(kappa); `eigs` holds non-zero eigenvalues only."""
+    """Solves for kappa by bracketing log(kappa); `eigs` holds non-zero eigenvalues only."""
     if delta == 0 and eigs.size <= n:
         return 0.0
 

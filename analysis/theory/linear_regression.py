@@ -274,7 +274,7 @@ def _split_signal(
 def _ridge_shares(
     gamma: Float[np.ndarray, "..."], lam: Float[np.ndarray, "..."]
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """Return lam m (share shrunk away), 1 - lam m (share kept) and the root of the discriminant."""
+    """Returns lam m (share shrunk), 1 - lam m (share kept) and the root of the discriminant."""
     linear = 1 - gamma + lam
     root = np.hypot(linear, 2 * np.sqrt(gamma * lam))
     # Of the two equal forms of the root of the quadratic, the one that adds: no cancellation.

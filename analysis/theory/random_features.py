@@ -99,7 +99,7 @@ def _risks(
     delta: float,
     s2: float,
 ) -> tuple[float, float, float, float, float]:
-    """Return the fields of `RandomFeatureRisk`, in order, at one point."""
+    """Returns the fields of `RandomFeatureRisk`, in order, at one point."""
     live = eigs > 0
     joint, unlearned = _solve(eigs[live], n, k, delta)
     # What z leaves of n and of k. With them every factor of the risk is a sum of positive terms.

@@ -22,7 +22,7 @@ TILTS = tuple(2.0 ** (k / 2) for k in range(-8, 13))
 """Strengths of the exponential tilts, in units of the proxy's standard deviation."""
 
 Pairs = Annotated[int, Range(low=10)]
-"""So many that the best of 1, at least, is a twentieth of the responses or less."""
+"""Number of pairs, at least 10: then 1 is at most a twentieth of the responses (`best_of`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from scaling.extras import needed
 from scaling.fields import Checked, Range, nearest
 
 END_OF_DOCUMENT_BYTE = 0xFF
-"""Occurs nowhere in UTF-8."""
+"""Byte that occurs nowhere in UTF-8."""
 
 _MAX_VOCABULARY = 2**31 - 1
 

@@ -171,7 +171,7 @@ def _through(
     x: States,
     source: Source | None = None,
 ) -> States:
-    """What comes out of a stack of blocks, beside which those of the decoder read a source.
+    """Output of a stack of blocks; those of the decoder also read a source.
 
     Each device along `pipe` has an equal share of the blocks of either stack. Parts of a batch
     follow each other through the encoder, and when all are through it, through the decoder.
@@ -198,7 +198,7 @@ def _over_layers(
     x: States,
     source: Source | None,
 ) -> States:
-    """What comes out of stacked blocks, each (its parameters, what enters) -> what leaves."""
+    """Output of stacked blocks, each a function of its parameters and its input."""
     unrolled = computation.sizes.depth <= UNROLLED_DEPTH
 
     def step(entering: Any, layer: Params) -> tuple[Any, None]:

@@ -125,12 +125,7 @@ class LinearFamily(Family, Protocol):
 
 @runtime_checkable
 class NestedFamily(LinearFamily, Protocol):
-    """A family whose smaller maps may be, at one seed, the beginning of its larger ones."""
-
-    @property
-    def is_nested(self) -> bool:
-        """Whether they are, but for `feature_scale`."""
-        ...
+    """A family whose smaller maps may be the beginning of its larger ones, but for a factor."""
 
     @property
     def feature_scale(self) -> float:

@@ -22,11 +22,6 @@ class LinearReadOut(Checked, Family):
     n_features: Count
 
     @property
-    @abstractmethod
-    def is_nested(self) -> bool:
-        """Whether, at one seed, features of a smaller model are the first of a larger one's."""
-
-    @property
     def feature_scale(self) -> float:
         """Factor that all features have in common, in which nested models may differ."""
         return 1.0
@@ -72,12 +67,6 @@ class Linear(LinearReadOut):
     """
 
     kind: ClassVar[str] = "linear"
-    n_features: Count
-
-    @property
-    def is_nested(self) -> bool:
-        """Always: features are the first coordinates."""
-        return True
 
     def check(self, n_inputs: int) -> None:
         """Refuses more features than the input has coordinates."""

@@ -53,11 +53,6 @@ class RandomFeatures(LinearReadOut):
             )
 
     @property
-    def is_nested(self) -> bool:
-        """Whether the field `nested` says so."""
-        return self.nested
-
-    @property
     def feature_scale(self) -> float:
         """Factor that all features have in common."""
         return math.sqrt(2 / self.n_features)

@@ -1,4 +1,4 @@
-"""Is the noise of one size? The size of residuals against each input.
+"""A test of whether the noise is of one size, by residuals against each input.
 
 Small models scatter more than large ones. Harvey's test (1976, Econometrica 44(3), 461) regresses
 the log of squared residuals on the log inputs; the noise is then `exp(c) x_1^k_1 x_2^k_2 ...`. Rows
