@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
@@ -216,7 +216,7 @@ def _slope(scales: pd.DataFrame) -> Slope:
     slope = float(to_slope @ scales["mean"].to_numpy())
     variances = (to_slope * scales["sem"].to_numpy()) ** 2
     df = variances.sum() ** 2 / np.sum(variances**2 / (scales["n_runs"].to_numpy() - 1))
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, df) * np.sqrt(variances.sum()))
+    reach = float(stdtrit(df, (1 + LEVEL) / 2) * np.sqrt(variances.sum()))
     return Slope(slope, slope - reach, slope + reach)
 
 

@@ -25,7 +25,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
 from analysis import theory
 from analysis.errors import FitError
@@ -307,6 +306,8 @@ def _off_tail(ended: pd.DataFrame) -> Measured:
 
 
 def _order(frequency: Floats, until: Floats) -> Measured:
+    from scipy.stats import spearmanr  # half a second, for this number alone
+
     seen = np.isfinite(until).any(axis=0)
     steps = np.array([np.mean(column[np.isfinite(column)]) for column in until.T[seen]])
     found, _ = spearmanr(frequency[seen], -steps)

@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtr
 
 from analysis import theory
 from analysis.estimate import Floats
@@ -292,7 +291,7 @@ def _standard(line: Line) -> Floats:
     """Distances from theory as those of a normal mean, Student's tails taken into account."""
     freedom = np.array([len(each) - 1 for each in line.losses])
     t = (line.means - line.theory) / line.errors
-    return norm.ppf(np.clip(student.cdf(t, freedom), 1e-15, 1 - 1e-15))
+    return ndtri(np.clip(stdtr(freedom, t), 1e-15, 1 - 1e-15))
 
 
 def _shown(key: tuple[str, int], line: Line) -> pd.DataFrame:

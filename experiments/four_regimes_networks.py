@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from analysis.estimate import Floats
 from analysis.plots import style, ticks
@@ -275,7 +275,7 @@ def _decay(sizes: Floats, losses: Floats) -> Measured:
     """Exponent of L ~ size^-a: the mean over teachers, with Student's interval."""
     slopes = -np.polyfit(np.log(sizes), np.log(losses).T, 1)[0]
     value, n = float(slopes.mean()), len(slopes)
-    reach = student.ppf((1 + CONFIDENCE) / 2, n - 1) * slopes.std(ddof=1) / np.sqrt(n)
+    reach = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * slopes.std(ddof=1) / np.sqrt(n)
     note = f"{n} teachers, {sizes[0]:g} to {sizes[-1]:g}"
     return Measured(value=value, low=value - float(reach), high=value + float(reach), note=note)
 

@@ -48,7 +48,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.planning.effective_data import effective_data
 from analysis.plots import style
@@ -396,7 +396,7 @@ def _slope(runs: pd.DataFrame) -> Slope:
     if df > 0:
         residual = y - y.mean() - slope * centred
         error = np.sqrt(residual @ residual / df / (centred @ centred))
-        reach = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
+        reach = float(stdtrit(df, (1 + LEVEL) / 2) * error)
     return Slope(slope, slope - reach, slope + reach)
 
 

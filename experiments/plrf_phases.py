@@ -20,8 +20,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 from analysis import theory
 from analysis.estimate import Floats
@@ -252,7 +251,7 @@ def _frontier(sizes: list[Size], risks: list[Floats]) -> Frontier:
 def _close(size: Size) -> np.ndarray:
     """Whether the mean is within 5 % of the exact one, or as near as 3 s.e. of many runs are."""
     off = np.abs(size.risks.mean(axis=0) / size.exact.mean(axis=0) - 1)
-    reach = student.ppf(norm.cdf(3), len(size.risks) - 1)
+    reach = stdtrit(len(size.risks) - 1, ndtr(3))
     return (off <= 0.05) | (np.abs(size.z) <= reach)
 
 

@@ -24,7 +24,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
 from analysis import theory
 from analysis.estimate import Bootstrap, Floats
@@ -236,6 +235,8 @@ def _peaks_inside(shown: pd.DataFrame) -> Measured:
 
 def _with_data(shown: pd.DataFrame) -> Measured:
     """Mean over widths and tails of the correlation over comparisons, of means over seeds."""
+    from scipy.stats import spearmanr  # half a second, for this number alone
+
     found = []
     for _, rows in shown.groupby(["data.freedom", "width"]):
         n, peaks = (rows[name].to_numpy(np.float64) for name in ("data.n_train", "gold_peak"))

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
+from scipy.special import fdtri, gammaincinv
 
 from analysis.plots import style
 from analysis.plots.ticks import log_ticks
@@ -108,14 +108,15 @@ def analyse(table: pd.DataFrame) -> Findings[Details]:
     sizes = shown["n_params_matmul"].to_numpy(np.float64)
     tails = (1 + LEVEL) / 2, (1 - LEVEL) / 2
     sd = shown["sd"].to_numpy(np.float64)
-    shown["sd_low"], shown["sd_high"] = (sd * np.sqrt(df / stats.chi2.ppf(p, df)) for p in tails)
+    chi_square = (2 * gammaincinv(df / 2, p) for p in tails)  # its quantiles
+    shown["sd_low"], shown["sd_high"] = (sd * np.sqrt(df / each) for each in chi_square)
     # log sd of k + 1 seeds has a standard error near sqrt(1 / 2k).
     line, covariance = np.polyfit(
         np.log(sizes / SPREAD.size), np.log(sd), 1, w=np.sqrt(2 * df), cov="unscaled"
     )
     errors = 1.96 * np.sqrt(np.diagonal(covariance))
     low, at, high = np.exp(line[1] + errors[1] * np.array([-1, 0, 1]))
-    ratio, error = sd[-1] / sd[0], stats.f.ppf(tails, df[-1], df[0])
+    ratio, error = sd[-1] / sd[0], fdtri(df[-1], df[0], tails)
     return Findings(
         measured={
             "largest": Measured(value=float(sd.max())),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from analysis.errors import FitError
 from analysis.estimate import Estimate, Floats
@@ -51,7 +51,7 @@ class DelayLaw:
         along = np.log(np.asarray(x, np.float64))
         beside = np.stack([np.ones_like(along), along], axis=-1)
         variance = np.einsum("...i,ij,...j", beside, self.covariance, beside) + self.scatter**2
-        wide = stats.t.ppf((1 + level) / 2, self.n_events - 2) * np.sqrt(variance)
+        wide = special.stdtrit(self.n_events - 2, (1 + level) / 2) * np.sqrt(variance)
         return self.at(x) * np.exp(-wide), self.at(x) * np.exp(wide)
 
 
@@ -102,7 +102,7 @@ def fit_delays(x: ArrayLike, after: ArrayLike, until: ArrayLike) -> DelayLaw:
         cost, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}
     ).x
     covariance = _covariance(cost, found) * n_events / (n_events - 2)
-    wide, beside = stats.t.ppf((1 + LEVEL) / 2, n_events - 2) * np.sqrt(np.diagonal(covariance))
+    wide, beside = special.stdtrit(n_events - 2, (1 + LEVEL) / 2) * np.sqrt(np.diagonal(covariance))
     scale, slope = map(float, found[:2])
     ends = np.exp([scale - wide, scale + wide])
     return DelayLaw(

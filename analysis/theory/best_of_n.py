@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import special
 
 from analysis.estimate import Floats
 from analysis.guards import positive
@@ -72,6 +72,8 @@ def heavy_proxy_gold(n: ArrayLike, *, noise: float, freedom: float) -> Floats:
 
     Reference: Kwa, Thomas & Garriga-Alonso, arXiv:2407.14503 (catastrophic Goodhart).
     """
+    from scipy import stats  # half a second, for this curve alone
+
     n = np.atleast_1d(positive("n", n))
     gold = np.linspace(-7.0, 7.0, 141)
     weights = stats.norm.pdf(gold)

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 from experiments.experiment import Measured
 
@@ -17,7 +17,7 @@ def mean_of(values: ArrayLike, note: str = "") -> Measured:
     n, mean = len(each), float(each.mean())
     if n < 2:
         return Measured(value=mean, note=note or "one seed: no interval")
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * each.std(ddof=1) / np.sqrt(n))
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2) * each.std(ddof=1) / np.sqrt(n))
     return Measured(value=mean, low=mean - half, high=mean + half, note=note)
 
 
