@@ -1,5 +1,6 @@
 """Finding experiments: by name in this package, or by the path of a user's own file."""
 
+import functools
 import importlib
 import inspect
 import re
@@ -21,13 +22,27 @@ def names() -> list[str]:
     return declaring(experiments, "SWEEP", "FACTS", "PARTS")
 
 
+def questions() -> dict[str, str]:
+    """The first line of each card of this package by its name, found without importing."""
+    sources = _sources(*experiments.__path__)
+    cards = {name: sources[name].split('"""')[1] for name in names()}
+    return {name: card.partition("\n")[0] for name, card in cards.items()}
+
+
 def declaring(package: ModuleType, *words: str) -> list[str]:
     """Names of the modules of a package that declare one of the words, found without importing."""
-    files = (file for folder in package.__path__ for file in Path(folder).glob("*.py"))
-    sources = {file.stem: file.read_text(encoding="utf-8") for file in files}
     return sorted(
-        name for name, text in sources.items() if any(f"\n{word}" in text for word in words)
+        name
+        for name, text in _sources(*package.__path__).items()
+        if any(f"\n{word}" in text for word in words)
     )
+
+
+@functools.cache
+def _sources(*folders: str) -> Mapping[str, str]:
+    """The text of each module in folders by its name, which stays while this process runs."""
+    files = (file for folder in folders for file in Path(folder).glob("*.py"))
+    return {file.stem: file.read_text(encoding="utf-8") for file in files}
 
 
 def load(name: str) -> Experiment | Gathering:

@@ -29,7 +29,7 @@ _COLOURS: dict[Judgement, str] = {"pass": "green", "fail": "red"}
 
 def print_list(options: ListOptions) -> int:
     """Prints one line per experiment: its name and the first line of its card."""
-    rows = [(n, catalogue.load(n).card.partition("\n")[0]) for n in catalogue.names()]
+    rows = catalogue.questions().items()
     print_table(("experiment", "question"), rows)
     console.print("\nscaling show NAME prints a card, scaling run NAME runs it.")
     listed = [{"name": name, "question": question} for name, question in rows]
