@@ -71,9 +71,10 @@ def small_library(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def unread_library() -> Iterator[None]:
-    """The real library by the number of its tokens alone: a plan asks for no more.
+    """The real library by the number of its tokens alone, and bytes of two kinds in turn.
 
-    To find byte pairs in all of it takes a quarter of a minute.
+    A plan asks for no more. To find byte pairs in all of it takes a quarter of a minute, and what
+    kinds its bytes are a second.
     """
 
     def tokenizer_of(path, text_field, choice):
@@ -84,9 +85,14 @@ def unread_library() -> Iterator[None]:
     def halves_of(path, text_field, choice, part=None):
         return Halves(*(Ones(n) for n in TOKENS[choice, part]))
 
+    def text_and_kinds(half):
+        kinds = np.repeat(np.arange(2**13, dtype=np.uint8) % 2, 128)
+        return np.ones_like(kinds), kinds
+
     with pytest.MonkeyPatch.context() as patch, _forgetting():
         for source in (text.Text, byte_kinds.ByteKinds):
             patch.setattr(source, "fingerprint", lambda self: "text/any")
         patch.setattr(text, "tokenizer_of", tokenizer_of)
         patch.setattr(text, "halves_of", halves_of)
+        patch.setattr(byte_kinds, "_text_and_kinds", text_and_kinds)
         yield

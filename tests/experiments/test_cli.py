@@ -87,11 +87,12 @@ def test_list_names_every_experiment(capsys):
         assert f"{name} " in printed
 
 
-@pytest.mark.medium
 @pytest.mark.parametrize("name", catalogue.names())
 def test_every_card_says_what_it_must(name, capsys):
-    assert main(["show", name]) == 0
+    with unread_library():
+        assert main(["show", name]) == 0
     card = capsys.readouterr().out
+    assert card.startswith(catalogue.questions()[name])
     for word in ("Claim:", "Paper:", f"Command: scaling run {name}\n", "Cost:", "Expected:"):
         assert word in card
 
