@@ -1,7 +1,8 @@
-"""FLOPs of the matrix products of a program, read from its jaxpr."""
+"""FLOPs of a program before it is compiled: of its matrix products, and of all that XLA counts."""
 
 import math
 
+import jax
 from jax.extend.core import jaxprs_in_params
 
 
@@ -16,3 +17,8 @@ def flops_of_products(jaxpr) -> int:
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         total += times * sum(map(flops_of_products, jaxprs_in_params(equation.params)))
     return total
+
+
+def flops_by_xla(function, *arguments) -> float:
+    """FLOPs that XLA counts, of element-wise work too, in a program that it has yet to optimise."""
+    return jax.jit(function).lower(*arguments).cost_analysis()["flops"]
