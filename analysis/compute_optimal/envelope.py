@@ -32,6 +32,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.compute_optimal.envelope_result import EnvelopeResult, HandOver, Step
 from analysis.compute_optimal.envelope_trace import Grid, Trace, interpolate, steps, trace
@@ -84,10 +85,9 @@ def envelope(
     _require_hand_overs(found, spans)
 
     # 2. The line through the hand-overs.
-    points = _hand_overs(grid, found)
+    points = _hand_overs(grid, [found])
     centre = float(points.gap / points.gap.sum() @ points.log_flops)
-    best = _line(points, centre)
-    assert best is not None
+    (best,) = _lines(points, centre)
 
     # 3. The same of resampled runs.
     lines = _resampled_lines(grid, len(curves), centre, bootstrap)
@@ -136,44 +136,57 @@ def _require_hand_overs(found: Trace, spans: Sequence[Step]) -> None:
 def _resampled_lines(grid: Grid, n_runs: int, centre: float, bootstrap: Bootstrap) -> Floats:
     """Lines through the hand-overs of resampled runs, where there are two, shape `(n, 2, 2)`."""
     rng = np.random.default_rng(bootstrap.seed)
-    lines = []
-    for _ in range(bootstrap.n):
-        drawn = np.unique(rng.integers(0, n_runs, n_runs))
-        line = _line(_hand_overs(grid, trace(grid, drawn)), centre)
-        lines += [] if line is None else [line]
-    return np.array(lines)
+    drawn = (np.bincount(rng.integers(0, n_runs, n_runs)) for _ in range(bootstrap.n))
+    found = [trace(grid, np.flatnonzero(counts)) for counts in drawn]
+    return _lines(_hand_overs(grid, found), centre)
 
 
 class _Points(NamedTuple):
-    """Hand-overs: log C, (log N*, log D*) and the distance of the two sizes in log N."""
+    """Hand-overs: their envelope, log C, (log N*, log D*), distance of the two sizes in log N."""
 
+    envelope: NDArray[np.intp]  # (n,)
     log_flops: Floats  # (n,)
     log_optimum: Floats  # (n, 2)
     gap: Floats  # (n,)
 
 
-def _hand_overs(grid: Grid, found: Trace) -> _Points:
-    at, ends = found.at, (found.smaller, found.larger)
-    log_n = (grid.log_sizes[ends[0]] + grid.log_sizes[ends[1]]) / 2
-    log_d = sum(grid.log_tokens[end, k] for end in ends for k in (at, at + 1)) / 4
+def _hand_overs(grid: Grid, found: Sequence[Trace]) -> _Points:
+    """The hand-overs of all envelopes."""
+    at = np.concatenate([each.at for each in found])
+    smaller = np.concatenate([each.smaller for each in found])
+    larger = np.concatenate([each.larger for each in found])
+    log_n = (grid.log_sizes[smaller] + grid.log_sizes[larger]) / 2
+    log_d = sum(grid.log_tokens[end, k] for end in (smaller, larger) for k in (at, at + 1)) / 4
     return _Points(
+        np.repeat(np.arange(len(found)), [len(each.at) for each in found]),
         (grid.log_flops[at] + grid.log_flops[at + 1]) / 2,
         np.stack([log_n, log_d], axis=1),
-        grid.log_sizes[ends[1]] - grid.log_sizes[ends[0]],
+        grid.log_sizes[larger] - grid.log_sizes[smaller],
     )
 
 
-def _line(points: _Points, centre: float) -> Floats | None:
-    """Height at `centre` and slope of (log N*, log D*), shape `(2, 2)`; None for fewer than two."""
-    if len(points.gap) < 2:
-        return None
+def _lines(points: _Points, centre: float) -> Floats:
+    """Height at `centre` and slope of (log N*, log D*) of envelopes with two hand-overs or more.
+
+    Returns:
+        Lines, shape `(n_envelopes, 2, 2)`.
+    """
+    enough = np.bincount(points.envelope) >= 2
+    kept = enough[points.envelope]
+    of = (np.cumsum(enough) - 1)[points.envelope[kept]]
+    log_flops, log_optimum, gap = (each[kept] for each in points[1:])
+
+    def total(values: Floats) -> Floats:
+        return np.asarray(np.bincount(of, values), dtype=np.float64)
+
     # Weighted by the gap, a stretch of sizes counts alike however many of them crowd there.
-    weights = points.gap / points.gap.sum()
-    off = points.log_flops - weights @ points.log_flops
-    moment = weights * off / (weights @ off**2)
-    slope = moment @ points.log_optimum
-    height = weights @ points.log_optimum
-    return np.stack([height + slope * (centre - weights @ points.log_flops), slope])
+    weights = gap / total(gap)[of]
+    middle = total(weights * log_flops)
+    off = log_flops - middle[of]
+    moment = weights * off / total(weights * off**2)[of]
+    slope = np.stack([total(moment * each) for each in log_optimum.T], axis=1)
+    height = np.stack([total(weights * each) for each in log_optimum.T], axis=1)
+    return np.stack([height + slope * (centre - middle)[:, None], slope], axis=1)
 
 
 def _trends(

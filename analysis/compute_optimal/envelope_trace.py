@@ -1,6 +1,7 @@
 """Learning curves at common values of compute, and which size has the lowest loss at each."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -91,21 +92,21 @@ def trace(grid: Grid, runs: NDArray[np.intp]) -> Trace:
     sizes = of_run[is_first]
     if len(sizes) < len(runs):
         log_loss = np.minimum.reduceat(log_loss, np.flatnonzero(is_first), axis=0)
-    along = np.arange(len(grid.log_flops))
     winner = log_loss.argmin(axis=0)
-    nearest = winner + np.array([[-1], [0], [1]])
-    nearest = np.where((nearest < 0) | (nearest == len(sizes)), winner, nearest)
-    smaller, same, larger = np.isfinite(log_loss[nearest, along])
-    bracketed = smaller & same & larger
+    covered = np.isfinite(log_loss)
+    between = covered.copy()
+    between[1:] &= covered[:-1]
+    between[:-1] &= covered[1:]
+    bracketed = between[winner, np.arange(len(winner))]
     edges = np.flatnonzero(bracketed[1:] != bracketed[:-1]) + 1
     ordered = winner.copy()
-    for part in np.split(along, edges):
-        if bracketed[part[0]]:
+    for first, end in pairwise([0, *edges.tolist(), len(winner)]):
+        if bracketed[first]:
             # Chernozhukov, Fernandez-Val & Galichon (arXiv:0704.3686): putting an estimate of an
             # increasing function in order brings it nearer to the truth, whatever its noise.
-            ordered[part] = np.sort(winner[part])
+            ordered[first:end].sort()
     at = np.flatnonzero((ordered[1:] > ordered[:-1]) & bracketed[:-1] & bracketed[1:])
-    moved = float(np.mean(ordered[bracketed] != winner[bracketed])) if bracketed.any() else 0.0
+    moved = np.count_nonzero(ordered != winner) / max(1, np.count_nonzero(bracketed))
     numbers = sizes[ordered]
     return Trace(numbers, bracketed, at, numbers[at], numbers[at + 1], moved)
 
