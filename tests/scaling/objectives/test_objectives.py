@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_parameters import random_parameters
 
 from scaling.models.transformer import Transformer
 from scaling.objectives.causal import Causal
@@ -26,12 +27,12 @@ EACH = [Causal(), Prefix(), Prefix(share=0.5), Masked(), Span(), MIXTURE]
 
 
 def examples(objective: Objective, seed: int = 0) -> Examples:
-    made = drawn(objective, jnp.asarray(WINDOWS), jax.random.key(seed))
+    made = drawn(objective, WINDOWS, jax.random.key(seed))
     return Examples(*(each if each is None else np.asarray(each) for each in made))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def drawn(objective: Objective, windows: jax.Array, key: jax.Array) -> Examples:
+def drawn(objective: Objective, windows: Any, key: jax.Array) -> Examples:
     return objective.examples(windows, key, SPECIAL)
 
 
@@ -73,13 +74,13 @@ def test_masked_hides_what_it_predicts_and_nothing_else():
     assert visible is not None and (visible == CONTEXT).all()
 
 
-@pytest.mark.parametrize("context", [4, 128])
+@pytest.mark.parametrize("context", [4, CONTEXT])
 def test_spans_put_back_in_their_holes_are_the_text(context):
     span = Span(rate=0.15, mean=3)
     sizes = span.sizes(context)
     assert sizes.visible + sizes.predicted <= context + 1
-    windows = np.random.default_rng(1).integers(0, 100, (8, context + 1))
-    made = drawn(span, jnp.asarray(windows), jax.random.key(2))
+    windows = WINDOWS[:, : context + 1]
+    made = drawn(span, windows, jax.random.key(2))
     for window, inputs, targets, weights in zip(windows, *map(np.asarray, made[:3]), strict=True):
         whole = [*inputs, targets[-1]]
         text, answer = whole[: sizes.visible], whole[sizes.visible :]
@@ -122,17 +123,17 @@ def test_a_mixture_draws_each_objective_by_its_share():
 def changed_logits() -> Any:
     """Whether the logits at one position change with the token at another, by visible prefix."""
     model = Transformer(width=8, depth=1, heads=2).build(8, 16)
-    params = model.init(jax.random.key(0))
+    params = random_parameters(model)
     # The last sequence is unchanged: in one batch, equal inputs give equal bits.
     sequences = np.tile(np.arange(8), (9, 1))
     sequences[range(8), range(8)] = 15
 
     @jax.jit
-    def depends(visible: jax.Array) -> jax.Array:
-        logits = model.apply(params, jnp.asarray(sequences), visible=jnp.repeat(visible, 9))
+    def depends(params: Any, sequences: jax.Array, visible: jax.Array) -> jax.Array:
+        logits = model.apply(params, sequences, visible=jnp.repeat(visible, 9))
         return (logits[:8] != logits[8:]).any(axis=-1)  # (changed token, position)
 
-    return lambda visible: np.asarray(depends(jnp.array([visible])))
+    return lambda visible: np.asarray(depends(params, sequences, np.array([visible])))
 
 
 @pytest.mark.parametrize("visible", [0, 1, 3, 8])

@@ -1,6 +1,6 @@
 """Optimizers against optax's own, on the parameters of a tiny model and random gradients."""
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,39 +29,57 @@ def drawn(seed: int, model: Transformer = MODEL) -> Any:
     return jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32), shapes)
 
 
+def gradients_drawn(model: Transformer) -> Any:
+    """One tree a step, stacked."""
+    return jax.tree.map(
+        lambda *each: np.stack(each), *(drawn(i + 1, model) for i in range(len(RATES)))
+    )
+
+
 def descended(
     optimizer: PretrainingOptimizer, model: Transformer = MODEL, gradient_scale: float = 1.0
 ) -> tuple[Any, Any]:
     """Parameters after three steps, and those that are evaluated."""
     groups = param_groups(optimizer, model, *SHAPE)
-    peaks = jnp.array(learning_rates(optimizer))
+    peaks = learning_rates(optimizer)
 
-    @jax.jit
-    def step(params, state, gradient, share):
-        updates, state = build_optimizer(optimizer, groups, share * peaks).update(
+    def step(carried, given):
+        (params, state), (gradient, share) = carried, given
+        updates, state = build_optimizer(optimizer, groups, share * jnp.array(peaks)).update(
             gradient, state, params
         )
-        return optax.apply_updates(params, updates), state
+        return (optax.apply_updates(params, updates), state), None
 
-    params = drawn(0, model)
-    state = jax.jit(build_optimizer(optimizer, groups, peaks).init)(params)
-    for i, share in enumerate(RATES):
-        gradient = jax.tree.map(lambda g: np.float32(gradient_scale) * g, drawn(i + 1, model))
-        params, state = step(params, state, gradient, share)
-    return params, jax.jit(functools.partial(evaluated, optimizer))(state, params)
+    @jax.jit
+    def stepped(params, gradients, shares):
+        state = build_optimizer(optimizer, groups, jnp.array(peaks)).init(params)
+        (params, state), _ = jax.lax.scan(step, (params, state), (gradients, shares))
+        return params, evaluated(optimizer, state, params)
+
+    gradients = jax.tree.map(lambda g: np.float32(gradient_scale) * g, gradients_drawn(model))
+    return stepped(drawn(0, model), gradients, np.float32(RATES))
 
 
 def peer_descended(peer: optax.GradientTransformation) -> tuple[Any, Any]:
-    @jax.jit
-    def step(params, state, gradient):
+    def step(carried, gradient):
+        params, state = carried
         updates, state = peer.update(gradient, state, params)
-        return optax.apply_updates(params, updates), state
+        return (optax.apply_updates(params, updates), state), None
 
-    params = drawn(0)
-    state = jax.jit(peer.init)(params)
-    for i in range(len(RATES)):
-        params, state = step(params, state, drawn(i + 1))
-    return params, state
+    @jax.jit
+    def stepped(params, gradients):
+        return jax.lax.scan(step, (params, peer.init(params)), gradients)[0]
+
+    return stepped(drawn(0), gradients_drawn(MODEL))
+
+
+def first_update(build: Callable[[], Any], gradient: Any, params: Any) -> Any:
+    @jax.jit
+    def updated(gradient, params):
+        move = build()
+        return move.update(gradient, move.init(params), params)[0]
+
+    return updated(gradient, params)
 
 
 def peak(rate: float) -> optax.Schedule:
@@ -121,8 +139,10 @@ def test_muon_brings_every_singular_value_of_every_layer_near_one():
     scale = np.array([1e-3, 1.0, 1e3], np.float32)[:, None, None]
     blocks = {k: v * scale if v.ndim == 3 else v for k, v in gradient["blocks"].items()}
     gradient |= {"blocks": blocks}
-    move = build_optimizer(optimizer, param_groups(optimizer, MODEL, *SHAPE), jnp.ones(2))
-    updates, _ = jax.jit(move.update)(gradient, jax.jit(move.init)(gradient), gradient)
+    groups = param_groups(optimizer, MODEL, *SHAPE)
+    updates = first_update(
+        lambda: build_optimizer(optimizer, groups, jnp.ones(2)), gradient, gradient
+    )
     for name in ("qkv", "attention_out", "ff_in", "ff_out"):
         layers = np.asarray(updates["blocks"][name])
         wider = max(1.0, layers.shape[2] / layers.shape[1]) ** 0.5
@@ -151,10 +171,13 @@ def test_schedule_free_adamw_is_that_of_optax():
     optimizer = ScheduleFree(learning_rate=0.1, weight_decay=0.3)
     groups = param_groups(optimizer, MODEL, *SHAPE)
     params = drawn(0)
-    move = build_optimizer(optimizer, groups, jnp.array([0.1]))
-    updates, _ = jax.jit(move.update)(drawn(1), jax.jit(move.init)(params), params)
-    peer = optax.contrib.schedule_free_adamw(0.1, weight_decay=0.3)
-    expected, _ = jax.jit(peer.update)(drawn(1), jax.jit(peer.init)(params), params)
+    updates, expected = (
+        first_update(build, drawn(1), params)
+        for build in (
+            lambda: build_optimizer(optimizer, groups, jnp.array([0.1])),
+            lambda: optax.contrib.schedule_free_adamw(0.1, weight_decay=0.3),
+        )
+    )
     decayed = not_gains(params)
     same = jax.tree.map(lambda d, a, b: not d or close(a, b), decayed, updates, expected)
     assert all(jax.tree.leaves(same))
@@ -180,8 +203,10 @@ def test_multipliers_act_on_the_direction_of_adam():
     wide = Transformer(width=12, depth=4, heads=1, parametrization=MuP(base_width=6, base_depth=1))
     optimizer = Adam(learning_rate=0.1, weight_decay=0.5)
     params, gradient = drawn(0, wide), jax.tree.map(np.sign, drawn(1, wide))
-    move = build_optimizer(optimizer, param_groups(optimizer, wide, *SHAPE), jnp.array([0.1]))
-    updates, _ = jax.jit(move.update)(gradient, jax.jit(move.init)(params), params)
+    groups = param_groups(optimizer, wide, *SHAPE)
+    updates = first_update(
+        lambda: build_optimizer(optimizer, groups, jnp.array([0.1])), gradient, params
+    )
     expected = jax.tree.map(
         lambda m, decays, p, g: -0.1 * (m * g + 0.5 * decays * p),
         learning_rate_multipliers(wide, *SHAPE),
