@@ -7,13 +7,14 @@
 | C | training compute, as its source counts it | FLOPs |
 """
 
-import difflib
 import tomllib
 from dataclasses import dataclass, fields
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from analysis.errors import did_you_mean
 
 Confidence = Literal["stated", "derived", "estimated", "speculative"]
 """How a model's facts are known: stated by its makers, derived from what they stated, estimated by
@@ -109,8 +110,7 @@ def find(name: str) -> Model:
         if begun and _bare(name):
             several = ", ".join(model.name for model in begun)
             raise ValueError(f"several models begin with {name!r}: give one of {several}")
-        close = difflib.get_close_matches(_bare(name), by_name, n=1, cutoff=0.5)
-        nearest = f"did you mean {by_name[close[0]].name!r}? " if close else ""
+        nearest = did_you_mean(name, (model.name for model in models()))
         raise ValueError(f"no model {name!r}: {nearest}`scaling models list` prints all names")
     return by_name[_bare(name)]
 

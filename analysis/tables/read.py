@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.guards import positive
 from analysis.laws.chinchilla import FLOPS_PER_PARAMETER_AND_TOKEN
 from analysis.tables import columns as naming
 from analysis.tables import plausibility, results, selection, states, wide
@@ -138,15 +139,15 @@ def read(
             value and remedy.
     """
     path = Path(path)
-    if not 0 < flops_per_parameter_and_token < np.inf:
-        raise ValueError(
-            f"flops_per_parameter_and_token = {flops_per_parameter_and_token} must be finite and "
-            "above 0; give k > 0 of C = k N D, such as 6"
-        )
+    k = positive(
+        "flops_per_parameter_and_token",
+        flops_per_parameter_and_token,
+        "give k > 0 of C = k N D, such as 6",
+    )
     declared = naming.parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
     conditions = selection.parse(where) if where else ()
     raw = _raw(path, melt, evaluations)
-    product = Product("C", float(flops_per_parameter_and_token))
+    product = Product("C", float(k))
     try:
         # Rows are chosen first, then the columns, then every value of these is judged.
         asked = selection.by_columns(scalar(raw.frame), conditions, declared)
