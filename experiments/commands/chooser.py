@@ -13,6 +13,9 @@ from sweeps.deciding import Decided
 from sweeps.decisions import Policy, seen
 from sweeps.plan import Plan
 
+FLAGS = {"halving": "--tune", "law": "--adapt"}
+"""Options that choose runs, by the name of their policy in `about`."""
+
 
 class Chooser(NamedTuple):
     """A policy that chooses runs, and what commands print of it.

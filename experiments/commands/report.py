@@ -25,7 +25,6 @@ from scaling.sealed import DamagedFileError, parse, sha256, sha256_of_file, sign
 from sweeps.files import MANY_BYTES, read_bytes
 
 FIGURES = ("figure.pdf", "figure.png", "figure.svg", "figure.csv")
-FILES = (*FIGURES, "report.json")
 FAILURE = "failure.json"
 _MOST_BYTES = 2**24
 _READ = (".py", ".toml", ".csv")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from experiments.commands import provenance
+from experiments.commands.chooser import FLAGS
 from experiments.commands.console import console, write_json
 from experiments.commands.folder import stores
 from experiments.commands.options.folders import DoctorOptions, StatusOptions
@@ -82,7 +83,7 @@ def _print_survey(found: Survey) -> None:
 def _decided(found: Survey) -> Iterator[str]:
     """What chose runs of a folder, how far it has come, and what became of those it left."""
     for each in found.choices.choosers:
-        flag = "--tune" if each.about.get("policy") == "halving" else "--adapt"
+        flag = FLAGS[each.about["policy"]]
         n = several(each.n_decisions, "decision")
         if each.stop is None:
             yield f"{flag} has not come to an end after {n}: the same command goes on"

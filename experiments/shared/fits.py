@@ -5,9 +5,9 @@ Each with its verdict, its constants, their profiles, and the same law under oth
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.errors import FitError
 from analysis.estimate import Redrawn
@@ -98,12 +98,12 @@ class ShownFit:
     alternatives: tuple[Alternative, ...]
 
 
-def shown_fits(details: Any) -> tuple[ShownFit, ...]:
+def shown_fits(details: object) -> tuple[ShownFit, ...]:
     """Returns the fits among what a figure needs, ready to be kept and shown."""
     return tuple(_shown(name, fit) for name, fit in fits_of(details).items())
 
 
-def fits_of(details: Any) -> dict[str, FitResult]:
+def fits_of(details: object) -> dict[str, FitResult]:
     """Returns the fitted laws among what a figure needs, by law and, where fits share it, loss.
 
     Args:
@@ -112,15 +112,16 @@ def fits_of(details: Any) -> dict[str, FitResult]:
     unique = list({id(each): each for each in _walk(details)}.values())
     names = [each.law.name for each in unique]
     found: dict[str, FitResult] = {}
+    copies = Counter[str]()
     for each, law in zip(unique, names, strict=True):
         loss = "squared" if each.loss.delta is None else "Huber"
         name = law if names.count(law) == 1 else f"{law} {loss}"
-        copies = sum(1 for known in found if known == name or known.startswith(f"{name} no "))
-        found[f"{name} no {copies + 1}" if copies else name] = each
+        copies[name] += 1
+        found[name if copies[name] == 1 else f"{name} no {copies[name]}"] = each
     return found
 
 
-def _walk(value: Any) -> Iterator[FitResult]:
+def _walk(value: object) -> Iterator[FitResult]:
     if isinstance(value, FitResult):
         yield value
     elif isinstance(value, Mapping):

@@ -70,9 +70,6 @@ class Tokenized(Checked):
             )
 
 
-TokenizerConfig = Bytes | BPE | Tiktoken | Tokenized
-
-
 class Tokenizer(NamedTuple):
     """A tokenizer as functions.
 
