@@ -202,8 +202,8 @@ class Ranking:
             return f"combined: {names}"
         combined, best = self.blind
         return (
-            f"combined: {names} (each window by what the others choose: a combination errs by "
-            f"{combined:.4g}, the best law by {best:.4g})"
+            f"combined: {names} (each window predicted by what the others choose: RMSLE "
+            f"{combined:.4g}, of the best law alone {best:.4g})"
         )
 
     def _reach(self) -> str:

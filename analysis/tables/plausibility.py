@@ -138,6 +138,6 @@ def _loss(values: Mapping[str, pd.Series], origins: Mapping[str, Origin]) -> Ite
     if middle > HIGHEST[name]:
         perplexity = declaration("loss", column, "perplexity")
         yield (
-            f"loss is {middle:.4g} {name} in the middle, which is more than any model of language "
-            f"has; if it is a perplexity, declare --columns {perplexity}"
+            f"the median loss is {middle:.4g} {name}, which is more than any language model has; "
+            f"if it is a perplexity, declare --columns {perplexity}"
         )

@@ -136,8 +136,8 @@ def ended(
         why = why.mask(out, column.astype(str).str.strip().str.lower())
         if any(plain(str(state)) == "terminated" for state in known):
             doubts.append(
-                f"column {name!r}: TERMINATED counts as finished, as Ray Tune writes it; of trials "
-                "that a scheduler ended early too, which --where can leave out"
+                f"column {name!r}: TERMINATED counts as finished; Ray Tune also writes it for "
+                "trials that a scheduler ended early, which --where can leave out"
             )
     left_out = why.ne("")
     return frame.loc[~left_out], frame.loc[left_out].assign(why=why[left_out]), doubts

@@ -93,7 +93,8 @@ def learn(plan: Plan, before: Sequence[RunRecord], after: Sequence[RunRecord]) -
     cost, actual = cost_of(plan, others, speeds, _workers()), sum(taken)
     took = f"{plan.name}: {len(taken):,} runs took {actual:.3g} core-seconds"
     if cost.is_measured:  # a guess taught nothing
-        took += f"; predicted were {cost.seconds:.3g} ({100 * (cost.seconds / actual - 1):+.0f} %)"
+        off = cost.seconds / actual - 1
+        took += f"; the prediction was {cost.seconds:.3g} ({100 * off:+.0f} %)"
     console.print(took)
     try:
         speeds.learning(new).save()

@@ -16,7 +16,7 @@ from experiments.commands.options.folders import (
     RetryOptions,
     TableOptions,
 )
-from experiments.shared.words import counted
+from experiments.shared.words import counted, several
 from sweeps.files import check_inside, names, storing
 from sweeps.places import place
 from sweeps.store import Store
@@ -163,8 +163,8 @@ def retry(options: RetryOptions) -> int:
                 chosen.append(column(text, "run_id"))
                 store.reopen(chosen[-1], reason)
     console.print(
-        f"{len(chosen):,} runs are open again; their results lie in quarantine. The command that "
-        "made them does them again; runs that failed or are missing it tries in any case"
+        f"{several(len(chosen), 'run')} opened again; the old results lie in quarantine. The "
+        "command that made them does them again, with those that failed or are missing"
     )
     write_json(options.json, {"open_again": chosen})
     return 0

@@ -120,7 +120,7 @@ def _print_best(best: Sequence[Plan], tokens: float, price: float | None) -> Non
     products = "bfloat16" if best[0].recipe.activation_bytes == _NARROW else "float32"
     console.print(
         f"Products and activations are taken in {products}. Three constants of the time were set "
-        "on published runs; of eight others the plan predicts the utilisation within 9 points "
+        "on published runs; for eight others the predicted utilisation is within 9 points "
         "(docs/many_devices.md).",
         soft_wrap=True,
     )

@@ -334,7 +334,11 @@ def test_laws_are_combined_with_a_horizon(to: float | None):
     logs = [w * np.log(fits[name].predict(SIZES)) for name, w in ranking.weights.items()]
     np.testing.assert_allclose(np.log(ranking.predict(SIZES)), np.sum(logs, axis=0))
     assert json.loads(ranking.to_json())["weights"] == dict(ranking.weights)
-    said = f"{ranking.blind.combined:.4g}, the best law by" if ranking.blind else "combined: 1.00"
+    said = (
+        f"{ranking.blind.combined:.4g}, of the best law alone"
+        if ranking.blind
+        else "combined: 1.00"
+    )
     assert said in ranking.summary()
     # The nearest law has the least squared distance to all laws, weighed.
     nearest = ranking.nearest(10 * SIZES[-1:]).law.name

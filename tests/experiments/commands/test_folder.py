@@ -77,7 +77,7 @@ def test_a_damaged_curve_is_named_and_its_run_done_again_when_asked(done, said, 
     ):  # fmt: skip
         code, printed = said(*words)
         assert code == 1 and "curve.jsonl" in printed
-    assert "1 runs are open again" in said("retry", done, "--damaged-curves")[1]
+    assert "1 run opened again" in said("retry", done, "--damaged-curves")[1]
     assert "8 done, 1 missing" in said("status", done)[1]
 
 

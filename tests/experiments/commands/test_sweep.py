@@ -104,10 +104,10 @@ def test_a_sweep_leaves_what_an_experiment_leaves(said, tmp_path, monkeypatch):
     words = ("sweep", *LINEAR, *GRID, "--name", "risk", "--results", tmp_path, "--workers", "1")
     code, printed = said(*words)
     assert code == 0 and "lowest excess risk" in printed
-    assert "6 runs took" in printed and "predicted were" not in printed  # a guess
+    assert "6 runs took" in printed and "the prediction was" not in printed  # a guess
     assert "6 kept" in said(*words)[1]
     again = said(*words[:-3], tmp_path / "again", "--workers", "1")[1]
-    assert "6 runs took" in again and "core-seconds; predicted were" in again
+    assert "6 runs took" in again and "core-seconds; the prediction was" in again
     (plan,) = Store.open(tmp_path / "risk").plans()
     assert plan.command is not None and declared_by(plan.command).name == "risk"
     assert said("status", tmp_path / "risk")[0] == 0
