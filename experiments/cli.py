@@ -126,7 +126,7 @@ def export(options: Flags[ExportOptions]) -> int:
 
 @app.command
 def status(options: Flags[StatusOptions]) -> int:
-    """Print what a results folder holds: runs by status, where they lack, mixed versions."""
+    """Print what a results folder holds: runs by status, where runs lack, mixed versions."""
     from experiments.commands import status
 
     return status.print_status(options)

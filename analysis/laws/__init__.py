@@ -1,4 +1,8 @@
-"""Scaling laws, one in a file, all behind the `Law` interface."""
+"""Scaling laws, one in a file, all behind the `Law` interface.
+
+`law` defines it, and `own` makes one of a user's function. `power_terms` and `power_product` are
+what many laws are built from, `scales` and `softplus` their numerics; `LAWS` lists them by name.
+"""
 
 from analysis.laws.broken_power_law import BNSL_1 as BNSL_1
 from analysis.laws.broken_power_law import BNSL_2 as BNSL_2
