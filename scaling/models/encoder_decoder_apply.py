@@ -65,7 +65,7 @@ class Computation(NamedTuple):
         """Axes that divide the vocabulary."""
         return over_vocabulary(self.axes.mesh, self.sizes.vocab)
 
-    def whole(self, params: Params, name: str) -> Params:
+    def gathered(self, params: Params, name: str) -> Params:
         """Parameters of an entry in full, but for what devices share; of a stack, of one layer."""
         if self.axes.mesh.size == 1:
             return all_gather(params)
@@ -130,10 +130,10 @@ def _spread(computation: Computation) -> Spread:
     norm, encoder, decoder = _parts(sizes, axes)
 
     def table_of(params: Params) -> Float[Array, "vocab features"]:
-        return computation.whole(params["embedding"], "embedding")["embedding"]
+        return computation.gathered(params["embedding"], "embedding")["embedding"]
 
     def normed(params: Params, name: str, x: States) -> States:
-        return norm.apply(computation.whole(params[name], name), x)
+        return norm.apply(computation.gathered(params[name], name), x)
 
     def hidden(
         params: Params, tokens: Int[Array, "batch inputs"], *, in_training: bool
@@ -180,15 +180,15 @@ def _through(
     if axes.mesh.pipe == 1:
 
         def of_shard(layer: Params, x: Any) -> Any:
-            return block.apply(computation.whole(layer, name), x)
+            return block.apply(computation.gathered(layer, name), x)
 
         return _over_layers(computation, of_shard, layers, x, source)
-    whole = jax.vmap(lambda layer: computation.whole(layer, name))(layers)
+    gathered = jax.vmap(lambda layer: computation.gathered(layer, name))(layers)
 
     def stage(x: States, layers: Params, source: Source | None) -> tuple[States, None]:
         return _over_layers(computation, block.apply, layers, x, source), None
 
-    return through_pipeline(axes, stage, x, whole, source)[0]
+    return through_pipeline(axes, stage, x, gathered, source)[0]
 
 
 def _over_layers(

@@ -96,8 +96,8 @@ def causal_attention(
     two products, a fifth of a step faster on a CPU than `jax.nn.dot_product_attention`, whose
     layout costs copies there.
     """
-    is_whole = q.shape[1] == k.shape[1]
-    if segments is None and visible is None and is_whole and _has_fused_kernel(q):
+    is_undivided = q.shape[1] == k.shape[1]
+    if segments is None and visible is None and is_undivided and _has_fused_kernel(q):
         return jax.nn.dot_product_attention(
             q, k, v, scale=scale, is_causal=True, implementation="cudnn"
         )
@@ -107,13 +107,13 @@ def causal_attention(
     logits = jnp.einsum("bqhd,bkhd->bhqk", scale * q, k, preferred_element_type=jnp.float32)
     keys = jnp.arange(k.shape[1])[None, None, None]
     seen: Any = np.tri(q.shape[1], dtype=bool)[None, None]
-    if not is_whole:
+    if not is_undivided:
         seen = keys <= (first + jnp.arange(q.shape[1]))[None, None, :, None]
     if visible is not None:
         seen = seen | (keys < visible[:, None, None, None])
     if segments is not None:
         own = segments
-        if not is_whole:
+        if not is_undivided:
             own = jax.lax.dynamic_slice_in_dim(segments, first, q.shape[1], axis=1)
         seen = seen & (own[:, None, :, None] == segments[:, None, None, :])
     logits = jnp.where(seen, logits, -jnp.inf)

@@ -109,7 +109,7 @@ class Computation(NamedTuple):
 
     def weight(self, params: Params, name: str, dtype: Any = jnp.float32) -> Array:
         """A parameter outside of blocks, in full but for the vocabulary."""
-        return self._whole(params[name].astype(dtype), self.parameters.get(name))
+        return self._gathered(params[name].astype(dtype), self.parameters.get(name))
 
     def ready(self, blocks: Params) -> Params:
         """Parameters of all blocks, stacked, as they are gathered and multiplied with.
@@ -124,7 +124,7 @@ class Computation(NamedTuple):
         """Parameters of a block in full, but for what devices share."""
         described: Any = self.parameters.get("blocks", {})
         narrow = self._narrow(params, dtype)
-        return {name: self._whole(leaf, described.get(name)) for name, leaf in narrow.items()}
+        return {name: self._gathered(leaf, described.get(name)) for name, leaf in narrow.items()}
 
     def _narrow(self, params: Params, dtype: Any) -> Params:
         return {
@@ -132,7 +132,7 @@ class Computation(NamedTuple):
             for name, leaf in params.items()
         }
 
-    def _whole(self, leaf: Array, parameter: Any) -> Array:
+    def _gathered(self, leaf: Array, parameter: Any) -> Array:
         if self.axes.mesh.size == 1:
             return all_gather(leaf)
         return self.axes.weight(leaf, gathered_dimension(parameter))
@@ -205,9 +205,9 @@ def _spread(computation: Computation) -> Spread:
         shown = Shown(tokens, segments, visible)
         step = functools.partial(_through_blocks, computation, in_training)
         if axes.mesh.pipe > 1:
-            whole = jax.vmap(lambda layer: computation.of_block(layer, x.dtype))(blocks)
+            gathered = jax.vmap(lambda layer: computation.of_block(layer, x.dtype))(blocks)
             step = functools.partial(step, is_ready=True)
-            x, penalties = through_pipeline(axes, step, x, Layer(whole), shown)
+            x, penalties = through_pipeline(axes, step, x, Layer(gathered), shown)
         else:
             x, penalties = step(x, Layer(blocks), shown)
         return x, jnp.float32(0) if penalties is None else jnp.sum(penalties)

@@ -67,9 +67,11 @@ def save(
 
     making = Path(processes.broadcast_from_first(lambda: _unfinished(folder, scratch or folder)))
     try:
+        # 1. Every process writes its shards where no reader looks.
         ocp.save(str(making / "state"), state)
         if not processes.is_first():
             return
+        # 2. The first seals them, and they appear under their step at once.
         content = {
             "format": FORMAT,
             "run_id": run_id,
@@ -88,6 +90,7 @@ def save(
     finally:
         if processes.is_first():
             shutil.rmtree(making, ignore_errors=True)
+    # 3. Older ones go once the new one is there.
     for old in _checkpoints(folder)[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 

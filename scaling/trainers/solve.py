@@ -153,7 +153,7 @@ class _Features:
         return _Solution(outputs, np.sum(readout**2, axis=0), readout)
 
     def smoother(self) -> Matrix:
-        """Rows of the map from training targets to held-out outputs, turned, where g is 1."""
+        """Rows of the map from training targets to held-out outputs, transposed, where g is 1."""
         s, left, right = self.spectrum
         if right is None:
             return self.probes @ left
@@ -194,7 +194,7 @@ class _Kernel:
         return _Solution(outputs, np.maximum(norms, 0), None)
 
     def smoother(self) -> Matrix:
-        """Rows of the map from training targets to held-out outputs, turned, where g is 1."""
+        """Rows of the map from training targets to held-out outputs, transposed, where g is 1."""
         return self.rows[self.n : self.n + N_PROBES] @ self.vectors
 
 

@@ -328,11 +328,13 @@ def _blocks(
         if start >= until:
             return
         end = min(end, until)
+        # 1. Sums of losses begin anew with an interval, and go on in one that was cut short.
         if start >= resumed:
             state = state.summed_anew()
         elif resumed == until == end:  # it was saved there, but not measured
             yield Block(until, state, Interval(until - start, trainer.measure(state, eval_tokens)))
             return
+        # 2. The host reads a block while the device works on the one before.
         for first in range(max(start, resumed), end, in_block):
             count = min(in_block, end - first)
             block = _batches(dataset, seed, range(first, first + count), in_block, plan, devices)
