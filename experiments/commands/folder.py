@@ -16,7 +16,7 @@ from experiments.commands.options.folders import (
     RetryOptions,
     TableOptions,
 )
-from experiments.shared.words import counted, several
+from experiments.shared.words import counted, several, shown_bytes
 from sweeps.files import check_inside, names, storing
 from sweeps.places import place
 from sweeps.store import Store
@@ -176,12 +176,12 @@ def prune(options: PruneOptions) -> int:
     for store in stores(options.results):
         for folder, size in _prunable(store):
             sizes[str(folder)] = size
-            console.print(f"{folder}: {size / 1e6:.1f} MB{'' if options.remove else ' (kept)'}")
+            console.print(f"{folder}: {shown_bytes(size)}{'' if options.remove else ' (kept)'}")
             if options.remove:
                 check_inside(store.caches, folder)
                 shutil.rmtree(folder)
     verb = "removed" if options.remove else "could be removed with --remove"
-    console.print(f"{sum(sizes.values()) / 1e6:.1f} MB {verb}; no result depends on it")
+    console.print(f"{shown_bytes(sum(sizes.values()))} {verb}; no result depends on it")
     write_json(options.json, {"removed": options.remove, "bytes": sizes})
     return 0
 

@@ -8,6 +8,7 @@ from experiments.commands.finished import Finished, finished
 from experiments.commands.options.folders import ReportOptions
 from experiments.experiment import Experiment
 from experiments.pages.report_page import Shown, page
+from experiments.shared.words import several, shown_bytes
 from sweeps.files import storing
 
 
@@ -23,7 +24,7 @@ def write(options: ReportOptions) -> int:
     text = page(found)
     with storing(path):
         replace_file(path, text.encode())
-    console.print(f"{path}: {len(found)} reports, {len(text.encode()) / 1e6:.2f} MB")
+    console.print(f"{path}: {several(len(found), 'report')}, {shown_bytes(len(text.encode()))}")
     for name in stale:
         console.print(f"{name} is stale: `scaling run {name}` draws it anew")
     for each in found:
