@@ -8,7 +8,7 @@ from dataclasses import asdict
 from analysis.planning.device_prices import accelerator
 from experiments.commands.console import Justify, console, print_table, write_json
 from experiments.commands.options.training import CostOptions
-from experiments.shared.words import shown_bytes, shown_seconds
+from experiments.shared.words import several, shown_bytes, shown_seconds
 from scaling.record import RunRecord
 from sweeps.accelerators import accelerators
 from sweeps.costs import Cost, check_fits, cost_of
@@ -91,7 +91,7 @@ def learn(plan: Plan, before: Sequence[RunRecord], after: Sequence[RunRecord]) -
     speeds = Speeds.load()
     others = {run.run_id for run in plan.runs} - {record.run_id for _, _, record in new}
     cost, actual = cost_of(plan, others, speeds, _workers()), sum(taken)
-    took = f"{plan.name}: {len(taken):,} runs took {actual:.3g} core-seconds"
+    took = f"{plan.name}: {several(len(taken), 'run')} took {actual:.3g} core-seconds"
     if cost.is_measured:  # a guess taught nothing
         off = cost.seconds / actual - 1
         took += f"; the prediction was {cost.seconds:.3g} ({100 * off:+.0f} %)"

@@ -59,7 +59,8 @@ def write_table(options: TableOptions) -> int:
         tables.write(table, options.to)
     counts = Counter(table["status"]) if len(table) else Counter()
     console.print(
-        f"{options.to}: {len(table):,} rows ({counted(counts)}), {len(table.columns)} columns"
+        f"{options.to}: {several(len(table), 'row')} ({counted(counts)}), "
+        f"{len(table.columns)} columns"
     )
     for damage in damaged:
         console.print(f"{damage}; the row is right, its curve cannot be read")

@@ -26,6 +26,7 @@ from experiments.papers.prose import remarks
 from experiments.papers.study import Study
 from experiments.shared import captions
 from experiments.shared.fits import fits_of
+from experiments.shared.words import several
 from scaling.record import RunRecord
 from sweeps.files import MANY_BYTES, exists, read_bytes, storing
 from sweeps.store import Store
@@ -61,8 +62,8 @@ def write(options: PaperOptions) -> int:
     numbers = sum(len(each.measured) for each in studies)
     runs = len({record.run_id for each in studies for record in each.records})
     console.print(
-        f"{folder}: {len(studies)} experiments, {runs:,} runs, {numbers} numbers, for "
-        f"{venue.name}. `make -C {folder}` builds main.pdf"
+        f"{folder}: {several(len(studies), 'experiment')}, {several(runs, 'run')}, {numbers} "
+        f"numbers, for {venue.name}. `make -C {folder}` builds main.pdf"
     )
     write_json(options.json, {"folder": str(folder), "drifts": [], "written": asdict(written)})
     return 0
@@ -113,7 +114,9 @@ def _check(options: PaperOptions, folder: Path) -> int:
     if len(found) > _MOST_LINES:
         console.print(f"and {len(found) - _MOST_LINES} more")
     if found:
-        console.print(f"{folder}: {len(found)} drifts; `scaling paper` with its results writes it")
+        console.print(
+            f"{folder}: {several(len(found), 'drift')}; `scaling paper` with its results writes it"
+        )
     else:
         console.print(f"{folder}: every macro, table and figure is as the results give it")
     write_json(options.json, {"folder": str(folder), "drifts": found, "written": None})

@@ -11,6 +11,7 @@ import pandas as pd
 
 from experiments.papers.bundle import MANIFEST, PROSE, digests, renewed
 from experiments.papers.references import entries_of
+from experiments.shared.words import several
 
 _DEFINITION = re.compile(r"\\newcommand\{\\([A-Za-z]+)\}\{(.*)\}$", re.MULTILINE)
 POINTS = re.compile(rb"/Keywords \(points ([0-9a-f]{64})\)")
@@ -107,7 +108,7 @@ def _runs(data: bytes, right: bytes) -> Iterator[str]:
         ("of another status", {i for i in before.keys() & now.keys() if before[i] != now[i]}),
     ):
         if ids:
-            yield f"{len(ids)} runs {what}, such as {min(ids)}"
+            yield f"{several(len(ids), 'run')} {what}, such as {min(ids)}"
     if before == now:
         columns = [name for name in gives if name not in has or not gives[name].equals(has[name])]
         yield f"other values of {', '.join(map(str, columns[:5]))}"
