@@ -62,8 +62,8 @@ def write(options: PaperOptions) -> int:
     numbers = sum(len(each.measured) for each in studies)
     runs = len({record.run_id for each in studies for record in each.records})
     console.print(
-        f"{folder}: {several(len(studies), 'experiment')}, {several(runs, 'run')}, {numbers} "
-        f"numbers, for {venue.name}. `make -C {folder}` builds main.pdf"
+        f"{folder}: {several(len(studies), 'experiment')}, {several(runs, 'run')}, "
+        f"{several(numbers, 'number')}, for {venue.name}. `make -C {folder}` builds main.pdf"
     )
     write_json(options.json, {"folder": str(folder), "drifts": [], "written": asdict(written)})
     return 0

@@ -50,7 +50,7 @@ def files(folder):
 def test_two_builds_are_equal_and_the_manifest_holds(bundle, tiny_results, capsys):
     other = bundle.with_name("other")
     assert write(tiny_results, other, "--style", "neurips") == 0
-    assert "1 experiments, 9 runs, 1 numbers, for neurips" in capsys.readouterr().out
+    assert "1 experiment, 9 runs, 1 number, for neurips" in capsys.readouterr().out
     assert files(bundle) == files(other)
     listed = digests((bundle / MANIFEST).read_text())
     assert set(listed) | {MANIFEST} == set(files(bundle))
@@ -183,7 +183,7 @@ def test_results_that_changed_are_named(copy, capsys):
     said = capsys.readouterr().out
     assert "tiny: 1 of 9 runs are not there" in said and "Wait for the sweep" in said
     for piece in ("numbers.tex: \\TinyRunsDone is 9; the results give 8", "appendix_runs.tex",
-                  "methods.tex", f"runs.parquet: 1 runs of another status, such as {run_id}",
+                  "methods.tex", f"runs.parquet: 1 run of another status, such as {run_id}",
                   "figures/tiny.csv"):  # fmt: skip
         assert piece in said
     # Written again, the bundle is that of the eight runs.
