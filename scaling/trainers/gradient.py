@@ -275,7 +275,7 @@ def _sets(dataset: Dataset) -> tuple[Any, Any]:
 def _on_device(array: np.ndarray) -> Array:
     """Classes as integers, all other numbers as floats, of 32 bits."""
     is_class = np.issubdtype(array.dtype, np.integer)
-    return jnp.asarray(array, jnp.int32 if is_class else jnp.float32)
+    return jax.device_put(array.astype(np.int32 if is_class else np.float32))
 
 
 def _rate(config: RunConfig) -> Array:

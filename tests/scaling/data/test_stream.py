@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_parameters import random_parameters
 
 from analysis import theory
 from scaling.config import RunConfig
@@ -62,9 +63,9 @@ def test_parities_are_those_of_each_tasks_own_signs():
 def test_a_task_that_is_known_costs_nothing_and_the_others_log_2():
     stream = PARITY.load(0)
     held_out = jax.jit(PARITY.held_out)(stream.world, stream.eval_key)
-    known = jnp.repeat(jnp.array([1.0, 1, 0, 0, 0]), 8)[:, None]
-    outputs = 100 * known * jax.nn.one_hot(held_out.targets, 2)
-    found = PARITY.measures({}, held_out, outputs)
+    known = np.repeat(np.array([1, 1, 0, 0, 0], "f4"), 8)[:, None]
+    outputs = 100 * known * np.eye(2, dtype="f4")[np.asarray(held_out.targets)]
+    found = jax.jit(PARITY.measures)({}, held_out, outputs)
     losses = [float(found[f"task {k}"]) for k in range(1, 6)]
     np.testing.assert_allclose(losses, [0, 0, *[np.log(2)] * 3], atol=1e-6)
     p = PARITY.probabilities
@@ -101,12 +102,18 @@ def test_preferences_follow_gold_but_for_those_flipped():
 def test_a_perfect_proxy_gains_what_the_largest_of_n_does():
     data = Preferences(dimension=3, n_eval=500)
     stream = data.load(0)
-    held_out = jax.jit(data.held_out)(stream.world, stream.eval_key)
-    gold = data.gold(stream.world, held_out.inputs.reshape(-1, 3))
-    found = jax.jit(data.measures)(stream.world, held_out, 3 * gold.reshape(-1, 2) + 7)
+
+    @jax.jit
+    def measured(world, key):
+        held_out = data.held_out(world, key)
+        gold = data.gold(world, held_out.inputs.reshape(-1, 3))
+        return gold, data.measures(world, held_out, 3 * gold.reshape(-1, 2) + 7)
+
+    gold, found = measured(stream.world, stream.eval_key)
+    gold = np.asarray(gold)
     assert data.best_of == (1, 2, 3, 5, 8, 12, 20, 30, 50)
     assert float(found["correlation"]) == pytest.approx(1, abs=1e-5)
-    draws = np.random.default_rng(0).choice(np.asarray(gold), (4000, 20))
+    draws = np.random.default_rng(0).choice(gold, (4000, 20))
     largest = draws.max(axis=1).mean() - float(gold.mean())
     assert float(found["gold best of 20"]) == pytest.approx(largest, abs=0.05)
     scaled = (gold - gold.mean()) / gold.std()
@@ -117,11 +124,11 @@ def test_a_perfect_proxy_gains_what_the_largest_of_n_does():
 
 def test_a_reward_model_judges_each_response_alone():
     model = RewardModel(width=4).build(6, 2)
-    params = model.init(jax.random.key(0))
-    pairs = jax.random.normal(jax.random.key(1), (5, 6))
-    swapped = jnp.concatenate([pairs[:, 3:], pairs[:, :3]], axis=1)
-    rewards = np.asarray(model.apply(params, pairs))
-    np.testing.assert_allclose(rewards[:, ::-1], model.apply(params, swapped), rtol=1e-6)
+    params, apply = random_parameters(model), jax.jit(model.apply)
+    pairs = np.random.default_rng(1).normal(size=(5, 6)).astype("f4")
+    swapped = np.concatenate([pairs[:, 3:], pairs[:, :3]], axis=1)
+    rewards = np.asarray(apply(params, pairs))
+    np.testing.assert_allclose(rewards[:, ::-1], apply(params, swapped), rtol=1e-6)
     assert built(RewardModel(width=4), 6, 2)
     with pytest.raises(ValueError, match=r"7 inputs are odd: use data\.kind = 'preferences'"):
         RewardModel(width=4).check(7)
@@ -162,5 +169,6 @@ def test_the_exact_critic_of_pairs_is_that_of_theory():
     with pytest.raises(ValueError, match=r"correlation = 1\.0 is impossible: .* less than 1"):
         PairedViews(correlation=1.0)
     model = built(TwoEncoders(width=32), data.n_inputs, data.n_outputs)
-    vectors = model.apply(model.init(jax.random.key(0)), held_out.inputs)
-    np.testing.assert_allclose(jnp.sum(vectors[:, :16] ** 2, axis=1), 1 / 0.07, rtol=1e-4)
+    params = jax.jit(model.init)(jax.random.key(0))
+    vectors = np.asarray(jax.jit(model.apply)(params, held_out.inputs))
+    np.testing.assert_allclose(np.sum(vectors[:, :16] ** 2, axis=1), 1 / 0.07, rtol=1e-4)
