@@ -126,8 +126,8 @@ def check_pairs(model: ModelConfig, data: DataConfig) -> None:
         return
     if read is None or given is None:
         raise ValueError(
-            f"model.kind = {model.kind!r} does not go with data.kind = {data.kind!r}: a source and "
-            "its target are for model.kind = 'encoder_decoder', which takes nothing else"
+            f"model.kind = {model.kind!r} does not go with data.kind = {data.kind!r}: give a "
+            "source and its target to model.kind = 'encoder_decoder', and nothing else to it"
         )
     raise ValueError(
         f"model.source_length = {read} differs from the {given} tokens of a source of data.kind = "

@@ -214,7 +214,7 @@ class Pretraining(Checked):
         if getattr(data, "document_mask", False) and not model.takes_segments:
             raise ValueError(
                 f"data.document_mask = True asks models to keep within documents, and model.kind = "
-                f"{model.kind!r} cannot: its takes_segments is False"
+                f"{model.kind!r} cannot (takes_segments is False): leave the mask out"
             )
         if self.activation_scales and not isinstance(model, ObservedFamily):
             raise ValueError(

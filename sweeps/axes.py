@@ -111,8 +111,8 @@ def _list(path: str, text: str) -> list[Value]:
     for value in values:
         if ".." in value:
             raise ValueError(
-                f"{path} = {text!r}: {value!r} is no value. A range stands alone: 0..4, 0..1+0.25, "
-                "or 16..256*2"
+                f"{path} = {text!r}: {value!r} is no value. Write a range alone, e.g. 0..4, "
+                "0..1+0.25 or 16..256*2"
             )
     return [as_typed(value) for value in values]
 
@@ -132,13 +132,14 @@ def _range(path: str, text: str) -> Sequence[Value] | None:
         raise ValueError(f"{path} = {text!r}: give numbers that are finite")
     if how == "+":
         if not step > 0:
-            raise ValueError(f"{path} = {text!r}: the step after + must be above 0")
+            raise ValueError(f"{path} = {text!r}: the step after + must be above 0, e.g. 0..1+0.25")
         count = math.floor(min((end - start) / step + _SLACK, MOST_VALUES)) + 1
         _check_listed(path, text, count)
         return [_rounded(start + k * step) for k in range(count)]
     if not (step > 1 and start > 0):
         raise ValueError(
-            f"{path} = {text!r}: the factor after * must be above 1, and the first value above 0"
+            f"{path} = {text!r}: the factor after * must be above 1, and the first value "
+            "above 0, e.g. 16..256*2"
         )
     span = math.log(end) - math.log(start) if end > 0 else -1.0
     count = math.floor(span / math.log(step) + _SLACK) + 1
@@ -166,8 +167,8 @@ def _whole(path: str, text: str) -> int:
     number = float(text)
     if not number.is_integer():
         raise ValueError(
-            f"{path}: {text} is no whole number. A range of others has a step or a factor: "
-            "0..1+0.25, 0.001..0.1*10"
+            f"{path}: {text} is no whole number. Write a range of others with a step or a factor, "
+            "e.g. 0..1+0.25 or 0.001..0.1*10"
         )
     return int(text) if text.lstrip("+-").isdecimal() else int(number)
 

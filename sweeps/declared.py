@@ -283,7 +283,9 @@ def _config(values: Mapping[str, Value]) -> RunConfig:
         for each in above:
             level = level.setdefault(each, {})
             if not isinstance(level, dict):
-                raise ValueError(f"{path}: {each!r} has a value, so it has no fields below it")
+                raise ValueError(
+                    f"{path}: {each!r} has a value, and so no fields: give one of both"
+                )
         level[name] = value
     kinds = {cls.kind: cls for cls in typing.get_args(ModelConfig) if hasattr(cls, "kind")}
     kind = own.get("model", {}).get("kind")

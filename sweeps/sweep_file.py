@@ -168,7 +168,9 @@ def _spec(path: str, value: Any) -> str:
         return _text(path, value)
     texts = [_text(path, each) for each in value]
     if with_comma := next((text for text in texts if "," in text), None):
-        raise ValueError(f"{path}: {with_comma!r} has a comma, which separates values here")
+        raise ValueError(
+            f"{path}: {with_comma!r} has a comma, which separates values: give other text"
+        )
     return ",".join(texts)
 
 
@@ -205,12 +207,12 @@ def _of_wandb(plain: Mapping[str, Any]) -> SweepFile:
     for path, parameter in _parameters(plain["parameters"]):
         kind, spec = _of_parameter(path, parameter)
         if kind == "draw" and method == "grid":
-            raise ValueError(f"parameters.{path}: a grid needs `values`, or `value`")
+            raise ValueError(f"parameters.{path}: give `values` or `value`, as a grid needs")
         where = "draw" if kind == "grid" and method == "random" else kind
         declared[where].append(f"{path}={spec}")
     if method == "random":
         if not isinstance(plain.get("run_cap"), int):
-            raise ValueError("a random sweep of W&B needs run_cap here, the number of its runs")
+            raise ValueError("a random sweep needs run_cap: give the number of its runs")
         declared["draws"] = plain["run_cap"]
     elif "run_cap" in plain:
         declared["sample"] = plain["run_cap"]
@@ -270,7 +272,7 @@ def _of_hydra(text: str) -> SweepFile:
     try:
         words = shlex.split(with_flag[0], comments=True)
     except ValueError as error:
-        raise ValueError(f"--from: not a command line: {error}") from None
+        raise ValueError(f"--from: not a command line ({error}): correct its quotes") from None
     declared: dict[str, list[str]] = {"set": [], "grid": []}
     ignored: list[str] = []
     for word in words:

@@ -129,8 +129,8 @@ def critical_batches(batch: ArrayLike, steps: ArrayLike, losses: ArrayLike) -> B
         )
     if len(sizes) < 4 or len(np.unique(targets)) < 2:
         raise FitError(
-            f"{len(sizes)} batch sizes and {len(np.unique(targets))} losses: a critical batch and "
-            "its growth need four batch sizes, and two losses that all of them reach"
+            f"{len(sizes)} batch sizes and {len(np.unique(targets))} losses: give four batch "
+            "sizes, and two losses that all of them reach, for a critical batch and its growth"
         )
     residuals = Bootstrap(kind="residuals")
     fits = tuple(fit(CRITICAL_BATCH, sizes, column, bootstrap=residuals) for column in table.T)
@@ -175,8 +175,8 @@ def ratio_of_means(above: ArrayLike, below: ArrayLike, level: float = 0.95) -> E
     top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     if len(top) < 2 or top.mean() <= 0 or bottom.mean() <= 0:
         raise FitError(
-            f"{len(top)} values with means {top.mean():.3g} and {bottom.mean():.3g}: a ratio needs "
-            "two values and positive means."
+            f"{len(top)} values with means {top.mean():.3g} and {bottom.mean():.3g}: give two "
+            "values or more with positive means."
         )
     ratio = top.mean() / bottom.mean()
     error = np.std(top - ratio * bottom, ddof=1) / np.sqrt(len(top)) / top.mean()

@@ -49,7 +49,8 @@ class Curve:
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
             raise ValueError(
-                f"method = {self.method!r}, but it is one of {', '.join(get_args(Method))}."
+                f"method = {self.method!r}, but it is one of {', '.join(get_args(Method))}: "
+                "give one."
             )
         if self.span is not None and (self.method != "parabola" or not 1 < self.span < np.inf):
             raise ValueError(

@@ -33,7 +33,7 @@ def watch(options: WatchOptions) -> int:
         ValueError: No results folder.
     """
     if not options.every > 0:
-        raise ValueError(f"--every {options.every:g} must be positive: seconds between two looks.")
+        raise ValueError(f"--every {options.every:g}: give the seconds between two looks, above 0.")
     watchers = [Watcher(store) for store in stores(options.results)]
     if options.once or not console.is_terminal:
         looks = _print(watchers, options.every, options.once)

@@ -47,7 +47,9 @@ def corrupt(
         ValueError: fewer than two classes, or labels outside their range.
     """
     if n_classes < 2:
-        raise ValueError(f"n_classes = {n_classes}: label noise needs at least 2 classes")
+        raise ValueError(
+            f"n_classes = {n_classes}: label noise needs at least 2 classes; leave it out"
+        )
     if labels.size and (labels.min() < 0 or labels.max() >= n_classes):
         raise ValueError(
             f"labels reach from {labels.min()} to {labels.max()}, outside 0 to {n_classes - 1}: "

@@ -81,7 +81,8 @@ def effective_model_complexity(
         raise ValueError("seeds is empty: give one seed or more")
     if not tolerance >= 0 or not resolution >= 0:
         raise ValueError(
-            f"tolerance = {tolerance} and resolution = {resolution} must be at least 0"
+            f"tolerance = {tolerance} and resolution = {resolution} must be at least 0: "
+            "give e.g. 0.01"
         )
     if most < 1:
         raise ValueError(f"most = {most}: allow 1 example or more")

@@ -63,7 +63,7 @@ def top_eigenvalue(
     Reference: Golub & Van Loan, Matrix Computations, 4th ed., section 10.1.
     """
     if n < 1:
-        raise ValueError(f"n = {n}: a matrix has 1 row or more")
+        raise ValueError(f"n = {n}: a matrix has 1 row or more: give its rows")
     first = rng_for(seed, "lanczos").standard_normal(n)
     basis = [first / np.linalg.norm(first)]
     diagonal: list[float] = []
@@ -71,7 +71,9 @@ def top_eigenvalue(
     while True:
         new = np.asarray(product(basis[-1]), dtype=np.float64)
         if not np.all(np.isfinite(new)):
-            raise ValueError("a product with the matrix is not finite: the weights have diverged")
+            raise ValueError(
+                "a product with the matrix is not finite: the weights have diverged. Give others"
+            )
         diagonal.append(float(new @ basis[-1]))
         known = np.array(basis)
         for _ in range(2):  # twice is enough (Parlett, The Symmetric Eigenvalue Problem, 6.9)

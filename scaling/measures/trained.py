@@ -124,6 +124,7 @@ def _examples(config: RunConfig) -> Dataset:
     loaded = config.data.load(config.seed)
     if not isinstance(loaded, Dataset):
         raise ValueError(
-            f"data.kind = {config.data.kind!r} is a stream of tokens: this measure needs examples"
+            f"data.kind = {config.data.kind!r} is a stream of tokens: give data of examples, "
+            "such as data.kind = 'mnist1d'"
         )
     return loaded

@@ -174,7 +174,7 @@ def test_growth_is_judged_at_the_worst_size_by_its_interval():
 def test_too_few_batch_sizes_are_refused(batches):
     table, curves = batches
     few = table[table["train.batch_size"].isin([2, 8, 32])]
-    with pytest.raises(FitError, match="need four batch sizes"):
+    with pytest.raises(FitError, match="give four batch sizes"):
         critical_batch.analyse(few, curves)
 
 

@@ -74,4 +74,4 @@ def test_the_command_prints_a_line_a_sweep_and_ends(done, tmp_path, capsys):
     assert main(["watch", str(tmp_path / "nothing")]) == 2
     assert "is no results folder" in capsys.readouterr().err
     assert main(["watch", str(done), "--every", "0"]) == 2
-    assert "--every 0 must be positive" in capsys.readouterr().err
+    assert "--every 0: give the seconds" in capsys.readouterr().err
