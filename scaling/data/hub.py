@@ -57,7 +57,7 @@ def _texts(path: str, text_field: str) -> Iterator[str]:
                 )
             yield text
     except OSError as error:
-        raise ValueError(f"data.path = {path!r} cannot be fetched ({error}): try again") from error
+        raise ValueError(f"data.path = {path!r} cannot be fetched: {error}. Try again") from error
 
 
 def _parse(path: str) -> tuple[str, dict[str, str], int | None]:
