@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from jaxtyping import UInt8
 
-from scaling.data import byte_kinds, text, tokenised
+from scaling.data import byte_kinds, text, token_cache
 from scaling.data.token_files import Halves
 from scaling.data.tokenizing import BPE, Bytes
 
 CACHED = (
-    tokenised.summary_of,
-    tokenised.tokenizer_of,
-    tokenised.halves_of,
+    token_cache.summary_of,
+    token_cache.tokenizer_of,
+    token_cache.halves_of,
     text._load,
     byte_kinds._text_and_kinds,
     byte_kinds._load,

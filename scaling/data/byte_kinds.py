@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from scaling.data.permutation import spread
+from scaling.data.token_cache import halves_of, summary_of
 from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
-from scaling.data.tokenised import halves_of, summary_of
 from scaling.data.tokenizing import END_OF_DOCUMENT_BYTE, Bytes
 from scaling.fields import Count
 

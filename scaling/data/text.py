@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar, Literal
 
 from scaling.data.cache import sha256_of
 from scaling.data.python_parts import VERSION, Part
+from scaling.data.token_cache import halves_of, summary_of, tokenizer_of
 from scaling.data.token_dataset import TokenDataset, TokenRow, TokenSource, token_dataset
 from scaling.data.token_files import given_halves, given_sha256
-from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Bytes, Tiktoken, Tokenized, tiktoken_tokenizer
 from scaling.fields import Count, Newer
 

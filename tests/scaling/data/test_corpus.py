@@ -23,7 +23,7 @@ from scaling.data import corpus
 from scaling.data.corpus import LONG, PIECE, documents_of, files_of, require_utf8
 from scaling.data.hub import local_copy
 from scaling.data.text import Text
-from scaling.data.tokenised import summary_of
+from scaling.data.token_cache import summary_of
 from scaling.data.tokenizing import BPE
 
 SHAKESPEARE = "tinyshakespeare.txt"

@@ -16,8 +16,8 @@ from published_data import published_path
 
 from scaling.data.survey import ONE_HELD_OUT_IN
 from scaling.data.text import Text
+from scaling.data.token_cache import halves_of, summary_of, tokenizer_of
 from scaling.data.token_dataset import TokenDataset, TokenRow, token_dataset
-from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Tiktoken, Tokenized
 from scaling.fields import from_dict, to_dict
 from scaling.overrides import replace_at

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.data import tokenised
+from scaling.data import token_cache
 from scaling.data.bpe import _spelling, bpe_tokenizer, train_bpe
 from scaling.data.tokenizing import (
     BPE,
@@ -99,14 +99,14 @@ def test_training_does_not_depend_on_the_order_of_texts():
 @pytest.mark.parametrize("sample", [2**25, 1000])
 def test_training_text_is_the_first_training_documents_each_once(sample, tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(tokenised, "BPE_SAMPLE", sample)
+    monkeypatch.setattr(token_cache, "BPE_SAMPLE", sample)
     letters = np.random.default_rng(0).choice(list("abcdef "), size=(200, 100))
     texts = ["".join(row) for row in letters]
     rows = [{"text": text} for text in [*texts, *texts[:20] * 3]]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     path = str(tmp_path / "a.jsonl")
-    tokenizer = tokenised.tokenizer_of(path, "text", BPE(vocab_size=280))
-    *train, _ = bytes(tokenised.halves_of(path, "text", Bytes()).train.read()).split(b"\xff")
+    tokenizer = token_cache.tokenizer_of(path, "text", BPE(vocab_size=280))
+    *train, _ = bytes(token_cache.halves_of(path, "text", Bytes()).train.read()).split(b"\xff")
     n_first = int(np.searchsorted(np.cumsum([len(text) for text in train]), sample, side="right"))
     assert tokenizer.identity == bpe_tokenizer(train_bpe(train[:n_first], 280)).identity
     assert (n_first < len(train)) == (sample == 1000)

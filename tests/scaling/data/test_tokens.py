@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from scaling.data import cache as cache_module
-from scaling.data import tokenised
+from scaling.data import token_cache
 from scaling.data.cache import atomic_write, cache_folder, settled_signature
 from scaling.data.text import Text, _given_sha256, _load
-from scaling.data.tokenised import halves_of, summary_of, tokenizer_of
+from scaling.data.token_cache import halves_of, summary_of, tokenizer_of
 from scaling.data.tokenizing import BPE, Tokenized
 from scaling.sealed import seal, unseal
 
@@ -59,7 +59,7 @@ def test_everything_is_made_once(corpus, cache, monkeypatch):
     kinds = [path.relative_to(cache).parts[0] for path in before]
     assert kinds == ["summaries", "tokenizers", "tokens", "tokens", "tokens"]
     another_process()
-    monkeypatch.setattr(tokenised, "documents_of", None)  # the corpus is not read again
+    monkeypatch.setattr(token_cache, "documents_of", None)  # the corpus is not read again
     again = config.load(0)
     assert config.fingerprint().startswith("text/2/")
     np.testing.assert_array_equal(again.train, data.train)
