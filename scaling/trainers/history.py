@@ -104,10 +104,12 @@ class History:
         """
         if self._own is None:
             return initial
+        # 1. The furthest checkpoint: the trunk's where it is beyond the run's own.
         own = checkpoint.latest(*self._own, initial, range(until + 1))
         saved = self._on_trunk(initial, own.step if own else 0, until) or own
         if saved is None:
             return initial
+        # 2. Its arrays in the order of this mesh.
         notes, state = saved.notes, saved.state
         self._continued_on = notes.get("continued_on_meshes", [])
         self._parts = max(self._parts, notes.get("batch_in_parts", 1))
@@ -116,6 +118,7 @@ class History:
             state = moved(self._config, state, before, self._mesh)
             if before != self._mesh:
                 self._continued_on = [*self._continued_on, str(self._mesh)]
+        # 3. The curve so far, without what a run of another length measured on the trunk.
         ends = evaluated_after(self._config)
         points = [CurvePoint(**point) for point in notes["curve"]]
         self._curve = [point for point in points if point.step in ends]

@@ -112,6 +112,7 @@ def _step(setup: Setup, state: State, batch: Array, arguments: Arguments) -> Sta
     keys = jax.tree.map(lambda key: jax.random.fold_in(key, state.step), arguments.keys)
     keys, rounding = keys._replace(rounding=None), keys.rounding
     loss, gradient, norms = _gradient(setup, state.params, batch, keys, arguments.teacher)
+    # Parameters that are held have no part in the norm that is clipped.
     gradient = jax.tree.map(
         lambda group, leaf: leaf if group.trained else jnp.zeros_like(leaf), setup.groups, gradient
     )

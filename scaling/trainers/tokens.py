@@ -174,6 +174,7 @@ def _trained(
     total = until = plan.length(model, data).steps
     if workspace is not None and workspace.pause_at is not None:
         until = min(total, workspace.pause_at)
+    # 1. The state: a checkpoint before weights of another run, and those before initial ones.
     history = History(config, workspace, plain, plan.mesh, parts)
     state = history.restore(trainer.init(key_for(config.seed, "init")), until)
     teacher: Params | None = None
@@ -185,6 +186,7 @@ def _trained(
         history.begin()
     own_evaluations = {*evaluated_after(config)}
 
+    # 2. Evaluations join the curve in their order, and before the checkpoint that holds the curve.
     columns: dict[str, Any] = {}
     params: Params | None = None
     pending: deque[Interval] = deque()
