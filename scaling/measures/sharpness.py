@@ -105,7 +105,7 @@ def hessian_product(
         return jax.jvp(gradient, (flat,), (vector,))[1]
 
     compiled = jax.jit(along)
-    return lambda vector: np.asarray(compiled(jnp.asarray(vector, flat.dtype))), flat.size
+    return lambda vector: np.asarray(compiled(np.asarray(vector, flat.dtype))), flat.size
 
 
 def sharpness(run: RunConfig | Trained, plan: Gradient | None = None) -> TopEigenvalue:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from random_parameters import random_parameters
 
 from scaling.config import RunConfig
 from scaling.data.gaussian import GaussianTeacher
@@ -102,19 +103,24 @@ def test_optimizers_are_those_of_optax(optimizer, peer):
 
 
 def test_cosine_schedule_ends_at_zero():
-    steps = jnp.arange(101)
     plan = Gradient(optimizer=SGD(learning_rate=2), schedule="cosine", steps=100)
-    rates = 2 * share_of_peak(plan.shares, steps, jnp.int32(100))
-    assert np.allclose(rates, optax.cosine_decay_schedule(2.0, 100)(steps), atol=1e-6)
+
+    @jax.jit
+    def both(steps):
+        theirs = optax.cosine_decay_schedule(2.0, 100)(steps)
+        return 2 * share_of_peak(plan.shares, steps, jnp.int32(100)), theirs
+
+    np.testing.assert_allclose(*both(np.arange(101)), atol=1e-6)
 
 
 def test_the_cosine_keeps_the_bits_of_recorded_runs():
     """pi * step comes before the division: the other order differs in the last bits."""
     plan = Gradient(optimizer=SGD(learning_rate=2), schedule="cosine", steps=100)
-    step = jnp.arange(100)
-    share = jax.jit(lambda steps: share_of_peak(plan.shares, step, steps))
-    formula = jax.jit(lambda steps: 0.5 * (1 + jnp.cos(jnp.pi * step / steps)))
-    assert np.array_equal(share(jnp.int32(100)), formula(jnp.int32(100)))
+    step = np.arange(100)
+    share = jax.jit(lambda step, steps: share_of_peak(plan.shares, step, steps))
+    formula = jax.jit(lambda step, steps: 0.5 * (1 + jnp.cos(jnp.pi * step / steps)))
+    one, other = (np.asarray(each(step, np.int32(100))) for each in (share, formula))
+    assert np.array_equal(one, other)
 
 
 def test_every_epoch_sees_every_example_once():
@@ -125,18 +131,20 @@ def test_every_epoch_sees_every_example_once():
     make = trainer.make_trainer(
         identity, dataclasses.replace(plan, objective="squared_error"), n, None
     )
-    state = make.init(key_for(0, "init"))
-    batch = trainer.Batch(jnp.eye(n), jnp.ones(n), jnp.ones(n))
+    state = jax.jit(make.init)(key_for(0, "init"))
+    ones = np.ones(n, np.float32)
+    batch = trainer.Batch(np.eye(n, dtype=np.float32), ones, ones)
     advance = jax.jit(make.advance)
     orders = []
     for _ in range(4):
         moved = []
         for _ in range(n // 2):
-            before = state.params["readout"]
+            before = np.asarray(state.params["readout"])
             state = advance(
-                state, jnp.int32(1), batch, jnp.float32(0.1), jnp.int32(9), key_for(0, "order")
+                state, np.int32(1), batch, np.float32(0.1), np.int32(9), key_for(0, "order")
             )
-            moved.append(frozenset(np.flatnonzero(state.params["readout"] - before)))
+            after = np.asarray(state.params["readout"])
+            moved.append(frozenset(np.flatnonzero(after - before)))
         assert set().union(*moved) == set(range(n))
         assert all(len(pair) == 2 for pair in moved)
         orders.append(tuple(moved))
@@ -187,10 +195,13 @@ def test_the_history_has_weight_norm_and_error_on_clean_labels():
 @pytest.mark.parametrize("n", [999, 1000, 1234])
 def test_outputs_in_blocks_are_those_of_the_whole(n):
     model = MLP(width=6).build(5, 3)
-    params = model.init(jax.random.key(0))
-    inputs = jax.random.normal(jax.random.key(1), (n, 5))
-    found = jax.jit(lambda p, x: gradient_step._in_blocks(model, p, x))(params, inputs)
-    np.testing.assert_allclose(found, model.apply(params, inputs), atol=1e-6)
+    inputs = np.random.default_rng(1).normal(size=(n, 5)).astype("f4")
+
+    @jax.jit
+    def both(params, inputs):
+        return gradient_step._in_blocks(model, params, inputs), model.apply(params, inputs)
+
+    np.testing.assert_allclose(*both(random_parameters(model), inputs), atol=1e-6)
 
 
 @pytest.mark.medium

@@ -54,16 +54,15 @@ def with_objective(objective: Any) -> RunConfig:
 def losses() -> dict[str, float]:
     """Training loss of each objective on the same windows, at the same weights."""
     model = MODEL.build(16, RUN.n_outputs)
-    params = model.init(jax.random.key(1))
-    params = jax.tree.map(lambda leaf: 3 * leaf, params)
-    windows = jnp.asarray(DATA.load(0).sequences(0, 0, 4))
+    params = jax.jit(model.init)(jax.random.key(1))
+    params = jax.tree.map(lambda leaf: 3 * np.asarray(leaf), params)
 
     def plan(objective: Objective) -> Pretraining:
         train = with_objective(objective).train
         assert isinstance(train, Pretraining)
         return train
 
-    def loss(objective: Objective) -> tuple[jax.Array, jax.Array]:
+    def loss(params: Any, windows: Any, objective: Objective) -> tuple[jax.Array, jax.Array]:
         key = jax.random.key(2)
         keys = token_step.Keys(objective=key)
         setup = token_setup.Setup(model, plan(objective), None, 4, SPECIAL)
@@ -77,7 +76,9 @@ def losses() -> dict[str, float]:
         weights = jnp.ones_like(each) if weights is None else weights
         return ours, (weights * each).sum() / weights.sum()
 
-    found = jax.jit(lambda: {objective.kind: loss(objective) for objective in COMMON})()
+    found = jax.jit(lambda *given: {each.kind: loss(*given, each) for each in COMMON})(
+        params, DATA.load(0).sequences(0, 0, 4)
+    )
     for ours, plain in found.values():
         assert float(ours) == pytest.approx(float(plain), rel=1e-6)
     return {kind: float(ours) for kind, (ours, _) in found.items()}
