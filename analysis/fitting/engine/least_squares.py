@@ -163,7 +163,7 @@ class _Batch:
         self.theta = np.clip(theta, bounds.lower, bounds.upper)
         self.residuals, self.objective = problems.objective(self.theta)
         n_problems = len(theta)
-        self.rounding = problems.weights.sum(axis=1) * _ROUNDING**2
+        self.total_weight = problems.weights.sum(axis=1)
         self.converged = np.zeros(n_problems, dtype=bool)
         self.n_steps, self.n_slow = np.zeros((2, n_problems), dtype=int)
         self.damping = np.full((n_problems, 2), _FIRST_DAMPING)  # without and with own curvature
@@ -186,22 +186,22 @@ class _Batch:
     def _step(self, todo: NDArray[np.intp]) -> None:
         """A step of some of the problems, taken where it does not raise the objective."""
         these, bounds = self.problems.take(todo), self.bounds.take(todo)
-        before, slightest = self.objective[todo], self.rounding[todo]
+        before, slightest = self.objective[todo], self.total_weight[todo] * _ROUNDING**2
         # 1. A step by the tangent, bent and with the law's own curvature where steps gain little.
         at = self._tangent(these, todo, bounds)
         promised = self.promised[todo]
-        curved = self.secant.serves[todo] & (self.n_slow[todo] >= _PATIENCE)
-        model, damping = at, self.damping[todo, curved.astype(int)]
-        if curved.any():
-            which = np.flatnonzero(curved)
-            model = at.with_curvature(which, self.secant.own[todo[which]])
-            promised = np.where(curved, model.promised(), promised)
-        step = damped_step(model, damping)
         slow = np.flatnonzero(self.n_slow[todo] >= _PATIENCE)
+        curved = np.zeros(len(todo), dtype=int)
+        curved[slow] = self.secant.serves[todo[slow]]
+        damping = self.damping[todo, curved]
+        step = damped_step(at, damping)
         if slow.size:
-            step[slow] += acceleration(
-                these.take(slow), model.take(slow), step[slow], damping[slow]
-            )
+            model, which = at.take(slow), np.flatnonzero(curved[slow])
+            if which.size:
+                model = model.with_curvature(which, self.secant.own[todo[slow[which]]])
+                promised[slow] = np.where(curved[slow] > 0, model.promised(), promised[slow])
+                step[slow] = damped_step(model, damping[slow])
+            step[slow] += acceleration(these.take(slow), model, step[slow], damping[slow])
         trial = np.clip(at.theta + step, bounds.lower, bounds.upper)
         if these.project is not None:
             trial = these.project(trial, these.log_x, these.log_y, these.weights)
@@ -210,18 +210,16 @@ class _Batch:
         accepted = after <= before + np.sqrt(2 * before * slightest) + slightest
         slow = slow[accepted[slow]]
         if slow.size:
-            moves = trial - at.theta
-            bent, changes = at.bend(moves), after - before
-            self.secant.remember(
-                todo[slow], moves[slow], bent[slow], at.gradient[slow], changes[slow]
-            )
+            move, change = (trial - at.theta)[slow], (after - before)[slow]
+            bent = at.bend(slow, move)
+            self.secant.remember(todo[slow], move, bent, at.gradient[slow], change)
         moved = todo[accepted]
         self.theta[moved], self.objective[moved] = trial[accepted], after[accepted]
         self.residuals[moved] = residuals[accepted]
         # 3. One that no step however short takes lower lies in a kink, or rounding ends its way.
         ease = np.where(before - after > _WELL * promised, _EASE_WELL, _EASE)
         damping = np.maximum(damping * np.where(accepted, ease, _CAUTION), LEAST_DAMPING)
-        self.damping[todo, curved.astype(int)] = damping
+        self.damping[todo, curved] = damping
         self.n_steps[todo] += 1
         settled = promised <= _RELATIVE_DECREMENT * before + slightest
         self.converged[todo] = settled | (damping > _MOST_DAMPING)
@@ -230,7 +228,7 @@ class _Batch:
         """Where some of the problems stand, and whether the last steps have gained little."""
         at = tangent(these, self.theta[todo], self.residuals[todo], bounds, self.gone[todo])
         # A coordinate that moves on and on out of the curve would take all steps with it.
-        out = at.effect < NO_EFFECT
+        out = at.diagonal < NO_EFFECT**2 * self.total_weight[todo, None]
         self.gone[todo] = out & self.seen[todo]
         self.seen[todo] |= ~out
         self.secant.learn(todo, at)

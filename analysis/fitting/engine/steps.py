@@ -100,7 +100,7 @@ class Tangent(NamedTuple):
         jacobian: Its derivatives, shape `(n_problems, n_points, n_params)`.
         bends: Weighted second derivative of the loss, shape `(n_problems, n_points)`.
         gradient: Of the objective, shape `(n_problems, n_params)`.
-        effect: Root mean square change of log y by a unit of a coordinate, the same shape.
+        diagonal: Second derivatives of the objective over each coordinate, the same shape.
         unit: What a unit of a coordinate is here; 0 for one that is held or without effect.
         downhill: Minus the gradient in these units, shape `(n_problems, n_params, 1)`.
         hessian: Second derivatives in these units: products of first ones, 1 on the diagonal.
@@ -111,7 +111,7 @@ class Tangent(NamedTuple):
     jacobian: Floats
     bends: Floats
     gradient: Floats
-    effect: Floats
+    diagonal: Floats
     unit: Floats
     downhill: Floats
     hessian: Floats
@@ -120,14 +120,10 @@ class Tangent(NamedTuple):
         """The tangent of some of the problems."""
         return Tangent(*(each[which] for each in self))
 
-    def bend(self, move: Floats) -> Floats:
-        """The Hessian times a move of coordinates, of the shape of `move`."""
-        units = (self.hessian @ self.in_units(move)[..., None])[..., 0]
-        return self.in_units(units)
-
-    def in_units(self, move: Floats) -> Floats:
-        """A move of coordinates in these units, of the same shape."""
-        return np.divide(move, self.unit, out=np.zeros_like(move), where=self.unit > 0)
+    def bend(self, which: NDArray[np.intp], move: Floats) -> Floats:
+        """The Hessian times a move of coordinates of some problems, of its shape."""
+        unit = self.unit[which]
+        return _in_units(np.matvec(self.hessian[which], _in_units(move, unit)), unit)
 
     def solved(self, damping: float | Floats, right: Floats) -> Floats:
         """`(hessian + damping) x = right`."""
@@ -159,6 +155,11 @@ class Tangent(NamedTuple):
         return self._replace(hessian=hessian)
 
 
+def _in_units(move: Floats, unit: Floats) -> Floats:
+    """A move of coordinates in units of a tangent; 0 where a coordinate has none."""
+    return np.divide(move, unit, out=np.zeros_like(move), where=unit > 0)
+
+
 def tangent(
     problems: Problems, theta: Floats, residuals: Floats, bounds: Bounds, gone: NDArray[np.bool_]
 ) -> Tangent:
@@ -186,7 +187,7 @@ def tangent(
         jacobian=jacobian,
         bends=bends,
         gradient=gradient,
-        effect=np.sqrt(diagonal / problems.weights.sum(axis=-1, keepdims=True)),
+        diagonal=diagonal,
         unit=unit,
         downhill=-(gradient * unit)[..., None],
         hessian=np.where(np.eye(theta.shape[-1]) > 0, 1.0, scaled),
@@ -213,7 +214,7 @@ def acceleration(problems: Problems, at: Tangent, step: Floats, damping: Floats)
     right = np.where(np.isfinite(right).all(axis=-1, keepdims=True), right, 0.0)
     bent = 0.5 * at.solved(damping, right[..., None])[..., 0]
     of_bent = np.linalg.norm(bent, axis=-1)
-    of_straight = np.linalg.norm(at.in_units(step), axis=-1)
+    of_straight = np.linalg.norm(_in_units(step, at.unit), axis=-1)
     return np.where((2 * of_bent <= _MOST_BENT * of_straight)[:, None], bent * at.unit, 0.0)
 
 
@@ -254,12 +255,12 @@ class Secant:
     @np.errstate(over="ignore", invalid="ignore")  # a change beyond all range teaches nothing
     def learn(self, which: NDArray[np.intp], at: Tangent) -> None:
         """Learns from the tangents where the noted steps of some problems have led."""
-        moved = self._has_moved[which]
-        if not moved.any():
+        moved = np.flatnonzero(self._has_moved[which])
+        if not moved.size:
             return
-        change = at.gradient - self._gradient[which]
-        bent = (change - at.bend(self._step[which]))[moved]
-        which, change = which[moved], change[moved]
+        which = which[moved]
+        change = at.gradient[moved] - self._gradient[which]
+        bent = change - at.bend(moved, self._step[which])
         self._has_moved[which] = False
         step, own = self._step[which], self.own[which]
         along = np.vecdot(step, change)

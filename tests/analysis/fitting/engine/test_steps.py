@@ -34,12 +34,12 @@ def test_what_is_learnt_makes_up_for_the_change_of_the_gradient():
     residuals, after = problems.objective(there)
     secant = Secant(*theta.shape)
     change = after - problems.objective(theta)[1]
-    secant.remember(every, step, before.bend(step), before.gradient, change)
+    secant.remember(every, step, before.bend(every, step), before.gradient, change)
     now = tangent(problems, there, residuals, bounds, gone)
     secant.learn(every, now)
     learnt = np.abs(secant.own).max(axis=(1, 2)) > 0
     assert learnt.mean() > 0.9
-    predicted = now.bend(step) + (secant.own @ step[..., None])[..., 0]
+    predicted = now.bend(every, step) + (secant.own @ step[..., None])[..., 0]
     bent = now.gradient - before.gradient
     np.testing.assert_allclose(predicted[learnt], bent[learnt], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(secant.own, np.swapaxes(secant.own, 1, 2), atol=1e-9)
@@ -51,7 +51,7 @@ def test_a_change_of_the_gradient_beyond_all_range_teaches_nothing():
     at = tangent(problems, theta, problems.objective(theta)[0], bounds, gone)
     secant = Secant(*theta.shape)
     step = -0.02 * at.gradient
-    secant.remember(every, step, at.bend(step), 1e200 * step, np.zeros(N_PROBLEMS))
+    secant.remember(every, step, at.bend(every, step), 1e200 * step, np.zeros(N_PROBLEMS))
     secant.learn(every, at._replace(gradient=2e200 * step))
     assert not secant.own.any()
 
