@@ -3,6 +3,7 @@
 For studies of coverage, which need hundreds of fits. The steps are those of
 `analysis.fitting.fit.fit`, but for the search: each set starts from the truth. Results are those of
 `fit` to rounding, without the diagnostics of its search; `test_fit_coverage` holds them together.
+`derived_profiles` follows the profiles of all sets at once likewise.
 """
 
 from collections import defaultdict
@@ -19,6 +20,8 @@ from analysis.fitting.engine.loss import Loss
 from analysis.fitting.engine.optimum import Optimum
 from analysis.fitting.engine.problem import Problem
 from analysis.fitting.fit import Asked, ask, result_of
+from analysis.fitting.profile import Profile, follow_each, posed_again
+from analysis.fitting.profile_derived import as_coordinate
 from analysis.fitting.result import FitResult
 from analysis.laws import Law
 
@@ -48,6 +51,15 @@ def fits(
             found = _fits([asked[k] for k in some], [bootstraps[k] for k in some])
             results |= dict(zip(some, found, strict=True))
     return [results[number] for number in range(len(sets))]
+
+
+def derived_profiles(results: Sequence[FitResult], name: str) -> list[Profile]:
+    """Profiles of a derived number that no unit moves, of sets with the same inputs."""
+    posed = [posed_again(result, result.level) for result in results]
+    quantity = as_coordinate(results[0], name, posed[0])  # in units of the first set's error
+    sought = [quantity.sought(each) for each in posed]
+    found = follow_each(quantity.law, sought, results[0].level)
+    return [quantity.in_its_unit(each) for each in found]
 
 
 def _fits(asked: Sequence[Asked], bootstraps: Sequence[Bootstrap]) -> list[FitResult]:

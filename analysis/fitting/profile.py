@@ -110,22 +110,35 @@ def profile_likelihood(
             `above` other than 1.
         FitError: Rows without noise; a lower minimum found on the way.
     """
-    level = result.level if level is None else level
-    posed = posed_again(result, level)
-    problem, theta = posed.problem, posed.theta
-    names = problem.law.params if names is None else names
-    require_known(problem.law, names)
+    return profiles_of([result], names, level=level)[0]
+
+
+def profiles_of(
+    results: Sequence[FitResult],
+    names: Collection[str] | None = None,
+    *,
+    level: float | None = None,
+) -> list[dict[str, Profile]]:
+    """Returns `profile_likelihood` of fits of one law at the same inputs, all of them at once."""
+    level = results[0].level if level is None else level
+    fitted = [name for name in results[0].law.params if name not in results[0].fixed]
+    wanted = fitted if names is None else names
     views, sought = [], []
-    for name in names:
-        column = problem.law.params.index(name)
-        # Held as it is in the caller's units, the other coordinates centred.
-        raw = result.law.params.index(name)
-        start = np.append(theta, len(views))
-        start[column] = problem.to_raw(theta)[raw]
-        views.append(in_own_units(problem.to_raw, [column], [raw]))
-        sought.append(Sought(name, column, start))
-    found = follow_each(posed, seen_through_each(problem.law, views), sought, level)
-    return {profile.name: profile for profile in found}
+    for result in results:
+        posed = posed_again(result, level)
+        problem, theta = posed.problem, posed.theta
+        require_known(problem.law, wanted)
+        for name in wanted:
+            column = problem.law.params.index(name)
+            # Held as it is in the caller's units, the other coordinates centred.
+            raw = result.law.params.index(name)
+            start = np.append(theta, len(views))
+            start[column] = problem.to_raw(theta)[raw]
+            views.append(in_own_units(problem.to_raw, [column], [raw]))
+            sought.append(Sought(posed, name, column, start))
+    law = sought[0].posed.problem.law
+    found = iter(follow_each(seen_through_each(law, views), sought, level))
+    return [{name: next(found) for name in wanted} for _ in results]
 
 
 class Posed(NamedTuple):
@@ -170,21 +183,22 @@ class Sought(NamedTuple):
     """A coordinate to profile.
 
     Attributes:
+        posed: The problem that was solved.
         name: Its name.
         column: Its column.
         start: The solution, in the coordinates of which this is one.
     """
 
+    posed: Posed
     name: str
     column: int
     start: Floats
 
 
-def follow_each(posed: Posed, own: Law, sought: Sequence[Sought], level: float) -> list[Profile]:
+def follow_each(own: Law, sought: Sequence[Sought], level: float) -> list[Profile]:
     """Returns profiles of coordinates of a view of the law, from the estimate to both sides.
 
     Args:
-        posed: The problem that was solved.
         own: The law in coordinates of which some are to be held, one at a time.
         sought: These.
         level: Level of confidence.
@@ -192,30 +206,34 @@ def follow_each(posed: Posed, own: Law, sought: Sequence[Sought], level: float) 
     Raises:
         FitError: Rows without noise; a lower minimum found on the way.
     """
-    problem, theta, allows_for = posed
-    rows, points = problem.rows, problem.points
-    least = float(rows.weights @ problem.loss.value(problem.residuals(theta)))
-    n_rows = len(rows.log_y)
-    if least <= n_rows * _EXACT_RESIDUAL**2:
-        raise FitError(
-            "The rows lie exactly on the curve: without noise there is no likelihood to profile. "
-            "Use the estimates as they are."
-        )
-    at_points = problem.targets(rows.log_y) - problem.law.log_predict(theta, points.log_x)
-    constant = least - float(points.weights @ problem.loss.value(at_points))
-    view = problem._replace(law=own)
     found = []
     for each in sought:
-        inflation, freedom = _allowance(posed, own, each)
+        problem, theta, _ = each.posed
+        rows, points = problem.rows, problem.points
+        least, n_rows = (
+            float(rows.weights @ problem.loss.value(problem.residuals(theta))),
+            len(rows.log_y),
+        )
+        if least <= n_rows * _EXACT_RESIDUAL**2:
+            raise FitError(
+                "The rows lie exactly on the curve: without noise there is no likelihood to "
+                "profile. Use the estimates as they are."
+            )
+        targets = problem.targets(rows.log_y)
+        at_points = targets - problem.law.log_predict(theta, points.log_x)
+        constant = least - float(points.weights @ problem.loss.value(at_points))
+        inflation, freedom = _allowance(own, each)
         limit = deviance_limit(
             level, n_rows, len(theta), inflation=inflation, degrees_of_freedom=freedom
         )
-        path = Path(view, each.name, each.column, each.start, constant, least, limit)
+        view = problem._replace(law=own)
+        where = each.name, each.column, each.start
+        path = Path(view, *where, points, targets, constant, least, limit)
         found.append((path, inflation, freedom))
     followed = follow([path for path, _, _ in found])
     return [
-        _profile(path, sides, level, allows_for, inflation, freedom)
-        for (path, inflation, freedom), sides in zip(found, followed, strict=True)
+        _profile(path, sides, level, each.posed.allows_for, inflation, freedom)
+        for each, (path, inflation, freedom), sides in zip(sought, found, followed, strict=True)
     ]
 
 
@@ -255,9 +273,10 @@ def _profile(
     )
 
 
-def _allowance(posed: Posed, own: Law, sought: Sought) -> tuple[float, float]:
+def _allowance(own: Law, sought: Sought) -> tuple[float, float]:
     """The inflation of a coordinate's variance, and its degrees of freedom."""
-    problem, n_params, column = posed.problem, len(posed.theta), sought.column
+    posed, column = sought.posed, sought.column
+    problem, n_params = posed.problem, len(posed.theta)
     rows, residuals = problem.rows, problem.residuals(posed.theta)
     if posed.allows_for is None:
         return 1.0, float(len(residuals) - n_params)

@@ -7,13 +7,14 @@ and followed as one (`analysis.fitting.profile`).
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from analysis.errors import FitError, nearest_name
 from analysis.estimate import Floats
 from analysis.fitting.engine.observations import read_only
-from analysis.fitting.profile import Profile, Sought, follow_each, posed_again
+from analysis.fitting.profile import Posed, Profile, Sought, follow_each, posed_again
 from analysis.fitting.result import FitResult
 from analysis.laws.law import Law
 
@@ -36,12 +37,55 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
         FitError: Rows without noise; a number that the estimate does not define, or that no
             fitted parameter moves; a lower minimum found on the way.
     """
+    level = result.level if level is None else level
+    posed = posed_again(result, level)
+    quantity = as_coordinate(result, name, posed)
+    (found,) = follow_each(quantity.law, [quantity.sought(posed)], level)
+    return quantity.in_its_unit(found)
+
+
+class Quantity(NamedTuple):
+    """A derived number as a coordinate of a law.
+
+    Attributes:
+        name: Its name.
+        derived: Its value at coordinates of the law that it is derived from.
+        law: The law with it in the place of another coordinate.
+        column: Column of that coordinate.
+        estimate: The value at which the coordinate is 0.
+        error: What a unit of the coordinate is.
+    """
+
+    name: str
+    derived: Callable[[Floats], Floats]
+    law: Law
+    column: int
+    estimate: float
+    error: float
+
+    def sought(self, posed: Posed) -> Sought:
+        """The coordinate as one to profile."""
+        start = posed.theta.copy()
+        start[self.column] = (self.derived(posed.theta) - self.estimate) / self.error
+        return Sought(posed, self.name, self.column, start)
+
+    def in_its_unit(self, found: Profile) -> Profile:
+        """A profile of the coordinate as one of the number."""
+        low, high = (self.estimate + self.error * end for end in found.interval)
+        return replace(
+            found,
+            estimate=self.estimate + self.error * found.estimate,
+            values=read_only(self.estimate + self.error * found.values),
+            interval=(low, high),
+        )
+
+
+def as_coordinate(result: FitResult, name: str, posed: Posed) -> Quantity:
+    """Returns a derived number of a fit as a coordinate; raises as `profile_derived`."""
     known = result.derived()
     if name not in known:
         remedy = nearest_name(name, known) if known else "it derives nothing: profile a parameter"
         raise ValueError(f"{result.law.name} derives no {name!r}; {remedy}")
-    level = result.level if level is None else level
-    posed = posed_again(result, level)
     problem, theta = posed.problem, posed.theta
 
     def derived(theta: Floats) -> Floats:
@@ -61,16 +105,7 @@ def profile_derived(result: FitResult, name: str, *, level: float | None = None)
     # In standard errors from the estimate, for a coordinate is to be of order 1.
     estimate, error = known[name].value, float(np.sqrt(slopes @ covariance @ slopes))
     own = _with_quantity(problem.law, lambda at: (derived(at) - estimate) / error, column, theta)
-    start = theta.copy()
-    start[column] = (derived(theta) - estimate) / error
-    (found,) = follow_each(posed, own, [Sought(name, column, start)], level)
-    low, high = (estimate + error * end for end in found.interval)
-    return replace(
-        found,
-        estimate=estimate,
-        values=read_only(estimate + error * found.values),
-        interval=(low, high),
-    )
+    return Quantity(name, derived, own, column, estimate, error)
 
 
 def _gradient(quantity: Callable[[Floats], Floats], theta: Floats) -> Floats:

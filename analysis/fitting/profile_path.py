@@ -1,7 +1,8 @@
 """Following a profile outward from its estimate to the ends of the interval.
 
 A side is a generator: it asks for the parameter to be held at a value and goes on with what was
-found. The sides of all profiles are followed in step, so that one call of the solver answers them.
+found. The sides of all profiles, even those of several fits of one law at the same inputs, are
+followed in step, so that one call of the solver answers them.
 """
 
 from collections.abc import Generator, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 
 from analysis.errors import FitError
 from analysis.estimate import Floats
-from analysis.fitting.engine.least_squares import solve
+from analysis.fitting.engine.least_squares import Points, solve
 from analysis.fitting.engine.likelihood import deviance
 from analysis.fitting.engine.problem import Problem
 from analysis.fitting.engine.steps import Bounds
@@ -34,6 +35,8 @@ class Path(NamedTuple):
         name: Name of the parameter, for messages.
         column: Column of the parameter.
         start: Coordinates at the estimate, shape `(n_params,)`.
+        points: What the problem is fitted at.
+        targets: Values to fit there, shape `(n_points,)`.
         constant: Loss that no curve can avoid: of rows about their mean at the same input.
         least: The objective at the estimate.
         limit: The deviance that ends the interval.
@@ -43,6 +46,8 @@ class Path(NamedTuple):
     name: str
     column: int
     start: Floats
+    points: Points
+    targets: Floats
     constant: float
     least: float
     limit: float
@@ -66,9 +71,9 @@ class Path(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A column to hold at a value, and guesses of all coordinates, `(n_guesses, n_params)`."""
+    """A value to hold a path's parameter at, and guesses of all coordinates, `(n, n_params)`."""
 
-    column: int
+    path: Path
     value: float
     guesses: Floats
 
@@ -80,25 +85,23 @@ class Found(NamedTuple):
     objective: float
 
 
-def _refitted(problem: Problem, constant: float, asked: Sequence[Asked]) -> list[Found]:
+def _refitted(asked: Sequence[Asked]) -> list[Found]:
     """Refits with a parameter held at each value asked for, from the best of its guesses."""
+    paths, law = [each.path for each in asked], asked[0].path.problem.law
     starts = np.concatenate([each.guesses for each in asked])
     sizes = [len(each.guesses) for each in asked]
     rows = np.arange(len(starts))
-    columns = np.repeat([each.column for each in asked], sizes)
+    columns = np.repeat([path.column for path in paths], sizes)
     values = np.repeat([each.value for each in asked], sizes)
-    lower, upper = (
-        np.tile(ends, (len(starts), 1)) for ends in (problem.law.lower, problem.law.upper)
-    )
+    lower, upper = (np.tile(ends, (len(starts), 1)) for ends in (law.lower, law.upper))
     for ends in (starts, lower, upper):
         ends[rows, columns] = values
-    targets = problem.targets(problem.rows.log_y)
     ends = solve(
-        problem.law,
-        problem.points,
-        np.broadcast_to(targets, (len(starts), len(targets))),
+        law,
+        Points(paths[0].points.log_x, np.repeat([p.points.weights for p in paths], sizes, axis=0)),
+        np.repeat([path.targets for path in paths], sizes, axis=0),
         starts,
-        loss=problem.loss,
+        loss=paths[0].problem.loss,
         bounds=Bounds(lower, upper),
     )
     last = np.cumsum(sizes)
@@ -106,7 +109,10 @@ def _refitted(problem: Problem, constant: float, asked: Sequence[Asked]) -> list
         end - size + int(np.argmin(ends.objective[end - size : end]))
         for end, size in zip(last, sizes, strict=True)
     ]
-    return [Found(ends.theta[k], float(ends.objective[k]) + constant) for k in best]
+    return [
+        Found(ends.theta[k], float(ends.objective[k]) + path.constant)
+        for k, path in zip(best, paths, strict=True)
+    ]
 
 
 class OneSide(NamedTuple):
@@ -124,7 +130,7 @@ def follow(paths: Sequence[Path]) -> list[tuple[OneSide, OneSide]]:
     """Holds each parameter farther and farther out, others refitted, until no value is likely.
 
     Args:
-        paths: Paths of one problem, one for each profile.
+        paths: One for each profile, of problems that differ in targets and weights alone.
 
     Returns:
         For each path the sides of lower and of higher values.
@@ -147,7 +153,7 @@ def follow(paths: Sequence[Path]) -> list[tuple[OneSide, OneSide]]:
                 asked[side] = next(side) if answer is None else side.send(answer)
             except StopIteration as stop:
                 done[side] = stop.value
-        found = _refitted(paths[0].problem, paths[0].constant, [*asked.values()]) if asked else []
+        found = _refitted([*asked.values()]) if asked else []
         answers = dict(zip(asked, found, strict=True))
     return [(done[sides[k]], done[sides[k + 1]]) for k in range(0, len(sides), 2)]
 
@@ -169,7 +175,7 @@ def _outward(path: Path, stride: float) -> Side:
         # The others go on as they went, which follows a curved valley.
         moved = here[column] - before[column]
         ahead = here if moved == 0 else here + (here - before) * ((value - here[column]) / moved)
-        theta, objective = yield Asked(column, float(value), np.stack([ahead, here, start]))
+        theta, objective = yield Asked(path, float(value), np.stack([ahead, here, start]))
         _require_a_minimum(path, objective, float(value))
         root = path.root(objective)
         if root - roots[-1] > _JUMP and abs(stride) > least_stride:
@@ -205,7 +211,7 @@ def _end(
     for _ in range(_REFINEMENTS):
         share = (1 - inner[1]) / (outer[1] - inner[1])
         value = inner[0] + share * (outer[0] - inner[0])
-        guess, objective = yield Asked(path.column, float(value), guess[None])
+        guess, objective = yield Asked(path, float(value), guess[None])
         found = (value, path.root(objective))
         inner, outer = (inner, found) if found[1] >= 1 else (found, outer)
     return float(value)

@@ -11,14 +11,14 @@ from typing import TypeAlias
 import numpy as np
 import planted
 import pytest
-from many_fits import fits
+from many_fits import derived_profiles, fits
 from scipy import stats
 
 from analysis.estimate import Bootstrap, Floats, Redrawn
 from analysis.fitting.engine.likelihood import size_quantile
 from analysis.fitting.engine.loss import Loss
 from analysis.fitting.fit import fit
-from analysis.fitting.profile import profile_likelihood
+from analysis.fitting.profile import profile_likelihood, profiles_of
 from analysis.fitting.profile_derived import profile_derived
 from analysis.laws import CHINCHILLA, POWER_LAW, SATURATING_POWER_LAW, Law
 
@@ -204,11 +204,15 @@ def test_every_interval_of_chinchilla_covers(draw: Draw, kind: Redrawn):
     truth = {name: planted_values[name] for name in ("alpha", "beta", "E")}
     truth["a"] = truth["beta"] / (truth["alpha"] + truth["beta"])
     covered = {(how, name): 0 for how in ("bootstrap", "profile") for name in truth}
-    kinds = []
-    for result in fits(CHINCHILLA, planted.CHINCHILLA, planted_sets(CHINCHILLA, draw, n_sets)):
-        kinds.append(result.bootstrap.resampling)
-        profiles = profile_likelihood(result, ("alpha", "beta", "E"))
-        profiles["a"] = profile_derived(result, "a")
+    results = fits(CHINCHILLA, planted.CHINCHILLA, planted_sets(CHINCHILLA, draw, n_sets))
+    kinds = [result.bootstrap.resampling for result in results]
+    for result, profiles, of_a in zip(
+        results,
+        profiles_of(results, ("alpha", "beta", "E")),
+        derived_profiles(results, "a"),
+        strict=True,
+    ):
+        profiles["a"] = of_a
         intervals = {**result.intervals, "a": result.derived()["a"].interval}
         for name, value in truth.items():
             low, high = intervals[name]
@@ -265,3 +269,13 @@ def test_many_sets_at_once_are_fitted_as_each_by_itself(
         np.testing.assert_allclose(here.residuals, alone.residuals, atol=1e-3 * alone.noise)
         assert here.noise == pytest.approx(alone.noise, rel=1e-4)
         np.testing.assert_allclose(here.noise_factors, alone.noise_factors, rtol=1e-4)
+
+
+def test_profiles_of_many_sets_at_once_are_those_of_each_by_itself():
+    results = fits(CHINCHILLA, planted.CHINCHILLA, planted_sets(CHINCHILLA, shared_by_run, 3))
+    together = profiles_of(results, ("alpha", "E")), derived_profiles(results, "a")
+    for result, here, of_a in zip(results, *together, strict=True):
+        for name, alone in profile_likelihood(result, ("alpha", "E")).items():
+            np.testing.assert_allclose(here[name].interval, alone.interval, rtol=1e-6)
+            np.testing.assert_allclose(here[name].deviance, alone.deviance, atol=1e-5)
+        assert of_a.interval == pytest.approx(profile_derived(result, "a").interval, abs=1e-6)
