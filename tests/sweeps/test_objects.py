@@ -103,13 +103,13 @@ def test_the_first_result_stays_and_a_different_second_one_is_kept_aside(store: 
 
 
 def test_what_is_damaged_is_said_and_stays(store: Store) -> None:
-    """Nothing is moved without a moment in which another result could take its place."""
+    """Nothing is moved where another result could take its place meanwhile."""
     folders.publish(store)
     path = store.result_path(folders.RUN.run_id)
     files.overwrite(path, files.read_bytes(path).replace(b"done", b"gone"))
     assert not store.is_published(folders.RUN.run_id)
     assert store.open_runs([folders.RUN.run_id]).in_the_way == {folders.RUN.run_id}
-    with pytest.raises(DamagedFileError, match=r"could not be set aside .an object store moves"):
+    with pytest.raises(DamagedFileError, match=r"could not be set aside .an object store cannot move"):
         store.load(folders.RUN.run_id)
     assert files.exists(path)
     with pytest.raises(StoreError, match="remove it by hand"):

@@ -52,7 +52,7 @@ def test_the_optimum_is_that_of_brute_force_and_of_isoflop_minima(k):
     tokens = BUDGETS[-1] / cost_of(fitted.optimal_params.value, k)
     ratio = tokens / fitted.optimal_params.value
     assert fitted.tokens_per_param.value == pytest.approx(ratio, rel=4e-3)
-    assert any("at the C that was paid" in note for note in found.notes)
+    assert any("takes this C, extrapolated" in note for note in found.notes)
 
 
 def test_the_cost_is_that_planted_and_goes_on_beyond_the_sizes():
