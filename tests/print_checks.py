@@ -17,6 +17,7 @@ from vision import apart
 
 LEAST_POINTS = 6.0
 LEAST_APART = 10.0  # in CIELAB; 2 can just be seen side by side
+_HOLLOW = ("#ffffffff", "#00000000")  # filled with white, or with nothing
 _TOUCH = 1.0  # pixels at 100 dpi that boxes share before letters do
 
 
@@ -85,6 +86,6 @@ def _look(handle: object) -> list[tuple[object, str]]:
         return []
     drawn = line.get_linestyle() not in ("None", " ", "")
     marker = line.get_marker() if line.get_marker() not in ("None", " ", "", None) else ""
-    hollow = bool(marker) and to_hex(line.get_markerfacecolor()) == "#ffffff"
+    hollow = bool(marker) and to_hex(line.get_markerfacecolor(), keep_alpha=True) in _HOLLOW
     dashes = (line._dash_pattern[1], line.get_linewidth() > 1.5) if drawn else None
     return [((marker, hollow, dashes), to_hex(line.get_color()))] if drawn or marker else []

@@ -108,6 +108,7 @@ def figure(findings: Findings[Mapping[str, np.ndarray]]) -> Figure:
                 ax.plot(of["experts"], of["effective"], **look.line(), label=str(router))
             ax.set(xscale="log", yscale="log", xlabel="experts", ylabel="effective parameters")
             ax.set_title(_SIZES[float(str(n))], fontsize=8)
+            ax.margins(y=0.15)  # no label beside the letter of the panel
             log_ticks(ax, "y")
             ax.set_xticks([1, 8, 64, 512], ["1", "8", "64", "512"])
             ax.minorticks_off()

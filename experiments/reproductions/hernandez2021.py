@@ -94,7 +94,7 @@ def figure(findings: Findings[None]) -> Figure:
             for (size, of), look in zip(rows.groupby("parameters"), style.SERIES, strict=False):
                 millions = float(str(size)) / 1e6
                 ax.plot(of["D_F"], of["D_T"], **look.line(), label=f"{millions:,.0f}M parameters")
-            ax.plot([1e5, 1e9], [1e5, 1e9], color=style.GREY, linewidth=0.6, label="$D_T = D_F$")
+            ax.plot([1e5, 1e9], [1e5, 1e9], color=style.GREY, linestyle=":", label="$D_T = D_F$")
             ax.set(xscale="log", yscale="log", xlabel="$D_F$, characters of Python",
                    ylabel="$D_T$, characters", ylim=(1e5, 5e10))  # fmt: skip
             ax.set_title(str(name), fontsize=8)

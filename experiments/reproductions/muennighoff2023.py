@@ -149,7 +149,7 @@ def _draw_worth(ax: Axes, limits: Limits) -> None:
         worth = 1 - limit * np.expm1(-(epochs - 1) / limit)
         ax.plot(epochs, worth, **look.line(),
                 label=f"{name}, $R_D^*$ = {limit:.0f}")  # fmt: skip
-    ax.plot(epochs, epochs, color=style.GREY, linewidth=0.7, label="as new")
+    ax.plot(epochs, epochs, color=style.GREY, linestyle=":", label="as new")
     ax.set(xlabel="epochs", ylabel="worth in unique tokens, $D_\\mathrm{eff}/U_D$", ylim=(0.9, 300))
 
 

@@ -5,7 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import print_checks
 import pytest
+from matplotlib.figure import Figure
 from small_library import unread_library
 
 from analysis.tables import results
@@ -44,6 +46,21 @@ def any_library():
     """Sweeps are planned for the whole library, which some Pythons come without."""
     with unread_library():
         yield
+
+
+@pytest.fixture
+def unwritten_figures(monkeypatch):
+    """Figures are laid out once and all their parts drawn, but no image is made: half the time.
+
+    They must be fit to print: no text over another, none off the page or below 6 pt.
+    """
+
+    def lay_out(figure, *_, **__):
+        if figure.get_layout_engine() is not None:  # the first save of a figure fixes its layout
+            figure.draw_without_rendering()
+            assert print_checks.faults(figure) == []
+
+    monkeypatch.setattr(Figure, "savefig", lay_out)
 
 
 TINY = Path(__file__).with_name("tiny.py")

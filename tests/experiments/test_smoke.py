@@ -5,12 +5,10 @@ Analysis and figures run on stored runs; `pytest -m smoke` trains all of them.
 
 import json
 
-import print_checks
 import pytest
 import smoke_choice
 import stored_runs
 from house import HOUSE, ROOMS, modules
-from matplotlib.figure import Figure
 from smoke_choice import GROUPS, IN_ROTATION, chosen, needs
 from stored_runs import PARTS, expectations_hold
 
@@ -22,21 +20,6 @@ def test_expectations_hold_at_smoke_size(group, tmp_path, monkeypatch):
         monkeypatch.delenv(quickly)  # workers compile as users' do
     for name in group:
         expectations_hold(name, tmp_path)
-
-
-@pytest.fixture
-def unwritten_figures(monkeypatch):
-    """Figures are laid out once and all their parts drawn, but no image is made: half the time.
-
-    They must be fit to print: no text over another, none off the page or below 6 pt.
-    """
-
-    def lay_out(figure, *_, **__):
-        if figure.get_layout_engine() is not None:  # the first save of a figure fixes its layout
-            figure.draw_without_rendering()
-            assert print_checks.faults(figure) == []
-
-    monkeypatch.setattr(Figure, "savefig", lay_out)
 
 
 @pytest.mark.medium
