@@ -109,7 +109,9 @@ def test_what_is_damaged_is_said_and_stays(store: Store) -> None:
     files.overwrite(path, files.read_bytes(path).replace(b"done", b"gone"))
     assert not store.is_published(folders.RUN.run_id)
     assert store.open_runs([folders.RUN.run_id]).in_the_way == {folders.RUN.run_id}
-    with pytest.raises(DamagedFileError, match=r"could not be set aside .an object store cannot move"):
+    with pytest.raises(
+        DamagedFileError, match=r"could not be set aside .an object store cannot move"
+    ):
         store.load(folders.RUN.run_id)
     assert files.exists(path)
     with pytest.raises(StoreError, match="remove it by hand"):
