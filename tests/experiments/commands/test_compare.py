@@ -55,8 +55,8 @@ def test_a_conclusion_that_changes_is_exit_status_1(two, tmp_path, capsys):
     assert "conclusion changes: peak, p/n" in capsys.readouterr().out
 
 
-def test_a_number_is_judged_at_the_sizes_for_which_it_was_predicted(two):
-    cpu = compare._report(str(two[0]), None, (TINY,))
+def test_a_number_is_judged_at_the_sizes_for_which_it_was_predicted(tiny_results):
+    cpu = compare._report(str(tiny_results / "reports" / "cpu"), None, (TINY,))
     assert isinstance(cpu.experiment, Experiment)
     (peak,) = cpu.experiment.expected
     cpu = replace(

@@ -107,14 +107,13 @@ def test_verify_does_runs_again_and_finds_a_planted_difference(done, said):
     from scaling.sealed import seal
 
     words = ("verify", done, "--fraction", "1", "--workers", "1")
-    code, printed = said(*words)
-    assert (code, "9 runs done again; 0 differ" in printed) == (0, True)
     store = Store.open(done)
     run_id = store.run_ids()[4]
     record = store.load(run_id)
     older = {k: v for k, v in vars(record).items() if k != "n_examples_seen"}
     store.result_path(run_id).write_text(seal("record", older))
-    assert said(*words)[0] == 0
+    code, printed = said(*words)
+    assert (code, "9 runs done again; 0 differ" in printed) == (0, True)
     forged = dataclasses.replace(
         record, eval_excess_risk=1e-9, environment={**record.environment, "pack": {"size": 3}}
     )
