@@ -44,7 +44,7 @@ _FIRST_DAMPING, _MOST_DAMPING = 1e-3, 1e8
 _SLOW = 0.3  # share that a slow step leaves of the decrease promised
 _FAR = 0.5  # share of the objective: a start that promises more is still on its way to the rows
 _PATIENCE = 3  # slow steps on end from which corrections serve
-_VALUES_IN_STEP = 15_000  # of y: what a step makes of them stays in the cache
+_VALUES_IN_STEP = 22_000  # of y: what a step makes of them stays in the cache
 
 
 class Points(NamedTuple):
@@ -87,9 +87,9 @@ def solve(
     """Minimises `sum_i w_i loss(log y_i - log f(x_i; theta))` for each problem of a batch.
 
     Levenberg-Marquardt with Marquardt's scaling, bent along curved valleys (`engine.steps`), many
-    problems in step, on all cores. A coordinate on a bound whose gradient points outward is held
-    there; steps are clipped to the bounds. A problem has converged when the decrease that its
-    undamped step promises is negligible.
+    problems in step, on all cores that the process may use (OMP_NUM_THREADS sets fewer). A
+    coordinate on a bound whose gradient points outward is held there; steps are clipped to the
+    bounds. A problem has converged when the decrease that its undamped step promises is negligible.
 
     With `project` this is variable projection: the linear coordinates take their best values after
     every step. As the damping vanishes, a step in all coordinates followed by that projection is
@@ -141,10 +141,12 @@ def _solved(batches: list["_Batch"]) -> Solutions:
 
 
 def _n_cores() -> int:
-    """Cores that this process may use; some systems only report all of them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use, no more than OMP_NUM_THREADS, as for linear algebra."""
+    # Some systems only report all cores.
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    most = int(wanted) if wanted.isdecimal() else 0
+    return min(found or 1, most or found or 1)
 
 
 def _in_step(log_y: Floats) -> int:

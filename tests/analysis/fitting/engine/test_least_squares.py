@@ -72,6 +72,13 @@ def test_a_batch_is_its_problems_one_by_one():
         np.testing.assert_allclose(alone.theta, together.theta[one], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("wanted", "most"), [("1", 1), ("3,2", 3), ("", 8), ("0", 8), ("many", 8)])
+def test_no_more_cores_are_used_than_threads_are_wanted(monkeypatch, wanted, most):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(8), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    assert least_squares_of_batches._n_cores() == most
+
+
 @pytest.mark.parametrize("n_cores", [1, 2])
 def test_batches_on_cores_give_the_same_bits(monkeypatch, n_cores):
     points, log_y, start = problems(SATURATING_POWER_LAW, 0.05)
