@@ -63,7 +63,7 @@ def draw_profile(ax: Axes, profile: Profile, result: FitResult) -> Axes:
     low, high = span = _span(profile, is_log)
     ax.set(xlim=from_axis(np.array(span), is_log), ylim=(0, _TOP * profile.limit))
 
-    ax.axhline(profile.limit, color=GREY, linewidth=0.8, zorder=1.5, label="limit")
+    ax.axhline(profile.limit, color=GREY, linewidth=0.8, linestyle=":", zorder=1.5, label="limit")
     ax.annotate(
         f"{100 * profile.level:g} %",
         (1, profile.limit),

@@ -64,7 +64,7 @@ def test_faults_while_runs_are_chosen(tmp_path: Path, fault: str, step: int) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["kill", "ENOSPC", "ENOSPC+", "EDQUOT", "EIO", "EIO+", "EROFS+"])
+@pytest.mark.parametrize("fault", ["kill", "ENOSPC", "EIO", "EDQUOT+", "EROFS+"])
 def test_faults_at_every_call(tmp_path: Path, fault: str) -> None:
     drive_faults(tmp_path, fault, 1)
 
@@ -100,7 +100,7 @@ def test_kill_9_of_the_group_at_random_instants(
 def test_kill_9_of_the_group_at_many_random_instants(
     tmp_path: Path, start: Callable[..., Program]
 ) -> None:
-    kill_at_random_instants(start, tmp_path / "r", kills=60)
+    kill_at_random_instants(start, tmp_path / "r", kills=40)
 
 
 def test_kill_9_of_one_worker_costs_one_attempt(

@@ -102,12 +102,13 @@ def test_budgets_far_beyond_the_rows_are_told(file, capsys):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_the_figure_comes_with_its_numbers(file, tmp_path, capsys):
     stem = tmp_path / "figures" / "allocation"
     assert allocated(file, flops=1e22, figure=str(stem)) == 0
     written = "".join(capsys.readouterr().out.split())
     for suffix in ("pdf", "png", "growth.csv", "penalty.csv"):
-        assert Path(f"{stem}.{suffix}").stat().st_size > 100
+        assert Path(f"{stem}.{suffix}").exists()
         assert f"{stem}.{suffix}" in written
     growth = pd.read_csv(f"{stem}.growth.csv")
     assert growth["extrapolated"].any() and not growth["extrapolated"].all()
@@ -157,6 +158,7 @@ def test_a_published_law_allocates_without_intervals(tmp_path, capsys):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_the_loss_of_a_published_law_is_drawn(tmp_path):
     options = {"law": "kaplan2020", "curve": "L(N, D)", "flops": 1e22}
     assert allocating.run(AllocateOptions(**options, figure=str(tmp_path / "a"))) == 0

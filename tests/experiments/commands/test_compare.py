@@ -28,6 +28,7 @@ def two(tiny_results, tmp_path_factory):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_cells_and_conclusions_are_compared(two, tmp_path, capsys):
     capsys.readouterr()
     assert main(["compare", *map(str, two), "--experiment", TINY, "--to", str(tmp_path / "c")]) == 0

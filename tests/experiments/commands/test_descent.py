@@ -56,6 +56,7 @@ def test_the_runs_of_the_network_get_a_verdict_and_every_file(tmp_path, capsys):
         assert (out / name).stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("unwritten_figures")
 def test_every_group_is_a_curve(runs, tmp_path, capsys):
     out = tmp_path / "out"
     command = ["descent", str(runs), *AXES, "--train", "train_error", "--group", "noise"]
@@ -147,6 +148,7 @@ def test_bad_input_gets_a_sentence(runs, change, options, message, capsys):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_another_column_is_the_axis_of_the_figure_and_no_part_of_the_verdict(
     runs, tmp_path, capsys
 ):
@@ -225,13 +227,14 @@ def test_test_in_per_cent_and_train_as_a_fraction_is_doubted(runs, capsys):
     assert "one may be in per cent and the other a fraction" in said(capsys)
 
 
+@pytest.mark.usefixtures("unwritten_figures")
 def test_a_lone_seed_is_refused_an_interval_and_drawn(runs, tmp_path, capsys):
     table = pd.read_csv(runs).query("noise > 0.1")
     table.drop(index=table.index[0]).query("seed < 2").to_csv(runs, index=False)
     out = tmp_path / "out"
     assert main(["descent", str(runs), *AXES, "--out", str(out)]) == 0
     assert "Size 4 has a single seed" in said(capsys)
-    assert (out / "figure.png").stat().st_size > 10_000
+    assert (out / "figure.png").exists()
 
 
 def history(folder: Path) -> Path:

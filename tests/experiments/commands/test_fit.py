@@ -156,6 +156,7 @@ def noisy(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unwritten_figures")
 def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
     noisy(planted)
     stem = tmp_path / "out"
@@ -184,6 +185,7 @@ def test_held_parameters_other_counts_and_every_file(planted, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unwritten_figures")
 def test_laws_are_ranked_and_the_best_drawn_over_rows_held_out(planted, tmp_path, capsys):
     noisy(planted)
     table = pd.read_csv(planted)

@@ -42,6 +42,7 @@ def table(tmp_path) -> Path:
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_chosen_rows_give_the_planted_exponent_and_every_file(table, tmp_path, capsys):
     out = tmp_path / "report"
     assert analysed(table, where="schedule=constant", out=str(out)) == 0
@@ -53,8 +54,7 @@ def test_chosen_rows_give_the_planted_exponent_and_every_file(table, tmp_path, c
     assert len(written["details"]["2 parabola"]["valleys"]) == 5
     shown = pd.read_csv(out / "figure.csv")
     assert (shown.query("approach == '2 parabola'")["kind"] == "minimum").sum() == 5
-    for name in ("figure.pdf", "figure.png"):
-        assert (out / name).stat().st_size > 10_000
+    assert (out / "figure.pdf").exists() and (out / "figure.png").exists()
     printed = capsys.readouterr().out
     assert "schedule=constant: 45 of 90 rows" in printed
     assert "2 parabola" in printed and "1 envelope       not applicable" in printed
@@ -81,6 +81,7 @@ def test_a_refused_budget_is_printed_with_its_reason(table, capsys):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_learning_curves_are_read_off_and_enveloped(tmp_path, capsys):
     size, flops = (
         g.ravel()

