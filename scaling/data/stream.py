@@ -142,7 +142,7 @@ class Stream:
 
     def examples(self, first: int, count: int) -> Examples:
         """The examples at those places."""
-        import jax.numpy as jnp
+        import jax
 
-        numbers = jnp.asarray(self.numbers(first, count), jnp.uint32)
-        return self.source.drawn(self.world, self.key, numbers)
+        numbers = self.numbers(first, count).astype(np.uint32)
+        return jax.jit(self.source.drawn)(self.world, self.key, numbers)

@@ -84,8 +84,9 @@ def test_optimizers_are_those_of_optax(optimizer, peer):
     )
     data = config.data.load(3)
     model = config.model.build(40, 10)
-    x, y = jnp.asarray(data.train_inputs, jnp.float32), jnp.asarray(data.train_targets)
+    x, y = jax.device_put((data.train_inputs.astype("f4"), data.train_targets))
 
+    @jax.jit
     def loss(params):
         logits = model.apply(params, x)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y))
@@ -96,7 +97,7 @@ def test_optimizers_are_those_of_optax(optimizer, peer):
         return optax.apply_updates(params, updates), state
 
     params = jax.jit(model.init)(key_for(3, "init"))
-    state = peer.init(params)
+    state = jax.jit(peer.init)(params)
     for _ in range(7):
         params, state = step(params, state)
     assert run(config)[0].train_loss_nats == pytest.approx(float(loss(params)), rel=1e-5)

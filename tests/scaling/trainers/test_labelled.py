@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_parameters import random_parameters
 from small_library import small_library
 
 from scaling.accounting import account
@@ -109,17 +110,22 @@ def test_only_the_read_out_learns_and_only_it_is_priced():
     assert isinstance(plan, Pretraining)
     groups = param_groups(plan.optimizer, model, 16, 8, plan.trained)
     setup = token_setup.Setup(model.build(16, 8), plan, groups, 4, SpecialTokens(8))
-    params = setup.model.init(jax.random.key(0))
-    batch = jnp.asarray(RUN.data.load(0).sequences(0, 0, 4))
+    params = random_parameters(setup.model)
+    batch = jax.device_put(RUN.data.load(0).sequences(0, 0, 4))
     rates, count = jnp.array([0.01]), jnp.int32(2)
     arguments = token_step.Arguments(rates, count, jnp.int32(0), jnp.int32(0))
     after = jax.jit(lambda p: token_step._step(setup, token_step.start(setup, p), batch, arguments))
-    moved = jax.tree.map(lambda a, b: bool((a != b).any()), params, after(params).params)
+    moved = jax.tree.map(lambda a, b: (a != np.asarray(b)).any(), params, after(params).params)
     # Of labels it is also measured how many are told wrongly.
-    labels = setup.logits(params, Labelled().examples(batch, None, setup.special))[:, -2].argmax(-1)
-    measured = token_evaluation.measure(setup, token_step.start(setup, params), batch)
-    assert measured.eval_wrong is not None
-    assert measured.eval_wrong.tolist() == (labels != batch[:, -2]).tolist()
+
+    @jax.jit
+    def wrong(params, batch):
+        logits = setup.logits(params, Labelled().examples(batch, None, setup.special))
+        measured = token_evaluation.measure(setup, token_step.start(setup, params), batch)
+        return measured.eval_wrong, logits[:, -2].argmax(-1) != batch[:, -2]
+
+    found, expected = wrong(params, batch)
+    assert found.tolist() == expected.tolist()
     assert moved.pop("readout") and not any(jax.tree.leaves(moved))
     whole = account(replace_together(RUN, {"train.trained": "all"}))
     assert account(RUN).n_params_trainable == 8 * 8 < whole.n_params_trainable
