@@ -60,7 +60,7 @@ def results(tmp_path_factory):
 def test_a_page_needs_no_address_and_tells_all(results, tmp_path, capsys):
     to = tmp_path / "page.html"
     assert main(["report", str(results), "--to", str(to)]) == 0
-    assert "1 reports" in capsys.readouterr().out
+    assert ": 1 report," in capsys.readouterr().out
     text, shown = read(to)
     # 1. Nothing is fetched: the one link is to what the page carries.
     addresses = [each.get(name) for tag in shown.found.values() for each in tag
