@@ -35,7 +35,12 @@ from analysis.fitting.bootstrap.autocorrelation import (
     why_no_curve,
 )
 from analysis.fitting.bootstrap.noise_trend import NoiseTrend
-from analysis.fitting.bootstrap.resampling import choose_resampling, noise_of, row_counts
+from analysis.fitting.bootstrap.resampling import (
+    choose_resampling,
+    noise_of,
+    require_clusters,
+    row_counts,
+)
 from analysis.fitting.engine.least_squares import Points, solve
 from analysis.fitting.engine.problem import Problem
 
@@ -196,6 +201,8 @@ def draw_replicates(
     """
     n_replicates = int(bootstrap.n)
     if choose_resampling(problem, bootstrap.kind, trend) == "sandwich":
+        if problem.rows.clusters is not None:
+            require_clusters(problem.rows)
         rng = np.random.default_rng(int(bootstrap.seed))
         found = sandwich.draw(problem, theta, n_replicates, rng)
         how = _record(problem, bootstrap, "sandwich")

@@ -133,7 +133,7 @@ def noise_of(kind: Redrawn, problem: Problem, theta: Floats) -> Noise:
         pooled = _from_density(residuals, jacobian.shape[1], problem.loss)
     else:
         if kind == "clusters":
-            _require_clusters(rows)
+            require_clusters(rows)
         pooled = _flipped_units(residuals, jacobian, units_of(rows))
     return pooled._replace(draw=lambda rng, n_draws: pooled.draw(rng, n_draws) / root)
 
@@ -159,12 +159,13 @@ def row_counts(rows: Observations, rng: np.random.Generator, n_draws: int) -> Fl
     if rows.clusters is None:
         n_rows = len(rows.log_y)
         return rng.multinomial(n_rows, np.full(n_rows, 1 / n_rows), n_draws).astype(np.float64)
-    n_clusters = _require_clusters(rows)
+    n_clusters = require_clusters(rows)
     drawn = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), n_draws)
     return drawn[:, rows.clusters].astype(np.float64)
 
 
-def _require_clusters(rows: Observations) -> int:
+def require_clusters(rows: Observations) -> int:
+    """Returns the number of clusters; raises a FitError if they are too few to redraw."""
     n_clusters = rows.n_clusters or 0
     if n_clusters < MIN_CLUSTERS:
         raise FitError(

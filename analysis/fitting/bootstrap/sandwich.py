@@ -58,7 +58,9 @@ def draw(problem: Problem, theta: Floats, n_draws: int, rng: np.random.Generator
             f"Give rows at more {' and '.join(law.inputs)}, or fit a law with fewer parameters."
         )
     moves = np.linalg.solve(hessian, gradients.T)
-    root = np.linalg.cholesky(moves @ moves.T)
+    # Cholesky's factor of moves @ moves.T, which has no full rank where clusters are few.
+    root = np.linalg.qr(moves.T, mode="r")
+    root *= np.where(np.diag(root) < 0, -1, 1)[:, None]
     found = np.tile(theta, (n_draws, 1))
-    found[:, free] += rng.standard_normal((n_draws, int(free.sum()))) @ root.T / lengths
+    found[:, free] += rng.standard_normal((n_draws, len(root))) @ root / lengths
     return np.clip(found, lower, upper)

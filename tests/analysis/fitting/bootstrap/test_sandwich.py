@@ -53,6 +53,18 @@ def test_rows_of_a_cluster_are_drawn_together():
     assert alone.standard_errors["alpha"] > 10 * together.standard_errors["alpha"]
 
 
+def test_clusters_alike_give_intervals_and_fewer_than_five_none():
+    """Gradients of two kinds of clusters span one direction of three."""
+    x, unit = np.tile(np.geomspace(1e6, 1e9, 20), 6), np.repeat(np.arange(6), 20)
+    noise = np.tile(0.01 * np.random.default_rng(1).standard_normal((2, 20)), (3, 1)).ravel()
+    y, redraw = (1.5 + 300 * x**-0.3) * np.exp(noise), Bootstrap(kind="sandwich")
+    found = fit(SATURATING_POWER_LAW, x, y, clusters=unit, bootstrap=redraw)
+    for name, (low, high) in found.intervals.items():
+        assert 0 < low < found.params[name] < high < np.inf
+    with pytest.raises(FitError, match="4 clusters are too few"):
+        fit(SATURATING_POWER_LAW, x, y, clusters=unit % 4, bootstrap=redraw)
+
+
 def test_an_estimate_on_its_bound_stays_there():
     x = np.geomspace(1e6, 1e9, 500)
     y = 30 * x**-0.1 * np.exp(-0.002 * np.log(x / 3e7) ** 2)  # bends down: no floor
