@@ -83,7 +83,7 @@ def _print_survey(found: Survey) -> None:
 def _decided(found: Survey) -> Iterator[str]:
     """What chose runs of a folder, how far it has come, and what became of those it left."""
     for each in found.choices.choosers:
-        flag = FLAGS[each.about["policy"]]
+        flag = FLAGS.get(str(each.about.get("policy")), "the choice of runs")
         n = several(each.n_decisions, "decision")
         if each.stop is None:
             yield f"{flag} has not come to an end after {n}: the same command goes on"
