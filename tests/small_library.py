@@ -1,7 +1,7 @@
 """A small standard library in place of the real one, for tests of what is read from it."""
 
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ import pytest
 from jaxtyping import UInt8
 
 from scaling.data import byte_kinds, text, token_cache
+from scaling.data.token_dataset import TokenSource
 from scaling.data.token_files import Halves
 from scaling.data.tokenizing import BPE, Bytes
 
@@ -69,12 +70,16 @@ def small_library(folder: Path) -> Iterator[None]:
         yield
 
 
+def _any(source: TokenSource) -> str:
+    return "text/any"
+
+
 @contextmanager
-def unread_library() -> Iterator[None]:
+def unread_library(fingerprint: Callable[[TokenSource], str] = _any) -> Iterator[None]:
     """The real library by the number of its tokens alone, and bytes of two kinds in turn.
 
-    A plan asks for no more. To find byte pairs in all of it takes a quarter of a minute, and what
-    kinds its bytes are a second.
+    A plan asks for no more. To find byte pairs in all of it takes a quarter of a minute, what is
+    English in it half of one, and what kinds its bytes are a second.
     """
 
     def tokenizer_of(path, text_field, choice):
@@ -91,7 +96,7 @@ def unread_library() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch, _forgetting():
         for source in (text.Text, byte_kinds.ByteKinds):
-            patch.setattr(source, "fingerprint", lambda self: "text/any")
+            patch.setattr(source, "fingerprint", lambda self: fingerprint(self))
         patch.setattr(text, "tokenizer_of", tokenizer_of)
         patch.setattr(text, "halves_of", halves_of)
         patch.setattr(byte_kinds, "_text_and_kinds", text_and_kinds)

@@ -3,7 +3,7 @@
 import json
 import lzma
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from house import HOUSE
 from experiments import catalogue
 from experiments.cli import main
 from experiments.experiment import Experiment, Measured, passes
+from scaling.fields import to_dict
 from scaling.record import RunRecord, dump_curve_line, dump_record, with_curve
 from sweeps.plan import make_plan
 from sweeps.store import Store
@@ -73,11 +74,30 @@ def _commit() -> str:
 def restore(name: str, results: Path) -> None:
     """Makes the results folder in which the stored runs of an experiment are done."""
     opened = Store.create(results / name)
-    if PARTS[name].facts:
-        return
-    _, *lines = lzma.decompress(path_of(name).read_bytes()).decode().splitlines()
-    for line in map(json.loads, lines):
+    for line in _runs(name):
         put(opened, RunRecord(**line["record"]), line["curve"])
+
+
+def fingerprints(name: str) -> Callable[[Any], str]:
+    """Returns what gives data their fingerprint in the stored runs of an experiment.
+
+    The standard library, of which many are, is another one on every Python.
+    """
+    stored = [line["record"]["config"]["data"] for line in _runs(name)]
+
+    def fingerprint(source: Any) -> str:
+        plain = to_dict(source)
+        return next((d["fingerprint"] for d in stored if plain.items() <= d.items()), "not stored")
+
+    return fingerprint
+
+
+def _runs(name: str) -> list[Any]:
+    """The stored runs of an experiment; none of one that trains nothing."""
+    if PARTS[name].facts:
+        return []
+    _, *lines = lzma.decompress(path_of(name).read_bytes()).decode().splitlines()
+    return list(map(json.loads, lines))
 
 
 def missing(name: str, results: Path) -> list[str]:

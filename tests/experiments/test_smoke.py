@@ -9,6 +9,7 @@ import pytest
 import smoke_choice
 import stored_runs
 from house import HOUSE, ROOMS, modules
+from small_library import unread_library
 from smoke_choice import GROUPS, IN_ROTATION, chosen, needs
 from stored_runs import PARTS, expectations_hold
 
@@ -29,10 +30,11 @@ def test_expectations_hold_of_stored_runs(group, tmp_path, monkeypatch):
     """Analysis, figures and expectations; nothing is trained."""
     monkeypatch.setattr("sweeps.executors.local.LocalExecutor.start", None)
     stored_runs.restore(group[0], tmp_path)
-    for name in group:
-        missing = stored_runs.missing(name, tmp_path)
-        assert not missing, f"store them anew: python tests/experiments/store_tables.py {group[0]}"
-        expectations_hold(name, tmp_path)
+    anew = f"store them anew: python tests/experiments/store_tables.py {group[0]}"
+    with unread_library(stored_runs.fingerprints(group[0])):
+        for name in group:
+            assert not stored_runs.missing(name, tmp_path), anew
+            expectations_hold(name, tmp_path)
 
 
 RECORD = json.loads(smoke_choice.CODE_OF_RUNS.read_text())
