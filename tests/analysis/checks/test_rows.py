@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from published_data import published_path
+from pyarrow.csv import write_csv
 
 from analysis.checks.flags import ABOUT_ROWS, Reason, without_flagged
 from analysis.checks.rows import check
@@ -195,7 +197,8 @@ def test_a_million_rows_are_read_and_checked_in_seconds(tmp_path):
     table = measured(n, d, 0.01, rng).drop(columns="C").assign(run=np.arange(10**6) // 1000)
     planted = np.sort(rng.choice(10**6, 500, replace=False))
     table.loc[planted, "loss"] *= 1.3
-    table.to_csv(tmp_path / "runs.csv", index=False)
+    rows = pyarrow.Table.from_pandas(table, preserve_index=False)  # ten times as fast as to_csv
+    write_csv(rows, tmp_path / "runs.csv")
     flags = check(read.read(tmp_path / "runs.csv").table)
     found = set(rows_with(flags, Reason.OUTLIER))
     assert set(planted + 2) <= found
