@@ -206,15 +206,19 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 def without_arguments(config: T) -> T:
     """A copy of a configuration tree in which every `Argument` has its stand-in."""
-    changes: dict[str, Any] = {}
-    for name, annotation in types_of(type(config)).items():
-        marks = [m for m in getattr(annotation, "__metadata__", ()) if isinstance(m, Argument)]
+    changes = dict(_stand_ins(type(config)))
+    for name in types_of(type(config)):
         value = getattr(config, name)
-        if marks:
-            changes[name] = marks[0].stand_in
-        elif dataclasses.is_dataclass(value):
+        if name not in changes and dataclasses.is_dataclass(value):
             changes[name] = without_arguments(value)
     return dataclasses.replace(typing.cast(Any, config), **changes)
+
+
+@functools.cache
+def _stand_ins(cls: type) -> Mapping[str, Any]:
+    """Stand-ins of the fields of a class that are marked as arguments."""
+    marks = {name: getattr(hint, "__metadata__", ()) for name, hint in types_of(cls).items()}
+    return {name: m.stand_in for name, of in marks.items() for m in of if isinstance(m, Argument)}
 
 
 class _Text(str):
@@ -240,8 +244,9 @@ def _settled(annotation: Any) -> Callable[[Any], bool]:
         base, limits = _settled(args[0]), [each for each in args[1:] if isinstance(each, Range)]
         return lambda value: base(value) and (value is None or all(value in it for it in limits))
     if origin in (typing.Union, types.UnionType):
-        members = [_settled(member) for member in args]
-        return lambda value: any(is_member(value) for is_member in members)
+        classes = frozenset(filter(_is_settled_by_class, args))
+        members = [_settled(member) for member in args if member not in classes]
+        return lambda value: type(value) in classes or any(each(value) for each in members)
     if origin is typing.Literal:
         words = [word for word in args if type(word) is str]
         return lambda value: type(value) is str and value in words
@@ -249,9 +254,14 @@ def _settled(annotation: Any) -> Callable[[Any], bool]:
         return lambda value: type(value) is float and math.isfinite(value) and value != 0
     if annotation is int:
         return lambda value: type(value) is int and abs(value) < 2**63
-    if annotation in (str, bool, type(None)) or _is_checked_when_made(annotation):
+    if _is_settled_by_class(annotation):
         return lambda value: type(value) is annotation
     return lambda value: False
+
+
+def _is_settled_by_class(annotation: Any) -> bool:
+    """Whether every instance of a class is settled."""
+    return annotation in (str, bool, type(None)) or _is_checked_when_made(annotation)
 
 
 def _is_checked_when_made(cls: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from scaling.fields import as_typed, from_dict, label_of, nearest, types_of
@@ -28,8 +28,28 @@ def replace_together(config: T, changes: Mapping[str, Any]) -> T:
         ValueError: a path names no field (the nearest one is given), or a value is impossible, by
             itself or beside the others.
     """
-    listed = [_Change(path, tuple(path.split(".")), value) for path, value in changes.items()]
-    return _rebuilt(config, listed) if listed else config
+    (copy,) = replace_in_turn(config, list(changes), [list(changes.values())])
+    return copy
+
+
+def replace_in_turn(config: T, paths: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[T]:
+    """A copy with the fields at dotted paths replaced, for each row of their values.
+
+    Copies whose rows have the same values below a field have one object there, which is made and
+    checked once: most runs of a sweep share their model or their data with others.
+
+    Raises:
+        ValueError: as `replace_together` does, of the first row that cannot be taken.
+    """
+    listed = list(rows)
+    if not paths:
+        return [config] * len(listed)
+    names = [tuple(path.split(".")) for path in paths]
+    made: dict[_Values, Any] = {}
+    return [
+        _rebuilt(config, [_Change(*each) for each in zip(paths, names, row, strict=True)], made)
+        for row in listed
+    ]
 
 
 def parse_overrides(config: T, *texts: str) -> T:
@@ -62,12 +82,21 @@ class _Change(NamedTuple):
     value: Any
 
 
-def _rebuilt(config: Any, changes: Sequence[_Change]) -> Any:
-    """A copy of one level with all of its changes."""
+_Values = tuple[tuple[str, int], ...]
+"""Paths and their values by identity: equal ones may differ, as 1 and True do."""
+
+
+def _rebuilt(config: Any, changes: Sequence[_Change], made: dict[_Values, Any]) -> Any:
+    """A copy of one level with all of its changes; `made` holds the fields of earlier copies."""
     by_name: dict[str, list[_Change]] = {}
     for change in changes:
         by_name.setdefault(change.names[0], []).append(change)
-    new = {name: _new_value(config, name, of_it) for name, of_it in by_name.items()}
+    new = {}
+    for name, of_it in by_name.items():
+        values = tuple((each.path, id(each.value)) for each in of_it)
+        if values not in made:
+            made[values] = _new_value(config, name, of_it)
+        new[name] = made[values]
     exclusive = getattr(type(config), "exclusive", ())
     if any(name in exclusive for name in new):
         new = dict.fromkeys(exclusive) | new
@@ -92,7 +121,7 @@ def _new_value(config: Any, name: str, changes: Sequence[_Change]) -> Any:
         for change in changes:
             if len(change.names) == 1:
                 value = from_dict(known[name], change.value, f"{label_of(cls)}.{name}")
-    return _rebuilt(value, below) if below else value
+    return _rebuilt(value, below, {}) if below else value
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from scaling.accounting import account
+from scaling.accounting import Account, account
 from scaling.config import Resolved, RunConfig, compile_key, resolved, run_id, trunk_of
 
 FLOPS_PER_SECOND = 4e10
@@ -121,12 +121,14 @@ def make_plan(name: str, configs: Sequence[RunConfig]) -> Plan:
     # 1. Each configuration is resolved once; the rest uses the plain values.
     unique: dict[str, tuple[RunConfig, Resolved]] = {}
     asked = set()
+    alike: dict[_Alike, Resolved] = {}
     for config in configs:
-        asked.add(_add(config, resolved(config), unique))
+        asked.add(_add(config, _resolved(config, alike), unique))
     # 2. The cost of a run depends on the runs before it on its trunk, so places come first.
     places = _places_on_trunks({identity: plain for identity, (_, plain) in unique.items()})
+    prices: dict[_Alike, _Price] = {}
     priced = [
-        _priced(identity, config, plain, *places.get(identity, (None, 0)))
+        _priced(identity, plain, _price(config, prices), *places.get(identity, (None, 0)))
         for identity, (config, plain) in unique.items()
     ]
     with_children = {parent for run, _, _ in priced for parent in run.parents}
@@ -159,6 +161,40 @@ def _blocks(config: RunConfig) -> int:
     return BLOCKS_A_RUN + BLOCKS_A_CURVE + curve
 
 
+_Alike = tuple[Any, ...]
+"""All of a configuration but its seed.
+
+Runs that differ in their seed alone resolve to the same values, and have one price and one group.
+They are looked up within a plan only, since files that data are read from may change.
+"""
+
+
+def _alike(config: RunConfig) -> _Alike:
+    return config.model, config.data, config.train, config.init_from, config.distilled_from
+
+
+def _resolved(config: RunConfig, known: dict[_Alike, Resolved]) -> Resolved:
+    """The resolved configuration; those that are alike have all but the seed in common."""
+    key = _alike(config)
+    if key not in known:
+        known[key] = resolved(config)
+    return known[key] | {"seed": config.seed}
+
+
+class _Price(NamedTuple):
+    counts: Account
+    group: str
+    devices: int
+
+
+def _price(config: RunConfig, known: dict[_Alike, _Price]) -> _Price:
+    """What a run costs."""
+    key = _alike(config)
+    if key not in known:
+        known[key] = _Price(account(config), compile_key(config), config.n_devices)
+    return known[key]
+
+
 def _add(config: RunConfig, plain: Resolved, unique: dict[str, tuple[RunConfig, Resolved]]) -> str:
     """Adds a run, after those whose weights it takes; returns its identity."""
     identity = run_id(plain)
@@ -185,18 +221,18 @@ def _places_on_trunks(plains: Mapping[str, Resolved]) -> dict[str, tuple[str, in
 
 
 def _priced(
-    identity: str, config: RunConfig, plain: Resolved, trunk_id: str | None, starts_at: int
+    identity: str, plain: Resolved, price: _Price, trunk_id: str | None, starts_at: int
 ) -> tuple[PlannedRun, float, float]:
     """Returns a run, its FLOPs after the step where it starts, and those before, which it saves."""
-    counts = account(config)
+    counts, group, devices = price
     steps = counts.steps or 0
     saved = counts.flops_train * starts_at / steps if starts_at else 0.0
     flops = counts.flops_train - saved
     seconds = SECONDS_A_RUN + flops / FLOPS_PER_SECOND + SECONDS_A_STEP * (steps - starts_at)
     run = PlannedRun(
         run_id=identity,
-        group=compile_key(config),
-        devices=config.n_devices,
+        group=group,
+        devices=devices,
         seconds=seconds,
         config=plain,
         parent_id=run_id(plain["init_from"]) if "init_from" in plain else None,

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from scaling.config import RunConfig, run_id
 from scaling.fields import flatten
-from scaling.overrides import parse_overrides, replace_together
+from scaling.overrides import parse_overrides, replace_in_turn
 from sweeps.axes import MAX_RUNS
 
 Configs = RunConfig | Sequence[RunConfig]
@@ -128,8 +128,5 @@ def _listed(base: Configs) -> list[RunConfig]:
 
 
 def _applied(base: Configs, paths: list[str], rows: list[tuple[Any, ...]]) -> list[RunConfig]:
-    configs = []
-    for config in _listed(base):
-        for row in rows:
-            configs.append(replace_together(config, dict(zip(paths, row, strict=True))))
-    return configs
+    copies = (replace_in_turn(config, paths, rows) for config in _listed(base))
+    return list(itertools.chain.from_iterable(copies))

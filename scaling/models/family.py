@@ -6,6 +6,7 @@ plain default have it here; a class whose base is `Family` gets them.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import Field
 from typing import (
     TYPE_CHECKING,
@@ -242,7 +243,12 @@ def check_offers(family: Family) -> None:
     Raises:
         ValueError: something is missing, or a field has a reserved name.
     """
-    cls = type(family)
+    _check_class(type(family))
+
+
+@functools.cache
+def _check_class(cls: type) -> None:
+    """Refuses a class, each time; one that is complete is looked at once."""
     asked = dict.fromkeys((*Family.__annotations__, *vars(Family)))
     if missing := [name for name in asked if name[0] != "_" and _lacks(cls, name)]:
         raise ValueError(

@@ -62,6 +62,19 @@ def test_grid_of_a_grid_is_a_grid(first, second):
     assert len(plan.runs) == size
 
 
+def test_runs_of_a_grid_share_what_they_have_in_common():
+    """The same parts are made once, and a plan resolves and prices runs that are alike once."""
+    runs = grid(BASE, {"model.width": [2, 3], "seed": range(2)})
+    assert runs[0].model is runs[1].model and runs[2].model is runs[3].model
+    together = make_plan("x", runs).runs
+    alone = [run for each in runs for run in make_plan("x", [each]).runs]
+    assert list(together) == alone
+    with pytest.raises(
+        ValueError, match=r"model\.width = True"
+    ):  # equal to 1, and not taken for it
+        grid(BASE, {"model.width": [1, True]})
+
+
 def test_whole_branches_are_axes_too():
     optimizers = [SGD(learning_rate=0.1), Adam(learning_rate=0.1)]
     assert [r.train.optimizer for r in grid(BASE, {"train.optimizer": optimizers})] == optimizers
