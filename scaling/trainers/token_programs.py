@@ -91,7 +91,7 @@ def setup_of(shape: Shape, parts: int = 1) -> Setup:
 
 
 @lru_cache(maxsize=8)
-def compiled(shape: Shape, parts: int = 1) -> Trainer:
+def compiled(shape: Shape, parts: int) -> Trainer:
     """The compiled functions of a shape, made once in a process; `parts` as in `Setup`."""
     setup, context = setup_of(shape, parts), shape.n_inputs
     plan, trainer = setup.plan, make_trainer(setup)

@@ -124,7 +124,7 @@ def test_training_stays_close_resumes_its_bits_and_keeps_half(tmp_path: Path, mo
     record, again = run(narrow, Workspace(tmp_path))
     assert again == curve and record.environment["resumed_at_steps"] == [40]
 
-    state = token_programs.compiled(shape_of(narrow)).init(key_for(0, "init"))
+    state = token_programs.compiled(shape_of(narrow), 1).init(key_for(0, "init"))
     arrays = [leaf for leaf in jax.tree.leaves(state.optimizer) if leaf.ndim]
     assert {leaf.sharding.memory_kind for leaf in arrays} == {"pinned_host"}
     kept, n_params = sum(leaf.nbytes for leaf in arrays), account(RUN).n_params_total
