@@ -47,6 +47,7 @@ MIN_HAND_OVERS = 4
 
 _MIN_SHARE_DEFINED = 0.75
 _MAX_SHARE_REORDERED = 0.5
+_AT_ONCE = 20  # resampled sets of runs: what their traces take stays in the cache
 
 
 def envelope(
@@ -80,12 +81,12 @@ def envelope(
             f"{n_sizes}: add sizes."
         )
     grid = interpolate(curves)
-    found = trace(grid, np.arange(len(curves)))
+    found = trace(grid, np.ones((1, len(curves)), dtype=bool))
     spans = steps(grid, found)
     _require_hand_overs(found, spans)
 
     # 2. The line through the hand-overs.
-    points = _hand_overs(grid, [found])
+    points = _hand_overs(grid, found)
     centre = float(points.gap / points.gap.sum() @ points.log_flops)
     (best,) = _lines(points, centre)
 
@@ -102,7 +103,7 @@ def envelope(
     return EnvelopeResult(
         bootstrap=bootstrap,
         share_defined=share_defined,
-        share_reordered=found.share_reordered,
+        share_reordered=float(found.share_reordered[0]),
         curves=tuple(curves),
         flops=np.exp(grid.log_flops),
         loss=grid.lowest_loss,
@@ -125,10 +126,10 @@ def _require_hand_overs(found: Trace, spans: Sequence[Step]) -> None:
             f"{MIN_HAND_OVERS}: add sizes, or train longer.",
             f"{reasons}." if reasons else "",
         )
-    if found.share_reordered > _MAX_SHARE_REORDERED:
+    if found.share_reordered[0] > _MAX_SHARE_REORDERED:
         raise FitError(
             "The size of the lowest loss does not grow with compute (out of order over "
-            f"{found.share_reordered:.0%} of it): look for curves that are mislabelled, not "
+            f"{found.share_reordered[0]:.0%} of it): look for curves that are mislabelled, not "
             "smoothed, or trained differently from the rest."
         )
 
@@ -136,9 +137,11 @@ def _require_hand_overs(found: Trace, spans: Sequence[Step]) -> None:
 def _resampled_lines(grid: Grid, n_runs: int, centre: float, bootstrap: Bootstrap) -> Floats:
     """Lines through the hand-overs of resampled runs, where there are two, shape `(n, 2, 2)`."""
     rng = np.random.default_rng(bootstrap.seed)
-    drawn = (np.bincount(rng.integers(0, n_runs, n_runs)) for _ in range(bootstrap.n))
-    found = [trace(grid, np.flatnonzero(counts)) for counts in drawn]
-    return _lines(_hand_overs(grid, found), centre)
+    chosen = np.zeros((bootstrap.n, n_runs), dtype=bool)
+    drawn = rng.integers(0, n_runs, chosen.shape)
+    np.put_along_axis(chosen, drawn, True, axis=1)
+    blocks = (chosen[first : first + _AT_ONCE] for first in range(0, bootstrap.n, _AT_ONCE))
+    return np.concatenate([_lines(_hand_overs(grid, trace(grid, some)), centre) for some in blocks])
 
 
 class _Points(NamedTuple):
@@ -150,15 +153,13 @@ class _Points(NamedTuple):
     gap: Floats  # (n,)
 
 
-def _hand_overs(grid: Grid, found: Sequence[Trace]) -> _Points:
+def _hand_overs(grid: Grid, found: Trace) -> _Points:
     """The hand-overs of all envelopes."""
-    at = np.concatenate([each.at for each in found])
-    smaller = np.concatenate([each.smaller for each in found])
-    larger = np.concatenate([each.larger for each in found])
+    _, _, _, of, at, smaller, larger = found
     log_n = (grid.log_sizes[smaller] + grid.log_sizes[larger]) / 2
     log_d = sum(grid.log_tokens[end, k] for end in (smaller, larger) for k in (at, at + 1)) / 4
     return _Points(
-        np.repeat(np.arange(len(found)), [len(each.at) for each in found]),
+        of,
         (grid.log_flops[at] + grid.log_flops[at + 1]) / 2,
         np.stack([log_n, log_d], axis=1),
         grid.log_sizes[larger] - grid.log_sizes[smaller],
