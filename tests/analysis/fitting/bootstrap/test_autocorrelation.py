@@ -3,6 +3,7 @@
 import numpy as np
 import planted
 import pytest
+from many_fits import fits
 from scipy.stats import multivariate_normal
 
 from analysis.estimate import Bootstrap, Floats
@@ -152,15 +153,12 @@ def test_rows_that_cannot_be_one_curve_are_not_treated_so():
 def test_bands_hold_90_to_97_percent_of_what_lies_beyond(
     law: Law, n_rows: int, by_step: bool, n_curves: int
 ):
-    sought = law.starting_at([TRUTH[law]])  # of interest are bands, not the search
     x = np.linspace(2e7, 1e9, n_rows) if by_step else np.geomspace(1e6, 1e9, n_rows)
+    rhos = (0.5, 0.7, 0.85, 0.95)
+    runs = [run(law, x, rhos[number % 4], number, by_step) for number in range(n_curves)]
+    sets = [(x, y, np.zeros(len(x))) for y, _ in runs]
     inside = []
-    for number in range(n_curves):
-        rho = (0.5, 0.7, 0.85, 0.95)[number % 4]
-        y, beyond = run(law, x, rho, number, by_step)
-        found = fit(
-            sought, x, y, clusters=np.zeros(len(x)), bootstrap=Bootstrap(n=200, seed=number)
-        )
+    for found, (_, beyond) in zip(fits(law, TRUTH[law], sets), runs, strict=True):
         low, high = found.prediction_interval(x[-1] * BEYOND)
         inside.append((low <= beyond) & (beyond <= high))
     by_rho = np.reshape(inside, (-1, 4, 4)).mean(axis=(0, 2))
