@@ -1,5 +1,7 @@
 """Image networks: sizes in closed form, batch norm with running statistics, training of both."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,12 +51,19 @@ BOTH = [NETWORKS[0], pytest.param(NETWORKS[1], marks=pytest.mark.slow)]
 """The ResNet takes seconds to compile."""
 
 
+@functools.cache
+def initial(config):
+    """Parameters as they are drawn: to draw them takes as long to compile as to train them."""
+    init = jax.jit(built(config, N_INPUTS, 2).init)
+    return jax.tree.map(np.asarray, init(jax.random.key(0)))
+
+
 @pytest.mark.medium
 @pytest.mark.parametrize("config", BOTH, ids=str)
 def test_training_uses_the_statistics_of_the_batch_and_moves_the_running_ones(config):
-    model = built(config, N_INPUTS, 10)
-    init, apply, train = map(jax.jit, (model.init, model.apply, model.train))
-    params = jax.tree.map(np.asarray, init(jax.random.key(0)))
+    model = built(config, N_INPUTS, 2)
+    apply, train = map(jax.jit, (model.apply, model.train))
+    params = initial(config)
     x = np.random.default_rng(1).normal(3, 2, (16, N_INPUTS)).astype("f4")
     outputs, statistics = jax.tree.map(np.asarray, train(params, x))
     # From 0 and 1 the running statistics move a tenth of the way to those of the batch.
@@ -66,7 +75,7 @@ def test_training_uses_the_statistics_of_the_batch_and_moves_the_running_ones(co
 
 def advanced(config, optimizer, steps):
     plan = Gradient(optimizer=optimizer, batch_size=16, steps=steps, schedule="inverse_sqrt")
-    model = built(config, N_INPUTS, 2)
+    model = built(config, N_INPUTS, 2)._replace(init=lambda key: initial(config))
     trainer = make_trainer(model, plan, 64, 2)
     rng = np.random.default_rng(0)
     labels = rng.integers(2, size=64).astype("i4")
