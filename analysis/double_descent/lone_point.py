@@ -8,6 +8,7 @@ most is left out.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from analysis.double_descent.curve_shape import falling_fit, valley_fit
 from analysis.double_descent.smooth_curve import Smoother, rounding
@@ -65,19 +66,26 @@ def standing(known: Smoother, curves: Floats) -> Standing:
     for k in np.unique(member):
         noise, projection = known.noise[k], known.projections[k]
         covariance = noise - noise @ projection @ noise
-        for j in np.flatnonzero(np.any(member == k, axis=0)):
-            rows = np.flatnonzero(member[:, j] == k)
-            filled = curves[rows].copy()
-            filled[:, j] -= projected[k, rows, j] / own[k, j]
-            fitted = filled - filled @ projection @ noise
-            spare = max(float(noise[j, j] - covariance[j, j]), _TINY)
-            without = covariance + np.outer(covariance[j], covariance[j]) / spare
-            variance = np.diag(without)[:, np.newaxis] + np.diag(without) - 2 * without
-            sigma = np.sqrt(left[k, rows, j] / (n - 3))
-            error = sigma[:, np.newaxis, np.newaxis] * np.sqrt(np.maximum(variance, 1e-12))
-            above = (fitted[:, :, np.newaxis] - fitted[:, np.newaxis]) / error
-            bump[rows, j], rise[rows, j] = _clearest(above)
+        out, rows = np.nonzero(member.T == k)
+        filled = curves[rows]
+        filled[np.arange(len(out)), out] -= projected[k, rows, out] / own[k, out]
+        fitted = filled - filled @ projection @ noise
+        sigma = np.sqrt(left[k, rows, out] / (n - 3))
+        found = _clearest(np.ascontiguousarray(fitted.T), _of_pairs(noise, covariance), out)
+        bump[rows, out], rise[rows, out] = found / sigma
     return Standing(bump.min(axis=1), rise.min(axis=1))
+
+
+def _of_pairs(noise: Floats, covariance: Floats) -> Floats:
+    """Standard errors of a fit's differences between two sizes, for noise of one.
+
+    The shape is (n, n, n), and the point that is left out comes last.
+    """
+    spare = np.maximum(np.diag(noise) - np.diag(covariance), _TINY)
+    at = covariance.T
+    without = covariance[..., np.newaxis] + at[:, np.newaxis] * at / spare
+    own = np.einsum("iij->ij", without)
+    return np.sqrt(np.maximum(own[:, np.newaxis] + own - 2 * without, 1e-12))
 
 
 def simulated(best: Best, n_curves: int, seed: int, *, bump: bool) -> Floats:
@@ -105,11 +113,19 @@ def simulated(best: Best, n_curves: int, seed: int, *, bump: bool) -> Floats:
 _TINY = 1e-300
 
 
-def _clearest(above: Floats) -> tuple[Floats, Floats]:
-    """Largest bump and rise of curves from heights of i above j, shape (n_curves, n, n)."""
-    n = above.shape[1]
-    earlier = np.tril(np.ones((n, n), dtype=bool), -1)
-    over_earlier = np.where(earlier, above, -np.inf).max(axis=2)
-    over_later = np.where(earlier.T, above, -np.inf).max(axis=2)
-    stands_out = np.minimum(over_earlier, over_later)[:, 1:-1]
-    return stands_out.max(axis=1), np.maximum(over_earlier.max(axis=1), 0)
+def _clearest(fitted: Floats, errors: Floats, out: Int[np.ndarray, " n_curves"]) -> Floats:
+    """Largest bump and rise of curves, shape (2, n_curves), in units of their noise.
+
+    Args:
+        fitted: Curves, shape (n, n_curves).
+        errors: Standard errors of differences between two sizes, by the point left out.
+        out: The point left out of each curve.
+    """
+    bump, rise = np.full_like(fitted[0], -np.inf), np.zeros_like(fitted[0])
+    for i in range(1, len(fitted)):
+        above = (fitted[i] - fitted) / errors[i][:, out]
+        over_earlier = above[:i].max(axis=0)
+        over_later = above[i + 1 :].max(axis=0, initial=-np.inf)
+        bump = np.maximum(bump, np.minimum(over_earlier, over_later))
+        rise = np.maximum(rise, over_earlier)
+    return np.stack([bump, rise])
