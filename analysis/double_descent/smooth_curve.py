@@ -49,7 +49,7 @@ class Smoother(NamedTuple):
             (n_members,).
         noise: V of each member, shape (n_members, n, n).
         to_curve: Maps points to the curve along a fine grid, shape (n_members, m, n).
-        roots: Roots of the covariance of that curve over sigma^2, shape (n_members, m, m).
+        covariances: Of that curve over sigma^2, shape (n_members, m, m).
         df: As in `Noise`.
     """
 
@@ -57,7 +57,7 @@ class Smoother(NamedTuple):
     constants: Floats
     noise: Floats
     to_curve: Floats
-    roots: Floats
+    covariances: Floats
     df: float | None
 
     def squares(self, curves: Floats) -> Floats:
@@ -97,8 +97,9 @@ class Smoother(NamedTuple):
         for member in np.flatnonzero(counts):
             total = squares[member] if self.df is None else freedom
             scale = np.sqrt(total / rng.chisquare(freedom, (counts[member], 1)))
-            wiggles = rng.standard_normal((counts[member], self.roots.shape[1]))
-            drawn.append(self.to_curve[member] @ points + scale * (wiggles @ self.roots[member].T))
+            root = _root(self.covariances[member])
+            wiggles = rng.standard_normal((counts[member], len(root)))
+            drawn.append(self.to_curve[member] @ points + scale * (wiggles @ root.T))
         return np.concatenate(drawn)
 
 
@@ -154,12 +155,16 @@ def smoother(log_size: Floats, noise: Noise, along: Floats) -> Smoother:
             left = lines_along - ratio * across @ weighted
             covariance = ratio * of_curve - ratio**2 * across @ inverse @ across.T
             covariance += left @ np.linalg.solve(of_lines, left.T)
-            values, vectors = np.linalg.eigh(covariance)
             to_curve = lines_along @ to_line + ratio * across @ projection
-            root = vectors * np.sqrt(np.maximum(values, 0))
-            members.append((projection, constant, v, to_curve, root))
-    projections, constants, shapes, to_curves, roots = map(np.stack, zip(*members, strict=True))
-    return Smoother(projections, constants, shapes, to_curves, roots, noise.df)
+            members.append((projection, constant, v, to_curve, covariance))
+    projections, constants, shapes, to_curves, spread = map(np.stack, zip(*members, strict=True))
+    return Smoother(projections, constants, shapes, to_curves, spread, noise.df)
+
+
+def _root(covariance: Floats) -> Floats:
+    """A root of a covariance, which rounding may have left with eigenvalues below 0."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def _on_unit(log_size: Floats, of: Floats) -> Floats:
