@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from random_parameters import random_parameters
 
 from scaling.accounting import account
 from scaling.config import RunConfig, load_config, resolved, run_id, shape_of
@@ -171,18 +172,18 @@ def test_an_encoder_decoder_predicts_the_answer_from_the_text_with_its_holes():
     """The decoder begins with the last sentinel, which ends every text, and predicts the answer."""
     windows = jax.device_put(DATA.load(0).sequences(0, 0, 4))
     model, source = PAIRED.model.build(16, PAIRED.n_outputs), SPAN.source(16)
-    params = jax.jit(model.init)(jax.random.key(1))
+    params = random_parameters(model)
     setup = token_setup.Setup(model, PAIRED.train, None, 4, SPECIAL, source=source)
 
     @jax.jit
-    def both(key):
+    def both(params, key):
         ours = token_step._objective(setup, params, windows, token_step.Keys(objective=key))[0]
         made = SPAN.examples(windows, jax.random.clone(key), SPECIAL)
         logits, expected = model.apply(params, made.inputs), made.targets[:, source:]
         each = optax.losses.softmax_cross_entropy_with_integer_labels(logits, expected)
         return ours, made._replace(targets=None), each
 
-    found = jax.tree.map(np.asarray, both(jax.random.key(2)))
+    found = jax.tree.map(np.asarray, both(params, jax.random.key(2)))
     ours, (inputs, _, weights, visible), each = found
     assert (visible == source + 1).all()
     assert (inputs[:, source] == SPECIAL.first_sentinel + SPAN.sizes(16).spans - 1).all()
@@ -215,7 +216,7 @@ def test_an_encoder_decoder_trains_on_spans():
 @pytest.mark.slow
 def test_microbatches_and_spans_train_and_a_run_repeats_itself():
     config = replace_together(
-        RUN, {"train.objective": Span(rate=0.25, mean=2), "train.microbatches": 2}
+        RUN, {"train.objective": SPAN, "train.microbatches": 2, "train.evaluate_on": ()}
     )
     one, again = run(config), run(config)
     assert [p.train_loss for p in one[1]] == [p.train_loss for p in again[1]]
