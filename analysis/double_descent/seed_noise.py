@@ -99,13 +99,15 @@ def _estimate(values: list[Floats], seeds: tuple[IntArray, ...]) -> tuple[Floats
     The spread of a few seeds is itself uncertain by half; neighbours err alike. Where a size errs
     by more than its neighbours, as at the interpolation threshold, its own spread stands.
     """
-    # Centred on their mean: the sum of squares has one degree of freedom less than runs.
-    off = [each - each.mean(axis=1, keepdims=True) for each in values]
-    raw = np.stack([np.sqrt(np.vecdot(z, z) / (z.shape[1] - 1)) for z in off], axis=-1)
+    # Runs first, so that each operation runs along the curves. Centred on their mean: the sum of
+    # squares has one degree of freedom less than runs.
+    turned = [np.ascontiguousarray(each.T) for each in values]
+    off = [each - each.sum(axis=0) / len(each) for each in turned]
+    raw = np.stack([np.sqrt((z * z).sum(axis=0) / (len(z) - 1)) for z in off], axis=-1)
     # Seeds that agree to the last digit leave the smallest spread that differences can show.
-    scale = np.max([np.abs(each).max() for each in values])
+    scale = max(max(each.max(), -each.min()) for each in values)
     raw = np.maximum(raw, 1e-12 * max(float(scale), 1e-300))
-    padded = np.pad(raw**2, ((0, 0), (1, 1)), mode="edge")
+    padded = np.concatenate([raw[:, :1], raw, raw[:, -1:]], axis=1) ** 2
     neighbours = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
     return np.maximum(raw, np.sqrt(neighbours)), _correlation(off, raw, seeds)
 
@@ -115,10 +117,10 @@ def _correlation(off: list[Floats], raw: Floats, seeds: tuple[IntArray, ...]) ->
     n_pairs = float(sizes_of @ (sizes_of - 1))
     if not n_pairs:
         return np.zeros(len(raw))
-    total, squares = np.zeros((len(raw), len(sizes_of))), np.zeros(len(raw))
-    for at, (each, codes) in enumerate(zip(off, seeds, strict=True)):
-        z = each * (np.sqrt(len(codes) / (len(codes) - 1)) / raw[:, [at]])
-        total[:, codes] += z
-        squares += np.vecdot(z, z)
-    pairs = (np.vecdot(total, total) - squares) / n_pairs
+    total, squares = np.zeros((len(sizes_of), len(raw))), np.zeros(len(raw))
+    for each, codes, spread in zip(off, seeds, raw.T, strict=True):
+        z = each * (np.sqrt(len(codes) / (len(codes) - 1)) / spread)
+        total[codes] += z
+        squares += (z * z).sum(axis=0)
+    pairs = ((total * total).sum(axis=0) - squares) / n_pairs
     return np.clip(pairs, 0.0, LARGEST_CORRELATION)

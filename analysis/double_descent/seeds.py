@@ -114,6 +114,9 @@ def resample(replicates: Replicates, bootstrap: Bootstrap) -> tuple[IntArray, ..
     drawn = rng.integers(replicates.n_labels, size=(bootstrap.n, counts.max()))
     result = []
     for codes, count in zip(replicates.seeds, counts, strict=True):
+        if count == replicates.n_labels:  # every label has a run here
+            result.append(drawn)
+            continue
         row_of_label = np.full(replicates.n_labels, -1, dtype=np.intp)
         row_of_label[codes] = np.arange(count)
         rows = row_of_label[drawn[:, :count]]
