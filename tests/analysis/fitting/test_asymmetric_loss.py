@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from many_fits import fits
 from scipy import stats
 from scipy.optimize import minimize, root_scalar
 
@@ -125,17 +126,12 @@ def test_intervals_hold_the_curve_sought_nearly_as_often_as_they_say(delta: floa
         return float(np.sum(Loss(delta, above).influence(off) * off))
 
     sought = root_scalar(slope, bracket=(0.0, many.max())).root
-    covered = 0
-    for data_set in range(n_sets):
-        noise = 0.02 * np.random.default_rng(data_set).exponential(size=60)
-        y = 30 * x**-0.1 * np.exp(noise - sought)
-        result = fit(
-            POWER_LAW,
-            x,
-            y,
-            loss=Loss(delta, above=above),
-            bootstrap=Bootstrap(n=200, seed=data_set),
-        )
-        covered += result.intervals["A"][0] <= 30 <= result.intervals["A"][1]
+    noise = [
+        0.02 * np.random.default_rng(data_set).exponential(size=60) for data_set in range(n_sets)
+    ]
+    sets = [(x, 30 * x**-0.1 * np.exp(each - sought), None) for each in noise]
+    results = fits(POWER_LAW, (30.0, 0.1), sets, loss=Loss(delta, above=above))
+    intervals = [result.intervals["A"] for result in results]
+    covered = sum(low <= 30 <= high for low, high in intervals)
     assert stats.binom.cdf(covered, n_sets, 0.92) > 0.01
     assert stats.binom.sf(covered - 1, n_sets, 0.98) > 0.01
