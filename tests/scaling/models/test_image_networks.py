@@ -75,7 +75,8 @@ def test_training_uses_the_statistics_of_the_batch_and_moves_the_running_ones(co
 
 def advanced(config, optimizer, steps):
     plan = Gradient(optimizer=optimizer, batch_size=16, steps=steps, schedule="inverse_sqrt")
-    model = built(config, N_INPUTS, 2)._replace(init=lambda key: initial(config))
+    params = initial(config)
+    model = built(config, N_INPUTS, 2)._replace(init=lambda key: params)
     trainer = make_trainer(model, plan, 64, 2)
     rng = np.random.default_rng(0)
     labels = rng.integers(2, size=64).astype("i4")
